@@ -1,0 +1,259 @@
+"""Every option and its default: frozen dataclasses, the only home of a default.
+
+The command line is generated from these classes; a field's docstring is its help text.
+"Reading" marks a choice the paper's text leaves open (see docs/method.md).
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from darlr.errors import ConfigError
+
+Method = Literal["mbpo", "mopo", "dorl", "roler", "darlr"]
+Mode = Literal["FB", "NX_0", "NX_10"]
+
+
+def _require(condition: bool, option: str, problem: str) -> None:
+    if not condition:
+        raise ConfigError(f"option {option}: {problem}")
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """The built-in synthetic world."""
+
+    users: int = 300
+    """Number of users."""
+    items: int = 200
+    """Number of items."""
+    categories: int = 12
+    """Number of item categories."""
+    events_per_user: int = 30
+    """Mean number of logged events of a user."""
+    latent: int = 6
+    """Dimension of the latent tastes."""
+    noise: float = 0.5
+    """Standard deviation of the noise on a logged reward (reward units, scale 1 to 5)."""
+    boredom: float = 0.8
+    """What a logged reward loses when a category of the item occurred in the last events (reward units)."""
+    popularity_bias: float = 1.0
+    """How strongly exposure follows popularity; 0 exposes items uniformly."""
+    seed: int = 0
+    """Seed of the world; another seed is another world."""
+
+    def __post_init__(self) -> None:
+        _require(self.users >= 2, "users", "at least 2 are needed")
+        _require(self.items >= 1, "items", "at least 1 is needed")
+        _require(self.categories >= 1, "categories", "at least 1 is needed")
+        _require(self.events_per_user >= 1, "events-per-user", "at least 1 is needed")
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """How the log is split into a training and a held-out part."""
+
+    kind: Literal["random", "time"] = "random"
+    """Random within each user, or each user's last events by time."""
+    held_out: float = 0.1
+    """Share of each user's events that is held out (users with one event keep it for training)."""
+    seed: int = 0
+    """Seed of the random split."""
+
+    def __post_init__(self) -> None:
+        _require(0 < self.held_out < 1, "held-out", f"must lie between 0 and 1, not {self.held_out}")
+
+
+@dataclass(frozen=True)
+class WorldModelConfig:
+    """The DeepFM ensemble (method.md section 1)."""
+
+    members: int = 5
+    """Ensemble members K, each with its own initial weights, trained in one batched pass."""
+    embedding: int = 8
+    """Size of an embedding."""
+    hidden: tuple[int, ...] = (128, 128)
+    """Widths of the deep part."""
+    loss: Literal["point", "pointneg"] = "point"
+    """Gaussian likelihood on logged rows only, or also on sampled negatives with target 0."""
+    negatives: int = 5
+    """Sampled negatives for each logged row (loss pointneg)."""
+    epochs: int = 100
+    """Most epochs; early stopping usually ends sooner."""
+    patience: int = 5
+    """Epochs without a better held-out log loss before a fit stops."""
+    batch: int = 1024
+    """Logged rows in a minibatch."""
+    learning_rate: float = 1e-3
+    """Adam step size."""
+    bias_decay: float = 1.0
+    """Strength of the prior that pulls user and item biases to 0 (in logged rows)."""
+    weight_decay: float = 1e-2
+    """Decoupled weight decay on embeddings and the deep part."""
+    dropout: float = 0.1
+    """Dropout in the deep part."""
+    seed: int = 0
+    """Seed of initial weights, minibatches and negatives."""
+
+
+@dataclass(frozen=True)
+class TablesConfig:
+    """What is derived from the world model before any agent learns."""
+
+    indicator: Literal["predicted", "logged"] = "predicted"
+    """A user's feedback vector p_u: row of the predicted matrix, or logged feedback (0 = missing). Reading."""
+    indicator_centre: Literal["none", "item", "user"] = "none"
+    """Subtract the item's or the user's mean from p_u before cosines; raw rows of positive rewards are all alike. Reading."""
+    neighbours: int = 15
+    """k of ROLeR's neighbour table."""
+    neighbour_weights: Literal["cosine", "uniform"] = "cosine"
+    """Weights of the neighbour average (method.md section 6)."""
+    neighbour_self: bool = True
+    """Whether a user is among its own neighbours (the predecessors' code says yes)."""
+    neighbour_risk: Literal["zero", "variance"] = "variance"
+    """ROLeR's risk: none, or the variance of the neighbours' predicted rewards."""
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """The simulated session (method.md section 2)."""
+
+    exit: Literal["auto", "none", "category", "distance"] = "auto"
+    """When users leave: what the data set names, never, a repeated category, or an item too close to a recent one."""
+    window: int = 1
+    """N: how many recent items the exit rule looks at."""
+    threshold: float = 0.0
+    """M: leave when a category occurred more than M times in the window, or an item is closer than M."""
+    turns: int = 30
+    """T: most turns of a session."""
+    repeats: bool = False
+    """Whether training sessions may repeat an item; evaluation NX_0 and NX_10 never allow it. Reading."""
+
+    def __post_init__(self) -> None:
+        _require(self.window >= 1, "session.window", "must be at least 1")
+        _require(self.turns >= 1, "session.turns", "must be at least 1")
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """The state tracker: what an agent sees of a session."""
+
+    kind: Literal["mean", "transformer"] = "transformer"
+    """Mean of the window (DORL), or a Transformer encoder (ROLeR, DARLR)."""
+    window: int = 3
+    """w: how many recent tokens the state covers."""
+    dim: int = 32
+    """Width of a token inside the tracker."""
+    layers: int = 2
+    """Transformer layers."""
+    heads: int = 1
+    """Attention heads."""
+    dropout: float = 0.0
+    """Dropout while learning; acting never drops, so any value above 0 makes acting and learning differ."""
+
+    def __post_init__(self) -> None:
+        _require(self.dim % self.heads == 0, "tracker.heads", f"must divide tracker.dim ({self.dim})")
+        _require(self.window >= 1, "tracker.window", "must be at least 1")
+
+
+@dataclass(frozen=True)
+class A2CConfig:
+    """Advantage actor-critic, one for both agents (method.md sections 3 and 4)."""
+
+    hidden: tuple[int, ...] = (64, 64)
+    """Widths of the trunk that actor and critic share."""
+    learning_rate: float = 1e-3
+    """Adam step size."""
+    gamma: float = 0.9
+    """Discount."""
+    gae_lambda: float = 1.0
+    """GAE lambda; 1 gives Monte-Carlo returns."""
+    value_coefficient: float = 0.5
+    """Weight of the critic's loss."""
+    entropy_coefficient: float = 0.0
+    """Weight of the policy-entropy bonus."""
+    normalise_advantages: bool = True
+    """Centre and scale advantages in each minibatch; off is the textbook form. Reading."""
+    minibatch: int = 1024
+    """Transitions in a gradient step."""
+    max_grad_norm: float = 1.0
+    """Gradient clipping by global norm."""
+
+
+@dataclass(frozen=True)
+class RewardConfig:
+    """The reward the recommender learns from (method.md sections 3, 6, 7)."""
+
+    lambda_u: float = 0.1
+    """lambda_U: weight of the uncertainty penalty."""
+    lambda_e: float = 0.1
+    """lambda_E: weight of the entropy penalty of DORL."""
+    start: Literal["frozen", "neighbours"] = "neighbours"
+    """Table that the dynamic reward starts from: world model, or ROLeR's neighbour average. Reading."""
+    refine: Literal["previous", "in_place"] = "previous"
+    """Eq. 15 averages the start table and only r_prev moves, or averages are written back and read later. Reading."""
+    minimum_gain: float = 0.1
+    """Smallest value of r_sim + r_div in Eq. 16. Reading."""
+
+
+@dataclass(frozen=True)
+class SelectorConfig:
+    """The selector agent (method.md section 4); K_sel, lambda_s and lambda_d are the paper's tuned values."""
+
+    picks: int = 10
+    """K_sel: reference users picked for each recommendation."""
+    lambda_s: float = 1.0
+    """lambda_s: weight of similarity in the selector's reward (Eq. 12)."""
+    lambda_d: float = 0.1
+    """lambda_d: weight of diversity in the selector's reward (Eq. 12)."""
+    reward: Literal["set_mean", "own", "none"] = "set_mean"
+    """r in Eq. 12: mean over the set so far, the picked user's own, or left out. Reading."""
+    projection: int = 32
+    """Size to which a feedback vector p is projected before it enters the state. Reading."""
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    """The Transformer over the last w_sel selection tokens."""
+    a2c: A2CConfig = field(default_factory=lambda: A2CConfig(minibatch=4096))
+    """The selector's own actor, critic and optimiser."""
+
+
+@dataclass(frozen=True)
+class RecommenderConfig:
+    """The recommender agent (method.md section 3)."""
+
+    user_in_state: bool = True
+    """Whether the state holds the user's feedback vector; the predecessors leave the user out. Reading."""
+    feedback_in_state: bool = True
+    """Whether tokens carry the session's rewards."""
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    """The state tracker."""
+    a2c: A2CConfig = field(default_factory=A2CConfig)
+    """The recommender's actor, critic and optimiser."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run: a method, its budget and its parts."""
+
+    method: Method = "darlr"
+    """The reward function: one learner, five methods."""
+    epochs: int = 20
+    """Epochs; a checkpoint and a log line each."""
+    steps: int = 30_000
+    """Simulated steps in an epoch, at least (whole rollouts)."""
+    sessions: int = 256
+    """B: sessions simulated side by side."""
+    seed: int = 0
+    """Seed of initial weights and every draw."""
+    threads: int = 1
+    """CPU threads; more than one pays only for large nets on idle cores."""
+    device: str = "cpu"
+    """cpu or cuda."""
+    session: SessionConfig = field(default_factory=SessionConfig)
+    tables: TablesConfig = field(default_factory=TablesConfig)
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    recommender: RecommenderConfig = field(default_factory=RecommenderConfig)
+    selector: SelectorConfig = field(default_factory=SelectorConfig)
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 0, "epochs", "must not be negative")
+        _require(self.steps >= 1, "steps", "must be at least 1")
+        _require(self.sessions >= 1, "sessions", "must be at least 1")

@@ -1,0 +1,51 @@
+"""What every recommender offers, learned or not: scores for the next item, given the session so far."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from darlr.errors import DarlrError
+from darlr.simulation.session import Session
+
+
+class Policy(Protocol):
+    """Scores are logits: a greedy player takes the largest, a sampling player draws from their softmax."""
+
+    def scores(self, session: Session) -> Tensor:
+        """float32 [B, I], a function of the session alone; higher is better. Masks are not its business."""
+        ...
+
+
+def masked(scores: Tensor, allowed: Tensor) -> Tensor:
+    """Scores with disallowed items at -inf; an allowed item stays above them whatever its score.
+
+    Raises DarlrError on NaN, which would otherwise pick an arbitrary item.
+    """
+    if torch.isnan(scores).any():
+        raise DarlrError("the policy produced NaN scores; its training diverged")
+    limit = torch.finfo(scores.dtype).max
+    return scores.clamp(-limit, limit).masked_fill(~allowed, -torch.inf)
+
+
+def greedy(scores: Tensor, allowed: Tensor) -> Tensor:
+    """The best allowed item of each row, int64 [B]; ties go to the lowest id."""
+    return masked(scores, allowed).argmax(-1)
+
+
+def sample(scores: Tensor, allowed: Tensor, uniform: Tensor) -> Tensor:
+    """One draw a row from the softmax over allowed items, int64 [B], by inverse CDF.
+
+    uniform: float32 [B] in [0, 1). Rows without an allowed item give 0; callers end those sessions first.
+    """
+    probabilities = masked(scores, allowed).softmax(-1).nan_to_num(0.0)
+    return draw(probabilities, uniform)
+
+
+def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
+    """Inverse-CDF draw from rows of probabilities [B, A]; never an entry of probability 0 if any is positive."""
+    cumulative = probabilities.cumsum(-1)
+    total = cumulative[:, -1:]
+    # rounding can put uniform * total on total itself: the count would then fall past the last positive entry
+    target = torch.minimum(uniform[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
+    return (cumulative <= target).sum(-1).clamp(max=probabilities.shape[1] - 1)
