@@ -1,0 +1,123 @@
+"""The trivial rows: policies that need no learning, every table of results has them (prior-results.md)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from darlr.data.log import InteractionLog
+from darlr.simulation.policy import Policy
+from darlr.simulation.session import Session
+
+if TYPE_CHECKING:
+    from darlr.evaluation.truth import Truth
+
+Kind = Literal["learned", "log", "truth"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one row of a table plays.
+
+    policies: one a training seed. kind: "learned" (an agent), "log" (a trivial row from logs alone), or "truth" (a
+    reference that reads the truth, never a method). exit_aware: skips items that would make the user leave.
+    """
+
+    name: str
+    policies: Sequence[Policy]
+    kind: Kind
+    greedy: bool = True
+    exit_aware: bool = False
+
+
+@dataclass(frozen=True)
+class Random:
+    """Every item alike: uniform when sampled."""
+
+    def scores(self, session: Session) -> Tensor:
+        """float32 [B, I], all 0."""
+        return torch.zeros(session.seen.shape, device=session.user.device)
+
+
+@dataclass(frozen=True)
+class FixedList:
+    """The same order of items for everybody. value: float32 [I], best first."""
+
+    value: Tensor
+
+    def scores(self, session: Session) -> Tensor:
+        """float32 [B, I], the list's values in every row."""
+        return self.value.expand(session.seen.shape)
+
+
+@dataclass(frozen=True)
+class UserGreedy:
+    """A user's best items by a table. table: float32 [R, I]; row: int64 [U], a user's row; None = the user's code."""
+
+    table: Tensor
+    row: Tensor | None = None
+
+    def scores(self, session: Session) -> Tensor:
+        """float32 [B, I], the users' rows of the table."""
+        return self.table[session.user if self.row is None else self.row[session.user]]
+
+
+def popularity(log: InteractionLog) -> Tensor:
+    """Logged events of each item, float32 [I]."""
+    return torch.from_numpy(np.bincount(log.item, minlength=log.n_items).astype(np.float32))
+
+
+def item_means(log: InteractionLog, shrinkage: float = 0.0) -> Tensor:
+    """Mean logged reward of each item, float32 [I], pulled to the global mean as by `shrinkage` extra rows of it.
+
+    0, the default, is the plain mean (the 78.40 of prior-results.md); an item without rows has the global mean.
+    """
+    count = np.bincount(log.item, minlength=log.n_items).astype(np.float64)
+    total = np.bincount(log.item, weights=log.reward.astype(np.float64), minlength=log.n_items)
+    overall = float(log.reward.mean(dtype=np.float64)) if len(log) else 0.0
+    known = count + shrinkage > 0
+    mean = np.full(log.n_items, overall)
+    mean[known] = (total + shrinkage * overall)[known] / (count + shrinkage)[known]
+    return torch.from_numpy(mean.astype(np.float32))
+
+
+def best_fixed_list(truth: "Truth", n_items: int) -> FixedList:
+    """The list with the largest mean true reward over the truth's users; items outside the truth come last."""
+    value = torch.full((n_items,), -torch.inf, device=truth.reward.device)
+    value[truth.items] = truth.reward.double().mean(0).float()
+    return FixedList(value)
+
+
+def oracle(truth: "Truth", n_users: int, n_items: int) -> UserGreedy:
+    """Each user's best items on the truth, greedy turn by turn. With exit-awareness it avoids exits, still greedily."""
+    device = truth.reward.device
+    table = torch.full((len(truth.users), n_items), -torch.inf, device=device)
+    table[:, truth.items] = truth.reward
+    row = torch.zeros(n_users, dtype=torch.int64, device=device)
+    row[truth.users] = torch.arange(len(truth.users), device=device)
+    return UserGreedy(table, row)
+
+
+def trivial_rows(
+    log: InteractionLog, truth: "Truth", tables: Mapping[str, Tensor], *, exits: bool, repeats: int = 5
+) -> list[Entry]:
+    """The rows that belong beside every learned one.
+
+    log: the training log. tables: name -> float32 [U, I], e.g. {"bias-model list": ..., "world-model greedy": ...,
+    "neighbour-table greedy": ...}, each played greedily per user. exits: whether an exit rule can fire; then every row
+    has an exit-aware twin. repeats: sampled runs of the random row.
+    """
+    device = truth.reward.device
+    plain = [
+        Entry("random", [Random()] * repeats, "log", greedy=False),
+        Entry("popularity list", [FixedList(popularity(log).to(device))], "log"),
+        Entry("item-mean list", [FixedList(item_means(log).to(device))], "log"),
+        *(Entry(name, [UserGreedy(table.to(device))], "log") for name, table in tables.items()),
+        Entry("best fixed list (truth)", [best_fixed_list(truth, log.n_items)], "truth"),
+        Entry("oracle (truth)", [oracle(truth, log.n_users, log.n_items)], "truth"),
+    ]
+    aware = [Entry(f"{e.name}, exit-aware", e.policies, e.kind, e.greedy, True) for e in plain if exits]
+    return plain + aware

@@ -1,0 +1,124 @@
+"""Play a policy against the truth: every user at once, a Python loop over turns only."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from darlr.config import Mode
+from darlr.errors import ConfigError
+from darlr.simulation.exits import Exit, never
+from darlr.simulation.policy import Policy, sample
+from darlr.simulation.policy import greedy as best
+from darlr.simulation.session import Session, last_items, reset, step
+
+if TYPE_CHECKING:
+    from darlr.evaluation.truth import Truth
+
+CELLS = 2**25  # users x items scored at once: bounds memory, never changes a number
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Finished sessions.
+
+    users: int64 [B], log codes. items: int64 [B, T], log codes in order, -1 after the end.
+    rewards: float32 [B, T], true rewards, 0 after the end. length: int64 [B], turns played.
+    """
+
+    users: Tensor
+    items: Tensor
+    rewards: Tensor
+    length: Tensor
+
+    @property
+    def returns(self) -> Tensor:
+        """Summed reward of each session, float64 [B]."""
+        return self.rewards.double().sum(1)
+
+
+def play(
+    policy: Policy,
+    truth: "Truth",
+    n_items: int,
+    rule: Exit,
+    window: int,
+    *,
+    mode: Mode,
+    turns: int = 30,
+    greedy: bool = True,
+    generator: torch.Generator | None = None,
+    users: Tensor | None = None,
+    exit_aware: bool = False,
+) -> Trajectories:
+    """One session a user against the truth (prior-results.md, modes FB, NX_0, NX_10).
+
+    FB: repeats allowed, exit rule on. NX_0: no repeats, exit rule on. NX_10: no repeats, exit rule off, exactly 10
+    turns. Only items of the truth are recommended; the policy observes their true rewards; the item that makes a user
+    leave still earns. A session with nothing left to recommend ends.
+
+    n_items: I, the catalogue that the policy scores. window: N of the exit rule. greedy: the best item, else a draw
+    from the softmax (needs `generator`, a CPU generator). users: int64 [B] log codes, repeats welcome; None = all users
+    of the truth. exit_aware: items that would make the user leave are skipped while any other is left.
+    Raises ConfigError for a user outside the truth, and for sampling without a generator.
+    """
+    device = truth.reward.device
+    users = truth.users if users is None else users.to(device)
+    rows = _rows(truth, users)
+    if mode == "NX_10":
+        rule, turns, exit_aware = never, 10, False
+    uniform: Tensor | None = None
+    if not greedy:
+        if generator is None:
+            raise ConfigError(
+                "sampled evaluation needs a generator: pass generator=torch.Generator().manual_seed(seed)"
+            )
+        uniform = torch.rand((len(users), turns), generator=generator, device=generator.device).to(device)
+    column = torch.full((n_items,), -1, dtype=torch.int64, device=device)
+    column[truth.items] = torch.arange(len(truth.items), device=device)
+    offered = column >= 0
+    with torch.no_grad():
+        parts = []
+        for part in _chunks(len(users), n_items):
+            session = reset(users[part], n_items, turns)
+            for turn in range(turns):
+                allowed = offered.expand_as(session.seen) if mode == "FB" else offered & ~session.seen
+                if exit_aware:
+                    allowed = _without_exits(allowed, session, truth.items, rule, window)
+                session = replace(session, done=session.done | ~allowed.any(1))
+                if bool(session.done.all()):
+                    break
+                scores = policy.scores(session)
+                action = best(scores, allowed) if uniform is None else sample(scores, allowed, uniform[part, turn])
+                reward = truth.reward[rows[part], column[action]]
+                leaves = rule(last_items(session, window), action[:, None])[:, 0]
+                session = step(session, action, reward, leaves)
+            parts.append(session)
+    items, rewards, length = (torch.cat([getattr(s, name) for s in parts]) for name in ("items", "rewards", "turn"))
+    return Trajectories(users=users, items=items, rewards=rewards, length=length)
+
+
+def _without_exits(allowed: Tensor, session: Session, items: Tensor, rule: Exit, window: int) -> Tensor:
+    """`allowed` bool [B, I] less what would end the session, except where that leaves nothing."""
+    leaves = torch.zeros_like(session.seen)
+    leaves[:, items] = rule(last_items(session, window), items.expand(len(session.user), -1))
+    safe = allowed & ~leaves
+    return torch.where(safe.any(1, keepdim=True), safe, allowed)
+
+
+def _rows(truth: "Truth", users: Tensor) -> Tensor:
+    """Row of each user in the truth, int64 [B]."""
+    size = int(torch.cat([truth.users, users]).max()) + 1 if len(users) else 0
+    row = torch.full((size,), -1, dtype=torch.int64, device=users.device)
+    row[truth.users] = torch.arange(len(truth.users), device=users.device)
+    if len(users) == 0 or int(users.min()) < 0 or bool((row[users] < 0).any()):
+        raise ConfigError("every user to evaluate must be one of the truth's users, and at least one is needed")
+    return row[users]
+
+
+def _chunks(n_users: int, n_items: int) -> Iterator[slice]:
+    size = max(1, CELLS // max(n_items, 1))
+    for start in range(0, n_users, size):
+        yield slice(start, start + size)
