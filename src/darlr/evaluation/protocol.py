@@ -65,8 +65,10 @@ def play(
     Raises ConfigError for a user outside the truth, and for sampling without a generator.
     """
     device = truth.reward.device
-    users = truth.users if users is None else users.to(device)
-    rows = _rows(truth, users)
+    items = torch.as_tensor(truth.items, device=device)
+    known = torch.as_tensor(truth.users, device=device)
+    users = known if users is None else users.to(device)
+    rows = _rows(known, users)
     if mode == "NX_10":
         rule, turns, exit_aware = never, 10, False
     uniform: Tensor | None = None
@@ -77,16 +79,16 @@ def play(
             )
         uniform = torch.rand((len(users), turns), generator=generator, device=generator.device).to(device)
     column = torch.full((n_items,), -1, dtype=torch.int64, device=device)
-    column[truth.items] = torch.arange(len(truth.items), device=device)
+    column[items] = torch.arange(len(items), device=device)
     offered = column >= 0
     with torch.no_grad():
-        parts = []
+        sessions = []
         for part in _chunks(len(users), n_items):
             session = reset(users[part], n_items, turns)
             for turn in range(turns):
                 allowed = offered.expand_as(session.seen) if mode == "FB" else offered & ~session.seen
                 if exit_aware:
-                    allowed = _without_exits(allowed, session, truth.items, rule, window)
+                    allowed = _without_exits(allowed, session, items, rule, window)
                 session = replace(session, done=session.done | ~allowed.any(1))
                 if bool(session.done.all()):
                     break
@@ -95,9 +97,13 @@ def play(
                 reward = truth.reward[rows[part], column[action]]
                 leaves = rule(last_items(session, window), action[:, None])[:, 0]
                 session = step(session, action, reward, leaves)
-            parts.append(session)
-    items, rewards, length = (torch.cat([getattr(s, name) for s in parts]) for name in ("items", "rewards", "turn"))
-    return Trajectories(users=users, items=items, rewards=rewards, length=length)
+            sessions.append(session)
+    return Trajectories(
+        users=users,
+        items=torch.cat([part.items for part in sessions]),
+        rewards=torch.cat([part.rewards for part in sessions]),
+        length=torch.cat([part.turn for part in sessions]),
+    )
 
 
 def _without_exits(allowed: Tensor, session: Session, items: Tensor, rule: Exit, window: int) -> Tensor:
@@ -108,13 +114,12 @@ def _without_exits(allowed: Tensor, session: Session, items: Tensor, rule: Exit,
     return torch.where(safe.any(1, keepdim=True), safe, allowed)
 
 
-def _rows(truth: "Truth", users: Tensor) -> Tensor:
-    """Row of each user in the truth, int64 [B]."""
-    size = int(torch.cat([truth.users, users]).max()) + 1 if len(users) else 0
-    row = torch.full((size,), -1, dtype=torch.int64, device=users.device)
-    row[truth.users] = torch.arange(len(truth.users), device=users.device)
-    if len(users) == 0 or int(users.min()) < 0 or bool((row[users] < 0).any()):
+def _rows(known: Tensor, users: Tensor) -> Tensor:
+    """Place of each of `users` among the truth's users `known`, int64 [B]."""
+    if not len(users) or not bool(torch.isin(users, known).all()):
         raise ConfigError("every user to evaluate must be one of the truth's users, and at least one is needed")
+    row = torch.zeros(int(known.max()) + 1, dtype=torch.int64, device=users.device)
+    row[known] = torch.arange(len(known), device=users.device)
     return row[users]
 
 
