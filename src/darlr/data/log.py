@@ -6,6 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from darlr.errors import DataError
+
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 
@@ -90,3 +92,69 @@ class InteractionLog:
         column = next(c for c in self.item_features if c.name == self.category)
         values = np.asarray(column.values, dtype=np.int64)
         return values[:, None] if values.ndim == 1 else values
+
+
+def check(log: InteractionLog) -> None:
+    """Raise DataError, naming the field, unless the log is what its docstring says."""
+    for side, codes, ids, features in (
+        ("user", log.user, log.user_ids, log.user_features),
+        ("item", log.item, log.item_ids, log.item_features),
+    ):
+        _require(len(ids) > 0, log, f"there are no {side}s")
+        _require({type(i) for i in ids} in ({str}, {int}), log, f"{side} ids must be all str or all int")
+        _require(len(set(ids)) == len(ids), log, f"{side} ids repeat")
+        _check_codes(log, side, codes, len(ids))
+        _require(len({f.name for f in features}) == len(features), log, f"{side} feature names repeat")
+        for column in features:
+            _check_feature(log, side, column, len(ids))
+    _require(log.user.shape == log.item.shape, log, "user and item differ in length")
+    _check_numbers(log, "reward", log.reward)
+    low, high = log.reward_range
+    _require(low < high, log, f"reward range {low} to {high} is empty")
+    inside = (log.reward >= np.float32(low)) & (log.reward <= np.float32(high))
+    _require(bool(inside.all()), log, f"a reward lies outside the reward range {low} to {high}")
+    if log.timestamp is not None:
+        right = log.timestamp.dtype == np.int64 and log.timestamp.shape == log.user.shape
+        _require(right, log, "timestamp must be int64, one for each event")
+    if log.propensity is not None:
+        _check_numbers(log, "propensity", log.propensity)
+        inside = (log.propensity > 0) & (log.propensity <= 1)
+        _require(bool(inside.all()), log, "a propensity lies outside (0, 1]")
+    kinds = {f.name: f.kind for f in log.item_features}
+    _require(
+        log.category is None or kinds.get(log.category) in ("categorical", "multi"),
+        log,
+        f"category '{log.category}' is no categorical item feature",
+    )
+    if log.block is not None:
+        _check_codes(log, "block.users", log.block.users, log.n_users)
+        _check_codes(log, "block.items", log.block.items, log.n_items)
+
+
+def _require(condition: bool, log: InteractionLog, problem: str) -> None:
+    if not condition:
+        raise DataError(f"{log.name}: {problem}")
+
+
+def _check_codes(log: InteractionLog, name: str, codes: IntArray, n: int) -> None:
+    _require(codes.dtype == np.int64 and codes.ndim == 1, log, f"{name} must be int64 [L]")
+    _require(bool(((codes >= 0) & (codes < n)).all()), log, f"{name} has a code outside 0 to {n - 1}")
+
+
+def _check_numbers(log: InteractionLog, name: str, values: FloatArray) -> None:
+    right = values.dtype == np.float32 and values.shape == log.user.shape
+    _require(right, log, f"{name} must be float32, one for each event")
+    _require(bool(np.isfinite(values).all()), log, f"{name} has a NaN or infinite value")
+
+
+def _check_feature(log: InteractionLog, side: str, column: FeatureColumn, n: int) -> None:
+    what, values = f"{side} feature '{column.name}'", column.values
+    _require(values.ndim == (2 if column.kind == "multi" else 1) and len(values) == n, log, f"{what}: wrong shape")
+    if column.kind == "numeric":
+        _require(values.dtype == np.float32, log, f"{what} must be float32")
+        _require(not np.isinf(values).any(), log, f"{what} has an infinite value")
+        return
+    _require(values.dtype == np.int64, log, f"{what} must be int64 codes")
+    codes = values.astype(np.int64)
+    inside = ((codes >= -1) & (codes < len(column.vocabulary))).all()
+    _require(bool(inside), log, f"{what} has a code outside its vocabulary")

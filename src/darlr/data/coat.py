@@ -1,0 +1,103 @@
+"""The Coat shopping data (Schnabel et al., ICML 2016) in its own raw layout.
+
+`train.ascii` is the log. `test.ascii` and the completed matrix are evaluation's (darlr.evaluation.truth).
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from darlr.data.log import FeatureColumn, InteractionLog, IntArray, SessionDefaults
+from darlr.data.report import PrepareReport
+from darlr.errors import DataError
+
+CATEGORY = "jackettype"
+RATINGS = (1.0, 5.0)
+
+
+def read_coat(folder: Path) -> tuple[InteractionLog, PrepareReport]:
+    """The self-selected ratings of `folder`/train.ascii with decoded features.
+
+    Raises DataError when a file is missing or not what the layout says.
+    """
+    ratings = read_ratings(folder / "train.ascii")
+    features = folder / "user_item_features"
+    users, user_notes = _decode(features / "user_features", ratings.shape[0])
+    items, item_notes = _decode(features / "item_features", ratings.shape[1])
+    if CATEGORY not in {column.name for column in items}:
+        raise DataError(f"{features / 'item_features_map.txt'}: no line starts with '{CATEGORY}:'")
+    user, item = np.nonzero(ratings)
+    log = InteractionLog(
+        name="coat",
+        user=user.astype(np.int64),
+        item=item.astype(np.int64),
+        reward=ratings[user, item].astype(np.float32),
+        user_ids=tuple(range(ratings.shape[0])),
+        item_ids=tuple(range(ratings.shape[1])),
+        user_features=users,
+        item_features=items,
+        category=CATEGORY,
+        reward_range=RATINGS,
+        session=SessionDefaults(exit="distance", window=1, threshold=0.0, turns=30),
+    )
+    return log, PrepareReport("coat", rows_read=len(log), rows_kept=len(log), notes=user_notes + item_notes)
+
+
+def read_ratings(path: Path) -> IntArray:
+    """A whitespace-separated matrix of integers 0..5, int64 [U, I]; 0 = not rated.
+
+    Raises DataError naming file, row and column.
+    """
+    matrix = _matrix(path)
+    wrong = np.argwhere((matrix < 0) | (matrix > RATINGS[1]))
+    if len(wrong):
+        row, column = wrong[0]
+        raise DataError(f"{path}, row {row + 1}, column {column + 1}: {matrix[row, column]} is not a rating 0 to 5")
+    return matrix
+
+
+def _matrix(path: Path) -> IntArray:
+    if not path.is_file():
+        raise DataError(
+            f"{path}: file not found; the environment variable DARLR_DATA must name the folder that holds coat/"
+        )
+    rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not rows:
+        raise DataError(f"{path}: the file is empty")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(rows[0]):
+            raise DataError(f"{path}, row {number}: {len(row)} values where row 1 has {len(rows[0])}")
+        for place, value in enumerate(row, 1):
+            if not value.isdecimal():
+                raise DataError(f"{path}, row {number}, column {place}: '{value}' is not a whole number")
+    return np.array(rows, dtype=np.int64)
+
+
+def _decode(stem: Path, n: int) -> tuple[tuple[FeatureColumn, ...], tuple[str, ...]]:
+    """One-hot groups named by `stem`_map.txt ('group:value' a line) as categorical columns.
+
+    A row without exactly one bit in a group becomes a missing value, and a note.
+    """
+    names_file, bits_file = stem.with_name(stem.name + "_map.txt"), stem.with_name(stem.name + ".ascii")
+    if not names_file.is_file():
+        raise DataError(f"{names_file}: file not found; it names the columns of {bits_file.name}")
+    names = [line.strip().split(":", 1) for line in names_file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    unnamed = [number for number, name in enumerate(names, 1) if len(name) != 2]
+    if unnamed:
+        raise DataError(f"{names_file}, row {unnamed[0]}: expected 'group:value'")
+    bits = _matrix(bits_file)
+    if bits.shape != (n, len(names)):
+        raise DataError(f"{bits_file}: {bits.shape[0]} x {bits.shape[1]} values, expected {n} x {len(names)}")
+    columns, notes = [], []
+    for group in dict.fromkeys(name[0] for name in names):
+        places = [place for place, name in enumerate(names) if name[0] == group]
+        hot = bits[:, places]
+        one = (hot.sum(1) == 1) & (hot.max(1) == 1)
+        if not one.all():
+            first = int(np.flatnonzero(~one)[0]) + 1
+            notes.append(
+                f"{bits_file.name}: {(~one).sum()} rows without exactly one '{group}' (first: row {first}), set missing"
+            )
+        values = np.where(one, hot.argmax(1), -1).astype(np.int64)
+        columns.append(FeatureColumn(group, "categorical", values, tuple(names[place][1] for place in places)))
+    return tuple(columns), tuple(notes)

@@ -1,0 +1,49 @@
+"""What a reader kept, dropped and noticed: printed after `darlr data prepare` and stored beside the data."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Rows left out for one reason: their number, and where the first one was (empty if not known)."""
+
+    reason: str
+    count: int
+    example: str = ""
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """rows_read and rows_kept count events; `dropped` says why they differ, `notes` what else a reader saw."""
+
+    source: str
+    rows_read: int
+    rows_kept: int
+    dropped: tuple[Dropped, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.source}: {self.rows_kept:,} of {self.rows_read:,} rows kept"]
+        lines += [
+            f"  dropped {d.count:,}: {d.reason}" + (f" (first at {d.example})" if d.example else "")
+            for d in self.dropped
+            if d.count
+        ]
+        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries and lists."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> "PrepareReport":
+        """Inverse of `to_json`."""
+        return PrepareReport(
+            source=values["source"],
+            rows_read=values["rows_read"],
+            rows_kept=values["rows_kept"],
+            dropped=tuple(Dropped(**d) for d in values["dropped"]),
+            notes=tuple(values["notes"]),
+        )

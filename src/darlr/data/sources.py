@@ -1,0 +1,60 @@
+"""Where a log comes from: a built-in name, or the folder of a prepared data set."""
+
+import difflib
+import os
+import sys
+from pathlib import Path
+
+from darlr.config import SyntheticConfig
+from darlr.data.coat import read_coat
+from darlr.data.log import InteractionLog
+from darlr.data.report import PrepareReport
+from darlr.data.store import is_prepared, load, load_report
+from darlr.data.synthetic import generate
+from darlr.errors import DataError
+
+BUILT_IN = ("synthetic", "coat")
+
+
+def raw_folder() -> Path:
+    """The folder of raw data sets: DARLR_DATA, else the user's own data folder."""
+    named = os.environ.get("DARLR_DATA")
+    if named:
+        return Path(named).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+    else:
+        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "darlr"
+
+
+def read_source(
+    source: str, *, raw: Path | None = None, synthetic: SyntheticConfig | None = None
+) -> tuple[InteractionLog, PrepareReport]:
+    """The log that `source` names ("synthetic", "coat", or a prepared folder), and what its reader saw.
+
+    raw: folder that holds coat/ (default `raw_folder()`). synthetic: the world to generate.
+    Raises DataError when there is no such source or it cannot be read.
+    """
+    if source == "synthetic":
+        log = generate(synthetic or SyntheticConfig()).log
+        return log, PrepareReport("synthetic", rows_read=len(log), rows_kept=len(log))
+    if source == "coat":
+        return read_coat((raw or raw_folder()) / "coat")
+    folder = Path(source)
+    if is_prepared(folder):
+        return load(folder), load_report(folder)
+    if folder.is_dir():
+        raise DataError(f"{folder}: not a prepared data set (no dataset.json); make one with `darlr data prepare`")
+    if folder.is_file():
+        raise DataError(f"{folder}: a file; `darlr data prepare table --log {folder} ...` turns it into a data set")
+    close = difflib.get_close_matches(source, BUILT_IN, n=1)
+    hint = f"perhaps you meant '{close[0]}'" if close else f"known: {', '.join(BUILT_IN)}, or a prepared folder"
+    raise DataError(f"'{source}' is neither a built-in data set nor a folder; {hint}")
+
+
+def open_source(
+    name_or_folder: str, *, raw: Path | None = None, synthetic: SyntheticConfig | None = None
+) -> InteractionLog:
+    """`read_source` without the report."""
+    return read_source(name_or_folder, raw=raw, synthetic=synthetic)[0]

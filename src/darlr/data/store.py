@@ -1,0 +1,176 @@
+"""A prepared data set: a folder of Parquet files and one dataset.json, written whole or not at all."""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from darlr.data.log import Block, FeatureColumn, InteractionLog, SessionDefaults, check
+from darlr.data.report import PrepareReport
+from darlr.errors import DataError
+
+SCHEMA = 1
+MANIFEST = "dataset.json"
+FEATURE = "feature."  # prefix of feature columns in users.parquet and items.parquet, apart from "id"
+
+
+def save(log: InteractionLog, folder: Path, report: PrepareReport) -> None:
+    """Write interactions, users and items (Parquet) and dataset.json; an earlier data set there is replaced.
+
+    Raises DataError when the log is inconsistent, or `folder` holds something that is no prepared data set.
+    """
+    check(log)
+    if folder.exists() and not is_prepared(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder}: exists and is not a prepared data set; choose another folder")
+    part, old = (folder.with_name(f".{folder.name}.{kind}-{os.getpid()}") for kind in ("part", "old"))
+    part.mkdir(parents=True)
+    try:
+        _events(log).write_parquet(part / "interactions.parquet")
+        _table(log.user_ids, log.user_features).write_parquet(part / "users.parquet")
+        _table(log.item_ids, log.item_features).write_parquet(part / "items.parquet")
+        (part / MANIFEST).write_text(json.dumps(_manifest(log, report), indent=2) + "\n", encoding="utf-8")
+        if folder.exists():
+            os.rename(folder, old)
+        os.rename(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether `folder` claims to be a prepared data set."""
+    return (folder / MANIFEST).is_file()
+
+
+def load(folder: Path) -> InteractionLog:
+    """The log of a prepared data set.
+
+    Raises DataError when it is missing, damaged, changed by hand or written by a newer version.
+    """
+    manifest = read_manifest(folder)
+    events, users, items = (_parquet(folder / f"{name}.parquet") for name in ("interactions", "users", "items"))
+    try:
+        block = manifest["block"]
+        log = InteractionLog(
+            name=manifest["name"],
+            user=events["user"].to_numpy(),
+            item=events["item"].to_numpy(),
+            reward=events["reward"].to_numpy(),
+            timestamp=events["timestamp"].to_numpy() if "timestamp" in events.columns else None,
+            propensity=events["propensity"].to_numpy() if "propensity" in events.columns else None,
+            user_ids=tuple(users["id"].to_list()),
+            item_ids=tuple(items["id"].to_list()),
+            user_features=_features(users, manifest["user_features"]),
+            item_features=_features(items, manifest["item_features"]),
+            category=manifest["category"],
+            reward_range=tuple(manifest["reward_range"]),
+            block=block and Block(*(np.array(block[side], dtype=np.int64) for side in ("users", "items"))),
+            session=SessionDefaults(**manifest["session"]),
+        )
+        found = checksum(log)
+    except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{folder}: damaged ({error!r}); prepare the data set again") from error
+    if found != manifest["checksum"]:
+        raise DataError(f"{folder}: its contents do not match the checksum in {MANIFEST}; prepare the data set again")
+    return log
+
+
+def load_report(folder: Path) -> PrepareReport:
+    """What the reader dropped and noticed when `folder` was prepared."""
+    return PrepareReport.from_json(read_manifest(folder)["report"])
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """dataset.json of a prepared data set; raises DataError when it is missing, damaged or too new."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise DataError(f"{folder}: not a prepared data set (no {MANIFEST}); make one with `darlr data prepare`")
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        schema = manifest["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: damaged ({error!r}); prepare the data set again") from error
+    if schema != SCHEMA:
+        raise DataError(f"{path}: schema {schema}, this version of darlr reads {SCHEMA}; prepare the data set again")
+    return manifest
+
+
+def checksum(log: InteractionLog) -> str:
+    """SHA-256 of everything in the log except its name: the same on every machine."""
+    digest = hashlib.sha256()
+
+    def feed(value: object) -> None:
+        text = json.dumps(value, ensure_ascii=True).encode()
+        digest.update(len(text).to_bytes(8, "little") + text)
+
+    def feed_array(array: np.ndarray[Any, Any] | None) -> None:
+        feed(None if array is None else [list(array.shape), array.dtype.kind])
+        if array is not None:
+            digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
+
+    for array in (log.user, log.item, log.reward, log.timestamp, log.propensity):
+        feed_array(array)
+    feed([log.user_ids, log.item_ids, log.category, log.reward_range, asdict(log.session)])
+    for column in (*log.user_features, *log.item_features):
+        feed([column.name, column.kind, column.vocabulary])
+        feed_array(column.values)
+    feed([len(log.user_features), log.block is not None])
+    if log.block is not None:
+        feed_array(log.block.users)
+        feed_array(log.block.items)
+    return digest.hexdigest()
+
+
+def _manifest(log: InteractionLog, report: PrepareReport) -> dict[str, Any]:
+    block = log.block and {"users": log.block.users.tolist(), "items": log.block.items.tolist()}
+    return {
+        "schema": SCHEMA,
+        "name": log.name,
+        "checksum": checksum(log),
+        "counts": {"users": log.n_users, "items": log.n_items, "events": len(log)},
+        "ids": "code n is row n of users.parquet and items.parquet",
+        "reward_range": list(log.reward_range),
+        "category": log.category,
+        "session": asdict(log.session),
+        "user_features": [_describe(column) for column in log.user_features],
+        "item_features": [_describe(column) for column in log.item_features],
+        "block": block,
+        "report": report.to_json(),
+    }
+
+
+def _describe(column: FeatureColumn) -> dict[str, Any]:
+    return {"name": column.name, "kind": column.kind, "vocabulary": list(column.vocabulary)}
+
+
+def _events(log: InteractionLog) -> pl.DataFrame:
+    columns = {"user": log.user, "item": log.item, "reward": log.reward}
+    optional = {"timestamp": log.timestamp, "propensity": log.propensity}
+    return pl.DataFrame(columns | {name: values for name, values in optional.items() if values is not None})
+
+
+def _table(ids: tuple[str, ...] | tuple[int, ...], features: tuple[FeatureColumn, ...]) -> pl.DataFrame:
+    kind = pl.String if isinstance(ids[0], str) else pl.Int64
+    columns = [pl.Series("id", ids, dtype=kind)]
+    columns += [pl.Series(FEATURE + column.name, np.ascontiguousarray(column.values)) for column in features]
+    return pl.DataFrame(columns)
+
+
+def _features(table: pl.DataFrame, described: list[dict[str, Any]]) -> tuple[FeatureColumn, ...]:
+    return tuple(
+        FeatureColumn(d["name"], d["kind"], table[FEATURE + d["name"]].to_numpy(), tuple(d["vocabulary"]))
+        for d in described
+    )
+
+
+def _parquet(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); prepare the data set again") from error

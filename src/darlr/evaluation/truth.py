@@ -1,0 +1,107 @@
+"""The ground truth: complete rewards that evaluation plays on and nothing that learns may see."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from darlr.config import SyntheticConfig
+from darlr.data.coat import read_coat, read_ratings
+from darlr.data.log import InteractionLog, IntArray
+from darlr.data.sources import raw_folder
+from darlr.data.split import select
+from darlr.data.store import is_prepared, read_manifest
+from darlr.data.synthetic import generate
+from darlr.errors import DataError
+
+FILE = "truth.safetensors"
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Complete rewards of an evaluation block.
+
+    users: int64 [Ue], items: int64 [Ie], codes of the log; reward: float32 tensor [Ue, Ie].
+    """
+
+    users: IntArray
+    items: IntArray
+    reward: Tensor
+
+    def __post_init__(self) -> None:
+        if self.reward.shape != (len(self.users), len(self.items)):
+            raise DataError(
+                f"truth: rewards are {tuple(self.reward.shape)}, users and items {len(self.users)} and {len(self.items)}"
+            )
+
+
+def load_truth(name_or_folder: str, raw: Path | None = None, synthetic: SyntheticConfig | None = None) -> Truth | None:
+    """The truth of a source (see darlr.data.sources), or None where none is known.
+
+    Raises DataError when a truth file is damaged or belongs to other data.
+    """
+    if name_or_folder == "synthetic":
+        return _whole(torch.from_numpy(generate(synthetic or SyntheticConfig()).reward))
+    if name_or_folder == "coat":
+        path = (raw or raw_folder()) / "coat" / "coat_pseudoGT_ratingM.ascii"
+        return _whole(torch.from_numpy(read_ratings(path).astype(np.float32)))
+    folder = Path(name_or_folder)
+    return read_truth(folder) if is_prepared(folder) and (folder / FILE).is_file() else None
+
+
+def _whole(reward: Tensor) -> Truth:
+    users, items = reward.shape
+    return Truth(np.arange(users, dtype=np.int64), np.arange(items, dtype=np.int64), reward)
+
+
+def random_ratings(raw: Path | None = None) -> InteractionLog:
+    """Coat's test.ascii: 16 ratings a user of uniformly random items; ids and features as in the log."""
+    folder = (raw or raw_folder()) / "coat"
+    ratings = read_ratings(folder / "test.ascii")
+    log, _ = read_coat(folder)
+    if ratings.shape != (log.n_users, log.n_items):
+        raise DataError(f"{folder / 'test.ascii'}: {ratings.shape} ratings, the log has {log.n_users, log.n_items}")
+    user, item = np.nonzero(ratings)
+    none = select(log, np.zeros(len(log), dtype=bool))
+    return replace(
+        none,
+        user=user.astype(np.int64),
+        item=item.astype(np.int64),
+        reward=ratings[user, item].astype(np.float32),
+    )
+
+
+def write_truth(truth: Truth, folder: Path) -> None:
+    """Write truth.safetensors into a prepared folder, tied to its checksum; atomic."""
+    checksum = read_manifest(folder)["checksum"]
+    tensors = {
+        "users": torch.from_numpy(truth.users),
+        "items": torch.from_numpy(truth.items),
+        "reward": truth.reward.to("cpu", torch.float32).contiguous(),
+    }
+    part = folder / f".{FILE}.part"
+    save_file(tensors, part, metadata={"checksum": checksum})
+    os.replace(part, folder / FILE)
+
+
+def read_truth(folder: Path) -> Truth:
+    """Inverse of `write_truth`; raises DataError when the file is damaged or belongs to other data."""
+    path, manifest = folder / FILE, read_manifest(folder)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            truth = Truth(
+                users=file.get_tensor("users").numpy(),
+                items=file.get_tensor("items").numpy(),
+                reward=file.get_tensor("reward"),
+            )
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path}: damaged ({error}); prepare the data set again") from error
+    if metadata.get("checksum") != manifest["checksum"]:
+        raise DataError(f"{path}: belongs to another data set than {folder}; prepare the data set again")
+    return truth
