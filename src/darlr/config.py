@@ -87,8 +87,16 @@ class WorldModelConfig:
     """Adam step size."""
     bias_decay: float = 1.0
     """Strength of the prior that pulls user and item biases to 0 (in logged rows)."""
+    embedding_decay: float = 5.0
+    """Strength of the prior that pulls embeddings to 0 (in logged rows)."""
+    initial_scale: float = 0.1
+    """Standard deviation of initial embeddings."""
     weight_decay: float = 1e-2
-    """Decoupled weight decay on embeddings and the deep part."""
+    """Decoupled weight decay on the deep part."""
+    warm_start: bool = True
+    """Whether user and item biases start from shrunk biases instead of 0."""
+    decay: float = 1.0
+    """Factor on the step size after each epoch."""
     dropout: float = 0.1
     """Dropout in the deep part."""
     seed: int = 0

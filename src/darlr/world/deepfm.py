@@ -1,0 +1,134 @@
+"""K DeepFM members in one batched pass (Guo et al., arXiv 1703.04247; ensemble: method.md section 1).
+
+Every parameter has a leading member dimension. Users and items are first reduced to what each side
+contributes, which is exact and makes the full table cheap: FM(u, i) = FM(u) + FM(i) + s_u . s_i, and the
+first deep layer is a sum over the two sides.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from darlr.config import WorldModelConfig
+from darlr.world.features import Side
+
+LOG_VARIANCE_RANGE = (-5.0, 3.0)  # in units of the log's variance: a standard deviation of 0.08 to 4.5 times
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one side adds: linear [K, B, 2] (mean, log-variance), vector s [K, B, d], pairs FM [K, B], deep [K, B, h]."""
+
+    linear: Tensor
+    vector: Tensor
+    pairs: Tensor
+    deep: Tensor
+
+    def unsqueeze(self, dim: int) -> "Contribution":
+        """Insert a dimension of 1 into every tensor, for broadcasting users against items."""
+        parts = (self.linear, self.vector, self.pairs, self.deep)
+        return Contribution(*(part.unsqueeze(dim) for part in parts))
+
+
+def fm_pairs(vectors: Tensor) -> Tensor:
+    """Sum over pairs of fields of their dot products: [..., F, d] -> [...] (arXiv 1703.04247 Eq. 2)."""
+    return 0.5 * (vectors.sum(-2).square() - vectors.square().sum(-2)).sum(-1)
+
+
+class SideTable(nn.Module):
+    """Embeddings and first-order weights of one side for K members."""
+
+    codes: Tensor
+    weights: Tensor
+    pool: Tensor
+
+    def __init__(self, side: Side, config: WorldModelConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        k, d, h = config.members, config.embedding, config.hidden[0]
+        self.n_ids = side.codes.shape[0]
+        self.n_codes = side.n_codes
+        self.register_buffer("codes", side.codes)
+        self.register_buffer("weights", side.weights)
+        self.register_buffer("pool", nn.functional.one_hot(side.field, side.n_fields).float())
+        self.embedding = nn.Parameter(torch.randn(k, side.n_codes, d, generator=generator) * config.initial_scale)
+        self.linear = nn.Parameter(torch.zeros(k, side.n_codes, 2))
+        fan_in = side.n_fields * d
+        self.first = nn.Parameter(torch.randn(k, fan_in, h, generator=generator) * math.sqrt(1 / fan_in))
+
+    def forward(self, rows: Tensor) -> Contribution:
+        """rows: int64 [K, B] of user or item codes, member k reads rows[k]."""
+        k, size = rows.shape
+        codes = self.codes[rows] + self.n_codes * torch.arange(k, device=rows.device)[:, None, None]  # [K, B, S]
+        weights = self.weights[rows][..., None]
+        vectors = nn.functional.embedding(codes, self.embedding.flatten(0, 1)) * weights  # [K, B, S, d]
+        linear = (nn.functional.embedding(codes, self.linear.flatten(0, 1)) * weights).sum(2)
+        if self.pool.shape[0] != self.pool.shape[1]:
+            vectors = torch.einsum("kbsd,sf->kbfd", vectors, self.pool)
+        deep = torch.bmm(vectors.reshape(k, size, -1), self.first)
+        return Contribution(linear, vectors.sum(2), fm_pairs(vectors), deep)
+
+
+class DeepFM(nn.Module):
+    """Mean and log-variance of the reward, in standardised reward units, for K members at once."""
+
+    def __init__(self, user: Side, item: Side, config: WorldModelConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        self.members = config.members
+        self.dropout = config.dropout
+        self.user = SideTable(user, config, generator)
+        self.item = SideTable(item, config, generator)
+        widths = [*config.hidden, 2]
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList([nn.Parameter(torch.zeros(config.members, 1, config.hidden[0]))])
+        for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
+            last = len(self.weights) == len(widths) - 2
+            scale = 0.0 if last else math.sqrt(2 / fan_in)  # a zero last layer: the deep part starts silent
+            weight = torch.randn(config.members, fan_in, fan_out, generator=generator) * scale
+            self.weights.append(nn.Parameter(weight))
+            self.biases.append(nn.Parameter(torch.zeros(config.members, 1, fan_out)))
+
+    def forward(self, users: Tensor, items: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """users, items: int64 [K, B] -> mean and log-variance, float32 [K, B] each.
+
+        generator: source of dropout masks while training; None predicts.
+        """
+        return self.combine(self.user(users), self.item(items), generator)
+
+    def combine(
+        self, user: Contribution, item: Contribution, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance from the two sides' contributions, which broadcast against each other."""
+        linear = user.linear + item.linear
+        pairs = user.pairs + item.pairs + (user.vector * item.vector).sum(-1)
+        deep = user.deep + item.deep
+        shape = deep.shape
+        deep = self._deep(deep.reshape(self.members, -1, shape[-1]), generator).reshape(*shape[:-1], 2)
+        mean = linear[..., 0] + pairs + deep[..., 0]
+        low, high = LOG_VARIANCE_RANGE
+        return mean, (linear[..., 1] + deep[..., 1]).clamp(low, high)
+
+    def _deep(self, hidden: Tensor, generator: torch.Generator | None) -> Tensor:
+        hidden = hidden + self.biases[0]
+        for weight, bias in zip(self.weights, self.biases[1:], strict=True):
+            hidden = torch.baddbmm(bias, self._drop(hidden.relu(), generator), weight)
+        return hidden
+
+    def _drop(self, hidden: Tensor, generator: torch.Generator | None) -> Tensor:
+        if generator is None or self.dropout == 0:
+            return hidden
+        keep = torch.empty_like(hidden).bernoulli_(1 - self.dropout, generator=generator)
+        return hidden * keep / (1 - self.dropout)
+
+    @torch.no_grad()
+    def table(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Every pair of users int64 [u] and items int64 [i]: mean and log-variance, [K, u, i]."""
+        u = self.user(users.expand(self.members, -1)).unsqueeze(2)
+        i = self.item(items.expand(self.members, -1)).unsqueeze(1)
+        return self.combine(u, i)
+
+
+def gaussian_nll(mean: Tensor, log_variance: Tensor, target: Tensor) -> Tensor:
+    """Negative log likelihood of a Gaussian, elementwise, without the constant log(2 pi) / 2."""
+    return 0.5 * (log_variance + (target - mean).square() * torch.exp(-log_variance))

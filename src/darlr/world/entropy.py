@@ -1,0 +1,79 @@
+"""The behaviour-entropy table of DORL (method.md section 3; arXiv 2307.04571)."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from darlr.data.log import InteractionLog
+
+
+@dataclass(frozen=True)
+class EntropyTable:
+    """Normalised entropy of the next logged item after one item, and after an unordered pair of items.
+
+    single: float32 [I]; pair_keys: int64 [P], sorted, min * I + max of the two items; pair_values: float32 [P].
+    """
+
+    single: Tensor
+    pair_keys: Tensor
+    pair_values: Tensor
+
+    def lookup(self, last: Tensor, action: Tensor) -> Tensor:
+        """E_t = H({a_t}) + H({a_t, a_t-1}), float32 in [0, 2]; unseen keys count 1.
+
+        last: int64 [B], the item before, -1 at the first turn; action: int64 [B].
+        """
+        single = self.single[action]
+        if self.pair_keys.shape[0] == 0:
+            return single + 1.0
+        key = torch.minimum(last, action) * self.single.shape[0] + torch.maximum(last, action)
+        place = torch.searchsorted(self.pair_keys, key).clamp(max=self.pair_keys.shape[0] - 1)
+        found = (self.pair_keys[place] == key) & (last >= 0)
+        return single + torch.where(found, self.pair_values[place], 1.0)
+
+    def to(self, device: str | torch.device) -> "EntropyTable":
+        """The same table on another device."""
+        return replace(
+            self,
+            single=self.single.to(device),
+            pair_keys=self.pair_keys.to(device),
+            pair_values=self.pair_values.to(device),
+        )
+
+
+def build_entropy(log: InteractionLog) -> EntropyTable:
+    """Count successors in each user's events by time; a log without timestamps gives ones everywhere (inert)."""
+    n = log.n_items
+    single = np.ones(n, dtype=np.float32)
+    if log.timestamp is None or len(log) == 0:
+        empty = torch.zeros(0, dtype=torch.int64)
+        return EntropyTable(torch.from_numpy(single), empty, torch.zeros(0))
+    order = np.lexsort((log.timestamp, log.user))  # stable: equal times keep the log's order
+    user, item = log.user[order], log.item[order]
+    follows = user[1:] == user[:-1]
+    keys, values = _normalised_entropy(item[:-1][follows], item[1:][follows], n)
+    single[keys] = values
+    both = follows[1:] & follows[:-1]
+    low, high = np.minimum(item[:-2], item[1:-1])[both], np.maximum(item[:-2], item[1:-1])[both]
+    keys, values = _normalised_entropy(low * n + high, item[2:][both], n)
+    return EntropyTable(torch.from_numpy(single), torch.from_numpy(keys), torch.from_numpy(values))
+
+
+def _normalised_entropy(
+    key: NDArray[np.int64], successor: NDArray[np.int64], n_items: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Entropy (base 2) of the successors of each key over log2 of their number; 1 for a single successor."""
+    ordered = np.lexsort((successor, key))
+    key, successor = key[ordered], successor[ordered]
+    new = np.r_[True, (key[1:] != key[:-1]) | (successor[1:] != successor[:-1])][: len(key)]
+    start = np.flatnonzero(new)
+    count = np.diff(np.r_[start, len(key)]).astype(np.float64)
+    keys, group = np.unique(key[start], return_inverse=True)
+    total, distinct = np.bincount(group, count), np.bincount(group)
+    share = count / total[group]
+    entropy = np.bincount(group, -share * np.log2(share), minlength=len(keys))
+    value = np.where(distinct > 1, entropy / np.log2(np.maximum(distinct, 2)), 1.0)
+    return keys.astype(np.int64), value.astype(np.float32)

@@ -1,0 +1,67 @@
+"""User and item features as slots of an embedding table: the input of the world model."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from darlr.data.log import FeatureColumn
+
+
+@dataclass(frozen=True)
+class Side:
+    """All fields of one side (users or items), the id being field 0.
+
+    codes: int64 [n, S], rows of the side's embedding table, the first n of which are the ids;
+    weights: float32 [n, S], how much of that row enters (1 / m for m values, the standardised number, 0 = padding);
+    field: int64 [S], the field each slot belongs to; n_codes, n_fields: sizes.
+    """
+
+    codes: Tensor
+    weights: Tensor
+    field: Tensor
+    n_codes: int
+    n_fields: int
+
+
+def encode(n: int, columns: tuple[FeatureColumn, ...]) -> Side:
+    """Slots of n users or items: the id, then every feature column; a missing value has a code of its own."""
+    codes, weights = [np.arange(n)[:, None]], [np.ones((n, 1))]
+    fields, next_code = [0], n
+    for number, column in enumerate(columns, start=1):
+        if column.kind == "numeric":
+            slot_codes, slot_weights, used = _numeric(np.asarray(column.values, dtype=np.float64))
+        else:
+            values = np.asarray(column.values, dtype=np.int64)
+            slot_codes, slot_weights, used = _categorical(values.reshape(n, -1), len(column.vocabulary))
+        codes.append(slot_codes + next_code)
+        weights.append(slot_weights)
+        fields += [number] * slot_codes.shape[1]
+        next_code += used
+    return Side(
+        codes=torch.from_numpy(np.concatenate(codes, axis=1)),
+        weights=torch.from_numpy(np.concatenate(weights, axis=1).astype(np.float32)),
+        field=torch.tensor(fields),
+        n_codes=next_code,
+        n_fields=len(columns) + 1,
+    )
+
+
+def _categorical(values: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Codes [n, most] with -1 = none: the mean of the present ones; code `size` where all are missing."""
+    present = values >= 0
+    weights = present / np.maximum(present.sum(1, keepdims=True), 1)
+    codes = np.where(present, values, size)
+    weights[:, 0] = np.where(present.any(1), weights[:, 0], 1.0)
+    return codes, weights, max(size, int(values.max(initial=-1)) + 1) + 1
+
+
+def _numeric(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Two slots: the standardised number on code 0, and code 1 where the number is missing."""
+    known = ~np.isnan(values)
+    mean = values[known].mean() if known.any() else 0.0
+    spread = values[known].std() if known.any() else 0.0
+    scaled = np.where(known, (np.nan_to_num(values) - mean) / (spread if spread > 0 else 1.0), 0.0)
+    codes = np.broadcast_to(np.array([0, 1]), (len(values), 2))
+    return codes, np.stack([scaled, 1.0 * ~known], axis=1), 2

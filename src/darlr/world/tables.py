@@ -1,0 +1,151 @@
+"""The World: every table that agents and shapings read, on one device."""
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from darlr.config import TablesConfig
+from darlr.data.log import InteractionLog
+from darlr.world.entropy import EntropyTable, build_entropy
+from darlr.world.fitted import FittedWorldModel
+
+SIMILARITY_USERS = 4096  # up to here cosines of all pairs are held: 64 MB
+CHUNK = 1024  # users whose cosines with everyone are held at once
+
+
+@dataclass(frozen=True)
+class World:
+    """All that is known of users and items offline; float32 tensors on one device.
+
+    reward [U, I]: r0; risk [U, I]: P_U; indicator [U, F]: p_u; unit [U, F]: p_u / |p_u|, zero rows stay zero;
+    item_vectors [I, d]; entropy: the behaviour-entropy table; reward_range: (low, high) of a reward.
+    """
+
+    reward: Tensor
+    risk: Tensor
+    indicator: Tensor
+    unit: Tensor
+    item_vectors: Tensor
+    entropy: EntropyTable
+    reward_range: tuple[float, float]
+
+    @property
+    def n_users(self) -> int:
+        """U."""
+        return self.reward.shape[0]
+
+    @property
+    def n_items(self) -> int:
+        """I."""
+        return self.reward.shape[1]
+
+    def to(self, device: str | torch.device) -> "World":
+        """The same tables on another device."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "reward_range"}
+        return replace(self, **{name: table.to(device) for name, table in moved.items()})
+
+    @cached_property
+    def _cosine(self) -> Tensor | None:
+        """cos(p_u, p_v) of all pairs, [U, U], or None when there are too many users."""
+        return self.unit @ self.unit.T if self.n_users <= SIMILARITY_USERS else None
+
+    def similarity(self, u: Tensor, v: Tensor) -> Tensor:
+        """cos(p_u, p_v) for int64 tensors that broadcast against each other; 0 with a zero vector."""
+        if self._cosine is not None:
+            return self._cosine[u, v]
+        return (self.unit[u] * self.unit[v]).sum(-1)
+
+    def neighbours(self, k: int, include_self: bool) -> tuple[Tensor, Tensor]:
+        """The k users with the largest cosine, best first: index int64 [U, k] and cosine float32 [U, k].
+
+        With include_self a user comes first among its own neighbours; k is cut to the users there are.
+        """
+        k = min(k, self.n_users if include_self else self.n_users - 1)
+        index, cosine = [], []
+        for chunk in torch.arange(self.n_users, device=self.unit.device).split(CHUNK):
+            scores = self.unit[chunk] @ self.unit.T
+            ranked = scores.clone()
+            ranked[torch.arange(len(chunk)), chunk] = torch.inf if include_self else -torch.inf
+            best = ranked.topk(k, dim=1).indices
+            index.append(best)
+            cosine.append(scores.gather(1, best))
+        return torch.cat(index), torch.cat(cosine)
+
+    def neighbour_table(self, config: TablesConfig) -> tuple[Tensor, Tensor]:
+        """ROLeR's static shaping (method.md section 6): reward [U, I] and risk [U, I].
+
+        Weights are cosines (negative ones count 0) or uniform; a user without any positive weight gets the plain
+        mean. Risk is the population variance of the neighbours' r0, unweighted, or 0.
+        """
+        index, cosine = self.neighbours(config.neighbours, config.neighbour_self)
+        uniform = torch.full_like(cosine, 1 / cosine.shape[1])
+        weight = uniform
+        if config.neighbour_weights == "cosine":
+            positive = cosine.clamp(min=0)
+            total = positive.sum(1, keepdim=True)
+            weight = torch.where(total > 0, positive / total.clamp(min=1e-12), uniform)
+        reward = self._average(index, weight, self.reward)
+        if config.neighbour_risk == "zero":
+            return reward, torch.zeros_like(reward)
+        centred = self.reward - self.reward.mean(0)  # smaller numbers: E[x^2] - E[x]^2 loses less
+        variance = self._average(index, uniform, centred.square()) - self._average(index, uniform, centred).square()
+        return reward, variance.clamp(min=0)
+
+    def _average(self, index: Tensor, weight: Tensor, values: Tensor) -> Tensor:
+        """Weighted sums of rows of `values` [U, I] by index, weight [U, k], as one sparse product."""
+        rows = torch.arange(self.n_users, device=index.device)[:, None].expand_as(index)
+        matrix = torch.sparse_coo_tensor(
+            torch.stack([rows.flatten(), index.flatten()]),
+            weight.flatten(),
+            (self.n_users, self.n_users),
+            check_invariants=False,
+        )
+        return torch.sparse.mm(matrix, values)
+
+
+def build_world(fitted: FittedWorldModel, log_train: InteractionLog, config: TablesConfig) -> World:
+    """The World of a fitted model and the training log."""
+    vectors = indicator(fitted.reward, log_train, config)
+    norm = vectors.norm(dim=1, keepdim=True)
+    return World(
+        reward=fitted.reward,
+        risk=fitted.risk,
+        indicator=vectors,
+        unit=torch.where(norm > 0, vectors / norm.clamp(min=1e-12), 0.0),
+        item_vectors=fitted.item_vectors,
+        entropy=build_entropy(log_train),
+        reward_range=fitted.reward_range,
+    )
+
+
+def indicator(reward: Tensor, log: InteractionLog, config: TablesConfig) -> Tensor:
+    """Feedback vectors p_u, float32 [U, F] (method.md section 4).
+
+    "predicted": rows of r0. "logged": the mean logged reward of each cell, 0 = missing, over items outside the
+    block; centring then moves logged cells only.
+    """
+    if config.indicator == "predicted":
+        vectors, present = reward, torch.ones_like(reward)
+    else:
+        vectors, present = _logged(log)
+    if config.indicator_centre == "none":
+        return vectors
+    axis = 0 if config.indicator_centre == "item" else 1
+    mean = vectors.sum(axis, keepdim=True) / present.sum(axis, keepdim=True).clamp(min=1)
+    return (vectors - mean) * present
+
+
+def _logged(log: InteractionLog) -> tuple[Tensor, Tensor]:
+    """Mean logged reward [U, F] with 0 = missing, and whether a cell is logged, float32 [U, F]."""
+    keep = np.ones(log.n_items, dtype=bool)
+    if log.block is not None:
+        keep[log.block.items] = False
+    size = log.n_users * log.n_items
+    cell = log.user * log.n_items + log.item
+    count = np.bincount(cell, minlength=size).reshape(log.n_users, log.n_items)
+    total = np.bincount(cell, log.reward, minlength=size).reshape(log.n_users, log.n_items)
+    mean = (total / np.maximum(count, 1))[:, keep]
+    return torch.from_numpy(mean.astype(np.float32)), torch.from_numpy((count[:, keep] > 0).astype(np.float32))
