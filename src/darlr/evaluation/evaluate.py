@@ -1,0 +1,213 @@
+"""The two protocols (prior-results.md): `published` for numbers beside published ones, `sound` for conclusions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from darlr.config import Mode, SessionConfig
+from darlr.data.log import InteractionLog
+from darlr.evaluation.lists import Entry, Kind
+from darlr.evaluation.metrics import Metrics, majority_items, metrics
+from darlr.evaluation.protocol import play
+from darlr.evaluation.statistics import iqm, stratified_bootstrap
+from darlr.simulation.exits import Exit, build_exit, never, resolve
+from darlr.simulation.policy import Policy
+
+if TYPE_CHECKING:
+    from darlr.evaluation.truth import Truth
+
+PUBLISHED_USERS = 100
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How sessions are played. window: N, or None where no exit can happen and N means nothing."""
+
+    mode: Mode
+    window: int | None
+    rule: Exit
+    turns: int = 30
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: one entry under one setting.
+
+    mean: R_tra over seeds and users, with its 95% bootstrap interval; iqm: the interquartile mean, likewise. Length,
+    R_each (ratio of means), CV and MCD are means over seeds. returns: float64 [seeds, users], for comparisons.
+    """
+
+    name: str
+    kind: Kind
+    sampled: bool
+    exit_aware: bool
+    mode: Mode
+    window: int | None
+    mean: float
+    interval: tuple[float, float]
+    iqm: float
+    iqm_interval: tuple[float, float]
+    length: float
+    each: float
+    coverage: float
+    majority: float | None
+    seeds: int
+    users: int
+    returns: NDArray[np.float64] = field(repr=False, compare=False)
+
+
+def can_leave(config: SessionConfig, log: InteractionLog) -> bool:
+    """Whether the exit rule that `config` names can ever fire on this data set."""
+    resolved = resolve(config, log.session)
+    return resolved.exit == "category" or (resolved.exit == "distance" and resolved.threshold > 0)
+
+
+def settings(
+    config: SessionConfig, log: InteractionLog, windows: Sequence[int] = (1, 4), device: str = "cpu"
+) -> list[Setting]:
+    """The settings of the sound protocol: NX_0 and FB for each exit window N, and NX_10.
+
+    Where no exit can happen the windows are all the same, and each mode comes once.
+    """
+    resolved = resolve(config, log.session)
+    ten = Setting("NX_10", None, never, 10)
+    modes: tuple[Mode, ...] = ("NX_0", "FB")
+    if not can_leave(config, log):
+        return [*(Setting(mode, None, never, resolved.turns) for mode in modes), ten]
+    rule = build_exit(resolved, log, device)
+    return [*(Setting(mode, n, rule, resolved.turns) for mode in modes for n in windows), ten]
+
+
+def published_setting(config: SessionConfig, log: InteractionLog, device: str = "cpu") -> Setting:
+    """NX_0 with N = 1, M = 0, T = 30, and the exit rule of the data set."""
+    resolved = replace(resolve(config, log.session), window=1, threshold=0.0, turns=30)
+    return Setting("NX_0", 1 if can_leave(resolved, log) else None, build_exit(resolved, log, device), 30)
+
+
+def published(
+    policy: Policy,
+    truth: "Truth",
+    setting: Setting,
+    n_items: int,
+    *,
+    generator: torch.Generator,
+    majority: Tensor | None = None,
+) -> Metrics:
+    """What the published protocol does after one epoch: 100 random test users, actions sampled.
+
+    Users are drawn with replacement, as the predecessors' environments do; `generator` is evaluation's own, so that
+    evaluating does not disturb training.
+    """
+    known = torch.as_tensor(truth.users)
+    users = known[torch.randint(len(known), (PUBLISHED_USERS,), generator=generator)]
+    trajectories = play(
+        policy,
+        truth,
+        n_items,
+        setting.rule,
+        setting.window or 1,
+        mode=setting.mode,
+        turns=setting.turns,
+        greedy=False,
+        generator=generator,
+        users=users,
+    )
+    return metrics(trajectories, len(truth.items), majority)
+
+
+def published_mean(epochs: Iterable[Mapping[str, float | None]]) -> dict[str, float | int | None]:
+    """The published statistic: mean and standard deviation of every metric over the epochs of one run.
+
+    Neither a final score nor a spread over seeds: for use beside published numbers only.
+    """
+    rows = list(epochs)
+    summary: dict[str, float | int | None] = {"epochs": len(rows)}
+    for name in Metrics.__annotations__:
+        found = [value for row in rows if (value := row.get(name)) is not None]
+        summary[name] = float(np.mean(found)) if found else None
+        summary[f"{name}_std"] = float(np.std(found)) if found else None
+    return summary
+
+
+def sound(
+    entries: Iterable[Entry],
+    settings: Iterable[Setting],
+    truth: "Truth",
+    log: InteractionLog,
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> list[Row]:
+    """Every entry under every setting, on every user of the truth.
+
+    log: the training log (majority categories and catalogue come from it). Exit-aware entries appear only where exits
+    can happen. Each row draws from generators of its own, so rows do not depend on their company.
+    """
+    majority = majority_items(log)
+    majority = None if majority is None else majority.to(truth.reward.device)
+    return [
+        _row(entry, setting, truth, log, majority=majority, seed=seed, resamples=resamples)
+        for setting in settings
+        for entry in entries
+        if not (entry.exit_aware and setting.window is None)
+    ]
+
+
+def _row(
+    entry: Entry,
+    setting: Setting,
+    truth: "Truth",
+    log: InteractionLog,
+    *,
+    majority: Tensor | None,
+    seed: int,
+    resamples: int,
+) -> Row:
+    played = [
+        play(
+            policy,
+            truth,
+            log.n_items,
+            setting.rule,
+            setting.window or 1,
+            mode=setting.mode,
+            turns=setting.turns,
+            greedy=entry.greedy,
+            generator=_generator(seed, run),
+            exit_aware=entry.exit_aware,
+        )
+        for run, policy in enumerate(entry.policies)
+    ]
+    measured = [metrics(trajectories, len(truth.items), majority) for trajectories in played]
+    returns = np.stack([trajectories.returns.cpu().numpy() for trajectories in played])
+    length = float(np.mean([m["Length"] for m in measured]))
+    shares = [m["MCD"] for m in measured if m["MCD"] is not None]
+    return Row(
+        name=entry.name,
+        kind=entry.kind,
+        sampled=not entry.greedy,
+        exit_aware=entry.exit_aware,
+        mode=setting.mode,
+        window=setting.window,
+        mean=float(returns.mean()),
+        interval=stratified_bootstrap(returns, generator=np.random.default_rng(seed), resamples=resamples),
+        iqm=iqm(returns),
+        iqm_interval=stratified_bootstrap(returns, "iqm", generator=np.random.default_rng(seed), resamples=resamples),
+        length=length,
+        each=float(returns.mean()) / length if length else 0.0,
+        coverage=float(np.mean([m["CV"] for m in measured])),
+        majority=float(np.mean(shares)) if shares else None,
+        seeds=returns.shape[0],
+        users=returns.shape[1],
+        returns=returns,
+    )
+
+
+def _generator(seed: int, run: int) -> torch.Generator:
+    state = np.random.SeedSequence((seed, run)).generate_state(1)[0]
+    return torch.Generator().manual_seed(int(state))
