@@ -1,0 +1,200 @@
+"""The table of results: Markdown and JSON for people and programs, and rich for the terminal."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from darlr.errors import RunError
+from darlr.evaluation.evaluate import Row
+from darlr.evaluation.statistics import Comparison
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SCHEMA = 1
+HEAD = ("row", "R_tra [95%]", "IQM [95%]", "Length", "R_each", "CV", "MCD", "seeds")
+NOTES = (
+    "R_tra: mean summed reward a session, with its 95% bootstrap interval over seeds and users; IQM: interquartile "
+    "mean of the same returns; R_each = R_tra / Length; CV: share of the catalogue recommended; MCD: share of "
+    "recommendations from the majority categories. Bold: learned. †: reads the truth; a reference, not a method."
+)
+
+
+def write_report(
+    folder: Path,
+    rows: Sequence[Row],
+    *,
+    about: Mapping[str, Any] | None = None,
+    comparisons: Mapping[str, Comparison] | None = None,
+    published: Mapping[str, float | int | None] | None = None,
+) -> None:
+    """Write `table.md` and `table.json` into `folder`, each at once or not at all.
+
+    about: what was evaluated (data set, seeds, exit rule), any JSON values. comparisons: "A - B" -> paired comparison.
+    published: the published statistic of a run, from `published_mean`.
+    """
+    document = {
+        "schema": SCHEMA,
+        "about": dict(about or {}),
+        "rows": [row_json(row) for row in rows],
+        "comparisons": {name: asdict(c) for name, c in (comparisons or {}).items()},
+        "published": None if published is None else dict(published),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "table.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+    _write(folder / "table.md", markdown(rows, about=about, comparisons=comparisons, published=published))
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def row_json(row: Row) -> dict[str, Any]:
+    """A row as JSON values; the returns themselves stay out."""
+    return {f.name: getattr(row, f.name) for f in fields(row) if f.name != "returns"}
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a `table.json`, without their returns (an array of no seeds).
+
+    Raises RunError when the file is missing, damaged or of another schema.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema"] != SCHEMA:
+            raise RunError(f"{path}: schema {document['schema']}, this version reads {SCHEMA}; evaluate again")
+        return [
+            Row(
+                **{
+                    **row,
+                    "interval": tuple(row["interval"]),
+                    "iqm_interval": tuple(row["iqm_interval"]),
+                    "returns": np.empty((0, row["users"])),
+                }
+            )
+            for row in document["rows"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: not a table of results ({error}); run the evaluation again") from error
+
+
+def label(row: Row) -> str:
+    """A row's name with its marks: sampled actions, and † for a reference that reads the truth."""
+    sampled = " (sampled)" if row.sampled and row.kind == "learned" else ""
+    return row.name + sampled + (" †" if row.kind == "truth" else "")
+
+
+def heading(mode: str, window: int | None) -> str:
+    """The title of one setting, e.g. "NX_0, exit window N = 1"."""
+    if mode == "NX_10":
+        return "NX_10: no repeats, exit off, 10 turns"
+    what = {"FB": "FB: repeats allowed", "NX_0": "NX_0: no repeats"}[mode]
+    return f"{what}, no exit can happen" if window is None else f"{what}, exit window N = {window}"
+
+
+def tables(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Rows by setting, in the order given, the largest mean first."""
+    groups = groupby(rows, key=lambda row: (row.mode, row.window))
+    return [(heading(*key), sorted(group, key=lambda row: -row.mean)) for key, group in groups]
+
+
+def _cells(row: Row) -> list[str]:
+    return [
+        label(row),
+        f"{row.mean:.2f} [{row.interval[0]:.2f}, {row.interval[1]:.2f}]",
+        f"{row.iqm:.2f} [{row.iqm_interval[0]:.2f}, {row.iqm_interval[1]:.2f}]",
+        f"{row.length:.2f}",
+        f"{row.each:.3f}",
+        f"{row.coverage:.3f}",
+        "–" if row.majority is None else f"{row.majority:.3f}",
+        str(row.seeds),
+    ]
+
+
+def markdown(
+    rows: Sequence[Row],
+    *,
+    about: Mapping[str, Any] | None = None,
+    comparisons: Mapping[str, Comparison] | None = None,
+    published: Mapping[str, float | int | None] | None = None,
+) -> str:
+    """The whole report as Markdown: a table a setting, comparisons, and the published statistic."""
+    lines = ["# Evaluation", ""]
+    lines += [f"- {key}: {value}" for key, value in (about or {}).items()]
+    lines += [""] if about else []
+    for title, group in tables(rows):
+        lines += [f"## {title}", "", _line(HEAD), "|---|" + "---:|" * (len(HEAD) - 1)]
+        for row in group:
+            name, *numbers = (cell.replace("|", "\\|") for cell in _cells(row))
+            lines.append(_line([f"**{name}**" if row.kind == "learned" else name, *numbers]))
+        lines.append("")
+    lines += [NOTES, ""] if rows else []
+    if comparisons:
+        head = ("A - B", "difference [95%]", "users better under A", "p")
+        lines += ["## Paired comparisons, same users and seeds", "", _line(head), "|---|---:|---:|---:|"]
+        for name, c in comparisons.items():
+            interval = f"{c.difference:+.2f} [{c.low:+.2f}, {c.high:+.2f}]"
+            lines.append(_line([name.replace("|", "\\|"), interval, f"{c.users_better:.0%}", f"{c.p_value:.3g}"]))
+        lines.append("")
+    if published is not None:
+        lines += ["## Published protocol", "", *_published(published), ""]
+    return "\n".join(lines)
+
+
+def _published(published: Mapping[str, float | int | None]) -> list[str]:
+    found = [
+        f"{name} {value:.3f} ± {published.get(f'{name}_std') or 0.0:.3f}"
+        for name in ("R_tra", "Length", "R_each", "CV", "MCD")
+        if (value := published.get(name)) is not None
+    ]
+    about = (
+        f"Mean ± standard deviation over {published['epochs']} epochs of one run, 100 random users an epoch, sampled"
+    )
+    return [f"{about}, NX_0, N = 1: {', '.join(found)}. Neither a final score nor a spread over seeds."]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def terminal_tables(rows: Sequence[Row]) -> list["Table"]:
+    """The same tables for a terminal of 80 columns, without IQM; rich is imported here and not before."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    found = []
+    for title, group in tables(rows):
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for place, name in enumerate(("row", "R_tra", "95%", "Length", "R_each", "CV", "MCD")):
+            table.add_column(name, justify="right" if place else "left", no_wrap=place > 0)
+        for row in group:
+            style = {"learned": "bold green", "truth": "dim", "log": ""}[row.kind]
+            name, _, _, *others, _ = _cells(row)
+            low, high = row.interval
+            digits = 1 if abs(row.mean) >= 10 else 2
+            interval = f"{low:.{digits}f} to {high:.{digits}f}"
+            table.add_row(Text(name), f"{row.mean:.2f}", interval, *others, style=style)
+        found.append(table)
+    return found
+
+
+def print_tables(rows: Sequence[Row]) -> None:
+    """Print every table, and what the marks mean."""
+    from rich.console import Console
+
+    console = Console()
+    for table in terminal_tables(rows):
+        console.print(table)
+    console.print("† reads the truth: a reference, not a method. Green: learned.", style="dim")
