@@ -26,11 +26,11 @@ class SyntheticConfig:
     """Number of users."""
     items: int = 200
     """Number of items."""
-    categories: int = 12
+    categories: int = 40
     """Number of item categories."""
     events_per_user: int = 30
     """Mean number of logged events of a user."""
-    latent: int = 6
+    latent: int = 4
     """Dimension of the latent tastes."""
     noise: float = 0.5
     """Standard deviation of the noise on a logged reward (reward units, scale 1 to 5)."""
@@ -46,6 +46,8 @@ class SyntheticConfig:
         _require(self.items >= 1, "items", "at least 1 is needed")
         _require(self.categories >= 1, "categories", "at least 1 is needed")
         _require(self.events_per_user >= 1, "events-per-user", "at least 1 is needed")
+        _require(self.latent >= 1, "latent", "at least 1 is needed")
+        _require(self.noise >= 0, "noise", "must not be negative")
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ class SelectorConfig:
     """r in Eq. 12: mean over the set so far, the picked user's own, or left out. Reading."""
     projection: int = 32
     """Size to which a feedback vector p is projected before it enters the state. Reading."""
-    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    tracker: TrackerConfig = field(default_factory=lambda: TrackerConfig(layers=1))
     """The Transformer over the last w_sel selection tokens."""
     a2c: A2CConfig = field(default_factory=lambda: A2CConfig(minibatch=4096))
     """The selector's own actor, critic and optimiser."""

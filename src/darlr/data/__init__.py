@@ -1,0 +1,1 @@
+"""Logs in: readers, the prepared folder, splits and the synthetic world."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from darlr.data.log import FeatureColumn, InteractionLog, IntArray, SessionDefaults
+from darlr.data.log import FeatureColumn, IntArray, InteractionLog, SessionDefaults
 from darlr.data.report import PrepareReport
 from darlr.errors import DataError
 

@@ -22,7 +22,7 @@ def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, Int
     if config.kind == "time":
         if log.timestamp is None:
             raise DataError(f"{log.name}: a split by time needs timestamps, and this log has none; use kind 'random'")
-        late = log.timestamp
+        late: NDArray[np.generic] = log.timestamp
         generator.random(n)  # keeps the number held out of each user the same for both kinds
     else:
         late = generator.random(n)

@@ -11,21 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darlr.config import SyntheticConfig
-from darlr.data.log import FeatureColumn, FloatArray, InteractionLog, IntArray, SessionDefaults
+from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog, SessionDefaults
 
 CHUNK = 4_000_000
 RANGE = (1.0, 5.0)
 MEMORY = 2  # events for which a category that was shown bores
 
-MID = -1.6  # logit of the mean item
-HIT = 2.0  # what the best item of a category gains; the second gains half of it, and so on
-CROWD = 0.7  # what a category loses for each e-fold of items above the median category
-QUALITY = 0.3
-TASTE = 1.5
-CATEGORY_TASTE = 0.6
-FAME = 1.2  # spread of log popularity
-FAME_OF_QUALITY = 0.35  # what a unit of quality adds to log popularity
-SELF_SELECTION = 0.5
+# Logits and log weights; chosen so that the trivial lists lie well apart (docs/data.md has the numbers).
+MID = -2.2  # logit of an ordinary item
+HIT = 1.5  # logit that the best item of a category gains
+FALL = 0.1  # what the next item of the category gains, relative to the one before
+CROWD = 0.7  # logit that a category loses for each e-fold of items above the median category
+QUALITY = 0.3  # spread of quality between items
+TASTE = 3.0  # spread of the latent tastes
+BLAND = 0.5  # how much an item that is not its category's best divides tastes, relative to the best
+CATEGORY_TASTE = 0.4  # spread of a user's taste for a category
+TWO = 0.3  # share of two-category items among those that are not their category's best
+FAME = 0.6  # spread of log popularity
+LEAD = 3.0  # log popularity that the most famous item of a category gains
+FAME_OF_QUALITY = 0.1  # what a unit of quality adds to fame
+SELF_SELECTION = 0.25  # log weight of exposure for each logit of the user's own expected reward
 
 
 @dataclass(frozen=True)
@@ -57,12 +62,9 @@ class SyntheticWorld:
 def generate(config: SyntheticConfig) -> SyntheticWorld:
     """The world of `config`: the same seed and sizes give the same world."""
     taste, items, exposure, noise, marks = (np.random.default_rng([config.seed, k]) for k in range(5))
-    categories = _categories(config, items)
-    quality = _quality(config, categories, items)
-    item_factors, user_factors = _factors(config, categories, quality, items, taste)
-    popularity = (FAME * items.standard_normal(config.items) + FAME_OF_QUALITY * (quality - quality.mean())).astype(
-        np.float32
-    )
+    categories, quality, best = _catalogue(config, items)
+    item_factors, user_factors = _item_factors(config, categories, quality, best, items), _user_factors(config, taste)
+    popularity = _fame(quality, categories, items)
     parts = [_expose(config, user_factors[rows] @ item_factors.T, popularity, exposure) for rows in _chunks(config)]
     counts = np.concatenate([part[0] for part in parts])
     item = np.concatenate([part[1] for part in parts])
@@ -89,7 +91,8 @@ def generate(config: SyntheticConfig) -> SyntheticWorld:
 
 def _squash(logit: NDArray[np.floating]) -> FloatArray:
     low, high = RANGE
-    return (low + (high - low) / (1 + np.exp(-logit))).astype(np.float32)
+    reward: FloatArray = (low + (high - low) / (1 + np.exp(-logit))).astype(np.float32)
+    return reward
 
 
 def _chunks(config: SyntheticConfig) -> Iterator[slice]:
@@ -97,48 +100,63 @@ def _chunks(config: SyntheticConfig) -> Iterator[slice]:
     return (slice(start, min(start + rows, config.users)) for start in range(0, config.users, rows))
 
 
-def _categories(config: SyntheticConfig, rng: np.random.Generator) -> IntArray:
-    """One or two categories an item, int64 [I, 2]; sizes are skewed (weight of rank r: 1 / r)."""
+def _catalogue(
+    config: SyntheticConfig, rng: np.random.Generator
+) -> tuple[IntArray, NDArray[np.floating], NDArray[np.bool_]]:
+    """Categories int64 [I, 2] padded with -1, quality [I], and whether an item is its category's best, bool [I].
+
+    Category sizes are skewed (weight of rank r: 1 / r); crowded categories are worse; the best item of each
+    stands out and has no second category.
+    """
     weight = 1 / np.arange(1, config.categories + 1)
-    first, second = rng.choice(config.categories, size=(2, config.items), p=weight / weight.sum())
-    second[(second == first) | (rng.random(config.items) > 0.3)] = -1
-    return np.stack([first, second], axis=1)
-
-
-def _quality(config: SyntheticConfig, categories: IntArray, rng: np.random.Generator) -> FloatArray:
-    """float64 [I]: each category has a hit or two, and crowded categories are worse."""
+    main, second = rng.choice(config.categories, size=(2, config.items), p=weight / weight.sum())
     own = rng.standard_normal(config.items)
-    main = categories[:, 0]
-    order = np.lexsort((-own, main))
-    size = np.bincount(main, minlength=config.categories)
-    rank = np.empty(config.items)
-    rank[order] = np.arange(config.items) - (np.cumsum(size) - size)[main[order]]
+    rank = _rank(own, main)
+    best = rank == 0
+    second[(second == main) | best | (rng.random(config.items) > TWO)] = -1
+    size = np.bincount(main)
     crowd = np.log(np.maximum(size, 1) / np.median(size[size > 0]))
-    return QUALITY * own + HIT / (1 + rank) - CROWD * np.maximum(crowd, 0)[main]
+    quality = QUALITY * own + HIT * FALL**rank - CROWD * np.maximum(crowd, 0)[main]
+    return np.stack([main, second], axis=1), quality, best
 
 
-def _factors(
+def _fame(quality: NDArray[np.floating], categories: IntArray, rng: np.random.Generator) -> FloatArray:
+    """float32 [I], log popularity: attention goes to one item of a category, not always to the best one."""
+    own = rng.standard_normal(len(quality)) + FAME_OF_QUALITY * (quality - quality.mean())
+    fame: FloatArray = (FAME * own + LEAD * FALL ** _rank(own, categories[:, 0])).astype(np.float32)
+    return fame
+
+
+def _rank(value: NDArray[np.floating], group: IntArray) -> IntArray:
+    """Place of each value within its group, 0 for the largest; int64 [n]."""
+    order = np.lexsort((-value, group))
+    size = np.bincount(group)
+    rank = np.empty(len(value), dtype=np.int64)
+    rank[order] = np.arange(len(value)) - (np.cumsum(size) - size)[group[order]]
+    return rank
+
+
+def _item_factors(
     config: SyntheticConfig,
     categories: IntArray,
-    quality: FloatArray,
-    items: np.random.Generator,
-    taste: np.random.Generator,
-) -> tuple[FloatArray, FloatArray]:
-    """Columns: quality; latent taste; taste for categories (mean over the item's categories)."""
-    latent = items.standard_normal((config.items, config.latent)) / np.sqrt(max(config.latent, 1))
+    quality: NDArray[np.floating],
+    best: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> FloatArray:
+    """float32 [I, d]. Columns: quality; latent taste; categories (an item's categories share weight 1)."""
+    latent = rng.standard_normal((config.items, config.latent)) / np.sqrt(config.latent)
+    latent *= np.where(best, 1.0, BLAND)[:, None]
     member = np.zeros((config.items, config.categories + 1))
-    np.put_along_axis(member, categories, 1.0, axis=1)
+    np.put_along_axis(member, categories, 1.0, axis=1)  # -1 lands in the last column
     member = member[:, :-1] / (categories >= 0).sum(1, keepdims=True)
-    item_factors = np.concatenate([(MID + quality)[:, None], latent, member], axis=1)
-    user_factors = np.concatenate(
-        [
-            np.ones((config.users, 1)),
-            TASTE * taste.standard_normal((config.users, config.latent)),
-            CATEGORY_TASTE * taste.standard_normal((config.users, config.categories)),
-        ],
-        axis=1,
-    )
-    return item_factors.astype(np.float32), user_factors.astype(np.float32)
+    return np.concatenate([(MID + quality)[:, None], latent, member], axis=1, dtype=np.float32)
+
+
+def _user_factors(config: SyntheticConfig, rng: np.random.Generator) -> FloatArray:
+    """float32 [U, d], columns as in `_item_factors`."""
+    latent = TASTE * rng.standard_normal((config.users, config.latent))
+    member = CATEGORY_TASTE * rng.standard_normal((config.users, config.categories))
+    return np.concatenate([np.ones((config.users, 1)), latent, member], axis=1, dtype=np.float32)
 
 
 def _expose(
@@ -156,7 +174,7 @@ def _expose(
     key += config.popularity_bias * (popularity + SELF_SELECTION * logit)
     most = int(counts.max())
     top = np.argpartition(-key, most - 1, axis=1)[:, :most]
-    top = np.take_along_axis(top, np.argsort(-np.take_along_axis(key, top, 1), axis=1), 1)[:, :most]
+    top = np.take_along_axis(top, np.argsort(-np.take_along_axis(key, top, 1), axis=1), 1)
     shown = np.arange(most) < counts[:, None]
     return counts, top[shown], np.take_along_axis(logit, top, 1)[shown]
 
@@ -176,7 +194,8 @@ def _times(user: IntArray, counts: IntArray, rng: np.random.Generator) -> IntArr
     gaps = 1 + rng.exponential(3600.0, len(user)).astype(np.int64)
     total = np.cumsum(gaps)
     first = total[np.cumsum(counts) - counts]
-    return total - first[user] + rng.integers(0, 86_400 * 30, len(counts))[user]
+    times: IntArray = total - first[user] + rng.integers(0, 86_400 * 30, len(counts))[user]
+    return times
 
 
 def _user_features(taste: FloatArray, rng: np.random.Generator) -> tuple[FeatureColumn, ...]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from darlr.config import SyntheticConfig
 from darlr.data.coat import read_coat, read_ratings
-from darlr.data.log import InteractionLog, IntArray
+from darlr.data.log import IntArray, InteractionLog
 from darlr.data.sources import raw_folder
 from darlr.data.split import select
 from darlr.data.store import is_prepared, read_manifest
@@ -35,9 +35,8 @@ class Truth:
 
     def __post_init__(self) -> None:
         if self.reward.shape != (len(self.users), len(self.items)):
-            raise DataError(
-                f"truth: rewards are {tuple(self.reward.shape)}, users and items {len(self.users)} and {len(self.items)}"
-            )
+            sides = (len(self.users), len(self.items))
+            raise DataError(f"truth: rewards are {tuple(self.reward.shape)}, users and items {sides}")
 
 
 def load_truth(name_or_folder: str, raw: Path | None = None, synthetic: SyntheticConfig | None = None) -> Truth | None:
