@@ -1,0 +1,67 @@
+# Everything runs from .venv, which is made on first use and then needs no network.
+# make PYTHON=python3.12 ...      another interpreter
+# make TORCH_INDEX=URL venv       take PyTorch (say, its CPU build) from another index first
+# make test ARGS="tests/world -x" pass options to pytest
+
+PYTHON ?= python3
+DATA ?= synthetic
+RUN := runs/demo-$(DATA)
+EXTRAS := dev,plots
+ARGS ?=
+TORCH_INDEX ?=
+
+# One thread suits nets this small; on busy cores more of them only spin. Set them yourself to override.
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
+export GOMP_SPINCOUNT ?= 0
+
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+STAMP := .venv/installed-in
+
+# A checkout that was moved or copied must not go on importing the old place.
+ifneq ($(shell cat $(STAMP) 2> /dev/null),$(CURDIR))
+$(shell rm -f $(STAMP))
+endif
+
+.PHONY: help venv test demo lint types build clean
+
+help:
+	@echo "make demo [DATA=synthetic|coat]   train, evaluate and print a table; results in runs/"
+	@echo "make test | lint | types          what .ci/run runs"
+	@echo "make build                        sdist and wheel in dist/"
+	@echo "make venv | clean                 make .venv | remove .venv and everything built"
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "DARLR needs Python 3.11 or newer, but '$(PYTHON)' is older or missing." \
+	  "Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PY) -m pip --version > /dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
+	$(if $(TORCH_INDEX),$(PIP) install -q --no-deps --index-url "$(TORCH_INDEX)" -c constraints.txt torch)
+	$(PIP) install -q -c constraints.txt setuptools
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e ".[$(EXTRAS)]"
+	@printf '%s' "$(CURDIR)" > $@
+
+test: $(STAMP)
+	$(PY) -m pytest $(ARGS)
+
+demo: $(STAMP)
+	.venv/bin/darlr train --data $(DATA) --out $(RUN) $(if $(wildcard $(RUN)),--resume)
+	.venv/bin/darlr evaluate $(RUN)
+
+lint: $(STAMP)
+	$(PY) -m ruff check src tests
+	$(PY) -m ruff format --check src tests
+
+types: $(STAMP)
+	$(PY) -m mypy
+
+build: $(STAMP)
+	rm -rf dist
+	$(PY) -m build --no-isolation
+
+clean:
+	rm -rf .venv build dist src/darlr.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

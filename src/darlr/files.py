@@ -1,0 +1,91 @@
+"""Files that are either the old one or the new one, whole, whenever the process is killed."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from darlr.errors import RunError
+
+
+def atomic_write_bytes(path: Path, data: bytes) -> None:
+    """Write beside the target, flush to disk, rename over it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, _mode(path))
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+    _sync_folder(path.parent)
+
+
+def atomic_write_text(path: Path, text: str) -> None:
+    """`atomic_write_bytes` in UTF-8."""
+    atomic_write_bytes(path, text.encode("utf-8"))
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove what a killed writer left half-written; only safe while nobody else writes here."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def _mode(path: Path) -> int:
+    """Permissions for the new file: those of the old one, else what the umask gives (mkstemp gives 0600)."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":  # a folder cannot be opened there
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class Lock:
+    """One writer a folder: held by an open file, so a killed process never leaves it locked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / ".lock"
+        self._file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 (open for as long as the lock is held)
+        try:
+            _lock(self._file.fileno())
+        except (BlockingIOError, PermissionError):  # held; Windows says the latter
+            self._file.seek(0)
+            holder = self._file.read().strip() or "unknown"
+            self._file.close()
+            message = f"{folder}: process {holder} is writing to this run; wait for it or choose another folder"
+            raise RunError(message) from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let others write; calling it twice does no harm."""
+        self._file.close()
+
+
+def _lock(handle: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(handle, 1 << 20, os.SEEK_SET)  # beyond the text: locked bytes cannot be read by others there
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

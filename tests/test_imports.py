@@ -1,0 +1,95 @@
+"""Rules about who may import what, read off the source and checked on a real import."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src"
+FILES = sorted((SOURCE / "darlr").rglob("*.py"))
+BLIND = ("data", "world", "simulation", "agents")
+UNSAFE_MODULES = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
+UNSAFE_CALLS = {"torch.load", "torch.save", "eval", "exec"}
+EXTRAS = {"matplotlib", "tensorboard", "surprise", "implicit", "beartype", "hypothesis", "pytest"}
+GLOBAL_RANDOM = re.compile(r"(np|numpy)\.random\.(?!(default_rng|Generator|SeedSequence|PCG64|Philox)\b)")
+
+
+def _imports(tree: ast.AST, package: list[str]) -> Iterator[str]:
+    """Absolute dotted names a module imports, `from a import b` as "a.b", relative ones resolved."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def _package(path: Path) -> list[str]:
+    return list(path.relative_to(SOURCE).parent.parts)
+
+
+def _breaches(code: str, path: Path) -> list[str]:
+    """Everything in one module's source that the rules forbid."""
+    tree = ast.parse(code)
+    package = _package(path)
+    names = list(_imports(tree, package))
+    found = [f"imports {name}" for name in names if name.split(".")[0] in UNSAFE_MODULES]
+    if package[1:2] and package[1] in BLIND:
+        found += [f"imports {name}" for name in names if name.startswith("darlr.evaluation")]
+    if "random" in names:
+        found.append("imports random")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called in UNSAFE_CALLS:
+                found.append(f"calls {called}")
+            if GLOBAL_RANDOM.match(called):
+                found.append(f"draws from a global generator: {called}")
+            if any(key.arg == "allow_pickle" and getattr(key.value, "value", True) for key in node.keywords):
+                found.append("allows pickle")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(SOURCE)) for path in FILES])
+def test_module_keeps_the_rules(path: Path) -> None:
+    assert _breaches(path.read_text("utf-8"), path) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "code"),
+    [
+        ("world", "from darlr.evaluation.truth import Truth"),
+        ("agents", "from darlr import evaluation"),
+        ("simulation", "from ..evaluation import truth"),
+        ("data", "def f():\n    import darlr.evaluation.truth"),
+        ("serving", "import pickle"),
+        ("serving", "import torch\ntorch.load('x')"),
+        ("data", "import numpy as np\nnp.load('x', allow_pickle=True)"),
+        ("data", "import numpy as np\nnp.random.rand(3)"),
+    ],
+)
+def test_rules_catch_a_breach(place: str, code: str) -> None:
+    assert _breaches(code, SOURCE / "darlr" / place / "planted.py")
+
+
+def test_rules_allow_what_is_meant() -> None:
+    code = "import numpy as np\nfrom darlr.evaluation import truth\nnp.random.default_rng(0)\n"
+    code += "np.load('x', allow_pickle=False)"
+    assert _breaches(code, SOURCE / "darlr" / "serving" / "planted.py") == []
+
+
+def test_importing_everything_loads_no_extra() -> None:
+    modules = [".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in FILES if path.stem != "__main__"]
+    code = (
+        "import importlib, sys\n"
+        f"for name in {modules!r}: importlib.import_module(name.removesuffix('.__init__'))\n"
+        f"print(sorted(set(sys.modules) & {EXTRAS!r}))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.strip() == "[]"
