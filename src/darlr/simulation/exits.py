@@ -64,10 +64,13 @@ def distance_exit(vectors: Tensor, threshold: float) -> Exit:
 
     vectors: float32 [I, d], from item features. With threshold 0 the rule never fires.
     """
+    if threshold <= 0:
+        return never
 
     def rule(recent: Tensor, items: Tensor) -> Tensor:
         there = vectors[recent.clamp(min=0)]  # [B, N, d]
-        distance = torch.cdist(vectors[items], there)  # [B, A, N]
+        # [B, A, N]; the matrix-product form would put equal vectors a little apart
+        distance = torch.cdist(vectors[items], there, compute_mode="donot_use_mm_for_euclid_dist")
         close = (distance < threshold) & (recent >= 0)[:, None, :]
         return close.any(-1)
 
@@ -80,7 +83,8 @@ def feature_vectors(log: InteractionLog) -> Tensor:
     for column in log.item_features:
         values = np.asarray(column.values)
         if column.kind == "numeric":
-            low, high = np.nanmin(values), np.nanmax(values)
+            known = values[~np.isnan(values)]
+            low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
             parts.append(np.nan_to_num((values - low) / max(high - low, 1e-12))[:, None])
             continue
         codes = values[:, None] if values.ndim == 1 else values
