@@ -1,6 +1,6 @@
 """Pictures of a run as PNG: learning curve, rows with intervals, reward estimation error. Needs darlr[plots]."""
 
-import os
+import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 from darlr.errors import ConfigError
 from darlr.evaluation.evaluate import Row
 from darlr.evaluation.report import heading
+from darlr.files import atomic_write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -280,9 +281,6 @@ def _save(figure: "Figure", path: Path) -> None:
             axes.grid(color="#e8ebee", linewidth=0.8)
         axes.set_axisbelow(True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        figure.savefig(part, format="png")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    atomic_write_bytes(path, picture.getvalue())

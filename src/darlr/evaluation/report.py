@@ -1,7 +1,6 @@
 """The table of results: Markdown and JSON for people and programs, and rich for the terminal."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from itertools import groupby
@@ -13,6 +12,7 @@ import numpy as np
 from darlr.errors import RunError
 from darlr.evaluation.evaluate import Row
 from darlr.evaluation.statistics import Comparison
+from darlr.files import atomic_write_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,17 +47,8 @@ def write_report(
         "published": None if published is None else dict(published),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "table.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
-    _write(folder / "table.md", markdown(rows, about=about, comparisons=comparisons, published=published))
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    atomic_write_text(folder / "table.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+    atomic_write_text(folder / "table.md", markdown(rows, about=about, comparisons=comparisons, published=published))
 
 
 def row_json(row: Row) -> dict[str, Any]:
