@@ -5,6 +5,7 @@ The command line is generated from these classes; a field's docstring is its hel
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from darlr.errors import ConfigError
@@ -67,42 +68,48 @@ class SplitConfig:
 
 @dataclass(frozen=True)
 class WorldModelConfig:
-    """The DeepFM ensemble (method.md section 1)."""
+    """The DeepFM ensemble (method.md section 1); the defaults were chosen on held-out log, see docs/world-model.md."""
 
     members: int = 5
     """Ensemble members K, each with its own initial weights, trained in one batched pass."""
     embedding: int = 8
     """Size of an embedding."""
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: tuple[int, ...] = (64, 64)
     """Widths of the deep part."""
     loss: Literal["point", "pointneg"] = "point"
     """Gaussian likelihood on logged rows only, or also on sampled negatives with target 0."""
     negatives: int = 5
     """Sampled negatives for each logged row (loss pointneg)."""
-    epochs: int = 100
+    epochs: int = 60
     """Most epochs; early stopping usually ends sooner."""
     patience: int = 5
     """Epochs without a better held-out log loss before a fit stops."""
-    batch: int = 1024
+    batch: int = 256
     """Logged rows in a minibatch."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """Adam step size."""
     bias_decay: float = 1.0
-    """Strength of the prior that pulls user and item biases to 0 (in logged rows)."""
-    embedding_decay: float = 5.0
+    """Strength of the prior that pulls first-order weights to 0 (in logged rows)."""
+    embedding_decay: float = 50.0
     """Strength of the prior that pulls embeddings to 0 (in logged rows)."""
     initial_scale: float = 0.1
     """Standard deviation of initial embeddings."""
     weight_decay: float = 1e-2
     """Decoupled weight decay on the deep part."""
-    warm_start: bool = True
-    """Whether user and item biases start from shrunk biases instead of 0."""
-    decay: float = 1.0
-    """Factor on the step size after each epoch."""
     dropout: float = 0.1
     """Dropout in the deep part."""
     seed: int = 0
-    """Seed of initial weights, minibatches and negatives."""
+    """Seed of initial weights, minibatches, dropout and negatives."""
+
+    def __post_init__(self) -> None:
+        for name in ("members", "embedding", "negatives", "patience", "batch"):
+            _require(getattr(self, name) >= 1, name, f"must be at least 1, not {getattr(self, name)}")
+        _require(len(self.hidden) >= 1 and min(self.hidden) >= 1, "hidden", "needs one or more widths of at least 1")
+        _require(self.epochs >= 0, "epochs", "must not be negative")
+        _require(self.learning_rate > 0, "learning-rate", f"must be positive, not {self.learning_rate}")
+        _require(0 <= self.dropout < 1, "dropout", f"must be at least 0 and below 1, not {self.dropout}")
+        for name in ("bias_decay", "embedding_decay", "initial_scale", "weight_decay"):
+            _require(getattr(self, name) >= 0, name.replace("_", "-"), "must not be negative")
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class TablesConfig:
     indicator: Literal["predicted", "logged"] = "predicted"
     """A user's feedback vector p_u: row of the predicted matrix, or logged feedback (0 = missing). Reading."""
     indicator_centre: Literal["none", "item", "user"] = "none"
-    """Subtract the item's or the user's mean from p_u before cosines; raw rows of positive rewards are all alike. Reading."""
+    """Subtract the item's or the user's mean from p_u before cosines; raw rows of rewards are all alike. Reading."""
     neighbours: int = 15
     """k of ROLeR's neighbour table."""
     neighbour_weights: Literal["cosine", "uniform"] = "cosine"
@@ -121,6 +128,9 @@ class TablesConfig:
     """Whether a user is among its own neighbours (the predecessors' code says yes)."""
     neighbour_risk: Literal["zero", "variance"] = "variance"
     """ROLeR's risk: none, or the variance of the neighbours' predicted rewards."""
+
+    def __post_init__(self) -> None:
+        _require(self.neighbours >= 1, "tables.neighbours", f"must be at least 1, not {self.neighbours}")
 
 
 @dataclass(frozen=True)
@@ -267,3 +277,60 @@ class TrainConfig:
         _require(self.epochs >= 0, "epochs", "must not be negative")
         _require(self.steps >= 1, "steps", "must be at least 1")
         _require(self.sessions >= 1, "sessions", "must be at least 1")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything a run depends on: data, split, world model and training."""
+
+    data: str = "synthetic"
+    """synthetic, coat, or the folder of a prepared data set."""
+    label: str = ""
+    """Name in tables; default: the method. Runs of one label are seeds of one row."""
+    world: str | None = None
+    """World folder from `darlr fit`; left out, the run fits its own."""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    world_model: WorldModelConfig = field(default_factory=WorldModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+@dataclass(frozen=True)
+class TableConfig:
+    """A user's own files: CSV, TSV (also gzipped: .csv.gz, .tsv.gz) or Parquet, and which column means what."""
+
+    log: Path
+    """File of logged events, one a row."""
+    user: str = "user"
+    """Column of user ids, in the log and in the users' file."""
+    item: str = "item"
+    """Column of item ids, in the log and in the items' file."""
+    reward: str = "reward"
+    """Column of rewards."""
+    timestamp: str | None = None
+    """Column of times (numbers or ISO 8601); only their order counts."""
+    propensity: str | None = None
+    """Column of logging probabilities, above 0 and at most 1."""
+    users: Path | None = None
+    """File of user features, one user a row; every column but the id is a feature."""
+    items: Path | None = None
+    """File of item features, one item a row; items without events stay in the catalogue."""
+    category: str | None = None
+    """Item feature that drives the exit rule: users leave when it repeats."""
+    separator: str = "|"
+    """What separates the values of a multi-valued feature."""
+    multi: tuple[str, ...] = ()
+    """Features to read as multi-valued; others are when the separator occurs in them."""
+    categorical: tuple[str, ...] = ()
+    """Features to read as categorical although they look like numbers."""
+    reward_range: tuple[float, float] | None = None
+    """Lowest and highest possible reward; by default what occurs (0 and the value where only one occurs)."""
+    name: str | None = None
+    """Name of the data set; by default that of the log file."""
+
+    def __post_init__(self) -> None:
+        _require(self.separator != "", "separator", "must not be empty")
+        _require(self.category is None or self.items is not None, "category", "needs the file of items (option items)")
+        if self.reward_range is not None:
+            low, high = self.reward_range
+            _require(low < high, "reward-range", f"{low} must be below {high}")

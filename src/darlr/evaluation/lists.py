@@ -102,20 +102,20 @@ def oracle(truth: "Truth", n_users: int, n_items: int) -> UserGreedy:
 
 
 def trivial_rows(
-    log: InteractionLog, truth: "Truth", tables: Mapping[str, Tensor], *, exits: bool, repeats: int = 5
+    log: InteractionLog, truth: "Truth", tables: Mapping[str, Sequence[Tensor]], *, exits: bool, repeats: int = 5
 ) -> list[Entry]:
     """The rows that belong beside every learned one.
 
-    log: the training log. tables: name -> float32 [U, I], e.g. {"bias-model list": ..., "world-model greedy": ...,
-    "neighbour-table greedy": ...}, each played greedily per user. exits: whether an exit rule can fire; then every row
-    has an exit-aware twin. repeats: sampled runs of the random row.
+    log: the training log. tables: name -> one float32 [U, I] a seed, e.g. {"bias-model list": ..., "world-model
+    greedy": ..., "neighbour-table greedy": ...}, each played greedily per user. exits: whether an exit rule can fire;
+    then every row has an exit-aware twin. repeats: sampled runs of the random row.
     """
     device = truth.reward.device
     plain = [
         Entry("random", [Random()] * repeats, "log", greedy=False),
         Entry("popularity list", [FixedList(popularity(log).to(device))], "log"),
         Entry("item-mean list", [FixedList(item_means(log).to(device))], "log"),
-        *(Entry(name, [UserGreedy(table.to(device))], "log") for name, table in tables.items()),
+        *(Entry(name, [UserGreedy(t.to(device)) for t in seeds], "log") for name, seeds in tables.items()),
         Entry("best fixed list (truth)", [best_fixed_list(truth, log.n_items)], "truth"),
         Entry("oracle (truth)", [oracle(truth, log.n_users, log.n_items)], "truth"),
     ]

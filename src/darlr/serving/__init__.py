@@ -1,0 +1,1 @@
+"""A trained policy for use: recommendations for a user and a session."""

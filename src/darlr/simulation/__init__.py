@@ -1,0 +1,1 @@
+"""The simulated session, its exit rules and its rewards."""

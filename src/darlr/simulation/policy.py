@@ -36,7 +36,7 @@ def greedy(scores: Tensor, allowed: Tensor) -> Tensor:
 def sample(scores: Tensor, allowed: Tensor, uniform: Tensor) -> Tensor:
     """One draw a row from the softmax over allowed items, int64 [B], by inverse CDF.
 
-    uniform: float32 [B] in [0, 1). Rows without an allowed item give 0; callers end those sessions first.
+    uniform: float32 [B] in [0, 1). Rows without an allowed item give the last one; callers end those sessions first.
     """
     probabilities = masked(scores, allowed).softmax(-1).nan_to_num(0.0)
     return draw(probabilities, uniform)
@@ -46,6 +46,7 @@ def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
     """Inverse-CDF draw from rows of probabilities [B, A]; never an entry of probability 0 if any is positive."""
     cumulative = probabilities.cumsum(-1)
     total = cumulative[:, -1:]
-    # rounding can put uniform * total on total itself: the count would then fall past the last positive entry
+    # rounding can put uniform * total on total itself, past the last positive entry
     target = torch.minimum(uniform[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
-    return (cumulative <= target).sum(-1).clamp(max=probabilities.shape[1] - 1)
+    place = torch.searchsorted(cumulative, target, right=True).squeeze(1)
+    return place.clamp(max=probabilities.shape[1] - 1)

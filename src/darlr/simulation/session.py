@@ -93,3 +93,8 @@ def restart(session: Session, where: Tensor, user: Tensor) -> Session:
         done=session.done & ~where,
         seen=session.seen & ~row,
     )
+
+
+def end_exhausted(session: Session) -> Session:
+    """End sessions that have seen the whole catalogue: without repeats nothing is left to show."""
+    return replace(session, done=session.done | session.seen.all(-1))

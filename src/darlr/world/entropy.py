@@ -34,6 +34,11 @@ class EntropyTable:
         found = (self.pair_keys[place] == key) & (last >= 0)
         return single + torch.where(found, self.pair_values[place], 1.0)
 
+    def floor(self) -> float:
+        """The least E_t that a lookup can give."""
+        pairs = torch.cat([self.pair_values, self.single.new_ones(1)])  # 1: an unseen pair
+        return float(self.single.min() + pairs.min())
+
     def to(self, device: str | torch.device) -> "EntropyTable":
         """The same table on another device."""
         return replace(

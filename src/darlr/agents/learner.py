@@ -1,0 +1,171 @@
+"""Everything that changes while DARLR learns, and the update that changes it."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from darlr.agents.a2c import Judged, generalised_advantages, update
+from darlr.agents.actor_critic import excluded_actions, masked_logits
+from darlr.agents.recommender import Recommender, standardise
+from darlr.agents.rollout import Generators, Rollout, Simulator, Turn, rollout
+from darlr.agents.selector import Selection, Selector, selection_rows
+from darlr.config import A2CConfig, TrainConfig
+from darlr.simulation.exits import Exit
+from darlr.simulation.rewards import REWARDS, RewardTables, refine, shift
+from darlr.world.tables import World
+
+
+@dataclass
+class Learner:
+    """Networks, optimisers, generators and the refined reward table: the whole state of training."""
+
+    recommender: Recommender
+    recommender_optimiser: torch.optim.Optimizer
+    selector: Selector | None
+    selector_optimiser: torch.optim.Optimizer | None
+    tables: RewardTables
+    generators: Generators
+
+
+def reward_tables(world: World, config: TrainConfig) -> RewardTables:
+    """The tables that the configured method reads, before training."""
+    neighbours, neighbour_risk = world.neighbour_table(config.tables)
+    start = neighbours if config.reward.start == "neighbours" else world.reward
+    return RewardTables(world.reward, world.risk, neighbours, neighbour_risk, start, start, world.entropy)
+
+
+def build_simulator(world: World, tables: RewardTables, exit_rule: Exit, config: TrainConfig) -> Simulator:
+    """The simulated world of one method; config.session must be resolved."""
+    least = shift(config.method, tables, config.reward)
+    return Simulator(world, exit_rule, config.session, config.reward, REWARDS[config.method], least)
+
+
+def build_recommender(world: World, config: TrainConfig) -> Recommender:
+    """A recommender with the weights that `config.seed` gives it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        features = standardise(world.indicator)
+        return Recommender(config.recommender, world.item_vectors, features, world.reward_range).to(config.device)
+
+
+def build_selector(world: World, config: TrainConfig, state_dim: int) -> Selector:
+    """A selector with the weights that `config.seed` gives it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed + 1)
+        return Selector(config.selector, standardise(world.indicator), state_dim).to(config.device)
+
+
+def build_learner(world: World, config: TrainConfig) -> Learner:
+    """Fresh networks, optimisers and generators, all from `config.seed`; world: on config.device."""
+    recommender = build_recommender(world, config).eval()
+    selector = build_selector(world, config, recommender.state_dim).eval() if config.method == "darlr" else None
+    seeds = (config.seed * 10 + purpose for purpose in range(4))
+    users, actions, picks, batches = (torch.Generator(config.device).manual_seed(seed) for seed in seeds)
+    return Learner(
+        recommender,
+        adam(recommender, config.recommender.a2c),
+        selector,
+        adam(selector, config.selector.a2c) if selector is not None else None,
+        reward_tables(world, config),
+        Generators(users, actions, picks, batches),
+    )
+
+
+def adam(networks: torch.nn.Module, config: A2CConfig) -> torch.optim.Optimizer:
+    """Adam in one fused kernel a step."""
+    return torch.optim.Adam(networks.parameters(), lr=config.learning_rate, fused=True)
+
+
+def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Tensor]:
+    """One rollout and one update of both agents; returns 0-d metrics.
+
+    reward: mean r~; estimate: mean r; penalty: mean P_U; turns: mean length of the sessions that ended.
+    """
+    played = rollout(learner.recommender, learner.selector, simulator, learner.tables, sessions, learner.generators)
+    metrics = update_recommender(learner, played, simulator.session.repeats)
+    turns = played.turns
+    if learner.selector is not None and turns.selection is not None and turns.references is not None:
+        metrics |= update_selector(learner, turns.selection)
+        metrics |= {"similarity": turns.references.similarity.mean(), "diversity": turns.references.diversity.mean()}
+        learner.tables = refined(learner.tables, turns, in_place=simulator.reward.refine == "in_place")
+    ended = turns.done.sum().clamp(min=1)
+    return metrics | {
+        "reward": turns.reward.mean(),
+        "estimate": turns.shaped.estimate.mean(),
+        "penalty": turns.shaped.uncertainty.mean(),
+        "turns": (turns.turn * turns.done).sum() / ended,
+    }
+
+
+def refined(tables: RewardTables, turns: Turn, in_place: bool) -> RewardTables:
+    """Move r_prev (and with `in_place` the start table, which is then the same) to the newest estimates."""
+    previous = refine(tables.previous, turns.observation.user, turns.action, turns.shaped.estimate)
+    return replace(tables, previous=previous, start=previous if in_place else tables.start)
+
+
+def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict[str, Tensor]:
+    """A2C on the recommender's decisions."""
+    config = learner.recommender.config.a2c
+    turns, sessions = played.turns, played.last_value.shape[0]
+    advantage = generalised_advantages(
+        turns.reward.view(-1, sessions),
+        turns.value.view(-1, sessions),
+        turns.done.view(-1, sessions),
+        played.last_value,
+        config.gamma,
+        config.gae_lambda,
+    ).flatten()
+
+    def judge_rows(rows: Tensor) -> Judged:
+        decision = learner.recommender(turns.observation.rows(rows))
+        logits = decision.logits
+        if not repeats:
+            logits = masked_logits(logits, excluded_actions(turns.shown[rows], logits.shape[1]))
+        return Judged(logits, turns.action[rows], decision.value)
+
+    return update(
+        learner.recommender,
+        learner.recommender_optimiser,
+        judge_rows,
+        advantage,
+        advantage + turns.value,
+        config,
+        learner.generators.batches,
+    )
+
+
+def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]:
+    """A2C on the selector's picks; an episode is the K picks for one recommendation."""
+    selector, optimiser = learner.selector, learner.selector_optimiser
+    if selector is None or optimiser is None:
+        raise ValueError("this method has no selector")
+    config = selector.config.a2c
+    picks = selection.reward.shape[1]
+    done = torch.zeros_like(selection.reward, dtype=torch.bool)
+    done[:, -1] = True
+    advantage = generalised_advantages(
+        selection.reward.T,
+        selection.value.T,
+        done.T,
+        torch.zeros_like(selection.value[:, 0]),
+        config.gamma,
+        config.gae_lambda,
+    ).T.flatten()
+
+    def judge_rows(rows: Tensor) -> Judged:
+        episode, pick = rows // picks, rows % picks
+        recent, before, action = selection_rows(selection.chosen[episode], pick, selector.config.tracker.window)
+        logits, value = selector(selector.from_state(selection.state[episode]), recent, selector.user_tokens())
+        return Judged(masked_logits(logits, excluded_actions(before, logits.shape[1])), action, value)
+
+    metrics = update(
+        selector,
+        optimiser,
+        judge_rows,
+        advantage,
+        advantage + selection.value.flatten(),
+        config,
+        learner.generators.batches,
+    )
+    return {f"selector_{name}": value for name, value in metrics.items()} | {"selector_reward": selection.reward.mean()}

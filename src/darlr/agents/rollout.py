@@ -1,0 +1,137 @@
+"""One rollout: B simulated sessions for T turns, K picks in each turn (method.md sections 2 to 4)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from darlr.agents.actor_critic import masked_logits
+from darlr.agents.recommender import Decision, Observation, Recommender
+from darlr.agents.selector import Selection, Selector, select
+from darlr.config import RewardConfig, SessionConfig
+from darlr.simulation.exits import Exit
+from darlr.simulation.policy import draw
+from darlr.simulation.rewards import References, RewardFunction, RewardTables, Shaped, Step
+from darlr.simulation.session import end_exhausted, last_items, reset, restart, step
+from darlr.world.tables import World
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """The world that sessions are simulated in: everything here comes from the log, nothing from the truth."""
+
+    world: World
+    exit: Exit
+    session: SessionConfig
+    reward: RewardConfig
+    shape: RewardFunction
+    shift: float
+
+
+@dataclass(frozen=True)
+class Generators:
+    """One random generator for each purpose, so that none disturbs another."""
+
+    users: torch.Generator
+    actions: torch.Generator
+    picks: torch.Generator
+    batches: torch.Generator
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Decisions and what came of them: one turn of B streams, or N = T * B turn by turn after `join`.
+
+    shown: items already shown, int64 [N, T] padded with -1. value: the critic's. reward: r~, the learning reward.
+    done: the session ended with this item. turn: items shown in it by then.
+    """
+
+    observation: Observation
+    shown: Int[Tensor, "N T"]
+    action: Int[Tensor, " N"]
+    value: Float[Tensor, " N"]
+    shaped: Shaped
+    reward: Float[Tensor, " N"]
+    done: Bool[Tensor, " N"]
+    turn: Int[Tensor, " N"]
+    references: References | None
+    selection: Selection | None
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """All decisions of a rollout, and the critic on the states after the last turn, float32 [B]."""
+
+    turns: Turn
+    last_value: Float[Tensor, " B"]
+
+
+@torch.no_grad()
+def rollout(
+    recommender: Recommender,
+    selector: Selector | None,
+    simulator: Simulator,
+    tables: RewardTables,
+    sessions: int,
+    generators: Generators,
+) -> Rollout:
+    """Play `sessions` streams for T turns; a stream whose session ends starts another with a new user."""
+    n_users, n_items = tables.frozen.shape
+    device = tables.frozen.device
+    config = simulator.session
+    draws = {"generator": generators.users, "device": generators.users.device}
+    # one user for every stream and turn: whoever is not needed to restart a stream goes unused
+    users = torch.randint(n_users, (config.turns + 1, sessions), **draws).to(device)  # type: ignore[call-overload]
+    uniform = torch.rand(config.turns, sessions, generator=generators.actions, device=generators.actions.device)
+    session = reset(users[0], n_items, config.turns)
+    turns: list[Turn] = []
+    for uniform_t, newcomer in zip(uniform.to(device), users[1:], strict=True):
+        observation = recommender.observe(session)
+        decision: Decision = recommender(observation)
+        logits = decision.logits if config.repeats else masked_logits(decision.logits, session.seen)
+        action = draw(logits.softmax(-1), uniform_t)
+        references, selection = None, None
+        if selector is not None:
+            references, selection = select(
+                selector, simulator.world, tables.start, decision.state, session.user, action, generators.picks
+            )
+        last = last_items(session, 1).squeeze(1)
+        paid = simulator.shape(tables, Step(session.user, action, last, references), simulator.reward)
+        leaves = simulator.exit(last_items(session, config.window), action[:, None]).squeeze(1)
+        shown = session.items
+        session = step(session, action, paid.estimate, leaves)
+        session = session if config.repeats else end_exhausted(session)
+        turns.append(
+            Turn(
+                observation=observation,
+                shown=shown,
+                action=action,
+                value=decision.value,
+                shaped=paid,
+                reward=paid.reward(simulator.reward, simulator.shift),
+                done=session.done,
+                turn=session.turn,
+                references=references,
+                selection=selection,
+            )
+        )
+        session = restart(session, session.done, newcomer)
+    last_value = recommender(recommender.observe(session)).value
+    return Rollout(join(turns), last_value)
+
+
+T = TypeVar("T")
+
+
+def join(parts: Sequence[T]) -> T:
+    """Concatenate equal dataclasses of tensors, field by field, along their first axis."""
+    first = parts[0]
+    if first is None:
+        return first
+    if isinstance(first, Tensor):
+        return torch.cat(parts)  # type: ignore[arg-type, return-value]
+    names = [field.name for field in fields(first)]  # type: ignore[arg-type]
+    return type(first)(**{name: join([getattr(part, name) for part in parts]) for name in names})

@@ -1,0 +1,139 @@
+"""The selector agent: picks K_sel reference users for one recommendation (method.md section 4)."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from darlr.agents.actor_critic import ActorCritic, excluded_actions, masked_logits
+from darlr.agents.tracker import build_tracker
+from darlr.config import SelectorConfig
+from darlr.errors import ConfigError
+from darlr.simulation.policy import draw
+from darlr.simulation.rewards import References
+from darlr.world.tables import World
+
+
+class Selector(nn.Module):
+    """Token = [s_rec, projected p_v], first that of the user itself; action = another user, none twice."""
+
+    users: Tensor
+
+    def __init__(self, config: SelectorConfig, user_features: Float[Tensor, "U F"], state_dim: int) -> None:
+        """Raises ConfigError when there are not K_sel other users. user_features: standardised p of every user."""
+        super().__init__()
+        n_users, width = user_features.shape
+        if config.picks >= n_users:
+            raise ConfigError(
+                f"option selector.picks: {config.picks} reference users are asked for, "
+                f"but a user has only {n_users - 1} others"
+            )
+        self.config = config
+        self.register_buffer("users", user_features, persistent=False)
+        dim = config.tracker.dim
+        self.projection = nn.Linear(width, config.projection)
+        self.from_state = nn.Linear(state_dim, dim)
+        self.from_user = nn.Linear(config.projection, dim, bias=False)
+        self.tracker = build_tracker(config.tracker)
+        self.heads = ActorCritic(dim, config.a2c.hidden, n_users)
+
+    def user_tokens(self) -> Float[Tensor, "U d"]:
+        """The share of every user in a token."""
+        tokens: Tensor = self.from_user(self.projection(self.users))
+        return tokens
+
+    def forward(
+        self, state: Float[Tensor, "B d"], chosen: Int[Tensor, "B w"], user_tokens: Float[Tensor, "U d"]
+    ) -> tuple[Float[Tensor, "B U"], Float[Tensor, " B"]]:
+        """Unmasked logits over users, and value, from the last w users chosen (-1 = none, newest last).
+
+        A linear layer on [s_rec, p] is the sum of one on each: state is `from_state(s_rec)`, the same for all tokens
+        of a recommendation; user_tokens comes from the method of that name. Both are computed once for many picks.
+        """
+        chosen = chosen.T  # trackers take positions first
+        logits, value = self.heads(self.tracker(user_tokens[chosen.clamp(min=0)] + state, chosen >= 0))
+        return logits, value
+
+
+@dataclass(frozen=True)
+class Selection:
+    """K picks for each of B recommendations, as the selector's update needs them.
+
+    state: s_rec, float32 [B, s]. chosen: int64 [B, K + 1], the user itself, then the picks in order.
+    reward: Eq. 12, value: the critic's; float32 [B, K].
+    """
+
+    state: Float[Tensor, "B s"]
+    chosen: Int[Tensor, "B K1"]
+    reward: Float[Tensor, "B K"]
+    value: Float[Tensor, "B K"]
+
+
+def selector_reward(
+    config: SelectorConfig,
+    estimates: Float[Tensor, "B k"],
+    similarity: Float[Tensor, " B"],
+    diversity: Float[Tensor, " B"],
+) -> Float[Tensor, " B"]:
+    """Eq. 12: r_sel = r + lambda_s cos(p_u, p_v) + lambda_d mean over earlier picks v' of (1 - cos(p_v', p_v)).
+
+    estimates: r(v', i_t) of the picks so far, this one last.
+    """
+    gain = config.lambda_s * similarity + config.lambda_d * diversity
+    if config.reward == "none":
+        return gain
+    return gain + (estimates[:, -1] if config.reward == "own" else estimates.mean(-1))
+
+
+@torch.no_grad()
+def select(
+    selector: Selector,
+    world: World,
+    start: Float[Tensor, "U I"],
+    state: Float[Tensor, "B s"],
+    user: Int[Tensor, " B"],
+    item: Int[Tensor, " B"],
+    generator: torch.Generator,
+) -> tuple[References, Selection]:
+    """Pick S_t for B recommendations, one pick after the other; start: the table that Eq. 15 averages."""
+    config = selector.config
+    window = config.tracker.window
+    uniform = torch.rand(config.picks, user.shape[0], generator=generator, device=generator.device).to(user.device)
+    chosen = user[:, None]
+    rewards, values, similarities, diversities = [], [], [], []
+    estimates = start.new_zeros((user.shape[0], 0))
+    excluded = excluded_actions(user[:, None], world.n_users)
+    tokens, state_token = selector.user_tokens(), selector.from_state(state)
+    for uniform_k in uniform:
+        recent = nn.functional.pad(chosen[:, -window:], (max(0, window - chosen.shape[1]), 0), value=-1)
+        logits, value = selector(state_token, recent, tokens)
+        logits = masked_logits(logits, excluded)
+        pick = draw(logits.softmax(-1), uniform_k)
+        excluded = excluded.scatter(1, pick[:, None], True)
+        similarity = world.similarity(user, pick)
+        earlier = chosen[:, 1:]
+        distance = 1.0 - world.similarity(earlier, pick[:, None])
+        diversity = distance.sum(-1) / max(earlier.shape[1], 1)
+        estimates = torch.cat([estimates, start[pick, item][:, None]], dim=1)
+        rewards.append(selector_reward(config, estimates, similarity, diversity))
+        values.append(value)
+        similarities.append(similarity)
+        diversities.append(diversity)
+        chosen = torch.cat([chosen, pick[:, None]], dim=1)
+    references = References(
+        chosen[:, 1:], similarity=torch.stack(similarities).mean(0), diversity=torch.stack(diversities).mean(0)
+    )
+    return references, Selection(state, chosen, torch.stack(rewards, dim=1), torch.stack(values, dim=1))
+
+
+def selection_rows(chosen: Int[Tensor, "n K1"], pick: Int[Tensor, " n"], window: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What pick number `pick` (0-based) of each row saw and did.
+
+    Returns the last `window` users chosen before it, int64 [n, window] (-1 = none); all users chosen before it,
+    int64 [n, K + 1] (-1 from the pick on): the mask; and the user it picked, int64 [n].
+    """
+    place = pick[:, None] + torch.arange(1 - window, 1, device=chosen.device)
+    recent = chosen.gather(1, place.clamp(min=0)).masked_fill(place < 0, -1)
+    later = torch.arange(chosen.shape[1], device=chosen.device) > pick[:, None]
+    return recent, chosen.masked_fill(later, -1), chosen.gather(1, pick[:, None] + 1).squeeze(1)

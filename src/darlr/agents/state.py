@@ -1,0 +1,71 @@
+"""A learner as named tensors and back: what a checkpoint holds."""
+
+from dataclasses import fields, replace
+
+import torch
+from torch import Tensor, nn
+
+from darlr.agents.learner import Learner
+from darlr.checkpoint import generator_states, restore_generators
+from darlr.errors import RunError
+
+REFINED = ("start", "previous")  # the reward tables that training changes
+
+
+def _agents(learner: Learner) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
+    agents: dict[str, tuple[nn.Module, torch.optim.Optimizer]] = {
+        "recommender": (learner.recommender, learner.recommender_optimiser)
+    }
+    if learner.selector is not None and learner.selector_optimiser is not None:
+        agents["selector"] = (learner.selector, learner.selector_optimiser)
+    return agents
+
+
+def _generators(learner: Learner) -> dict[str, torch.Generator]:
+    return {field.name: getattr(learner.generators, field.name) for field in fields(learner.generators)}
+
+
+def state(learner: Learner) -> dict[str, Tensor]:
+    """Weights, Adam moments, generators and the refined reward table.
+
+    The global generator is in it too: dropout, where it is switched on, draws from it.
+    """
+    tensors = {"generator.global": torch.get_rng_state()}
+    tensors |= {name: getattr(learner.tables, name) for name in REFINED}
+    tensors |= generator_states(_generators(learner))
+    for name, (networks, optimiser) in _agents(learner).items():
+        tensors |= {f"{name}.{key}": value for key, value in networks.state_dict().items()}
+        for index, moments in optimiser.state_dict()["state"].items():
+            tensors |= {f"{name}.adam.{index}.{key}": value for key, value in moments.items()}
+    return tensors
+
+
+def load_state(learner: Learner, tensors: dict[str, Tensor]) -> None:
+    """Bring a learner built from the same options to a saved state.
+
+    Raises RunError when the tensors do not fit, as when the code that wrote them was another.
+    """
+    device = learner.tables.previous.device
+    try:
+        for name, (networks, optimiser) in _agents(learner).items():
+            networks.load_state_dict({key: tensors[f"{name}.{key}"] for key in networks.state_dict()})
+            optimiser.load_state_dict(_adam(optimiser, name, tensors))
+        start, previous = (tensors[name].to(device) for name in REFINED)
+        learner.tables = replace(learner.tables, start=start, previous=previous)
+        torch.set_rng_state(tensors["generator.global"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise RunError(
+            f"the checkpoint does not fit this version of darlr ({error}); train in another folder"
+        ) from error
+    restore_generators(_generators(learner), tensors)
+
+
+def _adam(optimiser: torch.optim.Optimizer, name: str, tensors: dict[str, Tensor]) -> dict[str, object]:
+    saved = optimiser.state_dict()
+    prefix = f"{name}.adam."
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith(prefix):
+            index, moment = key.removeprefix(prefix).split(".")
+            moments.setdefault(int(index), {})[moment] = value
+    return {"state": moments, "param_groups": saved["param_groups"]}

@@ -1,0 +1,128 @@
+"""The training loop: epochs of rollouts and updates, a log line and a checkpoint after each."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from darlr.agents.learner import Learner, build_learner, build_simulator, learn
+from darlr.agents.recommender import Decision
+from darlr.agents.rollout import Simulator
+from darlr.agents.selector import select
+from darlr.agents.state import load_state, state
+from darlr.config import TrainConfig
+from darlr.data.log import InteractionLog
+from darlr.errors import RunError
+from darlr.runs import Run
+from darlr.simulation.exits import Exit
+from darlr.simulation.rewards import dynamic_reward
+from darlr.simulation.session import reset
+from darlr.world.tables import World
+
+Metrics = dict[str, float]
+HELD_OUT_ROWS = 4096  # held-out events on which the dynamic reward is checked after an epoch
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: finished rollouts, all of them, and the newest metrics."""
+
+    rollout: int
+    rollouts: int
+    metrics: Metrics
+
+
+def train(
+    run: Run,
+    world: World,
+    exit_rule: Exit,
+    held_out: InteractionLog,
+    config: TrainConfig,
+    *,
+    on_rollout: Callable[[Progress], None] = lambda _: None,
+    after_epoch: Callable[[int, Learner], Mapping[str, Any]] = lambda *_: {},
+) -> Learner:
+    """Train until `config.epochs`, from the run's newest checkpoint where there is one.
+
+    world: on config.device. held_out: logged events that nothing trained on, to watch the reward estimate.
+    config.session must be resolved. after_epoch: (epoch, learner) -> more columns for the log line; it must not
+    change the learner. Raises RunError when training diverges.
+    """
+    learner = build_learner(world, config)
+    simulator = build_simulator(world, learner.tables, exit_rule, config)
+    done = resume(run, learner)
+    rollouts = math.ceil(config.steps / (config.sessions * config.session.turns))
+    for epoch in range(done + 1, config.epochs + 1):
+        sums: Metrics = {}
+        for number in range(1, rollouts + 1):
+            metrics = {name: float(value) for name, value in learn(learner, simulator, config.sessions).items()}
+            sums = {name: sums.get(name, 0.0) + value for name, value in metrics.items()}
+            on_rollout(Progress((epoch - 1) * rollouts + number, config.epochs * rollouts, metrics))
+        means = {name: value / rollouts for name, value in sums.items()}
+        refuse_divergence(epoch, means)
+        steps = epoch * rollouts * config.sessions * config.session.turns
+        row: dict[str, Any] = {"epoch": epoch, "steps": steps, **means}
+        row |= held_out_error(learner, simulator, held_out, config.seed * 1_000_003 + epoch)
+        row |= after_epoch(epoch, learner)
+        run.log(row)
+        run.save_checkpoint(state(learner), {"epoch": epoch})
+    return learner
+
+
+def resume(run: Run, learner: Learner) -> int:
+    """Bring the learner to the run's newest checkpoint; returns its epoch, 0 without one."""
+    found = run.load_checkpoint()
+    if found is None:
+        return 0
+    tensors, facts = found
+    load_state(learner, tensors)
+    return int(facts["epoch"])
+
+
+def refuse_divergence(epoch: int, metrics: Metrics) -> None:
+    """Raise RunError when a metric is no longer finite; the last checkpoint is from before it."""
+    broken = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if broken:
+        raise RunError(
+            f"training diverged in epoch {epoch} ({', '.join(broken)} not finite); "
+            "lower recommender.a2c.learning-rate or selector.a2c.learning-rate"
+        )
+
+
+@torch.no_grad()
+def held_out_error(learner: Learner, simulator: Simulator, held_out: InteractionLog, seed: int) -> Metrics:
+    """Mean absolute error of the reward estimate on held-out events: r0, and the dynamic reward where there is one.
+
+    At most HELD_OUT_ROWS events, evenly spread over the log; `seed` is for the picks alone.
+    """
+    if len(held_out) == 0:
+        return {}
+    device = learner.tables.frozen.device
+    rows = torch.arange(0, len(held_out), max(1, len(held_out) // HELD_OUT_ROWS))[:HELD_OUT_ROWS]
+    user, item = torch.from_numpy(held_out.user)[rows].to(device), torch.from_numpy(held_out.item)[rows].to(device)
+    target = torch.from_numpy(held_out.reward)[rows].to(device)
+    errors = {"held_out_frozen": float((learner.tables.frozen[user, item] - target).abs().mean())}
+    if learner.selector is not None:
+        generator = torch.Generator(device).manual_seed(seed)
+        estimate = dynamic_estimate(learner, simulator.world, user, item, generator)
+        errors["held_out_dynamic"] = float((estimate - target).abs().mean())
+    return errors
+
+
+@torch.no_grad()
+def dynamic_estimate(learner: Learner, world: World, user: Tensor, item: Tensor, generator: torch.Generator) -> Tensor:
+    """Eq. 15 for int64 [N] users and items with references freshly picked at the start of a session, float32 [N]."""
+    if learner.selector is None:
+        raise ValueError("this method has no selector")
+    estimates = []
+    for part in torch.arange(len(user), device=user.device).tensor_split(math.ceil(len(user) / HELD_OUT_ROWS)):
+        users, items = user[part], item[part]
+        session = reset(users, world.n_items, 1)
+        decision: Decision = learner.recommender(learner.recommender.observe(session))
+        start = learner.tables.start
+        references, _ = select(learner.selector, world, start, decision.state, users, items, generator)
+        estimates.append(dynamic_reward(start, references.users, items))
+    return torch.cat(estimates)

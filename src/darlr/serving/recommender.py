@@ -1,0 +1,122 @@
+"""A trained policy on its own: one folder, no data set, no world model, no truth."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from darlr.agents.recommender import Recommender, RecommenderPolicy
+from darlr.config import RecommenderConfig, TrainConfig
+from darlr.config_json import from_json, to_json
+from darlr.data.log import InteractionLog
+from darlr.errors import DarlrError, RunError
+from darlr.simulation.policy import masked
+from darlr.simulation.session import Session, reset
+
+WEIGHTS, FACTS = "policy.safetensors", "policy.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One recommended item: its id as in the log, and the policy's probability of showing it next."""
+
+    item: str | int
+    probability: float
+
+
+@dataclass(frozen=True)
+class TrainedPolicy:
+    """A policy with the ids it speaks in. user_codes, item_codes: id as text -> code."""
+
+    recommender: Recommender
+    user_codes: dict[str, int]
+    item_codes: dict[str, int]
+    item_ids: Sequence[str | int]
+
+    def recommend(
+        self, user: str | int, count: int = 10, history: Sequence[tuple[str | int, float]] = ()
+    ) -> list[Recommendation]:
+        """The best next items for a user, best first; what the session has shown already is left out.
+
+        history: (item id, reward in the log's units), oldest first. Fewer than `count` come back when the
+        catalogue has no more. Raises DarlrError for an unknown user or item.
+        """
+        if count < 1:
+            raise DarlrError(f"option count: must be at least 1, not {count}")
+        session = self._session(user, history)
+        scores = masked(RecommenderPolicy(self.recommender).scores(session), ~session.seen)
+        probability, code = scores.softmax(-1)[0].topk(min(count, int((~session.seen).sum())))
+        return [Recommendation(self.item_ids[c], p) for c, p in zip(code.tolist(), probability.tolist(), strict=True)]
+
+    def _session(self, user: str | int, history: Sequence[tuple[str | int, float]]) -> Session:
+        codes = [_code(self.item_codes, item, "item") for item, _ in history]
+        start = reset(torch.tensor([_code(self.user_codes, user, "user")]), len(self.item_ids), max(1, len(codes)))
+        if not codes:
+            return start
+        items = torch.tensor([codes])
+        return Session(
+            user=start.user,
+            items=items,
+            rewards=torch.tensor([[float(reward) for _, reward in history]]),
+            turn=torch.tensor([len(codes)]),
+            done=start.done,
+            seen=start.seen.scatter(1, items, True),
+        )
+
+
+def _code(codes: dict[str, int], name: str | int, what: str) -> int:
+    if str(name) not in codes:
+        raise DarlrError(f"{what} {name!r} is not in the log that the policy was trained on")
+    return codes[str(name)]
+
+
+def export(recommender: Recommender, log: InteractionLog, config: TrainConfig, folder: Path) -> None:
+    """Write a policy folder: weights and tables in safetensors, the rest JSON; whole or not at all."""
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    tensors = {f"weights.{name}": value.cpu().contiguous() for name, value in recommender.state_dict().items()}
+    tensors |= {"items": recommender.items.cpu().contiguous(), "users": recommender.users.cpu().contiguous()}
+    save_file(tensors, part / WEIGHTS)
+    facts = {
+        "schema": SCHEMA,
+        "data": log.name,
+        "recommender": to_json(config.recommender),
+        "reward_range": [recommender.low, recommender.high],
+        "user_ids": list(log.user_ids),
+        "item_ids": list(log.item_ids),
+    }
+    (part / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+
+
+def load_policy(folder: Path) -> TrainedPolicy:
+    """A policy from its folder, or from the run folder that holds it. Raises RunError when there is none."""
+    folder = folder if (folder / FACTS).exists() else folder / "policy"
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except FileNotFoundError as error:
+        raise RunError(f"{folder}: no trained policy here; finish the run with `darlr train --resume`") from error
+    except (SafetensorError, ValueError) as error:
+        raise RunError(f"{folder}: damaged policy ({error}); finish the run again to write it anew") from error
+    if facts.get("schema") != SCHEMA:
+        raise RunError(f"{folder}: not a policy of this version of darlr (schema {facts.get('schema')}, not {SCHEMA})")
+    config = from_json(RecommenderConfig, facts["recommender"], str(folder / FACTS))
+    low, high = facts["reward_range"]
+    recommender = Recommender(config, tensors["items"], tensors["users"], (low, high))
+    recommender.load_state_dict({n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")})
+    return TrainedPolicy(
+        recommender.eval(),
+        {str(name): code for code, name in enumerate(facts["user_ids"])},
+        {str(name): code for code, name in enumerate(facts["item_ids"])},
+        facts["item_ids"],
+    )
