@@ -7,6 +7,7 @@ first deep layer is a sum over the two sides.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +15,17 @@ from torch import Tensor, nn
 from darlr.config import WorldModelConfig
 from darlr.world.features import Side
 
+LAST_LAYER_SCALE = 0.0  # the deep part starts silent: mean and variance of the log, for every cell
 LOG_VARIANCE_RANGE = (-5.0, 3.0)  # in units of the log's variance: a standard deviation of 0.08 to 4.5 times
 
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one side adds: linear [K, B, 2] (mean, log-variance), vector s [K, B, d], pairs FM [K, B], deep [K, B, h]."""
+    """What one side adds.
+
+    linear: [K, B, 2], first order of mean and log-variance; vector: s [K, B, d], the sum of the field embeddings;
+    pairs: [K, B], FM within the side; deep: [K, B, h], its share of the first deep layer.
+    """
 
     linear: Tensor
     vector: Tensor
@@ -33,7 +39,7 @@ class Contribution:
 
 
 def fm_pairs(vectors: Tensor) -> Tensor:
-    """Sum over pairs of fields of their dot products: [..., F, d] -> [...] (arXiv 1703.04247 Eq. 2)."""
+    """Dot products summed over pairs of fields, [..., F, d] -> [...] (arXiv 1703.04247 Eq. 2; Rendle 2010)."""
     return 0.5 * (vectors.sum(-2).square() - vectors.square().sum(-2)).sum(-1)
 
 
@@ -82,9 +88,9 @@ class DeepFM(nn.Module):
         widths = [*config.hidden, 2]
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(config.members, 1, config.hidden[0]))])
-        for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
-            last = len(self.weights) == len(widths) - 2
-            scale = 0.0 if last else math.sqrt(2 / fan_in)  # a zero last layer: the deep part starts silent
+        for fan_in, fan_out in pairwise(widths):
+            last = len(self.weights) == len(config.hidden) - 1
+            scale = LAST_LAYER_SCALE if last else math.sqrt(2 / fan_in)
             weight = torch.randn(config.members, fan_in, fan_out, generator=generator) * scale
             self.weights.append(nn.Parameter(weight))
             self.biases.append(nn.Parameter(torch.zeros(config.members, 1, fan_out)))

@@ -1,5 +1,6 @@
 """Fitting the world model: the ensemble of DeepFM members on the logged feedback (method.md section 1)."""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
@@ -9,22 +10,26 @@ from torch import Tensor
 from darlr.config import WorldModelConfig
 from darlr.data.log import InteractionLog
 from darlr.errors import DataError
-from darlr.world.bias import choose_bias
-from darlr.world.deepfm import DeepFM, gaussian_nll
+from darlr.world.deepfm import DeepFM
 from darlr.world.features import encode
-from darlr.world.fitted import FittedWorldModel, finish
-from darlr.world.negatives import NegativeSampler
+from darlr.world.fitted import FittedWorldModel, Scale, finish
+from darlr.world.trainer import Rows, Trainer
+
+LEAST_GAIN = 1e-5  # nats a row that count as a better held-out log loss
 
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One epoch of a fit: losses in nats a row (standardised rewards), RMSE in reward units."""
+    """One epoch of a fit (0 = before training); losses in nats a row of standardised reward, RMSE in reward units.
+
+    Held-out values are None without a held-out log, the training loss at epoch 0.
+    """
 
     epoch: int
     epochs: int
-    train_loss: float
-    held_out_loss: float
-    held_out_rmse: float
+    train_loss: float | None
+    held_out_loss: float | None
+    held_out_rmse: float | None
     best_epoch: int
 
 
@@ -39,158 +44,65 @@ def fit_world(
 ) -> FittedWorldModel:
     """Train all members together; keep the epoch with the lowest held-out log loss of the ensemble.
 
-    progress: called after each epoch. Raises DataError for an empty training log.
+    One stopping point for all members: the ensemble is what is used, and K choices on the same few held-out rows
+    would fit their noise K times. Without held-out rows all epochs run. With loss pointneg the range of rewards
+    reaches down to 0. progress: called with epoch 0 (untrained) and after each epoch.
+    Raises DataError when the training log is empty, and when training diverges.
     """
     if len(log_train) == 0:
-        raise DataError(f"data set {log_train.name}: the training log is empty; nothing to fit a world model on")
+        raise DataError(f"{log_train.name}: the training log is empty; nothing to fit a world model on")
     generator = torch.Generator().manual_seed(config.seed)
-    rows = Rows.of(log_train)
-    centre = float(log_train.reward.mean())
-    scale = max(float(log_train.reward.std()), 1e-6)
-    user = encode(log_train.n_users, log_train.user_features)
-    item = encode(log_train.n_items, log_train.item_features)
-    model = DeepFM(user, item, config, generator)
-    if config.warm_start:
-        bias = choose_bias(log_train, log_held_out)
-        with torch.no_grad():
-            model.user.linear[:, : log_train.n_users, 0] = torch.from_numpy(bias.user / scale).float()
-            model.item.linear[:, : log_train.n_items, 0] = torch.from_numpy(bias.item / scale).float()
-    train = Trainer(model, rows.standardised(centre, scale), NegativeSampler(log_train), config, scale, centre)
-    held_out = train.held_out(
-        Rows.of(log_held_out).standardised(centre, scale), NegativeSampler(log_train, log_held_out)
+    model = DeepFM(
+        encode(log_train.n_users, log_train.user_features),
+        encode(log_train.n_items, log_train.item_features),
+        config,
+        generator,
     )
-    history = []
-    best_loss, best_epoch, best_state = float("inf"), 0, None
-    if len(log_held_out):
-        loss, rmse = train.score(held_out)
-        best_loss = loss
-        best_state = {name: value.clone() for name, value in model.state_dict().items()}
-        history.append(EpochReport(0, config.epochs, float("nan"), loss, rmse, 0))
-    for epoch in range(1, config.epochs + 1):
-        train_loss = train.epoch(epoch, generator)
-        loss, rmse = train.score(held_out) if len(log_held_out) else (train_loss, 0.0)
-        if loss < best_loss - 1e-5:
-            best_loss, best_epoch = loss, epoch
-            best_state = {name: value.clone() for name, value in model.state_dict().items()}
+    low, high = log_train.reward_range
+    scale = Scale(
+        centre=float(log_train.reward.mean()),
+        spread=float(log_train.reward.std()) or 1.0,
+        low=min(low, 0.0) if config.loss == "pointneg" else low,
+        high=high,
+    )
+    trainer = Trainer(model, log_train, config, scale, generator)
+    held_out = trainer.held_out_rows(log_held_out) if len(log_held_out) else None
+    history = _train(trainer, held_out, config, progress)
+    best = history[history[-1].best_epoch]
+    metrics = {
+        "train_rows": len(log_train),
+        "held_out_rows": len(log_held_out),
+        "best_epoch": best.epoch,
+        "held_out_loss": best.held_out_loss,
+        "held_out_rmse": best.held_out_rmse,
+        "history": [asdict(report) for report in history],
+    }
+    return finish(model, config, scale, metrics)
+
+
+def _train(
+    trainer: Trainer, held_out: Rows | None, config: WorldModelConfig, progress: Progress | None
+) -> list[EpochReport]:
+    """Epochs until patience runs out; leaves the model at its best epoch."""
+    history: list[EpochReport] = []
+    best_epoch, best_loss, best_state = 0, math.inf, _copy(trainer.model)
+    for epoch in range(config.epochs + 1):
+        train_loss = trainer.epoch() if epoch else None
+        if train_loss is not None and not math.isfinite(train_loss):
+            raise DataError(
+                f"the world model diverged in epoch {epoch}; lower --learning-rate ({config.learning_rate})"
+            )
+        loss, rmse = trainer.score(held_out) if held_out is not None else (None, None)
+        if loss is None or loss < best_loss - LEAST_GAIN:
+            best_epoch, best_loss, best_state = epoch, math.inf if loss is None else loss, _copy(trainer.model)
         history.append(EpochReport(epoch, config.epochs, train_loss, loss, rmse, best_epoch))
         if progress is not None:
             progress(history[-1])
         if epoch - best_epoch >= config.patience:
             break
-    if best_state is not None:
-        model.load_state_dict(best_state)
-    low, high = log_train.reward_range
-    if config.loss == "pointneg":
-        low = min(low, 0.0)
-    metrics = {
-        "best_epoch": best_epoch,
-        "held_out_loss": best_loss,
-        "held_out_rmse": history[best_epoch].held_out_rmse,
-        "history": [asdict(h) | {"train_loss": None if h.epoch == 0 else h.train_loss} for h in history],
-    }
-    return finish(model, config, centre, scale, (low, high), metrics)
+    trainer.model.load_state_dict(best_state)
+    return history
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Rows to learn from or to score: user, item int64 [L]; target float32 [L]; logged bool [L]."""
-
-    user: Tensor
-    item: Tensor
-    target: Tensor
-    logged: Tensor
-
-    @staticmethod
-    def of(log: InteractionLog) -> "Rows":
-        """The logged rows of `log`."""
-        return Rows(
-            torch.from_numpy(log.user),
-            torch.from_numpy(log.item),
-            torch.from_numpy(log.reward),
-            torch.ones(len(log), dtype=torch.bool),
-        )
-
-    def standardised(self, centre: float, scale: float) -> "Rows":
-        """The same rows with targets in units of the log's standard deviation."""
-        return Rows(self.user, self.item, (self.target - centre) / scale, self.logged)
-
-
-class Trainer:
-    """The gradient steps of one fit."""
-
-    def __init__(
-        self,
-        model: DeepFM,
-        rows: Rows,
-        negatives: NegativeSampler,
-        config: WorldModelConfig,
-        scale: float,
-        centre: float,
-    ) -> None:
-        self.model, self.rows, self.negatives, self.config = model, rows, negatives, config
-        self.scale, self.zero = scale, -centre / scale
-        deep = [*model.weights, *model.biases, model.user.first, model.item.first]
-        tables = [t for side in (model.user, model.item) for t in (side.embedding, side.linear)]
-        self.optimiser = torch.optim.AdamW(
-            [
-                {"params": deep, "weight_decay": config.weight_decay},
-                {"params": tables, "weight_decay": 0.0},
-            ],
-            lr=config.learning_rate,
-        )
-
-    def prior(self) -> Tensor:
-        """Minus the log prior of tables, a member's share, per logged row."""
-        config, total = self.config, torch.zeros(())
-        for side in (self.model.user, self.model.item):
-            total = total + 0.5 * config.bias_decay * side.linear.square().sum()
-            total = total + 0.5 * config.embedding_decay * side.embedding.square().sum()
-        return total / len(self.rows.user)
-
-    def epoch(self, number: int, generator: torch.Generator) -> float:
-        """One pass over the logged rows, each member in its own order; the mean training loss of a row."""
-        rows, config = self.rows, self.config
-        k, n = config.members, len(rows.user)
-        order = torch.rand(k, n, generator=generator).argsort(1)
-        for group in self.optimiser.param_groups:
-            group["lr"] = config.learning_rate * config.decay ** (number - 1)
-        total = 0.0
-        for picked in order.split(config.batch, dim=1):
-            user, item, target = rows.user[picked], rows.item[picked], rows.target[picked]
-            weight = torch.ones_like(target)
-            if config.loss == "pointneg":
-                other = user.repeat(1, config.negatives)
-                drawn, found = self.negatives.draw(other, generator)
-                user, item = torch.cat([user, other], 1), torch.cat([item, drawn], 1)
-                target = torch.cat([target, torch.full(other.shape, self.zero)], 1)
-                weight = torch.cat([weight, found.float()], 1)
-            mean, log_variance = self.model(user, item, generator)
-            loss = (gaussian_nll(mean, log_variance, target) * weight).sum(1) / weight.sum(1)
-            self.optimiser.zero_grad(set_to_none=True)
-            (loss.sum() + self.prior()).backward()  # type: ignore[no-untyped-call]
-            self.optimiser.step()
-            total += float(loss.detach().mean()) * picked.shape[1]
-        return total / n
-
-    def held_out(self, rows: Rows, negatives: NegativeSampler) -> Rows:
-        """The rows that early stopping scores: held-out rows, and with pointneg one fixed draw of negatives."""
-        if self.config.loss == "point":
-            return rows
-        user = rows.user.repeat(self.config.negatives)
-        item, found = negatives.draw(user, torch.Generator().manual_seed(self.config.seed + 1))
-        user, item = user[found], item[found]
-        return Rows(
-            torch.cat([rows.user, user]),
-            torch.cat([rows.item, item]),
-            torch.cat([rows.target, torch.full(user.shape, self.zero)]),
-            torch.cat([rows.logged, torch.zeros(user.shape, dtype=torch.bool)]),
-        )
-
-    @torch.no_grad()
-    def score(self, rows: Rows) -> tuple[float, float]:
-        """Log loss of the ensemble's mixture a row, and RMSE of its mean on logged rows in reward units."""
-        k = self.config.members
-        mean, log_variance = self.model(rows.user.expand(k, -1), rows.item.expand(k, -1))
-        density = torch.logsumexp(-gaussian_nll(mean, log_variance, rows.target), 0) - torch.log(torch.tensor(k))
-        error = (mean.mean(0) - rows.target)[rows.logged]
-        return float(-density.mean()), float(error.square().mean().sqrt()) * self.scale
+def _copy(model: DeepFM) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}

@@ -50,7 +50,10 @@ class World:
     @cached_property
     def _cosine(self) -> Tensor | None:
         """cos(p_u, p_v) of all pairs, [U, U], or None when there are too many users."""
-        return self.unit @ self.unit.T if self.n_users <= SIMILARITY_USERS else None
+        if self.n_users > SIMILARITY_USERS:
+            return None
+        table: Tensor = self.unit @ self.unit.T
+        return table
 
     def similarity(self, u: Tensor, v: Tensor) -> Tensor:
         """cos(p_u, p_v) for int64 tensors that broadcast against each other; 0 with a zero vector."""
@@ -65,7 +68,7 @@ class World:
         """
         k = min(k, self.n_users if include_self else self.n_users - 1)
         index, cosine = [], []
-        for chunk in torch.arange(self.n_users, device=self.unit.device).split(CHUNK):
+        for chunk in torch.split(torch.arange(self.n_users, device=self.unit.device), CHUNK):
             scores = self.unit[chunk] @ self.unit.T
             ranked = scores.clone()
             ranked[torch.arange(len(chunk)), chunk] = torch.inf if include_self else -torch.inf
@@ -103,7 +106,8 @@ class World:
             (self.n_users, self.n_users),
             check_invariants=False,
         )
-        return torch.sparse.mm(matrix, values)
+        average: Tensor = torch.sparse.mm(matrix, values)
+        return average
 
 
 def build_world(fitted: FittedWorldModel, log_train: InteractionLog, config: TablesConfig) -> World:
