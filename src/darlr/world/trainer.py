@@ -1,0 +1,113 @@
+"""Gradient steps of the world model, all members at once, each with its own order of rows and negatives."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from darlr.config import WorldModelConfig
+from darlr.data.log import InteractionLog
+from darlr.world.deepfm import DeepFM, gaussian_nll
+from darlr.world.fitted import Scale
+from darlr.world.negatives import NegativeSampler
+
+SCORE_ROWS = 16_384  # rows scored at once
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to score: user, item int64 [L]; target float32 [L] (standardised); logged bool [L], False = negative."""
+
+    user: Tensor
+    item: Tensor
+    target: Tensor
+    logged: Tensor
+
+
+class Trainer:
+    """One fit in progress: the model, its rows and its optimiser."""
+
+    def __init__(
+        self, model: DeepFM, log: InteractionLog, config: WorldModelConfig, scale: Scale, generator: torch.Generator
+    ) -> None:
+        self.model, self.log, self.config, self.scale, self.generator = model, log, config, scale, generator
+        self.zero = scale.standardise(torch.zeros(()))  # the target of a negative
+        self.rows = self._logged(log)
+        self.negatives = NegativeSampler(log)
+        tables = [table for side in (model.user, model.item) for table in (side.embedding, side.linear)]
+        deep = [p for p in model.parameters() if not any(p is table for table in tables)]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": deep, "weight_decay": config.weight_decay}, {"params": tables, "weight_decay": 0.0}],
+            lr=config.learning_rate,
+        )
+
+    def epoch(self) -> float:
+        """One pass over the logged rows; the mean loss of a row."""
+        rows, config = self.rows, self.config
+        n = len(rows.user)
+        order = torch.rand(config.members, n, generator=self.generator).argsort(1)
+        total = torch.zeros(())
+        for picked in torch.split(order, config.batch, dim=1):
+            user, item, target = rows.user[picked], rows.item[picked], rows.target[picked]  # [K, B]
+            weight = torch.ones_like(target)
+            if config.loss == "pointneg":
+                other = user.repeat(1, config.negatives)
+                drawn, found = self.negatives.draw(other, self.generator)
+                user, item = torch.cat([user, other], 1), torch.cat([item, drawn], 1)
+                target = torch.cat([target, self.zero.expand(other.shape)], 1)
+                weight = torch.cat([weight, found.float()], 1)
+            mean, log_variance = self.model(user, item, self.generator)
+            loss = (gaussian_nll(mean, log_variance, target) * weight).sum(1) / weight.sum(1)
+            self.optimiser.zero_grad(set_to_none=True)
+            (loss.sum() + self.prior()).backward()  # type: ignore[no-untyped-call]
+            self.optimiser.step()
+            total += loss.detach().mean() * picked.shape[1]
+        return float(total) / n
+
+    def prior(self) -> Tensor:
+        """Minus the log density of Gaussian priors on the tables, summed over members, per logged row.
+
+        A strength of s counts like s logged rows that say 0, as in a shrunk mean sum(r) / (n + s); it depends
+        neither on the batch size nor, as an L2 on every step would, on how often an id occurs.
+        """
+        total = torch.zeros(())
+        for side in (self.model.user, self.model.item):
+            total = total + self.config.bias_decay * side.linear.square().sum()
+            total = total + self.config.embedding_decay * side.embedding.square().sum()
+        return 0.5 * total / len(self.rows.user)
+
+    def held_out_rows(self, log: InteractionLog) -> Rows:
+        """The rows that early stopping scores: held-out rows, and with pointneg one fixed draw of negatives."""
+        rows = self._logged(log)
+        if self.config.loss == "point":
+            return rows
+        user = rows.user.repeat(self.config.negatives)
+        generator = torch.Generator().manual_seed(self.config.seed + 1)
+        item, found = NegativeSampler(self.log, log).draw(user, generator)
+        user, item = user[found], item[found]
+        return Rows(
+            torch.cat([rows.user, user]),
+            torch.cat([rows.item, item]),
+            torch.cat([rows.target, self.zero.expand(user.shape)]),
+            torch.cat([rows.logged, torch.zeros(user.shape, dtype=torch.bool)]),
+        )
+
+    @torch.no_grad()
+    def score(self, rows: Rows) -> tuple[float, float]:
+        """Log loss a row of the members' mixture, and RMSE in reward units of their mean on the logged rows."""
+        k = self.config.members
+        loss, error = [], []
+        for user, item, target in zip(
+            *(torch.split(t, SCORE_ROWS) for t in (rows.user, rows.item, rows.target)), strict=True
+        ):
+            mean, log_variance = self.model(user.expand(k, -1), item.expand(k, -1))
+            loss.append(-gaussian_nll(mean, log_variance, target).neg().logsumexp(0))
+            error.append(mean.mean(0) - target)
+        log_k = float(torch.tensor(k).log())
+        squared = torch.cat(error)[rows.logged].square()
+        return float(torch.cat(loss).mean()) + log_k, float(squared.mean().sqrt()) * self.scale.spread
+
+    def _logged(self, log: InteractionLog) -> Rows:
+        reward = self.scale.standardise(torch.from_numpy(log.reward))
+        logged = torch.ones(len(log), dtype=torch.bool)
+        return Rows(torch.from_numpy(log.user), torch.from_numpy(log.item), reward, logged)
