@@ -38,6 +38,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "DARLR needs Python 3.11 or newer, but '$(PYTHON)' is older or missing." \
 	  "Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Installing into .venv: minutes the first time, after that only when the pinned versions change."
 	$(PY) -m pip --version > /dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
 	$(if $(TORCH_INDEX),$(PIP) install -q --no-deps --index-url "$(TORCH_INDEX)" -c constraints.txt torch)
 	$(PIP) install -q -c constraints.txt setuptools
@@ -52,8 +53,8 @@ demo: $(STAMP)
 	.venv/bin/darlr evaluate $(RUN)
 
 lint: $(STAMP)
-	$(PY) -m ruff check src tests
-	$(PY) -m ruff format --check src tests
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 
 types: $(STAMP)
 	$(PY) -m mypy

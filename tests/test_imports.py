@@ -1,6 +1,7 @@
 """Rules about who may import what, read off the source and checked on a real import."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -93,3 +94,11 @@ def test_importing_everything_loads_no_extra() -> None:
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.strip() == "[]"
+
+
+def test_annotated_shapes_are_checked_while_tests_run() -> None:
+    annotated = [path for path in FILES if "from jaxtyping import" in path.read_text("utf-8")]
+    assert annotated
+    for path in annotated:
+        module = importlib.import_module(".".join(path.relative_to(SOURCE).with_suffix("").parts))
+        assert "jaxtyping" in type(module.__loader__).__module__, f"{module.__name__} was imported before the hook"
