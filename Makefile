@@ -1,11 +1,11 @@
 # Everything runs from .venv, which is made on first use and then needs no network.
 # make PYTHON=python3.12 ...      another interpreter
-# make TORCH_INDEX=URL venv       take PyTorch (say, its CPU build) from another index first
+# make TORCH_INDEX=URL venv       take PyTorch from there: https://download.pytorch.org/whl/cpu has the CPU build
 # make test ARGS="tests/world -x" pass options to pytest
 
 PYTHON ?= python3
 DATA ?= synthetic
-RUN := runs/demo-$(DATA)
+RUN := runs/demo-$(notdir $(DATA))
 EXTRAS := dev,plots
 ARGS ?=
 TORCH_INDEX ?=
@@ -40,17 +40,17 @@ $(STAMP): pyproject.toml constraints.txt
 	  "Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "Installing into .venv: minutes the first time, after that only when the pinned versions change."
 	$(PY) -m pip --version > /dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
-	$(if $(TORCH_INDEX),$(PIP) install -q --no-deps --index-url "$(TORCH_INDEX)" -c constraints.txt torch)
 	$(PIP) install -q -c constraints.txt setuptools
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e ".[$(EXTRAS)]"
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e ".[$(EXTRAS)]" \
+	  $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)")
 	@printf '%s' "$(CURDIR)" > $@
 
 test: $(STAMP)
 	$(PY) -m pytest $(ARGS)
 
 demo: $(STAMP)
-	.venv/bin/darlr train --data $(DATA) --out $(RUN) $(if $(wildcard $(RUN)),--resume)
-	.venv/bin/darlr evaluate $(RUN)
+	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)" $(if $(wildcard $(RUN)),--resume)
+	.venv/bin/darlr evaluate "$(RUN)"
 
 lint: $(STAMP)
 	$(PY) -m ruff check .
