@@ -86,7 +86,7 @@ class WorldModelConfig:
     """Epochs without a better held-out log loss before a fit stops."""
     batch: int = 256
     """Logged rows in a minibatch."""
-    learning_rate: float = 3e-3
+    learning_rate: float = 5e-3
     """Adam step size."""
     bias_decay: float = 1.0
     """Strength of the prior that pulls first-order weights to 0 (in logged rows)."""

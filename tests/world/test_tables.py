@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from darlr.config import TablesConfig
+from darlr.data.log import Block, InteractionLog
+from darlr.world import tables
+from darlr.world.entropy import EntropyTable, build_entropy
+from darlr.world.tables import World, indicator
+
+
+def make_world(reward, vectors=None):
+    vectors = torch.as_tensor(reward if vectors is None else vectors, dtype=torch.float32)
+    reward = torch.as_tensor(reward, dtype=torch.float32)
+    norm = vectors.norm(dim=1, keepdim=True)
+    empty = EntropyTable(torch.ones(reward.shape[1]), torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+    unit = torch.where(norm > 0, vectors / norm.clamp(min=1e-12), 0.0)
+    return World(reward, torch.ones_like(reward), vectors, unit, torch.zeros(reward.shape[1], 2), empty, (0.0, 5.0))
+
+
+def make_log(user, item, reward, n_users, n_items, timestamp=None, block=None):
+    return InteractionLog(
+        "tiny",
+        np.array(user),
+        np.array(item),
+        np.array(reward, dtype=np.float32),
+        tuple(range(n_users)),
+        tuple(range(n_items)),
+        timestamp=None if timestamp is None else np.array(timestamp),
+        block=block,
+    )
+
+
+def test_similarity_by_hand():
+    world = make_world(torch.zeros(4, 2), [[1.0, 0.0], [1.0, 1.0], [0.0, 2.0], [0.0, 0.0]])
+    u = torch.tensor([0, 0, 1, 3])
+    v = torch.tensor([1, 2, 1, 0])
+    torch.testing.assert_close(world.similarity(u, v), torch.tensor([0.5**0.5, 0.0, 1.0, 0.0]))
+    assert world.similarity(u[:, None], v[None]).shape == (4, 4)
+
+
+def test_similarity_on_the_fly_equals_the_table(monkeypatch):
+    vectors = torch.randn(20, 6, generator=torch.Generator().manual_seed(0))
+    u, v = torch.arange(20)[:, None], torch.arange(20)
+    held = make_world(torch.zeros(20, 3), vectors).similarity(u, v)
+    monkeypatch.setattr(tables, "SIMILARITY_USERS", 5)
+    torch.testing.assert_close(make_world(torch.zeros(20, 3), vectors).similarity(u, v), held)
+
+
+def test_neighbours_by_hand():
+    world = make_world(torch.zeros(3, 2), [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    index, cosine = world.neighbours(2, include_self=True)
+    assert index[:, 0].tolist() == [0, 1, 2]
+    assert index[0, 1] == 1
+    torch.testing.assert_close(cosine[0], torch.tensor([1.0, 0.5**0.5]))
+    index, _ = world.neighbours(1, include_self=False)
+    assert index[0].tolist() == [1]
+    assert index[2].tolist() == [1]
+    assert world.neighbours(9, include_self=False)[0].shape == (3, 2)  # no more than there are
+
+
+def test_a_user_is_its_own_neighbour_even_among_twins_and_without_a_vector():
+    world = make_world(torch.zeros(4, 2), [[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
+    index, _ = world.neighbours(1, include_self=True)
+    assert index[:, 0].tolist() == [0, 1, 2, 3]
+    index, _ = world.neighbours(3, include_self=False)
+    assert all(u not in index[u].tolist() for u in range(4))
+
+
+def test_neighbour_table_by_hand():
+    # cosines: (0,1) 0.6, (0,2) 0, (1,2) 0.8
+    world = make_world([[1.0, 5.0], [2.0, 3.0], [4.0, 1.0]], [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
+    reward, risk = world.neighbour_table(TablesConfig(neighbours=2, neighbour_risk="variance"))
+    # user 0: (1 * r0 + 0.6 * r1) / 1.6; user 2: (1 * r2 + 0.8 * r1) / 1.8
+    torch.testing.assert_close(reward[0], torch.tensor([2.2 / 1.6, 6.8 / 1.6]))
+    torch.testing.assert_close(reward[2], torch.tensor([5.6 / 1.8, 3.4 / 1.8]))
+    torch.testing.assert_close(risk[0], torch.tensor([0.25, 1.0]))  # variance of {1, 2} and of {5, 3}
+    mean, none = world.neighbour_table(
+        TablesConfig(neighbours=2, neighbour_weights="uniform", neighbour_self=False, neighbour_risk="zero")
+    )
+    torch.testing.assert_close(mean[0], torch.tensor([3.0, 2.0]))
+    assert none.abs().max() == 0
+
+
+@given(st.integers(0, 1000), st.integers(1, 9), st.booleans(), st.sampled_from(["cosine", "uniform"]))
+def test_neighbour_table_equals_a_slow_one(seed, k, include_self, weights):
+    draw = torch.Generator().manual_seed(seed)
+    vectors = torch.randn(9, 4, generator=draw)
+    world = make_world(1 + 4 * torch.rand(9, 5, generator=draw), vectors)
+    config = TablesConfig(neighbours=k, neighbour_self=include_self, neighbour_weights=weights)
+    reward, risk = world.neighbour_table(config)
+    cosine = torch.nn.functional.cosine_similarity(vectors[:, None], vectors[None], dim=-1)
+    for u in range(9):
+        others = sorted((v for v in range(9) if include_self or v != u), key=lambda v: -float(cosine[u, v]))[:k]
+        weight = cosine[u, others].clamp(min=0) if weights == "cosine" else torch.ones(len(others))
+        if weight.sum() == 0:
+            weight = torch.ones(len(others))
+        rows = world.reward[others]
+        torch.testing.assert_close(reward[u], (weight[:, None] * rows).sum(0) / weight.sum(), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(risk[u], rows.var(0, correction=0), atol=1e-3, rtol=1e-3)
+
+
+def test_predicted_and_logged_indicators():
+    reward = torch.tensor([[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]])
+    log = make_log([0, 0, 0, 1], [0, 0, 1, 1], [2, 4, 1, 5], 2, 3)
+    assert torch.equal(indicator(reward, log, TablesConfig(indicator="predicted")), reward)
+    logged = indicator(reward, log, TablesConfig(indicator="logged"))
+    assert logged.tolist() == [[3.0, 1.0, 0.0], [0.0, 5.0, 0.0]]  # a repeated cell counts by its mean
+    centred = indicator(reward, log, TablesConfig(indicator="logged", indicator_centre="item"))
+    assert centred.tolist() == [[0.0, -2.0, 0.0], [0.0, 2.0, 0.0]]  # missing cells stay 0
+    by_user = indicator(reward, log, TablesConfig(indicator="predicted", indicator_centre="user"))
+    assert by_user.tolist() == [[-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]]
+
+
+def test_the_logged_indicator_leaves_the_block_out():
+    log = make_log([0, 1, 1], [0, 1, 2], [2, 3, 4], 2, 3, block=Block(np.array([0]), np.array([1])))
+    assert indicator(torch.zeros(2, 3), log, TablesConfig(indicator="logged")).tolist() == [[2.0, 0.0], [0.0, 4.0]]
+
+
+def test_entropy_by_hand():
+    """Sessions by time: user 0: 0 1 2 0 1 0; user 1: 1 0 2 (rows shuffled in the log).
+
+    After 0: 1, 1, 2. After 1: 2, 0, 0. After 2: 0 only. After {0,1}: 2 (0,1 then 2), 0 (0,1 then 0), 2 (1,0 then 2).
+    After {1,2}: 0. After {0,2}: 1.
+    """
+    user = [1, 0, 0, 0, 1, 0, 0, 0, 1]
+    item = [2, 0, 1, 2, 1, 0, 1, 0, 0]
+    time = [9, 1, 2, 3, 1, 4, 5, 6, 5]
+    table = build_entropy(make_log(user, item, [1.0] * 9, 2, 4, timestamp=time))
+    two_to_one = -(2 / 3 * np.log2(2 / 3) + 1 / 3 * np.log2(1 / 3))  # over log2(2) = 1
+    np.testing.assert_allclose(table.single, [two_to_one, two_to_one, 1.0, 1.0], rtol=1e-6)
+    assert table.pair_keys.tolist() == [0 * 4 + 1, 0 * 4 + 2, 1 * 4 + 2]
+    np.testing.assert_allclose(table.pair_values, [two_to_one, 1.0, 1.0], rtol=1e-6)
+    last, action = torch.tensor([-1, 1, 0, 3, 2]), torch.tensor([0, 0, 1, 0, 2])
+    expected = [two_to_one + 1, 2 * two_to_one, 2 * two_to_one, two_to_one + 1, 2.0]
+    np.testing.assert_allclose(table.lookup(last, action), expected, rtol=1e-6)
+
+
+def test_entropy_is_divided_by_the_number_of_distinct_successors():
+    # after item 0: 1, 2, 3, 3 -> entropy 1.5 bits over log2(3)
+    user = np.repeat(np.arange(4), 2)
+    table = build_entropy(make_log(user, [0, 1, 0, 2, 0, 3, 0, 3], [1.0] * 8, 4, 4, timestamp=[0, 1] * 4))
+    assert float(table.single[0]) == pytest.approx(1.5 / np.log2(3))
+
+
+def test_entropy_without_timestamps_is_inert():
+    table = build_entropy(make_log([0, 0, 0], [0, 1, 0], [1.0] * 3, 1, 3))
+    assert table.lookup(torch.tensor([-1, 0]), torch.tensor([1, 1])).tolist() == [2.0, 2.0]
+
+
+def test_entropy_keys_stay_apart_in_one_row_logs():
+    table = build_entropy(make_log([0], [1], [1.0], 1, 3, timestamp=[5]))
+    assert table.single.tolist() == [1.0, 1.0, 1.0]
+    assert table.pair_keys.numel() == 0
+
+
+def test_moving_a_world_keeps_its_tables():
+    world = make_world(torch.rand(4, 3))
+    moved = world.to("cpu")
+    assert torch.equal(moved.reward, world.reward)
+    assert moved.reward_range == world.reward_range
