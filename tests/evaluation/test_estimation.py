@@ -1,0 +1,35 @@
+"""Reward estimation error by hand."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from darlr.errors import ConfigError
+from darlr.evaluation.estimation import reward_error
+
+# users 2 and 0, items 1 and 3 of a 3 by 4 world
+TRUTH = SimpleNamespace(users=np.array([2, 0]), items=np.array([1, 3]), reward=torch.tensor([[1.0, 5.0], [2.0, 5.0]]))
+ESTIMATE = torch.tensor([[9.0, 2.5, 9.0, 4.0], [9.0, 9.0, 9.0, 9.0], [9.0, 3.0, 9.0, 5.0]])
+
+
+def test_one_interval_a_distinct_reward():
+    # errors: |3 - 1|, |5 - 5|; |2.5 - 2|, |4 - 5|
+    assert reward_error(ESTIMATE, TRUTH) == {"all": 3.5 / 4, "1": 2.0, "2": 0.5, "5": 0.5}
+
+
+def test_given_intervals():
+    assert reward_error(ESTIMATE, TRUTH, [1, 2, 5]) == {"all": 3.5 / 4, "1 to 2": 2.0, "2 to 5": 0.5}
+    assert reward_error(ESTIMATE, TRUTH, [1.5, 2, 3, 4]) == {"all": 3.5 / 4, "2 to 3": 0.5}  # the rest lies outside
+    with pytest.raises(ConfigError, match="rising"):
+        reward_error(ESTIMATE, TRUTH, [2, 1])
+
+
+def test_many_distinct_rewards_fall_into_five_intervals():
+    reward = torch.linspace(0, 10, 101)[None]
+    truth = SimpleNamespace(users=np.array([0]), items=np.arange(101), reward=reward)
+    found = reward_error(reward + 1, truth)
+    assert list(found) == ["all", "0 to 2", "2 to 4", "4 to 6", "6 to 8", "8 to 10"]
+    assert list(found.values()) == pytest.approx([1.0] * 6)
+    assert reward_error(reward, truth)["all"] == 0

@@ -1,0 +1,60 @@
+"""The trivial rows on a world small enough to see through."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from darlr.data.log import InteractionLog
+from darlr.evaluation.lists import best_fixed_list, item_means, oracle, popularity, trivial_rows
+from darlr.evaluation.protocol import play
+from darlr.simulation.exits import category_bits, category_exit, never
+
+LOG = InteractionLog(
+    name="tiny",
+    user=np.array([0, 1, 2, 0, 1, 2]),
+    item=np.array([0, 0, 0, 1, 2, 2]),
+    reward=np.array([1, 2, 3, 5, 4, 3], dtype=np.float32),
+    user_ids=(0, 1, 2),
+    item_ids=(0, 1, 2, 3),
+    reward_range=(1, 5),
+)
+# users 2 and 0, items 1, 2, 3
+TRUTH = SimpleNamespace(
+    users=np.array([2, 0]), items=np.array([1, 2, 3]), reward=torch.tensor([[1.0, 5.0, 2.0], [4.0, 1.0, 3.0]])
+)
+
+
+def test_list_values_by_hand():
+    assert popularity(LOG).tolist() == [3, 1, 2, 0]
+    assert item_means(LOG).tolist() == [2, 5, 3.5, 3]  # item 3 has no rows: the global mean, 18 / 6
+    assert item_means(LOG, shrinkage=1.0).tolist() == [9 / 4, 8 / 2, np.float32(10 / 3), 3]
+
+
+def test_references_on_the_truth_by_hand():
+    fixed = play(best_fixed_list(TRUTH, 4), TRUTH, 4, never, 1, mode="NX_0", turns=2)
+    assert fixed.items.tolist() == [[2, 1], [2, 1]]  # means 2.5, 3, 2.5; the tie goes to the lower id
+    best = play(oracle(TRUTH, 3, 4), TRUTH, 4, never, 1, mode="NX_0", turns=2)
+    assert best.items.tolist() == [[2, 3], [1, 3]]
+    assert best.returns.tolist() == [7, 7]
+
+
+def test_an_exit_aware_oracle_avoids_exits():
+    rule = category_exit(category_bits(torch.tensor([[0], [1], [0], [0]]), 2), 0)  # 2 and 3 share a category
+    plain = play(oracle(TRUTH, 3, 4), TRUTH, 4, rule, 1, mode="NX_0", turns=3)
+    aware = play(oracle(TRUTH, 3, 4), TRUTH, 4, rule, 1, mode="NX_0", turns=3, exit_aware=True)
+    assert plain.items.tolist() == [[2, 3, -1], [1, 3, 2]]
+    assert aware.items.tolist() == [[2, 1, 3], [1, 3, 2]]
+
+
+def test_trivial_rows():
+    tables = {"world-model greedy": [torch.zeros((3, 4))]}
+    rows = trivial_rows(LOG, TRUTH, tables, exits=False, repeats=2)
+    names = ["random", "popularity list", "item-mean list", "world-model greedy"]
+    assert [row.name for row in rows] == [*names, "best fixed list (truth)", "oracle (truth)"]
+    assert [row.kind for row in rows] == ["log"] * 4 + ["truth"] * 2
+    assert [row.greedy for row in rows] == [False] + [True] * 5
+    assert len(rows[0].policies) == 2
+    both = trivial_rows(LOG, TRUTH, tables, exits=True)
+    assert [row.name for row in both[6:]] == [f"{row.name}, exit-aware" for row in rows]
+    assert all(row.exit_aware for row in both[6:])

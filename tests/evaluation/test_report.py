@@ -1,0 +1,122 @@
+"""The table as Markdown, JSON and for a terminal."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from darlr.errors import RunError
+from darlr.evaluation.evaluate import Row
+from darlr.evaluation.report import label, markdown, print_tables, read_rows, tables, write_report
+from darlr.evaluation.statistics import Comparison
+
+ROW = Row(
+    name="DARLR",
+    kind="learned",
+    sampled=False,
+    exit_aware=False,
+    mode="NX_0",
+    window=1,
+    mean=79.456,
+    interval=(78.0, 81.0),
+    iqm=80.0,
+    iqm_interval=(79.0, 82.0),
+    length=30.0,
+    each=2.6485,
+    coverage=0.1,
+    majority=None,
+    seeds=5,
+    users=290,
+    returns=np.zeros((5, 290)),
+)
+ROWS = [
+    ROW,
+    replace(ROW, sampled=True, mean=77.0),
+    replace(ROW, name="oracle (truth)", kind="truth", mean=88.1, majority=0.25),
+    replace(ROW, name="random", kind="log", sampled=True, mean=67.0),
+    replace(ROW, mode="NX_10", window=None, mean=26.0),
+]
+
+
+def test_markdown():
+    comparison = Comparison(difference=-1.5, low=-2.0, high=-1.0, users_better=0.25, p_value=0.0005)
+    text = markdown(
+        ROWS,
+        about={"data": "coat"},
+        comparisons={"MOPO - DARLR": comparison},
+        published={"epochs": 200, "R_tra": 78.0, "R_tra_std": 2.0, "MCD": None},
+    )
+    lines = text.splitlines()
+    assert "- data: coat" in lines
+    first, second = (
+        lines.index("## NX_0: no repeats, exit window N = 1"),
+        lines.index("## NX_10: no repeats, exit off, 10 turns"),
+    )
+    table = lines[first + 4 : second - 1]
+    assert [line.split("|")[1].strip() for line in table] == [
+        "oracle (truth) †",
+        "**DARLR**",
+        "**DARLR (sampled)**",
+        "random",
+    ]
+    assert table[1] == "| **DARLR** | 79.46 [78.00, 81.00] | 80.00 [79.00, 82.00] | 30.00 | 2.648 | 0.100 | – | 5 |"
+    assert "| MOPO - DARLR | -1.50 [-2.00, -1.00] | 25% | 0.0005 |" in lines
+    assert "over 200 epochs" in text
+    assert "R_tra 78.000 ± 2.000" in text
+    assert {line.count("|") for line in table} == {9}
+
+
+def test_json_round_trip(tmp_path):
+    write_report(tmp_path / "run", ROWS, about={"seeds": [0, 1]})
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["table.json", "table.md"]
+    document = json.loads((tmp_path / "run" / "table.json").read_text("utf-8"))
+    assert document["schema"] == 1
+    assert document["about"] == {"seeds": [0, 1]}
+    assert document["rows"][0]["mean"] == 79.456
+    assert "returns" not in document["rows"][0]
+    assert read_rows(tmp_path / "run" / "table.json") == ROWS
+
+
+def test_a_second_report_replaces_the_first_and_a_failed_one_leaves_it(tmp_path):
+    write_report(tmp_path, ROWS)
+    before = (tmp_path / "table.json").read_bytes()
+    with pytest.raises(ValueError, match="JSON"):
+        write_report(tmp_path, [replace(ROW, mean=float("nan"))])
+    assert (tmp_path / "table.json").read_bytes() == before
+    write_report(tmp_path, ROWS[:1])
+    assert len(read_rows(tmp_path / "table.json")) == 1
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"schema": 1, "rows": [{"name": "x"}]}', '{"schema": 99, "rows": []}']
+)
+def test_a_damaged_table_is_refused(tmp_path, text):
+    (tmp_path / "table.json").write_text(text, "utf-8")
+    with pytest.raises(RunError, match=r"table\.json"):
+        read_rows(tmp_path / "table.json")
+    with pytest.raises(RunError, match=r"missing\.json"):
+        read_rows(tmp_path / "missing.json")
+
+
+def test_marks_and_order():
+    assert [label(row) for row in ROWS[:4]] == ["DARLR", "DARLR (sampled)", "oracle (truth) †", "random"]
+    (_, first), (_, second) = tables(ROWS)
+    assert [row.mean for row in first] == [88.1, 79.456, 77.0, 67.0]
+    assert [row.mean for row in second] == [26.0]
+
+
+def test_the_terminal_table_fits_80_columns(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    long = replace(ROW, name="neighbour-table greedy, exit-aware", kind="log", majority=0.123)
+    print_tables([*ROWS[:4], long])
+    printed = capsys.readouterr().out
+    for number in ("79.46", "78.0 to 81.0", "2.648", "0.123", "0.250"):
+        assert number in printed
+    assert "…" not in printed
+    assert max(len(line) for line in printed.splitlines()) <= 80
+
+
+def test_an_empty_table_says_nothing_but_its_title():
+    assert markdown([]).strip() == "# Evaluation"

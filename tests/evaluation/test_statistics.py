@@ -1,0 +1,100 @@
+"""Interquartile means, bootstrap intervals and paired comparisons, by hand and against scipy."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from darlr.errors import ConfigError
+from darlr.evaluation.statistics import bootstrap, compare, iqm, stratified_bootstrap
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_iqm_by_hand():
+    assert iqm(np.array([9.0, 1.0, 4.0, 2.0])) == 3.0  # the middle two
+    assert iqm(np.array([5.0])) == 5.0
+    assert iqm(np.array([0.0, 3.0, 99.0])) == pytest.approx((0.25 * 0 + 3 + 0.25 * 99) / 1.5)
+    values = rng().normal(size=(4, 25))
+    assert iqm(values) == pytest.approx(stats.trim_mean(values, 0.25, axis=None))
+
+
+def test_constant_returns_have_no_spread():
+    for statistic in ("mean", "iqm"):
+        assert stratified_bootstrap(np.full((3, 7), 2.5), statistic, generator=rng()) == pytest.approx((2.5, 2.5))
+
+
+def test_one_seed_is_the_ordinary_bootstrap_over_users():
+    values = rng(1).exponential(size=(1, 80))
+    low, high = stratified_bootstrap(values, generator=rng(2), resamples=9000)
+    expected = stats.bootstrap((values[0],), np.mean, method="percentile", rng=rng(3)).confidence_interval
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.02)
+    draws = bootstrap(values, "iqm", generator=rng(2), resamples=4000)
+    again = stats.bootstrap((values[0],), iqm_axis, method="percentile", n_resamples=2000, rng=rng(3), vectorized=True)
+    assert draws.std() == pytest.approx(again.standard_error, rel=0.08)
+
+
+def iqm_axis(sample, axis):
+    return stats.trim_mean(sample, 0.25, axis=axis)
+
+
+def test_seeds_and_users_both_spread():
+    users = np.tile(rng().normal(size=50), (5, 1))  # every seed alike: only users differ
+    seeds = np.tile(rng().normal(size=(5, 1)), (1, 50))
+    by_user = bootstrap(users, generator=rng(1)).std()
+    assert by_user == pytest.approx(users[0].std() / np.sqrt(50), rel=0.1)  # not / sqrt(250): users are shared
+    assert bootstrap(seeds, generator=rng(1)).std() == pytest.approx(seeds[:, 0].std() / np.sqrt(5), rel=0.1)
+
+
+def test_strata_keep_their_sizes():
+    strata = np.array([0] * 10 + [1] * 30)
+    values = np.where(strata == 0, 100.0, 0.0)[None]
+    assert bootstrap(values, generator=rng(), strata=strata).std() == pytest.approx(0, abs=1e-9)
+    assert bootstrap(values, generator=rng()).std() > 1
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say():
+    hits = 0
+    for trial in range(200):
+        draw = rng(trial)
+        values = draw.normal(size=(10, 1)) + draw.normal(size=(1, 40)) + draw.normal(size=(10, 40))
+        low, high = stratified_bootstrap(values, generator=draw, resamples=300)
+        hits += low < 0 < high
+    assert 0.85 < hits / 200 < 0.99
+
+
+def test_the_same_generator_gives_the_same_interval():
+    values = rng().normal(size=(3, 9))
+    assert stratified_bootstrap(values, generator=rng(4)) == stratified_bootstrap(values, generator=rng(4))
+
+
+def test_compare_by_hand():
+    a = np.array([[3.0, 5.0, 1.0, 2.0], [5.0, 5.0, 1.0, 2.0]])
+    b = np.array([[1.0, 4.0, 2.0, 2.0]])  # a list: one seed against both
+    found = compare(a, b, generator=rng())
+    assert found.difference == pytest.approx((2 + 1 - 1 + 0 + 4 + 1 - 1 + 0) / 8)
+    assert found.users_better == (2 + 0.5) / 4
+    assert found.low < found.difference < found.high
+    back = compare(b, a, generator=rng())
+    assert back.difference == -found.difference
+    assert back.users_better == 1 - found.users_better
+
+
+def test_pairing_finds_a_small_steady_difference():
+    users = 100 * rng().normal(size=(1, 60))
+    a, b = users + 1.0 + rng(1).normal(size=(5, 60)), users + rng(2).normal(size=(5, 60))
+    found = compare(a, b, generator=rng())
+    assert found.low > 0.5
+    assert found.p_value <= 0.001
+    apart = stratified_bootstrap(a, generator=rng())
+    assert apart[1] - apart[0] > 10  # the unpaired interval would hide it
+
+
+def test_wrong_shapes_are_refused():
+    with pytest.raises(ConfigError, match="seeds by users"):
+        bootstrap(np.ones(3), generator=rng())
+    with pytest.raises(ConfigError, match="same seeds and users"):
+        compare(np.ones((2, 3)), np.ones((3, 3)), generator=rng())
+    with pytest.raises(ConfigError, match="same seeds and users"):
+        compare(np.ones((2, 3)), np.ones((2, 4)), generator=rng())
