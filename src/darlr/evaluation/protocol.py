@@ -65,7 +65,8 @@ def play(
     Raises ConfigError for a user outside the truth, and for sampling without a generator.
     """
     device = truth.reward.device
-    items = torch.as_tensor(truth.items, device=device)
+    items, order = torch.as_tensor(truth.items, device=device).sort()  # ties then go to the lowest id
+    payoff = truth.reward[:, order]
     known = torch.as_tensor(truth.users, device=device)
     users = known if users is None else users.to(device)
     rows = _rows(known, users)
@@ -78,23 +79,21 @@ def play(
                 "sampled evaluation needs a generator: pass generator=torch.Generator().manual_seed(seed)"
             )
         uniform = torch.rand((len(users), turns), generator=generator, device=generator.device).to(device)
-    column = torch.full((n_items,), -1, dtype=torch.int64, device=device)
-    column[items] = torch.arange(len(items), device=device)
-    offered = column >= 0
     with torch.no_grad():
         sessions = []
         for part in _chunks(len(users), n_items):
             session = reset(users[part], n_items, turns)
             for turn in range(turns):
-                allowed = offered.expand_as(session.seen) if mode == "FB" else offered & ~session.seen
+                seen = session.seen[:, items]
+                allowed = torch.ones_like(seen) if mode == "FB" else ~seen
                 if exit_aware:
                     allowed = _without_exits(allowed, session, items, rule, window)
                 session = replace(session, done=session.done | ~allowed.any(1))
                 if bool(session.done.all()):
                     break
-                scores = policy.scores(session)
-                action = best(scores, allowed) if uniform is None else sample(scores, allowed, uniform[part, turn])
-                reward = truth.reward[rows[part], column[action]]
+                scores = policy.scores(session)[:, items]
+                place = best(scores, allowed) if uniform is None else sample(scores, allowed, uniform[part, turn])
+                action, reward = items[place], payoff[rows[part], place]
                 leaves = rule(last_items(session, window), action[:, None])[:, 0]
                 session = step(session, action, reward, leaves)
             sessions.append(session)
@@ -107,10 +106,8 @@ def play(
 
 
 def _without_exits(allowed: Tensor, session: Session, items: Tensor, rule: Exit, window: int) -> Tensor:
-    """`allowed` bool [B, I] less what would end the session, except where that leaves nothing."""
-    leaves = torch.zeros_like(session.seen)
-    leaves[:, items] = rule(last_items(session, window), items.expand(len(session.user), -1))
-    safe = allowed & ~leaves
+    """`allowed` bool [B, Ie] less what would end the session, except where that leaves nothing."""
+    safe = allowed & ~rule(last_items(session, window), items.expand(len(session.user), -1))
     return torch.where(safe.any(1, keepdim=True), safe, allowed)
 
 
