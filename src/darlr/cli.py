@@ -135,7 +135,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"darlr {__version__}")
         return 0
     try:
-        command = tyro.cli(Command, prog="darlr", description=DESCRIPTION, args=arguments, config=(OmitSubcommandPrefixes,))
+        command = tyro.cli(
+            Command, prog="darlr", description=DESCRIPTION, args=arguments, config=(OmitSubcommandPrefixes,)
+        )
         module = importlib.import_module(f"darlr.commands.{type(command).__name__.lower()}")
         module.run(command)
     except DarlrError as error:

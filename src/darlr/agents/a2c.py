@@ -51,8 +51,9 @@ class Judged:
 
     def entropy(self) -> Float[Tensor, " N"]:
         """Entropy of pi in nats."""
-        surprise: Tensor = torch.special.entr(self.logits.softmax(-1))
-        return surprise.sum(-1)
+        log_probability = self.logits.log_softmax(-1)
+        # 0 * -inf at masked actions would make the gradient NaN
+        return -(log_probability.exp() * log_probability.masked_fill(self.logits == -torch.inf, 0.0)).sum(-1)
 
 
 def a2c_loss(judged: Judged, advantage: Float[Tensor, " N"], target: Float[Tensor, " N"], config: A2CConfig) -> Tensor:

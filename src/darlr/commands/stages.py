@@ -23,7 +23,7 @@ from darlr.files import atomic_write_text
 from darlr.runs import load_checkpoint, read_config, read_inputs
 from darlr.simulation.exits import resolve
 from darlr.world.fit import EpochReport, fit_world
-from darlr.world.fitted import FittedWorldModel
+from darlr.world.fitted import FittedWorldModel, load
 from darlr.world.tables import World, build_world
 
 ORIGIN = "origin.json"  # beside a world model: what it was fitted on
@@ -74,7 +74,7 @@ def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> Fit
     if known != wanted:
         differing = ", ".join(key for key in wanted if known.get(key) != wanted[key])
         raise RunError(f"{folder}: fitted on something else ({differing} differ); fit again, or name the same data")
-    return FittedWorldModel.load(folder)
+    return load(folder)
 
 
 def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World:

@@ -1,6 +1,6 @@
 """What every recommender offers, learned or not: scores for the next item, given the session so far."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from darlr.errors import DarlrError
 from darlr.simulation.session import Session
 
 
+@runtime_checkable
 class Policy(Protocol):
     """Scores are logits: a greedy player takes the largest, a sampling player draws from their softmax."""
 

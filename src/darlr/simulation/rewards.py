@@ -6,7 +6,7 @@ reward = estimate - lambda_U * uncertainty + lambda_E * entropy (method.md secti
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +15,7 @@ from torch import Tensor
 from darlr.config import Method, RewardConfig
 
 
+@runtime_checkable
 class Entropy(Protocol):
     """DORL's entropy table."""
 
