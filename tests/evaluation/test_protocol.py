@@ -115,3 +115,9 @@ def test_evaluating_touches_no_global_generator_and_no_gradient():
 def test_a_diverged_policy_is_refused():
     with pytest.raises(DarlrError, match="NaN"):
         play(FixedList(torch.full((4,), float("nan"))), TRUTH, 4, never, 1, mode="NX_0")
+
+
+def test_ties_go_to_the_lowest_id_whatever_the_order_of_the_truth():
+    played = play(FixedList(torch.zeros(4)), TRUTH, 4, never, 1, mode="NX_0", turns=3)
+    assert played.items.tolist() == [[0, 1, 3]] * 2
+    assert played.rewards[0].tolist() == [2, 3, 1]

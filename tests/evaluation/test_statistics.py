@@ -45,6 +45,7 @@ def test_seeds_and_users_both_spread():
     by_user = bootstrap(users, generator=rng(1)).std()
     assert by_user == pytest.approx(users[0].std() / np.sqrt(50), rel=0.1)  # not / sqrt(250): users are shared
     assert bootstrap(seeds, generator=rng(1)).std() == pytest.approx(seeds[:, 0].std() / np.sqrt(5), rel=0.1)
+    assert bootstrap(seeds, "iqm", generator=rng(1)).std() > bootstrap(users, "iqm", generator=rng(1)).std()
 
 
 def test_strata_keep_their_sizes():
