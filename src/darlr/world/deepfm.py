@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from darlr.config import WorldModelConfig
 from darlr.world.features import Side
 
-LAST_LAYER_SCALE = 0.0  # the deep part starts silent: mean and variance of the log, for every cell
 LOG_VARIANCE_RANGE = (-5.0, 3.0)  # in units of the log's variance: a standard deviation of 0.08 to 4.5 times
 
 
@@ -89,8 +88,7 @@ class DeepFM(nn.Module):
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(config.members, 1, config.hidden[0]))])
         for fan_in, fan_out in pairwise(widths):
-            last = len(self.weights) == len(config.hidden) - 1
-            scale = LAST_LAYER_SCALE if last else math.sqrt(2 / fan_in)
+            scale = math.sqrt(2 / fan_in)
             weight = torch.randn(config.members, fan_in, fan_out, generator=generator) * scale
             self.weights.append(nn.Parameter(weight))
             self.biases.append(nn.Parameter(torch.zeros(config.members, 1, fan_out)))
