@@ -26,8 +26,8 @@ def save(log: InteractionLog, folder: Path, report: PrepareReport) -> None:
     Raises DataError when the log is inconsistent, or `folder` holds something that is no prepared data set.
     """
     check(log)
-    if folder.exists() and not is_prepared(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"{folder}: exists and is not a prepared data set; choose another folder")
+    check_target(folder)
+    folder = folder.resolve()
     part, old = (folder.with_name(f".{folder.name}.{kind}-{os.getpid()}") for kind in ("part", "old"))
     part.mkdir(parents=True)
     try:
@@ -39,8 +39,16 @@ def save(log: InteractionLog, folder: Path, report: PrepareReport) -> None:
             os.rename(folder, old)
         os.rename(part, folder)
     finally:
+        if old.exists() and not folder.exists():
+            os.rename(old, folder)
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def check_target(folder: Path) -> None:
+    """Raise DataError when `folder` holds something that `save` must not replace."""
+    if folder.exists() and not is_prepared(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder}: exists and is not a prepared data set; choose another folder")
 
 
 def is_prepared(folder: Path) -> bool:

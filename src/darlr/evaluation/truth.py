@@ -1,13 +1,12 @@
 """The ground truth: complete rewards that evaluation plays on and nothing that learns may see."""
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from darlr.config import SyntheticConfig
@@ -18,6 +17,7 @@ from darlr.data.split import select
 from darlr.data.store import is_prepared, read_manifest
 from darlr.data.synthetic import generate
 from darlr.errors import DataError
+from darlr.files import atomic_write_bytes
 
 FILE = "truth.safetensors"
 
@@ -83,9 +83,7 @@ def write_truth(truth: Truth, folder: Path) -> None:
         "items": torch.from_numpy(truth.items),
         "reward": truth.reward.to("cpu", torch.float32).contiguous(),
     }
-    part = folder / f".{FILE}.part"
-    save_file(tensors, part, metadata={"checksum": checksum})
-    os.replace(part, folder / FILE)
+    atomic_write_bytes(folder / FILE, save(tensors, metadata={"checksum": checksum}))
 
 
 def read_truth(folder: Path) -> Truth:

@@ -1,0 +1,25 @@
+"""`darlr data prepare`: from a source to a prepared folder."""
+
+from pathlib import Path
+
+from darlr.config import SyntheticConfig, TableConfig
+from darlr.data.report import PrepareReport
+from darlr.data.sources import read_source
+from darlr.data.store import check_target, save
+from darlr.data.table import read_table
+
+
+def prepare(
+    source: str | TableConfig, out: Path, *, raw: Path | None = None, synthetic: SyntheticConfig | None = None
+) -> PrepareReport:
+    """Read `source` (a name or prepared folder, see darlr.data.sources, or a user's own files) and write folder `out`.
+
+    Nothing is written when reading fails. Raises DataError or ConfigError.
+    """
+    check_target(out)
+    if isinstance(source, TableConfig):
+        log, report = read_table(source)
+    else:
+        log, report = read_source(source, raw=raw, synthetic=synthetic)
+    save(log, out, report)
+    return report
