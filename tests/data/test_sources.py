@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from darlr.config import SyntheticConfig
+from darlr.data import sources
+from darlr.data.prepare import prepare
+from darlr.data.sources import open_source, raw_folder
+from darlr.data.store import checksum
+from darlr.errors import DataError
+
+SMALL = SyntheticConfig(users=5, items=7, categories=3)
+
+
+def test_a_prepared_folder_is_a_source(tmp_path):
+    prepare("synthetic", tmp_path / "a b", synthetic=SMALL)
+    assert checksum(open_source(str(tmp_path / "a b"))) == checksum(open_source("synthetic", synthetic=SMALL))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("synthetc", "perhaps you meant 'synthetic'"),
+        ("movielens", "known: synthetic, coat, or a prepared folder"),
+        (".", "no dataset.json"),
+        (__file__, "darlr data prepare table"),
+    ],
+)
+def test_unknown_sources(name, message):
+    with pytest.raises(DataError, match=message):
+        open_source(name)
+
+
+def test_the_raw_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("DARLR_DATA", str(tmp_path))
+    assert raw_folder() == tmp_path
+    monkeypatch.delenv("DARLR_DATA")
+    monkeypatch.setenv("XDG_DATA_HOME", "/x")
+    monkeypatch.setattr(sources.sys, "platform", "linux")
+    assert raw_folder() == Path("/x/darlr")
+    monkeypatch.setattr(sources.sys, "platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", "/local")
+    assert raw_folder() == Path("/local/darlr")
+
+
+def test_coat_by_name(data_folder):
+    assert len(open_source("coat", raw=data_folder)) == 6960

@@ -1,0 +1,82 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from darlr.config import SplitConfig
+from darlr.data.log import InteractionLog
+from darlr.data.split import split
+from darlr.errors import DataError
+
+
+def log_of(users: list[int], timestamp: list[int] | None = None) -> InteractionLog:
+    """Event k has item k and reward k."""
+    n = len(users)
+    return InteractionLog(
+        name="split",
+        user=np.array(users),
+        item=np.arange(n),
+        reward=np.arange(n, dtype=np.float32),
+        user_ids=tuple(range(max(users) + 1)),
+        item_ids=tuple(range(n)),
+        timestamp=None if timestamp is None else np.array(timestamp),
+        propensity=np.linspace(0.1, 1, n, dtype=np.float32),
+        reward_range=(0.0, float(n)),
+    )
+
+
+@given(
+    users=st.lists(st.integers(0, 4), min_size=8, max_size=40),
+    share=st.floats(0.05, 0.95),
+    seed=st.integers(0, 9),
+    kind=st.sampled_from(["random", "time"]),
+)
+def test_every_event_is_in_one_part_and_every_user_keeps_some(users, share, seed, kind):
+    log = log_of(users, timestamp=[7 * k % 5 for k in range(len(users))])
+    try:
+        train, held = split(log, SplitConfig(kind, share, seed))
+    except DataError:
+        return
+    assert sorted([*train.item, *held.item]) == list(range(len(users)))
+    assert set(train.user) == set(users)
+    for part in (train, held):
+        assert (np.diff(part.item) > 0).all()  # original order
+        assert (part.user == log.user[part.item]).all()
+        assert (part.reward == part.item).all()
+        assert (part.propensity == log.propensity[part.item]).all()
+        assert part.user_ids == log.user_ids
+    counts = np.bincount(log.user, minlength=5)
+    out = np.bincount(held.user, minlength=5)
+    wanted = counts * share
+    assert ((out >= np.minimum(np.floor(wanted), np.maximum(counts - 1, 0))) & (out <= np.floor(wanted) + 1)).all()
+
+
+def test_by_time_holds_out_the_last_events():
+    log = log_of([0] * 4 + [1] * 4, timestamp=[4, 3, 2, 1, 5, 5, 5, 9])
+    _, held = split(log, SplitConfig("time", 0.5))
+    assert held.item.tolist() == [0, 1, 6, 7]  # ties: the later row is later
+
+
+def test_short_histories_give_their_share_on_average():
+    log = log_of([user for user in range(2000) for _ in range(3)])
+    _, held = split(log, SplitConfig(held_out=0.1))
+    assert len(held) == pytest.approx(600, abs=60)
+
+
+def test_the_seed_decides():
+    log = log_of([0, 1] * 30)
+    first, again, other = (split(log, SplitConfig(seed=s))[1].item.tolist() for s in (1, 1, 2))
+    assert first == again != other
+
+
+def test_one_event_a_user_cannot_be_split():
+    with pytest.raises(DataError, match="nothing to hold out: 3 events of 3 users"):
+        split(log_of([0, 1, 2]), SplitConfig())
+
+
+def test_by_time_needs_timestamps():
+    log = dataclasses.replace(log_of([0, 0, 1, 1]), timestamp=None)
+    with pytest.raises(DataError, match="needs timestamps"):
+        split(log, SplitConfig("time"))
