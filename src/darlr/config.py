@@ -61,6 +61,8 @@ class SplitConfig:
     """Share of each user's events that is held out (users with one event keep it for training)."""
     seed: int = 0
     """Seed of the random split."""
+    refit: bool = True
+    """Once the held-out part has chosen the epoch, fit the world model again on the whole log for as many."""
 
     def __post_init__(self) -> None:
         _require(0 < self.held_out < 1, "held-out", f"must lie between 0 and 1, not {self.held_out}")
@@ -118,7 +120,7 @@ class TablesConfig:
 
     indicator: Literal["predicted", "logged"] = "predicted"
     """A user's feedback vector p_u: row of the predicted matrix, or logged feedback (0 = missing). Reading."""
-    indicator_centre: Literal["none", "item", "user"] = "none"
+    indicator_centre: Literal["none", "item", "user"] = "item"
     """Subtract the item's or the user's mean from p_u before cosines; raw rows of rewards are all alike. Reading."""
     neighbours: int = 15
     """k of ROLeR's neighbour table."""
@@ -138,7 +140,7 @@ class SessionConfig:
     """The simulated session (method.md section 2)."""
 
     exit: Literal["auto", "none", "category", "distance"] = "auto"
-    """When users leave: what the data set names, never, a repeated category, or an item too close to a recent one."""
+    """When users leave: what the data set names, never, a category repeated, or an item too close to a recent one."""
     window: int = 1
     """N: how many recent items the exit rule looks at."""
     threshold: float = 0.0
@@ -221,7 +223,7 @@ class SelectorConfig:
 
     picks: int = 10
     """K_sel: reference users picked for each recommendation."""
-    lambda_s: float = 1.0
+    lambda_s: float = 5.0
     """lambda_s: weight of similarity in the selector's reward (Eq. 12)."""
     lambda_d: float = 0.1
     """lambda_d: weight of diversity in the selector's reward (Eq. 12)."""
@@ -243,6 +245,8 @@ class RecommenderConfig:
     """Whether the state holds the user's feedback vector; the predecessors leave the user out. Reading."""
     feedback_in_state: bool = True
     """Whether tokens carry the session's rewards."""
+    prior: float = 0.0
+    """Weight of the world model's scores in the logits, which then learn the correction; 0 starts from nothing."""
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     """The state tracker."""
     a2c: A2CConfig = field(default_factory=A2CConfig)
@@ -257,7 +261,7 @@ class TrainConfig:
     """The reward function: one learner, five methods."""
     epochs: int = 20
     """Epochs; a checkpoint and a log line each."""
-    steps: int = 30_000
+    steps: int = 50_000
     """Simulated steps in an epoch, at least (whole rollouts)."""
     sessions: int = 256
     """B: sessions simulated side by side."""

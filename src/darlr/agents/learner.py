@@ -7,7 +7,7 @@ from torch import Tensor
 
 from darlr.agents.a2c import Judged, generalised_advantages, update
 from darlr.agents.actor_critic import excluded_actions, masked_logits
-from darlr.agents.recommender import Recommender, standardise
+from darlr.agents.recommender import Recommender, standardise, standardise_rows
 from darlr.agents.rollout import Generators, Rollout, Simulator, Turn, rollout
 from darlr.agents.selector import Selection, Selector, selection_rows
 from darlr.config import A2CConfig, TrainConfig
@@ -46,7 +46,9 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         features = standardise(world.indicator)
-        return Recommender(config.recommender, world.item_vectors, features, world.reward_range).to(config.device)
+        scores = standardise_rows(world.reward) if config.recommender.prior else None
+        agent = Recommender(config.recommender, world.item_vectors, features, world.reward_range, scores)
+        return agent.to(config.device)
 
 
 def build_selector(world: World, config: TrainConfig, state_dim: int) -> Selector:

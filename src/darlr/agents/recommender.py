@@ -42,6 +42,7 @@ class Recommender(nn.Module):
 
     items: Tensor
     users: Tensor
+    scores: Tensor
 
     def __init__(
         self,
@@ -49,13 +50,21 @@ class Recommender(nn.Module):
         item_vectors: Float[Tensor, "I d"],
         user_features: Float[Tensor, "U F"],
         reward_range: tuple[float, float],
+        scores: Float[Tensor, "U I"] | None = None,
     ) -> None:
-        """user_features: p of every user, standardised; reward_range: (least, largest) logged reward."""
+        """user_features: p of every user, standardised; reward_range: (least, largest) logged reward.
+
+        scores: r0, standardised in each row; needed when `config.prior` is not 0.
+        """
         super().__init__()
         self.config = config
         self.low, self.high = reward_range
         self.register_buffer("items", item_vectors, persistent=False)
         self.register_buffer("users", user_features, persistent=False)
+        if config.prior:
+            if scores is None:
+                raise ValueError("a recommender with a prior needs the world model's scores")
+            self.register_buffer("scores", scores, persistent=False)
         dim = config.tracker.dim
         self.token = nn.Linear(item_vectors.shape[1] + 1, dim)
         self.tracker = build_tracker(config.tracker)
@@ -79,6 +88,8 @@ class Recommender(nn.Module):
         if self.user is not None:
             state = torch.cat([state, project(self.user, self.users, seen.user)], dim=-1)
         logits, value = self.heads(state)
+        if self.config.prior:
+            logits = logits + self.config.prior * self.scores[seen.user]
         return Decision(state, logits, value)
 
 
@@ -98,6 +109,12 @@ def standardise(indicator: Float[Tensor, "U F"]) -> Float[Tensor, "U F"]:
     """
     centred = indicator - indicator.mean(0)
     return centred / (centred.std() + 1e-12)
+
+
+def standardise_rows(reward: Float[Tensor, "U I"]) -> Float[Tensor, "U I"]:
+    """Each row with mean 0 and standard deviation 1: a prior of one strength whatever the unit of rewards."""
+    centred = reward - reward.mean(1, keepdim=True)
+    return centred / (centred.square().mean(1, keepdim=True).sqrt() + 1e-12)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from darlr.cli import Evaluate
-from darlr.commands.stages import FinishedRun, console, open_run, resolved
+from darlr.commands.stages import FinishedRun, Logs, console, open_run, resolved
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import Row, can_leave, published_mean, settings, sound
 from darlr.evaluation.lists import Entry, trivial_rows
@@ -17,7 +18,7 @@ from darlr.evaluation.report import print_tables, write_report
 from darlr.evaluation.statistics import compare
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.runs import read_metrics
-from darlr.world.bias import choose_bias
+from darlr.world.bias import choose_bias, fit_bias
 
 
 def run(options: Evaluate) -> None:
@@ -97,11 +98,18 @@ def trivial(runs: Sequence[FinishedRun], truth: Truth, *, exits: bool) -> list[E
     worlds = {str(one.world.reward.sum().item()): one for one in runs}.values()
     logs = runs[0].logs
     tables = {
-        "bias-model list": [torch.from_numpy(choose_bias(o.logs.train, o.logs.held_out).table()) for o in worlds],
+        "bias-model list": [bias_table(one.logs) for one in worlds],
         "world-model greedy": [one.world.reward for one in worlds],
         "neighbour-table greedy": [one.world.neighbour_table(one.config.train.tables)[0] for one in worlds],
     }
-    return trivial_rows(logs.train, truth, tables, exits=exits)
+    return trivial_rows(logs.fitted, truth, tables, exits=exits)
+
+
+def bias_table(logs: Logs) -> Tensor:
+    """The bias model's scores [U, I]: strengths chosen on the held-out part, fitted on what the world model saw."""
+    chosen = choose_bias(logs.train, logs.held_out)
+    model = fit_bias(logs.fitted, chosen.user_strength, chosen.item_strength)
+    return torch.from_numpy(model.table())
 
 
 def rows_of_first_setting(rows: Sequence[Row]) -> list[Row]:

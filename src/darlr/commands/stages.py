@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,7 +17,7 @@ from darlr.config import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.config_json import to_json
 from darlr.data.log import InteractionLog
 from darlr.data.sources import open_source
-from darlr.data.split import split
+from darlr.data.split import select, split
 from darlr.data.store import checksum
 from darlr.errors import ConfigError, RunError
 from darlr.files import atomic_write_text
@@ -38,13 +39,24 @@ class Logs:
     train: InteractionLog
     held_out: InteractionLog
     checksum: str
+    refit: bool
+
+    @property
+    def fitted(self) -> InteractionLog:
+        """What the world model saw in the end: the whole log after a refit, else its training part."""
+        return self.whole if self.refit else self.train
+
+    @property
+    def unseen(self) -> InteractionLog:
+        """Held-out events that the world model never saw: none after a refit."""
+        return select(self.whole, np.zeros(len(self.whole), dtype=bool)) if self.refit else self.held_out
 
 
 def open_logs(config: RunConfig) -> Logs:
     """Read the data set that the configuration names, and split it."""
     log = open_source(config.data, synthetic=config.synthetic)
     train, held_out = split(log, config.split)
-    return Logs(log, train, held_out, checksum(log))
+    return Logs(log, train, held_out, checksum(log), config.split.refit)
 
 
 def origin(logs: Logs, split_config: SplitConfig) -> dict[str, Any]:
@@ -54,13 +66,18 @@ def origin(logs: Logs, split_config: SplitConfig) -> dict[str, Any]:
 
 def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldModelConfig) -> FittedWorldModel:
     """Fit a world model with a progress bar and write it, with its origin, into `folder`."""
-    with progress_bar("world model", "held-out RMSE {task.fields[rmse]:.3f}", rmse=float("nan")) as (bar, task):
+    with progress_bar("world model", "{task.fields[numbers]}", numbers="") as (bar, task):
 
         def report(epoch: EpochReport) -> None:
-            bar.update(task, total=epoch.epochs, completed=epoch.epoch, rmse=epoch.held_out_rmse)
+            numbers = "" if epoch.held_out_rmse is None else f"held-out RMSE {epoch.held_out_rmse:.3f}"
+            bar.update(task, total=epoch.epochs, completed=epoch.epoch, numbers=numbers)
 
         fitted = fit_world(logs.train, logs.held_out, config, report)
-        bar.update(task, total=bar.tasks[0].completed)
+        if logs.refit:
+            bar.update(task, description="world model, whole log")
+            again = replace(config, epochs=int(fitted.metrics["best_epoch"]))
+            refitted = fit_world(logs.whole, logs.unseen, again, report)
+            fitted = replace(refitted, metrics={**fitted.metrics, "refit": refitted.metrics})
     fitted.save(folder)
     atomic_write_text(folder / ORIGIN, json.dumps(origin(logs, split_config), indent=2) + "\n")
     return fitted
@@ -81,7 +98,7 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
     """The tables on the training device."""
     if config.device.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"option train.device: {config.device} is asked for, but PyTorch finds no GPU; use cpu")
-    return build_world(fitted, logs.train, config.tables).to(config.device)
+    return build_world(fitted, logs.fitted, config.tables).to(config.device)
 
 
 def resolved(config: TrainConfig, log: InteractionLog) -> TrainConfig:

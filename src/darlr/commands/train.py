@@ -63,7 +63,7 @@ def run(options: Train) -> None:
                 numbers = "  ".join(f"{k} {progress.metrics[k]:.3f}" for k in SHOWN if k in progress.metrics)
                 bar.update(task, total=progress.rollouts, completed=progress.rollout, numbers=numbers)
 
-            learner = train(opened, world, exit_rule, logs.held_out, train_config, on_rollout=show, after_epoch=watch)
+            learner = train(opened, world, exit_rule, logs.unseen, train_config, on_rollout=show, after_epoch=watch)
         export(learner.recommender, logs.whole, train_config, options.out / "policy")
     console.print(f"run in {options.out}; next: darlr evaluate {options.out}")
 

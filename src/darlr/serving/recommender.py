@@ -83,6 +83,8 @@ def export(recommender: Recommender, log: InteractionLog, config: TrainConfig, f
     part.mkdir(parents=True)
     tensors = {f"weights.{name}": value.cpu().contiguous() for name, value in recommender.state_dict().items()}
     tensors |= {"items": recommender.items.cpu().contiguous(), "users": recommender.users.cpu().contiguous()}
+    if config.recommender.prior:
+        tensors["scores"] = recommender.scores.cpu().contiguous()
     save_file(tensors, part / WEIGHTS)
     facts = {
         "schema": SCHEMA,
@@ -112,7 +114,7 @@ def load_policy(folder: Path) -> TrainedPolicy:
         raise RunError(f"{folder}: not a policy of this version of darlr (schema {facts.get('schema')}, not {SCHEMA})")
     config = from_json(RecommenderConfig, facts["recommender"], str(folder / FACTS))
     low, high = facts["reward_range"]
-    recommender = Recommender(config, tensors["items"], tensors["users"], (low, high))
+    recommender = Recommender(config, tensors["items"], tensors["users"], (low, high), tensors.get("scores"))
     recommender.load_state_dict({n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")})
     return TrainedPolicy(
         recommender.eval(),

@@ -97,12 +97,8 @@ def feature_vectors(log: InteractionLog) -> Tensor:
 
 
 def resolve(config: SessionConfig, defaults: SessionDefaults) -> SessionConfig:
-    """Replace `exit = auto` by what the data set names."""
-    if config.exit != "auto":
-        return config
-    return replace(
-        config, exit=defaults.exit, window=defaults.window, threshold=defaults.threshold, turns=defaults.turns
-    )
+    """Replace `exit = auto` by what the data set names; window, threshold and turns stay the configuration's."""
+    return replace(config, exit=defaults.exit) if config.exit == "auto" else config
 
 
 def build_exit(config: SessionConfig, log: InteractionLog, device: str = "cpu") -> Exit:
