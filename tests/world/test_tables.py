@@ -105,8 +105,8 @@ def test_neighbour_table_equals_a_slow_one(seed, k, include_self, weights):
 def test_predicted_and_logged_indicators():
     reward = torch.tensor([[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]])
     log = make_log([0, 0, 0, 1], [0, 0, 1, 1], [2, 4, 1, 5], 2, 3)
-    assert torch.equal(indicator(reward, log, TablesConfig(indicator="predicted")), reward)
-    logged = indicator(reward, log, TablesConfig(indicator="logged"))
+    assert torch.equal(indicator(reward, log, TablesConfig(indicator="predicted", indicator_centre="none")), reward)
+    logged = indicator(reward, log, TablesConfig(indicator="logged", indicator_centre="none"))
     assert logged.tolist() == [[3.0, 1.0, 0.0], [0.0, 5.0, 0.0]]  # a repeated cell counts by its mean
     centred = indicator(reward, log, TablesConfig(indicator="logged", indicator_centre="item"))
     assert centred.tolist() == [[0.0, -2.0, 0.0], [0.0, 2.0, 0.0]]  # missing cells stay 0
@@ -116,7 +116,10 @@ def test_predicted_and_logged_indicators():
 
 def test_the_logged_indicator_leaves_the_block_out():
     log = make_log([0, 1, 1], [0, 1, 2], [2, 3, 4], 2, 3, block=Block(np.array([0]), np.array([1])))
-    assert indicator(torch.zeros(2, 3), log, TablesConfig(indicator="logged")).tolist() == [[2.0, 0.0], [0.0, 4.0]]
+    assert indicator(torch.zeros(2, 3), log, TablesConfig(indicator="logged", indicator_centre="none")).tolist() == [
+        [2.0, 0.0],
+        [0.0, 4.0],
+    ]
 
 
 def test_entropy_by_hand():
