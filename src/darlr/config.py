@@ -233,7 +233,7 @@ class SelectorConfig:
     """Size to which a feedback vector p is projected before it enters the state. Reading."""
     tracker: TrackerConfig = field(default_factory=lambda: TrackerConfig(layers=1))
     """The Transformer over the last w_sel selection tokens."""
-    a2c: A2CConfig = field(default_factory=lambda: A2CConfig(minibatch=4096))
+    a2c: A2CConfig = field(default_factory=lambda: A2CConfig(minibatch=8192))
     """The selector's own actor, critic and optimiser."""
 
 
@@ -263,7 +263,7 @@ class TrainConfig:
     """Epochs; a checkpoint and a log line each."""
     steps: int = 50_000
     """Simulated steps in an epoch, at least (whole rollouts)."""
-    sessions: int = 256
+    sessions: int = 128
     """B: sessions simulated side by side."""
     seed: int = 0
     """Seed of initial weights and every draw."""
