@@ -101,7 +101,8 @@ def held_out_error(learner: Learner, simulator: Simulator, held_out: Interaction
     if len(held_out) == 0:
         return {}
     device = learner.tables.frozen.device
-    rows = torch.arange(0, len(held_out), max(1, len(held_out) // HELD_OUT_ROWS))[:HELD_OUT_ROWS]
+    count = min(len(held_out), HELD_OUT_ROWS)
+    rows = torch.arange(count) * len(held_out) // count
     user, item = torch.from_numpy(held_out.user)[rows].to(device), torch.from_numpy(held_out.item)[rows].to(device)
     target = torch.from_numpy(held_out.reward)[rows].to(device)
     errors = {"held_out_frozen": float((learner.tables.frozen[user, item] - target).abs().mean())}
