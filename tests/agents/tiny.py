@@ -74,7 +74,7 @@ def build(world, config, exit_rule=never, decided=True):
     if decided:
         for agent in (learner.recommender, learner.selector):
             if agent is not None:
-                agent.heads.actor.weight.data.mul_(100)
+                agent.heads.actor.weight.data.mul_(300)
     return learner, build_simulator(world, learner.tables, exit_rule, config)
 
 

@@ -1,0 +1,223 @@
+"""One rollout and one update: acting and learning see the same, and every advantage lands on its row."""
+
+import pytest
+import torch
+from tiny import build, make_world, options, same_category_leaves
+
+from darlr.agents import learner as learner_module
+from darlr.agents import rollout as rollout_module
+from darlr.agents import selector as selector_module
+from darlr.agents.learner import learn, refined, reward_tables
+from darlr.simulation.policy import draw
+
+LEAVE = same_category_leaves([0, 0, 1, 1, 2, 2])
+SESSIONS = 12
+
+
+def spy(monkeypatch, config, world=None):
+    """One `learn`; returns what was drawn from and what the updates were asked, before any weight moved."""
+    seen = {"actions": [], "picks": [], "updates": [], "turns": None}
+
+    def recorder(name):
+        def record(probabilities, uniform):
+            seen[name].append(probabilities)
+            return draw(probabilities, uniform)
+
+        return record
+
+    def update(networks, optimiser, judge_rows, advantage, target, *_):
+        seen["updates"].append((judge_rows(torch.arange(len(advantage))), advantage, target))
+        return {}
+
+    real = rollout_module.rollout
+
+    def rollout(*arguments):
+        seen["played"] = real(*arguments)
+        return seen["played"]
+
+    monkeypatch.setattr(rollout_module, "draw", recorder("actions"))
+    monkeypatch.setattr(selector_module, "draw", recorder("picks"))
+    monkeypatch.setattr(learner_module, "update", update)
+    monkeypatch.setattr(learner_module, "rollout", rollout)
+    learner, simulator = build(make_world() if world is None else world, config, LEAVE)
+    learn(learner, simulator, SESSIONS)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"tracker__window": 1, "selector_tracker__window": 1},
+        {"tracker__window": 7, "selector_tracker__window": 7},
+        {"tracker__layers": 2, "selector_tracker__layers": 2, "tracker__heads": 2, "selector_tracker__heads": 4},
+        {"tracker__kind": "mean", "selector_tracker__kind": "mean"},
+        {"session__repeats": True},
+        {"session__repeats": True, "tracker__window": 7},
+        {"recommender__user_in_state": False},
+        {"recommender__feedback_in_state": False},
+        {"recommender__prior": 1.5},
+        {"selector__picks": 1},
+        {"selector__picks": 4},
+        {"session__turns": 9},  # longer than the catalogue
+    ],
+)
+def test_acting_and_learning_see_the_same_input(monkeypatch, changes):
+    seen = spy(monkeypatch, options("darlr", **changes))
+    turns = seen["played"].turns
+    judged, _, _ = seen["updates"][0]
+    torch.testing.assert_close(judged.logits.softmax(-1), torch.cat(seen["actions"]))
+    torch.testing.assert_close(judged.value, turns.value)
+    assert torch.equal(judged.action, turns.action)
+
+    picks = turns.selection.reward.shape[1]
+    judged, _, _ = seen["updates"][1]
+    acted = torch.stack(seen["picks"]).unflatten(0, (-1, picks)).transpose(1, 2).flatten(0, 2)  # turn, stream, pick
+    torch.testing.assert_close(judged.logits.softmax(-1), acted)
+    torch.testing.assert_close(judged.value, turns.selection.value.flatten())
+    assert torch.equal(judged.action, turns.references.users.flatten())
+
+
+def slow_advantages(reward, value, done, last_value, gamma):
+    """Monte-Carlo returns minus values of one stream; lists."""
+    following, found = last_value, []
+    for r, v, d in reversed(list(zip(reward, value, done, strict=True))):
+        following = r + gamma * (0.0 if d else following)
+        found.append(following - v)
+    return found[::-1]
+
+
+def test_every_advantage_lands_on_its_row(monkeypatch):
+    config = options("darlr", a2c__gamma=0.8, selector_a2c__gamma=0.6)
+    seen = spy(monkeypatch, config)
+    turns, last_value = seen["played"].turns, seen["played"].last_value
+    _, advantage, target = seen["updates"][0]
+    for b in range(SESSIONS):
+        rows = slice(b, None, SESSIONS)
+        columns = (x[rows].tolist() for x in (turns.reward, turns.value, turns.done))
+        expected = torch.tensor(slow_advantages(*columns, last_value[b].item(), 0.8))
+        torch.testing.assert_close(advantage[rows], expected)
+        torch.testing.assert_close(target[rows], expected + turns.value[rows])
+
+    selection = turns.selection
+    _, advantage, target = seen["updates"][1]
+    for n, (reward, value) in enumerate(zip(selection.reward.tolist(), selection.value.tolist(), strict=True)):
+        expected = torch.tensor(slow_advantages(reward, value, [False, False, True], 0.0, 0.6))
+        torch.testing.assert_close(advantage[3 * n : 3 * n + 3], expected)
+        torch.testing.assert_close(target[3 * n : 3 * n + 3], expected + selection.value[n])
+
+
+@pytest.mark.parametrize("method", ["mbpo", "mopo", "dorl", "roler", "darlr"])
+def test_same_seed_same_metrics(method):
+    def run(seed):
+        learner, simulator = build(make_world(), options(method, seed=seed), LEAVE)
+        return [{k: v.item() for k, v in learn(learner, simulator, SESSIONS).items()} for _ in range(2)]
+
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+
+
+def test_metrics_by_hand():
+    learner, simulator = build(make_world(), options("darlr"), LEAVE)
+    metrics = learn(learner, simulator, SESSIONS)
+    learner, simulator = build(make_world(), options("darlr"), LEAVE)  # the same rollout again
+    turns = rollout_module.rollout(
+        learner.recommender, learner.selector, simulator, learner.tables, SESSIONS, learner.generators
+    ).turns
+    assert metrics["reward"].item() == pytest.approx(turns.reward.mean().item())
+    assert metrics["estimate"].item() == pytest.approx(turns.shaped.estimate.mean().item())
+    assert metrics["penalty"].item() == pytest.approx(turns.shaped.uncertainty.mean().item())
+    assert metrics["turns"].item() == pytest.approx(turns.turn[turns.done].float().mean().item())
+    assert metrics["similarity"].item() == pytest.approx(turns.references.similarity.mean().item())
+    assert metrics["diversity"].item() == pytest.approx(turns.references.diversity.mean().item())
+    assert metrics["selector_reward"].item() == pytest.approx(turns.selection.reward.mean().item())
+    assert {"entropy", "value_error", "grad_norm", "selector_entropy"} <= metrics.keys()
+
+
+def test_both_agents_learn_and_buffers_do_not():
+    learner, simulator = build(make_world(), options("darlr"))
+    before = {
+        f"{name}.{key}": value.clone()
+        for name in ("recommender", "selector")
+        for key, value in [*getattr(learner, name).named_parameters(), *getattr(learner, name).named_buffers()]
+    }
+    learn(learner, simulator, SESSIONS)
+    for name in ("recommender", "selector"):
+        for key, value in getattr(learner, name).named_buffers():
+            assert torch.equal(before[f"{name}.{key}"], value), key
+        for key, value in getattr(learner, name).named_parameters():
+            still = (name, key) == ("selector", "tracker.begin")  # its window is never empty
+            assert torch.equal(before[f"{name}.{key}"], value) is still, key
+    assert not learner.recommender.training
+    assert not learner.selector.training
+
+
+def test_only_darlr_has_a_selector_and_a_moving_table():
+    for method in ("mbpo", "mopo", "dorl", "roler"):
+        learner, simulator = build(make_world(), options(method))
+        tables = learner.tables
+        learn(learner, simulator, SESSIONS)
+        assert learner.selector is None
+        assert learner.tables is tables
+
+
+@pytest.mark.parametrize("mode", ["previous", "in_place"])
+def test_refine_modes(mode):
+    learner, simulator = build(make_world(), options("darlr", reward__refine=mode), LEAVE)
+    before, played = learner.tables, []
+    real = simulator.shape
+
+    def shape(tables, step, config):
+        paid = real(tables, step, config)
+        played.append((step, paid.estimate))
+        return paid
+
+    object.__setattr__(simulator, "shape", shape)
+    learn(learner, simulator, SESSIONS)
+    expected = before.start.clone()
+    for step, estimate in played:  # turn by turn, stream by stream: the newest estimate of a cell stays
+        for user, item, value in zip(step.user, step.item, estimate, strict=True):
+            expected[user, item] = value
+    after = learner.tables
+    assert torch.equal(after.previous, expected)
+    assert not torch.equal(after.previous, before.previous)
+    assert torch.equal(after.start, expected if mode == "in_place" else before.start)
+    assert torch.equal(after.frozen, before.frozen)
+    assert torch.equal(after.neighbours, before.neighbours)
+
+
+def test_refined_by_hand():
+    learner, simulator = build(make_world(), options("darlr"))
+    turns = rollout_module.rollout(
+        learner.recommender, learner.selector, simulator, learner.tables, 4, learner.generators
+    ).turns
+    tables = refined(learner.tables, turns, in_place=False)
+    newest = {
+        (u, i): e
+        for u, i, e in zip(
+            turns.observation.user.tolist(), turns.action.tolist(), turns.shaped.estimate.tolist(), strict=True
+        )
+    }
+    for (user, item), estimate in newest.items():
+        assert tables.previous[user, item].item() == estimate
+
+
+def test_start_tables():
+    world = make_world()
+    for start in ("frozen", "neighbours"):
+        config = options("darlr", reward__start=start)
+        tables = reward_tables(world, config)
+        neighbours, risk = world.neighbour_table(config.tables)
+        expected = world.reward if start == "frozen" else neighbours
+        assert torch.equal(tables.start, expected)
+        assert torch.equal(tables.previous, expected)
+        assert torch.equal(tables.frozen, world.reward)
+        assert torch.equal(tables.risk, world.risk)
+        assert torch.equal(tables.neighbours, neighbours)
+        assert torch.equal(tables.neighbour_risk, risk)
+
+
+def test_building_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+    build(make_world(), options("darlr"))
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,129 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import build, make_world, options
+from torch import nn
+
+from darlr.agents.recommender import Recommender, RecommenderPolicy, project, standardise, standardise_rows
+from darlr.simulation.policy import Policy
+from darlr.simulation.session import reset, step
+
+NO = torch.zeros(3, dtype=torch.bool)
+
+
+def sessions(n_items=6):
+    """Users 4, 0, 2: the first has seen items 1, 3, 5, 0 paid 1, 3, 5, 9; the second 1; the last nothing."""
+    session = reset(torch.tensor([4, 0, 2]), n_items, 5)
+    for item, reward in ((1, 1.0), (3, 3.0), (5, 5.0), (0, 9.0)):
+        session = step(session, torch.full((3,), item), torch.full((3,), reward), NO)
+    fresh = reset(session.user, n_items, 5)
+    one = step(fresh, torch.full((3,), 1), torch.full((3,), 2.0), NO)
+
+    def rows(name):
+        return torch.stack([getattr(s, name)[b] for b, s in enumerate((session, one, fresh))])
+
+    return type(session)(**{name: rows(name) for name in session.__dataclass_fields__})
+
+
+def test_observation_by_hand():
+    learner, _ = build(make_world(), options())
+    seen = learner.recommender.observe(sessions())
+    assert seen.user.tolist() == [4, 0, 2]
+    assert seen.items.tolist() == [[3, 5, 0], [-1, -1, 1], [-1, -1, -1]]
+    # scaled from 1..5 to 0..1; 9 lies outside and is clipped; padding holds 0
+    assert seen.feedback.tolist() == [[0.5, 1.0, 1.0], [0.0, 0.0, 0.25], [0.0, 0.0, 0.0]]
+    part = seen.rows(torch.tensor([1]))
+    assert (part.user.tolist(), part.items.tolist(), part.feedback.tolist()) == ([0], [[-1, -1, 1]], [[0, 0, 0.25]])
+
+
+def test_feedback_can_be_left_out():
+    learner, _ = build(make_world(), options(recommender__feedback_in_state=False))
+    assert learner.recommender.observe(sessions()).feedback.tolist() == [[0.0] * 3] * 3
+
+
+@pytest.mark.parametrize("kind", ["mean", "transformer"])
+def test_state_is_the_tracker_on_tokens_joined_with_the_user(kind):
+    world = make_world()
+    agent = build(world, options(tracker__kind=kind))[0].recommender
+    seen = agent.observe(sessions())
+    decision = agent(seen)
+    vectors = world.item_vectors[seen.items.clamp(min=0)]
+    tokens = agent.token(torch.cat([vectors, seen.feedback[..., None]], dim=-1)).transpose(0, 1)
+    tracked = agent.tracker(tokens, (seen.items >= 0).T)
+    user = agent.user(standardise(world.indicator))[seen.user]
+    torch.testing.assert_close(decision.state, torch.cat([tracked, user], dim=1))
+    logits, value = agent.heads(decision.state)
+    torch.testing.assert_close(decision.logits, logits)
+    torch.testing.assert_close(decision.value, value)
+
+
+@torch.no_grad()
+def test_the_user_is_in_the_state_only_if_asked():
+    session = sessions()
+    other = type(session)(**{**session.__dict__, "user": torch.tensor([1, 3, 1])})
+    for asked, width in ((True, 16), (False, 8)):
+        agent = build(make_world(), options(recommender__user_in_state=asked))[0].recommender
+        assert agent.state_dim == width
+        same = torch.equal(agent(agent.observe(session)).logits, agent(agent.observe(other)).logits)
+        assert same is not asked
+
+
+@torch.no_grad()
+def test_prior_adds_standardised_scores_to_the_logits():
+    world = make_world()
+    without = build(world, options())[0].recommender
+    agent = build(world, options(recommender__prior=2.0))[0].recommender
+    seen = agent.observe(sessions())
+    reward = world.reward[seen.user].double()
+    scores = (reward - reward.mean(1, keepdim=True)) / reward.std(1, correction=0, keepdim=True)
+    torch.testing.assert_close(agent(seen).logits, without(seen).logits + 2 * scores.float())
+    torch.testing.assert_close(agent(seen).value, without(seen).value)
+    with pytest.raises(ValueError, match="scores"):
+        Recommender(agent.config, world.item_vectors, world.indicator, (1.0, 5.0))
+
+
+def test_standardise_by_hand():
+    # columns centred: (-1, 1), (-3, 3); standard deviation of all four: sqrt(20 / 3)
+    scale = (20 / 3) ** 0.5
+    expected = torch.tensor([[-1.0, -3.0], [1.0, 3.0]]) / scale
+    torch.testing.assert_close(standardise(torch.tensor([[1.0, 2.0], [3.0, 8.0]])), expected)
+    assert standardise(torch.ones(3, 2)).tolist() == [[0.0, 0.0]] * 3  # nothing to tell users apart
+    found = standardise_rows(torch.tensor([[1.0, 3.0], [7.0, 7.0]]))
+    torch.testing.assert_close(found, torch.tensor([[-1.0, 1.0], [0.0, 0.0]]))
+
+
+@given(st.integers(1, 9), st.floats(0.1, 10), st.floats(-5, 5))
+def test_standardised_rows_ignore_the_unit_of_rewards(seed, scale, offset):
+    reward = torch.rand(3, 5, generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(
+        standardise_rows(reward * scale + offset), standardise_rows(reward), atol=1e-3, rtol=1e-3
+    )
+
+
+def test_project_equals_itself_in_either_order():
+    torch.manual_seed(0)
+    layer, table = nn.Linear(4, 3), torch.randn(5, 4)
+    for rows in ([2], [0, 4, 4], [4, 3, 2, 1, 0, 0, 1]):
+        torch.testing.assert_close(project(layer, table, torch.tensor(rows)), layer(table[rows]))
+
+
+@pytest.mark.parametrize("prior", [0.0, 1.0])
+def test_scores_do_not_depend_on_the_batch(prior):
+    agent = build(make_world(), options(recommender__prior=prior))[0].recommender
+    policy = RecommenderPolicy(agent)
+    assert isinstance(policy, Policy)
+    session = sessions()
+    together = policy.scores(session)
+    for b in range(3):
+        alone = type(session)(**{name: value[b : b + 1] for name, value in session.__dict__.items()})
+        torch.testing.assert_close(policy.scores(alone), together[b : b + 1])
+    # more rows than users: the other order of products
+    many = type(session)(**{name: value.repeat_interleave(4, 0) for name, value in session.__dict__.items()})
+    torch.testing.assert_close(policy.scores(many), together.repeat_interleave(4, 0))
+
+
+def test_scores_depend_on_the_session_alone():
+    policy = RecommenderPolicy(build(make_world(), options())[0].recommender)
+    assert torch.equal(policy.scores(sessions()), policy.scores(sessions()))
+    assert not torch.equal(policy.scores(sessions())[0], policy.scores(sessions())[2])
