@@ -5,45 +5,61 @@ Options are parsed from dataclasses before anything heavy is imported, so `--hel
 
 import importlib
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
+from tyro import MISSING
 from tyro.conf import OmitSubcommandPrefixes, Positional, arg, subcommand
 
 from darlr import __version__
-from darlr.config import RunConfig, SplitConfig, SyntheticConfig, WorldModelConfig
+from darlr.config import RunConfig, SplitConfig, SyntheticConfig, TableConfig, TrainConfig, WorldModelConfig
 from darlr.errors import DarlrError
 
 BAD_INPUT, INTERRUPTED = 1, 130
+HERE = arg(name="")  # options without a prefix
+FOLDER = arg(metavar="FOLDER")
 DESCRIPTION = "Offline reinforcement learning for recommenders: learn a policy from logs, evaluate it, use it."
 
 
 @dataclass(frozen=True)
 class Coat:
-    """The Coat shopping data set; raw files in $DARLR_DATA/coat."""
+    """The Coat shopping data set."""
 
-    out: Path
-    """Folder to write; must be new or empty."""
-    raw: Path | None = None
-    """Folder that holds coat/, instead of $DARLR_DATA."""
+    out: Annotated[Path, FOLDER]
+    """Folder to write; a prepared data set in it is replaced."""
+    raw: Annotated[Path | None, FOLDER] = None
+    """Folder that holds coat/, instead of the one that DARLR_DATA names."""
 
 
 @dataclass(frozen=True)
 class Synthetic:
     """The built-in synthetic world, whose truth is known."""
 
-    out: Path
-    """Folder to write; must be new or empty."""
-    world: Annotated[SyntheticConfig, arg(name="")] = field(default_factory=SyntheticConfig)
+    out: Annotated[Path, FOLDER]
+    """Folder to write; a prepared data set in it is replaced."""
+    world: Annotated[SyntheticConfig, HERE] = field(default_factory=SyntheticConfig)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Your own CSV, TSV or Parquet files."""
+
+    out: Annotated[Path, FOLDER]
+    """Folder to write; a prepared data set in it is replaced."""
+    table: Annotated[TableConfig, HERE]
 
 
 @dataclass(frozen=True)
 class Prepare:
     """Read raw files, check them, and write a data set folder (Parquet and JSON)."""
 
-    source: Annotated[Coat, subcommand("coat")] | Annotated[Synthetic, subcommand("synthetic")]
+    source: (
+        Annotated[Coat, subcommand("coat")]
+        | Annotated[Synthetic, subcommand("synthetic")]
+        | Annotated[Table, subcommand("table")]
+    )
 
 
 @dataclass(frozen=True)
@@ -63,42 +79,58 @@ class Data:
 
 @dataclass(frozen=True)
 class Fit:
-    """Fit the world model on a log and keep it in a folder."""
+    """Fit the world model on a log and keep it in a folder, for `darlr train --world`."""
 
-    out: Path
+    out: Annotated[Path, FOLDER]
     """Folder to write; an existing world model in it is replaced."""
-    data: str = "synthetic"
+    data: str = RunConfig.data
     """synthetic, coat, or the folder of a prepared data set."""
+    threads: int = TrainConfig.threads
+    """CPU threads."""
+    world_model: Annotated[WorldModelConfig, HERE] = field(default_factory=WorldModelConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
-    world_model: Annotated[WorldModelConfig, arg(name="model")] = field(default_factory=WorldModelConfig)
 
 
 @dataclass(frozen=True)
 class Train:
     """Train a policy in the simulated session; fits a world model first unless one is given."""
 
-    out: Path
+    out: Annotated[Path, FOLDER]
     """Run folder."""
     resume: bool = False
-    """Continue the run in `out` to the same numbers as if it had never stopped."""
+    """Continue the run in `out`, with its own options, to the same numbers as if it had never stopped."""
     watch: bool = True
     """After each epoch play 100 sessions on the truth, where there is one, for the learning curve only."""
     tensorboard: bool = False
     """Also write TensorBoard events (extra `tensorboard`)."""
-    run: Annotated[RunConfig, arg(name="")] = field(default_factory=RunConfig)
+    data: str = RunConfig.data
+    """synthetic, coat, or the folder of a prepared data set."""
+    label: str = RunConfig.label
+    """Name in tables; default: the method. Runs of one label are seeds of one row."""
+    world: Annotated[str | None, FOLDER] = RunConfig.world
+    """World model from `darlr fit`; left out, the run fits its own."""
+    train: Annotated[TrainConfig, HERE] = field(default_factory=TrainConfig)
+    world_model: Annotated[WorldModelConfig, arg(name="model")] = field(default_factory=WorldModelConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+
+    @property
+    def config(self) -> RunConfig:
+        """What the run depends on, without how it is watched."""
+        return RunConfig(**{option.name: getattr(self, option.name) for option in fields(RunConfig)})
 
 
 @dataclass(frozen=True)
 class Evaluate:
     """Play trained policies against the truth, beside the trivial rows; writes tables and pictures."""
 
-    runs: Positional[tuple[Path, ...]]
+    runs: Annotated[Positional[tuple[Path, ...]], FOLDER]
     """Run folders on the same data; runs of one label count as seeds of one row."""
-    out: Path | None = None
+    out: Annotated[Path | None, FOLDER] = None
     """Where to write; default: the first run's folder."""
     pictures: bool = True
-    """Write PNGs (extra `plots`)."""
+    """Also draw PNGs (extra `plots`)."""
     only: Literal["all", "learned"] = "all"
     """Leave out the trivial rows."""
 
@@ -107,14 +139,14 @@ class Evaluate:
 class Recommend:
     """Recommend items to one user with a trained policy."""
 
-    run: Positional[Path]
+    run: Annotated[Positional[Path], FOLDER]
     """Run folder, or its policy folder."""
     user: str
     """The user's id as in the log."""
     count: Annotated[int, arg(aliases=["-n"])] = 10
     """How many items."""
-    history: tuple[str, ...] = ()
-    """The session so far, oldest first, as ITEM:REWARD."""
+    history: Annotated[tuple[str, ...], arg(metavar="ITEM:REWARD ...")] = ()
+    """The session so far, oldest first."""
     json: bool = False
     """Print JSON instead of a table."""
 
@@ -128,23 +160,29 @@ Command = (
 )
 
 
+def parse(arguments: list[str], default: Any = MISSING) -> Any:
+    """The command that the arguments name. default: one whose options hold where none is given."""
+    config = (OmitSubcommandPrefixes,)
+    return tyro.cli(Command, prog="darlr", description=DESCRIPTION, args=arguments, default=default, config=config)
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, run, and return the exit code: 0 done, 1 bad input, 2 bad usage, 130 interrupted."""
+    """Parse, run, and return the exit code: 0 done, 1 bad input, 130 interrupted; exits with 2 on bad usage."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments in (["--version"], ["-V"]):
         print(f"darlr {__version__}")
         return 0
     try:
-        command = tyro.cli(
-            Command, prog="darlr", description=DESCRIPTION, args=arguments, config=(OmitSubcommandPrefixes,)
-        )
+        command = parse(arguments)
         module = importlib.import_module(f"darlr.commands.{type(command).__name__.lower()}")
+        if isinstance(command, Train) and command.resume:
+            command = parse(arguments, module.as_started(command))
         module.run(command)
     except DarlrError as error:
         print(f"darlr: {error}", file=sys.stderr)
         return BAD_INPUT
-    except KeyboardInterrupt:
-        print("darlr: interrupted; what was finished is kept", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"darlr: {stop}" if stop.args else "darlr: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()

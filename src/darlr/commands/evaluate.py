@@ -3,41 +3,51 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from darlr.cli import Evaluate
-from darlr.commands.stages import FinishedRun, Logs, console, open_run, resolved
+from darlr.commands.progress import say
+from darlr.commands.stages import FinishedRun, Logs, open_run, resolved
+from darlr.config_json import differences, to_json
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import Row, can_leave, published_mean, settings, sound
 from darlr.evaluation.lists import Entry, trivial_rows
 from darlr.evaluation.plots import bar_chart, estimation_error, learning_curve
+from darlr.evaluation.report import label as row_label
 from darlr.evaluation.report import print_tables, write_report
-from darlr.evaluation.statistics import compare
+from darlr.evaluation.statistics import Comparison, compare
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.runs import read_metrics
 from darlr.world.bias import choose_bias, fit_bias
+
+SEEDS = ("seed", "world", "threads", "device")  # what seeds of one row may differ in
+NO_TRUTH = (
+    "{folder}: cannot be evaluated: its data set {data} has no truth (complete rewards to play sessions on). "
+    "`darlr recommend` works without; to evaluate, add complete rewards with darlr.evaluation.truth.write_truth"
+)
 
 
 def run(options: Evaluate) -> None:
     """Evaluate runs on the same data; runs of one method are seeds of one row."""
     if not options.runs:
-        raise ConfigError("option runs: name at least one run folder")
+        raise ConfigError("name at least one run folder, such as darlr evaluate runs/demo")
     runs = open_runs(options.runs)
     first = runs[0]
     torch.set_num_threads(first.config.train.threads)
     truth = load_truth(first.config.data, synthetic=first.config.synthetic)
     if truth is None:
-        raise RunError(f"{first.folder}: data set {first.config.data} has no truth to evaluate on")
+        raise RunError(NO_TRUTH.format(folder=first.folder, data=first.config.data))
     session = resolved(first.config.train, first.logs.whole).session
     entries = learned_rows(runs)
     if options.only == "all":
         entries += trivial(runs, truth, exits=can_leave(session, first.logs.whole))
     rows = sound(entries, settings(session, first.logs.whole), truth, first.logs.train)
     out = options.out or first.folder
-    metrics = read_metrics(first.folder)
+    metrics = read_metrics(first.folder) if len(runs) == 1 else []
     about = {
         "data": first.config.data,
         "exit": session.exit,
@@ -46,33 +56,62 @@ def run(options: Evaluate) -> None:
         "epochs": sorted({one.epoch for one in runs}),
     }
     leading = rows_of_first_setting(rows)
-    best_learned, best_log = (
-        max((row for row in leading if row.kind == kind), key=lambda row: row.mean, default=None)
+    published = published_mean(metrics) if any("R_tra" in row for row in metrics) else None
+    write_report(out, rows, about=about, comparisons=comparisons(leading), published=published)
+    print_tables(leading)
+    say(f"all modes: {out / 'table.md'}, {out / 'table.json'}")
+    if options.pictures:
+        try:
+            draw(out, first.logs.whole.name, leading, metrics)
+        except ConfigError as error:  # no matplotlib: the tables are what counts
+            say(f"no pictures: {error}, or pass --no-pictures")
+        else:
+            say(f"pictures: {out}")
+
+
+def comparisons(rows: Sequence[Row]) -> dict[str, Comparison]:
+    """The best learned row against the best one from logs alone, where there are both."""
+    learned, log = (
+        max((row for row in rows if row.kind == kind), key=lambda row: row.mean, default=None)
         for kind in ("learned", "log")
     )
-    comparisons = {}
-    if best_learned is not None and best_log is not None:
-        name = f"{best_learned.name} - {best_log.name}"
-        comparisons[name] = compare(best_learned.returns, best_log.returns, generator=np.random.default_rng(0))
-    published = published_mean(metrics) if len(runs) == 1 and any("R_tra" in row for row in metrics) else None
-    write_report(out, rows, about=about, comparisons=comparisons, published=published)
-    print_tables(leading)
-    if options.pictures:
-        draw(out, first.config.data, rows, metrics if len(runs) == 1 else [])
-    console.print(
-        f"all modes: {out / 'table.md'}, {out / 'table.json'}" + (", pictures beside" if options.pictures else "")
-    )
+    if learned is None or log is None:
+        return {}
+    name = f"{row_label(learned)} - {row_label(log)}"
+    return {name: compare(learned.returns, log.returns, generator=np.random.default_rng(0))}
 
 
 def open_runs(folders: Sequence[Path]) -> list[FinishedRun]:
-    """Open runs; RunError when they are not on the same data."""
+    """Open runs; RunError when they cannot share a table."""
     runs: list[FinishedRun] = []
+    opened: dict[Any, Logs] = {}
     for folder in folders:
-        opened = open_run(folder)
-        if runs and opened.logs.checksum != runs[0].logs.checksum:
-            raise RunError(f"{folder}: trained on other data than {runs[0].folder}; evaluate them apart")
-        runs.append(opened)
+        found = open_run(folder, opened)
+        for other in runs:
+            refuse_unlike(other, found)
+        runs.append(found)
     return runs
+
+
+def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
+    """RunError when two runs are on other data, in other sessions, or of one label but not seeds of one row."""
+    if one.folder.resolve() == other.folder.resolve():
+        raise RunError(f"{other.folder}: named twice; it would count as two seeds")
+    if one.logs.checksum != other.logs.checksum:
+        raise RunError(f"{other.folder}: trained on other data than {one.folder}; evaluate them apart")
+    before, now = (resolved(run.config.train, run.logs.whole).session for run in (one, other))
+    if (before.exit, before.threshold, before.turns) != (now.exit, now.threshold, now.turns):
+        raise RunError(f"{other.folder}: trained for other sessions than {one.folder}; evaluate them apart")
+    if label(one) != label(other) or one.config.label:
+        return
+    changed = differences(to_json(one.config), to_json(other.config))
+    options = [name for name in changed if name.split(".")[-1] not in SEEDS]
+    if options or not changed:
+        what = f"differ in {', '.join(options)}" if options else "have the same options and seeds"
+        raise RunError(
+            f"{one.folder}, {other.folder}: both are {label(one)} but {what}, so they are no seeds of one row; "
+            f"name one with `darlr train --out {other.folder} --resume --label NAME`"
+        )
 
 
 def learned_rows(runs: Sequence[FinishedRun]) -> list[Entry]:
@@ -81,7 +120,7 @@ def learned_rows(runs: Sequence[FinishedRun]) -> list[Entry]:
     for one in runs:
         methods[label(one)].append(one)
     return [
-        Entry(name if greedy else f"{name}, sampled", [one.policy for one in group], "learned", greedy=greedy)
+        Entry(name, [one.policy for one in group], "learned", greedy=greedy)
         for name, group in methods.items()
         for greedy in (True, False)
     ]
@@ -119,10 +158,9 @@ def rows_of_first_setting(rows: Sequence[Row]) -> list[Row]:
 
 def draw(out: Path, data: str, rows: Sequence[Row], metrics: Sequence[dict[str, object]]) -> None:
     """The bars of the first setting, the learning curve, and the error of the reward estimates."""
-    leading = rows_of_first_setting(rows)
-    bar_chart(out / "rows.png", leading, title=f"{data}: mean summed reward a session ({leading[0].mode})")
+    bar_chart(out / "rows.png", rows, title=f"{data}: mean summed reward a session ({rows[0].mode})")
     if metrics:
-        lines = {row.name: row.mean for row in leading if row.kind != "learned"}
+        lines = {row.name: row.mean for row in rows if row.kind != "learned"}
         watched = [row for row in metrics if "R_tra" in row]
         learning_curve(out / "curve.png", metrics, watched, lines, title=f"{data}: learning curve")
         if any("dynamic" in row for row in metrics):

@@ -1,18 +1,25 @@
 """`darlr fit`: the world model."""
 
+import torch
+
 from darlr.cli import Fit
-from darlr.commands.stages import console, fit_into, open_logs
+from darlr.commands.checks import check_options
+from darlr.commands.progress import say
+from darlr.commands.stages import fit_into, open_logs, refuse_other_content
 from darlr.config import RunConfig
 
 
 def run(options: Fit) -> None:
     """Fit a world model and keep it."""
+    check_options(options)
+    torch.set_num_threads(options.threads)
+    refuse_other_content(options.out)
     config = RunConfig(
         data=options.data, split=options.split, synthetic=options.synthetic, world_model=options.world_model
     )
-    logs = open_logs(config)
-    fitted = fit_into(options.out, logs, options.split, options.world_model)
-    console.print(
-        f"world model in {options.out}: best epoch {fitted.metrics['best_epoch']}, "
-        f"held-out RMSE {fitted.metrics['held_out_rmse']:.4f}, log loss {fitted.metrics['held_out_loss']:.4f}"
-    )
+    fitted = fit_into(options.out, open_logs(config), options.split, options.world_model)
+    found = fitted.metrics
+    held_out = "no held-out events to measure it on"
+    if found["held_out_rmse"] is not None:
+        held_out = f"held-out RMSE {found['held_out_rmse']:.4f}, log loss {found['held_out_loss']:.4f}"
+    say(f"world model in {options.out}: best epoch {found['best_epoch']}, {held_out}")

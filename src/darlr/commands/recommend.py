@@ -1,12 +1,14 @@
 """`darlr recommend`: items for one user."""
 
 import json
+import math
 from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
 
 from darlr.cli import Recommend
+from darlr.commands.progress import say
 from darlr.errors import ConfigError
 from darlr.serving.recommender import load_policy
 
@@ -17,19 +19,22 @@ def run(options: Recommend) -> None:
     found = load_policy(options.run).recommend(options.user, options.count, history)
     if options.json:
         print(json.dumps([asdict(one) for one in found]))
-        return
-    table = Table("rank", "item", "probability")
-    for rank, one in enumerate(found, start=1):
-        table.add_row(str(rank), str(one.item), f"{one.probability:.3f}")
-    Console().print(table)
+    else:
+        table = Table("rank", "item", "probability")
+        for rank, one in enumerate(found, start=1):
+            table.add_row(str(rank), str(one.item), f"{one.probability:.3f}")
+        Console().print(table)
+    if len(found) < options.count:
+        say(f"{len(found)} of {options.count}: the catalogue has no more that this session has not shown")
 
 
 def parse(event: str) -> tuple[str, float]:
     """ITEM:REWARD; the last colon counts, so that ids may hold colons."""
-    item, colon, reward = event.rpartition(":")
+    item, _, reward = event.rpartition(":")
     try:
-        if not colon:
-            raise ValueError
-        return item, float(reward)
+        value = float(reward)
     except ValueError:
-        raise ConfigError(f"option history: '{event}' is not ITEM:REWARD, such as 42:3.5") from None
+        value = math.nan
+    if not item or not math.isfinite(value):
+        raise ConfigError(f"option history: '{event}' is not ITEM:REWARD, such as 42:3.5")
+    return item, value

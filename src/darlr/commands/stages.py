@@ -7,28 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from darlr.agents.learner import build_recommender
 from darlr.agents.recommender import Recommender, RecommenderPolicy
+from darlr.commands.progress import Meter
 from darlr.config import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.config_json import to_json
 from darlr.data.log import InteractionLog
 from darlr.data.sources import open_source
 from darlr.data.split import select, split
 from darlr.data.store import checksum
-from darlr.errors import ConfigError, RunError
+from darlr.errors import RunError
 from darlr.files import atomic_write_text
 from darlr.runs import load_checkpoint, read_config, read_inputs
 from darlr.simulation.exits import resolve
 from darlr.world.fit import EpochReport, fit_world
-from darlr.world.fitted import FittedWorldModel, load
+from darlr.world.fitted import FILES, FittedWorldModel, load
 from darlr.world.tables import World, build_world
 
-ORIGIN = "origin.json"  # beside a world model: what it was fitted on
-console = Console(stderr=True)
+ORIGIN = "origin.json"  # beside a world model: what it was fitted on; written last
 
 
 @dataclass(frozen=True)
@@ -64,40 +62,57 @@ def origin(logs: Logs, split_config: SplitConfig) -> dict[str, Any]:
     return {"data": logs.whole.name, "checksum": logs.checksum, "split": to_json(split_config)}
 
 
+def refuse_other_content(folder: Path) -> None:
+    """RunError when `folder` holds something that a world model must not be written into."""
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file; choose another folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / FILES[1]).exists():
+        raise RunError(f"{folder}: not empty and no world model; choose another folder")
+
+
 def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldModelConfig) -> FittedWorldModel:
-    """Fit a world model with a progress bar and write it, with its origin, into `folder`."""
-    with progress_bar("world model", "{task.fields[numbers]}", numbers="") as (bar, task):
+    """Fit a world model, showing progress, and write it, with its origin, into `folder`."""
+    with Meter("world model", every=10) as meter:
 
         def report(epoch: EpochReport) -> None:
-            numbers = "" if epoch.held_out_rmse is None else f"held-out RMSE {epoch.held_out_rmse:.3f}"
-            bar.update(task, total=epoch.epochs, completed=epoch.epoch, numbers=numbers)
+            meter.show(epoch.epoch, epoch.epochs, {"held_out_rmse": epoch.held_out_rmse})
 
         fitted = fit_world(logs.train, logs.held_out, config, report)
         if logs.refit:
-            bar.update(task, description="world model, whole log")
+            meter.begin("world model, whole log")
             again = replace(config, epochs=int(fitted.metrics["best_epoch"]))
             refitted = fit_world(logs.whole, logs.unseen, again, report)
             fitted = replace(refitted, metrics={**fitted.metrics, "refit": refitted.metrics})
+    (folder / ORIGIN).unlink(missing_ok=True)  # killed between these lines, the folder counts as not fitted
     fitted.save(folder)
     atomic_write_text(folder / ORIGIN, json.dumps(origin(logs, split_config), indent=2) + "\n")
     return fitted
 
 
+def is_fitted(folder: Path) -> bool:
+    """Whether a whole world model lies in `folder`."""
+    return (folder / ORIGIN).exists()
+
+
 def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> FittedWorldModel:
     """Load a fitted world model; RunError when it was fitted on other data or another split."""
-    if not (folder / ORIGIN).exists():
+    if not is_fitted(folder):
         raise RunError(f"{folder}: no world model here; make one with `darlr fit --out {folder}`")
-    known, wanted = json.loads((folder / ORIGIN).read_text(encoding="utf-8")), origin(logs, split_config)
-    if known != wanted:
-        differing = ", ".join(key for key in wanted if known.get(key) != wanted[key])
-        raise RunError(f"{folder}: fitted on something else ({differing} differ); fit again, or name the same data")
+    try:
+        known = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+        wanted = origin(logs, split_config)
+        differing = [key for key in wanted if known.get(key) != wanted[key]]
+    except (ValueError, AttributeError) as error:
+        raise RunError(f"{folder / ORIGIN}: damaged ({error}); run `darlr fit` again") from error
+    if differing:
+        raise RunError(
+            f"{folder}: fitted on something else ({', '.join(differing)} differ); fit again, or name the same data"
+        )
     return load(folder)
 
 
 def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World:
     """The tables on the training device."""
-    if config.device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"option train.device: {config.device} is asked for, but PyTorch finds no GPU; use cpu")
     return build_world(fitted, logs.fitted, config.tables).to(config.device)
 
 
@@ -128,8 +143,8 @@ def world_folder(folder: Path, config: RunConfig) -> Path:
     return Path(config.world) if config.world else folder / "world"
 
 
-def open_run(folder: Path, opened: Mapping[str, Logs] | None = None) -> FinishedRun:
-    """Open a run by its newest checkpoint. opened: logs already read, by checksum, to share between runs.
+def open_run(folder: Path, opened: dict[Any, Logs] | None = None) -> FinishedRun:
+    """Open a run by its newest checkpoint, on the CPU. opened: logs read so far, to share between runs.
 
     Raises RunError when the folder holds no run, or the data set has changed since.
     """
@@ -137,36 +152,23 @@ def open_run(folder: Path, opened: Mapping[str, Logs] | None = None) -> Finished
     found = load_checkpoint(folder)
     if found is None:
         raise RunError(f"{folder}: no checkpoint yet; train it first with `darlr train --out {folder} --resume`")
-    logs = open_logs(config)
+    opened = {} if opened is None else opened
+    key = config.data, config.synthetic, config.split
+    logs = opened[key] = opened.get(key) or open_logs(config)
     if logs.checksum != inputs["data"]:
         raise RunError(f"{folder}: trained on other data than {config.data} holds now; restore it, or train again")
-    logs = (opened or {}).get(logs.checksum, logs)
-    train = resolved(config.train, logs.whole)
-    world = world_of(load_world_model(world_folder(folder, config), logs, config.split), logs, train)
-    recommender = build_recommender(world, train)
-    tensors, facts = found
-    weights = {key.removeprefix("recommender."): value for key, value in tensors.items()}
-    recommender.load_state_dict({key: weights[key] for key in recommender.state_dict()})
-    return FinishedRun(folder, config, logs, world, recommender.eval(), int(facts["epoch"]))
+    train = replace(resolved(config.train, logs.whole), device="cpu")
+    fitted = load_world_model(world_folder(folder, config), logs, config.split)
+    world = world_of(fitted, logs, train)
+    return FinishedRun(folder, config, logs, world, trained(world, train, found[0]), int(found[1]["epoch"]))
 
 
-class progress_bar:  # noqa: N801 (used as a function)
-    """A progress bar on stderr with the time left; `with progress_bar(...) as (bar, task)`."""
-
-    def __init__(self, name: str, columns: str, total: float | None = None, **fields: Any) -> None:
-        self.bar = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn(columns),
-            console=console,
-        )
-        self.task = self.bar.add_task(name, total=total, **fields)
-
-    def __enter__(self) -> tuple[Progress, Any]:
-        self.bar.start()
-        return self.bar, self.task
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+def trained(world: World, config: TrainConfig, checkpoint: Mapping[str, Tensor]) -> Recommender:
+    """The recommender of a checkpoint."""
+    recommender = build_recommender(world, config)
+    weights = {key.removeprefix("recommender."): value for key, value in checkpoint.items()}
+    try:
+        recommender.load_state_dict({key: weights[key] for key in recommender.state_dict()})
+    except (KeyError, RuntimeError) as error:
+        raise RunError(f"the checkpoint does not fit this version of darlr ({error}); train again") from error
+    return recommender.eval()

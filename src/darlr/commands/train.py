@@ -1,6 +1,9 @@
 """`darlr train`: world model if needed, then the agents."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,66 +12,109 @@ from darlr.agents.learner import Learner
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.agents.train import Progress, train
 from darlr.cli import Train
+from darlr.commands.checks import check_options, check_run
+from darlr.commands.progress import Meter, say
 from darlr.commands.stages import (
-    ORIGIN,
     Logs,
-    console,
     fit_into,
+    is_fitted,
     load_world_model,
     open_logs,
-    progress_bar,
     resolved,
+    trained,
     world_folder,
     world_of,
 )
 from darlr.config import RunConfig, TrainConfig
+from darlr.data.sources import BUILT_IN
 from darlr.evaluation.estimation import reward_error
 from darlr.evaluation.evaluate import published, published_setting
 from darlr.evaluation.metrics import majority_items
 from darlr.evaluation.truth import load_truth
-from darlr.runs import Run
+from darlr.runs import CONFIG, Run, load_checkpoint, read_config
 from darlr.serving.recommender import export
-from darlr.simulation.exits import build_exit
+from darlr.simulation.exits import Exit, build_exit
+from darlr.world.fitted import FILES
 
-SHOWN = ("reward", "turns", "penalty", "similarity", "diversity")  # beside the progress bar
-MAY_CHANGE = ("train.epochs", "train.threads")
+MAY_CHANGE = ("train.epochs", "train.threads", "label")
+Watch = Callable[[int, Learner], Mapping[str, Any]]
+
+
+def as_started(options: Train) -> Train:
+    """The same options with those that the run was started with, where there is one."""
+    if not (options.out / CONFIG).exists():
+        return options
+    return replace(options, **vars(read_config(options.out, RunConfig)))
 
 
 def run(options: Train) -> None:
-    """Train, or continue, one run."""
-    config = options.run
-    torch.set_num_threads(config.train.threads)
-    torch.manual_seed(config.train.seed)
-    logs = open_logs(config)
+    """Train, or continue, one run. Nothing is written before everything that can be checked is."""
+    check_options(options.config)
+    torch.set_num_threads(options.train.threads)
+    logs = open_logs(options.config)  # before its folder is spelt out: the error then names what was asked for
+    config = anchored(options.config)
+    check_run(config, logs.whole)
     train_config = resolved(config.train, logs.whole)
     exit_rule = build_exit(train_config.session, logs.whole, train_config.device)
+    watch = watcher(config, train_config, logs) if options.watch else lambda *_: {}
+    inputs = {"data": logs.checksum}
+    if config.world:
+        load_world_model(Path(config.world), logs, config.split)
+        inputs["world"] = sha256((Path(config.world) / FILES[0]).read_bytes()).hexdigest()
     with Run.start(
         options.out,
         config,
-        inputs={"data": logs.checksum},
+        inputs=inputs,
         resume=options.resume,
         may_change=MAY_CHANGE,
         tensorboard=options.tensorboard,
     ) as opened:
-        place = world_folder(options.out, config)
-        if config.world or (place / ORIGIN).exists():
-            fitted = load_world_model(place, logs, config.split)
-        else:
-            fitted = fit_into(place, logs, config.split, config.world_model)
-        world = world_of(fitted, logs, train_config)
-        watch = watcher(config, train_config, logs) if options.watch else lambda *_: {}
-        with progress_bar(train_config.method, "{task.fields[numbers]}", numbers="") as (bar, task):
-
-            def show(progress: Progress) -> None:
-                numbers = "  ".join(f"{k} {progress.metrics[k]:.3f}" for k in SHOWN if k in progress.metrics)
-                bar.update(task, total=progress.rollouts, completed=progress.rollout, numbers=numbers)
-
-            learner = train(opened, world, exit_rule, logs.unseen, train_config, on_rollout=show, after_epoch=watch)
-        export(learner.recommender, logs.whole, train_config, options.out / "policy")
-    console.print(f"run in {options.out}; next: darlr evaluate {options.out}")
+        try:
+            work(opened, config, train_config, logs, exit_rule, watch)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(leave(options.out, config, train_config, logs)) from None
+    say(f"run in {options.out}; next: darlr evaluate {options.out}")
 
 
-def watcher(config: RunConfig, train_config: TrainConfig, logs: Logs) -> Callable[[int, Learner], Mapping[str, Any]]:
+def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, exit_rule: Exit, watch: Watch) -> None:
+    """The stages of a run: world model, agents, policy."""
+    place = world_folder(opened.folder, config)
+    if not is_fitted(place):
+        fit_into(place, logs, config.split, config.world_model)
+    # Always from disk and always seeded here, so that a run resumed after the fit goes the same way.
+    world = world_of(load_world_model(place, logs, config.split), logs, train_config)
+    torch.manual_seed(train_config.seed)
+    with Meter(train_config.method) as meter:
+
+        def show(progress: Progress) -> None:
+            done = progress.rollout * train_config.epochs / progress.rollouts
+            meter.show(done, train_config.epochs, progress.metrics)
+
+        learner = train(opened, world, exit_rule, logs.unseen, train_config, on_rollout=show, after_epoch=watch)
+    export(learner.recommender, logs.whole, train_config, opened.folder / "policy")
+
+
+def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs) -> str:
+    """Make what was trained so far usable; returns what to tell the user who interrupted."""
+    again = f"continue with: darlr train --out {folder} --resume"
+    found = load_checkpoint(folder)
+    if found is None:
+        return f"interrupted before the first checkpoint; {again}"
+    world = world_of(load_world_model(world_folder(folder, config), logs, config.split), logs, train_config)
+    export(trained(world, train_config, found[0]), logs.whole, train_config, folder / "policy")
+    done = f"epoch {found[1]['epoch']} of {train_config.epochs}"
+    return f"interrupted after {done}; what was learned by then is in {folder} and can be used; {again}"
+
+
+def anchored(config: RunConfig) -> RunConfig:
+    """Folders by their full path, so that the run can be used from any working directory."""
+    data = (
+        config.data if config.data in BUILT_IN or not Path(config.data).exists() else str(Path(config.data).resolve())
+    )
+    return replace(config, data=data, world=str(Path(config.world).resolve()) if config.world else None)
+
+
+def watcher(config: RunConfig, train_config: TrainConfig, logs: Logs) -> Watch:
     """What the published protocol measures after each epoch, and the error of the reward estimates on the truth.
 
     For the learning curve alone: nothing in training reads it. Empty without a truth.
@@ -76,25 +122,21 @@ def watcher(config: RunConfig, train_config: TrainConfig, logs: Logs) -> Callabl
     truth = load_truth(config.data, synthetic=config.synthetic)
     if truth is None:
         return lambda *_: {}
-    setting = published_setting(train_config.session, logs.whole)
+    device = train_config.device
+    truth = replace(truth, reward=truth.reward.to(device))
+    setting = published_setting(train_config.session, logs.whole, device)
     majority = majority_items(logs.train)
+    majority = None if majority is None else majority.to(device)
 
     def watch(epoch: int, learner: Learner) -> Mapping[str, Any]:
         generator = torch.Generator().manual_seed(train_config.seed * 1_000_003 + epoch)
+        policy = RecommenderPolicy(learner.recommender)
         measured: dict[str, Any] = dict(
-            published(
-                RecommenderPolicy(learner.recommender),
-                truth,
-                setting,
-                logs.whole.n_items,
-                generator=generator,
-                majority=majority,
-            )
+            published(policy, truth, setting, logs.whole.n_items, generator=generator, majority=majority)
         )
         if learner.selector is not None:
-            block = torch.as_tensor(truth.users)[:, None], torch.as_tensor(truth.items)
-            measured["frozen"] = reward_error(learner.tables.frozen[block], truth)
-            measured["dynamic"] = reward_error(learner.tables.previous[block], truth)
+            measured["frozen"] = reward_error(learner.tables.frozen, truth)
+            measured["dynamic"] = reward_error(learner.tables.previous, truth)
         return measured
 
     return watch

@@ -1,0 +1,104 @@
+"""How far a long stage is, on stderr: a bar with the time left in a terminal, a line an epoch elsewhere."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+console = Console(stderr=True)
+# metric -> how it is shown, short enough that all fit beside a bar in 80 columns
+SHOWN = {
+    "reward": "reward {:.2f}",
+    "turns": "len {:.1f}",
+    "penalty": "pen {:.2f}",
+    "similarity": "sim {:.2f}",
+    "diversity": "div {:.2f}",
+    "held_out_rmse": "held-out RMSE {:.3f}",
+}
+
+
+def say(message: str) -> None:
+    """One message on stderr, never wrapped, so that paths and commands in it can be copied."""
+    console.print(message, soft_wrap=True, markup=False, highlight=False)
+
+
+def numbers(metrics: Mapping[str, float | None]) -> str:
+    """The metrics that people watch, in a few words."""
+    values = {name: metrics.get(name) for name in SHOWN}
+    return " ".join(SHOWN[name].format(value) for name, value in values.items() if value is not None)
+
+
+def _whole() -> Column:
+    """A column that is never squeezed."""
+    return Column(no_wrap=True)
+
+
+def clock(seconds: float) -> str:
+    """h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+class Meter:
+    """A stage that runs for some epochs; use it in a `with` block and call `show` as often as you like."""
+
+    def __init__(self, name: str, every: int = 1) -> None:
+        """every: epochs a line where there is no bar."""
+        self.name, self.every = name, every
+        self._first: tuple[float, float] | None = None
+        self._epoch = -1
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        if console.is_terminal:
+            self._bar = Progress(
+                TextColumn("[bold]{task.description}", table_column=_whole()),
+                BarColumn(None, table_column=Column(ratio=1, min_width=4)),
+                TextColumn("{task.fields[epoch]}", table_column=_whole()),
+                TimeRemainingColumn(table_column=_whole()),
+                TextColumn("{task.fields[numbers]}", table_column=_whole()),
+                console=console,
+                expand=True,
+            )
+            self._task = self._bar.add_task(name, total=None, epoch="", numbers="")
+
+    def begin(self, name: str) -> None:
+        """The next part of the stage, from its first epoch."""
+        self.name, self._first, self._epoch = name, None, -1
+
+    def show(self, done: float, epochs: int, metrics: Mapping[str, float | None]) -> None:
+        """done: finished epochs, with the part of the running one; metrics: the newest."""
+        if self._bar is not None:
+            epoch = f"{int(done)}/{epochs}"
+            self._bar.update(
+                self._task,
+                description=self.name,
+                total=epochs,
+                completed=done,
+                epoch=epoch,
+                numbers=numbers(metrics),
+            )
+            return
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now, done
+        if int(done) == self._epoch or int(done) % self.every:
+            return
+        self._epoch = int(done)
+        start, before = self._first
+        left = f"{clock((now - start) / (done - before) * (epochs - done))} left" if done > before else "begins"
+        say(f"{self.name}: epoch {self._epoch}/{epochs}, {left}, {numbers(metrics)}".removesuffix(", "))
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
