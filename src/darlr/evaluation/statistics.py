@@ -23,11 +23,24 @@ def iqm(values: NDArray[np.floating]) -> float:
 
 
 def _weighted_iqm(ordered: Array, weights: Array) -> Array:
-    """Interquartile means [R] of sorted values [n] under weights [R, n]."""
-    upper = weights.cumsum(1) / weights.sum(1, keepdims=True)
-    lower = np.concatenate([np.zeros((len(upper), 1)), upper[:, :-1]], axis=1)
-    inside = upper.clip(0.25, 0.75) - lower.clip(0.25, 0.75)
-    return np.asarray(inside @ ordered / inside.sum(1))
+    """Interquartile means [R] of sorted values [n] under weights [R, n], each row of the same sum."""
+    inside = weights.cumsum(1)
+    inside /= inside[0, -1]
+    np.clip(inside, 0.25, 0.75, out=inside)
+    # Sum of value times its share of the middle half, summed by parts: one product for all rows.
+    return np.asarray(2 * (0.75 * ordered[-1] - 0.25 * ordered[0] - inside[:, :-1] @ np.diff(ordered)))
+
+
+def _counts(n: int, resamples: int, generator: np.random.Generator) -> Array:
+    """How often each of n things occurs in n draws with replacement, float64 [resamples, n]."""
+    drawn = generator.integers(n, size=(resamples, n))
+    drawn += np.arange(resamples)[:, None] * n
+    return np.bincount(drawn.ravel(), minlength=resamples * n).reshape(resamples, n).astype(np.float64)
+
+
+def _crossed(seeds: Array, users: Array) -> Array:
+    """How often each cell of a table [S, U] was drawn: counts [R, S] times counts [R, U], float64 [R, S * U]."""
+    return users if seeds.shape[1] == 1 else (seeds[:, :, None] * users[:, None, :]).reshape(len(seeds), -1)
 
 
 def bootstrap(
@@ -48,19 +61,21 @@ def bootstrap(
     if table.ndim != 2 or not table.size:
         raise ConfigError(f"returns must be a non-empty table of seeds by users, not of shape {table.shape}")
     n_seeds, n_users = table.shape
-    seeds = generator.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=resamples).astype(np.float64)
-    users = np.zeros((resamples, n_users))
-    groups = np.zeros(n_users, dtype=np.int64) if strata is None else np.asarray(strata)
-    for group in np.unique(groups):
-        inside = np.flatnonzero(groups == group)
-        users[:, inside] = generator.multinomial(inside.size, np.full(inside.size, 1 / inside.size), size=resamples)
+    seeds = _counts(n_seeds, resamples, generator)
+    if strata is None:
+        users = _counts(n_users, resamples, generator)
+    else:
+        users = np.empty((resamples, n_users))
+        for group in np.unique(strata):
+            inside = np.flatnonzero(strata == group)
+            users[:, inside] = _counts(inside.size, resamples, generator)
     if statistic == "mean":
-        return np.asarray(((seeds @ table) * users).sum(1) / table.size)
+        return np.asarray((seeds * (users @ table.T)).sum(1) / table.size)
     order = np.argsort(table, axis=None, kind="stable")
-    ordered, seed, user = table.ravel()[order], order // n_users, order % n_users
+    ordered = table.ravel()[order]
     size = max(1, BLOCK // table.size)
     parts = [
-        _weighted_iqm(ordered, seeds[start : start + size, seed] * users[start : start + size, user])
+        _weighted_iqm(ordered, _crossed(seeds[start : start + size], users[start : start + size]).take(order, 1))
         for start in range(0, resamples, size)
     ]
     return np.concatenate(parts)
