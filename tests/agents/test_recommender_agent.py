@@ -37,6 +37,12 @@ def test_observation_by_hand():
     assert (part.user.tolist(), part.items.tolist(), part.feedback.tolist()) == ([0], [[-1, -1, 1]], [[0, 0, 0.25]])
 
 
+def test_padding_holds_no_feedback_whatever_the_range():
+    agent = build(make_world(), options())[0].recommender
+    agent.low, agent.high = -3.0, 5.0
+    assert agent.observe(sessions()).feedback.tolist() == [[0.75, 1.0, 1.0], [0.0, 0.0, 0.625], [0.0, 0.0, 0.0]]
+
+
 def test_feedback_can_be_left_out():
     learner, _ = build(make_world(), options(recommender__feedback_in_state=False))
     assert learner.recommender.observe(sessions()).feedback.tolist() == [[0.0] * 3] * 3

@@ -190,6 +190,18 @@ def test_references_belong_to_their_turn():
     assert torch.equal(turns.selection.chosen[:, 1:], turns.references.users)
 
 
+@pytest.mark.parametrize("start", ["frozen", "neighbours"])
+def test_the_selector_is_paid_by_the_table_that_eq_15_averages(start):
+    config = options(
+        "darlr", reward__start=start, selector__reward="own", selector__lambda_s=0.0, selector__lambda_d=0.0
+    )  # fmt: skip
+    played, learner, _ = play(config)
+    turns = played.turns
+    paid = learner.tables.start[turns.references.users, turns.action[:, None]]
+    torch.testing.assert_close(turns.selection.reward, paid)
+    torch.testing.assert_close(turns.shaped.estimate, paid.mean(1))
+
+
 def test_join_by_hand():
     played, *_ = play(options("darlr"))
     turn = played.turns
