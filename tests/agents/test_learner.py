@@ -221,3 +221,20 @@ def test_building_leaves_the_global_generator_alone():
     before = torch.get_rng_state()
     build(make_world(), options("darlr"))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_seed_decides_every_weight_and_generator():
+    def parts(seed):
+        learner, _ = build(make_world(), options("darlr", seed=seed))
+        weights = {
+            "recommender": learner.recommender.heads.trunk[0].weight,
+            "selector": learner.selector.heads.trunk[0].weight,
+        }
+        states = {name: generator.get_state() for name, generator in vars(learner.generators).items()}
+        return weights | states
+
+    one, again, other = parts(1), parts(1), parts(2)
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not any(torch.equal(one[name], other[name]) for name in one)
+    purposes = [one[name] for name in ("users", "actions", "picks", "batches")]
+    assert not any(torch.equal(a, b) for n, a in enumerate(purposes) for b in purposes[:n])
