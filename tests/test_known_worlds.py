@@ -1,0 +1,31 @@
+"""DARLR must solve worlds whose answer is known (docs/results.md has more seeds)."""
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.known_worlds import CONFIG, checkerboard, clusters, picks, selector_config, share_of_best, train
+
+
+@pytest.mark.parametrize(("categories", "rollouts"), [(0, 60), (4, 100)])
+def test_darlr_reaches_the_oracle_on_checkerboards(categories, rollouts):
+    problem = checkerboard(categories=categories)
+    untrained = share_of_best(problem, train(problem, CONFIG, 0))
+    assert untrained < 0.8
+    assert share_of_best(problem, train(problem, CONFIG, rollouts)) >= 0.95
+
+
+def test_the_selector_stays_in_the_users_cluster_unless_diversity_pays():
+    problem = clusters()
+    own, diversity = {}, {}
+    for lambda_d in (0.0, 5.0):
+        config = selector_config(lambda_d)
+        own[lambda_d], diversity[lambda_d] = picks(problem, train(problem, config, 40), config)
+    assert own[0.0] >= 0.9
+    assert diversity[5.0] > 2 * diversity[0.0]
+
+
+def test_another_seed_is_another_run():
+    problem = checkerboard()
+    first, second = (train(problem, replace(CONFIG, seed=seed), 1) for seed in (0, 1))
+    assert (first.recommender.heads.actor.weight != second.recommender.heads.actor.weight).any()
