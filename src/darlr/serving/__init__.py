@@ -1,1 +1,1 @@
-"""A trained policy for use: recommendations for a user and a session."""
+"""A trained policy for use: see darlr.serving.recommender."""

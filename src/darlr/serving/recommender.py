@@ -1,14 +1,24 @@
-"""A trained policy on its own: one folder, no data set, no world model, no truth."""
+"""A trained policy on its own: one folder, no data set, no world model, no truth.
+
+from darlr.serving.recommender import load_policy
+
+policy = load_policy(Path("runs/demo-coat"))  # a run folder, or a copy of its folder `policy`
+for found in policy.recommend(user=42, count=5, history=[(7, 4.0), (12, 2.0)]):  # item, reward; oldest first
+    print(found.item, found.probability)
+"""
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from darlr.agents.recommender import Recommender, RecommenderPolicy
 from darlr.config import RecommenderConfig, TrainConfig
@@ -45,7 +55,7 @@ class TrainedPolicy:
         """The best next items for a user, best first; what the session has shown already is left out.
 
         history: (item id, reward in the log's units), oldest first. Fewer than `count` come back when the
-        catalogue has no more. Raises DarlrError for an unknown user or item.
+        catalogue has no more. Raises DarlrError for an unknown user or item, and for a reward that is no number.
         """
         if count < 1:
             raise DarlrError(f"option count: must be at least 1, not {count}")
@@ -56,6 +66,9 @@ class TrainedPolicy:
 
     def _session(self, user: str | int, history: Sequence[tuple[str | int, float]]) -> Session:
         codes = [_code(self.item_codes, item, "item") for item, _ in history]
+        for item, reward in history:
+            if not math.isfinite(reward):
+                raise DarlrError(f"option history: the reward of item {item!r} must be a number, not {reward}")
         start = reset(torch.tensor([_code(self.user_codes, user, "user")]), len(self.item_ids), max(1, len(codes)))
         if not codes:
             return start
@@ -100,25 +113,42 @@ def export(recommender: Recommender, log: InteractionLog, config: TrainConfig, f
 
 
 def load_policy(folder: Path) -> TrainedPolicy:
-    """A policy from its folder, or from the run folder that holds it. Raises RunError when there is none."""
-    folder = folder if (folder / FACTS).exists() else folder / "policy"
+    """A policy from its folder, or from the run folder that holds it.
+
+    Raises RunError when there is none, or it is damaged or of another version.
+    """
+    run, folder = folder, folder if (folder / FACTS).exists() else folder / "policy"
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         with safe_open(folder / WEIGHTS, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except FileNotFoundError as error:
-        raise RunError(f"{folder}: no trained policy here; finish the run with `darlr train --resume`") from error
-    except (SafetensorError, ValueError) as error:
-        raise RunError(f"{folder}: damaged policy ({error}); finish the run again to write it anew") from error
-    if facts.get("schema") != SCHEMA:
-        raise RunError(f"{folder}: not a policy of this version of darlr (schema {facts.get('schema')}, not {SCHEMA})")
-    config = from_json(RecommenderConfig, facts["recommender"], str(folder / FACTS))
+        raise RunError(
+            f"{run}: no trained policy here; if it is an unfinished run, finish it with "
+            f"`darlr train --out {run} --resume`"
+        ) from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(folder, error) from error
+    schema = facts.get("schema") if isinstance(facts, dict) else None
+    if schema != SCHEMA:
+        raise RunError(f"{folder}: not a policy of this version of darlr (schema {schema}, not {SCHEMA})")
+    try:
+        return _policy(facts, tensors, str(folder / FACTS))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise _damaged(folder, error) from error
+
+
+def _policy(facts: dict[str, Any], tensors: dict[str, Tensor], source: str) -> TrainedPolicy:
+    config = from_json(RecommenderConfig, facts["recommender"], source)
     low, high = facts["reward_range"]
     recommender = Recommender(config, tensors["items"], tensors["users"], (low, high), tensors.get("scores"))
     recommender.load_state_dict({n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")})
-    return TrainedPolicy(
-        recommender.eval(),
-        {str(name): code for code, name in enumerate(facts["user_ids"])},
-        {str(name): code for code, name in enumerate(facts["item_ids"])},
-        facts["item_ids"],
-    )
+    for side in ("user", "item"):
+        if len(facts[f"{side}_ids"]) != len(tensors[f"{side}s"]):
+            raise ValueError(f"{len(facts[f'{side}_ids'])} {side} ids for {len(tensors[f'{side}s'])} {side}s")
+    user_codes, item_codes = ({str(n): code for code, n in enumerate(facts[f"{s}_ids"])} for s in ("user", "item"))
+    return TrainedPolicy(recommender.eval(), user_codes, item_codes, facts["item_ids"])
+
+
+def _damaged(folder: Path, error: Exception) -> RunError:
+    return RunError(f"{folder}: damaged policy ({error}); restore it, or finish the run again to write it anew")
