@@ -20,7 +20,7 @@ from darlr.errors import DarlrError
 BAD_INPUT, INTERRUPTED = 1, 130
 HERE = arg(name="")  # options without a prefix
 FOLDER = arg(metavar="FOLDER")
-DESCRIPTION = "Offline reinforcement learning for recommenders: learn a policy from logs, evaluate it, use it."
+DESCRIPTION = "Offline reinforcement learning for recommenders: learn from logs, evaluate, use."
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Fit:
-    """Fit the world model on a log and keep it in a folder, for `darlr train --world`."""
+    """Fit the world model on a log and keep it, for `darlr train --world`."""
 
     out: Annotated[Path, FOLDER]
     """Folder to write; an existing world model in it is replaced."""
@@ -94,7 +94,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Train:
-    """Train a policy in the simulated session; fits a world model first unless one is given."""
+    """Train a policy in simulated sessions, on its own world model or a given one."""
 
     out: Annotated[Path, FOLDER]
     """Run folder."""
@@ -123,16 +123,16 @@ class Train:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Play trained policies against the truth, beside the trivial rows; writes tables and pictures."""
+    """Play trained policies on the truth, beside trivial rows: tables and pictures."""
 
-    runs: Annotated[Positional[tuple[Path, ...]], FOLDER]
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="FOLDER ...", help_behavior_hint="(one or more)")]
     """Run folders on the same data; runs of one label count as seeds of one row."""
-    out: Annotated[Path | None, FOLDER] = None
-    """Where to write; default: the first run's folder."""
+    out: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: the first run's folder)")] = None
+    """Where to write."""
     pictures: bool = True
     """Also draw PNGs (extra `plots`)."""
     only: Literal["all", "learned"] = "all"
-    """Leave out the trivial rows."""
+    """Every row, or without the trivial ones."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Recommend:
     """The user's id as in the log."""
     count: Annotated[int, arg(aliases=["-n"])] = 10
     """How many items."""
-    history: Annotated[tuple[str, ...], arg(metavar="ITEM:REWARD ...")] = ()
+    history: Annotated[tuple[str, ...], arg(metavar="ITEM:REWARD ...", help_behavior_hint="(default: none)")] = ()
     """The session so far, oldest first."""
     json: bool = False
     """Print JSON instead of a table."""
@@ -186,5 +186,8 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
+        return BAD_INPUT
+    except OSError as error:  # a full disk, a folder that may not be written
+        print(f"darlr: {error}", file=sys.stderr)
         return BAD_INPUT
     return 0

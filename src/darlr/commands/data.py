@@ -1,6 +1,7 @@
 """`darlr data`: prepare and inspect data sets."""
 
 import shutil
+from shlex import quote
 
 import numpy as np
 from rich.console import Console
@@ -46,7 +47,8 @@ def write(options: Prepare) -> None:
             shutil.rmtree(out)
             raise
     describe(*read_source(str(out)))
-    say(f"prepared in {out}; next: darlr train --data {out} --out runs/{out.resolve().name}")
+    data, run = quote(str(out)), quote(f"runs/{out.resolve().name}")
+    say(f"prepared in {out}; next: darlr train --data {data} --out {run}")
 
 
 def describe(log: InteractionLog, report: PrepareReport) -> None:

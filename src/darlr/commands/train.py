@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -73,7 +74,7 @@ def run(options: Train) -> None:
             work(opened, config, train_config, logs, exit_rule, watch)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(leave(options.out, config, train_config, logs)) from None
-    say(f"run in {options.out}; next: darlr evaluate {options.out}")
+    say(f"run in {options.out}; next: darlr evaluate {quote(str(options.out))}")
 
 
 def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, exit_rule: Exit, watch: Watch) -> None:
@@ -96,7 +97,7 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
 
 def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs) -> str:
     """Make what was trained so far usable; returns what to tell the user who interrupted."""
-    again = f"continue with: darlr train --out {folder} --resume"
+    again = f"continue with: darlr train --out {quote(str(folder))} --resume"
     found = load_checkpoint(folder)
     if found is None:
         return f"interrupted before the first checkpoint; {again}"

@@ -1,0 +1,156 @@
+"""What the command line says: help, hints, exit codes, and errors before anything is written."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from darlr import __version__
+from darlr.cli import main
+
+Refused = Callable[..., str]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["data"],
+        ["data", "prepare"],
+        ["data", "prepare", "table"],
+        ["data", "info"],
+        ["fit"],
+        ["train"],
+        ["evaluate"],
+        ["recommend"],
+    ],
+    ids=" ".join,
+)
+def test_help_is_readable_in_80_columns(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    assert "--help" in said
+    assert [line for line in said.splitlines() if len(line) > 80 and not line.startswith("usage:")] == []
+
+
+def test_training_options_are_short_and_say_their_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--epochs INT Epochs; a checkpoint and a log line each. (default: 20)" in said
+    for option in ("--method", "--session.turns", "--selector.picks", "--model.members", "--split.held-out"):
+        assert f" {option} " in said
+    assert "--train." not in said
+
+
+def test_help_and_version_need_no_pytorch() -> None:
+    code = "import sys; from darlr.cli import main; main(['--version']); print('torch' in sys.modules)"
+    started = time.process_time()
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines() == [f"darlr {__version__}", "False"]
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        (["train", "--out", "x", "--epoch", "3"], "--epochs INT"),
+        (["train", "--out", "x", "--selector.pick", "3"], "--selector.picks INT"),
+        (["fit", "--out", "x", "--member", "3"], "--members INT"),
+        (["recommend", "x", "--usr", "3"], "--user STR"),
+        (["trian"], "train"),
+        (["train", "--out", "x", "--epochs", "many"], "--epochs"),
+        (["train", "--out", "x", "--method", "dalr"], "darlr"),
+        (["train"], "--out FOLDER"),
+        (["recommend", "x"], "--user"),
+    ],
+    ids=" ".join,
+)
+def test_bad_usage_exits_with_2_and_a_hint(command: list[str], hint: str, refused: Refused) -> None:
+    assert hint in refused(*command, code=2)
+    assert not Path("x").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--sessions 0", "option sessions: must be at least 1"),
+        ("--threads 0", "option threads: must be at least 1"),
+        ("--seed -1", "option seed: must be from 0 to 4294967295"),
+        ("--reward.lambda-u nan", "option reward.lambda-u: must be a finite number, not nan"),
+        ("--model.bias-decay inf", "option model.bias-decay: must be a finite number"),
+        ("--selector.picks 24", "option selector.picks: 24 reference users of a user need more than the 24 users"),
+        ("--selector.picks 0", "option selector.picks: must be at least 1"),
+        ("--recommender.a2c.gamma 2", "option recommender.a2c.gamma: must lie between 0 and 1"),
+        ("--selector.a2c.minibatch 0", "option selector.a2c.minibatch: must be at least 1"),
+        ("--recommender.a2c.learning-rate 0", "option recommender.a2c.learning-rate: must be positive"),
+        ("--device cuda:63", "option device: cuda:63 is asked for"),
+        ("--device gpu", "option device: no such device as 'gpu'"),
+        ("--device meta", "option device: 'meta' is not supported"),
+        ("--world nowhere", "no world model here; make one with `darlr fit --out"),
+        ("--data sinthetic", "perhaps you meant 'synthetic'"),
+        ("--data .", "not a prepared data set"),
+        ("--session.exit distance --synthetic.users 1", "option users: at least 2"),
+    ],
+)
+def test_options_that_cannot_work_are_named_before_anything_is_written(
+    tmp_path: Path, tiny: list[str], refused: Refused, options: str, message: str
+) -> None:
+    assert message in refused("train", "--out", tmp_path / "run", *tiny, *options.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_folders_that_hold_something_else(tmp_path: Path, tiny: list[str], trained: Path, refused: Refused) -> None:
+    (tmp_path / "thesis.txt").touch()
+    assert "not empty and no run" in refused("train", "--out", tmp_path, *tiny)
+    assert "not empty and no world model" in refused("fit", "--out", tmp_path)
+    assert "is a file" in refused("fit", "--out", tmp_path / "thesis.txt")
+    assert "exists and is not a prepared data set" in refused("data", "prepare", "synthetic", "--out", tmp_path)
+    assert "no run here" in refused("evaluate", tmp_path)
+    assert "no trained policy here" in refused("recommend", tmp_path, "--user", "0")
+    assert "no world model here" in refused("train", "--out", tmp_path / "run", "--world", tmp_path, *tiny)
+    assert "(checksum, split differ)" in refused(
+        "train", "--out", tmp_path / "run", "--world", trained / "world", "--split.seed", "3", "--synthetic.users", "30"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_tensorboard_that_is_missing(
+    tmp_path: Path, tiny: list[str], refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    said = refused("train", "--out", tmp_path / "run", *tiny, "--tensorboard")
+    assert "option tensorboard: not installed; run pip install 'darlr[tensorboard]'" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_fit_then_train_on_it(tmp_path: Path, tiny: list[str], refused: Refused) -> None:
+    world = ["--synthetic.users", "24", "--synthetic.items", "16", "--synthetic.categories", "4"]
+    world += ["--synthetic.events-per-user", "8"]
+    fit = ["fit", "--out", str(tmp_path / "world"), *world, "--members", "2", "--hidden", "8", "--epochs", "1"]
+    assert main(fit) == 0
+    train = ["train", "--out", str(tmp_path / "run"), *tiny, "--epochs", "1", "--world", str(tmp_path / "world")]
+    assert main(train) == 0
+    assert not (tmp_path / "run" / "world").exists()
+    assert main([*fit, "--seed", "5"]) == 0  # another world model in the same folder
+    assert "input world was" in refused("train", "--out", tmp_path / "run", "--resume")
+
+
+def test_a_full_disk_is_an_error_not_a_traceback(
+    tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "truth.safetensors")
+
+    monkeypatch.setattr("darlr.commands.data.write_truth", full)
+    said = refused("data", "prepare", "synthetic", "--out", tmp_path / "data", "--users", "24", "--items", "16")
+    assert "No space left on device: 'truth.safetensors'" in said
+    assert not list(tmp_path.iterdir())
