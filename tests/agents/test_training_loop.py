@@ -35,10 +35,11 @@ HELD_OUT = log([0, 3, 3], [5, 0, 2], [2.0, 4.0, 5.0])
 def test_held_out_error_by_hand():
     """With K_sel = U - 1 the references are all other users, whatever the policy."""
     world = make_world()
-    learner, simulator = build(world, options("darlr", selector__picks=4, reward__start="frozen"))
+    learner, simulator = build(world, options("darlr", selector__picks=4, reward__start="neighbours"))
     errors = held_out_error(learner, simulator, HELD_OUT, seed=0)
     frozen = world.reward
-    others = (frozen.sum(0) - frozen) / 4
+    start = world.neighbour_table(options().tables)[0]
+    others = (start.sum(0) - start) / 4
     cells = [(0, 5, 2.0), (3, 0, 4.0), (3, 2, 5.0)]
     assert errors["held_out_frozen"] == pytest.approx(float(sum((frozen[u, i] - r).abs() for u, i, r in cells)) / 3)
     assert errors["held_out_dynamic"] == pytest.approx(
