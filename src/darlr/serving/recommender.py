@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from darlr.agents.recommender import Recommender, RecommenderPolicy
@@ -98,7 +98,7 @@ def export(recommender: Recommender, log: InteractionLog, config: TrainConfig, f
     tensors |= {"items": recommender.items.cpu().contiguous(), "users": recommender.users.cpu().contiguous()}
     if config.recommender.prior:
         tensors["scores"] = recommender.scores.cpu().contiguous()
-    save_file(tensors, part / WEIGHTS)
+    (part / WEIGHTS).write_bytes(save(tensors))  # save_file would make it private
     facts = {
         "schema": SCHEMA,
         "data": log.name,
