@@ -173,8 +173,10 @@ class TrackerConfig:
     """Dropout while learning; acting never drops, so any value above 0 makes acting and learning differ."""
 
     def __post_init__(self) -> None:
+        for name in ("window", "dim", "layers", "heads"):
+            _require(getattr(self, name) >= 1, f"tracker.{name}", f"must be at least 1, not {getattr(self, name)}")
         _require(self.dim % self.heads == 0, "tracker.heads", f"must divide tracker.dim ({self.dim})")
-        _require(self.window >= 1, "tracker.window", "must be at least 1")
+        _require(0 <= self.dropout < 1, "tracker.dropout", f"must be at least 0 and below 1, not {self.dropout}")
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,16 @@ class A2CConfig:
     max_grad_norm: float = 1.0
     """Gradient clipping by global norm."""
 
+    def __post_init__(self) -> None:
+        _require(all(width >= 1 for width in self.hidden), "a2c.hidden", "every width must be at least 1")
+        _require(self.minibatch >= 1, "a2c.minibatch", f"must be at least 1, not {self.minibatch}")
+        for name in ("learning_rate", "max_grad_norm"):
+            _require(getattr(self, name) > 0, f"a2c.{name}", f"must be positive, not {getattr(self, name)}")
+        for name in ("gamma", "gae_lambda"):
+            _require(0 <= getattr(self, name) <= 1, f"a2c.{name}", f"must lie in 0 to 1, not {getattr(self, name)}")
+        for name in ("value_coefficient", "entropy_coefficient"):
+            _require(getattr(self, name) >= 0, f"a2c.{name}", f"must not be negative, not {getattr(self, name)}")
+
 
 @dataclass(frozen=True)
 class RewardConfig:
@@ -215,6 +227,11 @@ class RewardConfig:
     """Eq. 15 averages the start table and only r_prev moves, or averages are written back and read later. Reading."""
     minimum_gain: float = 0.1
     """Smallest value of r_sim + r_div in Eq. 16. Reading."""
+
+    def __post_init__(self) -> None:
+        for name in ("lambda_u", "lambda_e"):
+            _require(getattr(self, name) >= 0, f"reward.{name}", f"must not be negative, not {getattr(self, name)}")
+        _require(self.minimum_gain > 0, "reward.minimum_gain", f"must be positive, not {self.minimum_gain}")
 
 
 @dataclass(frozen=True)
@@ -236,6 +253,10 @@ class SelectorConfig:
     a2c: A2CConfig = field(default_factory=lambda: A2CConfig(minibatch=8192))
     """The selector's own actor, critic and optimiser."""
 
+    def __post_init__(self) -> None:
+        for name in ("picks", "projection"):
+            _require(getattr(self, name) >= 1, f"selector.{name}", f"must be at least 1, not {getattr(self, name)}")
+
 
 @dataclass(frozen=True)
 class RecommenderConfig:
@@ -251,6 +272,9 @@ class RecommenderConfig:
     """The state tracker."""
     a2c: A2CConfig = field(default_factory=A2CConfig)
     """The recommender's actor, critic and optimiser."""
+
+    def __post_init__(self) -> None:
+        _require(self.prior >= 0, "recommender.prior", f"must not be negative, not {self.prior}")
 
 
 @dataclass(frozen=True)
