@@ -49,7 +49,7 @@ test: $(STAMP)
 	$(PY) -m pytest $(ARGS)
 
 demo: $(STAMP)
-	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)" $(if $(wildcard $(RUN)),--resume)
+	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)" --epochs 8 $(if $(wildcard $(RUN)),--resume)
 	.venv/bin/darlr evaluate "$(RUN)"
 
 lint: $(STAMP)
