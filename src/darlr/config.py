@@ -6,7 +6,7 @@ The command line is generated from these classes; a field's docstring is its hel
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from darlr.errors import ConfigError
 
@@ -17,6 +17,29 @@ Mode = Literal["FB", "NX_0", "NX_10"]
 def _require(condition: bool, option: str, problem: str) -> None:
     if not condition:
         raise ConfigError(f"option {option}: {problem}")
+
+
+def _at_least(least: int, config: Any, names: tuple[str, ...], where: str = "") -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(value >= least, _spelt(where, name), f"must be at least {least}, not {value}")
+
+
+def _positive(config: Any, names: tuple[str, ...], where: str = "") -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(value > 0, _spelt(where, name), f"must be positive, not {value}")
+
+
+def _not_negative(config: Any, names: tuple[str, ...], where: str = "") -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(value >= 0, _spelt(where, name), f"must not be negative, not {value}")
+
+
+def _spelt(where: str, name: str) -> str:
+    """An option as the command line spells it."""
+    return (f"{where}.{name}" if where else name).replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -43,12 +66,9 @@ class SyntheticConfig:
     """Seed of the world; another seed is another world."""
 
     def __post_init__(self) -> None:
-        _require(self.users >= 2, "users", "at least 2 are needed")
-        _require(self.items >= 1, "items", "at least 1 is needed")
-        _require(self.categories >= 1, "categories", "at least 1 is needed")
-        _require(self.events_per_user >= 1, "events-per-user", "at least 1 is needed")
-        _require(self.latent >= 1, "latent", "at least 1 is needed")
-        _require(self.noise >= 0, "noise", "must not be negative")
+        _at_least(2, self, ("users",))
+        _at_least(1, self, ("items", "categories", "events_per_user", "latent"))
+        _not_negative(self, ("noise",))
 
 
 @dataclass(frozen=True)
@@ -104,14 +124,11 @@ class WorldModelConfig:
     """Seed of initial weights, minibatches, dropout and negatives."""
 
     def __post_init__(self) -> None:
-        for name in ("members", "embedding", "negatives", "patience", "batch"):
-            _require(getattr(self, name) >= 1, name, f"must be at least 1, not {getattr(self, name)}")
+        _at_least(1, self, ("members", "embedding", "negatives", "patience", "batch"))
         _require(len(self.hidden) >= 1 and min(self.hidden) >= 1, "hidden", "needs one or more widths of at least 1")
-        _require(self.epochs >= 0, "epochs", "must not be negative")
-        _require(self.learning_rate > 0, "learning-rate", f"must be positive, not {self.learning_rate}")
+        _positive(self, ("learning_rate",))
         _require(0 <= self.dropout < 1, "dropout", f"must be at least 0 and below 1, not {self.dropout}")
-        for name in ("bias_decay", "embedding_decay", "initial_scale", "weight_decay"):
-            _require(getattr(self, name) >= 0, name.replace("_", "-"), "must not be negative")
+        _not_negative(self, ("epochs", "bias_decay", "embedding_decay", "initial_scale", "weight_decay"))
 
 
 @dataclass(frozen=True)
@@ -132,7 +149,7 @@ class TablesConfig:
     """ROLeR's risk: none, or the variance of the neighbours' predicted rewards."""
 
     def __post_init__(self) -> None:
-        _require(self.neighbours >= 1, "tables.neighbours", f"must be at least 1, not {self.neighbours}")
+        _at_least(1, self, ("neighbours",), "tables")
 
 
 @dataclass(frozen=True)
@@ -151,8 +168,7 @@ class SessionConfig:
     """Whether training sessions may repeat an item; evaluation NX_0 and NX_10 never allow it. Reading."""
 
     def __post_init__(self) -> None:
-        _require(self.window >= 1, "session.window", "must be at least 1")
-        _require(self.turns >= 1, "session.turns", "must be at least 1")
+        _at_least(1, self, ("window", "turns"), "session")
 
 
 @dataclass(frozen=True)
@@ -172,11 +188,11 @@ class TrackerConfig:
     dropout: float = 0.0
     """Dropout while learning; acting never drops, so any value above 0 makes acting and learning differ."""
 
-    def __post_init__(self) -> None:
-        for name in ("window", "dim", "layers", "heads"):
-            _require(getattr(self, name) >= 1, f"tracker.{name}", f"must be at least 1, not {getattr(self, name)}")
-        _require(self.dim % self.heads == 0, "tracker.heads", f"must divide tracker.dim ({self.dim})")
-        _require(0 <= self.dropout < 1, "tracker.dropout", f"must be at least 0 and below 1, not {self.dropout}")
+    def check(self, where: str) -> None:
+        """Raise ConfigError unless this can work. where: its place on the command line, which its agent knows."""
+        _at_least(1, self, ("window", "dim", "layers", "heads"), where)
+        _require(self.dim % self.heads == 0, f"{where}.heads", f"must divide {where}.dim ({self.dim})")
+        _require(0 <= self.dropout < 1, f"{where}.dropout", f"must be at least 0 and below 1, not {self.dropout}")
 
 
 @dataclass(frozen=True)
@@ -202,15 +218,15 @@ class A2CConfig:
     max_grad_norm: float = 1.0
     """Gradient clipping by global norm."""
 
-    def __post_init__(self) -> None:
-        _require(all(width >= 1 for width in self.hidden), "a2c.hidden", "every width must be at least 1")
-        _require(self.minibatch >= 1, "a2c.minibatch", f"must be at least 1, not {self.minibatch}")
-        for name in ("learning_rate", "max_grad_norm"):
-            _require(getattr(self, name) > 0, f"a2c.{name}", f"must be positive, not {getattr(self, name)}")
+    def check(self, where: str) -> None:
+        """Raise ConfigError unless this can work. where: its place on the command line, which its agent knows."""
+        _require(all(width >= 1 for width in self.hidden), f"{where}.hidden", "every width must be at least 1")
+        _at_least(1, self, ("minibatch",), where)
+        _positive(self, ("learning_rate", "max_grad_norm"), where)
+        _not_negative(self, ("value_coefficient", "entropy_coefficient"), where)
         for name in ("gamma", "gae_lambda"):
-            _require(0 <= getattr(self, name) <= 1, f"a2c.{name}", f"must lie in 0 to 1, not {getattr(self, name)}")
-        for name in ("value_coefficient", "entropy_coefficient"):
-            _require(getattr(self, name) >= 0, f"a2c.{name}", f"must not be negative, not {getattr(self, name)}")
+            value = getattr(self, name)
+            _require(0 <= value <= 1, _spelt(where, name), f"must lie between 0 and 1, not {value}")
 
 
 @dataclass(frozen=True)
@@ -229,9 +245,8 @@ class RewardConfig:
     """Smallest value of r_sim + r_div in Eq. 16. Reading."""
 
     def __post_init__(self) -> None:
-        for name in ("lambda_u", "lambda_e"):
-            _require(getattr(self, name) >= 0, f"reward.{name}", f"must not be negative, not {getattr(self, name)}")
-        _require(self.minimum_gain > 0, "reward.minimum_gain", f"must be positive, not {self.minimum_gain}")
+        _not_negative(self, ("lambda_u", "lambda_e"), "reward")
+        _positive(self, ("minimum_gain",), "reward")
 
 
 @dataclass(frozen=True)
@@ -254,8 +269,9 @@ class SelectorConfig:
     """The selector's own actor, critic and optimiser."""
 
     def __post_init__(self) -> None:
-        for name in ("picks", "projection"):
-            _require(getattr(self, name) >= 1, f"selector.{name}", f"must be at least 1, not {getattr(self, name)}")
+        _at_least(1, self, ("picks", "projection"), "selector")
+        self.tracker.check("selector.tracker")
+        self.a2c.check("selector.a2c")
 
 
 @dataclass(frozen=True)
@@ -274,7 +290,9 @@ class RecommenderConfig:
     """The recommender's actor, critic and optimiser."""
 
     def __post_init__(self) -> None:
-        _require(self.prior >= 0, "recommender.prior", f"must not be negative, not {self.prior}")
+        _not_negative(self, ("prior",), "recommender")
+        self.tracker.check("recommender.tracker")
+        self.a2c.check("recommender.a2c")
 
 
 @dataclass(frozen=True)
@@ -302,9 +320,8 @@ class TrainConfig:
     selector: SelectorConfig = field(default_factory=SelectorConfig)
 
     def __post_init__(self) -> None:
-        _require(self.epochs >= 0, "epochs", "must not be negative")
-        _require(self.steps >= 1, "steps", "must be at least 1")
-        _require(self.sessions >= 1, "sessions", "must be at least 1")
+        _not_negative(self, ("epochs",))
+        _at_least(1, self, ("steps", "sessions"))
 
 
 @dataclass(frozen=True)

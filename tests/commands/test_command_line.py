@@ -87,7 +87,7 @@ def test_bad_usage_exits_with_2_and_a_hint(command: list[str], hint: str, refuse
         ("--sessions 0", "option sessions: must be at least 1"),
         ("--threads 0", "option threads: must be at least 1"),
         ("--seed -1", "option seed: must be from 0 to 4294967295"),
-        ("--reward.lambda-u nan", "option reward.lambda-u: must be a finite number, not nan"),
+        ("--reward.lambda-u nan", "option reward.lambda-u: must not be negative, not nan"),
         ("--model.bias-decay inf", "option model.bias-decay: must be a finite number"),
         ("--selector.picks 24", "option selector.picks: 24 reference users of a user need more than the 24 users"),
         ("--selector.picks 0", "option selector.picks: must be at least 1"),
@@ -100,7 +100,7 @@ def test_bad_usage_exits_with_2_and_a_hint(command: list[str], hint: str, refuse
         ("--world nowhere", "no world model here; make one with `darlr fit --out"),
         ("--data sinthetic", "perhaps you meant 'synthetic'"),
         ("--data .", "not a prepared data set"),
-        ("--session.exit distance --synthetic.users 1", "option users: at least 2"),
+        ("--session.exit distance --synthetic.users 1", "option users: must be at least 2, not 1"),
     ],
 )
 def test_options_that_cannot_work_are_named_before_anything_is_written(
