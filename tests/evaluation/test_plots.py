@@ -30,7 +30,7 @@ ROW = Row(
     users=290,
     returns=np.zeros((5, 290)),
 )
-RECORDS = [{"epoch": e, "steps": 10 * e, "reward": 2.0, "length": 30, "penalty": 0.1 / e} for e in (1, 2, 3)]
+RECORDS = [{"epoch": e, "steps": 10 * e, "reward": 2.0, "turns": 30, "penalty": 0.1 / e} for e in (1, 2, 3)]
 POINTS = [{"epoch": e, "R_tra": 70.0 + e} for e in (1, 2, 3)]
 LINES = {"random": 67.0, "item-mean list": 78.40, "world-model greedy": 78.41, "oracle (truth)": 88.0}
 

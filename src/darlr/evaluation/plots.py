@@ -23,7 +23,7 @@ SERIES = ("#1b6ca8", "#d1495b", "#edae49", "#00798c", "#7b5ea7", "#66a182")
 PANELS = {
     "reward": "shaped reward a step",
     "estimate": "estimated reward a step",
-    "length": "session length",
+    "turns": "session length",
     "penalty": "uncertainty penalty",
     "similarity": "similarity gain",
     "diversity": "diversity gain",
@@ -41,7 +41,7 @@ def learning_curve(
 ) -> None:
     """Training over epochs, with evaluation points above and the trivial rows as horizontal lines.
 
-    records: metrics rows with `epoch` and any of reward, estimate, length, penalty, similarity, diversity.
+    records: metrics rows with `epoch` and any of reward, estimate, turns, penalty, similarity, diversity.
     evaluations: rows with `epoch` and `R_tra`. lines: name -> R_tra. Raises ConfigError without matplotlib.
     """
     panels = [key for key in PANELS if any(record.get(key) is not None for record in records)]
