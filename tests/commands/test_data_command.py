@@ -21,8 +21,6 @@ def events(tmp_path: Path) -> Path:
     return tmp_path / "log.csv"
 
 
-# darlr.data.store gives read-only arrays, which PyTorch warns about; remove this once it copies them
-@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 def test_from_a_users_own_table_to_a_recommendation(
     events: Path, tiny: list[str], tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[str]
 ) -> None:

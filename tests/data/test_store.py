@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darlr.data import store
-from darlr.data.log import Block, FeatureColumn, InteractionLog, SessionDefaults
+from darlr.data.log import Block, FeatureColumn, InteractionLog
 from darlr.data.prepare import prepare
 from darlr.data.report import Dropped, PrepareReport
 from darlr.errors import DataError
@@ -77,7 +77,7 @@ def logs(draw):
         user_features=draw(columns(len(users))),
         item_features=draw(columns(len(items))),
         block=draw(st.just(None) | st.just(Block(np.array([0]), np.array([], dtype=np.int64)))),
-        session=SessionDefaults("distance", 2, 0.5, 7),
+        exit=draw(st.sampled_from(["none", "category", "distance"])),
     )
 
 
@@ -119,7 +119,7 @@ def test_the_checksum_is_the_same_on_every_machine():
         {"timestamp": np.array([1, 2, 3])},
         {"category": None},
         {"item_features": (FeatureColumn("kind", "categorical", np.array([0, -1]), ("y",)),)},
-        {"session": SessionDefaults(turns=3)},
+        {"exit": "distance"},
         {"block": Block(np.array([0]), np.array([0]))},
     ],
 )
@@ -193,7 +193,7 @@ def _swap_rewards(folder):
         (lambda f: (f / "dataset.json").unlink(), "not a prepared data set"),
         (lambda f: (f / "dataset.json").write_text("{"), "dataset.json: damaged"),
         (lambda f: _edit(f, lambda m: m.update(schema=2)), "schema 2, this version of darlr reads 1"),
-        (lambda f: _edit(f, lambda m: m.pop("session")), "damaged.*session"),
+        (lambda f: _edit(f, lambda m: m.pop("exit")), "damaged.*exit"),
         (lambda f: _edit(f, lambda m: m.update(category=None)), "do not match the checksum"),
         (lambda f: (f / "users.parquet").unlink(), "users.parquet: cannot be read"),
         (lambda f: (f / "items.parquet").write_bytes(b"PAR1"), "items.parquet: cannot be read"),

@@ -58,7 +58,7 @@ def test_everything_at_once(files, tmp_path):
     kinds = {c.name: c.kind for c in log.item_features}
     assert kinds == {"cat": "multi", "price": "numeric", "tags": "categorical"}
     assert log.user_features[0].values.tolist() == [1, -1]
-    assert log.session.exit == "category"
+    assert log.exit == "category"
     assert [(d.reason, d.count) for d in report.dropped] == [
         ("no user id", 1),
         ("exact repeat of an earlier row", 1),

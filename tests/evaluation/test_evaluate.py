@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from darlr.config import SessionConfig
-from darlr.data.log import FeatureColumn, InteractionLog, SessionDefaults
+from darlr.data.log import FeatureColumn, InteractionLog
 from darlr.evaluation.evaluate import can_leave, published, published_mean, published_setting, settings, sound
 from darlr.evaluation.lists import Entry, FixedList, Random, trivial_rows
 
@@ -22,8 +22,9 @@ LOG = InteractionLog(
     item_features=(FeatureColumn("kind", "categorical", np.array([0, 0, 1, 1]), ("a", "b")),),
     category="kind",
     reward_range=(1, 5),
-    session=SessionDefaults(exit="category", window=1, threshold=0.0, turns=6),
+    exit="category",
 )
+SESSION = SessionConfig(turns=6)
 TRUTH = SimpleNamespace(
     users=np.array([0, 1, 2]),
     items=np.array([0, 1, 2, 3]),
@@ -33,17 +34,17 @@ LISTED = Entry("list", [FixedList(torch.tensor([4.0, 3.0, 2.0, 1.0]))], "log")
 
 
 def test_settings_name_every_mode_and_window():
-    found = [(s.mode, s.window, s.turns) for s in settings(SessionConfig(), LOG)]
+    found = [(s.mode, s.window, s.turns) for s in settings(SESSION, LOG)]
     assert found == [("NX_0", 1, 6), ("NX_0", 4, 6), ("FB", 1, 6), ("FB", 4, 6), ("NX_10", None, 10)]
-    still = replace(LOG, session=SessionDefaults(exit="distance", threshold=0.0, turns=30))
-    assert not can_leave(SessionConfig(), still)
-    found = [(s.mode, s.window, s.turns) for s in settings(SessionConfig(), still)]
-    assert found == [("NX_0", None, 30), ("FB", None, 30), ("NX_10", None, 10)]
+    still = replace(LOG, exit="distance")
+    assert not can_leave(SESSION, still)
+    found = [(s.mode, s.window, s.turns) for s in settings(SESSION, still)]
+    assert found == [("NX_0", None, 6), ("FB", None, 6), ("NX_10", None, 10)]
 
 
 def test_sound_rows_by_hand():
     aware = replace(LISTED, name="aware", exit_aware=True)
-    rows = {(r.name, r.mode, r.window): r for r in sound([LISTED, aware], settings(SessionConfig(), LOG), TRUTH, LOG)}
+    rows = {(r.name, r.mode, r.window): r for r in sound([LISTED, aware], settings(SESSION, LOG), TRUTH, LOG)}
     plain = rows["list", "NX_0", 1]  # 0, then 1 of the same kind ends the session
     assert plain.returns.tolist() == [[3, 4, 7]]
     assert (plain.mean, plain.length, plain.coverage, plain.majority) == (pytest.approx(14 / 3), 2, 0.5, 1)
@@ -61,18 +62,16 @@ def test_sound_rows_by_hand():
 
 def test_rows_do_not_depend_on_their_company():
     learned = Entry("agent", [Random(), Random()], "learned", greedy=False)
-    alone = sound([learned], settings(SessionConfig(), LOG), TRUTH, LOG, seed=5)
-    beside = sound([LISTED, learned], settings(SessionConfig(), LOG), TRUTH, LOG, seed=5)
+    alone = sound([learned], settings(SESSION, LOG), TRUTH, LOG, seed=5)
+    beside = sound([LISTED, learned], settings(SESSION, LOG), TRUTH, LOG, seed=5)
     assert alone == [row for row in beside if row.name == "agent"]
     assert not np.array_equal(alone[0].returns[0], alone[0].returns[1])  # each seed draws its own actions
-    assert alone != sound([learned], settings(SessionConfig(), LOG), TRUTH, LOG, seed=6)
+    assert alone != sound([learned], settings(SESSION, LOG), TRUTH, LOG, seed=6)
 
 
 def test_trivial_rows_play_in_every_setting():
-    entries = trivial_rows(
-        LOG, TRUTH, {"world-model greedy": [TRUTH.reward] * 2}, exits=can_leave(SessionConfig(), LOG)
-    )
-    rows = sound(entries, settings(SessionConfig(), LOG), TRUTH, LOG, resamples=50)
+    entries = trivial_rows(LOG, TRUTH, {"world-model greedy": [TRUTH.reward] * 2}, exits=can_leave(SESSION, LOG))
+    rows = sound(entries, settings(SESSION, LOG), TRUTH, LOG, resamples=50)
     assert len(rows) == 4 * 12 + 6
     best = {}
     for row in rows:

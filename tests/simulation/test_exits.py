@@ -1,7 +1,6 @@
 """Exit rules against their definition in plain Python, and built from a log."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darlr.config import SessionConfig
-from darlr.data.log import FeatureColumn, InteractionLog, SessionDefaults
+from darlr.data.log import FeatureColumn, InteractionLog
 from darlr.errors import ConfigError
 from darlr.simulation.exits import (
     build_exit,
@@ -90,7 +89,7 @@ def test_never_fires():
     assert not never(torch.tensor([[0]]), torch.tensor([[0, 0]])).any()
 
 
-def log_with(*columns, category=None, session=None):
+def log_with(*columns, category=None, exit="none"):
     return InteractionLog(
         name="tiny",
         user=np.array([0]),
@@ -100,7 +99,7 @@ def log_with(*columns, category=None, session=None):
         item_ids=("x", "y", "z"),
         item_features=columns,
         category=category,
-        session=session or SessionDefaults(),
+        exit=exit,
     )
 
 
@@ -136,10 +135,8 @@ def test_build_exit_says_what_is_missing():
 
 
 def test_auto_takes_what_the_data_set_names():
-    defaults = SessionDefaults(exit="category", window=4, threshold=1.0, turns=12)
-    resolved = resolve(SessionConfig(), defaults)
-    assert (resolved.exit, resolved.window, resolved.threshold, resolved.turns) == ("category", 4, 1.0, 12)
+    log = log_with(KIND, category="kind", exit="category")
+    assert resolve(SessionConfig(window=4, turns=12), log) == SessionConfig(exit="category", window=4, turns=12)
     chosen = SessionConfig(exit="none", window=2)
-    assert resolve(chosen, defaults) == chosen
-    log = replace(log_with(KIND, category="kind", session=replace(defaults, threshold=0.0)))
+    assert resolve(chosen, log) == chosen
     assert build_exit(SessionConfig(), log)(torch.tensor([[2]]), torch.tensor([[0, 1]])).tolist() == [[True, False]]

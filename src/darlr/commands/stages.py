@@ -118,7 +118,7 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
 
 def resolved(config: TrainConfig, log: InteractionLog) -> TrainConfig:
     """`exit = auto` replaced by what the data set names."""
-    return replace(config, session=resolve(config.session, log.session))
+    return replace(config, session=resolve(config.session, log))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from darlr.data.log import FeatureColumn, IntArray, InteractionLog, SessionDefaults
+from darlr.data.log import FeatureColumn, IntArray, InteractionLog
 from darlr.data.report import PrepareReport
 from darlr.errors import DataError
 
@@ -38,7 +38,7 @@ def read_coat(folder: Path) -> tuple[InteractionLog, PrepareReport]:
         item_features=items,
         category=CATEGORY,
         reward_range=RATINGS,
-        session=SessionDefaults(exit="distance", window=1, threshold=0.0, turns=30),
+        exit="distance",
     )
     return log, PrepareReport("coat", rows_read=len(log), rows_kept=len(log), notes=user_notes + item_notes)
 

@@ -1,6 +1,6 @@
 """The interaction log: what every later stage reads, whatever file it came from."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ from darlr.errors import DataError
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
+ExitKind = Literal["none", "category", "distance"]
 
 
 @dataclass(frozen=True)
@@ -39,22 +40,13 @@ class Block:
 
 
 @dataclass(frozen=True)
-class SessionDefaults:
-    """How sessions end on this data set when the configuration says `exit = auto`."""
-
-    exit: Literal["none", "category", "distance"] = "none"
-    window: int = 1
-    threshold: float = 0.0
-    turns: int = 30
-
-
-@dataclass(frozen=True)
 class InteractionLog:
     """Logged feedback with ids mapped to 0..n-1.
 
     user, item: int64 [L]; reward: float32 [L]; timestamp: int64 [L] or None (any unit, only order counts);
     propensity: float32 [L] in (0, 1] or None. user_ids, item_ids: original ids in code order, [U] and [I],
     all str or all int. category: name of the item feature that drives the exit rule and MCD, or None.
+    exit: the rule by which users leave where the configuration says `exit = auto`.
     """
 
     name: str
@@ -70,7 +62,7 @@ class InteractionLog:
     category: str | None = None
     reward_range: tuple[float, float] = (0.0, 1.0)
     block: Block | None = None
-    session: SessionDefaults = field(default_factory=SessionDefaults)
+    exit: ExitKind = "none"
 
     @property
     def n_users(self) -> int:

@@ -4,14 +4,13 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from darlr.data.log import Block, FeatureColumn, InteractionLog, SessionDefaults, check
+from darlr.data.log import Block, FeatureColumn, InteractionLog, check
 from darlr.data.report import PrepareReport
 from darlr.errors import DataError
 
@@ -67,11 +66,11 @@ def load(folder: Path) -> InteractionLog:
         block = manifest["block"]
         log = InteractionLog(
             name=manifest["name"],
-            user=events["user"].to_numpy(),
-            item=events["item"].to_numpy(),
-            reward=events["reward"].to_numpy(),
-            timestamp=events["timestamp"].to_numpy() if "timestamp" in events.columns else None,
-            propensity=events["propensity"].to_numpy() if "propensity" in events.columns else None,
+            user=_array(events["user"]),
+            item=_array(events["item"]),
+            reward=_array(events["reward"]),
+            timestamp=_array(events["timestamp"]) if "timestamp" in events.columns else None,
+            propensity=_array(events["propensity"]) if "propensity" in events.columns else None,
             user_ids=tuple(users["id"].to_list()),
             item_ids=tuple(items["id"].to_list()),
             user_features=_features(users, manifest["user_features"]),
@@ -79,7 +78,7 @@ def load(folder: Path) -> InteractionLog:
             category=manifest["category"],
             reward_range=tuple(manifest["reward_range"]),
             block=block and Block(*(np.array(block[side], dtype=np.int64) for side in ("users", "items"))),
-            session=SessionDefaults(**manifest["session"]),
+            exit=manifest["exit"],
         )
         found = checksum(log)
     except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
@@ -124,7 +123,9 @@ def checksum(log: InteractionLog) -> str:
 
     for array in (log.user, log.item, log.reward, log.timestamp, log.propensity):
         feed_array(array)
-    feed([log.user_ids, log.item_ids, log.category, log.reward_range, asdict(log.session)])
+    # The constants keep the checksums that world models and runs were made with.
+    session = {"exit": log.exit, "window": 1, "threshold": 0.0, "turns": 30}
+    feed([log.user_ids, log.item_ids, log.category, log.reward_range, session])
     for column in (*log.user_features, *log.item_features):
         feed([column.name, column.kind, column.vocabulary])
         feed_array(column.values)
@@ -145,7 +146,7 @@ def _manifest(log: InteractionLog, report: PrepareReport) -> dict[str, Any]:
         "ids": "code n is row n of users.parquet and items.parquet",
         "reward_range": list(log.reward_range),
         "category": log.category,
-        "session": asdict(log.session),
+        "exit": log.exit,
         "user_features": [_describe(column) for column in log.user_features],
         "item_features": [_describe(column) for column in log.item_features],
         "block": block,
@@ -172,9 +173,13 @@ def _table(ids: tuple[str, ...] | tuple[int, ...], features: tuple[FeatureColumn
 
 def _features(table: pl.DataFrame, described: list[dict[str, Any]]) -> tuple[FeatureColumn, ...]:
     return tuple(
-        FeatureColumn(d["name"], d["kind"], table[FEATURE + d["name"]].to_numpy(), tuple(d["vocabulary"]))
+        FeatureColumn(d["name"], d["kind"], _array(table[FEATURE + d["name"]]), tuple(d["vocabulary"]))
         for d in described
     )
+
+
+def _array(column: pl.Series) -> np.ndarray[Any, Any]:
+    return column.to_numpy(writable=True)  # PyTorch warns of memory that it must not write
 
 
 def _parquet(path: Path) -> pl.DataFrame:

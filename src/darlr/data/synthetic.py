@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darlr.config import SyntheticConfig
-from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog, SessionDefaults
+from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog
 
 CHUNK = 4_000_000
 RANGE = (1.0, 5.0)
@@ -84,7 +84,7 @@ def generate(config: SyntheticConfig) -> SyntheticWorld:
         item_features=_item_features(config, categories, popularity, marks),
         category="category",
         reward_range=RANGE,
-        session=SessionDefaults(exit="category", window=1, threshold=0.0, turns=30),
+        exit="category",
     )
     return SyntheticWorld(log, user_factors, item_factors, categories, popularity)
 

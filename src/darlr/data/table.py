@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from darlr.config import TableConfig
-from darlr.data.log import FeatureColumn, FloatArray, InteractionLog, SessionDefaults, check
+from darlr.data.log import FeatureColumn, FloatArray, InteractionLog, check
 from darlr.data.report import Dropped, PrepareReport
 from darlr.data.table_columns import codes, numbered, read_ids, read_numbers, read_times
 from darlr.data.table_features import FeatureTable, feature_columns, missing_ids, read_feature_table
@@ -71,7 +71,7 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
         item_features=item_features,
         category=config.category,
         reward_range=(low, high),
-        session=SessionDefaults(exit="category" if config.category else "none"),
+        exit="category" if config.category else "none",
     )
     check(log)
     return log, PrepareReport(

@@ -63,7 +63,7 @@ class Row:
 
 def can_leave(config: SessionConfig, log: InteractionLog) -> bool:
     """Whether the exit rule that `config` names can ever fire on this data set."""
-    resolved = resolve(config, log.session)
+    resolved = resolve(config, log)
     return resolved.exit == "category" or (resolved.exit == "distance" and resolved.threshold > 0)
 
 
@@ -74,7 +74,7 @@ def settings(
 
     Where no exit can happen the windows are all the same, and each mode comes once.
     """
-    resolved = resolve(config, log.session)
+    resolved = resolve(config, log)
     ten = Setting("NX_10", None, never, 10)
     modes: tuple[Mode, ...] = ("NX_0", "FB")
     if not can_leave(config, log):
@@ -85,7 +85,7 @@ def settings(
 
 def published_setting(config: SessionConfig, log: InteractionLog, device: str = "cpu") -> Setting:
     """NX_0 with N = 1, M = 0, T = 30, and the exit rule of the data set."""
-    resolved = replace(resolve(config, log.session), window=1, threshold=0.0, turns=30)
+    resolved = replace(resolve(config, log), window=1, threshold=0.0, turns=30)
     return Setting("NX_0", 1 if can_leave(resolved, log) else None, build_exit(resolved, log, device), 30)
 
 

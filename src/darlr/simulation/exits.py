@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from darlr.config import SessionConfig
-from darlr.data.log import InteractionLog, SessionDefaults
+from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError
 
 Exit = Callable[[Tensor, Tensor], Tensor]
@@ -96,9 +96,9 @@ def feature_vectors(log: InteractionLog) -> Tensor:
     return torch.tensor(np.concatenate(parts, axis=1), dtype=torch.float32)
 
 
-def resolve(config: SessionConfig, defaults: SessionDefaults) -> SessionConfig:
-    """Replace `exit = auto` by what the data set names; window, threshold and turns stay the configuration's."""
-    return replace(config, exit=defaults.exit) if config.exit == "auto" else config
+def resolve(config: SessionConfig, log: InteractionLog) -> SessionConfig:
+    """Replace `exit = auto` by what the data set names."""
+    return replace(config, exit=log.exit) if config.exit == "auto" else config
 
 
 def build_exit(config: SessionConfig, log: InteractionLog, device: str = "cpu") -> Exit:
@@ -106,7 +106,7 @@ def build_exit(config: SessionConfig, log: InteractionLog, device: str = "cpu") 
 
     Raises ConfigError when the log lacks what the rule needs.
     """
-    config = resolve(config, log.session)
+    config = resolve(config, log)
     if config.exit == "none":
         return never
     if config.exit == "distance":
