@@ -95,7 +95,11 @@ def test_save_and_load_give_the_same_model(tmp_path):
     train, held_out = split(checkerboard(), SplitConfig())
     fitted = fit_world(train, held_out, QUICK)
     fitted.save(tmp_path / "a world")
+    (tmp_path / ".a world.draft").mkdir()
+    (tmp_path / ".a world.draft" / "model.json").write_text("left by a killed process")
     fitted.save(tmp_path / "a world")  # replaces
+    tensors, facts = tmp_path / "a world" / "model.safetensors", tmp_path / "a world" / "model.json"
+    assert tensors.stat().st_mode == facts.stat().st_mode  # readable for others too, where the umask says so
     again = load(tmp_path / "a world")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a world"]
     for name in ("reward", "risk", "user_vectors", "item_vectors"):

@@ -90,7 +90,8 @@ def _train(
         train_loss = trainer.epoch() if epoch else None
         if train_loss is not None and not math.isfinite(train_loss):
             raise DataError(
-                f"the world model diverged in epoch {epoch}; lower --learning-rate ({config.learning_rate})"
+                f"the world model diverged in epoch {epoch}; lower its learning rate ({config.learning_rate}): "
+                "--learning-rate of darlr fit, --model.learning-rate of darlr train"
             )
         loss, rmse = trainer.score(held_out) if held_out is not None else (None, None)
         if loss is None or loss < best_loss - LEAST_GAIN:

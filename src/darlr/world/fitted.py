@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,11 +10,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from darlr.config import WorldModelConfig
 from darlr.errors import RunError
+from darlr.files import atomic_write_bytes, atomic_write_text
 from darlr.world.deepfm import DeepFM, SideTable
 from darlr.world.features import Side
 
@@ -77,7 +78,7 @@ class FittedWorldModel:
 
     def save(self, folder: Path) -> None:
         """Write model.safetensors and model.json into `folder`; a new folder appears whole or not at all."""
-        folder = Path(folder)
+        folder = Path(folder).resolve()
         tensors = {name: getattr(self, name) for name in TABLES}
         tensors |= {f"model.{name}": value for name, value in self.model.state_dict().items()}
         facts = {
@@ -87,15 +88,17 @@ class FittedWorldModel:
             "metrics": self.metrics,
         }
         folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        draft = folder.with_name(f".{folder.name}.draft")  # one name: a killed writer's draft is found again
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
         try:
-            save_file({name: value.contiguous() for name, value in tensors.items()}, draft / FILES[0])
-            (draft / FILES[1]).write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            contents = to_bytes({name: value.contiguous() for name, value in tensors.items()})
+            atomic_write_bytes(draft / FILES[0], contents)  # unlike save_file, readable as the umask says
+            atomic_write_text(draft / FILES[1], json.dumps(facts, indent=1, allow_nan=False) + "\n")
             if folder.exists():
                 for name in FILES:
                     os.replace(draft / name, folder / name)
             else:
-                draft.chmod(0o755)  # mkdtemp makes it private
                 draft.rename(folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
