@@ -44,7 +44,7 @@ def build_simulator(world: World, tables: RewardTables, exit_rule: Exit, config:
 def build_recommender(world: World, config: TrainConfig) -> Recommender:
     """A recommender with the weights that `config.seed` gives it."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+        torch.default_generator.manual_seed(config.seed)  # torch.manual_seed would seed every GPU too
         features = standardise(world.indicator)
         scores = standardise_rows(world.reward) if config.recommender.prior else None
         agent = Recommender(config.recommender, world.item_vectors, features, world.reward_range, scores)
@@ -54,7 +54,7 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
 def build_selector(world: World, config: TrainConfig, state_dim: int) -> Selector:
     """A selector with the weights that `config.seed` gives it."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed + 1)
+        torch.default_generator.manual_seed(config.seed + 1)
         return Selector(config.selector, standardise(world.indicator), state_dim).to(config.device)
 
 

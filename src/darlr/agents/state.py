@@ -22,16 +22,18 @@ def _agents(learner: Learner) -> dict[str, tuple[nn.Module, torch.optim.Optimize
 
 
 def _generators(learner: Learner) -> dict[str, torch.Generator]:
-    return {field.name: getattr(learner.generators, field.name) for field in fields(learner.generators)}
+    """The learner's own, and PyTorch's on its device: dropout, where it is switched on, draws from that."""
+    device = learner.tables.previous.device
+    own = {field.name: getattr(learner.generators, field.name) for field in fields(learner.generators)}
+    if device.type != "cuda":
+        return own | {"global": torch.default_generator}
+    index = torch.cuda.current_device() if device.index is None else device.index
+    return own | {"global": torch.cuda.default_generators[index]}
 
 
 def state(learner: Learner) -> dict[str, Tensor]:
-    """Weights, Adam moments, generators and the refined reward table.
-
-    The global generator is in it too: dropout, where it is switched on, draws from it.
-    """
-    tensors = {"generator.global": torch.get_rng_state()}
-    tensors |= {name: getattr(learner.tables, name) for name in REFINED}
+    """Weights, Adam moments, generators and the refined reward table."""
+    tensors = {name: getattr(learner.tables, name) for name in REFINED}
     tensors |= generator_states(_generators(learner))
     for name, (networks, optimiser) in _agents(learner).items():
         tensors |= {f"{name}.{key}": value for key, value in networks.state_dict().items()}
@@ -52,7 +54,6 @@ def load_state(learner: Learner, tensors: dict[str, Tensor]) -> None:
             optimiser.load_state_dict(_adam(optimiser, name, tensors))
         start, previous = (tensors[name].to(device) for name in REFINED)
         learner.tables = replace(learner.tables, start=start, previous=previous)
-        torch.set_rng_state(tensors["generator.global"])
     except (KeyError, RuntimeError, ValueError) as error:
         raise RunError(
             f"the checkpoint does not fit this version of darlr ({error}); train in another folder"
