@@ -67,6 +67,7 @@ def play(
     device = truth.reward.device
     items, order = torch.as_tensor(truth.items, device=device).sort()  # ties then go to the lowest id
     payoff = truth.reward[:, order]
+    whole = len(items) == n_items  # then a table's columns are the truth's: no gather
     known = torch.as_tensor(truth.users, device=device)
     users = known if users is None else users.to(device)
     rows = _rows(known, users)
@@ -84,14 +85,15 @@ def play(
         for part in _chunks(len(users), n_items):
             session = reset(users[part], n_items, turns)
             for turn in range(turns):
-                seen = session.seen[:, items]
+                seen = session.seen if whole else session.seen[:, items]
                 allowed = torch.ones_like(seen) if mode == "FB" else ~seen
                 if exit_aware:
                     allowed = _without_exits(allowed, session, items, rule, window)
                 session = replace(session, done=session.done | ~allowed.any(1))
                 if bool(session.done.all()):
                     break
-                scores = policy.scores(session)[:, items]
+                scores = policy.scores(session)
+                scores = scores if whole else scores[:, items]
                 place = best(scores, allowed) if uniform is None else sample(scores, allowed, uniform[part, turn])
                 action, reward = items[place], payoff[rows[part], place]
                 leaves = rule(last_items(session, window), action[:, None])[:, 0]
