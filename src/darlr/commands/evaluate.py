@@ -160,7 +160,9 @@ def draw(out: Path, data: str, rows: Sequence[Row], metrics: Sequence[dict[str, 
     """The bars of the first setting, the learning curve, and the error of the reward estimates."""
     bar_chart(out / "rows.png", rows, title=f"{data}: mean summed reward a session ({rows[0].mode})")
     if metrics:
-        lines = {row.name: row.mean for row in rows if row.kind != "learned"}
+        means, aware = {row.name: row.mean for row in rows if row.kind != "learned"}, ", exit-aware"
+        # a twin that plays the same list would only draw the same line again
+        lines = {n: mean for n, mean in means.items() if not n.endswith(aware) or mean != means[n.removesuffix(aware)]}
         watched = [row for row in metrics if "R_tra" in row]
         learning_curve(out / "curve.png", metrics, watched, lines, title=f"{data}: learning curve")
         if any("dynamic" in row for row in metrics):
