@@ -6,30 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sample import ROW
 
 from darlr.errors import ConfigError
 from darlr.evaluation import plots
-from darlr.evaluation.evaluate import Row
 
-ROW = Row(
-    name="DARLR",
-    kind="learned",
-    sampled=False,
-    exit_aware=False,
-    mode="NX_0",
-    window=None,
-    mean=79.5,
-    interval=(78.0, 81.0),
-    iqm=80.0,
-    iqm_interval=(79.0, 82.0),
-    length=30.0,
-    each=2.65,
-    coverage=0.1,
-    majority=None,
-    seeds=5,
-    users=290,
-    returns=np.zeros((5, 290)),
-)
 RECORDS = [{"epoch": e, "steps": 10 * e, "reward": 2.0, "turns": 30, "penalty": 0.1 / e} for e in (1, 2, 3)]
 POINTS = [{"epoch": e, "R_tra": 70.0 + e} for e in (1, 2, 3)]
 LINES = {"random": 67.0, "item-mean list": 78.40, "world-model greedy": 78.41, "oracle (truth)": 88.0}

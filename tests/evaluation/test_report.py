@@ -3,33 +3,13 @@
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
+from sample import ROW
 
 from darlr.errors import RunError
-from darlr.evaluation.evaluate import Row
 from darlr.evaluation.report import label, markdown, print_tables, read_rows, tables, write_report
 from darlr.evaluation.statistics import Comparison
 
-ROW = Row(
-    name="DARLR",
-    kind="learned",
-    sampled=False,
-    exit_aware=False,
-    mode="NX_0",
-    window=1,
-    mean=79.456,
-    interval=(78.0, 81.0),
-    iqm=80.0,
-    iqm_interval=(79.0, 82.0),
-    length=30.0,
-    each=2.6485,
-    coverage=0.1,
-    majority=None,
-    seeds=5,
-    users=290,
-    returns=np.zeros((5, 290)),
-)
 ROWS = [
     ROW,
     replace(ROW, sampled=True, mean=77.0),
