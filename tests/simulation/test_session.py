@@ -45,7 +45,7 @@ def leaves_by_distance(vectors, recent, item, threshold):
 
 
 def slow_play(world, user, mode, exit_aware):
-    """The session of one user with a greedy policy, as prior-results.md words it."""
+    """The session of one user with a greedy policy, as docs/method.md words it."""
     turns, exits = (10, False) if mode == "NX_10" else (world.turns, True)
     session = SlowSession(user, turns)
     while not session.done:

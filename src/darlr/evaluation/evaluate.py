@@ -1,4 +1,4 @@
-"""The two protocols (prior-results.md): `published` for numbers beside published ones, `sound` for conclusions."""
+"""The two protocols (docs/results.md): `published` for numbers beside published ones, `sound` for conclusions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""The trivial rows: policies that need no learning, every table of results has them (prior-results.md)."""
+"""The trivial rows: policies that need no learning, every table of results has them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def popularity(log: InteractionLog) -> Tensor:
 def item_means(log: InteractionLog, shrinkage: float = 0.0) -> Tensor:
     """Mean logged reward of each item, float32 [I], pulled to the global mean as by `shrinkage` extra rows of it.
 
-    0, the default, is the plain mean (the 78.40 of prior-results.md); an item without rows has the global mean.
+    0, the default, is the plain mean (78.40 on Coat); an item without rows has the global mean.
     """
     count = np.bincount(log.item, minlength=log.n_items).astype(np.float64)
     total = np.bincount(log.item, weights=log.reward.astype(np.float64), minlength=log.n_items)

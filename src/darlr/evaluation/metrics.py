@@ -1,4 +1,4 @@
-"""The metrics of a set of sessions (prior-results.md, "Metrics")."""
+"""The metrics of a set of sessions (docs/method.md, section 8)."""
 
 from typing import TypedDict
 

@@ -53,7 +53,7 @@ def play(
     users: Tensor | None = None,
     exit_aware: bool = False,
 ) -> Trajectories:
-    """One session a user against the truth (prior-results.md, modes FB, NX_0, NX_10).
+    """One session a user against the truth (docs/results.md, modes FB, NX_0, NX_10).
 
     FB: repeats allowed, exit rule on. NX_0: no repeats, exit rule on. NX_10: no repeats, exit rule off, exactly 10
     turns. Only items of the truth are recommended; the policy observes their true rewards; the item that makes a user
