@@ -70,15 +70,20 @@ def run(options: Evaluate) -> None:
 
 
 def comparisons(rows: Sequence[Row]) -> dict[str, Comparison]:
-    """The best learned row against the best one from logs alone, where there are both."""
-    learned, log = (
-        max((row for row in rows if row.kind == kind), key=lambda row: row.mean, default=None)
-        for kind in ("learned", "log")
-    )
-    if learned is None or log is None:
-        return {}
-    name = f"{row_label(learned)} - {row_label(log)}"
-    return {name: compare(learned.returns, log.returns, generator=np.random.default_rng(0))}
+    """Every learned greedy row against the best one from logs alone, and the best learned row against the others.
+
+    Paired by user and seed; rows with other numbers of seeds than their partner are left out.
+    """
+    learned = sorted((r for r in rows if r.kind == "learned" and not r.sampled), key=lambda r: -r.mean)
+    log = sorted((r for r in rows if r.kind == "log"), key=lambda r: -r.mean)
+    pairs = [(row, log[0]) for row in learned if log] + [(learned[0], row) for row in learned[1:]]
+    return {
+        f"{row_label(one)} - {row_label(other)}": compare(
+            one.returns, other.returns, generator=np.random.default_rng(0)
+        )
+        for one, other in pairs
+        if one.seeds == other.seeds or 1 in (one.seeds, other.seeds)
+    }
 
 
 def open_runs(folders: Sequence[Path]) -> list[FinishedRun]:
