@@ -123,9 +123,7 @@ def checksum(log: InteractionLog) -> str:
 
     for array in (log.user, log.item, log.reward, log.timestamp, log.propensity):
         feed_array(array)
-    # The constants keep the checksums that world models and runs were made with.
-    session = {"exit": log.exit, "window": 1, "threshold": 0.0, "turns": 30}
-    feed([log.user_ids, log.item_ids, log.category, log.reward_range, session])
+    feed([log.user_ids, log.item_ids, log.category, log.reward_range, log.exit])
     for column in (*log.user_features, *log.item_features):
         feed([column.name, column.kind, column.vocabulary])
         feed_array(column.values)
