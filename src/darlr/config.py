@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from darlr.errors import ConfigError
 
-Method = Literal["mbpo", "mopo", "dorl", "roler", "darlr"]
+Method = Literal["mbpo", "mopo", "ips", "dorl", "roler", "darlr", "gt"]
 Mode = Literal["FB", "NX_0", "NX_10"]
 
 
@@ -243,6 +243,10 @@ class RewardConfig:
     """Eq. 15 averages the start table and only r_prev moves, or averages are written back and read later. Reading."""
     minimum_gain: float = 0.1
     """Smallest value of r_sim + r_div in Eq. 16. Reading."""
+    estimate: Literal["dynamic", "static"] = "dynamic"
+    """DARLR's r: Eq. 15, or (an ablation) the start table as it is."""
+    penalty: Literal["dynamic", "static", "none"] = "dynamic"
+    """DARLR's penalty: Eq. 16, or (ablations) the world model's risk P_U, or nothing."""
 
     def __post_init__(self) -> None:
         _not_negative(self, ("lambda_u", "lambda_e"), "reward")
@@ -300,7 +304,7 @@ class TrainConfig:
     """One training run: a method, its budget and its parts."""
 
     method: Method = "darlr"
-    """The reward function: one learner, five methods."""
+    """The reward function: one learner, seven methods; gt reads the truth and is a reference, not a method."""
     epochs: int = 20
     """Epochs; a checkpoint and a log line each."""
     steps: int = 50_000

@@ -1,4 +1,4 @@
-"""The five reward functions on a world of 2 users and 3 items, worked by hand."""
+"""The reward functions on a world of 2 users and 3 items, worked by hand."""
 
 from dataclasses import replace
 
@@ -79,9 +79,29 @@ def test_shaping_by_hand(method, estimate, uncertainty, entropy, reward):
 
 
 def test_every_method_has_its_reward_function():
-    assert {name: function.__name__ for name, function in REWARDS.items()} == {
-        name: name for name in ("mbpo", "mopo", "dorl", "roler", "darlr")
-    }
+    own = {name: name for name in ("mbpo", "mopo", "dorl", "roler", "darlr")}
+    assert {name: function.__name__ for name, function in REWARDS.items()} == own | {"ips": "mbpo", "gt": "mbpo"}
+
+
+@pytest.mark.parametrize(
+    ("switches", "estimate", "uncertainty"),
+    [
+        # START at the step's cells, RISK at the step's cells
+        ({"estimate": "static"}, [1.0, 2.0, 2.0], [2.0, 1.0, 0.0]),
+        ({"penalty": "static"}, [4.0, 2.5, 3.5], [0.5, 0.25, 0.0]),
+        ({"penalty": "none"}, [4.0, 2.5, 3.5], [0.0, 0.0, 0.0]),
+    ],
+)
+def test_ablations_of_darlr_by_hand(switches, estimate, uncertainty):
+    config = replace(WEIGHTS, **switches)
+    shaped = REWARDS["darlr"](TABLES, replace(STEP, references=REFERENCES), config)
+    close(shaped.estimate, estimate)
+    close(shaped.uncertainty, uncertainty)
+
+
+def test_a_static_penalty_of_darlr_is_part_of_the_shift():
+    static = replace(WEIGHTS, penalty="static")
+    assert shift("darlr", TABLES, static) == pytest.approx(float((START - 0.5 * RISK).min()) + 2.0 * ENTROPY.floor())
 
 
 def test_darlr_needs_references():

@@ -1,4 +1,4 @@
-"""The reward functions side by side: MBPO, MOPO, DORL, ROLeR and DARLR are one learner with five of these.
+"""The reward functions side by side: MBPO, MOPO, IPS, DORL, ROLeR, DARLR and GT are one learner with one of these.
 
 Each takes the same tables and the same step and says what the recommender is paid:
 reward = estimate - lambda_U * uncertainty + lambda_E * entropy (method.md sections 3, 6, 7).
@@ -132,21 +132,40 @@ def darlr(tables: RewardTables, step: Step, config: RewardConfig) -> Shaped:
     """
     if step.references is None:
         raise ValueError("the darlr reward needs reference users in step.references")
-    estimate = dynamic_reward(tables.start, step.references.users, step.item)
-    previous = tables.previous[step.user, step.item]
-    uncertainty = dynamic_uncertainty(estimate, previous, step.references, config.minimum_gain)
+    if config.estimate == "dynamic":
+        estimate = dynamic_reward(tables.start, step.references.users, step.item)
+    else:
+        estimate = tables.start[step.user, step.item]
+    if config.penalty == "dynamic":
+        previous = tables.previous[step.user, step.item]
+        uncertainty = dynamic_uncertainty(estimate, previous, step.references, config.minimum_gain)
+    elif config.penalty == "static":
+        uncertainty = tables.risk[step.user, step.item]
+    else:
+        uncertainty = torch.zeros_like(estimate)
     return Shaped(estimate, uncertainty, entropy=tables.entropy.lookup(step.last, step.item))
 
 
-REWARDS: dict[Method, RewardFunction] = {"mbpo": mbpo, "mopo": mopo, "dorl": dorl, "roler": roler, "darlr": darlr}
+# IPS pays what MBPO pays, by a world model of other weights; GT likewise, by the true table in the world model's place.
+REWARDS: dict[Method, RewardFunction] = {
+    "mbpo": mbpo,
+    "mopo": mopo,
+    "ips": mbpo,
+    "dorl": dorl,
+    "roler": roler,
+    "darlr": darlr,
+    "gt": mbpo,
+}
 
 
 def shift(method: Method, tables: RewardTables, config: RewardConfig) -> float:
     """The predecessors' MIN_R: the least that a step can pay by the tables in use; subtracted, no step pays below 0.
 
-    DARLR's penalty has no table, so it alone can still push a step below 0.
+    Eq. 16 has no table, so DARLR alone can still push a step below 0.
     """
     uncertainty = {"mopo": tables.risk, "dorl": tables.risk, "roler": tables.neighbour_risk}.get(method)
+    if method == "darlr" and config.penalty == "static":
+        uncertainty = tables.risk
     estimate = {"roler": tables.neighbours, "darlr": tables.start}.get(method, tables.frozen)
     least = estimate if uncertainty is None else estimate - config.lambda_u * uncertainty
     entropy = config.lambda_e * tables.entropy.floor() if method in ("dorl", "roler", "darlr") else 0.0
