@@ -257,6 +257,8 @@ class RewardConfig:
 class SelectorConfig:
     """The selector agent (method.md section 4); K_sel, lambda_s and lambda_d are the paper's tuned values."""
 
+    kind: Literal["learned", "nearest", "random", "none"] = "learned"
+    """Who picks references: the agent, or (ablations) the largest cosines, chance at every turn, only the user itself."""
     picks: int = 10
     """K_sel: reference users picked for each recommendation."""
     lambda_s: float = 5.0

@@ -51,8 +51,8 @@ def test_held_out_error_of_the_other_methods_and_of_no_log():
     learner, simulator = build(make_world(), options("roler"))
     assert held_out_error(learner, simulator, HELD_OUT, seed=0).keys() == {"held_out_frozen"}
     assert held_out_error(learner, simulator, log([], [], []), seed=0) == {}
-    with pytest.raises(ValueError, match="no selector"):
-        dynamic_estimate(learner, simulator.world, torch.tensor([0]), torch.tensor([0]), torch.Generator())
+    with pytest.raises(ValueError, match="no references"):
+        dynamic_estimate(learner, simulator, torch.tensor([0]), torch.tensor([0]), torch.Generator())
 
 
 def test_held_out_error_disturbs_nothing():
@@ -78,7 +78,7 @@ def test_dynamic_estimate_is_the_same_in_parts(monkeypatch):
     user, item = torch.arange(5).repeat(4), torch.arange(20) % 6
 
     def estimate():
-        return dynamic_estimate(learner, simulator.world, user, item, torch.Generator().manual_seed(0))
+        return dynamic_estimate(learner, simulator, user, item, torch.Generator().manual_seed(0))
 
     whole = estimate()
     monkeypatch.setattr(train_module, "HELD_OUT_ROWS", 7)

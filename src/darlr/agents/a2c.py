@@ -84,8 +84,8 @@ def update(
 ) -> dict[str, Tensor]:
     """One pass over N decisions in shuffled minibatches; `judge_rows(rows)` re-evaluates the rows int64 [n].
 
-    Returns the policy entropy (nats) and value error on the last minibatch and the mean gradient norm before clipping
-    (0-d tensors, no host transfer).
+    Returns the policy entropy (nats) and value error on the last minibatch, the mean gradient norm before clipping, and
+    the share of the targets' variance that the critic explained before the update (0-d tensors, no host transfer).
     """
     networks.train()
     norms = []
@@ -99,4 +99,10 @@ def update(
     networks.eval()
     with torch.no_grad():
         error = (judged.value - target[rows]).square().mean()
-        return {"entropy": judged.entropy().mean(), "value_error": error, "grad_norm": torch.stack(norms).mean()}
+        spread = target.var(correction=0).clamp(min=1e-8)
+        return {
+            "entropy": judged.entropy().mean(),
+            "value_error": error,
+            "grad_norm": torch.stack(norms).mean(),
+            "explained_variance": 1.0 - advantage.var(correction=0) / spread,
+        }

@@ -8,12 +8,17 @@ from torch import Tensor
 from darlr.agents.a2c import Judged, generalised_advantages, update
 from darlr.agents.actor_critic import excluded_actions, masked_logits
 from darlr.agents.recommender import Recommender, standardise, standardise_rows
+from darlr.agents.references import build_references
 from darlr.agents.rollout import Generators, Rollout, Simulator, Turn, rollout
+from darlr.agents.seeds import derived
 from darlr.agents.selector import Selection, Selector, selection_rows
 from darlr.config import A2CConfig, TrainConfig
 from darlr.simulation.exits import Exit
 from darlr.simulation.rewards import REWARDS, RewardTables, refine, shift
 from darlr.world.tables import World
+
+# What a run's seed is drawn on for; changing a number changes every result.
+RECOMMENDER, SELECTOR, USERS, ACTIONS, PICKS, BATCHES, HELD_OUT = range(1, 8)
 
 
 @dataclass
@@ -38,13 +43,16 @@ def reward_tables(world: World, config: TrainConfig) -> RewardTables:
 def build_simulator(world: World, tables: RewardTables, exit_rule: Exit, config: TrainConfig) -> Simulator:
     """The simulated world of one method; config.session must be resolved."""
     least = shift(config.method, tables, config.reward)
-    return Simulator(world, exit_rule, config.session, config.reward, REWARDS[config.method], least)
+    references = build_references(world, config.selector) if config.method == "darlr" else None
+    return Simulator(world, exit_rule, config.session, config.reward, REWARDS[config.method], least, references)
 
 
 def build_recommender(world: World, config: TrainConfig) -> Recommender:
     """A recommender with the weights that `config.seed` gives it."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(config.seed)  # torch.manual_seed would seed every GPU too
+        torch.default_generator.manual_seed(
+            derived(config.seed, RECOMMENDER)
+        )  # torch.manual_seed would seed every GPU too
         features = standardise(world.indicator)
         scores = standardise_rows(world.reward) if config.recommender.prior else None
         agent = Recommender(config.recommender, world.item_vectors, features, world.reward_range, scores)
@@ -54,15 +62,16 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
 def build_selector(world: World, config: TrainConfig, state_dim: int) -> Selector:
     """A selector with the weights that `config.seed` gives it."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(config.seed + 1)
+        torch.default_generator.manual_seed(derived(config.seed, SELECTOR))
         return Selector(config.selector, standardise(world.indicator), state_dim).to(config.device)
 
 
 def build_learner(world: World, config: TrainConfig) -> Learner:
     """Fresh networks, optimisers and generators, all from `config.seed`; world: on config.device."""
     recommender = build_recommender(world, config).eval()
-    selector = build_selector(world, config, recommender.state_dim).eval() if config.method == "darlr" else None
-    seeds = (config.seed * 10 + purpose for purpose in range(4))
+    selects = config.method == "darlr" and config.selector.kind == "learned"
+    selector = build_selector(world, config, recommender.state_dim).eval() if selects else None
+    seeds = (derived(config.seed, purpose) for purpose in (USERS, ACTIONS, PICKS, BATCHES))
     users, actions, picks, batches = (torch.Generator(config.device).manual_seed(seed) for seed in seeds)
     return Learner(
         recommender,
@@ -82,19 +91,23 @@ def adam(networks: torch.nn.Module, config: A2CConfig) -> torch.optim.Optimizer:
 def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Tensor]:
     """One rollout and one update of both agents; returns 0-d metrics.
 
-    reward: mean r~; estimate: mean r; penalty: mean P_U; turns: mean length of the sessions that ended.
+    reward: mean r~; estimate: mean r; departure: mean |r - r0|; penalty: mean P_U; turns: mean length of the sessions
+    that ended.
     """
     played = rollout(learner.recommender, learner.selector, simulator, learner.tables, sessions, learner.generators)
     metrics = update_recommender(learner, played, simulator.session.repeats)
     turns = played.turns
-    if learner.selector is not None and turns.selection is not None and turns.references is not None:
+    frozen = learner.tables.frozen[turns.observation.user, turns.action]
+    if turns.selection is not None:
         metrics |= update_selector(learner, turns.selection)
+    if turns.references is not None:
         metrics |= {"similarity": turns.references.similarity.mean(), "diversity": turns.references.diversity.mean()}
         learner.tables = refined(learner.tables, turns, in_place=simulator.reward.refine == "in_place")
     ended = turns.done.sum().clamp(min=1)
     return metrics | {
         "reward": turns.reward.mean(),
         "estimate": turns.shaped.estimate.mean(),
+        "departure": (turns.shaped.estimate - frozen).abs().mean(),
         "penalty": turns.shaped.uncertainty.mean(),
         "turns": (turns.turn * turns.done).sum() / ended,
     }

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from darlr.agents.actor_critic import masked_logits
 from darlr.agents.recommender import Decision, Observation, Recommender
+from darlr.agents.references import ReferenceRule
 from darlr.agents.selector import Selection, Selector, select
 from darlr.config import RewardConfig, SessionConfig
 from darlr.simulation.exits import Exit
@@ -21,7 +22,10 @@ from darlr.world.tables import World
 
 @dataclass(frozen=True)
 class Simulator:
-    """The world that sessions are simulated in: everything here comes from the log, nothing from the truth."""
+    """The world that sessions are simulated in: everything here comes from the log, nothing from the truth.
+
+    references: how DARLR's reference users are chosen where no selector picks them.
+    """
 
     world: World
     exit: Exit
@@ -29,6 +33,7 @@ class Simulator:
     reward: RewardConfig
     shape: RewardFunction
     shift: float
+    references: ReferenceRule | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ def rollout(
             references, selection = select(
                 selector, simulator.world, tables.start, decision.state, session.user, action, generators.picks
             )
+        elif simulator.references is not None:
+            references = simulator.references(session.user, generators.picks)
         last = last_items(session, 1).squeeze(1)
         paid = simulator.shape(tables, Step(session.user, action, last, references), simulator.reward)
         leaves = simulator.exit(last_items(session, config.window), action[:, None]).squeeze(1)

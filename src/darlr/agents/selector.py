@@ -7,9 +7,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from darlr.agents.actor_critic import ActorCritic, excluded_actions, masked_logits
+from darlr.agents.references import require_others
 from darlr.agents.tracker import build_tracker
 from darlr.config import SelectorConfig
-from darlr.errors import ConfigError
 from darlr.simulation.policy import draw
 from darlr.simulation.rewards import References
 from darlr.world.tables import World
@@ -24,11 +24,7 @@ class Selector(nn.Module):
         """Raises ConfigError when there are not K_sel other users. user_features: standardised p of every user."""
         super().__init__()
         n_users, width = user_features.shape
-        if config.picks >= n_users:
-            raise ConfigError(
-                f"option selector.picks: {config.picks} reference users are asked for, "
-                f"but a user has only {n_users - 1} others"
-            )
+        require_others(config.picks, n_users)
         self.config = config
         self.register_buffer("users", user_features, persistent=False)
         dim = config.tracker.dim

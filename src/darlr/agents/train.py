@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from darlr.agents.learner import Learner, build_learner, build_simulator, learn
+from darlr.agents.learner import HELD_OUT, Learner, build_learner, build_simulator, learn
 from darlr.agents.recommender import Decision
 from darlr.agents.rollout import Simulator
+from darlr.agents.seeds import derived
 from darlr.agents.selector import select
 from darlr.agents.state import load_state, state
 from darlr.config import TrainConfig
@@ -65,7 +66,7 @@ def train(
         refuse_divergence(epoch, means)
         steps = epoch * rollouts * config.sessions * config.session.turns
         row: dict[str, Any] = {"epoch": epoch, "steps": steps, **means}
-        row |= held_out_error(learner, simulator, held_out, config.seed * 1_000_003 + epoch)
+        row |= held_out_error(learner, simulator, held_out, derived(config.seed, HELD_OUT, epoch))
         row |= after_epoch(epoch, learner)
         run.log(row)
         run.save_checkpoint(state(learner), {"epoch": epoch})
@@ -106,24 +107,28 @@ def held_out_error(learner: Learner, simulator: Simulator, held_out: Interaction
     user, item = torch.from_numpy(held_out.user)[rows].to(device), torch.from_numpy(held_out.item)[rows].to(device)
     target = torch.from_numpy(held_out.reward)[rows].to(device)
     errors = {"held_out_frozen": float((learner.tables.frozen[user, item] - target).abs().mean())}
-    if learner.selector is not None:
+    if learner.selector is not None or simulator.references is not None:
         generator = torch.Generator(device).manual_seed(seed)
-        estimate = dynamic_estimate(learner, simulator.world, user, item, generator)
+        estimate = dynamic_estimate(learner, simulator, user, item, generator)
         errors["held_out_dynamic"] = float((estimate - target).abs().mean())
     return errors
 
 
 @torch.no_grad()
-def dynamic_estimate(learner: Learner, world: World, user: Tensor, item: Tensor, generator: torch.Generator) -> Tensor:
+def dynamic_estimate(
+    learner: Learner, simulator: Simulator, user: Tensor, item: Tensor, generator: torch.Generator
+) -> Tensor:
     """Eq. 15 for int64 [N] users and items with references freshly picked at the start of a session, float32 [N]."""
+    start, world = learner.tables.start, simulator.world
+    if simulator.references is not None:
+        return dynamic_reward(start, simulator.references(user, generator).users, item)
     if learner.selector is None:
-        raise ValueError("this method has no selector")
+        raise ValueError("this method has no references")
     estimates = []
     for part in torch.arange(len(user), device=user.device).tensor_split(math.ceil(len(user) / HELD_OUT_ROWS)):
         users, items = user[part], item[part]
         session = reset(users, world.n_items, 1)
         decision: Decision = learner.recommender(learner.recommender.observe(session))
-        start = learner.tables.start
         references, _ = select(learner.selector, world, start, decision.state, users, items, generator)
         estimates.append(dynamic_reward(start, references.users, items))
     return torch.cat(estimates)

@@ -37,8 +37,9 @@ def option_name(where: str, name: str) -> str:
 def check_run(config: RunConfig, log: InteractionLog) -> None:
     """Raise ConfigError when training with these options on this log must fail; see also `check_options`."""
     check_device(config.train.device)
-    picks = config.train.selector.picks
-    if config.train.method == "darlr" and picks >= log.n_users:
+    selector = config.train.selector
+    picks = selector.picks
+    if config.train.method == "darlr" and selector.kind != "none" and picks >= log.n_users:
         raise ConfigError(
             f"option selector.picks: {picks} reference users of a user need more than the "
             f"{log.n_users} users of {log.name}; at most {log.n_users - 1} work"

@@ -135,7 +135,7 @@ def watcher(config: RunConfig, train_config: TrainConfig, logs: Logs) -> Watch:
         measured: dict[str, Any] = dict(
             published(policy, truth, setting, logs.whole.n_items, generator=generator, majority=majority)
         )
-        if learner.selector is not None:
+        if train_config.method == "darlr":
             measured["frozen"] = reward_error(learner.tables.frozen, truth)
             measured["dynamic"] = reward_error(learner.tables.previous, truth)
         return measured
