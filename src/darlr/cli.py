@@ -1,4 +1,4 @@
-"""The command line: `darlr data | fit | train | evaluate | recommend`.
+"""The command line: `darlr data | fit | train | evaluate | compare | recommend`.
 
 Options are parsed from dataclasses before anything heavy is imported, so `--help` is quick.
 """
@@ -136,6 +136,51 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Compare:
+    """Train and evaluate a grid of rows and seeds, reusing what is done, into tables and pictures."""
+
+    out: Annotated[Path, FOLDER] = Path("compare")
+    """Where tables and pictures go, and the cells' folder unless --cells names it."""
+    methods: str = "all"
+    """Comma-separated names, or all, learned, baselines, trivial."""
+    study: Literal["table", "ablations", "sensitivity", "sparsity"] = "table"
+    """The methods' table; parts of DARLR left out or changed; its five weights; thinner logs."""
+    protocol: Literal["sound", "published"] = "sound"
+    """Final policies, all users; or also the mean over all epochs, for numbers beside published ones."""
+    seeds: int = 5
+    """Training seeds 0, 1, ...; a seed draws the split, the world model and the agents."""
+    windows: tuple[int, ...] = (1, 4)
+    """Exit windows N, each trained and played apart, where users can leave."""
+    jobs: int = 1
+    """Cells worked on at once, each in a process of its own with `threads` threads."""
+    cells: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: OUT/cells)")] = None
+    """Where cells are kept; tables that share it share cells."""
+    accept_code: tuple[str, ...] = ()
+    """Also reuse cells of these code digests; `any` takes every one. The table tells which."""
+    dry_run: bool = False
+    """Say what would run and what is there already, then stop."""
+    pictures: bool = True
+    """Also draw PNGs (extra `plots`)."""
+    data: str = RunConfig.data
+    """synthetic, coat, or the folder of a prepared data set."""
+    train: Annotated[TrainConfig, HERE] = field(default_factory=TrainConfig)
+    world_model: Annotated[WorldModelConfig, arg(name="model")] = field(default_factory=WorldModelConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+
+    @property
+    def config(self) -> RunConfig:
+        """What every row starts from."""
+        return RunConfig(
+            data=self.data,
+            train=self.train,
+            world_model=self.world_model,
+            split=self.split,
+            synthetic=self.synthetic,
+        )
+
+
+@dataclass(frozen=True)
 class Recommend:
     """Recommend items to one user with a trained policy."""
 
@@ -156,6 +201,7 @@ Command = (
     | Annotated[Fit, subcommand("fit")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Compare, subcommand("compare")]
     | Annotated[Recommend, subcommand("recommend")]
 )
 

@@ -6,6 +6,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def provenance(seed: int | None = None) -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": shlex.join(sys.argv),
         "seed": seed,
-        "git": _git(),
+        "git": commit(),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "machine": {
             "platform": platform.platform(),
@@ -43,7 +44,8 @@ def _cpus() -> int | None:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def _git() -> dict[str, Any] | None:
+@cache
+def commit() -> dict[str, Any] | None:
     """The commit of the checkout this package runs from; null when it is installed elsewhere."""
     root = Path(__file__).resolve().parents[2]
     top = _ask_git(root, "rev-parse", "--show-toplevel")

@@ -169,22 +169,55 @@ def _row(
     resamples: int,
 ) -> Row:
     played = [
-        play(
-            policy,
-            truth,
-            log.n_items,
-            setting.rule,
-            setting.window or 1,
-            mode=setting.mode,
-            turns=setting.turns,
-            greedy=entry.greedy,
-            generator=_generator(seed, run),
-            exit_aware=entry.exit_aware,
-        )
+        play_seed(entry, policy, setting, truth, log, majority=majority, seed=seed, run=run)
         for run, policy in enumerate(entry.policies)
     ]
-    measured = [metrics(trajectories, len(truth.items), majority) for trajectories in played]
-    returns = np.stack([trajectories.returns.cpu().numpy() for trajectories in played])
+    return summarise(entry, setting, played, seed=seed, resamples=resamples)
+
+
+@dataclass(frozen=True)
+class Played:
+    """One training seed under one setting. returns: float64 [users], in the truth's order."""
+
+    returns: NDArray[np.float64]
+    metrics: Metrics
+
+
+def play_seed(
+    entry: Entry,
+    policy: Policy,
+    setting: Setting,
+    truth: "Truth",
+    log: InteractionLog,
+    *,
+    majority: Tensor | None,
+    seed: int = 0,
+    run: int = 0,
+) -> Played:
+    """Every user's session with one of the entry's policies.
+
+    `seed` and `run` alone choose the draws of a sampled policy, so that a seed played apart gives the same sessions.
+    """
+    trajectories = play(
+        policy,
+        truth,
+        log.n_items,
+        setting.rule,
+        setting.window or 1,
+        mode=setting.mode,
+        turns=setting.turns,
+        greedy=entry.greedy,
+        generator=_generator(seed, run),
+        exit_aware=entry.exit_aware,
+    )
+    measured = metrics(trajectories, len(truth.items), majority)
+    return Played(trajectories.returns.cpu().numpy(), measured)
+
+
+def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed: int = 0, resamples: int = 2000) -> Row:
+    """The row of an entry from the sessions of its seeds; `entry.policies` and `setting.rule` are not looked at."""
+    returns = np.stack([one.returns for one in played])
+    measured = [one.metrics for one in played]
     length = float(np.mean([m["Length"] for m in measured]))
     shares = [m["MCD"] for m in measured if m["MCD"] is not None]
     return Row(

@@ -1,0 +1,81 @@
+"""`darlr compare`: run what is missing of a grid, and write its tables and pictures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from shlex import join
+from sys import argv
+
+from darlr.cli import Compare
+from darlr.commands.checks import check_options
+from darlr.commands.progress import say
+from darlr.comparison import report
+from darlr.comparison.assemble import about, assemble
+from darlr.comparison.board import Board
+from darlr.comparison.cells import Cell, Result, find, read_result
+from darlr.comparison.grid import Grid, missing, plan, variants
+from darlr.comparison.schedule import cost, run_cells, title
+from darlr.errors import ConfigError, RunError
+
+
+def run(options: Compare) -> None:
+    """Compare methods on one data set."""
+    check_options(options.config)
+    if options.jobs < 1:
+        raise ConfigError(f"option jobs: must be at least 1, not {options.jobs}")
+    rows = variants(options.study, options.methods, options.config)
+    grid = plan(options.config, rows, options.seeds, options.windows)
+    place = options.cells or options.out / "cells"
+    wanted = missing(grid, place, options.accept_code)
+    reused = len(grid.cells) - sum(cell.kind != "world" for cell in wanted)
+    say(f"{grid.data}: {len(grid.cells)} cells, {reused} there already, {len(wanted)} to run (world models included)")
+    if options.dry_run:
+        for cell in sorted(wanted, key=lambda cell: (cell.kind != "world", -cost(cell))):
+            say(f"would run {title(cell)}: {place / cell.folder}")
+        for cell in grid.cells:
+            if (found := find(cell, place, options.accept_code)) is not None:
+                say(f"reused    {title(cell)}: {found}")
+        return
+    place.mkdir(parents=True, exist_ok=True)
+    failed = work(wanted, place, options.jobs, reused)
+    results = read_results(grid.cells, place, options.accept_code)
+    write(options, grid, results)
+    if failed:
+        listed = "\n".join(f"  {name}: {why}" for name, why in failed.items())
+        raise RunError(f"{len(failed)} cells failed; their rows are left out of the tables:\n{listed}")
+
+
+def work(wanted: Sequence[Cell], place: Path, jobs: int, reused: int) -> Mapping[str, str]:
+    """Run the missing cells; returns those that failed."""
+    if not wanted:
+        return {}
+    with Board(reused) as board:
+        try:
+            return run_cells(wanted, place, jobs, board.show, board.line)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"interrupted; finished cells are kept in {place}; the same command continues the others"
+            ) from None
+
+
+def read_results(cells: Sequence[Cell], place: Path, accepted: Sequence[str]) -> dict[str, Result]:
+    """Results by the folder name that today's code would give them."""
+    found = {cell.folder: find(cell, place, accepted) for cell in cells}
+    return {name: read_result(folder) for name, folder in found.items() if folder is not None}
+
+
+def write(options: Compare, grid: Grid, results: Mapping[str, Result]) -> None:
+    """Tables and pictures."""
+    blocks = assemble(grid, results)
+    complete = {line.source.variant.label for block in blocks for line in block.lines}
+    facts = {
+        "data": grid.data,
+        "study": options.study,
+        "seeds": grid.seeds,
+        "command": "darlr " + join(argv[1:]),
+        "left out (cells missing)": [r.variant.label for r in grid.rows if r.variant.label not in complete],
+        **about(results),
+    }
+    report.write(options.out, f"Comparison on {grid.data}: {options.study}", blocks, facts)
+    for block in blocks[:1]:
+        say(report.verdict(block))
+    say(f"tables: {options.out / 'table.md'}, {options.out / 'table.json'}")

@@ -1,0 +1,173 @@
+"""From finished cells to table rows: intervals, differences to the best row and to the study's base, ties."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from darlr.comparison.cells import Result
+from darlr.comparison.grid import Grid, GridRow
+from darlr.config import Mode
+from darlr.evaluation.evaluate import Played, Row, Setting, summarise
+from darlr.evaluation.lists import Entry, Kind
+from darlr.evaluation.statistics import Comparison, compare
+from darlr.simulation.exits import never
+
+MODES: tuple[Mode, ...] = ("NX_0", "FB", "NX_10")
+Results = Mapping[str, Result]  # a cell's folder name -> its result
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of one table.
+
+    row: the numbers. source: the grid's row. results: one a seed. best: whether it is first of its table; tied: whether
+    the 95% interval of the paired difference to the first includes 0 (None for references). to_best: first minus this.
+    to_base: this minus the study's base row.
+    """
+
+    row: Row
+    source: GridRow
+    results: Sequence[Result] = field(repr=False)
+    best: bool = False
+    tied: bool | None = None
+    to_best: Comparison | None = None
+    to_base: Comparison | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name with its marks."""
+        sampled = " (sampled)" if self.row.sampled and self.source.learned else ""
+        return self.row.name + sampled + (" †" if self.row.kind == "truth" else "")
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Mean over seeds; of a cell with several lines, that of all of them together."""
+        return float(np.mean([result.about["cpu_seconds"] for result in self.results]))
+
+    @property
+    def steps(self) -> int:
+        """Simulated steps of training."""
+        return int(self.results[0].about["steps"])
+
+
+@dataclass(frozen=True)
+class Block:
+    """One table: one mode under one exit window. window: None where no exit can happen at all."""
+
+    mode: Mode
+    window: int | None
+    lines: list[Line]
+
+    @property
+    def title(self) -> str:
+        """What is played."""
+        what = {"NX_0": "NX_0: no repeats", "FB": "FB: repeats allowed", "NX_10": "NX_10: no repeats, exactly 10 turns"}
+        if self.window is None:
+            return what[self.mode] + (", no exit can happen" if self.mode != "NX_10" else "")
+        rule = f"exit window N = {self.window}"
+        return f"{what[self.mode]}, " + (f"no exits, trained with {rule}" if self.mode == "NX_10" else rule)
+
+
+def assemble(grid: Grid, results: Results, *, resamples: int = 2000) -> list[Block]:
+    """Every table of the grid, its lines by falling R_tra. Rows with a missing cell are left out."""
+    blocks = []
+    for window, mode in product(grid.windows, MODES):
+        lines = [
+            line
+            for row in grid.rows
+            if all(cell.folder in results for cell in row.cells[window])
+            for line in _lines(row, [results[cell.folder] for cell in row.cells[window]], mode, window, resamples)
+        ]
+        blocks.append(Block(mode, window, judge(lines, resamples=resamples)))
+    return blocks
+
+
+def _lines(row: GridRow, results: Sequence[Result], mode: Mode, window: int | None, resamples: int) -> list[Line]:
+    played = window if mode != "NX_10" else None
+    lines = []
+    for name, facts in results[0].about["entries"].items():
+        key = f"{name}|{mode}|{played or ''}"
+        if key not in results[0].returns:
+            continue  # an exit-aware entry where no exit can happen
+        seeds = [Played(result.returns[key], result.about["metrics"][key]) for result in results]
+        if all(np.array_equal(one.returns, seeds[0].returns) for one in seeds):
+            seeds = seeds[:1]  # a list that no seed changes: one row of users, not five alike
+        kind: Kind = "truth" if row.variant.method == "gt" else facts["kind"]
+        entry = Entry(_name(row, name), (), kind, facts["greedy"], facts["exit_aware"])
+        lines.append(Line(summarise(entry, Setting(mode, played, never), seeds, resamples=resamples), row, results))
+    return lines
+
+
+def _name(row: GridRow, entry: str) -> str:
+    if row.learned:
+        return row.variant.label
+    thinned = f", {row.variant.value:.0%} of the log" if row.variant.value is not None else ""
+    return entry + thinned
+
+
+def judge(lines: Sequence[Line], *, resamples: int = 2000) -> list[Line]:
+    """Lines by falling mean, each with its paired difference to the first that is no reference, and to its base."""
+    ordered = sorted(lines, key=lambda line: -line.row.mean)
+    first = next((line for line in ordered if line.row.kind != "truth"), None)
+    judged = []
+    for line in ordered:
+        base = _base(line, lines)
+        to_base = None if base is None or base is line else paired(line, base, resamples)
+        if first is None or line.row.kind == "truth":
+            judged.append(replace(line, to_base=to_base))
+        elif line is first:
+            judged.append(replace(line, best=True, tied=True, to_base=to_base))
+        else:
+            found = paired(first, line, resamples)
+            judged.append(replace(line, tied=found.low <= 0 <= found.high, to_best=found, to_base=to_base))
+    return judged
+
+
+def paired(one: Line, other: Line, resamples: int = 2000) -> Comparison:
+    """One minus the other over the same users and seeds."""
+    return compare(one.row.returns, other.row.returns, generator=np.random.default_rng(0), resamples=resamples)
+
+
+def _base(line: Line, lines: Sequence[Line]) -> Line | None:
+    """What a study compares a line with: the base row of its group, else of the study, played the same way."""
+    variant = line.source.variant
+    fits = [
+        other
+        for other in lines
+        if other.source.variant.base
+        and other.row.sampled == line.row.sampled
+        and (not other.source.variant.group or other.source.variant.group == variant.group)
+        and (other.source.learned or _entry(other) == _entry(line))
+    ]
+    return fits[0] if fits else None
+
+
+def _entry(line: Line) -> str:
+    """A trivial row's name without its share of the log."""
+    return line.row.name.rpartition(", ")[0] if line.source.variant.value is not None else line.row.name
+
+
+def first_and_second(block: Block) -> tuple[Line, Line] | None:
+    """The two best lines of different rows, references left out."""
+    ranked = [line for line in block.lines if line.row.kind != "truth"]
+    second = next((line for line in ranked[1:] if line.row.name != ranked[0].row.name), None) if ranked else None
+    return None if second is None else (ranked[0], second)
+
+
+def about(results: Results) -> dict[str, Any]:
+    """Code digests and machines behind the numbers."""
+    codes: dict[str, int] = {}
+    commits: dict[str, int] = {}
+    machines: dict[str, int] = {}
+    for result in results.values():
+        facts = result.about["provenance"]
+        git = facts["git"]
+        commit = "unknown" if git is None else git["commit"][:10] + (" with changes" if git["changed"] else "")
+        machine = facts["machine"]
+        text = f"{machine['platform']}, {machine['cpus']} CPUs" + (f", {machine['gpu']}" if machine["gpu"] else "")
+        for counts, name in ((codes, result.about["code"]), (commits, commit), (machines, text)):
+            counts[name] = counts.get(name, 0) + 1
+    return {"code": codes, "commits": commits, "machines": machines}

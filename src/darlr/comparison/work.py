@@ -1,0 +1,241 @@
+"""The work of one cell, in a process of its own: `python -m darlr.comparison.work CELL_FOLDER`.
+
+Killed at any moment, it goes on where it was. It ends by itself when the process that started it is gone.
+"""
+
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from darlr.checkpoint import write_checkpoint
+from darlr.cli import Train
+from darlr.commands import train
+from darlr.commands.evaluate import bias_table
+from darlr.commands.stages import Logs, fit_into, is_fitted, load_world_model, open_logs, open_run, world_of
+from darlr.comparison.cells import RESULT, STATUS, cell_config, read_cell
+from darlr.comparison.code import digest
+from darlr.comparison.options import command_line
+from darlr.config import RunConfig
+from darlr.errors import DarlrError, RunError
+from darlr.evaluation.evaluate import Setting, can_leave, play_seed, settings
+from darlr.evaluation.lists import Entry, trivial_rows
+from darlr.evaluation.metrics import majority_items
+from darlr.evaluation.truth import Truth, load_truth
+from darlr.files import Lock, atomic_write_text
+from darlr.provenance import provenance
+from darlr.runs import CONFIG, read_metrics
+from darlr.simulation.policy import Policy
+from darlr.world.tables import World
+
+BUSY = 75  # another process works on this cell
+BEAT = 5.0  # seconds between two notes of the CPU time used so far
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell's folder and what its cell.json says."""
+
+    place: Path
+    content: dict[str, Any]
+    config: RunConfig
+
+    @property
+    def kind(self) -> Any:
+        """What kind of cell it is."""
+        return self.content["identity"]["kind"]
+
+    @property
+    def world(self) -> Path:
+        """The world model that it uses."""
+        return Path(self.place.parent, self.content["world"], "world")
+
+
+def open_task(place: Path) -> Task:
+    """Read a cell; RunError when the code is no longer what the cell was planned with."""
+    content = read_cell(place)
+    task = Task(place, content, cell_config(content, str(place)))
+    now = digest(task.kind)
+    if now != content["code"]:
+        raise RunError(
+            f"the source changed since the comparison began ({content['code']}, now {now}); run the command again"
+        )
+    return task
+
+
+def work(task: Task) -> None:
+    """Do what the cell asks for, and write its result."""
+    before = _spent(task.place)
+    tensors, about = WORK[task.kind](task)
+    about |= {
+        "cpu_seconds": before + time.process_time(),
+        "provenance": provenance(task.config.train.seed) | {"git": task.content["git"]},
+        "code": task.content["code"],
+    }
+    write_checkpoint(task.place / RESULT, tensors, about)
+    (task.place / STATUS).unlink(missing_ok=True)
+
+
+def fit_world_model(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The world model that the rows of one split, seed and weighting share."""
+    fitted = fit_into(task.place / "world", open_logs(task.config), task.config.split, task.config.world_model)
+    return {}, {"metrics": fitted.metrics, "command": _fit_command(task)}
+
+
+def learn(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Train a method and play its final policy, greedy and sampled."""
+    folder = task.place / "run"
+    config = replace(task.config, world=str(task.world))
+    started = (folder / CONFIG).exists()
+    options = {name: getattr(config, name) for name in ("data", "label", "world", "train", "world_model", "split")}
+    train.run(Train(out=folder, resume=started, synthetic=config.synthetic, **options))
+    run = open_run(folder)
+    entries = [Entry("greedy", [run.policy], "learned"), Entry("sampled", [run.policy], "learned", greedy=False)]
+    tensors, about = play_all(task, run.logs, entries, truth_of(task.config))
+    rows = read_metrics(folder)
+    steps = rows[-1]["steps"] if rows else 0
+    return tensors, about | {"curve": rows, "steps": steps, "command": command_line(config, folder)}
+
+
+def trivial(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The trivial rows of one seed; those of tables use that seed's world model."""
+    logs, truth = open_logs(task.config), truth_of(task.config)
+    world = open_world(task, logs)
+    tables = {
+        "bias-model list": [bias_table(logs)],
+        "world-model greedy": [world.reward],
+        "neighbour-table greedy": [world.neighbour_table(task.config.train.tables)[0]],
+    }
+    exits = can_leave(task.config.train.session, logs.whole)
+    entries = trivial_rows(logs.fitted, truth, tables, exits=exits, repeats=1)
+    tensors, about = play_all(task, logs, entries, truth)
+    return tensors, about | {"curve": [], "steps": 0, "command": ""}
+
+
+def baseline(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Fit a baseline and play it."""
+    from darlr.baselines import BASELINES, Context, fit_baseline, load_baseline, save_baseline
+
+    logs, truth = open_logs(task.config), truth_of(task.config)
+    name = task.content["identity"]["name"]
+    registered, place = BASELINES[name], task.place / "baseline"
+    if not place.exists():
+        draft = task.place / "draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        world = open_world(task, logs) if registered.needs_world else None
+        context = Context(
+            log=logs.fitted, held_out=logs.held_out, service=logs.service, catalogue=logs.catalogue, world=world
+        )
+        save_baseline(fit_baseline(name, context, task.config.train.seed), draft)
+        os.replace(draft, place)
+    policy = load_baseline(place)
+    aware = [False, True] if registered.exit_aware and can_leave(task.config.train.session, logs.whole) else [False]
+    entries = [
+        Entry(registered.title + (", exit-aware" if twin else ""), [policy], "log", registered.greedy, twin)
+        for twin in aware
+    ]
+    tensors, about = play_all(task, logs, entries, truth)
+    return tensors, about | {"curve": [], "steps": 0, "command": ""}
+
+
+WORK = {"world": fit_world_model, "learned": learn, "trivial": trivial, "baseline": baseline}
+
+
+def play_all(
+    task: Task, logs: Logs, entries: Sequence[Entry], truth: Truth
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Every entry under every setting: returns float32 [users] by "entry|mode|window", and their metrics."""
+    majority = majority_items(logs.train)
+    tensors, measured, played = {}, {}, {}
+    for entry, policy, setting in _plays(task, logs, entries):
+        found = play_seed(entry, policy, setting, truth, logs.whole, majority=majority, run=task.content["seed"])
+        name = f"{entry.name}|{setting.mode}|{setting.window or ''}"
+        tensors[name], measured[name] = torch.from_numpy(found.returns).float(), dict(found.metrics)
+        played[entry.name] = {"kind": entry.kind, "greedy": entry.greedy, "exit_aware": entry.exit_aware}
+    return tensors, {"metrics": measured, "entries": played}
+
+
+def _plays(task: Task, logs: Logs, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Policy, Setting]]:
+    windows = tuple(task.content["identity"]["windows"])
+    for setting in settings(task.config.train.session, logs.whole, windows):
+        for entry in entries:
+            if not (entry.exit_aware and setting.window is None):
+                yield entry, entry.policies[0], setting
+
+
+def truth_of(config: RunConfig) -> Truth:
+    """The truth of the cell's data set; the comparison checked that there is one."""
+    truth = load_truth(config.data, synthetic=config.synthetic)
+    if truth is None:
+        raise RunError(f"{config.data}: has no truth to play on")
+    return truth
+
+
+def open_world(task: Task, logs: Logs) -> World:
+    """The tables of the seed's world model."""
+    if not is_fitted(task.world):
+        raise RunError(f"{task.world}: the world model is missing; run the comparison again")
+    return world_of(load_world_model(task.world, logs, task.config.split), logs, task.config.train)
+
+
+def _fit_command(task: Task) -> str:
+    words = command_line(replace(task.config, train=RunConfig().train), task.place / "world")
+    return words.replace("darlr train", "darlr fit", 1).replace("--model.", "--")
+
+
+def _spent(place: Path) -> float:
+    """CPU-seconds of earlier attempts that were killed."""
+    try:
+        return float(json.loads((place / STATUS).read_text(encoding="utf-8"))["cpu_seconds"])
+    except (OSError, ValueError, KeyError):
+        return 0.0
+
+
+def _note_time(place: Path, before: float) -> None:
+    while True:
+        time.sleep(BEAT)
+        if (place / RESULT).exists():
+            return
+        atomic_write_text(place / STATUS, json.dumps({"cpu_seconds": before + time.process_time()}))
+
+
+def _end_with_parent() -> None:
+    """The parent holds the other end of standard input open for as long as it lives."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def main(place: Path) -> int:
+    """Do one cell; 0 done, 1 failed, BUSY when another process is at it."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        lock = Lock(place)
+    except RunError:
+        return BUSY
+    try:
+        if (place / RESULT).exists():
+            return 0
+        task = open_task(place)
+        torch.set_num_threads(task.config.train.threads)
+        threading.Thread(target=_note_time, args=(place, _spent(place)), daemon=True).start()
+        work(task)
+    except DarlrError as error:
+        print(f"darlr: {error}", file=sys.stderr, flush=True)
+        return 1
+    finally:
+        lock.release()
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(Path(sys.argv[1]))
+    sys.stderr.flush()
+    os._exit(code)  # not waiting for the thread that reads standard input
