@@ -1,0 +1,59 @@
+"""What a baseline may read: the log, the service it recommends for, the world model's tables. Never the truth."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from darlr.data.log import InteractionLog
+from darlr.data.service import Service
+from darlr.data.split import select
+from darlr.errors import DataError
+from darlr.world.tables import World
+
+
+@dataclass(frozen=True)
+class Context:
+    """The inputs of a fit.
+
+    log: the events to fit on, log codes. held_out: events kept for choices (may be empty, and may be part of `log`
+    after a refit). service: whom and what we recommend. catalogue: the log's events on service items, of all users;
+    user log codes, item service codes. world: tables in service codes, or None. turns: T of a session.
+    """
+
+    log: InteractionLog
+    held_out: InteractionLog
+    service: Service
+    catalogue: InteractionLog
+    world: World | None
+    turns: int = 30
+
+    @property
+    def implicit(self) -> bool:
+        """Whether the log records positives alone: one reward for all events."""
+        return is_implicit(self.log)
+
+    @cached_property
+    def train(self) -> InteractionLog:
+        """The log without the held-out cells: what choices are fitted on before the held-out part judges them."""
+        cell, held = (part.user * self.log.n_items + part.item for part in (self.log, self.held_out))
+        return select(self.log, ~np.isin(cell, held))
+
+    def tables(self) -> World:
+        """The world model's tables; DataError when there are none."""
+        if self.world is None:
+            raise DataError(f"{self.log.name}: this baseline needs a world model; pass Context.world")
+        return self.world
+
+
+def is_implicit(log: InteractionLog) -> bool:
+    """Whether every event of the log has the same reward."""
+    return bool((log.reward == log.reward[:1]).all())
+
+
+def events(log: InteractionLog) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """User, item and mean reward of each cell that has an event."""
+    cell, place, count = np.unique(log.user * log.n_items + log.item, return_inverse=True, return_counts=True)
+    reward = np.bincount(place, log.reward) / count
+    return cell // log.n_items, cell % log.n_items, reward.astype(np.float32)

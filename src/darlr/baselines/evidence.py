@@ -1,0 +1,119 @@
+"""How strongly LinUCB trusts each feature: chosen on the log, by what a user's other residuals say of one residual."""
+
+import contextlib
+from itertools import product
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from darlr.baselines.context import Context, events
+from darlr.baselines.linucb import LinUCB
+from darlr.baselines.neighbours import log_table
+from darlr.data.split import select
+from darlr.errors import ConfigError
+from darlr.simulation.exits import feature_vectors
+from darlr.world.bias import choose_bias, fit_bias
+
+FOLDS = 5
+TURNS = 30  # residuals of a user that take part: a session's worth
+USERS = 1500  # users that take part
+LEVEL = 10.0  # as good as no ridge on the intercept: sessions may lie at another level than a self-selected log
+SPREADS = (0.0, 0.1, 0.2, 0.4, 0.8)  # prior deviation of what a group of features adds, in deviations of the residual
+
+
+def fit_linucb(context: Context, seed: int = 0, alpha: float = 1.0) -> LinUCB:
+    """LinUCB on an intercept, the items' features and their world-model vectors."""
+    groups = feature_groups(context)
+    items, residual = residuals(context, np.random.default_rng(seed))
+    noise = float(residual[items >= 0].std()) or 1.0
+    spreads = choose_spreads(groups, items, residual / noise)
+    scaled = torch.cat([spread * noise * group for spread, group in zip(spreads, groups, strict=True)], dim=1)
+    return LinUCB(log_table(context), scaled, noise, alpha)
+
+
+def fit_linear_greedy(context: Context, seed: int = 0) -> LinUCB:
+    """The same learner without a bonus."""
+    return fit_linucb(context, seed, alpha=0.0)
+
+
+def feature_groups(context: Context) -> list[Tensor]:
+    """Intercept, item features, world-model vectors; each float32 [Is, d] with rows of mean square length 1."""
+    groups = [torch.ones(context.catalogue.n_items, 1)]
+    with contextlib.suppress(ConfigError):  # raised when there are no item features
+        groups.append(feature_vectors(context.catalogue))
+    if context.world is not None:
+        groups.append(context.world.item_vectors)
+    centred = [groups[0], *(group - group.mean(0) for group in groups[1:])]
+    return [group / group.square().sum(1).mean().sqrt().clamp(min=1e-6) for group in centred]
+
+
+def residuals(context: Context, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Items int64 [n, TURNS] of n users (service codes, -1 = none), and what the log-only score missed there.
+
+    Ratings: out-of-fold errors of the bias model. Positives alone: users outside the block, items drawn in
+    proportion to how many users logged them (as a list would show them); 1 or 0 times the reward, less that share.
+    """
+    log = context.catalogue
+    if not context.implicit:
+        fold = generator.permutation(len(log)) % FOLDS
+        chosen = choose_bias(context.train, context.held_out)
+        error = np.zeros(len(log), dtype=np.float32)
+        for k in range(FOLDS):
+            model = fit_bias(select(log, fold != k), chosen.user_strength, chosen.item_strength)
+            out = fold == k
+            error[out] = log.reward[out] - model.predict(log.user[out], log.item[out])
+        return _by_user(log.user, log.item, error, generator)
+    user, item, reward = events(log)
+    counted = np.bincount(item, minlength=log.n_items)
+    present = np.unique(user)
+    if context.log.block is not None:
+        present = np.setdiff1d(present, context.log.block.users)
+    present = generator.permutation(present)[:USERS]
+    share = counted / max(len(np.unique(user)), 1)
+    turns = min(TURNS, int((counted > 0).sum()))
+    key = generator.exponential(size=(len(present), log.n_items)) / np.maximum(share, 1e-12)
+    items = np.argpartition(key, turns - 1, axis=1)[:, :turns]
+    logged = np.isin(present[:, None] * log.n_items + items, user * log.n_items + item)
+    missed = (logged - share[items]) * float(reward.mean())
+    return torch.from_numpy(items), torch.from_numpy(missed.astype(np.float32))
+
+
+def _by_user(
+    user: NDArray[np.int64], item: NDArray[np.int64], error: NDArray[np.float32], generator: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Events in rows, one a user, at most TURNS of each and USERS users, in random order."""
+    order = generator.permutation(len(user))
+    order = order[np.argsort(user[order], kind="stable")]
+    present, start, count = np.unique(user[order], return_index=True, return_counts=True)
+    place = np.arange(len(user)) - np.repeat(start, count)
+    row = np.repeat(np.arange(len(present)), count)
+    items = np.full((len(present), TURNS), -1)
+    values = np.zeros((len(present), TURNS), dtype=np.float32)
+    keep = place < TURNS
+    items[row[keep], place[keep]] = item[order][keep]
+    values[row[keep], place[keep]] = error[order][keep]
+    some = generator.permutation(len(present))[:USERS]
+    return torch.from_numpy(items[some]), torch.from_numpy(values[some])
+
+
+def choose_spreads(groups: list[Tensor], items: Tensor, residual: Tensor) -> list[float]:
+    """The prior deviation of each group, LEVEL for the first, with the least leave-one-out squared error.
+
+    residual: float32 [n, T] in units of the noise. A group's kernel is x x^T; sums of kernels, times the squared
+    spreads, plus the identity, are the covariance K of a user's residuals, and the leave-one-out error of one of
+    them is [K^-1 y]_j / [K^-1]_jj (Rasmussen and Williams 2006, equation 5.12).
+    """
+    there = (items >= 0).float()
+    kernels = [(x := group[items.clamp(min=0)] * there[..., None]) @ x.transpose(1, 2) for group in groups]
+    identity = torch.eye(items.shape[1])
+    best, least = [0.0] * len(groups), torch.inf
+    for spreads in product((LEVEL,), *[SPREADS] * (len(groups) - 1)):
+        total = sum((s**2 * kernel for s, kernel in zip(spreads, kernels, strict=True)), start=identity)
+        inverse = torch.linalg.inv(total)
+        missed = (inverse @ residual[..., None]).squeeze(-1) / inverse.diagonal(dim1=1, dim2=2)
+        error = float((missed.square() * there).sum())
+        if error < least:
+            best, least = list(spreads), error
+    return best
