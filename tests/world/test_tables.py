@@ -116,10 +116,14 @@ def test_predicted_and_logged_indicators():
 
 def test_the_logged_indicator_leaves_the_block_out():
     log = make_log([0, 1, 1], [0, 1, 2], [2, 3, 4], 2, 3, block=Block(np.array([0]), np.array([1])))
-    assert indicator(torch.zeros(2, 3), log, TablesConfig(indicator="logged", indicator_centre="none")).tolist() == [
-        [2.0, 0.0],
-        [0.0, 4.0],
-    ]
+    found = indicator(torch.zeros(1, 1), log, TablesConfig(indicator="logged", indicator_centre="none"))
+    assert found.tolist() == [[2.0, 0.0]]  # the service's user, on items 0 and 2
+
+
+def test_positives_alone_are_not_centred_away():
+    log = make_log([0, 0, 1], [0, 1, 1], [1, 1, 1], 2, 3)
+    found = indicator(torch.zeros(2, 3), log, TablesConfig(indicator="logged", indicator_centre="item"))
+    assert found.tolist() == [[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
 
 
 def test_entropy_by_hand():

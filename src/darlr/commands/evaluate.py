@@ -12,10 +12,11 @@ from torch import Tensor
 from darlr.cli import Evaluate
 from darlr.commands.progress import say
 from darlr.commands.stages import FinishedRun, Logs, open_run, resolved
+from darlr.config import Method
 from darlr.config_json import differences, to_json
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import Row, can_leave, published_mean, settings, sound
-from darlr.evaluation.lists import Entry, trivial_rows
+from darlr.evaluation.lists import Entry, Kind, positives_only, trivial_rows
 from darlr.evaluation.plots import bar_chart, estimation_error, learning_curve
 from darlr.evaluation.report import label as row_label
 from darlr.evaluation.report import print_tables, write_report
@@ -23,6 +24,7 @@ from darlr.evaluation.statistics import Comparison, compare
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.runs import read_metrics
 from darlr.world.bias import choose_bias, fit_bias
+from darlr.world.logged_neighbours import logged_neighbour_table
 
 SEEDS = ("seed", "world", "threads", "device")  # what seeds of one row may differ in
 NO_TRUTH = (
@@ -44,8 +46,8 @@ def run(options: Evaluate) -> None:
     session = resolved(first.config.train, first.logs.whole).session
     entries = learned_rows(runs)
     if options.only == "all":
-        entries += trivial(runs, truth, exits=can_leave(session, first.logs.whole))
-    rows = sound(entries, settings(session, first.logs.whole), truth, first.logs.train)
+        entries += trivial(runs, truth, exits=can_leave(session, first.logs.catalogue))
+    rows = sound(entries, settings(session, first.logs.catalogue), truth, first.logs.train_catalogue)
     out = options.out or first.folder
     metrics = read_metrics(first.folder) if len(runs) == 1 else []
     about = {
@@ -125,35 +127,57 @@ def learned_rows(runs: Sequence[FinishedRun]) -> list[Entry]:
     for one in runs:
         methods[label(one)].append(one)
     return [
-        Entry(name, [one.policy for one in group], "learned", greedy=greedy)
+        Entry(name, [one.policy for one in group], kind(group[0]), greedy=greedy)
         for name, group in methods.items()
         for greedy in (True, False)
     ]
 
 
+NAMES: dict[Method, str] = {
+    "mbpo": "MBPO",
+    "mopo": "MOPO",
+    "ips": "IPS",
+    "dorl": "DORL",
+    "roler": "ROLeR",
+    "darlr": "DARLR",
+    "gt": "GT (true rewards)",
+}
+
+
 def label(run: FinishedRun) -> str:
     """What a run is called in tables: its own label, or its method as published."""
-    names = {"mbpo": "MBPO", "mopo": "MOPO", "dorl": "DORL", "roler": "ROLeR", "darlr": "DARLR"}
-    return run.config.label or names[run.config.train.method]
+    return run.config.label or NAMES[run.config.train.method]
+
+
+def kind(run: FinishedRun) -> Kind:
+    """Learned from logs, or, as GT, from the truth."""
+    return "truth" if run.config.train.method == "gt" else "learned"
 
 
 def trivial(runs: Sequence[FinishedRun], truth: Truth, *, exits: bool) -> list[Entry]:
     """The trivial rows; those that come from a world model have one policy for each world model in the runs."""
     worlds = {str(one.world.reward.sum().item()): one for one in runs}.values()
     logs = runs[0].logs
-    tables = {
-        "bias-model list": [bias_table(one.logs) for one in worlds],
+    tables = log_tables(logs, [one.logs for one in worlds])
+    tables |= {
         "world-model greedy": [one.world.reward for one in worlds],
         "neighbour-table greedy": [one.world.neighbour_table(one.config.train.tables)[0] for one in worlds],
     }
-    return trivial_rows(logs.fitted, truth, tables, exits=exits)
+    return trivial_rows(logs.catalogue, truth, tables, exits=exits)
+
+
+def log_tables(logs: Logs, splits: Sequence[Logs]) -> dict[str, list[Tensor]]:
+    """Tables from the log alone, float32 [Us, Is]: biases, one a split; of positives only, what alike users logged."""
+    if positives_only(logs.catalogue):
+        return {"logged-neighbour greedy": [logged_neighbour_table(logs.fitted, logs.service)]}
+    return {"bias-model list": [bias_table(one) for one in splits]}
 
 
 def bias_table(logs: Logs) -> Tensor:
-    """The bias model's scores [U, I]: strengths chosen on the held-out part, fitted on what the world model saw."""
+    """The bias model's scores [Us, Is]: strengths chosen on the held-out part, fitted on what the world model saw."""
     chosen = choose_bias(logs.train, logs.held_out)
     model = fit_bias(logs.fitted, chosen.user_strength, chosen.item_strength)
-    return torch.from_numpy(model.table())
+    return torch.from_numpy(model.predict(logs.service.users[:, None], logs.service.items))
 
 
 def rows_of_first_setting(rows: Sequence[Row]) -> list[Row]:

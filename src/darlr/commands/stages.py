@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from darlr.agents.learner import build_recommender
@@ -15,10 +17,12 @@ from darlr.commands.progress import Meter
 from darlr.config import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.config_json import to_json
 from darlr.data.log import InteractionLog
+from darlr.data.service import Service, catalogue, served, service_of
 from darlr.data.sources import open_source
 from darlr.data.split import select, split
 from darlr.data.store import checksum
-from darlr.errors import RunError
+from darlr.errors import ConfigError, RunError
+from darlr.evaluation.truth import load_truth
 from darlr.files import atomic_write_text
 from darlr.runs import load_checkpoint, read_config, read_inputs
 from darlr.simulation.exits import resolve
@@ -48,6 +52,26 @@ class Logs:
     def unseen(self) -> InteractionLog:
         """Held-out events that the world model never saw: none after a refit."""
         return select(self.whole, np.zeros(len(self.whole), dtype=bool)) if self.refit else self.held_out
+
+    @cached_property
+    def service(self) -> Service:
+        """Whom we recommend to, and what: everything after the world model speaks in its codes."""
+        return service_of(self.whole)
+
+    @cached_property
+    def catalogue(self) -> InteractionLog:
+        """What the world model saw of the service's items, by all users; items in service codes."""
+        return catalogue(self.fitted, self.service)
+
+    @cached_property
+    def train_catalogue(self) -> InteractionLog:
+        """The same of the training part."""
+        return catalogue(self.train, self.service)
+
+    @cached_property
+    def served(self) -> InteractionLog:
+        """`unseen` events of the service's users on its items, both in service codes; also its ids and features."""
+        return served(self.unseen, self.service)
 
 
 def open_logs(config: RunConfig) -> Logs:
@@ -112,8 +136,31 @@ def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> Fit
 
 
 def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World:
-    """The tables on the training device."""
-    return build_world(fitted, logs.fitted, config.tables).to(config.device)
+    """The service's tables on the training device."""
+    return build_world(fitted, logs.fitted, config.tables, logs.service).to(config.device)
+
+
+def paid_world(world: World, logs: Logs, config: RunConfig) -> World:
+    """The world that agents are paid by: the tables themselves, or, for GT, with the truth as their reward."""
+    if config.train.method != "gt":
+        return world
+    return replace(world, reward=true_reward(logs, config).to(world.reward))
+
+
+def true_reward(logs: Logs, config: RunConfig) -> Tensor:
+    """What GT learns from, float32 [Us, Is]; raises ConfigError unless the truth covers the service."""
+    truth = load_truth(config.data, synthetic=config.synthetic)
+    if truth is None:
+        raise ConfigError(f"option method: gt learns from the truth, and {config.data} has none")
+    wanted = len(logs.service.users), len(logs.service.items)
+    if truth.reward.shape != wanted:
+        raise ConfigError(
+            f"option method: gt needs the true reward of every user and item, {wanted[0]} x {wanted[1]} cells; "
+            f"the truth of {config.data} has {truth.reward.shape[0]} x {truth.reward.shape[1]}"
+        )
+    reward = torch.empty_like(truth.reward)
+    reward[torch.from_numpy(truth.users)[:, None], torch.from_numpy(truth.items)] = truth.reward
+    return reward
 
 
 def resolved(config: TrainConfig, log: InteractionLog) -> TrainConfig:
@@ -123,7 +170,7 @@ def resolved(config: TrainConfig, log: InteractionLog) -> TrainConfig:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A trained run, opened for use. epoch: how far it was trained."""
+    """A trained run, opened for use. world: its tables, never the truth. epoch: how far it was trained."""
 
     folder: Path
     config: RunConfig
@@ -160,7 +207,8 @@ def open_run(folder: Path, opened: dict[Any, Logs] | None = None) -> FinishedRun
     train = replace(resolved(config.train, logs.whole), device="cpu")
     fitted = load_world_model(world_folder(folder, config), logs, config.split)
     world = world_of(fitted, logs, train)
-    return FinishedRun(folder, config, logs, world, trained(world, train, found[0]), int(found[1]["epoch"]))
+    recommender = trained(paid_world(world, logs, config), train, found[0])
+    return FinishedRun(folder, config, logs, world, recommender, int(found[1]["epoch"]))
 
 
 def trained(world: World, config: TrainConfig, checkpoint: Mapping[str, Tensor]) -> Recommender:

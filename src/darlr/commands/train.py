@@ -5,7 +5,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -21,13 +21,16 @@ from darlr.commands.stages import (
     is_fitted,
     load_world_model,
     open_logs,
+    paid_world,
     resolved,
     trained,
+    true_reward,
     world_folder,
     world_of,
 )
 from darlr.config import RunConfig, TrainConfig
 from darlr.data.sources import BUILT_IN
+from darlr.errors import ConfigError
 from darlr.evaluation.estimation import reward_error
 from darlr.evaluation.evaluate import published, published_setting
 from darlr.evaluation.metrics import majority_items
@@ -35,8 +38,9 @@ from darlr.evaluation.truth import load_truth
 from darlr.runs import CONFIG, Run, load_checkpoint, read_config
 from darlr.serving.recommender import export
 from darlr.simulation.exits import Exit, build_exit
-from darlr.world.fitted import FILES
+from darlr.world.fitted import FILES, FittedWorldModel
 
+IPS_WEIGHTING: Literal["inverse-popularity"] = "inverse-popularity"
 MAY_CHANGE = ("train.epochs", "train.threads", "label")
 Watch = Callable[[int, Learner], Mapping[str, Any]]
 
@@ -53,14 +57,16 @@ def run(options: Train) -> None:
     check_options(options.config)
     torch.set_num_threads(options.train.threads)
     logs = open_logs(options.config)  # before its folder is spelt out: the error then names what was asked for
-    config = anchored(options.config)
-    check_run(config, logs.whole)
+    config = weighted(anchored(options.config))
+    check_run(config, logs.served)
     train_config = resolved(config.train, logs.whole)
-    exit_rule = build_exit(train_config.session, logs.whole, train_config.device)
+    exit_rule = build_exit(train_config.session, logs.catalogue, train_config.device)
     watch = watcher(config, train_config, logs) if options.watch else lambda *_: {}
+    if config.train.method == "gt":
+        true_reward(logs, config)  # raises where there is none
     inputs = {"data": logs.checksum}
     if config.world:
-        load_world_model(Path(config.world), logs, config.split)
+        check_weighting(config, load_world_model(Path(config.world), logs, config.split))
         inputs["world"] = sha256((Path(config.world) / FILES[0]).read_bytes()).hexdigest()
     with Run.start(
         options.out,
@@ -83,7 +89,8 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
     if not is_fitted(place):
         fit_into(place, logs, config.split, config.world_model)
     # Always from disk and always seeded here, so that a run resumed after the fit goes the same way.
-    world = world_of(load_world_model(place, logs, config.split), logs, train_config)
+    fitted = load_world_model(place, logs, config.split)
+    world = paid_world(world_of(fitted, logs, train_config), logs, config)
     torch.manual_seed(train_config.seed)
     with Meter(train_config.method) as meter:
 
@@ -91,8 +98,16 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
             done = progress.rollout * train_config.epochs / progress.rollouts
             meter.show(done, train_config.epochs, progress.metrics)
 
-        learner = train(opened, world, exit_rule, logs.unseen, train_config, on_rollout=show, after_epoch=watch)
-    export(learner.recommender, logs.whole, train_config, opened.folder / "policy")
+        learner = train(
+            opened,
+            world,
+            exit_rule,
+            logs.served,
+            train_config,
+            on_rollout=show,
+            after_epoch=watch,
+        )
+    export(learner.recommender, logs.served, train_config, opened.folder / "policy")
 
 
 def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs) -> str:
@@ -102,7 +117,9 @@ def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs
     if found is None:
         return f"interrupted before the first checkpoint; {again}"
     world = world_of(load_world_model(world_folder(folder, config), logs, config.split), logs, train_config)
-    export(trained(world, train_config, found[0]), logs.whole, train_config, folder / "policy")
+    export(
+        trained(paid_world(world, logs, config), train_config, found[0]), logs.served, train_config, folder / "policy"
+    )
     done = f"epoch {found[1]['epoch']} of {train_config.epochs}"
     return f"interrupted after {done}; what was learned by then is in {folder} and can be used; {again}"
 
@@ -115,6 +132,22 @@ def anchored(config: RunConfig) -> RunConfig:
     return replace(config, data=data, world=str(Path(config.world).resolve()) if config.world else None)
 
 
+def weighted(config: RunConfig) -> RunConfig:
+    """IPS is MBPO on a world model of inverse-popularity weights, which a run that fits its own gets."""
+    if config.train.method != "ips":
+        return config
+    return replace(config, world_model=replace(config.world_model, weighting=IPS_WEIGHTING))
+
+
+def check_weighting(config: RunConfig, fitted: FittedWorldModel) -> None:
+    """Raise ConfigError when IPS is given a world model without its weights."""
+    if config.train.method == "ips" and fitted.config.weighting != IPS_WEIGHTING:
+        raise ConfigError(
+            f"option world: {config.world} was fitted with weighting '{fitted.config.weighting}', and ips needs one of "
+            f"`darlr fit --weighting {IPS_WEIGHTING}`; or leave the option out"
+        )
+
+
 def watcher(config: RunConfig, train_config: TrainConfig, logs: Logs) -> Watch:
     """What the published protocol measures after each epoch, and the error of the reward estimates on the truth.
 
@@ -125,15 +158,15 @@ def watcher(config: RunConfig, train_config: TrainConfig, logs: Logs) -> Watch:
         return lambda *_: {}
     device = train_config.device
     truth = replace(truth, reward=truth.reward.to(device))
-    setting = published_setting(train_config.session, logs.whole, device)
-    majority = majority_items(logs.train)
+    setting = published_setting(train_config.session, logs.catalogue, device)
+    majority = majority_items(logs.train_catalogue)
     majority = None if majority is None else majority.to(device)
 
     def watch(epoch: int, learner: Learner) -> Mapping[str, Any]:
         generator = torch.Generator().manual_seed(train_config.seed * 1_000_003 + epoch)
         policy = RecommenderPolicy(learner.recommender)
         measured: dict[str, Any] = dict(
-            published(policy, truth, setting, logs.whole.n_items, generator=generator, majority=majority)
+            published(policy, truth, setting, len(logs.service.items), generator=generator, majority=majority)
         )
         if train_config.method == "darlr":
             measured["frozen"] = reward_error(learner.tables.frozen, truth)

@@ -70,6 +70,17 @@ def popularity(log: InteractionLog) -> Tensor:
     return torch.from_numpy(np.bincount(log.item, minlength=log.n_items).astype(np.float32))
 
 
+def popularity_by_users(log: InteractionLog) -> Tensor:
+    """Distinct users who logged each item, float32 [I]."""
+    cells = np.unique(log.user * log.n_items + log.item)
+    return torch.from_numpy(np.bincount(cells % log.n_items, minlength=log.n_items).astype(np.float32))
+
+
+def positives_only(log: InteractionLog) -> bool:
+    """Whether all logged rewards are equal: then means and biases say nothing, and counts say all."""
+    return len(log) > 0 and bool(log.reward.min() == log.reward.max())
+
+
 def item_means(log: InteractionLog, shrinkage: float = 0.0) -> Tensor:
     """Mean logged reward of each item, float32 [I], pulled to the global mean as by `shrinkage` extra rows of it.
 
@@ -106,15 +117,20 @@ def trivial_rows(
 ) -> list[Entry]:
     """The rows that belong beside every learned one.
 
-    log: the training log. tables: name -> one float32 [U, I] a seed, e.g. {"bias-model list": ..., "world-model
-    greedy": ..., "neighbour-table greedy": ...}, each played greedily per user. exits: whether an exit rule can fire;
-    then every row has an exit-aware twin. repeats: sampled runs of the random row.
+    log: the service's catalogue (darlr.data.service) of the training log. Where it holds positives only, lists of mean
+    rewards would be all ties, and popularity also comes by distinct users. tables: name -> one float32 [U, I] a seed,
+    e.g. {"bias-model list": ..., "world-model greedy": ..., "neighbour-table greedy": ...}, each played greedily per
+    user. exits: whether an exit rule can fire; then every row has an exit-aware twin. repeats: sampled runs of the
+    random row.
     """
     device = truth.reward.device
+    lists = {"item-mean list": item_means(log)}
+    if positives_only(log):
+        lists = {"popularity list, by users": popularity_by_users(log)}
     plain = [
         Entry("random", [Random()] * repeats, "log", greedy=False),
         Entry("popularity list", [FixedList(popularity(log).to(device))], "log"),
-        Entry("item-mean list", [FixedList(item_means(log).to(device))], "log"),
+        *(Entry(name, [FixedList(value.to(device))], "log") for name, value in lists.items()),
         *(Entry(name, [UserGreedy(t.to(device)) for t in seeds], "log") for name, seeds in tables.items()),
         Entry("best fixed list (truth)", [best_fixed_list(truth, log.n_items)], "truth"),
         Entry("oracle (truth)", [oracle(truth, log.n_users, log.n_items)], "truth"),

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from darlr.config import SyntheticConfig
 from darlr.data.coat import read_coat, read_ratings
+from darlr.data.kuairec_binary import read_kuairec_binary, read_truth_cells
 from darlr.data.log import IntArray, InteractionLog
+from darlr.data.service import service_of
 from darlr.data.sources import raw_folder
 from darlr.data.split import select
 from darlr.data.store import is_prepared, read_manifest
@@ -26,7 +28,7 @@ FILE = "truth.safetensors"
 class Truth:
     """Complete rewards of an evaluation block.
 
-    users: int64 [Ue], items: int64 [Ie], codes of the log; reward: float32 tensor [Ue, Ie].
+    users: int64 [Ue], items: int64 [Ie], codes of the service (darlr.data.service); reward: float32 tensor [Ue, Ie].
     """
 
     users: IntArray
@@ -49,6 +51,8 @@ def load_truth(name_or_folder: str, raw: Path | None = None, synthetic: Syntheti
     if name_or_folder == "coat":
         path = (raw or raw_folder()) / "coat" / "coat_pseudoGT_ratingM.ascii"
         return _whole(torch.from_numpy(read_ratings(path).astype(np.float32)))
+    if name_or_folder == "kuairec_binary":
+        return _positives((raw or raw_folder()) / "kuairec_binary")
     folder = Path(name_or_folder)
     return read_truth(folder) if is_prepared(folder) and (folder / FILE).is_file() else None
 
@@ -56,6 +60,19 @@ def load_truth(name_or_folder: str, raw: Path | None = None, synthetic: Syntheti
 def _whole(reward: Tensor) -> Truth:
     users, items = reward.shape
     return Truth(np.arange(users, dtype=np.int64), np.arange(items, dtype=np.int64), reward)
+
+
+def _positives(folder: Path) -> Truth:
+    """1 where the fully observed block has a positive, else 0."""
+    log, _ = read_kuairec_binary(folder)
+    users, items = read_truth_cells(folder, log)
+    service = service_of(log)
+    reward = torch.zeros(len(service.users), len(service.items))
+    row, column = (
+        torch.from_numpy(np.searchsorted(*pair)) for pair in ((service.users, users), (service.items, items))
+    )
+    reward[row, column] = 1.0
+    return _whole(reward)
 
 
 def random_ratings(raw: Path | None = None) -> InteractionLog:

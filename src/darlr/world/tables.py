@@ -3,14 +3,15 @@
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from darlr.config import TablesConfig
 from darlr.data.log import InteractionLog
+from darlr.data.service import Service, catalogue, service_of
 from darlr.world.entropy import EntropyTable, build_entropy
 from darlr.world.fitted import FittedWorldModel
+from darlr.world.logged_neighbours import logged_feedback
 
 SIMILARITY_USERS = 4096  # up to here cosines of all pairs are held: 64 MB
 CHUNK = 1024  # users whose cosines with everyone are held at once
@@ -21,7 +22,8 @@ class World:
     """All that is known of users and items offline; float32 tensors on one device.
 
     reward [U, I]: r0; risk [U, I]: P_U; indicator [U, F]: p_u; unit [U, F]: p_u / |p_u|, zero rows stay zero;
-    item_vectors [I, d]; entropy: the behaviour-entropy table; reward_range: (low, high) of a reward.
+    item_vectors [I, d]; entropy: the behaviour-entropy table; reward_range: (low, high) of a reward;
+    categories: int64 [I, words], the items' category sets as bits, where the data set has them.
     """
 
     reward: Tensor
@@ -31,6 +33,7 @@ class World:
     item_vectors: Tensor
     entropy: EntropyTable
     reward_range: tuple[float, float]
+    categories: Tensor | None = None
 
     @property
     def n_users(self) -> int:
@@ -44,8 +47,8 @@ class World:
 
     def to(self, device: str | torch.device) -> "World":
         """The same tables on another device."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "reward_range"}
-        return replace(self, **{name: table.to(device) for name, table in moved.items()})
+        tables = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "reward_range"}
+        return replace(self, **{name: table.to(device) for name, table in tables.items() if table is not None})
 
     @cached_property
     def _cosine(self) -> Tensor | None:
@@ -110,46 +113,44 @@ class World:
         return average
 
 
-def build_world(fitted: FittedWorldModel, log_train: InteractionLog, config: TablesConfig) -> World:
-    """The World of a fitted model and the training log."""
-    vectors = indicator(fitted.reward, log_train, config)
+def build_world(
+    fitted: FittedWorldModel, log_train: InteractionLog, config: TablesConfig, service: Service | None = None
+) -> World:
+    """The World of a fitted model and the training log, in service codes. service: None = everything in the log."""
+    service = service_of(log_train) if service is None else service
+    users, items = torch.from_numpy(service.users), torch.from_numpy(service.items)
+    whole = service.whole
+    reward = fitted.reward if whole else fitted.reward[users[:, None], items]
+    vectors = indicator(reward, log_train, config, service)
+    known = catalogue(log_train, service)
     norm = vectors.norm(dim=1, keepdim=True)
     return World(
-        reward=fitted.reward,
-        risk=fitted.risk,
+        reward=reward,
+        risk=fitted.risk if whole else fitted.risk[users[:, None], items],
         indicator=vectors,
         unit=torch.where(norm > 0, vectors / norm.clamp(min=1e-12), 0.0),
-        item_vectors=fitted.item_vectors,
-        entropy=build_entropy(log_train),
+        item_vectors=fitted.item_vectors if whole else fitted.item_vectors[items],
+        entropy=build_entropy(known),
         reward_range=fitted.reward_range,
+        categories=log_category_bits(known),
     )
 
 
-def indicator(reward: Tensor, log: InteractionLog, config: TablesConfig) -> Tensor:
-    """Feedback vectors p_u, float32 [U, F] (method.md section 4).
+def indicator(reward: Tensor, log: InteractionLog, config: TablesConfig, service: Service | None = None) -> Tensor:
+    """Feedback vectors p_u of the service's users, float32 [Us, F] (method.md section 4).
 
-    "predicted": rows of r0. "logged": the mean logged reward of each cell, 0 = missing, over items outside the
-    block; centring then moves logged cells only.
+    "predicted": rows of r0 [Us, Is]. "logged": the mean logged reward of each cell, 0 = missing, over items outside
+    the block; centring then moves logged cells only, and nothing where all logged rewards are equal.
     """
     if config.indicator == "predicted":
         vectors, present = reward, torch.ones_like(reward)
     else:
-        vectors, present = _logged(log)
+        service = service_of(log) if service is None else service
+        vectors, present = logged_feedback(log, service.users, service.feedback_items(log))
+        if len(log) and log.reward.min() == log.reward.max():
+            return vectors
     if config.indicator_centre == "none":
         return vectors
     axis = 0 if config.indicator_centre == "item" else 1
     mean = vectors.sum(axis, keepdim=True) / present.sum(axis, keepdim=True).clamp(min=1)
     return (vectors - mean) * present
-
-
-def _logged(log: InteractionLog) -> tuple[Tensor, Tensor]:
-    """Mean logged reward [U, F] with 0 = missing, and whether a cell is logged, float32 [U, F]."""
-    keep = np.ones(log.n_items, dtype=bool)
-    if log.block is not None:
-        keep[log.block.items] = False
-    size = log.n_users * log.n_items
-    cell = log.user * log.n_items + log.item
-    count = np.bincount(cell, minlength=size).reshape(log.n_users, log.n_items)
-    total = np.bincount(cell, log.reward, minlength=size).reshape(log.n_users, log.n_items)
-    mean = (total / np.maximum(count, 1))[:, keep]
-    return torch.from_numpy(mean.astype(np.float32)), torch.from_numpy((count[:, keep] > 0).astype(np.float32))

@@ -1,0 +1,69 @@
+"""Users alike by what they logged, and what those logged: a table of scores from the log alone."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from darlr.data.log import IntArray, InteractionLog
+from darlr.data.service import Service
+
+CHUNK = 1024  # candidates whose feedback is held densely at once
+
+
+def logged_feedback(log: InteractionLog, users: IntArray, items: IntArray) -> tuple[Tensor, Tensor]:
+    """Mean logged reward [u, i] of the cells users x items (log codes), 0 = none; whether logged, float32 [u, i]."""
+    row, column = (np.full(size, -1, dtype=np.int64) for size in (log.n_users, log.n_items))
+    row[users], column[items] = np.arange(len(users)), np.arange(len(items))
+    inside = (row[log.user] >= 0) & (column[log.item] >= 0)
+    cell = row[log.user[inside]] * len(items) + column[log.item[inside]]
+    size = len(users) * len(items)
+    count = np.bincount(cell, minlength=size)
+    mean = np.bincount(cell, log.reward[inside], minlength=size) / np.maximum(count, 1)
+    shape = (len(users), len(items))
+    logged = (count > 0).astype(np.float32)
+    return torch.from_numpy(mean.astype(np.float32).reshape(shape)), torch.from_numpy(logged.reshape(shape))
+
+
+def logged_neighbours(log: InteractionLog, service: Service, k: int = 300) -> tuple[Tensor, Tensor]:
+    """The k most alike candidates of each service user: log codes int64 [Us, k] and cosines float32 [Us, k].
+
+    Cosine of the logged feedback over items outside the block. Candidates: the users outside the block, who have
+    logged the service's items; in a log without a block all other users. k is cut to the candidates there are.
+    """
+    columns = service.feedback_items(log)
+    candidates = service.candidates(log)
+    wanted = _unit(logged_feedback(log, service.users, columns)[0])
+    codes = torch.from_numpy(candidates)
+    parts = [
+        wanted @ _unit(logged_feedback(log, chunk, columns)[0]).T
+        for chunk in np.array_split(candidates, max(1, -(-len(candidates) // CHUNK)))
+    ]
+    cosine = torch.cat(parts, 1)
+    cosine = cosine.masked_fill(codes == torch.from_numpy(service.users)[:, None], -torch.inf)  # nobody's own neighbour
+    own = int(np.isin(candidates, service.users).any())
+    best = cosine.topk(min(k, len(candidates) - own), dim=1)
+    return codes[best.indices], best.values
+
+
+def logged_neighbour_table(log: InteractionLog, service: Service, k: int = 300) -> Tensor:
+    """Mean over a user's k logged neighbours of their logged reward (0 where none), float32 [Us, Is].
+
+    In a log of positives: the share of the neighbours for whom the item is one.
+    """
+    index, _ = logged_neighbours(log, service, k)
+    table = torch.zeros(len(service.users), len(service.items))
+    place = torch.full((log.n_users,), -1)
+    candidates = service.candidates(log)
+    for chunk in np.array_split(candidates, max(1, -(-len(candidates) // CHUNK))):
+        place.fill_(-1)
+        place[torch.from_numpy(chunk)] = torch.arange(len(chunk))
+        found = place[index]
+        weight = torch.zeros(len(index), len(chunk) + 1)
+        weight.scatter_(1, torch.where(found >= 0, found, len(chunk)), 1.0)  # the last column takes the others
+        table += weight[:, :-1] @ logged_feedback(log, chunk, service.items)[0]
+    return table / max(index.shape[1], 1)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Rows of length 1; zero rows stay zero."""
+    return torch.nn.functional.normalize(vectors, dim=1, eps=1e-12)
