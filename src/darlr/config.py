@@ -81,11 +81,17 @@ class SplitConfig:
     """Share of each user's events that is held out (users with one event keep it for training)."""
     seed: int = 0
     """Seed of the random split."""
+    keep: float = 1.0
+    """Share of the events that is kept before anything else; below 1 a stress test of sparsity."""
+    isolated: float = 0.0
+    """Share of the users who lose all their events before anything else; above 0 a stress test likewise."""
     refit: bool = True
     """Once the held-out part has chosen the epoch, fit the world model again on the whole log for as many."""
 
     def __post_init__(self) -> None:
         _require(0 < self.held_out < 1, "held-out", f"must lie between 0 and 1, not {self.held_out}")
+        _require(0 < self.keep <= 1, "split.keep", f"must be above 0 and at most 1, not {self.keep}")
+        _require(0 <= self.isolated < 1, "split.isolated", f"must be at least 0 and below 1, not {self.isolated}")
 
 
 @dataclass(frozen=True)
@@ -302,6 +308,30 @@ class RecommenderConfig:
 
 
 @dataclass(frozen=True)
+class DiagnosticsConfig:
+    """When a run warns of a failure signature (docs/method.md, Failure signatures); nothing in training reads it."""
+
+    patience: int = 3
+    """Epochs in a row that must show a signature."""
+    warm_up: int = 50_000
+    """Simulated steps before which a critic is not judged."""
+    shortening: float = 0.3
+    """Share of the longest mean session by which sessions must have become shorter."""
+    hacking: float = 0.1
+    """Rise of the dynamic reward's held-out error over its least, as a share of that, while the selector earns more."""
+    inflation: float = 0.1
+    """Without held-out events: rise of the mean of r - r0 on shown items, as a share of the range of rewards."""
+    growth: float = 10.0
+    """Growth of a critic's squared error or of the gradient norm over its least."""
+
+    def __post_init__(self) -> None:
+        _at_least(1, self, ("patience",), "diagnostics")
+        _not_negative(self, ("warm_up", "hacking", "inflation"), "diagnostics")
+        _require(0 <= self.shortening <= 1, "diagnostics.shortening", f"must lie between 0 and 1, not {self.shortening}")
+        _at_least(1, self, ("growth",), "diagnostics")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run: a method, its budget and its parts."""
 
@@ -324,6 +354,7 @@ class TrainConfig:
     reward: RewardConfig = field(default_factory=RewardConfig)
     recommender: RecommenderConfig = field(default_factory=RecommenderConfig)
     selector: SelectorConfig = field(default_factory=SelectorConfig)
+    diagnostics: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
 
     def __post_init__(self) -> None:
         _not_negative(self, ("epochs",))

@@ -125,7 +125,7 @@ def test_no_selector_is_built_or_updated(kind):
     learner, simulator = build(make_world(), options("darlr", selector__kind=kind), LEAVE)
     assert learner.selector is learner.selector_optimiser is None
     metrics = learn(learner, simulator, 8)
-    assert {"similarity", "diversity", "departure"} <= metrics.keys()
+    assert {"similarity", "diversity", "inflation"} <= metrics.keys()
     assert not any(name.startswith("selector") for name in [*metrics, *state(learner)])
     assert bool((state(learner)["previous"] != learner.tables.start).any()) is (kind != "none")
 

@@ -46,7 +46,7 @@ def test_feedback_tells_who_the_user_is():
         session__turns=4, session__repeats=True, recommender__user_in_state=False, tracker__kind="mean",
         tracker__window=1, a2c__entropy_coefficient=0.1, **QUICK,
     )  # fmt: skip
-    learner, simulator, _ = trained(config, world, rounds=60, sessions=128)
+    learner, simulator, _ = trained(config, world, rounds=100, sessions=128)
     turns = rollout(learner.recommender, None, simulator, learner.tables, 200, learner.generators).turns
     later = turns.turn > 1
     assert turns.shaped.estimate[later].mean() > 4.7

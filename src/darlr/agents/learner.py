@@ -91,7 +91,7 @@ def adam(networks: torch.nn.Module, config: A2CConfig) -> torch.optim.Optimizer:
 def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Tensor]:
     """One rollout and one update of both agents; returns 0-d metrics.
 
-    reward: mean r~; estimate: mean r; departure: mean |r - r0|; penalty: mean P_U; turns: mean length of the sessions
+    reward: mean r~; estimate: mean r; inflation: mean r - r0; penalty: mean P_U; turns: mean length of the sessions
     that ended.
     """
     played = rollout(learner.recommender, learner.selector, simulator, learner.tables, sessions, learner.generators)
@@ -107,7 +107,7 @@ def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Te
     return metrics | {
         "reward": turns.reward.mean(),
         "estimate": turns.shaped.estimate.mean(),
-        "departure": (turns.shaped.estimate - frozen).abs().mean(),
+        "inflation": (turns.shaped.estimate - frozen).mean(),
         "penalty": turns.shaped.uncertainty.mean(),
         "turns": (turns.turn * turns.done).sum() / ended,
     }

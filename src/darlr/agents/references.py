@@ -45,7 +45,7 @@ def require_others(picks: int, n_users: int) -> None:
 def nearest(world: World, picks: int) -> References:
     """The K other users with the largest cos(p_u, p_v), best first, of every user: row u is that of user u."""
     users, cosine = world.neighbours(picks, include_self=False)
-    gains = [diversity(world, part) for part in users.split(CHUNK)]
+    gains = [diversity(world, part) for part in torch.split(users, CHUNK)]
     return References(users, cosine.mean(1), torch.cat(gains))
 
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from darlr.agents.diagnostics import Sign, diagnose, first_time
 from darlr.agents.learner import HELD_OUT, Learner, build_learner, build_simulator, learn
 from darlr.agents.recommender import Decision
 from darlr.agents.rollout import Simulator
@@ -17,7 +18,7 @@ from darlr.agents.state import load_state, state
 from darlr.config import TrainConfig
 from darlr.data.log import InteractionLog
 from darlr.errors import RunError
-from darlr.runs import Run
+from darlr.runs import Run, read_metrics
 from darlr.simulation.exits import Exit
 from darlr.simulation.rewards import dynamic_reward
 from darlr.simulation.session import reset
@@ -45,16 +46,19 @@ def train(
     *,
     on_rollout: Callable[[Progress], None] = lambda _: None,
     after_epoch: Callable[[int, Learner], Mapping[str, Any]] = lambda *_: {},
+    on_warning: Callable[[int, Sign], None] = lambda *_: None,
 ) -> Learner:
     """Train until `config.epochs`, from the run's newest checkpoint where there is one.
 
     world: on config.device. held_out: logged events that nothing trained on, to watch the reward estimate.
     config.session must be resolved. after_epoch: (epoch, learner) -> more columns for the log line; it must not
-    change the learner. Raises RunError when training diverges.
+    change the learner. on_warning: (epoch, failure signature), when the run shows that signature for the first time;
+    the log lines hold all warnings. Raises RunError when training diverges.
     """
     learner = build_learner(world, config)
     simulator = build_simulator(world, learner.tables, exit_rule, config)
     done = resume(run, learner)
+    rows = read_metrics(run.folder)
     rollouts = math.ceil(config.steps / (config.sessions * config.session.turns))
     for epoch in range(done + 1, config.epochs + 1):
         sums: Metrics = {}
@@ -68,6 +72,12 @@ def train(
         row: dict[str, Any] = {"epoch": epoch, "steps": steps, **means}
         row |= held_out_error(learner, simulator, held_out, derived(config.seed, HELD_OUT, epoch))
         row |= after_epoch(epoch, learner)
+        signs = diagnose([*rows, row], config.diagnostics, world.reward_range)
+        for sign in first_time(signs, rows):
+            on_warning(epoch, sign)
+        if signs:
+            row["warnings"] = [asdict(sign) for sign in signs]
+        rows.append(row)
         run.log(row)
         run.save_checkpoint(state(learner), {"epoch": epoch})
     return learner

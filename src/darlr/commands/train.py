@@ -106,6 +106,7 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
             train_config,
             on_rollout=show,
             after_epoch=watch,
+            on_warning=lambda epoch, sign: say(f"warning, epoch {epoch}, {sign.signature}: {sign.message}"),
         )
     export(learner.recommender, logs.served, train_config, opened.folder / "policy")
 

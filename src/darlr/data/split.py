@@ -14,8 +14,9 @@ def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, Int
     """(train, held_out): same ids and features, disjoint events in their original order.
 
     Of a user's k events floor(k * share + uniform) are held out, so that short histories give their share
-    on average; at least one event stays in training. Raises DataError when nothing can be held out,
-    or the split is by time and the log has no timestamps.
+    on average; at least one event stays in training. Raises DataError when nothing can be held out (a log that was
+    thinned on purpose, see darlr.data.thin, gets an empty held-out part instead), or the split is by time and the log
+    has no timestamps.
     """
     generator = np.random.default_rng(config.seed)
     n = len(log)
@@ -34,7 +35,7 @@ def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, Int
     wanted = np.floor(events * config.held_out + generator.random(log.n_users)).astype(np.int64)
     kept = events - np.minimum(wanted, np.maximum(events - 1, 0))
     held = place >= kept[log.user]
-    if not held.any():
+    if not held.any() and config.keep == 1 and config.isolated == 0:
         raise DataError(
             f"{log.name}: nothing to hold out: {n} events of {int((events > 0).sum())} users at a share of "
             f"{config.held_out}; raise the share or bring users with more events"

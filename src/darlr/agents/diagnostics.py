@@ -1,0 +1,107 @@
+"""Failure signatures of a run, read off its metrics after each epoch (docs/method.md, Failure signatures)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from darlr.config import DiagnosticsConfig
+
+Signature = Literal["short-sessions", "reward-hacking", "critic-diverging", "selector-critic-diverging"]
+DEAD = 1e-3  # explained variance of a critic that says one number, give or take rounding
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Sign:
+    """One failure signature met: which, and a sentence with its numbers and what to try."""
+
+    signature: Signature
+    message: str
+
+
+def diagnose(rows: Rows, config: DiagnosticsConfig, reward_range: tuple[float, float]) -> list[Sign]:
+    """Signatures that the rows of metrics.jsonl so far show, the newest row last."""
+    return [
+        *_short_sessions(rows, config),
+        *_reward_hacking(rows, config, reward_range),
+        *_diverging(rows, config, "", "critic-diverging"),
+        *_diverging(rows, config, "selector_", "selector-critic-diverging"),
+    ]
+
+
+def first_time(signs: Sequence[Sign], rows: Rows) -> list[Sign]:
+    """Those of a signature that no earlier row has a warning of."""
+    known = {warning["signature"] for row in rows for warning in row.get("warnings", ())}
+    return [sign for sign in signs if sign.signature not in known]
+
+
+def _newest(rows: Rows, patience: int, *names: str) -> list[tuple[float, ...]]:
+    """The named numbers of the newest `patience` rows; none when there are fewer."""
+    return [tuple(row[name] for name in names) for row in rows[-patience:]] if len(rows) >= patience else []
+
+
+def _all(conditions: list[bool]) -> bool:
+    return bool(conditions) and all(conditions)
+
+
+def _short_sessions(rows: Rows, config: DiagnosticsConfig) -> Iterator[Sign]:
+    best = max(rows, key=lambda row: row["turns"])
+    limit = (1 - config.shortening) * best["turns"]
+    if _all([turns < limit for (turns,) in _newest(rows, config.patience, "turns")]):
+        now = rows[-1]
+        yield Sign(
+            "short-sessions",
+            f"sessions got shorter: {now['turns']:.1f} turns, {best['turns']:.1f} in epoch {best['epoch']}; "
+            f"the penalty (mean {now['penalty']:.2f}) may be too strong: lower reward.lambda-u, or see the exit rule",
+        )
+
+
+def _reward_hacking(rows: Rows, config: DiagnosticsConfig, reward_range: tuple[float, float]) -> Iterator[Sign]:
+    """Against held-out events; where there are none (split.refit), against r0, which the log still supports."""
+    if "selector_reward" not in rows[-1]:
+        return
+    held_out = "held_out_dynamic" in rows[-1]
+    name = "held_out_dynamic" if held_out else "inflation"
+    best = min(rows, key=lambda row: row[name])
+    limit = best[name] * (1 + config.hacking) if held_out else _allowed(best[name], config, reward_range)
+    reward = best["selector_reward"]
+    newest = _newest(rows, config.patience, name, "selector_reward")
+    if _all([value > limit and earned > reward for value, earned in newest]):
+        now = rows[-1]
+        what = "the held-out error of the dynamic reward" if held_out else "the mean of r - r0 on shown items"
+        yield Sign(
+            "reward-hacking",
+            f"the selector's reward rose from {reward:.2f} to {now['selector_reward']:.2f} since epoch {best['epoch']} "
+            f"while {what} rose from {best[name]:.3f} to {now[name]:.3f}: its picks are paid for, not like the user; "
+            "raise selector.lambda-s, or use selector.reward none or fewer epochs",
+        )
+
+
+def _allowed(least: float, config: DiagnosticsConfig, reward_range: tuple[float, float]) -> float:
+    """The largest inflation without a warning."""
+    low, high = reward_range
+    return max(least, 0.0) + config.inflation * (high - low)
+
+
+def _diverging(rows: Rows, config: DiagnosticsConfig, prefix: str, signature: Signature) -> Iterator[Sign]:
+    error, norm, explained = (prefix + name for name in ("value_error", "grad_norm", "explained_variance"))
+    if explained not in rows[-1] or rows[-1]["steps"] < config.warm_up:
+        return
+    option = f"{'selector' if prefix else 'recommender'}.a2c.learning-rate"
+    who = "the selector's critic" if prefix else "the critic"
+    now = rows[-1]
+    for name, what in ((error, "squared error"), (norm, "gradient norm")):
+        least = min(row[name] for row in rows)
+        if _all([value > config.growth * least for (value,) in _newest(rows, config.patience, name)]):
+            yield Sign(
+                signature,
+                f"{who} diverges: its {what} is {now[name]:.3g}, {least:.3g} at its least; lower {option}",
+            )
+            return
+    judged = [row for row in rows if row["steps"] >= config.warm_up]
+    if _all([value < DEAD for (value,) in _newest(judged, config.patience, explained)]):
+        yield Sign(
+            signature,
+            f"{who} explains nothing: explained variance {now[explained]:.3f}, not above 0 for {config.patience} "
+            f"epochs; lower {option}, or raise its value-coefficient",
+        )
