@@ -104,8 +104,11 @@ class WorldModelConfig:
     """Size of an embedding."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the deep part."""
-    loss: Literal["point", "pointneg"] = "point"
-    """Gaussian likelihood on logged rows only, or also on sampled negatives with target 0."""
+    loss: Literal["auto", "point", "pointneg"] = "auto"
+    """Likelihood on logged rows (point), or also on sampled negatives of the least reward (pointneg). auto: point;
+    where all logged rewards are equal pointneg, and options left at their defaults take values for such logs."""
+    weighting: Literal["none", "inverse-popularity"] = "none"
+    """Weights of logged rows: all 1, or inverse to the number of the item's events (IPS)."""
     negatives: int = 5
     """Sampled negatives for each logged row (loss pointneg)."""
     epochs: int = 60
@@ -296,13 +299,18 @@ class RecommenderConfig:
     """Whether tokens carry the session's rewards."""
     prior: float = 0.0
     """Weight of the world model's scores in the logits, which then learn the correction; 0 starts from nothing."""
+    belief: float = 0.0
+    """How far session feedback moves those scores: signal-to-noise ratio of a user's departure from r_0; 0 = not."""
+    caution: float = 0.0
+    """How far the logits of items that would make the user leave are lowered (category exits); 0 = not."""
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     """The state tracker."""
     a2c: A2CConfig = field(default_factory=A2CConfig)
     """The recommender's actor, critic and optimiser."""
 
     def __post_init__(self) -> None:
-        _not_negative(self, ("prior",), "recommender")
+        _not_negative(self, ("prior", "belief", "caution"), "recommender")
+        _require(not self.belief or self.prior > 0, "recommender.belief", "needs recommender.prior above 0")
         self.tracker.check("recommender.tracker")
         self.a2c.check("recommender.a2c")
 
@@ -366,7 +374,7 @@ class RunConfig:
     """Everything a run depends on: data, split, world model and training."""
 
     data: str = "synthetic"
-    """synthetic, coat, or the folder of a prepared data set."""
+    """synthetic, coat, kuairec_binary, or the folder of a prepared data set."""
     label: str = ""
     """Name in tables; default: the method. Runs of one label are seeds of one row."""
     world: str | None = None

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tiny import build, make_world, options
 from torch import nn
 
-from darlr.agents.recommender import Recommender, RecommenderPolicy, project, standardise, standardise_rows
+from darlr.agents.recommender import Recommender, RecommenderPolicy, project, standardise
 from darlr.simulation.policy import Policy
 from darlr.simulation.session import reset, step
 
@@ -85,7 +85,7 @@ def test_prior_adds_standardised_scores_to_the_logits():
     scores = (reward - reward.mean(1, keepdim=True)) / reward.std(1, correction=0, keepdim=True)
     torch.testing.assert_close(agent(seen).logits, without(seen).logits + 2 * scores.float())
     torch.testing.assert_close(agent(seen).value, without(seen).value)
-    with pytest.raises(ValueError, match="scores"):
+    with pytest.raises(ValueError, match="rewards"):
         Recommender(agent.config, world.item_vectors, world.indicator, (1.0, 5.0))
 
 
@@ -95,16 +95,19 @@ def test_standardise_by_hand():
     expected = torch.tensor([[-1.0, -3.0], [1.0, 3.0]]) / scale
     torch.testing.assert_close(standardise(torch.tensor([[1.0, 2.0], [3.0, 8.0]])), expected)
     assert standardise(torch.ones(3, 2)).tolist() == [[0.0, 0.0]] * 3  # nothing to tell users apart
-    found = standardise_rows(torch.tensor([[1.0, 3.0], [7.0, 7.0]]))
-    torch.testing.assert_close(found, torch.tensor([[-1.0, 1.0], [0.0, 0.0]]))
 
 
+@torch.no_grad()
 @given(st.integers(1, 9), st.floats(0.1, 10), st.floats(-5, 5))
-def test_standardised_rows_ignore_the_unit_of_rewards(seed, scale, offset):
+def test_the_prior_ignores_the_unit_of_rewards_and_rows_that_are_all_alike(seed, scale, offset):
     reward = torch.rand(3, 5, generator=torch.Generator().manual_seed(seed))
-    torch.testing.assert_close(
-        standardise_rows(reward * scale + offset), standardise_rows(reward), atol=1e-3, rtol=1e-3
-    )
+    reward[2] = 0.25
+    priors = []
+    for table in (reward, reward * scale + offset):
+        agent = build(make_world(reward=table), options(recommender__prior=2.0))[0].recommender
+        priors.append(agent._prior(agent.observe(reset(torch.arange(3), 5, 4))))
+    torch.testing.assert_close(priors[0], priors[1], atol=1e-3, rtol=1e-3)
+    assert priors[0][2].tolist() == [0.0] * 5
 
 
 def test_project_equals_itself_in_either_order():

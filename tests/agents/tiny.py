@@ -6,7 +6,8 @@ import torch
 
 from darlr.agents.learner import build_learner, build_simulator
 from darlr.config import A2CConfig, RecommenderConfig, SelectorConfig, SessionConfig, TrackerConfig, TrainConfig
-from darlr.simulation.exits import category_bits, category_exit, never
+from darlr.data.categories import category_bits
+from darlr.simulation.exits import category_exit, never
 from darlr.world.entropy import EntropyTable
 from darlr.world.tables import World
 

@@ -5,10 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
+from darlr.data.categories import category_bits
 from darlr.data.log import InteractionLog
 from darlr.evaluation.lists import best_fixed_list, item_means, oracle, popularity, trivial_rows
 from darlr.evaluation.protocol import play
-from darlr.simulation.exits import category_bits, category_exit, never
+from darlr.simulation.exits import category_exit, never
 
 LOG = InteractionLog(
     name="tiny",

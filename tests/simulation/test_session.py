@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from darlr.data.categories import category_bits
 from darlr.evaluation.protocol import play
-from darlr.simulation.exits import category_bits, category_exit, distance_exit, never
+from darlr.simulation.exits import category_exit, distance_exit, never
 from darlr.simulation.session import last_items, last_rewards, reset, restart, step
 
 FAST = settings(max_examples=60, deadline=None, derandomize=True)

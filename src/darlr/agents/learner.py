@@ -7,13 +7,13 @@ from torch import Tensor
 
 from darlr.agents.a2c import Judged, generalised_advantages, update
 from darlr.agents.actor_critic import excluded_actions, masked_logits
-from darlr.agents.recommender import Recommender, standardise, standardise_rows
+from darlr.agents.recommender import Recommender, standardise
 from darlr.agents.references import build_references
 from darlr.agents.rollout import Generators, Rollout, Simulator, Turn, rollout
 from darlr.agents.seeds import derived
 from darlr.agents.selector import Selection, Selector, selection_rows
 from darlr.config import A2CConfig, TrainConfig
-from darlr.simulation.exits import Exit
+from darlr.simulation.exits import Exit, Leaving
 from darlr.simulation.rewards import REWARDS, RewardTables, refine, shift
 from darlr.world.tables import World
 
@@ -54,9 +54,17 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
             derived(config.seed, RECOMMENDER)
         )  # torch.manual_seed would seed every GPU too
         features = standardise(world.indicator)
-        scores = standardise_rows(world.reward) if config.recommender.prior else None
-        agent = Recommender(config.recommender, world.item_vectors, features, world.reward_range, scores)
+        agent = Recommender(
+            config.recommender, world.item_vectors, features, world.reward_range, world.reward, leaving(world, config)
+        )
         return agent.to(config.device)
+
+
+def leaving(world: World, config: TrainConfig) -> Leaving | None:
+    """The exit rule that a cautious recommender heeds; None where users do not leave by categories."""
+    if config.session.exit != "category" or world.categories is None:
+        return None
+    return Leaving(world.categories, config.session.window, config.session.threshold)
 
 
 def build_selector(world: World, config: TrainConfig, state_dim: int) -> Selector:

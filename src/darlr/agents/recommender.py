@@ -1,14 +1,16 @@
 """The recommender agent: what it sees of a session, its networks, and itself as a policy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from darlr.agents.actor_critic import ActorCritic
+from darlr.agents.belief import taste, taste_features
 from darlr.agents.tracker import build_tracker
 from darlr.config import RecommenderConfig
+from darlr.simulation.exits import Leaving
 from darlr.simulation.session import Session, last_items, last_rewards
 
 
@@ -17,15 +19,19 @@ class Observation:
     """What the recommender sees of B sessions.
 
     user: int64 [B]. items: int64 [B, w], newest last, -1 = none. feedback: float32 [B, w], rewards scaled to 0..1.
+    taste: float32 [B, d + 1], what the whole session's feedback says (empty without `belief`). recent: int64 [B, N],
+    what the exit rule looks at (empty without `caution`).
     """
 
     user: Int[Tensor, " B"]
     items: Int[Tensor, "B w"]
     feedback: Float[Tensor, "B w"]
+    taste: Float[Tensor, "B d1"]
+    recent: Int[Tensor, "B N"]
 
     def rows(self, rows: Int[Tensor, " n"]) -> "Observation":
         """The chosen rows."""
-        return Observation(self.user[rows], self.items[rows], self.feedback[rows])
+        return Observation(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,11 @@ class Recommender(nn.Module):
 
     items: Tensor
     users: Tensor
-    scores: Tensor
+    reward: Tensor
+    centre: Tensor
+    sharpness: Tensor
+    features: Tensor
+    bits: Tensor
 
     def __init__(
         self,
@@ -50,11 +60,12 @@ class Recommender(nn.Module):
         item_vectors: Float[Tensor, "I d"],
         user_features: Float[Tensor, "U F"],
         reward_range: tuple[float, float],
-        scores: Float[Tensor, "U I"] | None = None,
+        reward: Float[Tensor, "U I"] | None = None,
+        leaving: Leaving | None = None,
     ) -> None:
         """user_features: p of every user, standardised; reward_range: (least, largest) logged reward.
 
-        scores: r0, standardised in each row; needed when `config.prior` is not 0.
+        reward: r0, needed when `config.prior` is not 0. leaving: the exit rule that `config.caution` heeds, if any.
         """
         super().__init__()
         self.config = config
@@ -62,14 +73,25 @@ class Recommender(nn.Module):
         self.register_buffer("items", item_vectors, persistent=False)
         self.register_buffer("users", user_features, persistent=False)
         if config.prior:
-            if scores is None:
-                raise ValueError("a recommender with a prior needs the world model's scores")
-            self.register_buffer("scores", scores, persistent=False)
-        dim = config.tracker.dim
+            if reward is None:
+                raise ValueError("a recommender with a prior needs the world model's rewards")
+            self.register_buffer("reward", reward, persistent=False)
+            # a prior of one strength whatever the unit of rewards, and none where all items are alike
+            spread, centre = torch.std_mean(reward, 1, correction=0)
+            sharpness = torch.where(spread > 1e-6 * centre.abs(), config.prior / spread, 0.0)
+            self.register_buffer("centre", centre, persistent=False)
+            self.register_buffer("sharpness", sharpness, persistent=False)
+        self.leaving = (leaving.window, leaving.threshold) if leaving is not None and config.caution else None
+        if self.leaving is not None and leaving is not None:
+            self.register_buffer("bits", leaving.bits, persistent=False)
+        dim, taste_dim = config.tracker.dim, 0
+        if config.belief:
+            self.register_buffer("features", taste_features(item_vectors), persistent=False)
+            taste_dim = self.features.shape[1]
         self.token = nn.Linear(item_vectors.shape[1] + 1, dim)
         self.tracker = build_tracker(config.tracker)
         self.user = nn.Linear(user_features.shape[1], dim) if config.user_in_state else None
-        self.state_dim = 2 * dim if config.user_in_state else dim
+        self.state_dim = (2 * dim if config.user_in_state else dim) + taste_dim
         self.heads = ActorCritic(self.state_dim, config.a2c.hidden, item_vectors.shape[0])
 
     def observe(self, session: Session) -> Observation:
@@ -78,19 +100,43 @@ class Recommender(nn.Module):
         items = last_items(session, window)
         scaled = (last_rewards(session, window) - self.low) / max(self.high - self.low, 1e-12)
         feedback = scaled.clamp(0, 1) if self.config.feedback_in_state else torch.zeros_like(scaled)
-        return Observation(session.user, items, feedback.masked_fill(items < 0, 0.0))
+        recent = last_items(session, self.leaving[0]) if self.leaving is not None else items[:, :0]
+        return Observation(session.user, items, feedback.masked_fill(items < 0, 0.0), self._taste(session), recent)
+
+    def _taste(self, session: Session) -> Float[Tensor, "B d1"]:
+        if not self.config.belief:
+            return session.rewards[:, :0]
+        there = session.items >= 0
+        if not self.config.feedback_in_state:
+            there = torch.zeros_like(there)
+        expected = self.reward[session.user[:, None], session.items.clamp(min=0)]
+        surprise = session.rewards.clamp(self.low, self.high) - expected
+        return taste(self.features, self.config.belief, session.items, surprise, there)
 
     def forward(self, seen: Observation) -> Decision:
         """State, logits and value for what is seen."""
         items = seen.items.T  # trackers take positions first
         tokens = self.token(torch.cat([self.items[items.clamp(min=0)], seen.feedback.T[..., None]], dim=-1))
-        state = self.tracker(tokens, items >= 0)
+        parts = [self.tracker(tokens, items >= 0)]
         if self.user is not None:
-            state = torch.cat([state, project(self.user, self.users, seen.user)], dim=-1)
+            parts.append(project(self.user, self.users, seen.user))
+        if self.config.belief:  # of about unit size
+            parts.append(seen.taste / (self.config.belief**0.5 * max(self.high - self.low, 1e-12)))
+        state = torch.cat(parts, dim=-1)
         logits, value = self.heads(state)
         if self.config.prior:
-            logits = logits + self.config.prior * self.scores[seen.user]
+            logits = logits + self._prior(seen)
+        if self.leaving is not None:
+            leaving = Leaving(self.bits, *self.leaving)
+            logits = logits - self.config.caution * leaving.items(seen.recent)
         return Decision(state, logits, value)
+
+    def _prior(self, seen: Observation) -> Float[Tensor, "B I"]:
+        """The world model's scores, moved by what the session says."""
+        scores = self.reward[seen.user]
+        if self.config.belief:
+            scores = torch.addmm(scores, seen.taste, self.features.T)
+        return (scores - self.centre[seen.user, None]) * self.sharpness[seen.user, None]
 
 
 def project(layer: nn.Linear, table: Float[Tensor, "U F"], rows: Int[Tensor, "*n"]) -> Tensor:
@@ -109,12 +155,6 @@ def standardise(indicator: Float[Tensor, "U F"]) -> Float[Tensor, "U F"]:
     """
     centred = indicator - indicator.mean(0)
     return centred / (centred.std() + 1e-12)
-
-
-def standardise_rows(reward: Float[Tensor, "U I"]) -> Float[Tensor, "U I"]:
-    """Each row with mean 0 and standard deviation 1: a prior of one strength whatever the unit of rewards."""
-    centred = reward - reward.mean(1, keepdim=True)
-    return centred / (centred.square().mean(1, keepdim=True).sqrt() + 1e-12)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from darlr.config import RecommenderConfig, TrainConfig
 from darlr.config_json import from_json, to_json
 from darlr.data.log import InteractionLog
 from darlr.errors import DarlrError, RunError
+from darlr.simulation.exits import Leaving
 from darlr.simulation.policy import masked
 from darlr.simulation.session import Session, reset
 
@@ -97,13 +98,16 @@ def export(recommender: Recommender, log: InteractionLog, config: TrainConfig, f
     tensors = {f"weights.{name}": value.cpu().contiguous() for name, value in recommender.state_dict().items()}
     tensors |= {"items": recommender.items.cpu().contiguous(), "users": recommender.users.cpu().contiguous()}
     if config.recommender.prior:
-        tensors["scores"] = recommender.scores.cpu().contiguous()
+        tensors["reward"] = recommender.reward.cpu().contiguous()
+    if recommender.leaving is not None:
+        tensors["bits"] = recommender.bits.cpu().contiguous()
     (part / WEIGHTS).write_bytes(save(tensors))  # save_file would make it private
     facts = {
         "schema": SCHEMA,
         "data": log.name,
         "recommender": to_json(config.recommender),
         "reward_range": [recommender.low, recommender.high],
+        "leaving": recommender.leaving,
         "user_ids": list(log.user_ids),
         "item_ids": list(log.item_ids),
     }
@@ -141,7 +145,8 @@ def load_policy(folder: Path) -> TrainedPolicy:
 def _policy(facts: dict[str, Any], tensors: dict[str, Tensor], source: str) -> TrainedPolicy:
     config = from_json(RecommenderConfig, facts["recommender"], source)
     low, high = facts["reward_range"]
-    recommender = Recommender(config, tensors["items"], tensors["users"], (low, high), tensors.get("scores"))
+    leaving = Leaving(tensors["bits"], *facts["leaving"]) if facts["leaving"] else None
+    recommender = Recommender(config, tensors["items"], tensors["users"], (low, high), tensors.get("reward"), leaving)
     recommender.load_state_dict({n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")})
     for side in ("user", "item"):
         if len(facts[f"{side}_ids"]) != len(tensors[f"{side}s"]):

@@ -5,36 +5,23 @@ to bool [B, A]: would this item make the user leave?
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from darlr.config import SessionConfig
+from darlr.data.categories import log_category_bits
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError
 
 Exit = Callable[[Tensor, Tensor], Tensor]
-WORD = 63  # bits used of an int64: the sign bit stays clear
 
 
 def never(recent: Tensor, items: Tensor) -> Tensor:
     """No exit rule: sessions end at turn T only."""
     return torch.zeros_like(items, dtype=torch.bool)
-
-
-def category_bits(codes: Tensor, n_categories: int) -> Tensor:
-    """Category sets as bit masks: int64 [I, most] padded with -1 -> int64 [I, words]."""
-    words = max(1, -(-n_categories // WORD))
-    bits = torch.zeros((codes.shape[0], words), dtype=torch.int64, device=codes.device)
-    for column in codes.unbind(1):  # 1 to 4 columns, not items
-        present = column >= 0
-        code = column.clamp(min=0)
-        word = (code // WORD)[:, None]
-        bit = torch.where(present, torch.ones_like(code) << (code % WORD), 0)[:, None]
-        bits.scatter_(1, word, bits.gather(1, word) | bit)
-    return bits
 
 
 def category_exit(bits: Tensor, threshold: float) -> Exit:
@@ -46,17 +33,34 @@ def category_exit(bits: Tensor, threshold: float) -> Exit:
         raise ConfigError(f"option session.threshold: a category exit needs 0 or more, not {threshold}")
 
     def rule(recent: Tensor, items: Tensor) -> Tensor:
-        shown = bits[recent.clamp(min=0)].masked_fill((recent < 0)[..., None], 0)  # [B, N, W]
-        wanted = bits[items]  # [B, A, W]
-        at_least = [torch.zeros_like(shown[:, 0]) for _ in range(int(threshold) + 1)]
-        for newest in shown.unbind(1):  # saturating bit-sliced count over the N recent items
-            for level in range(int(threshold), 0, -1):
-                at_least[level] = at_least[level] | (at_least[level - 1] & newest)
-            at_least[0] = at_least[0] | newest
-        over = wanted & at_least[-1][:, None, :]
-        return (over != 0).any(-1)
+        return ((bits[items] & crowded(bits, threshold, recent)[:, None, :]) != 0).any(-1)
 
     return rule
+
+
+def crowded(bits: Tensor, threshold: float, recent: Tensor) -> Tensor:
+    """Bits int64 [B, words] of the categories that occurred more than `threshold` times among items int64 [B, N]."""
+    shown = bits[recent.clamp(min=0)].masked_fill((recent < 0)[..., None], 0)  # [B, N, W]
+    at_least = [torch.zeros_like(shown[:, 0]) for _ in range(int(threshold) + 1)]
+    for newest in shown.unbind(1):  # saturating bit-sliced count over the N recent items
+        for level in range(int(threshold), 0, -1):
+            at_least[level] = at_least[level] | (at_least[level - 1] & newest)
+        at_least[0] = at_least[0] | newest
+    return at_least[-1]
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """A category exit as data, for policies that look ahead. bits: int64 [I, words]; window: N; threshold: M."""
+
+    bits: Tensor
+    window: int
+    threshold: float
+
+    def items(self, recent: Tensor) -> Tensor:
+        """Which of all items would make the user leave after recent ones, int64 [B, N] -> bool [B, I]."""
+        over = crowded(self.bits, self.threshold, recent)
+        return torch.stack([(word & mine[:, None]) != 0 for word, mine in zip(self.bits.T, over.T, strict=True)]).any(0)
 
 
 def distance_exit(vectors: Tensor, threshold: float) -> Exit:
@@ -111,8 +115,7 @@ def build_exit(config: SessionConfig, log: InteractionLog, device: str = "cpu") 
         return never
     if config.exit == "distance":
         return distance_exit(feature_vectors(log).to(device), config.threshold)
-    codes = log.category_codes()
-    if codes is None:
+    bits = log_category_bits(log)
+    if bits is None:
         raise ConfigError("option session.exit: a category exit needs an item category, and this data set has none")
-    n_categories = int(codes.max(initial=-1)) + 1
-    return category_exit(category_bits(torch.tensor(codes, device=device), n_categories), config.threshold)
+    return category_exit(bits.to(device), config.threshold)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from darlr.config import TablesConfig
+from darlr.data.categories import log_category_bits
 from darlr.data.log import InteractionLog
 from darlr.data.service import Service, catalogue, service_of
 from darlr.world.entropy import EntropyTable, build_entropy
@@ -118,18 +119,15 @@ def build_world(
 ) -> World:
     """The World of a fitted model and the training log, in service codes. service: None = everything in the log."""
     service = service_of(log_train) if service is None else service
-    users, items = torch.from_numpy(service.users), torch.from_numpy(service.items)
-    whole = service.whole
-    reward = fitted.reward if whole else fitted.reward[users[:, None], items]
-    vectors = indicator(reward, log_train, config, service)
+    vectors = indicator(fitted.reward, log_train, config, service)
     known = catalogue(log_train, service)
     norm = vectors.norm(dim=1, keepdim=True)
     return World(
-        reward=reward,
-        risk=fitted.risk if whole else fitted.risk[users[:, None], items],
+        reward=fitted.reward,
+        risk=fitted.risk,
         indicator=vectors,
         unit=torch.where(norm > 0, vectors / norm.clamp(min=1e-12), 0.0),
-        item_vectors=fitted.item_vectors if whole else fitted.item_vectors[items],
+        item_vectors=fitted.item_vectors,
         entropy=build_entropy(known),
         reward_range=fitted.reward_range,
         categories=log_category_bits(known),
