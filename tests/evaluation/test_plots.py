@@ -9,7 +9,7 @@ import pytest
 from sample import ROW
 
 from darlr.errors import ConfigError
-from darlr.evaluation import plots
+from darlr.evaluation import bars, canvas, curves
 
 RECORDS = [{"epoch": e, "steps": 10 * e, "reward": 2.0, "turns": 30, "penalty": 0.1 / e} for e in (1, 2, 3)]
 POINTS = [{"epoch": e, "R_tra": 70.0 + e} for e in (1, 2, 3)]
@@ -26,8 +26,8 @@ def size(path):
 def kept(monkeypatch):
     """The figures drawn, kept for a look at them."""
     figures = []
-    save = plots._save
-    monkeypatch.setattr(plots, "_save", lambda figure, path: (figures.append(figure), save(figure, path)))
+    save = canvas.save
+    monkeypatch.setattr(canvas, "save", lambda figure, path: (figures.append(figure), save(figure, path)))
     return figures
 
 
@@ -44,7 +44,7 @@ def overlapping(axes):
 
 
 def test_learning_curve(tmp_path, kept):
-    plots.learning_curve(tmp_path / "new" / "curve.png", RECORDS, POINTS, LINES)
+    curves.learning_curve(tmp_path / "new" / "curve.png", RECORDS, POINTS, LINES)
     assert size(tmp_path / "new" / "curve.png")[0] == 1600
     top, *small = kept[0].axes
     assert [axes.get_title(loc="left") for axes in small if axes.get_visible()] == [
@@ -58,30 +58,30 @@ def test_learning_curve(tmp_path, kept):
 
 
 def test_nothing_recorded_yet_is_a_picture_too(tmp_path):
-    plots.learning_curve(tmp_path / "a.png", [], [], {})
-    plots.learning_curve(tmp_path / "b.png", RECORDS[:1], POINTS[:1])
+    curves.learning_curve(tmp_path / "a.png", [], [], {})
+    curves.learning_curve(tmp_path / "b.png", RECORDS[:1], POINTS[:1])
     assert size(tmp_path / "a.png")[0] == size(tmp_path / "b.png")[0] == 1600
 
 
 def test_bar_chart(tmp_path, kept):
     rows = [ROW, replace(ROW, name="oracle (truth)", kind="truth", mean=88.1, interval=(87, 89))]
     rows += [replace(ROW, name=f"list {i}", kind="log", mean=70 + i / 9, interval=(69, 72)) for i in range(12)]
-    plots.bar_chart(tmp_path / "bars.png", rows)
+    bars.bar_chart(tmp_path / "bars.png", rows)
     axes = kept[0].axes[0]
     labels = axes.get_yticklabels()
     assert [text.get_text() for text in labels][-2:] == ["DARLR", "oracle (truth)"]
-    assert labels[-2].get_color() == plots.LEARNED
+    assert labels[-2].get_color() == canvas.LEARNED
     assert [bool(patch.get_hatch()) for patch in axes.patches] == [False] * 13 + [True]
     assert "axis starts at" in axes.get_xlabel()
     assert overlapping(axes) == []
     with pytest.raises(ConfigError, match="one mode"):
-        plots.bar_chart(tmp_path / "bars.png", [ROW, replace(ROW, mode="FB")])
+        bars.bar_chart(tmp_path / "bars.png", [ROW, replace(ROW, mode="FB")])
     with pytest.raises(ConfigError, match="one mode"):
-        plots.bar_chart(tmp_path / "bars.png", [])
+        bars.bar_chart(tmp_path / "bars.png", [])
 
 
 def test_short_bars_start_at_zero(tmp_path, kept):
-    plots.bar_chart(tmp_path / "bars.png", [ROW, replace(ROW, name="random", mean=3.0, interval=(2.5, 3.5))])
+    bars.bar_chart(tmp_path / "bars.png", [ROW, replace(ROW, name="random", mean=3.0, interval=(2.5, 3.5))])
     assert kept[0].axes[0].get_xlim()[0] == 0
 
 
@@ -89,25 +89,25 @@ def test_estimation_error(tmp_path, kept):
     records = [
         {"epoch": e, "frozen": {"all": 0.8, "1": 1.6}, "dynamic": {"all": 0.8 - 0.1 * e, "1": 1.2}} for e in (1, 2, 3)
     ]
-    plots.estimation_error(tmp_path / "error.png", records)
+    curves.estimation_error(tmp_path / "error.png", records)
     assert [axes.get_title(loc="left") for axes in kept[0].axes] == ["all cells", "true reward 1"]
     for axes in kept[0].axes:
         low, high = axes.get_ylim()
         assert low == 0
         assert high > 1.6
     with pytest.raises(ConfigError, match="nothing to draw"):
-        plots.estimation_error(tmp_path / "error.png", [])
+        curves.estimation_error(tmp_path / "error.png", [])
 
 
 def test_labels_keep_apart_and_in_order():
-    placed = plots._apart([1.0, 1.1, 1.2, 5.0], 1.0)
+    placed = curves.apart([1.0, 1.1, 1.2, 5.0], 1.0)
     assert placed == pytest.approx([0.1, 1.1, 2.1, 5.0])
-    assert plots._apart([], 1.0) == []
+    assert curves.apart([], 1.0) == []
 
 
 def test_running_mean_by_hand():
     values = np.arange(40, dtype=float)
-    smooth = plots._smooth(values)  # two to each side
+    smooth = curves.smooth(values)  # two to each side
     assert smooth[0] == 1.0
     assert smooth[20] == 20.0
     assert smooth[-1] == 38.0
@@ -116,13 +116,13 @@ def test_running_mean_by_hand():
 def test_without_matplotlib_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ConfigError, match=r"pip install 'darlr\[plots\]'"):
-        plots.learning_curve(tmp_path / "curve.png", RECORDS)
+        curves.learning_curve(tmp_path / "curve.png", RECORDS)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_importing_evaluation_imports_no_plotting_library():
     code = (
-        "import sys, darlr.evaluation.plots, darlr.evaluation.report;"
+        "import sys, darlr.evaluation.bars, darlr.evaluation.curves, darlr.evaluation.report;"
         "sys.exit(any(name in sys.modules for name in ('matplotlib', 'rich')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

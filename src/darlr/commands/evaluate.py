@@ -15,9 +15,10 @@ from darlr.commands.stages import FinishedRun, Logs, open_run, resolved
 from darlr.config import Method
 from darlr.config_json import differences, to_json
 from darlr.errors import ConfigError, RunError
+from darlr.evaluation.bars import bar_chart
+from darlr.evaluation.curves import estimation_error, learning_curve
 from darlr.evaluation.evaluate import Row, can_leave, published_mean, settings, sound
 from darlr.evaluation.lists import Entry, Kind, positives_only, trivial_rows
-from darlr.evaluation.plots import bar_chart, estimation_error, learning_curve
 from darlr.evaluation.report import label as row_label
 from darlr.evaluation.report import print_tables, write_report
 from darlr.evaluation.statistics import Comparison, compare

@@ -20,13 +20,15 @@ NEUTRAL = (
     "provenance.py",
     "commands/compare.py",
     "commands/data.py",
-    "commands/evaluate.py",
+    "commands/checks.py",
     "commands/fit.py",
     "commands/progress.py",
     "commands/recommend.py",
     "comparison/",
     "data/report.py",
-    "evaluation/plots",
+    "evaluation/bars.py",
+    "evaluation/canvas.py",
+    "evaluation/curves.py",
     "evaluation/report.py",
     "evaluation/statistics.py",
     "serving/",
@@ -35,9 +37,9 @@ WORKER = "comparison/work.py"  # what a cell is, so not neutral
 _AGENTS = ("agents/", "commands/train.py", "evaluation/estimation.py")
 # What else a kind of cell does not touch.
 UNTOUCHED: dict[Kind, tuple[str, ...]] = {
-    "world": (*_AGENTS, "baselines/", "evaluation/", "simulation/", WORKER),
-    "learned": ("baselines/", "evaluation/lists.py"),
-    "baseline": (*_AGENTS, "evaluation/lists.py"),
+    "world": (*_AGENTS, "commands/evaluate.py", "baselines/", "evaluation/", "simulation/", WORKER),
+    "learned": ("commands/evaluate.py", "baselines/", "evaluation/lists.py"),
+    "baseline": (*_AGENTS, "commands/evaluate.py", "evaluation/lists.py"),
     "trivial": (*_AGENTS, "baselines/"),
 }
 

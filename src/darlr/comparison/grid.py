@@ -83,7 +83,7 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
     if truth is None:
         raise RunError(f"{base.data}: has no truth (complete rewards to play sessions on), so nothing can be compared")
     print_of_truth = sha256(truth.users.tobytes() + truth.items.tobytes() + truth.reward.numpy().tobytes()).hexdigest()
-    leave = can_leave(base.train.session, logs.whole)
+    leave = can_leave(base.train.session, logs.catalogue)
     blocks: tuple[int | None, ...] = _windows(windows) if leave else (None,)
     maker = _Maker(base, logs.whole, logs.checksum, print_of_truth, blocks)
     return Grid([maker.row(variant, seeds) for variant in rows], blocks, seeds, logs.whole.name)

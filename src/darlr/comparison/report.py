@@ -14,11 +14,11 @@ from darlr.files import atomic_write_text
 SCHEMA = 1
 HEAD = ("row", "R_tra [95%]", "IQM [95%]", "Length", "R_each", "CV", "MCD", "first minus this [95%]", "seeds")
 NOTES = (
-    "R_tra: mean summed reward a session, with its 95% bootstrap interval over seeds and users; IQM: interquartile mean "
-    "of the same returns; R_each = R_tra / Length; CV: share of the catalogue recommended; MCD: share of recommendations "
-    "from the majority categories. Bold: first, or tied with the first (the 95% interval of the paired difference over "
-    "the same users and seeds includes 0). †: reads the truth; a reference, never ranked. Actions are greedy unless "
-    "marked sampled."
+    "R_tra: mean summed reward a session, with its 95% bootstrap interval over seeds and users; IQM: interquartile "
+    "mean of the same returns; R_each = R_tra / Length; CV: share of the catalogue recommended; MCD: share of "
+    "recommendations from the majority categories. Bold: first, or tied with the first (the 95% interval of the paired "
+    "difference over the same users and seeds includes 0). †: reads the truth; a reference, never ranked. Actions are "
+    "greedy unless marked sampled."
 )
 
 
@@ -49,7 +49,10 @@ def verdict(block: Block) -> str:
     first, second = pair
     found = paired(first, second)
     sure = "tied with" if found.low <= 0 <= found.high else "ahead of"
-    return f"{first.label} is {sure} {second.label}: {_interval(found)} a session, better for {found.users_better:.0%} of users, p = {found.p_value:.2g} (paired over users and seeds)."
+    return (
+        f"{first.label} is {sure} {second.label}: {_interval(found)} a session, better for {found.users_better:.0%} of "
+        f"users, p = {found.p_value:.2g} (paired over users and seeds)."
+    )
 
 
 def _facts(about: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,6 @@ Killed at any moment, it goes on where it was. It ends by itself when the proces
 
 import json
 import os
-import shutil
 import sys
 import threading
 import time
@@ -19,7 +18,7 @@ import torch
 from darlr.checkpoint import write_checkpoint
 from darlr.cli import Train
 from darlr.commands import train
-from darlr.commands.evaluate import bias_table
+from darlr.commands.evaluate import log_tables
 from darlr.commands.stages import Logs, fit_into, is_fitted, load_world_model, open_logs, open_run, world_of
 from darlr.comparison.cells import RESULT, STATUS, cell_config, read_cell
 from darlr.comparison.code import digest
@@ -109,13 +108,12 @@ def trivial(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The trivial rows of one seed; those of tables use that seed's world model."""
     logs, truth = open_logs(task.config), truth_of(task.config)
     world = open_world(task, logs)
-    tables = {
-        "bias-model list": [bias_table(logs)],
+    tables = log_tables(logs, [logs]) | {
         "world-model greedy": [world.reward],
         "neighbour-table greedy": [world.neighbour_table(task.config.train.tables)[0]],
     }
-    exits = can_leave(task.config.train.session, logs.whole)
-    entries = trivial_rows(logs.fitted, truth, tables, exits=exits, repeats=1)
+    exits = can_leave(task.config.train.session, logs.catalogue)
+    entries = trivial_rows(logs.catalogue, truth, tables, exits=exits, repeats=1)
     tensors, about = play_all(task, logs, entries, truth)
     return tensors, about | {"curve": [], "steps": 0, "command": ""}
 
@@ -123,21 +121,24 @@ def trivial(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def baseline(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Fit a baseline and play it."""
     from darlr.baselines import BASELINES, Context, fit_baseline, load_baseline, save_baseline
+    from darlr.baselines.files import FACTS
 
     logs, truth = open_logs(task.config), truth_of(task.config)
     name = task.content["identity"]["name"]
     registered, place = BASELINES[name], task.place / "baseline"
-    if not place.exists():
-        draft = task.place / "draft"
-        shutil.rmtree(draft, ignore_errors=True)
+    if not (place / FACTS).exists():  # written last
         world = open_world(task, logs) if registered.needs_world else None
         context = Context(
-            log=logs.fitted, held_out=logs.held_out, service=logs.service, catalogue=logs.catalogue, world=world
+            log=logs.fitted,
+            held_out=logs.held_out,
+            service=logs.service,
+            catalogue=logs.catalogue,
+            world=world,
+            turns=task.config.train.session.turns,
         )
-        save_baseline(fit_baseline(name, context, task.config.train.seed), draft)
-        os.replace(draft, place)
+        save_baseline(fit_baseline(name, context, task.config.train.seed), place)
     policy = load_baseline(place)
-    aware = [False, True] if registered.exit_aware and can_leave(task.config.train.session, logs.whole) else [False]
+    aware = [False, True] if registered.exit_aware and can_leave(task.config.train.session, logs.catalogue) else [False]
     entries = [
         Entry(registered.title + (", exit-aware" if twin else ""), [policy], "log", registered.greedy, twin)
         for twin in aware
@@ -153,10 +154,13 @@ def play_all(
     task: Task, logs: Logs, entries: Sequence[Entry], truth: Truth
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Every entry under every setting: returns float32 [users] by "entry|mode|window", and their metrics."""
-    majority = majority_items(logs.train)
+    log, seed = logs.train_catalogue, task.content["seed"]
+    majority = majority_items(log)
     tensors, measured, played = {}, {}, {}
     for entry, policy, setting in _plays(task, logs, entries):
-        found = play_seed(entry, policy, setting, truth, logs.whole, majority=majority, run=task.content["seed"])
+        found = play_seed(
+            entry, policy, setting, truth, logs.train_catalogue, majority=majority, run=task.content["seed"]
+        )
         name = f"{entry.name}|{setting.mode}|{setting.window or ''}"
         tensors[name], measured[name] = torch.from_numpy(found.returns).float(), dict(found.metrics)
         played[entry.name] = {"kind": entry.kind, "greedy": entry.greedy, "exit_aware": entry.exit_aware}
@@ -165,7 +169,7 @@ def play_all(
 
 def _plays(task: Task, logs: Logs, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Policy, Setting]]:
     windows = tuple(task.content["identity"]["windows"])
-    for setting in settings(task.config.train.session, logs.whole, windows):
+    for setting in settings(task.config.train.session, logs.catalogue, windows):
         for entry in entries:
             if not (entry.exit_aware and setting.window is None):
                 yield entry, entry.policies[0], setting
