@@ -4,11 +4,12 @@ import torch
 
 from darlr.config import SplitConfig, WorldModelConfig
 from darlr.data.log import Block, FeatureColumn, InteractionLog
+from darlr.data.service import Service
 from darlr.data.split import split
 from darlr.errors import ConfigError, DataError, RunError
 from darlr.world.bias import choose_bias, fit_bias
 from darlr.world.fit import fit_world
-from darlr.world.fitted import load
+from darlr.world.fitted import finish, load
 from darlr.world.negatives import NegativeSampler
 
 QUICK = WorldModelConfig(members=3, embedding=4, hidden=(16,), epochs=3, batch=64)
@@ -162,7 +163,9 @@ def test_pointneg_pulls_unlogged_cells_down_but_not_the_block():
     inside = []
     for block in (Block(np.arange(10), np.arange(15, 20)), None):
         train, held_out = split(make_log(user, item, 4.0 + (item % 2), 20, 20, block=block), SplitConfig())
-        reward = fit_world(train, held_out, config).reward
+        fitted = fit_world(train, held_out, config)
+        everything = Service(np.arange(20), np.arange(20), 20, 20)
+        reward = finish(fitted.model, fitted.config, fitted.scale, {}, everything).reward
         assert reward[:, 10:15].mean() < 1.0
         inside.append(float(reward[:10, 15:].mean()))
     assert inside[0] > inside[1] + 0.5

@@ -36,6 +36,14 @@ class Contribution:
         parts = (self.linear, self.vector, self.pairs, self.deep)
         return Contribution(*(part.unsqueeze(dim) for part in parts))
 
+    def lists(self, length: int) -> "Contribution":
+        """[K, B * length, ...] as [K, B, length, ...] in every tensor."""
+        linear, vector, pairs, deep = (
+            part.reshape(part.shape[0], -1, length, *part.shape[2:])
+            for part in (self.linear, self.vector, self.pairs, self.deep)
+        )
+        return Contribution(linear, vector, pairs, deep)
+
 
 def fm_pairs(vectors: Tensor) -> Tensor:
     """Dot products summed over pairs of fields, [..., F, d] -> [...] (arXiv 1703.04247 Eq. 2; Rendle 2010)."""
@@ -99,6 +107,14 @@ class DeepFM(nn.Module):
         generator: source of dropout masks while training; None predicts.
         """
         return self.combine(self.user(users), self.item(items), generator)
+
+    def lists(self, users: Tensor, items: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Several items a user: users int64 [K, B], items int64 [K, B, M] -> mean and log-variance [K, B, M].
+
+        The user's side, much the wider one where users have many features, is computed once for its M items.
+        """
+        user, item = self.user(users).unsqueeze(2), self.item(items.flatten(1)).lists(items.shape[2])
+        return self.combine(user, item, generator)
 
     def combine(
         self, user: Contribution, item: Contribution, generator: torch.Generator | None = None

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from darlr.config import WorldModelConfig
 from darlr.data.log import InteractionLog
+from darlr.data.service import service_of
 from darlr.errors import DataError
 from darlr.world.deepfm import DeepFM
 from darlr.world.features import encode
 from darlr.world.fitted import FittedWorldModel, Scale, finish
+from darlr.world.implicit import distinct, is_implicit, resolve
 from darlr.world.trainer import Rows, Trainer
 
 LEAST_GAIN = 1e-5  # nats a row that count as a better held-out log loss
@@ -46,11 +48,15 @@ def fit_world(
 
     One stopping point for all members: the ensemble is what is used, and K choices on the same few held-out rows
     would fit their noise K times. Without held-out rows all epochs run. With loss pointneg the range of rewards
-    reaches down to 0. progress: called with epoch 0 (untrained) and after each epoch.
+    reaches down to 0. An implicit log is fitted, and scored, on its distinct cells. progress: called with epoch 0
+    (untrained) and after each epoch.
     Raises DataError when the training log is empty, and when training diverges.
     """
     if len(log_train) == 0:
         raise DataError(f"{log_train.name}: the training log is empty; nothing to fit a world model on")
+    config = resolve(config, log_train)
+    if is_implicit(log_train):
+        log_train, log_held_out = distinct(log_train), distinct(log_held_out, log_train)
     generator = torch.Generator().manual_seed(config.seed)
     model = DeepFM(
         encode(log_train.n_users, log_train.user_features),
@@ -58,13 +64,7 @@ def fit_world(
         config,
         generator,
     )
-    low, high = log_train.reward_range
-    scale = Scale(
-        centre=float(log_train.reward.mean()),
-        spread=float(log_train.reward.std()) or 1.0,
-        low=min(low, 0.0) if config.loss == "pointneg" else low,
-        high=high,
-    )
+    scale = _scale(log_train, config)
     trainer = Trainer(model, log_train, config, scale, generator)
     held_out = trainer.held_out_rows(log_held_out) if len(log_held_out) else None
     history = _train(trainer, held_out, config, progress)
@@ -77,7 +77,19 @@ def fit_world(
         "held_out_rmse": best.held_out_rmse,
         "history": [asdict(report) for report in history],
     }
-    return finish(model, config, scale, metrics)
+    return finish(model, config, scale, metrics, service_of(log_train))
+
+
+def _scale(log: InteractionLog, config: WorldModelConfig) -> Scale:
+    """Mean and standard deviation of the logged rewards; of an implicit log, of its rows and their negatives."""
+    low, high = log.reward_range
+    if config.loss == "pointneg":
+        low = min(low, 0.0)
+    centre, spread = float(log.reward.mean()), float(log.reward.std())
+    if config.loss == "pointneg" and is_implicit(log):
+        share, gap = 1 / (1 + config.negatives), centre - low
+        centre, spread = low + share * gap, gap * math.sqrt(share * (1 - share))
+    return Scale(centre, spread or 1.0, low, high)
 
 
 def _train(

@@ -15,14 +15,15 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from darlr.config import WorldModelConfig
+from darlr.data.service import Service
 from darlr.errors import RunError
 from darlr.files import atomic_write_bytes, atomic_write_text
 from darlr.world.deepfm import DeepFM, SideTable
 from darlr.world.features import Side
 
-SCHEMA = 1
+SCHEMA = 2
 FILES = ("model.safetensors", "model.json")
-TABLES = ("reward", "risk", "user_vectors", "item_vectors")
+TABLES = ("users", "items", "reward", "risk", "user_vectors", "item_vectors")
 CHUNK_CELLS = 50_000  # cells predicted at once, by every member
 
 
@@ -50,16 +51,19 @@ class Scale:
 
 @dataclass(frozen=True)
 class FittedWorldModel:
-    """What a fit leaves behind.
+    """What a fit leaves behind: the model of the whole log, and tables of its service, in service codes.
 
-    reward: float32 [U, I], mean of the members' clipped means (r0); risk: float32 [U, I], max_k sigma^2 in squared
-    reward units (P_U); user_vectors [U, d], item_vectors [I, d]: float32 of unit mean square.
+    users int64 [Us], items int64 [Is]: log codes of the service; reward: float32 [Us, Is], mean of the members' clipped
+    means (r0); risk: float32 [Us, Is], max_k sigma^2 in squared reward units (P_U); user_vectors [Us, d],
+    item_vectors [Is, d]: float32, of unit mean square over the whole log.
     metrics: best epoch, held-out loss and RMSE, and the history of the fit; JSON values only.
     """
 
     model: DeepFM
     config: WorldModelConfig
     scale: Scale
+    users: Tensor
+    items: Tensor
     reward: Tensor
     risk: Tensor
     user_vectors: Tensor
@@ -71,10 +75,14 @@ class FittedWorldModel:
         """(low, high) of every predicted reward."""
         return self.scale.low, self.scale.high
 
-    def predict_members(self) -> tuple[Tensor, Tensor]:
-        """Each member's clipped reward and its variance, float32 [K, U, I] each, computed on demand."""
-        mean, log_variance = zip(*_predict(self.model), strict=True)
-        return self.scale.reward(torch.cat(mean, 1)), self.scale.variance(torch.cat(log_variance, 1))
+    def predict_members(self, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+        """Each member's clipped reward and its variance, [K, Us, Is] of `dtype` each, computed on demand."""
+        shape = (self.config.members, len(self.users), len(self.items))
+        reward, variance = torch.empty(shape, dtype=dtype), torch.empty(shape, dtype=dtype)
+        for rows, mean, log_variance in _predict(self.model, self.users, self.items):
+            reward[:, rows] = self.scale.reward(mean).to(dtype)
+            variance[:, rows] = self.scale.variance(log_variance).to(dtype)
+        return reward, variance
 
     def save(self, folder: Path) -> None:
         """Write model.safetensors and model.json into `folder`; a new folder appears whole or not at all."""
@@ -124,14 +132,18 @@ def load(folder: Path) -> FittedWorldModel:
         raise RunError(f"{folder}: damaged world model ({error}); run `darlr fit` again") from error
 
 
-def finish(model: DeepFM, config: WorldModelConfig, scale: Scale, metrics: dict[str, Any]) -> FittedWorldModel:
-    """Compute the tables of a trained model, in chunks of users."""
-    reward, risk = [], []
-    for mean, log_variance in _predict(model):
-        reward.append(scale.reward(mean).mean(0))
-        risk.append(scale.variance(log_variance.amax(0)))
-    users, items = vectors(model.user, config.embedding), vectors(model.item, config.embedding)
-    return FittedWorldModel(model, config, scale, torch.cat(reward), torch.cat(risk), users, items, metrics)
+def finish(
+    model: DeepFM, config: WorldModelConfig, scale: Scale, metrics: dict[str, Any], service: Service
+) -> FittedWorldModel:
+    """Compute the service's tables of a trained model, in chunks of users."""
+    users, items = torch.from_numpy(service.users), torch.from_numpy(service.items)
+    reward = torch.empty(len(users), len(items))
+    risk = torch.empty(len(users), len(items))
+    for rows, mean, log_variance in _predict(model, users, items):
+        reward[rows] = scale.reward(mean).mean(0)
+        risk[rows] = scale.variance(log_variance.amax(0))
+    of_users, of_items = vectors(model.user, config.embedding)[users], vectors(model.item, config.embedding)[items]
+    return FittedWorldModel(model, config, scale, users, items, reward, risk, of_users, of_items, metrics)
 
 
 @torch.no_grad()
@@ -149,11 +161,12 @@ def vectors(side: SideTable, size: int) -> Tensor:
     return (reduced / reduced.square().mean().sqrt().clamp(min=1e-12)).contiguous()
 
 
-def _predict(model: DeepFM) -> Iterator[tuple[Tensor, Tensor]]:
-    """Mean and log-variance [K, u, I] of successive chunks of users."""
-    users, items = torch.arange(model.user.n_ids), torch.arange(model.item.n_ids)
+def _predict(model: DeepFM, users: Tensor, items: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Of successive chunks of `users`: their places, and mean and log-variance [K, u, Is]."""
+    start = 0
     for chunk in torch.split(users, max(1, CHUNK_CELLS // max(1, len(items)))):
-        yield model.table(chunk, items)
+        yield slice(start, start + len(chunk)), *model.table(chunk, items)
+        start += len(chunk)
 
 
 def _side(state: dict[str, Tensor], name: str) -> Side:

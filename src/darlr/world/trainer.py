@@ -9,6 +9,7 @@ from darlr.config import WorldModelConfig
 from darlr.data.log import InteractionLog
 from darlr.world.deepfm import DeepFM, gaussian_nll
 from darlr.world.fitted import Scale
+from darlr.world.implicit import row_weights
 from darlr.world.negatives import NegativeSampler
 
 SCORE_ROWS = 16_384  # rows scored at once
@@ -16,12 +17,16 @@ SCORE_ROWS = 16_384  # rows scored at once
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows to score: user, item int64 [L]; target float32 [L] (standardised); logged bool [L], False = negative."""
+    """Rows to score: user, item int64 [L]; target float32 [L] (standardised); logged bool [L], False = negative.
+
+    weight: float32 [L], of the row in the training loss.
+    """
 
     user: Tensor
     item: Tensor
     target: Tensor
     logged: Tensor
+    weight: Tensor
 
 
 class Trainer:
@@ -31,7 +36,7 @@ class Trainer:
         self, model: DeepFM, log: InteractionLog, config: WorldModelConfig, scale: Scale, generator: torch.Generator
     ) -> None:
         self.model, self.log, self.config, self.scale, self.generator = model, log, config, scale, generator
-        self.zero = scale.standardise(torch.zeros(()))  # the target of a negative
+        self.negative = scale.standardise(torch.tensor(scale.low))  # the target of a negative
         self.rows = self._logged(log)
         self.negatives = NegativeSampler(log)
         tables = [table for side in (model.user, model.item) for table in (side.embedding, side.linear)]
@@ -49,14 +54,16 @@ class Trainer:
         total = torch.zeros(())
         for picked in torch.split(order, config.batch, dim=1):
             user, item, target = rows.user[picked], rows.item[picked], rows.target[picked]  # [K, B]
-            weight = torch.ones_like(target)
+            weight = rows.weight[picked]
             if config.loss == "pointneg":
-                other = user.repeat(1, config.negatives)
+                other = user.unsqueeze(2).repeat(1, 1, config.negatives)
                 drawn, found = self.negatives.draw(other, self.generator)
-                user, item = torch.cat([user, other], 1), torch.cat([item, drawn], 1)
-                target = torch.cat([target, self.zero.expand(other.shape)], 1)
-                weight = torch.cat([weight, found.float()], 1)
-            mean, log_variance = self.model(user, item, self.generator)
+                items = torch.cat([item.unsqueeze(2), drawn], 2)
+                target = torch.cat([target.unsqueeze(2), self.negative.expand(other.shape)], 2).flatten(1)
+                weight = torch.cat([weight.unsqueeze(2), found.float()], 2).flatten(1)
+                mean, log_variance = (part.flatten(1) for part in self.model.lists(user, items, self.generator))
+            else:
+                mean, log_variance = self.model(user, item, self.generator)
             loss = (gaussian_nll(mean, log_variance, target) * weight).sum(1) / weight.sum(1)
             self.optimiser.zero_grad(set_to_none=True)
             (loss.sum() + self.prior()).backward()  # type: ignore[no-untyped-call]
@@ -88,8 +95,9 @@ class Trainer:
         return Rows(
             torch.cat([rows.user, user]),
             torch.cat([rows.item, item]),
-            torch.cat([rows.target, self.zero.expand(user.shape)]),
+            torch.cat([rows.target, self.negative.expand(user.shape)]),
             torch.cat([rows.logged, torch.zeros(user.shape, dtype=torch.bool)]),
+            torch.cat([rows.weight, torch.ones(user.shape)]),
         )
 
     @torch.no_grad()
@@ -110,4 +118,6 @@ class Trainer:
     def _logged(self, log: InteractionLog) -> Rows:
         reward = self.scale.standardise(torch.from_numpy(log.reward))
         logged = torch.ones(len(log), dtype=torch.bool)
-        return Rows(torch.from_numpy(log.user), torch.from_numpy(log.item), reward, logged)
+        return Rows(
+            torch.from_numpy(log.user), torch.from_numpy(log.item), reward, logged, row_weights(log, self.config)
+        )

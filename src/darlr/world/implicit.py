@@ -1,0 +1,70 @@
+"""Implicit logs (every logged reward the same), and weights of logged rows."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from darlr.config import WorldModelConfig
+from darlr.data.log import InteractionLog
+from darlr.data.split import select
+
+MOST_WEIGHT = 10.0  # of an inverse-popularity weight, in mean weights: a row of a rare item must not rule a minibatch
+IMPLICIT: dict[str, Any] = {  # docs/world-model.md, "Implicit logs": chosen on a pseudo-block of the log
+    "members": 3,
+    "negatives": 5,
+    "hidden": (32,),
+    "epochs": 6,
+    "patience": 1,
+    "batch": 4096,
+    "embedding": 16,
+    "dropout": 0.0,
+}
+
+
+def is_implicit(log: InteractionLog) -> bool:
+    """Whether all logged rewards are equal, so that only what was logged says anything."""
+    return len(log) > 0 and bool((log.reward == log.reward[0]).all())
+
+
+def resolve(config: WorldModelConfig, log: InteractionLog) -> WorldModelConfig:
+    """`loss = auto` replaced by what suits the log; any other loss leaves every option as it is.
+
+    Explicit log: point. Implicit log: pointneg, and options that still have their default take those of IMPLICIT.
+    """
+    if config.loss != "auto":
+        return config
+    if not is_implicit(log):
+        return replace(config, loss="point")
+    plain = {field.name: field.default for field in fields(WorldModelConfig)}
+    return replace(
+        config,
+        loss="pointneg",
+        **{name: value for name, value in IMPLICIT.items() if getattr(config, name) == plain[name]},
+    )
+
+
+def distinct(log: InteractionLog, known: InteractionLog | None = None) -> InteractionLog:
+    """The first event of every cell; with `known` only of cells that it does not hold."""
+    cell = log.user * log.n_items + log.item
+    keep = np.zeros(len(log), dtype=bool)
+    keep[np.unique(cell, return_index=True)[1]] = True
+    if known is not None:
+        keep &= ~np.isin(cell, known.user * known.n_items + known.item)
+    return select(log, keep)
+
+
+def row_weights(log: InteractionLog, config: WorldModelConfig) -> Tensor:
+    """Weight of each logged row, float32 [L] of mean 1.
+
+    "inverse-popularity": 1 / events of the item, an estimate of the inverse propensity up to a factor (IPS, method.md
+    section 7; Schnabel et al., arXiv 1602.05352), cut at MOST_WEIGHT mean weights.
+    """
+    if config.weighting == "none" or len(log) == 0:
+        return torch.ones(len(log))
+    weight: NDArray[np.float64] = 1 / np.bincount(log.item, minlength=log.n_items)[log.item]
+    weight = np.minimum(weight / weight.mean(), MOST_WEIGHT)
+    return torch.from_numpy((weight / weight.mean()).astype(np.float32))
