@@ -13,6 +13,7 @@ from darlr.comparison.assemble import about, assemble
 from darlr.comparison.board import Board
 from darlr.comparison.cells import Cell, Result, find, read_result
 from darlr.comparison.grid import Grid, missing, plan, variants
+from darlr.comparison.pictures import draw
 from darlr.comparison.schedule import cost, run_cells, title
 from darlr.errors import ConfigError, RunError
 
@@ -79,3 +80,8 @@ def write(options: Compare, grid: Grid, results: Mapping[str, Result]) -> None:
     for block in blocks[:1]:
         say(report.verdict(block))
     say(f"tables: {options.out / 'table.md'}, {options.out / 'table.json'}")
+    if options.pictures:
+        try:
+            say(f"pictures: {', '.join(draw(options.out, grid.data, blocks, options.study))}")
+        except ConfigError as error:  # no matplotlib: the tables are what counts
+            say(f"no pictures: {error}, or pass --no-pictures")

@@ -158,9 +158,7 @@ def play_all(
     majority = majority_items(log)
     tensors, measured, played = {}, {}, {}
     for entry, policy, setting in _plays(task, logs, entries):
-        found = play_seed(
-            entry, policy, setting, truth, logs.train_catalogue, majority=majority, run=task.content["seed"]
-        )
+        found = play_seed(entry, policy, setting, truth, log, majority=majority, run=seed)
         name = f"{entry.name}|{setting.mode}|{setting.window or ''}"
         tensors[name], measured[name] = torch.from_numpy(found.returns).float(), dict(found.metrics)
         played[entry.name] = {"kind": entry.kind, "greedy": entry.greedy, "exit_aware": entry.exit_aware}

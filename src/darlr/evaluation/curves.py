@@ -152,7 +152,7 @@ def estimation_error(path: Path, records: Sequence[Record], title: str = "Error 
             axes.plot(
                 [r["epoch"] for r in shown],
                 [r[source][name] for r in shown],
-                color=canvas.SERIES[place_of],
+                color=colour,
                 linestyle=style,
                 linewidth=1.8,
                 marker=_marker(len(shown)),
