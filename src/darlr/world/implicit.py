@@ -13,11 +13,11 @@ from darlr.data.log import InteractionLog
 from darlr.data.split import select
 
 MOST_WEIGHT = 10.0  # of an inverse-popularity weight, in mean weights: a row of a rare item must not rule a minibatch
-IMPLICIT: dict[str, Any] = {  # docs/world-model.md, "Implicit logs": chosen on a pseudo-block of the log
+IMPLICIT: dict[str, Any] = {  # a budget of CPU time, see docs/world-model.md, "Implicit logs"
     "members": 3,
     "negatives": 5,
     "hidden": (32,),
-    "epochs": 6,
+    "epochs": 2,
     "patience": 1,
     "batch": 4096,
     "embedding": 16,
