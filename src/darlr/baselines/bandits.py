@@ -11,7 +11,7 @@ from darlr.baselines.context import Context
 from darlr.simulation.session import Session
 
 EPSILON = 0.1  # Sutton and Barto 2018, section 2.2
-MIX = (0x7F4A7C15, 0x1CE4E5B9, 0x133111EB)  # odd multipliers (SplitMix64's, cut to 31 bits)
+GOLDEN = 0x9E3779B1  # 2**32 over the golden ratio, odd
 MASK = 2**32 - 1
 
 
@@ -32,15 +32,15 @@ class EpsilonGreedy:
         key = _mix(_mix(session.user + 1 + self.seed * 7919) + session.turn + 1)
         explores = _uniform(_mix(key)) < self.epsilon
         item = torch.arange(self.table.shape[1], device=self.table.device)
-        order = _uniform(_mix(key[:, None] + MIX[0] * (item + 1)))
+        order = _uniform(_mix(key[:, None] + GOLDEN * (item + 1)))
         return torch.where(explores[:, None], order, self.table[session.user])
 
 
 def _mix(x: Tensor) -> Tensor:
-    """A 32-bit hash of int64, in int64 (products stay below 2**63)."""
+    """A 32-bit hash of int64, in int64 (lowbias32 of C. Wellons' hash-prospector); overflow keeps the low bits."""
     x = x & MASK
-    for multiplier in MIX[1:]:
-        x = ((x ^ (x >> 16)) * multiplier) & MASK
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) & MASK
+    x = ((x ^ (x >> 15)) * 0x846CA68B) & MASK
     return x ^ (x >> 16)
 
 

@@ -41,7 +41,7 @@ def crr_loss(
     action = data.action[rows, None]
     with torch.no_grad():
         after = data.after[rows]
-        ahead = (old_actor(after).softmax(-1) * old_critic(after)).sum(-1)
+        ahead: Tensor = (old_actor(after).softmax(-1) * old_critic(after)).sum(-1)
         target = data.reward[rows] + GAMMA * ahead * ~data.last[rows]
     value: Tensor = critic(data.state[rows])
     taken = value.gather(1, action).squeeze(1)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from darlr.simulation.session import Session
 
-ROWS = 2**26  # floats held at once while updating
+ROWS = 2**26  # floats held at once: bounds memory, never changes a number
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class LinUCB:
 
     def scores(self, session: Session) -> Tensor:
         """float32 [B, I]: recomputed from the session's items and rewards, one rank-1 update a turn."""
-        size = max(1, ROWS // self.features.shape[1] ** 2)
+        size = max(1, ROWS // (max(self.features.shape) * self.features.shape[1]))
         starts = range(0, max(len(session.user), 1), size)
         return torch.cat([self._scores(session, slice(start, start + size)) for start in starts])
 

@@ -54,7 +54,7 @@ def trained_agent(
     )
     agent = config.create(device="cpu")
     with torch.random.fork_rng(devices=[]):  # d3rlpy draws its first weights from the global generator
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         agent.create_impl((encoder.size,), world.n_items)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(steps):
