@@ -8,7 +8,7 @@ from sys import argv
 from darlr.cli import Compare
 from darlr.commands.checks import check_options
 from darlr.commands.progress import say
-from darlr.comparison import report
+from darlr.comparison import published, report
 from darlr.comparison.assemble import about, assemble
 from darlr.comparison.board import Board
 from darlr.comparison.cells import Cell, Result, find, read_result
@@ -76,7 +76,8 @@ def write(options: Compare, grid: Grid, results: Mapping[str, Result]) -> None:
         "left out (cells missing)": [r.variant.label for r in grid.rows if r.variant.label not in complete],
         **about(results),
     }
-    report.write(options.out, f"Comparison on {grid.data}: {options.study}", blocks, facts)
+    beside = published.section(grid.data, blocks) if options.protocol == "published" else []
+    report.write(options.out, f"Comparison on {grid.data}: {options.study}", blocks, facts, beside)
     for block in blocks[:1]:
         say(report.verdict(block))
     say(f"tables: {options.out / 'table.md'}, {options.out / 'table.json'}")

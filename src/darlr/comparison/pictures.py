@@ -40,7 +40,8 @@ def draw(folder: Path, data: str, blocks: Sequence[Block], study: str) -> list[s
         pictures: dict[str, Callable[[Path], None]] = {}
         if study in ("table", "ablations"):
             pictures["rows"] = _bars_of(greedy, f"{title}: R_tra", lambda line: line.row.mean)
-            pictures["length"] = _scatter_of(greedy, f"{title}: Length and R_each")
+            if np.ptp([line.row.length for line in greedy]) > 0.01:  # else R_each says what R_tra says
+                pictures["length"] = _scatter_of(greedy, f"{title}: Length and R_each")
             if any(line.row.majority is not None for line in greedy):
                 shown = [line for line in greedy if line.row.majority is not None]
                 pictures["mcd"] = _bars_of(
