@@ -330,13 +330,15 @@ class DiagnosticsConfig:
     inflation: float = 0.1
     """Without held-out events: rise of the mean of r - r0 on shown items, as a share of the range of rewards."""
     growth: float = 10.0
-    """Growth of a critic's squared error or of the gradient norm over its least."""
+    """Growth of a critic's squared error over its least."""
+    gradient_growth: float = 100.0
+    """Growth of the gradient norm over its least; a policy that makes up its mind grows it tenfold in health."""
 
     def __post_init__(self) -> None:
         _at_least(1, self, ("patience",), "diagnostics")
         _not_negative(self, ("warm_up", "hacking", "inflation"), "diagnostics")
         _require(0 <= self.shortening <= 1, "diagnostics.shortening", f"must lie between 0 and 1, not {self.shortening}")
-        _at_least(1, self, ("growth",), "diagnostics")
+        _at_least(1, self, ("growth", "gradient_growth"), "diagnostics")
 
 
 @dataclass(frozen=True)

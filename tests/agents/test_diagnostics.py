@@ -46,7 +46,8 @@ def signatures(found):
         ({"held_out_dynamic": [0.9, 0.8, 0.89, 0.89], "selector_reward": [1.0, 2.0, 3.0, 1.9]}, []),
         ({"value_error": [1.0, 9.0, 9.9, 9.9]}, []),
         ({"value_error": [1.0, 9.0, 10.1, 10.1]}, ["critic-diverging"]),
-        ({"grad_norm": [1.0, 10.1, 10.1]}, ["critic-diverging"]),
+        ({"grad_norm": [1.0, 100.1, 100.1]}, ["critic-diverging"]),
+        ({"grad_norm": [1.0, 99.0, 99.0]}, []),
         ({"selector_value_error": [1.0, 10.1, 10.1]}, ["selector-critic-diverging"]),
         ({"explained_variance": [-1.0, -1.0]}, []),  # one row of the warm-up
         ({"explained_variance": [-1.0, -1.0, -1.0]}, ["critic-diverging"]),

@@ -90,9 +90,10 @@ def _diverging(rows: Rows, config: DiagnosticsConfig, prefix: str, signature: Si
     option = f"{'selector' if prefix else 'recommender'}.a2c.learning-rate"
     who = "the selector's critic" if prefix else "the critic"
     now = rows[-1]
-    for name, what in ((error, "squared error"), (norm, "gradient norm")):
+    limits = (error, config.growth, "squared error"), (norm, config.gradient_growth, "gradient norm")
+    for name, growth, what in limits:
         least = min(row[name] for row in rows)
-        if _all([value > config.growth * least for (value,) in _newest(rows, config.patience, name)]):
+        if _all([value > growth * least for (value,) in _newest(rows, config.patience, name)]):
             yield Sign(
                 signature,
                 f"{who} diverges: its {what} is {now[name]:.3g}, {least:.3g} at its least; lower {option}",
