@@ -267,7 +267,7 @@ class SelectorConfig:
     """The selector agent (method.md section 4); K_sel, lambda_s and lambda_d are the paper's tuned values."""
 
     kind: Literal["learned", "nearest", "random", "none"] = "learned"
-    """Who picks references: the agent, or (ablations) the largest cosines, chance at every turn, only the user itself."""
+    """Who picks references: the agent, or (ablations) largest cosines, chance at every turn, only the user itself."""
     picks: int = 10
     """K_sel: reference users picked for each recommendation."""
     lambda_s: float = 5.0
@@ -337,7 +337,7 @@ class DiagnosticsConfig:
     def __post_init__(self) -> None:
         _at_least(1, self, ("patience",), "diagnostics")
         _not_negative(self, ("warm_up", "hacking", "inflation"), "diagnostics")
-        _require(0 <= self.shortening <= 1, "diagnostics.shortening", f"must lie between 0 and 1, not {self.shortening}")
+        _require(0 <= self.shortening <= 1, "diagnostics.shortening", f"must be from 0 to 1, not {self.shortening}")
         _at_least(1, self, ("growth", "gradient_growth"), "diagnostics")
 
 
