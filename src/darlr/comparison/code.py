@@ -87,6 +87,7 @@ def digest(kind: Kind, package: Path = PACKAGE) -> str:
     return total.hexdigest()[:12]
 
 
+@cache
 def _meaning(source: str) -> str:
     """Source without comments, docstrings and layout."""
     tree = ast.parse(source)
