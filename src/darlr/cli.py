@@ -34,6 +34,16 @@ class Coat:
 
 
 @dataclass(frozen=True)
+class KuaiRecBinary:
+    """Logged positives of KuaiRec, and a fully observed block to play on."""
+
+    out: Annotated[Path, FOLDER]
+    """Folder to write; a prepared data set in it is replaced."""
+    raw: Annotated[Path | None, FOLDER] = None
+    """Folder that holds kuairec_binary/, instead of the one that DARLR_DATA names."""
+
+
+@dataclass(frozen=True)
 class Synthetic:
     """The built-in synthetic world, whose truth is known."""
 
@@ -57,6 +67,7 @@ class Prepare:
 
     source: (
         Annotated[Coat, subcommand("coat")]
+        | Annotated[KuaiRecBinary, subcommand("kuairec_binary")]
         | Annotated[Synthetic, subcommand("synthetic")]
         | Annotated[Table, subcommand("table")]
     )
@@ -67,7 +78,7 @@ class Info:
     """Print what a data set holds and what its reader dropped."""
 
     source: Positional[str]
-    """synthetic, coat, or the folder of a prepared data set."""
+    """synthetic, coat, kuairec_binary, or the folder of a prepared data set."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,7 @@ class Fit:
     out: Annotated[Path, FOLDER]
     """Folder to write; an existing world model in it is replaced."""
     data: str = RunConfig.data
-    """synthetic, coat, or the folder of a prepared data set."""
+    """synthetic, coat, kuairec_binary, or the folder of a prepared data set."""
     threads: int = TrainConfig.threads
     """CPU threads."""
     world_model: Annotated[WorldModelConfig, HERE] = field(default_factory=WorldModelConfig)
@@ -105,7 +116,7 @@ class Train:
     tensorboard: bool = False
     """Also write TensorBoard events (extra `tensorboard`)."""
     data: str = RunConfig.data
-    """synthetic, coat, or the folder of a prepared data set."""
+    """synthetic, coat, kuairec_binary, or the folder of a prepared data set."""
     label: str = RunConfig.label
     """Name in tables; default: the method. Runs of one label are seeds of one row."""
     world: Annotated[str | None, FOLDER] = RunConfig.world
@@ -162,7 +173,7 @@ class Compare:
     pictures: bool = True
     """Also draw PNGs (extra `plots`)."""
     data: str = RunConfig.data
-    """synthetic, coat, or the folder of a prepared data set."""
+    """synthetic, coat, kuairec_binary, or the folder of a prepared data set."""
     train: Annotated[TrainConfig, HERE] = field(default_factory=TrainConfig)
     world_model: Annotated[WorldModelConfig, arg(name="model")] = field(default_factory=WorldModelConfig)
     split: SplitConfig = field(default_factory=SplitConfig)

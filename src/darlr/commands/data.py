@@ -6,12 +6,13 @@ from shlex import quote
 import numpy as np
 from rich.console import Console
 
-from darlr.cli import Coat, Data, Info, Prepare, Synthetic
+from darlr.cli import Coat, Data, Info, KuaiRecBinary, Prepare, Synthetic
 from darlr.commands.checks import check_options
 from darlr.commands.progress import say
 from darlr.data.log import InteractionLog
 from darlr.data.prepare import prepare
 from darlr.data.report import PrepareReport
+from darlr.data.service import service_of
 from darlr.data.sources import read_source
 from darlr.evaluation.truth import Truth, load_truth, write_truth
 
@@ -30,9 +31,10 @@ def write(options: Prepare) -> None:
     """Read, check and write one data set, with its truth where it is known."""
     source, out = options.source, options.source.out
     truth: Truth | None = None
-    if isinstance(source, Coat):
-        truth = load_truth("coat", source.raw)
-        prepare("coat", out, raw=source.raw)
+    if isinstance(source, Coat | KuaiRecBinary):
+        name = "coat" if isinstance(source, Coat) else "kuairec_binary"
+        truth = load_truth(name, source.raw)
+        prepare(name, out, raw=source.raw)
     elif isinstance(source, Synthetic):
         check_options(source.world)
         truth = load_truth("synthetic", synthetic=source.world)
@@ -54,11 +56,18 @@ def write(options: Prepare) -> None:
 def describe(log: InteractionLog, report: PrepareReport) -> None:
     """Counts, density, rewards, features, and what the reader dropped."""
     cells = log.n_users * log.n_items
+    logged = len(np.unique(log.user * log.n_items + log.item))
+    service = service_of(log)
+    offered = f"recommends {len(service.items):,} of the items to {len(service.users):,} of the users (unlogged cells)"
     low, high = float(log.reward.min()), float(log.reward.max())
+    rewards = f"rewards {low:g} to {high:g}, mean {float(np.mean(log.reward)):.3f}"
+    if low == high:
+        rewards = f"positives only (every reward is {low:g}), negatives are not recorded"
     features = [f"{column.name} ({column.kind})" for column in (*log.user_features, *log.item_features)]
     for line in (
         f"{log.name}: {len(log):,} events, {log.n_users:,} users, {log.n_items:,} items",
-        f"density {len(log) / cells:.2%}, rewards {low:g} to {high:g}, mean {float(np.mean(log.reward)):.3f}",
+        f"density {logged / cells:.2%}, " + rewards,
+        *([] if service.whole else [offered]),
         f"timestamps: {'yes' if log.timestamp is not None else 'no'}; category: {log.category or 'none'}",
         f"features: {', '.join(features) or 'none'}",
         str(report),

@@ -47,7 +47,9 @@ def read_kuairec_binary(folder: Path) -> tuple[InteractionLog, PrepareReport]:
     user, item = coded(events, USER, user_ids, USERS), coded(events, ITEM, item_ids, CATEGORIES)
     block = read_block(folder, user_ids, item_ids)
     leaks = np.isin(user, block.users) & np.isin(item, block.items)
-    dropped = Dropped("events on cells of the truth", int(leaks.sum()), events.at(int(leaks.argmax())))
+    dropped = Dropped(
+        "events on cells of the truth", int(leaks.sum()), events.at(int(leaks.argmax())) if leaks.any() else ""
+    )
     rows_read, user, item = len(user), user[~leaks], item[~leaks]
     log = InteractionLog(
         name=NAME,

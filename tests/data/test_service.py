@@ -1,0 +1,42 @@
+from dataclasses import replace
+
+from kuairec_files import write
+
+from darlr.config import SyntheticConfig
+from darlr.data.kuairec_binary import read_kuairec_binary
+from darlr.data.log import check
+from darlr.data.service import catalogue, served, service_of
+from darlr.data.synthetic import generate
+
+
+def test_without_a_block_everything_is_served_as_it_is():
+    log = generate(SyntheticConfig(users=5, items=6, categories=2)).log
+    service = service_of(log)
+    assert service.whole
+    assert catalogue(log, service) is log
+    assert served(log, service) is log
+
+
+def test_the_catalogue_holds_everybodys_events_on_the_blocks_items(tmp_path):
+    log, _ = read_kuairec_binary(write(tmp_path))
+    service = service_of(log)
+    assert (service.users.tolist(), service.items.tolist(), service.whole) == ([0, 2], [1, 3], False)
+    assert (service.candidates(log).tolist(), service.feedback_items(log).tolist()) == ([1, 3], [0, 2, 4])
+    found = catalogue(log, service)
+    check(found)
+    assert found.item_ids == (1, 3)
+    assert found.user_ids == log.user_ids
+    assert (found.user.tolist(), found.item.tolist()) == ([1, 1, 1, 3], [0, 0, 1, 1])
+    assert found.category_codes().tolist() == log.category_codes()[[1, 3]].tolist()
+
+
+def test_served_events_are_those_of_the_services_users_in_service_codes(tmp_path):
+    log, _ = read_kuairec_binary(write(tmp_path))
+    service = service_of(log)
+    nothing = served(log, service)
+    check(nothing)
+    assert (len(nothing), nothing.user_ids, nothing.item_ids) == (0, (10, 12), (1, 3))
+    leaked = replace(log, user=log.user.copy())
+    leaked.user[6] = 2  # 13's event on video 3 becomes 12's
+    found = served(leaked, service)
+    assert (found.user.tolist(), found.item.tolist(), len(found.user_features[0].values)) == ([1], [1], 2)

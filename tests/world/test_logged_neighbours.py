@@ -1,0 +1,50 @@
+import numpy as np
+import torch
+
+from darlr.data.log import Block, InteractionLog
+from darlr.data.service import service_of
+from darlr.world import logged_neighbours
+from darlr.world.logged_neighbours import logged_feedback, logged_neighbour_table
+
+
+def make_log(cells, n_users, n_items, block=None, reward=None):
+    user, item = (np.array(side, dtype=np.int64) for side in zip(*cells, strict=True))
+    reward = np.ones(len(user)) if reward is None else np.array(reward)
+    ids = tuple(range(n_users)), tuple(range(n_items))
+    return InteractionLog("tiny", user, item, reward.astype(np.float32), *ids, block=block)
+
+
+def test_feedback_is_the_mean_of_a_cell():
+    log = make_log([(0, 0), (0, 0), (1, 2)], 2, 3, reward=[2, 4, 5])
+    mean, logged = logged_feedback(log, np.array([1, 0]), np.array([0, 2]))
+    assert mean.tolist() == [[0, 5], [3, 0]]
+    assert logged.tolist() == [[0, 1], [1, 0]]
+
+
+def test_neighbours_outside_the_block_by_hand():
+    """Users 0, 1 are served items 0, 1; 0 is like 2 and then 3, 1 is like 4, by items 2 to 4 alone."""
+    block = Block(np.array([0, 1]), np.array([0, 1]))
+    cells = [(0, 2), (0, 3), (1, 4), (2, 2), (2, 3), (2, 0), (2, 0), (3, 2), (3, 1), (4, 4), (4, 1)]
+    log = make_log(cells, 5, 5, block)
+    service = service_of(log)
+    index, cosine = logged_neighbours.logged_neighbours(log, service, 2)
+    assert index[0].tolist() == [2, 3]
+    assert index[1, 0] == 4
+    torch.testing.assert_close(cosine[0], torch.tensor([1.0, 0.5**0.5]))
+    assert logged_neighbour_table(log, service, 1).tolist() == [[1, 0], [0, 1]]
+    assert logged_neighbour_table(log, service, 2)[0].tolist() == [0.5, 0.5]  # a repeated positive counts once
+    assert logged_neighbour_table(log, service, 99).tolist()[0] == logged_neighbour_table(log, service, 3).tolist()[0]
+
+
+def test_chunks_do_not_change_the_table(monkeypatch):
+    generator = np.random.default_rng(0)
+    cells = list(zip(*np.nonzero(generator.random((30, 12)) < 0.3), strict=True))
+    log = make_log(cells, 30, 12)
+    service = service_of(log)
+    whole = logged_neighbour_table(log, service, 4)
+    index, _ = logged_neighbours.logged_neighbours(log, service, 4)
+    assert not (index == torch.arange(30)[:, None]).any()  # nobody is its own neighbour
+    dense, _ = logged_feedback(log, service.users, service.items)
+    torch.testing.assert_close(whole, dense[index].mean(1))
+    monkeypatch.setattr(logged_neighbours, "CHUNK", 7)
+    torch.testing.assert_close(logged_neighbour_table(log, service, 4), whole)
