@@ -21,6 +21,7 @@ from darlr.data.service import Service, catalogue, served, service_of
 from darlr.data.sources import open_source
 from darlr.data.split import select, split
 from darlr.data.store import checksum
+from darlr.data.thin import thin
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.truth import load_truth
 from darlr.files import atomic_write_text
@@ -76,9 +77,10 @@ class Logs:
 
 def open_logs(config: RunConfig) -> Logs:
     """Read the data set that the configuration names, and split it."""
-    log = open_source(config.data, synthetic=config.synthetic)
+    source = open_source(config.data, synthetic=config.synthetic)
+    log = thin(source, config.split)
     train, held_out = split(log, config.split)
-    return Logs(log, train, held_out, checksum(log), config.split.refit)
+    return Logs(log, train, held_out, checksum(source), config.split.refit)
 
 
 def origin(logs: Logs, split_config: SplitConfig) -> dict[str, Any]:
