@@ -1,5 +1,6 @@
 """What every policy keeps: learned, baselines and lists, at any catalogue size; and the bugs that predecessors had."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -45,7 +46,7 @@ def network(head):
 
 def learned(**changes):
     def build(n_items, seed, table):
-        world = make_world(USERS, n_items, seed, reward=table)
+        world = replace(make_world(USERS, n_items, seed, reward=table), taste=numbers(n_items, 4, seed=seed))
         config = options(seed=seed, **changes)
         recommender = build_recommender(world, config).eval()
         recommender.heads.actor.weight.data.mul_(300)  # decided, so that a difference shows

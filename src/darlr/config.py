@@ -152,13 +152,17 @@ class TablesConfig:
     """k of ROLeR's neighbour table."""
     neighbour_weights: Literal["cosine", "uniform"] = "cosine"
     """Weights of the neighbour average (method.md section 6)."""
+    neighbour_source: Literal["auto", "predicted", "logged"] = "auto"
+    """What is averaged: neighbours' predicted rewards, or what they logged; auto: logged in logs of positives."""
+    logged_neighbours: int = 100
+    """Neighbours whose logged feedback is averaged (neighbour-source logged)."""
     neighbour_self: bool = True
     """Whether a user is among its own neighbours (the predecessors' code says yes)."""
     neighbour_risk: Literal["zero", "variance"] = "variance"
     """ROLeR's risk: none, or the variance of the neighbours' predicted rewards."""
 
     def __post_init__(self) -> None:
-        _at_least(1, self, ("neighbours",), "tables")
+        _at_least(1, self, ("neighbours", "logged_neighbours"), "tables")
 
 
 @dataclass(frozen=True)
@@ -298,9 +302,9 @@ class RecommenderConfig:
     feedback_in_state: bool = True
     """Whether tokens carry the session's rewards."""
     prior: float = 0.0
-    """Weight of the world model's scores in the logits, which then learn the correction; 0 starts from nothing."""
+    """Weight in the logits of the table that the estimate starts from, which they then learn to correct; 0 = none."""
     belief: float = 0.0
-    """How far session feedback moves those scores: signal-to-noise ratio of a user's departure from r_0; 0 = not."""
+    """How far session feedback moves those scores: 1 = as the log says that tastes vary; 0 = not at all."""
     caution: float = 0.0
     """How far the logits of items that would make the user leave are lowered (category exits); 0 = not."""
     tracker: TrackerConfig = field(default_factory=TrackerConfig)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import make_world, options
 
-from darlr.agents.belief import taste, taste_features
+from darlr.agents.belief import taste
 from darlr.agents.learner import build_recommender
 from darlr.data.categories import category_bits
 from darlr.errors import ConfigError
@@ -24,7 +24,7 @@ def played(agent, user, items, rewards, turns=5):
 
 def test_one_surprise_by_hand():
     # x = (1, 2), strength 0.5: theta = 0.5 x e / (1 + 0.5 |x|^2) = 0.5 * 3 / 3.5 * (1, 2)
-    features = taste_features(torch.tensor([[2.0], [0.0]]))
+    features = torch.tensor([[1.0, 2.0], [1.0, 0.0]])
     items, there = torch.tensor([[0, -1]]), torch.tensor([[True, False]])
     found = taste(features, 0.5, items, torch.tensor([[3.0, 99.0]]), there)
     torch.testing.assert_close(found, torch.tensor([[3 / 7, 6 / 7]]))
@@ -46,7 +46,8 @@ def agent_with(**changes):
     world = make_world()
     # two categories, items 0 to 2 and 3 to 5
     bits = category_bits(torch.tensor([[0], [0], [0], [1], [1], [1]]), 2)
-    world = replace(world, categories=bits)
+    features = torch.cat([torch.ones(6, 1), world.item_vectors], 1)
+    world = replace(world, categories=bits, taste=features)
     config = options(**{f"recommender__{name}": value for name, value in changes.items()}, session__exit="category")
     return world, build_recommender(world, config).eval()
 
@@ -60,8 +61,8 @@ def test_a_surprise_moves_the_scores_of_like_items():
     world, agent = agent_with(prior=3.0, belief=0.5)
     liked, met = played(agent, 1, [2], [5.0]), played(agent, 1, [2], [float(world.reward[1, 2])])
     moved = agent._prior(agent.observe(liked)) - agent._prior(agent.observe(met))
-    like = torch.cat([torch.ones(6, 1), world.item_vectors], 1) @ torch.cat([torch.ones(1), world.item_vectors[2]])
-    assert torch.equal(moved[0].sign(), like.sign())  # 1 + x_i . x_2: the constant and the taste
+    like = world.taste @ world.taste[2]
+    assert torch.equal(moved[0].sign(), like.sign())
     torch.testing.assert_close(met.rewards[0, 0], world.reward[1, 2])
     torch.testing.assert_close(agent.observe(met).taste, torch.zeros(1, 4))
 

@@ -55,9 +55,23 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
         )  # torch.manual_seed would seed every GPU too
         features = standardise(world.indicator)
         agent = Recommender(
-            config.recommender, world.item_vectors, features, world.reward_range, world.reward, leaving(world, config)
+            config.recommender,
+            world.item_vectors,
+            features,
+            world.reward_range,
+            prior_table(world, config),
+            leaving(world, config),
+            world.taste,
         )
         return agent.to(config.device)
+
+
+def prior_table(world: World, config: TrainConfig) -> Tensor | None:
+    """The table that the method's estimate starts from, [U, I]; None where the policy has no prior."""
+    if not config.recommender.prior:
+        return None
+    averaged = config.method == "roler" or (config.method == "darlr" and config.reward.start == "neighbours")
+    return world.neighbour_table(config.tables)[0] if averaged else world.reward
 
 
 def leaving(world: World, config: TrainConfig) -> Leaving | None:

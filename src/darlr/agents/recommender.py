@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from darlr.agents.actor_critic import ActorCritic
-from darlr.agents.belief import taste, taste_features
+from darlr.agents.belief import taste
 from darlr.agents.tracker import build_tracker
 from darlr.config import RecommenderConfig
 from darlr.simulation.exits import Leaving
@@ -19,7 +19,7 @@ class Observation:
     """What the recommender sees of B sessions.
 
     user: int64 [B]. items: int64 [B, w], newest last, -1 = none. feedback: float32 [B, w], rewards scaled to 0..1.
-    taste: float32 [B, d + 1], what the whole session's feedback says (empty without `belief`). recent: int64 [B, N],
+    taste: float32 [B, d], what the whole session's feedback says (empty without `belief`). recent: int64 [B, N],
     what the exit rule looks at (empty without `caution`).
     """
 
@@ -62,10 +62,12 @@ class Recommender(nn.Module):
         reward_range: tuple[float, float],
         reward: Float[Tensor, "U I"] | None = None,
         leaving: Leaving | None = None,
+        taste_features: Float[Tensor, "I d1"] | None = None,
     ) -> None:
         """user_features: p of every user, standardised; reward_range: (least, largest) logged reward.
 
-        reward: r0, needed when `config.prior` is not 0. leaving: the exit rule that `config.caution` heeds, if any.
+        reward: the table that the method's estimate starts from, needed when `config.prior` is not 0. leaving: the exit
+        rule that `config.caution` heeds, if any. taste_features: needed when `config.belief` is not 0.
         """
         super().__init__()
         self.config = config
@@ -74,7 +76,7 @@ class Recommender(nn.Module):
         self.register_buffer("users", user_features, persistent=False)
         if config.prior:
             if reward is None:
-                raise ValueError("a recommender with a prior needs the world model's rewards")
+                raise ValueError("a recommender with a prior needs a table of rewards")
             self.register_buffer("reward", reward, persistent=False)
             # a prior of one strength whatever the unit of rewards, and none where all items are alike
             spread, centre = torch.std_mean(reward, 1, correction=0)
@@ -86,7 +88,9 @@ class Recommender(nn.Module):
             self.register_buffer("bits", leaving.bits, persistent=False)
         dim, taste_dim = config.tracker.dim, 0
         if config.belief:
-            self.register_buffer("features", taste_features(item_vectors), persistent=False)
+            if taste_features is None:
+                raise ValueError("a recommender with a belief needs features of tastes")
+            self.register_buffer("features", taste_features, persistent=False)
             taste_dim = self.features.shape[1]
         self.token = nn.Linear(item_vectors.shape[1] + 1, dim)
         self.tracker = build_tracker(config.tracker)
@@ -132,7 +136,7 @@ class Recommender(nn.Module):
         return Decision(state, logits, value)
 
     def _prior(self, seen: Observation) -> Float[Tensor, "B I"]:
-        """The world model's scores, moved by what the session says."""
+        """The table's scores, moved by what the session says."""
         scores = self.reward[seen.user]
         if self.config.belief:
             scores = torch.addmm(scores, seen.taste, self.features.T)

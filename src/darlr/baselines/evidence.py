@@ -1,4 +1,4 @@
-"""How strongly LinUCB trusts each feature: chosen on the log, by what a user's other residuals say of one residual."""
+"""How users' tastes vary along item features: chosen on the log, by what a user's other residuals say of one."""
 
 import contextlib
 from itertools import product
@@ -23,14 +23,21 @@ LEVEL = 10.0  # as good as no ridge on the intercept: sessions may lie at anothe
 SPREADS = (0.0, 0.1, 0.2, 0.4, 0.8)  # prior deviation of what a group of features adds, in deviations of the residual
 
 
-def fit_linucb(context: Context, seed: int = 0, alpha: float = 1.0) -> LinUCB:
-    """LinUCB on an intercept, the items' features and their world-model vectors."""
+def taste_features(context: Context, seed: int = 0) -> tuple[Tensor, float]:
+    """Intercept, item features and item vectors, each scaled by the deviation of users' weights on it, in units of
+    the noise, float32 [Is, d]; and the noise, the standard deviation of residuals in reward units."""
     groups = feature_groups(context)
     items, residual = residuals(context, np.random.default_rng(seed))
-    noise = float(residual[items >= 0].std()) or 1.0
+    noise = float(residual[items >= 0].std()) if len(items) else 0.0
+    noise = noise if noise > 0 else 1.0
     spreads = choose_spreads(groups, items, residual / noise)
-    scaled = torch.cat([spread * noise * group for spread, group in zip(spreads, groups, strict=True)], dim=1)
-    return LinUCB(log_table(context), scaled, noise, alpha)
+    return torch.cat([spread * group for spread, group in zip(spreads, groups, strict=True)], dim=1), noise
+
+
+def fit_linucb(context: Context, seed: int = 0, alpha: float = 1.0) -> LinUCB:
+    """LinUCB on `taste_features`."""
+    features, noise = taste_features(context, seed)
+    return LinUCB(log_table(context), noise * features, noise, alpha)
 
 
 def fit_linear_greedy(context: Context, seed: int = 0) -> LinUCB:

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from darlr.agents.learner import build_recommender
 from darlr.agents.recommender import Recommender, RecommenderPolicy
+from darlr.baselines.context import Context
+from darlr.baselines.evidence import taste_features
 from darlr.commands.progress import Meter
 from darlr.config import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.config_json import to_json
@@ -139,7 +141,11 @@ def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> Fit
 
 def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World:
     """The service's tables on the training device."""
-    return build_world(fitted, logs.fitted, config.tables, logs.service).to(config.device)
+    world = build_world(fitted, logs.fitted, config.tables, logs.service)
+    if config.recommender.belief:
+        known = Context(logs.fitted, logs.held_out, logs.service, logs.catalogue, world, config.session.turns)
+        world = replace(world, taste=taste_features(known)[0])
+    return world.to(config.device)
 
 
 def paid_world(world: World, logs: Logs, config: RunConfig) -> World:

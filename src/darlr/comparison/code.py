@@ -35,10 +35,15 @@ NEUTRAL = (
 )
 WORKER = "comparison/work.py"  # what a cell is, so not neutral
 _AGENTS = ("agents/", "commands/train.py", "evaluation/estimation.py")
+# A learned policy's belief reads baselines/{context,evidence,linucb,neighbours}.py.
+_MODELS = tuple(
+    f"baselines/{name}.py"
+    for name in ("bandits", "crr", "extras", "files", "networks", "offline", "registry", "sessions", "sqn", "supervised")
+)
 # What else a kind of cell does not touch.
 UNTOUCHED: dict[Kind, tuple[str, ...]] = {
     "world": (*_AGENTS, "commands/evaluate.py", "baselines/", "evaluation/", "simulation/", WORKER),
-    "learned": ("commands/evaluate.py", "baselines/", "evaluation/lists.py"),
+    "learned": ("commands/evaluate.py", "evaluation/lists.py", *_MODELS),
     "baseline": (*_AGENTS, "commands/evaluate.py", "evaluation/lists.py"),
     "trivial": (*_AGENTS, "baselines/"),
 }

@@ -22,7 +22,7 @@ TITLES = {
 }
 IPS = {"model.weighting": "inverse-popularity"}  # IPS differs from MBPO in its world model's weights alone
 # What DARLR+ changes of DARLR; every choice was made on the log alone (docs/results.md).
-DARLR_PLUS: Mapping[str, Any] = {}
+DARLR_PLUS: Mapping[str, Any] = {"recommender.prior": 3.0, "recommender.belief": 1.0, "recommender.caution": 10.0}
 
 
 @dataclass(frozen=True)

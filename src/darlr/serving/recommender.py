@@ -99,6 +99,8 @@ def export(recommender: Recommender, log: InteractionLog, config: TrainConfig, f
     tensors |= {"items": recommender.items.cpu().contiguous(), "users": recommender.users.cpu().contiguous()}
     if config.recommender.prior:
         tensors["reward"] = recommender.reward.cpu().contiguous()
+    if config.recommender.belief:
+        tensors["taste"] = recommender.features.cpu().contiguous()
     if recommender.leaving is not None:
         tensors["bits"] = recommender.bits.cpu().contiguous()
     (part / WEIGHTS).write_bytes(save(tensors))  # save_file would make it private
@@ -146,7 +148,8 @@ def _policy(facts: dict[str, Any], tensors: dict[str, Tensor], source: str) -> T
     config = from_json(RecommenderConfig, facts["recommender"], source)
     low, high = facts["reward_range"]
     leaving = Leaving(tensors["bits"], *facts["leaving"]) if facts["leaving"] else None
-    recommender = Recommender(config, tensors["items"], tensors["users"], (low, high), tensors.get("reward"), leaving)
+    tables = tensors.get("reward"), leaving, tensors.get("taste")
+    recommender = Recommender(config, tensors["items"], tensors["users"], (low, high), *tables)
     recommender.load_state_dict({n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")})
     for side in ("user", "item"):
         if len(facts[f"{side}_ids"]) != len(tensors[f"{side}s"]):

@@ -10,9 +10,11 @@ from darlr.config import TablesConfig
 from darlr.data.categories import log_category_bits
 from darlr.data.log import InteractionLog
 from darlr.data.service import Service, catalogue, service_of
+from darlr.errors import ConfigError
 from darlr.world.entropy import EntropyTable, build_entropy
 from darlr.world.fitted import FittedWorldModel
-from darlr.world.logged_neighbours import logged_feedback
+from darlr.world.implicit import is_implicit
+from darlr.world.logged_neighbours import logged_feedback, logged_neighbour_table
 
 SIMILARITY_USERS = 4096  # up to here cosines of all pairs are held: 64 MB
 CHUNK = 1024  # users whose cosines with everyone are held at once
@@ -24,7 +26,9 @@ class World:
 
     reward [U, I]: r0; risk [U, I]: P_U; indicator [U, F]: p_u; unit [U, F]: p_u / |p_u|, zero rows stay zero;
     item_vectors [I, d]; entropy: the behaviour-entropy table; reward_range: (low, high) of a reward;
-    categories: int64 [I, words], the items' category sets as bits, where the data set has them.
+    categories: int64 [I, words], the items' category sets as bits, where the data set has them; logged_neighbours:
+    float32 [U, I], `darlr.world.logged_neighbours`, where the options ask for it; taste: float32 [I, d], features along
+    which users' tastes vary, in units of the noise, where the policy's belief needs them.
     """
 
     reward: Tensor
@@ -35,6 +39,8 @@ class World:
     entropy: EntropyTable
     reward_range: tuple[float, float]
     categories: Tensor | None = None
+    logged_neighbours: Tensor | None = None
+    taste: Tensor | None = None
 
     @property
     def n_users(self) -> int:
@@ -85,8 +91,13 @@ class World:
         """ROLeR's static shaping (method.md section 6): reward [U, I] and risk [U, I].
 
         Weights are cosines (negative ones count 0) or uniform; a user without any positive weight gets the plain
-        mean. Risk is the population variance of the neighbours' r0, unweighted, or 0.
+        mean. Risk is the population variance of the neighbours' r0, unweighted, or 0. Where there
+        are `logged_neighbours` they are taken as they are, their entries as shares of positives.
         """
+        if self.logged_neighbours is not None:
+            share, (low, high) = self.logged_neighbours, self.reward_range
+            risk = (share - low) * (high - share) if config.neighbour_risk == "variance" else torch.zeros_like(share)
+            return share, risk
         index, cosine = self.neighbours(config.neighbours, config.neighbour_self)
         uniform = torch.full_like(cosine, 1 / cosine.shape[1])
         weight = uniform
@@ -131,7 +142,16 @@ def build_world(
         entropy=build_entropy(known),
         reward_range=fitted.reward_range,
         categories=log_category_bits(known),
+        logged_neighbours=_logged_table(log_train, config, service),
     )
+
+
+def _logged_table(log: InteractionLog, config: TablesConfig, service: Service) -> Tensor | None:
+    if config.neighbour_source == "logged" and not is_implicit(log):
+        raise ConfigError("option tables.neighbour-source: logged is for logs of positives; this one has ratings")
+    if config.neighbour_source == "predicted" or not is_implicit(log):
+        return None
+    return logged_neighbour_table(log, service, config.logged_neighbours)
 
 
 def indicator(reward: Tensor, log: InteractionLog, config: TablesConfig, service: Service | None = None) -> Tensor:
