@@ -10,6 +10,7 @@ from darlr.data.log import InteractionLog
 from darlr.data.service import Service
 from darlr.data.split import select
 from darlr.errors import DataError
+from darlr.world.implicit import is_implicit
 from darlr.world.tables import World
 
 
@@ -45,11 +46,6 @@ class Context:
         if self.world is None:
             raise DataError(f"{self.log.name}: this baseline needs a world model; pass Context.world")
         return self.world
-
-
-def is_implicit(log: InteractionLog) -> bool:
-    """Whether every event of the log has the same reward."""
-    return bool((log.reward == log.reward[:1]).all())
 
 
 def events(log: InteractionLog) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:

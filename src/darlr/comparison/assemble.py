@@ -151,10 +151,11 @@ def _entry(line: Line) -> str:
 
 
 def first_and_second(block: Block) -> tuple[Line, Line] | None:
-    """The two best lines of different rows, references left out."""
+    """The two best lines of different rows, references left out; a row and its exit-aware twin are one."""
     ranked = [line for line in block.lines if line.row.kind != "truth"]
-    second = next((line for line in ranked[1:] if line.row.name != ranked[0].row.name), None) if ranked else None
-    return None if second is None else (ranked[0], second)
+    names = [line.row.name.removesuffix(", exit-aware") for line in ranked]
+    second = next((place for place, name in enumerate(names) if name != names[0]), None)
+    return None if second is None else (ranked[0], ranked[second])
 
 
 def about(results: Results) -> dict[str, Any]:
