@@ -38,8 +38,10 @@ _AGENTS = ("agents/", "commands/train.py", "evaluation/estimation.py")
 # A learned policy's belief reads baselines/{context,evidence,linucb,neighbours}.py.
 _MODELS = tuple(
     f"baselines/{name}.py"
-    for name in ["bandits", "crr", "extras", "files", "networks", "offline"]
-    + ["registry", "sessions", "sqn", "supervised"]
+    for name in (
+        *("bandits", "crr", "extras", "files", "networks"),
+        *("offline", "registry", "sessions", "sqn", "supervised"),
+    )
 )
 # What else a kind of cell does not touch.
 UNTOUCHED: dict[Kind, tuple[str, ...]] = {
