@@ -6,7 +6,7 @@
 PYTHON ?= python3
 DATA ?= synthetic
 RUN := runs/demo-$(notdir $(DATA))
-EXTRAS := dev,plots
+EXTRAS := dev,plots,baselines
 ARGS ?=
 TORCH_INDEX ?=
 
