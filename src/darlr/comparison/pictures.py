@@ -155,7 +155,7 @@ def _curves_of(lines: Sequence[Line], title: str) -> Callable[[Path], None]:
 
 
 def learning_curves(path: Path, lines: Sequence[Line], title: str) -> None:
-    """Every learned row in one picture: the mean over seeds, and the band from the lowest to the highest seed."""
+    """Every learned row in one picture: the mean over seeds, and a band of one standard error of it to either side."""
     figure = canvas.blank(5.0)
     axes = figure.add_subplot()
     ends: list[tuple[float, str, str]] = []
@@ -168,10 +168,11 @@ def learning_curves(path: Path, lines: Sequence[Line], title: str) -> None:
         mean = values.mean(0)
         axes.plot(epochs, mean, color=colour, linestyle=style, linewidth=1.9, marker="o" if len(epochs) < 3 else None)
         if len(values) > 1:
-            axes.fill_between(epochs, values.min(0), values.max(0), color=colour, alpha=0.13, linewidth=0)
+            error = values.std(0, ddof=1) / len(values) ** 0.5
+            axes.fill_between(epochs, mean - error, mean + error, color=colour, alpha=0.13, linewidth=0)
         ends.append((float(mean[-1]), line.label, colour))
     _head(axes, title)
-    axes.set_xlabel("epoch  (line: mean over seeds; band: lowest to highest seed)", fontsize=9, color=INK)
+    axes.set_xlabel("epoch  (line: mean over seeds; band: ± 1 standard error over seeds)", fontsize=9, color=INK)
     axes.set_ylabel("R_tra, 100 random users", fontsize=9, color=INK)
     canvas.whole_epochs(axes)
     low, high = axes.get_ylim()
@@ -188,7 +189,14 @@ def learning_curves(path: Path, lines: Sequence[Line], title: str) -> None:
             color=colour,
             fontweight="bold",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.7,
+                "shrinkA": 1,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
         )
     canvas.save(figure, path)
 
