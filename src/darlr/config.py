@@ -144,8 +144,9 @@ class WorldModelConfig:
 class TablesConfig:
     """What is derived from the world model before any agent learns."""
 
-    indicator: Literal["predicted", "logged"] = "predicted"
-    """A user's feedback vector p_u: row of the predicted matrix, or logged feedback (0 = missing). Reading."""
+    indicator: Literal["auto", "predicted", "logged"] = "auto"
+    """A user's feedback vector p_u: row of the predicted matrix, or logged feedback (0 = missing); auto: logged where
+    only positives are logged. Reading."""
     indicator_centre: Literal["none", "item", "user"] = "item"
     """Subtract the item's or the user's mean from p_u before cosines; raw rows of rewards are all alike. Reading."""
     neighbours: int = 15

@@ -93,6 +93,7 @@ def rollout(
     uniform = torch.rand(config.turns, sessions, generator=generators.actions, device=generators.actions.device)
     session = reset(users[0], n_items, config.turns)
     turns: list[Turn] = []
+    tokens = selector.user_tokens() if selector is not None else None  # the same for the whole rollout
     for uniform_t, newcomer in zip(uniform.to(device), users[1:], strict=True):
         observation = recommender.observe(session)
         decision: Decision = recommender(observation)
@@ -101,7 +102,7 @@ def rollout(
         references, selection = None, None
         if selector is not None:
             references, selection = select(
-                selector, simulator.world, tables.start, decision.state, session.user, action, generators.picks
+                selector, simulator.world, tables.start, decision.state, session.user, action, generators.picks, tokens
             )
         elif simulator.references is not None:
             references = simulator.references(session.user, generators.picks)

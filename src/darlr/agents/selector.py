@@ -91,8 +91,12 @@ def select(
     user: Int[Tensor, " B"],
     item: Int[Tensor, " B"],
     generator: torch.Generator,
+    tokens: Float[Tensor, "U d"] | None = None,
 ) -> tuple[References, Selection]:
-    """Pick S_t for B recommendations, one pick after the other; start: the table that Eq. 15 averages."""
+    """Pick S_t for B recommendations, one pick after the other; start: the table that Eq. 15 averages.
+
+    tokens: `selector.user_tokens()`, where it is known already.
+    """
     config = selector.config
     window = config.tracker.window
     uniform = torch.rand(config.picks, user.shape[0], generator=generator, device=generator.device).to(user.device)
@@ -100,7 +104,7 @@ def select(
     rewards, values, similarities, diversities = [], [], [], []
     estimates = start.new_zeros((user.shape[0], 0))
     excluded = excluded_actions(user[:, None], world.n_users)
-    tokens, state_token = selector.user_tokens(), selector.from_state(state)
+    tokens, state_token = selector.user_tokens() if tokens is None else tokens, selector.from_state(state)
     for uniform_k in uniform:
         recent = nn.functional.pad(chosen[:, -window:], (max(0, window - chosen.shape[1]), 0), value=-1)
         logits, value = selector(state_token, recent, tokens)

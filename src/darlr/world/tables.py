@@ -157,15 +157,16 @@ def _logged_table(log: InteractionLog, config: TablesConfig, service: Service) -
 def indicator(reward: Tensor, log: InteractionLog, config: TablesConfig, service: Service | None = None) -> Tensor:
     """Feedback vectors p_u of the service's users, float32 [Us, F] (method.md section 4).
 
-    "predicted": rows of r0 [Us, Is]. "logged": the mean logged reward of each cell, 0 = missing, over items outside
+    "auto": logged for an implicit log, else predicted. "predicted": rows of r0 [Us, Is]. "logged": the mean logged reward of each cell, 0 = missing, over items outside
     the block; centring then moves logged cells only, and nothing where all logged rewards are equal.
     """
-    if config.indicator == "predicted":
+    logged = is_implicit(log) if config.indicator == "auto" else config.indicator == "logged"
+    if not logged:
         vectors, present = reward, torch.ones_like(reward)
     else:
         service = service_of(log) if service is None else service
         vectors, present = logged_feedback(log, service.users, service.feedback_items(log))
-        if len(log) and log.reward.min() == log.reward.max():
+        if is_implicit(log):
             return vectors
     if config.indicator_centre == "none":
         return vectors
