@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -6,9 +8,10 @@ from hypothesis import strategies as st
 
 from darlr.config import TablesConfig
 from darlr.data.log import Block, InteractionLog
+from darlr.errors import ConfigError
 from darlr.world import tables
 from darlr.world.entropy import EntropyTable, build_entropy
-from darlr.world.tables import World, indicator
+from darlr.world.tables import World, build_world, indicator
 
 
 def make_world(reward, vectors=None):
@@ -124,6 +127,31 @@ def test_positives_alone_are_not_centred_away():
     log = make_log([0, 0, 1], [0, 1, 1], [1, 1, 1], 2, 3)
     found = indicator(torch.zeros(2, 3), log, TablesConfig(indicator="logged", indicator_centre="item"))
     assert found.tolist() == [[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
+
+
+def test_auto_reads_the_log_where_only_positives_are_logged():
+    reward = torch.tensor([[0.5, 0.25, 0.75], [0.5, 0.5, 0.5]])
+    config = TablesConfig(indicator_centre="none")
+    positives = make_log([0, 0, 1], [0, 1, 1], [1, 1, 1], 2, 3)
+    assert indicator(reward, positives, config).tolist() == [[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
+    ratings = make_log([0, 0, 1], [0, 1, 1], [1, 1, 2], 2, 3)
+    assert torch.equal(indicator(reward, ratings, config), reward)
+
+
+def test_neighbours_of_positives_are_what_they_logged_and_ratings_refuse_that():
+    # user 0 and 2 share item 0; user 2 logged item 2 as well
+    positives = make_log([0, 1, 2, 2], [0, 1, 0, 2], [1, 1, 1, 1], 3, 3)
+    half = torch.full((3, 3), 0.5)
+    known = SimpleNamespace(reward=half, risk=half, item_vectors=half, reward_range=(0.0, 1.0))
+    world = build_world(known, positives, TablesConfig(logged_neighbours=1))
+    share, risk = world.neighbour_table(TablesConfig())
+    assert share[0].tolist() == [1.0, 0.0, 1.0]
+    assert torch.equal(risk, share * (1 - share))
+    plain = build_world(known, positives, TablesConfig(neighbour_source="predicted"))
+    assert torch.equal(plain.neighbour_table(TablesConfig())[0], torch.full((3, 3), 0.5))
+    ratings = make_log([0, 1, 2, 2], [0, 1, 0, 2], [1, 2, 1, 1], 3, 3)
+    with pytest.raises(ConfigError, match=r"tables\.neighbour-source"):
+        build_world(known, ratings, TablesConfig(neighbour_source="logged"))
 
 
 def test_entropy_by_hand():

@@ -157,8 +157,9 @@ def _logged_table(log: InteractionLog, config: TablesConfig, service: Service) -
 def indicator(reward: Tensor, log: InteractionLog, config: TablesConfig, service: Service | None = None) -> Tensor:
     """Feedback vectors p_u of the service's users, float32 [Us, F] (method.md section 4).
 
-    "auto": logged for an implicit log, else predicted. "predicted": rows of r0 [Us, Is]. "logged": the mean logged reward of each cell, 0 = missing, over items outside
-    the block; centring then moves logged cells only, and nothing where all logged rewards are equal.
+    "predicted": rows of r0 [Us, Is]. "logged": the mean logged reward of each cell, 0 = missing, over items outside the
+    block; centring then moves logged cells only, and nothing where all logged rewards are equal. "auto": logged there,
+    else predicted.
     """
     logged = is_implicit(log) if config.indicator == "auto" else config.indicator == "logged"
     if not logged:
