@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from darlr.baselines.evidence import LEVEL, choose_spreads
 from darlr.baselines.linucb import LinUCB
 from darlr.simulation.session import reset, step
+from darlr.world.taste import LEVEL, choose_spreads
 
 
 def test_sherman_morrison_equals_the_closed_form():

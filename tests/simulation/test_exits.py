@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from darlr.config import SessionConfig
 from darlr.data.categories import category_bits
+from darlr.data.item_vectors import feature_vectors
 from darlr.data.log import FeatureColumn, InteractionLog
 from darlr.errors import ConfigError
-from darlr.simulation.exits import build_exit, category_exit, distance_exit, feature_vectors, never, resolve
+from darlr.simulation.exits import build_exit, category_exit, distance_exit, never, resolve
 
 FAST = settings(max_examples=150, deadline=None, derandomize=True)
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from darlr.baselines.context import Context
 from darlr.simulation.session import Session
+from darlr.world.context import Context
 
 EPSILON = 0.1  # Sutton and Barto 2018, section 2.2
 GOLDEN = 0x9E3779B1  # 2**32 over the golden ratio, odd

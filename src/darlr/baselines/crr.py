@@ -5,9 +5,9 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from darlr.baselines.context import Context
 from darlr.baselines.networks import BATCH, GAMMA, LEARNING_RATE, STEPS, NetworkPolicy, layers_of, perceptron
 from darlr.baselines.sessions import StateEncoder, Transitions, transitions
+from darlr.world.context import Context
 
 TEMPERATURE, LARGEST = 1.0, 20.0  # beta, and the clip of the weights (section 3)
 PERIOD = 100  # updates between copies to the target networks (appendix)

@@ -6,7 +6,12 @@ import torch
 from torch import Tensor
 
 from darlr.simulation.session import Session
+from darlr.world.bias import bias_table
+from darlr.world.context import Context
+from darlr.world.logged_neighbours import logged_neighbour_table
+from darlr.world.taste import taste_features
 
+NEIGHBOURS = 300
 ROWS = 2**26  # floats held at once: bounds memory, never changes a number
 
 
@@ -54,3 +59,21 @@ class LinUCB:
             inverse = inverse - image[:, :, None] * (image / (1 + (x * image).sum(1, keepdim=True)))[:, None, :]
             moment = moment + x * residual[:, turn, None]
         return (inverse @ moment[..., None]).squeeze(-1), inverse
+
+
+def fit_linucb(context: Context, seed: int = 0, alpha: float = 1.0) -> LinUCB:
+    """LinUCB on `taste_features`."""
+    features, noise = taste_features(context, seed)
+    return LinUCB(log_table(context), noise * features, noise, alpha)
+
+
+def fit_linear_greedy(context: Context, seed: int = 0) -> LinUCB:
+    """The same learner without a bonus."""
+    return fit_linucb(context, seed, alpha=0.0)
+
+
+def log_table(context: Context) -> Tensor:
+    """Expected reward by the log alone, float32 [Us, Is]: biases; of positives alone, what alike users logged."""
+    if context.implicit:
+        return logged_neighbour_table(context.log, context.service, NEIGHBOURS, weights="cosine", itself=True)
+    return bias_table(context.train, context.held_out, context.log, context.service).float()

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 
-from darlr.baselines.context import Context
 from darlr.baselines.extras import optional
 from darlr.baselines.networks import (
     BATCH,
@@ -18,6 +17,7 @@ from darlr.baselines.networks import (
     layers_of,
 )
 from darlr.baselines.sessions import StateEncoder, Transitions, transitions
+from darlr.world.context import Context
 
 PERIOD = 100  # updates between copies to the target network
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from darlr.baselines.bandits import fit_epsilon_greedy, fit_ucb
-from darlr.baselines.context import Context
 from darlr.baselines.crr import fit_crr
-from darlr.baselines.evidence import fit_linear_greedy, fit_linucb
+from darlr.baselines.linucb import fit_linear_greedy, fit_linucb
 from darlr.baselines.offline import fit_bcq, fit_cql
 from darlr.baselines.sqn import fit_sqn
 from darlr.baselines.supervised import fit_implicit, fit_matrix_factorisation
 from darlr.errors import ConfigError
 from darlr.simulation.policy import Policy
+from darlr.world.context import Context
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, huber_loss
 
-from darlr.baselines.context import Context
 from darlr.baselines.networks import (
     BATCH,
     GAMMA,
@@ -16,6 +15,7 @@ from darlr.baselines.networks import (
     perceptron,
 )
 from darlr.baselines.sessions import StateEncoder, Transitions, transitions
+from darlr.world.context import Context
 
 
 def fit_sqn(context: Context, seed: int = 0, steps: int = STEPS) -> NetworkPolicy:

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from darlr.baselines.context import Context, events
 from darlr.baselines.extras import optional
 from darlr.data.log import InteractionLog
 from darlr.evaluation.lists import UserGreedy
+from darlr.world.context import Context, events
 from darlr.world.negatives import NegativeSampler
 
 FACTORS, EPOCHS, STRENGTH, LEARNING_RATE = 20, 20, 0.1, 0.01

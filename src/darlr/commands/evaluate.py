@@ -24,7 +24,7 @@ from darlr.evaluation.report import print_tables, write_report
 from darlr.evaluation.statistics import Comparison, compare
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.runs import read_metrics
-from darlr.world.bias import choose_bias, fit_bias
+from darlr.world.bias import bias_table
 from darlr.world.logged_neighbours import logged_neighbour_table
 
 SEEDS = ("seed", "world", "threads", "device")  # what seeds of one row may differ in
@@ -168,17 +168,10 @@ def trivial(runs: Sequence[FinishedRun], truth: Truth, *, exits: bool) -> list[E
 
 
 def log_tables(logs: Logs, splits: Sequence[Logs]) -> dict[str, list[Tensor]]:
-    """Tables from the log alone, float32 [Us, Is]: biases, one a split; of positives only, what alike users logged."""
+    """Tables from the log alone, [Us, Is]: biases, one a split; of positives only, what alike users logged."""
     if positives_only(logs.catalogue):
         return {"logged-neighbour greedy": [logged_neighbour_table(logs.fitted, logs.service)]}
-    return {"bias-model list": [bias_table(one) for one in splits]}
-
-
-def bias_table(logs: Logs) -> Tensor:
-    """The bias model's scores [Us, Is]: strengths chosen on the held-out part, fitted on what the world model saw."""
-    chosen = choose_bias(logs.train, logs.held_out)
-    model = fit_bias(logs.fitted, chosen.user_strength, chosen.item_strength)
-    return torch.from_numpy(model.predict(logs.service.users[:, None], logs.service.items))
+    return {"bias-model list": [bias_table(one.train, one.held_out, one.fitted, one.service) for one in splits]}
 
 
 def rows_of_first_setting(rows: Sequence[Row]) -> list[Row]:

@@ -13,8 +13,6 @@ from torch import Tensor
 
 from darlr.agents.learner import build_recommender
 from darlr.agents.recommender import Recommender, RecommenderPolicy
-from darlr.baselines.context import Context
-from darlr.baselines.evidence import taste_features
 from darlr.commands.progress import Meter
 from darlr.config import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.config_json import to_json
@@ -29,9 +27,11 @@ from darlr.evaluation.truth import load_truth
 from darlr.files import atomic_write_text
 from darlr.runs import load_checkpoint, read_config, read_inputs
 from darlr.simulation.exits import resolve
+from darlr.world.context import Context
 from darlr.world.fit import EpochReport, fit_world
 from darlr.world.fitted import FILES, FittedWorldModel, load
 from darlr.world.tables import World, build_world
+from darlr.world.taste import taste_features
 
 ORIGIN = "origin.json"  # beside a world model: what it was fitted on; written last
 

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from darlr.data.log import InteractionLog
+from darlr.data.service import Service
 
 STRENGTHS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 SWEEPS = 20
@@ -55,3 +58,10 @@ def choose_bias(train: InteractionLog, held_out: InteractionLog) -> BiasModel:
     models = [fit_bias(train, a, b) for a in STRENGTHS for b in STRENGTHS]
     errors = [np.square(m.predict(held_out.user, held_out.item) - held_out.reward).mean() for m in models]
     return models[int(np.argmin(errors))]
+
+
+def bias_table(train: InteractionLog, held_out: InteractionLog, fitted: InteractionLog, service: Service) -> Tensor:
+    """The bias model's scores of the service, float64 [Us, Is]: strengths chosen on the held-out log, then `fitted`."""
+    chosen = choose_bias(train, held_out)
+    model = fit_bias(fitted, chosen.user_strength, chosen.item_strength)
+    return torch.from_numpy(model.predict(service.users[:, None], service.items))

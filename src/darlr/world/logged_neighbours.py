@@ -1,5 +1,7 @@
 """Users alike by what they logged, and what those logged: a table of scores from the log alone."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -24,11 +26,14 @@ def logged_feedback(log: InteractionLog, users: IntArray, items: IntArray) -> tu
     return torch.from_numpy(mean.astype(np.float32).reshape(shape)), torch.from_numpy(logged.reshape(shape))
 
 
-def logged_neighbours(log: InteractionLog, service: Service, k: int = 300) -> tuple[Tensor, Tensor]:
+def logged_neighbours(
+    log: InteractionLog, service: Service, k: int = 300, *, itself: bool = False
+) -> tuple[Tensor, Tensor]:
     """The k most alike candidates of each service user: log codes int64 [Us, k] and cosines float32 [Us, k].
 
     Cosine of the logged feedback over items outside the block. Candidates: the users outside the block, who have
-    logged the service's items; in a log without a block all other users. k is cut to the candidates there are.
+    logged the service's items; in a log without a block all users, oneself only with `itself`. k is cut to the
+    candidates there are.
     """
     columns = service.feedback_items(log)
     candidates = service.candidates(log)
@@ -39,18 +44,29 @@ def logged_neighbours(log: InteractionLog, service: Service, k: int = 300) -> tu
         for chunk in np.array_split(candidates, max(1, -(-len(candidates) // CHUNK)))
     ]
     cosine = torch.cat(parts, 1)
-    cosine = cosine.masked_fill(codes == torch.from_numpy(service.users)[:, None], -torch.inf)  # nobody's own neighbour
-    own = int(np.isin(candidates, service.users).any())
+    own = 0
+    if not itself:
+        cosine = cosine.masked_fill(codes == torch.from_numpy(service.users)[:, None], -torch.inf)
+        own = int(np.isin(candidates, service.users).any())
     best = cosine.topk(min(k, len(candidates) - own), dim=1)
     return codes[best.indices], best.values
 
 
-def logged_neighbour_table(log: InteractionLog, service: Service, k: int = 300) -> Tensor:
+def logged_neighbour_table(
+    log: InteractionLog,
+    service: Service,
+    k: int = 300,
+    *,
+    weights: Literal["uniform", "cosine"] = "uniform",
+    itself: bool = False,
+) -> Tensor:
     """Mean over a user's k logged neighbours of their logged reward (0 where none), float32 [Us, Is].
 
     In a log of positives: the share of the neighbours for whom the item is one.
     """
-    index, _ = logged_neighbours(log, service, k)
+    index, cosine = logged_neighbours(log, service, k, itself=itself)
+    share = torch.ones_like(cosine) if weights == "uniform" else cosine
+    share = share / share.sum(1, keepdim=True).clamp(min=1e-12)
     table = torch.zeros(len(service.users), len(service.items))
     place = torch.full((log.n_users,), -1)
     candidates = service.candidates(log)
@@ -59,9 +75,9 @@ def logged_neighbour_table(log: InteractionLog, service: Service, k: int = 300) 
         place[torch.from_numpy(chunk)] = torch.arange(len(chunk))
         found = place[index]
         weight = torch.zeros(len(index), len(chunk) + 1)
-        weight.scatter_(1, torch.where(found >= 0, found, len(chunk)), 1.0)  # the last column takes the others
+        weight.scatter_(1, torch.where(found >= 0, found, len(chunk)), share)  # the last column takes the others
         table += weight[:, :-1] @ logged_feedback(log, chunk, service.items)[0]
-    return table / max(index.shape[1], 1)
+    return table
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -8,13 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from darlr.baselines.context import Context, events
-from darlr.baselines.linucb import LinUCB
-from darlr.baselines.neighbours import log_table
+from darlr.data.item_vectors import feature_vectors
 from darlr.data.split import select
 from darlr.errors import ConfigError
-from darlr.simulation.exits import feature_vectors
 from darlr.world.bias import choose_bias, fit_bias
+from darlr.world.context import Context, events
 
 FOLDS = 5
 TURNS = 30  # residuals of a user that take part: a session's worth
@@ -32,17 +30,6 @@ def taste_features(context: Context, seed: int = 0) -> tuple[Tensor, float]:
     noise = noise if noise > 0 else 1.0
     spreads = choose_spreads(groups, items, residual / noise)
     return torch.cat([spread * group for spread, group in zip(spreads, groups, strict=True)], dim=1), noise
-
-
-def fit_linucb(context: Context, seed: int = 0, alpha: float = 1.0) -> LinUCB:
-    """LinUCB on `taste_features`."""
-    features, noise = taste_features(context, seed)
-    return LinUCB(log_table(context), noise * features, noise, alpha)
-
-
-def fit_linear_greedy(context: Context, seed: int = 0) -> LinUCB:
-    """The same learner without a bonus."""
-    return fit_linucb(context, seed, alpha=0.0)
 
 
 def feature_groups(context: Context) -> list[Tensor]:
