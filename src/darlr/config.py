@@ -11,6 +11,15 @@ from typing import Any, Literal
 from darlr.errors import ConfigError
 
 Method = Literal["mbpo", "mopo", "ips", "dorl", "roler", "darlr", "gt"]
+METHOD_TITLES: dict[Method, str] = {
+    "mbpo": "MBPO",
+    "mopo": "MOPO",
+    "ips": "IPS",
+    "dorl": "DORL",
+    "roler": "ROLeR",
+    "darlr": "DARLR",
+    "gt": "GT",
+}
 Mode = Literal["FB", "NX_0", "NX_10"]
 
 

@@ -34,8 +34,9 @@ class Learner:
 
 
 def reward_tables(world: World, config: TrainConfig) -> RewardTables:
-    """The tables that the configured method reads, before training."""
-    neighbours, neighbour_risk = world.neighbour_table(config.tables)
+    """The tables that the configured method reads, before training; r0 and P_U stand where it reads no average."""
+    averages = config.method in ("roler", "darlr")
+    neighbours, neighbour_risk = world.neighbour_table(config.tables) if averages else (world.reward, world.risk)
     start = neighbours if config.reward.start == "neighbours" else world.reward
     return RewardTables(world.reward, world.risk, neighbours, neighbour_risk, start, start, world.entropy)
 

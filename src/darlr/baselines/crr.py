@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from darlr.baselines.networks import BATCH, GAMMA, LEARNING_RATE, STEPS, NetworkPolicy, layers_of, perceptron
-from darlr.baselines.sessions import StateEncoder, Transitions, transitions
+from darlr.baselines.sessions import Transitions, session_data
 from darlr.world.context import Context
 
 TEMPERATURE, LARGEST = 1.0, 20.0  # beta, and the clip of the weights (section 3)
@@ -15,11 +15,9 @@ PERIOD = 100  # updates between copies to the target networks (appendix)
 
 def fit_crr(context: Context, seed: int = 0, steps: int = STEPS) -> NetworkPolicy:
     """Behaviour cloning weighted by exp(advantage / beta); recommends by the actor's logits."""
-    world = context.tables()
-    encoder = StateEncoder(world.item_vectors, *world.reward_range)
-    data = transitions(context.catalogue, encoder, context.turns)
+    encoder, data = session_data(context)
     generator = torch.Generator().manual_seed(seed)
-    critic, actor = (perceptron(encoder.size, world.n_items, generator) for _ in range(2))
+    critic, actor = (perceptron(encoder.size, context.tables().n_items, generator) for _ in range(2))
     old_critic, old_actor = copy.deepcopy(critic), copy.deepcopy(actor)
     optimiser = torch.optim.Adam([*critic.parameters(), *actor.parameters()], LEARNING_RATE)
     for step in range(steps):

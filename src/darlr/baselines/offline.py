@@ -16,7 +16,7 @@ from darlr.baselines.networks import (
     NetworkPolicy,
     layers_of,
 )
-from darlr.baselines.sessions import StateEncoder, Transitions, transitions
+from darlr.baselines.sessions import StateEncoder, Transitions, session_data
 from darlr.world.context import Context
 
 PERIOD = 100  # updates between copies to the target network
@@ -41,9 +41,7 @@ def trained_agent(
 ) -> tuple[StateEncoder, Any]:
     """The state and a d3rlpy agent after `steps` updates; minibatches are drawn from our own generator."""
     d3rlpy = optional("d3rlpy")
-    world = context.tables()
-    encoder = StateEncoder(world.item_vectors, *world.reward_range)
-    data = transitions(context.catalogue, encoder, context.turns)
+    encoder, data = session_data(context)
     config = getattr(d3rlpy.algos, name)(
         batch_size=BATCH,
         gamma=GAMMA,
@@ -55,7 +53,7 @@ def trained_agent(
     agent = config.create(device="cpu")
     with torch.random.fork_rng(devices=[]):  # d3rlpy draws its first weights from the global generator
         torch.default_generator.manual_seed(seed)
-        agent.create_impl((encoder.size,), world.n_items)
+        agent.create_impl((encoder.size,), context.tables().n_items)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(steps):
         agent.update(_minibatch(d3rlpy, data, torch.randint(len(data.action), (BATCH,), generator=generator)))

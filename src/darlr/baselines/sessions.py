@@ -9,6 +9,7 @@ from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.simulation.session import Session, last_items, last_rewards, reset
+from darlr.world.context import Context
 
 WINDOW = 3
 
@@ -63,6 +64,13 @@ def session_starts(user: NDArray[np.int64], turns: int) -> NDArray[np.int64]:
     _, start, count = np.unique(user, return_index=True, return_counts=True)
     place: NDArray[np.int64] = (np.arange(len(user)) - np.repeat(start, count)) % turns
     return place
+
+
+def session_data(context: Context) -> tuple[StateEncoder, Transitions]:
+    """The state of the world model's item vectors, and the transitions of the logged sessions."""
+    world = context.tables()
+    encoder = StateEncoder(world.item_vectors, *world.reward_range)
+    return encoder, transitions(context.catalogue, encoder, context.turns)
 
 
 def transitions(log: InteractionLog, encoder: StateEncoder, turns: int) -> Transitions:

@@ -14,18 +14,16 @@ from darlr.baselines.networks import (
     layers_of,
     perceptron,
 )
-from darlr.baselines.sessions import StateEncoder, Transitions, transitions
+from darlr.baselines.sessions import Transitions, session_data
 from darlr.world.context import Context
 
 
 def fit_sqn(context: Context, seed: int = 0, steps: int = STEPS) -> NetworkPolicy:
     """Recommends by the self-supervised head, as the paper does; the Q head shapes the shared layers."""
-    world = context.tables()
-    encoder = StateEncoder(world.item_vectors, *world.reward_range)
-    data = transitions(context.catalogue, encoder, context.turns)
+    encoder, data = session_data(context)
     generator = torch.Generator().manual_seed(seed)
     trunks = [nn.Sequential(perceptron(encoder.size, HIDDEN[-1], generator, HIDDEN[:-1]), nn.ReLU()) for _ in range(2)]
-    heads = [[perceptron(HIDDEN[-1], world.n_items, generator, ()) for _ in range(2)] for _ in range(2)]
+    heads = [[perceptron(HIDDEN[-1], context.tables().n_items, generator, ()) for _ in range(2)] for _ in range(2)]
     both = [nn.ModuleList([trunks[k], *heads[k]]) for k in range(2)]
     optimisers = [torch.optim.Adam(part.parameters(), LEARNING_RATE) for part in both]
     for _ in range(steps):

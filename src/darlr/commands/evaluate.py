@@ -12,7 +12,7 @@ from torch import Tensor
 from darlr.cli import Evaluate
 from darlr.commands.progress import say
 from darlr.commands.stages import FinishedRun, Logs, open_run, resolved
-from darlr.config import Method
+from darlr.config import METHOD_TITLES
 from darlr.config_json import differences, to_json
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.bars import bar_chart
@@ -134,20 +134,10 @@ def learned_rows(runs: Sequence[FinishedRun]) -> list[Entry]:
     ]
 
 
-NAMES: dict[Method, str] = {
-    "mbpo": "MBPO",
-    "mopo": "MOPO",
-    "ips": "IPS",
-    "dorl": "DORL",
-    "roler": "ROLeR",
-    "darlr": "DARLR",
-    "gt": "GT (true rewards)",
-}
-
-
 def label(run: FinishedRun) -> str:
     """What a run is called in tables: its own label, or its method as published."""
-    return run.config.label or NAMES[run.config.train.method]
+    method = run.config.train.method
+    return run.config.label or METHOD_TITLES[method] + (" (true rewards)" if method == "gt" else "")
 
 
 def kind(run: FinishedRun) -> Kind:

@@ -5,21 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from darlr.config import METHOD_TITLES
 from darlr.errors import ConfigError
 
 Study = Literal["table", "ablations", "sensitivity", "sparsity"]
 TRIVIAL = "trivial"
 PLUS = "darlr+"
-TITLES = {
-    "mbpo": "MBPO",
-    "mopo": "MOPO",
-    "ips": "IPS",
-    "dorl": "DORL",
-    "roler": "ROLeR",
-    "darlr": "DARLR",
-    PLUS: "DARLR+",
-    "gt": "GT",
-}
+TITLES: dict[str, str] = {**METHOD_TITLES, PLUS: "DARLR+"}
 IPS = {"model.weighting": "inverse-popularity"}  # IPS differs from MBPO in its world model's weights alone
 # What DARLR+ changes of DARLR; every choice was made on the log alone (docs/results.md).
 DARLR_PLUS: Mapping[str, Any] = {"recommender.prior": 3.0, "recommender.belief": 1.0, "recommender.caution": 10.0}
