@@ -100,9 +100,9 @@ def test_estimation_error(tmp_path, kept):
 
 
 def test_labels_keep_apart_and_in_order():
-    placed = curves.apart([1.0, 1.1, 1.2, 5.0], 1.0)
+    placed = canvas.apart([1.0, 1.1, 1.2, 5.0], 1.0)
     assert placed == pytest.approx([0.1, 1.1, 2.1, 5.0])
-    assert curves.apart([], 1.0) == []
+    assert canvas.apart([], 1.0) == []
 
 
 def test_running_mean_by_hand():

@@ -1,7 +1,8 @@
-"""The rows of one table as horizontal bars with intervals."""
+"""Horizontal bars with intervals, coloured by what a row is: of one table's rows, or of any list of bars."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,32 @@ import numpy as np
 
 from darlr.errors import ConfigError
 from darlr.evaluation import canvas
-from darlr.evaluation.canvas import INK, LEARNED, LOGGED, TRUTH
+from darlr.evaluation.canvas import BASELINE, INK, LEARNED, LOGGED, TRUTH
 from darlr.evaluation.evaluate import Row
 from darlr.evaluation.report import heading
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+# A bar's kind -> its colour and its name in the legend.
+KINDS = {
+    "learned": (LEARNED, "learned in the simulator"),
+    "baseline": (BASELINE, "bandit, model-free or supervised"),
+    "log": (LOGGED, "trivial, from logs alone"),
+    "truth": (TRUTH, "reads the truth: reference only"),
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar. low, high: ends of its interval. kind: a key of KINDS. text: what stands beside the bar."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    kind: str
+    text: str
 
 
 def bar_chart(path: Path, rows: Sequence[Row], title: str | None = None) -> None:
@@ -25,43 +46,45 @@ def bar_chart(path: Path, rows: Sequence[Row], title: str | None = None) -> None
     """
     if len({(row.mode, row.window) for row in rows}) != 1:
         raise ConfigError("a bar chart shows the rows of exactly one mode and exit window; choose them first")
-    ordered = sorted(rows, key=lambda row: row.mean)
-    figure = canvas.blank(1.5 + 0.34 * len(ordered))
+    names = [row.name + (" (sampled)" if row.sampled and row.kind == "learned" else "") for row in rows]
+    bars = [
+        Bar(textwrap.fill(name, 40), row.mean, *row.interval, row.kind, f"{row.mean:.2f}")
+        for name, row in zip(names, rows, strict=True)
+    ]
+    draw_bars(path, bars, title or heading(rows[0].mode, rows[0].window), note="R_tra", pitch=0.34)
+
+
+def draw_bars(path: Path, bars: Sequence[Bar], title: str, *, note: str = "", pitch: float = 0.27) -> None:
+    """The bars, the largest on top, with a legend of their kinds. note: below the axis. pitch: inches a bar.
+
+    Raises ConfigError without matplotlib.
+    """
+    ordered = sorted(bars, key=lambda bar: bar.value)
+    figure = canvas.blank(1.4 + pitch * len(ordered))
     axes = figure.add_subplot()
-    means = np.array([row.mean for row in ordered])
-    low = np.array([row.interval[0] for row in ordered])
-    high = np.array([row.interval[1] for row in ordered])
+    values = np.array([bar.value for bar in ordered])
+    low = np.array([bar.low for bar in ordered])
+    high = np.array([bar.high for bar in ordered])
     place = np.arange(len(ordered))
-    colours = {"learned": LEARNED, "log": LOGGED, "truth": TRUTH}
-    for index, row in enumerate(ordered):
-        axes.barh(
-            index,
-            row.mean,
-            height=0.68,
-            color=colours[row.kind],
-            hatch="////" if row.kind == "truth" else None,
-            edgecolor="#8b949e" if row.kind == "truth" else colours[row.kind],
-            linewidth=0.6,
-        )
-    spread = np.maximum(np.stack([means - low, high - means]), 0.0)
-    axes.errorbar(means, place, xerr=spread, fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5)
-    left, right = window(means, low, high)
+    for patch, bar in zip(axes.barh(place, values, height=0.7), ordered, strict=True):
+        patch.set(**_look(bar.kind))
+    spread = np.maximum(np.stack([values - low, high - values]), 0.0)
+    if spread.any():
+        axes.errorbar(values, place, xerr=spread, fmt="none", ecolor=INK, elinewidth=1, capsize=2)
+    left, right = window(values, low, high)
     axes.set_xlim(left, right)
-    for index, row in enumerate(ordered):
-        axes.text(high[index] + (right - left) * 0.012, index, f"{row.mean:.2f}", va="center", fontsize=9, color=INK)
-    names = [row.name + (" (sampled)" if row.sampled and row.kind == "learned" else "") for row in ordered]
-    axes.set_yticks(place, [textwrap.fill(name, 40) for name in names], fontsize=9)
-    for tick, row in zip(axes.get_yticklabels(), ordered, strict=True):
-        tick.set_color(LEARNED if row.kind == "learned" else INK)
-        tick.set_fontweight("bold" if row.kind == "learned" else "normal")
+    for index, bar in enumerate(ordered):
+        axes.text(bar.high + (right - left) * 0.012, index, bar.text, va="center", fontsize=8.5, color=INK)
+    axes.set_yticks(place, [bar.label for bar in ordered])
+    for tick, bar in zip(axes.get_yticklabels(), ordered, strict=True):
+        tick.set_color(LEARNED if bar.kind == "learned" else INK)
+        tick.set_fontweight("bold" if bar.kind == "learned" else "normal")
     axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y", visible=False)
     axes.set_ylim(-0.6, len(ordered) - 0.4)
-    axes.set_xlabel("R_tra" + ("" if left == 0 else f"  (axis starts at {left:g})"), fontsize=9)
-    _kinds(figure, {row.kind for row in ordered}, colours)
-    axes.set_title(
-        title or heading(rows[0].mode, rows[0].window), fontsize=12, loc="left", color=INK, fontweight="bold"
-    )
+    starts = "" if left == 0 else f"(axis starts at {left:g})"
+    axes.set_xlabel(f"{note}  {starts}".strip(), fontsize=9, color=INK)
+    canvas.head(axes, title)
+    legend_of_kinds(figure, {bar.kind for bar in ordered})
     canvas.save(figure, path)
 
 
@@ -76,19 +99,16 @@ def window(means: np.ndarray[Any, Any], low: np.ndarray[Any, Any], high: np.ndar
     return bottom, top + 0.12 * width
 
 
-def _kinds(figure: "Figure", kinds: set[str], colours: Mapping[str, str]) -> None:
+def legend_of_kinds(figure: "Figure", kinds: Collection[str]) -> None:
+    """What the colours of these kinds mean, below the picture."""
     from matplotlib.patches import Patch
 
-    names = {"learned": "learned", "log": "trivial, from logs alone", "truth": "reads the truth: reference only"}
-    patches = [
-        Patch(
-            facecolor=colours[kind],
-            edgecolor="#8b949e",
-            linewidth=0.6,
-            hatch="////" if kind == "truth" else None,
-            label=name,
-        )
-        for kind, name in names.items()
-        if kind in kinds
-    ]
-    figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False, fontsize=9)
+    patches = [Patch(label=name, **_look(kind)) for kind, (_, name) in KINDS.items() if kind in kinds]
+    columns = len(patches) if len(patches) < 4 else 2
+    figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False, fontsize=8.5)
+
+
+def _look(kind: str) -> dict[str, Any]:
+    colour, _ = KINDS[kind]
+    hatched = {"hatch": "////", "edgecolor": "#8b949e"} if kind == "truth" else {"edgecolor": colour}
+    return {"facecolor": colour, "linewidth": 0.6, **hatched}

@@ -1,8 +1,9 @@
-"""What every picture shares: a figure, its plain look, its colours, and a file at once or not at all."""
+"""What every picture shares: a figure, its plain look, colours and labels, and a file at once or not at all."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from darlr.errors import ConfigError
 from darlr.files import atomic_write_bytes
@@ -13,7 +14,11 @@ if TYPE_CHECKING:
 
 WIDTH, DPI = 8.0, 200  # inches, pixels an inch: the text stays readable when shown 1000 pixels wide
 LEARNED, LOGGED, TRUTH, INK = "#1b6ca8", "#9aa5b1", "#d9dde2", "#333a42"
+BASELINE = "#d99a2b"
 SERIES = ("#1b6ca8", "#d1495b", "#edae49", "#00798c", "#7b5ea7", "#66a182")
+# Okabe and Ito's colours, told apart by colour-blind eyes; line styles tell apart what shares a colour.
+LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333a42", "#7b5ea7")
+STYLES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
 
 
 def blank(height: float) -> "Figure":
@@ -26,6 +31,59 @@ def blank(height: float) -> "Figure":
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+def line_look(place: int) -> tuple[str, Any]:
+    """Colour and line style of the line at this place among many."""
+    return LINES[place % len(LINES)], STYLES[place // len(LINES) % len(STYLES)]
+
+
+def head(axes: "Axes", title: str) -> None:
+    """The title of a picture."""
+    axes.set_title(title, fontsize=11.5, loc="left", color=INK, fontweight="bold")
+
+
+def end_labels(axes: "Axes", labels: Sequence[tuple[float, str, str]], *, gap: float, weight: str = "normal") -> None:
+    """Labels (value, text, colour) to the right of the axes, each tied to its value and apart from the others.
+
+    gap: the least distance of two labels as a share of the axes' height. Call it when the limits are final.
+    """
+    low, high = axes.get_ylim()
+    ordered = sorted(labels, key=lambda label: label[0])
+    heights = apart([value for value, _, _ in ordered], (high - low) * gap)
+    for (value, text, colour), height in zip(ordered, heights, strict=True):
+        axes.annotate(
+            text,
+            xy=(1, value),
+            xytext=(1.025, height),
+            xycoords=("axes fraction", "data"),
+            textcoords=("axes fraction", "data"),
+            va="center",
+            fontsize=8.5,
+            color=colour,
+            fontweight=weight,
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.7,
+                "shrinkA": 1,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
+        )
+
+
+def apart(values: Sequence[float], gap: float) -> list[float]:
+    """Heights for labels of rising values, at least `gap` apart and as near to the values as that allows."""
+    groups: list[tuple[float, int]] = []  # centre and size of labels that touch
+    for value in values:
+        centre, size = value, 1
+        while groups and centre - groups[-1][0] < gap * (size + groups[-1][1]) / 2:
+            other, count = groups.pop()
+            centre, size = (centre * size + other * count) / (size + count), size + count
+        groups.append((centre, size))
+    return [centre + gap * (place - (size - 1) / 2) for centre, size in groups for place in range(size)]
 
 
 def whole_epochs(axes: "Axes") -> None:

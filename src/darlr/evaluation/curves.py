@@ -79,34 +79,15 @@ def _evaluated(axes: "Axes", evaluations: Sequence[Record], lines: Mapping[str, 
         axes.set_title("dots: evaluations, line: running mean", fontsize=9, loc="right", color=INK)
     for value in lines.values():
         axes.axhline(value, color=LOGGED, linewidth=1, linestyle=(0, (5, 3)), zorder=0)
-    axes.set_title(title, fontsize=12, loc="left", color=INK, fontweight="bold")
+    canvas.head(axes, title)
     axes.set_ylabel("R_tra", fontsize=10)
     axes.set_xlabel("epoch", fontsize=9)
     axes.margins(y=0.08)
     canvas.whole_epochs(axes)
-    low, high = axes.get_ylim()
-    named = sorted(lines.items(), key=lambda pair: pair[1])
-    heights = apart([value for _, value in named], (high - low) * 0.062)
-    for (name, value), height in zip(named, heights, strict=True):
-        axes.annotate(
-            f"{textwrap.shorten(name, 34, placeholder='…')}  {value:.1f}",
-            xy=(1, value),
-            xytext=(1.02, height),
-            xycoords=("axes fraction", "data"),
-            textcoords=("axes fraction", "data"),
-            va="center",
-            fontsize=8.5,
-            color=INK,
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": LOGGED,
-                "linewidth": 0.7,
-                "shrinkA": 2,
-                "shrinkB": 0,
-                "relpos": (0, 0.5),
-            },
-        )
+    named = [
+        (value, f"{textwrap.shorten(name, 34, placeholder='…')}  {value:.1f}", INK) for name, value in lines.items()
+    ]
+    canvas.end_labels(axes, named, gap=0.062)
 
 
 def smooth(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -116,18 +97,6 @@ def smooth(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.
     place = np.arange(len(values))
     start, stop = np.maximum(place - reach, 0), np.minimum(place + reach + 1, len(values))
     return np.asarray((total[stop] - total[start]) / (stop - start))
-
-
-def apart(values: Sequence[float], gap: float) -> list[float]:
-    """Heights for labels of rising values, at least `gap` apart and as near to the values as that allows."""
-    groups: list[tuple[float, int]] = []  # centre and size of labels that touch
-    for value in values:
-        centre, size = value, 1
-        while groups and centre - groups[-1][0] < gap * (size + groups[-1][1]) / 2:
-            other, count = groups.pop()
-            centre, size = (centre * size + other * count) / (size + count), size + count
-        groups.append((centre, size))
-    return [centre + gap * (place - (size - 1) / 2) for centre, size in groups for place in range(size)]
 
 
 def estimation_error(path: Path, records: Sequence[Record], title: str = "Error of the estimated reward") -> None:
