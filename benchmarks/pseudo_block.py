@@ -23,6 +23,7 @@ from darlr.data.split import select
 from darlr.world.fit import fit_world
 from darlr.world.fitted import finish
 from darlr.world.implicit import distinct
+from darlr.world.logged_neighbours import logged_neighbour_table
 
 Table = NDArray[np.float32]
 K = 30
@@ -37,17 +38,6 @@ def quality(scores: Table, liked: NDArray[np.bool_]) -> tuple[float, float, floa
     ideal = np.cumsum(discount)[np.minimum(count, K) - 1]
     hits = hit.sum(1)
     return float((hit @ discount / ideal).mean()), float((hits / count).mean()), float(hits.mean())
-
-
-def neighbours(x: Table, users: NDArray[np.int64], block: Block, k: int) -> Table:
-    """Share of the k most alike users outside the block that logged the item; cosine over items outside the block."""
-    outside = np.setdiff1d(np.arange(x.shape[0]), block.users)
-    unit = np.delete(x, block.items, axis=1)
-    unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-9)
-    cosine = unit[users] @ unit[outside].T
-    weight = np.zeros_like(cosine)
-    np.put_along_axis(weight, np.argpartition(-cosine, k, axis=1)[:, :k], 1 / k, axis=1)
-    return weight @ x[np.ix_(outside, block.items)]
 
 
 def als(x: Table, block: Block, size: int, penalty: float, *, aware: bool, sweeps: int = 8) -> tuple[Table, Table]:
@@ -105,10 +95,11 @@ def main() -> None:
         user, item = als(x, block, size, penalty, aware=aware)
         return user[users] @ item[items].T
 
+    service = Service(users, items, log.n_users, log.n_items)
     rows = {
         "popularity": lambda: np.broadcast_to(x[:, items].sum(0), liked.shape),
-        "100 neighbours": lambda: neighbours(x, users, block, 100),
-        "300 neighbours": lambda: neighbours(x, users, block, 300),
+        "100 neighbours": lambda: logged_neighbour_table(train, service, 100).numpy(),
+        "300 neighbours": lambda: logged_neighbour_table(train, service, 300).numpy(),
         "implicit ALS, block as zeros": lambda: factors(32, 10.0, aware=False),
         "implicit ALS, block unobserved, 16": lambda: factors(16, 10.0, aware=True),
         "implicit ALS, block unobserved, 32": lambda: factors(32, 30.0, aware=True),
