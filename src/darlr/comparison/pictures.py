@@ -42,7 +42,7 @@ def _of_table(lines: Sequence[Line], title: str) -> Mapping[str, Callable[[Path]
     if np.ptp([line.row.length for line in greedy]) > 0.01:  # else R_each says what R_tra says
         pictures["length"] = partial(scatter, lines=greedy, title=f"{title}: Length and R_each")
     if any(line.row.majority is not None for line in greedy):
-        pictures["mcd"] = partial(majority_bars, lines=greedy, title=f"{title}: share of majority categories (MCD)")
+        pictures["mcd"] = partial(majority_bars, lines=greedy, title=f"{title}: MCD")
     if learned:
         pictures["curves"] = partial(
             learning_curves, lines=learned, title=f"{title}: R_tra after each epoch, actions sampled"
@@ -80,7 +80,7 @@ def majority_bars(path: Path, lines: Sequence[Line], title: str) -> None:
         for line in lines
         if (share := line.row.majority) is not None
     ]
-    draw_bars(path, bars, title)
+    draw_bars(path, bars, title, note="share of majority categories")
 
 
 def curve(line: Line) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
