@@ -24,40 +24,40 @@ DESCRIPTION = "Offline reinforcement learning for recommenders: learn from logs,
 
 
 @dataclass(frozen=True)
-class Coat:
-    """The Coat shopping data set."""
+class Reader:
+    """What every reader of raw files has."""
 
     out: Annotated[Path, FOLDER]
     """Folder to write; a prepared data set in it is replaced."""
+
+
+@dataclass(frozen=True)
+class Coat(Reader):
+    """The Coat shopping data set."""
+
     raw: Annotated[Path | None, FOLDER] = None
     """Folder that holds coat/, instead of the one that DARLR_DATA names."""
 
 
 @dataclass(frozen=True)
-class KuaiRecBinary:
+class KuaiRecBinary(Reader):
     """Logged positives of KuaiRec, and a fully observed block to play on."""
 
-    out: Annotated[Path, FOLDER]
-    """Folder to write; a prepared data set in it is replaced."""
     raw: Annotated[Path | None, FOLDER] = None
     """Folder that holds kuairec_binary/, instead of the one that DARLR_DATA names."""
 
 
 @dataclass(frozen=True)
-class Synthetic:
+class Synthetic(Reader):
     """The built-in synthetic world, whose truth is known."""
 
-    out: Annotated[Path, FOLDER]
-    """Folder to write; a prepared data set in it is replaced."""
     world: Annotated[SyntheticConfig, HERE] = field(default_factory=SyntheticConfig)
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Reader):
     """Your own CSV, TSV or Parquet files."""
 
-    out: Annotated[Path, FOLDER]
-    """Folder to write; a prepared data set in it is replaced."""
     table: Annotated[TableConfig, HERE]
 
 
@@ -89,22 +89,36 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Stage:
+    """What every command that learns has. Its order is the help's; each says for itself what it writes to `out`."""
+
+    out: Annotated[Path, FOLDER]
+    data: str = RunConfig.data
+    """synthetic, coat, kuairec_binary, or the folder of a prepared data set."""
+    world_model: Annotated[WorldModelConfig, arg(name="model")] = field(default_factory=WorldModelConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+
+    @property
+    def config(self) -> RunConfig:
+        """Those of a run's options that this command has."""
+        given = vars(self)
+        return RunConfig(**{option.name: given[option.name] for option in fields(RunConfig) if option.name in given})
+
+
+@dataclass(frozen=True)
+class Fit(Stage):
     """Fit the world model on a log and keep it, for `darlr train --world`."""
 
     out: Annotated[Path, FOLDER]
     """Folder to write; an existing world model in it is replaced."""
-    data: str = RunConfig.data
-    """synthetic, coat, kuairec_binary, or the folder of a prepared data set."""
     threads: int = TrainConfig.threads
     """CPU threads."""
     world_model: Annotated[WorldModelConfig, HERE] = field(default_factory=WorldModelConfig)
-    split: SplitConfig = field(default_factory=SplitConfig)
-    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
 
 
 @dataclass(frozen=True)
-class Train:
+class Train(Stage):
     """Train a policy in simulated sessions, on its own world model or a given one."""
 
     out: Annotated[Path, FOLDER]
@@ -115,21 +129,11 @@ class Train:
     """After each epoch play 100 sessions on the truth, where there is one, for the learning curve only."""
     tensorboard: bool = False
     """Also write TensorBoard events (extra `tensorboard`)."""
-    data: str = RunConfig.data
-    """synthetic, coat, kuairec_binary, or the folder of a prepared data set."""
     label: str = RunConfig.label
     """Name in tables; default: the method. Runs of one label are seeds of one row."""
     world: Annotated[str | None, FOLDER] = RunConfig.world
     """World model from `darlr fit`; left out, the run fits its own."""
     train: Annotated[TrainConfig, HERE] = field(default_factory=TrainConfig)
-    world_model: Annotated[WorldModelConfig, arg(name="model")] = field(default_factory=WorldModelConfig)
-    split: SplitConfig = field(default_factory=SplitConfig)
-    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
-
-    @property
-    def config(self) -> RunConfig:
-        """What the run depends on, without how it is watched."""
-        return RunConfig(**{option.name: getattr(self, option.name) for option in fields(RunConfig)})
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
-class Compare:
+class Compare(Stage):
     """Train and evaluate a grid of rows and seeds, reusing what is done, into tables and pictures."""
 
     out: Annotated[Path, FOLDER] = Path("compare")
@@ -172,23 +176,7 @@ class Compare:
     """Say what would run and what is there already, then stop."""
     pictures: bool = True
     """Also draw PNGs (extra `plots`)."""
-    data: str = RunConfig.data
-    """synthetic, coat, kuairec_binary, or the folder of a prepared data set."""
     train: Annotated[TrainConfig, HERE] = field(default_factory=TrainConfig)
-    world_model: Annotated[WorldModelConfig, arg(name="model")] = field(default_factory=WorldModelConfig)
-    split: SplitConfig = field(default_factory=SplitConfig)
-    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
-
-    @property
-    def config(self) -> RunConfig:
-        """What every row starts from."""
-        return RunConfig(
-            data=self.data,
-            train=self.train,
-            world_model=self.world_model,
-            split=self.split,
-            synthetic=self.synthetic,
-        )
 
 
 @dataclass(frozen=True)
