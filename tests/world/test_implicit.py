@@ -5,24 +5,13 @@ import pytest
 import torch
 
 from darlr.config import WorldModelConfig
-from darlr.data.log import Block, InteractionLog
+from darlr.data.log import Block
 from darlr.data.split import select
 from darlr.world.fit import fit_world
 from darlr.world.implicit import IMPLICIT, MOST_WEIGHT, distinct, is_implicit, resolve, row_weights
+from tests.world.tiny import log_of
 
 IPS = WorldModelConfig(weighting="inverse-popularity")
-
-
-def log_of(user, item, reward, n_users, n_items, block=None):
-    return InteractionLog(
-        "tiny",
-        np.asarray(user, dtype=np.int64),
-        np.asarray(item, dtype=np.int64),
-        np.asarray(reward, dtype=np.float32),
-        tuple(range(n_users)),
-        tuple(range(n_items)),
-        block=block,
-    )
 
 
 def test_inverse_popularity_by_hand():
@@ -77,7 +66,7 @@ def test_positives_alone_are_told_from_cells_without_events_and_tables_are_the_s
     liked = same & (generator.random((40, 30)) < 0.7)
     liked[:5, :10] = False
     user, item = np.nonzero(liked)
-    log = log_of(user, item, np.ones(len(user)), 40, 30, Block(np.arange(5), np.arange(10)))
+    log = log_of(user, item, np.ones(len(user)), 40, 30, block=Block(np.arange(5), np.arange(10)))
     held = generator.random(len(user)) < 0.1
     config = WorldModelConfig(batch=32, epochs=60, patience=20, embedding_decay=0.1, learning_rate=2e-2, members=2)
     fitted = fit_world(select(log, ~held), select(log, held), config)

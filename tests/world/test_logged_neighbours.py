@@ -1,17 +1,16 @@
 import numpy as np
 import torch
 
-from darlr.data.log import Block, InteractionLog
+from darlr.data.log import Block
 from darlr.data.service import service_of
 from darlr.world import logged_neighbours
 from darlr.world.logged_neighbours import logged_feedback, logged_neighbour_table
+from tests.world.tiny import log_of
 
 
 def make_log(cells, n_users, n_items, block=None, reward=None):
-    user, item = (np.array(side, dtype=np.int64) for side in zip(*cells, strict=True))
-    reward = np.ones(len(user)) if reward is None else np.array(reward)
-    ids = tuple(range(n_users)), tuple(range(n_items))
-    return InteractionLog("tiny", user, item, reward.astype(np.float32), *ids, block=block)
+    user, item = zip(*cells, strict=True)
+    return log_of(user, item, np.ones(len(user)) if reward is None else reward, n_users, n_items, block=block)
 
 
 def test_feedback_is_the_mean_of_a_cell():

@@ -1,9 +1,11 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from darlr.config import SplitConfig, WorldModelConfig
-from darlr.data.log import Block, FeatureColumn, InteractionLog
+from darlr.data.log import Block, FeatureColumn
 from darlr.data.service import Service
 from darlr.data.split import split
 from darlr.errors import ConfigError, DataError, RunError
@@ -11,21 +13,10 @@ from darlr.world.bias import choose_bias, fit_bias
 from darlr.world.fit import fit_world
 from darlr.world.fitted import finish, load
 from darlr.world.negatives import NegativeSampler
+from tests.world.tiny import log_of
 
 QUICK = WorldModelConfig(members=3, embedding=4, hidden=(16,), epochs=3, batch=64)
-
-
-def make_log(user, item, reward, n_users, n_items, **more):
-    return InteractionLog(
-        "tiny",
-        np.asarray(user, dtype=np.int64),
-        np.asarray(item, dtype=np.int64),
-        np.asarray(reward, dtype=np.float32),
-        tuple(range(n_users)),
-        tuple(range(n_items)),
-        reward_range=(1.0, 5.0),
-        **more,
-    )
+make_log = partial(log_of, reward_range=(1.0, 5.0))
 
 
 def checkerboard(n_users=30, n_items=24, share=0.5, seed=0):
