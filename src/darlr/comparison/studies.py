@@ -11,7 +11,7 @@ from darlr.errors import ConfigError
 Study = Literal["table", "ablations", "sensitivity", "sparsity"]
 TRIVIAL = "trivial"
 PLUS = "darlr+"
-TITLES: dict[str, str] = {**METHOD_TITLES, PLUS: "DARLR+"}
+TITLES: dict[str, str] = {**dict(METHOD_TITLES.items()), PLUS: "DARLR+"}
 IPS = {"model.weighting": "inverse-popularity"}  # IPS differs from MBPO in its world model's weights alone
 # What DARLR+ changes of DARLR; every choice was made on the log alone (docs/results.md).
 DARLR_PLUS: Mapping[str, Any] = {"recommender.prior": 3.0, "recommender.belief": 1.0, "recommender.caution": 10.0}
