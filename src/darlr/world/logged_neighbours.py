@@ -65,8 +65,7 @@ def logged_neighbour_table(
     In a log of positives: the share of the neighbours for whom the item is one.
     """
     index, cosine = logged_neighbours(log, service, k, itself=itself)
-    share = torch.ones_like(cosine) if weights == "uniform" else cosine
-    share = share / share.sum(1, keepdim=True).clamp(min=1e-12)
+    vote = torch.ones_like(cosine) if weights == "uniform" else cosine
     table = torch.zeros(len(service.users), len(service.items))
     place = torch.full((log.n_users,), -1)
     candidates = service.candidates(log)
@@ -75,9 +74,9 @@ def logged_neighbour_table(
         place[torch.from_numpy(chunk)] = torch.arange(len(chunk))
         found = place[index]
         weight = torch.zeros(len(index), len(chunk) + 1)
-        weight.scatter_(1, torch.where(found >= 0, found, len(chunk)), share)  # the last column takes the others
+        weight.scatter_(1, torch.where(found >= 0, found, len(chunk)), vote)  # the last column takes the others
         table += weight[:, :-1] @ logged_feedback(log, chunk, service.items)[0]
-    return table
+    return table / vote.sum(1, keepdim=True).clamp(min=1e-12)  # last, so that equal counts stay exactly tied
 
 
 def _unit(vectors: Tensor) -> Tensor:
