@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from darlr.agents import a2c
 from darlr.agents.a2c import Judged, a2c_loss, generalised_advantages, minibatches, update
+from darlr.agents.actor_critic import forbid
 from darlr.config import A2CConfig
 
 PLAIN = A2CConfig(normalise_advantages=False, value_coefficient=0.5, entropy_coefficient=0.0)
@@ -71,59 +74,91 @@ def test_advantages_equal_the_definition(length, streams, gamma, gae_lambda, see
 
 
 def judged():
-    """Two decisions: probabilities (1/4, 3/4) and (1/2, 1/2, masked)."""
-    logits = torch.tensor([[0.0, math.log(3.0), -torch.inf], [1.0, 1.0, -torch.inf]], requires_grad=True)
-    return Judged(logits, torch.tensor([0, 1]), torch.tensor([2.0, 0.0]))
+    """Two decisions: probabilities (1/4, 3/4, forbidden) and (1/2, 1/2, forbidden)."""
+    logits = torch.tensor([[0.0, math.log(3.0), 7.0], [1.0, 1.0, 0.0]], requires_grad=True)
+    return told(logits, torch.tensor([0, 1]), torch.tensor([2.0, 0.0]), torch.tensor([[2, -1], [2, -1]]))
 
 
-def test_log_probability_and_entropy_by_hand():
-    torch.testing.assert_close(judged().log_probability(), torch.tensor([math.log(0.25), math.log(0.5)]))
-    first = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
-    torch.testing.assert_close(judged().entropy(), torch.tensor([first, math.log(2.0)]))
+def told(logits, action, value, excluded=None):
+    """What networks say whose last layer hands on its input, the logits [N, A]."""
+    size, width = logits.shape
+    actor = nn.Linear(width, width)
+    actor.weight.data, actor.bias.data = torch.eye(width), torch.zeros(width)
+    return Judged(actor, logits, value, action, torch.full((size, 1), -1) if excluded is None else excluded)
+
+
+ENTROPY = torch.tensor([-(0.25 * math.log(0.25) + 0.75 * math.log(0.75)), math.log(2.0)])
 
 
 def test_loss_by_hand():
     advantage, target = torch.tensor([2.0, -1.0]), torch.tensor([1.0, 3.0])
     policy = -(2 * math.log(0.25) - math.log(0.5)) / 2
     value = (1.0 + 9.0) / 2
-    assert a2c_loss(judged(), advantage, target, PLAIN).item() == pytest.approx(policy + 0.5 * value)
-    entropy = judged().entropy().mean().item()
+    loss, entropy = a2c_loss(judged(), advantage, target, PLAIN)
+    assert loss.item() == pytest.approx(policy + 0.5 * value)
+    torch.testing.assert_close(entropy, ENTROPY)
     config = A2CConfig(normalise_advantages=False, value_coefficient=2.0, entropy_coefficient=0.3)
-    expected = policy + 2 * value - 0.3 * entropy
-    assert a2c_loss(judged(), advantage, target, config).item() == pytest.approx(expected)
+    expected = policy + 2 * value - 0.3 * ENTROPY.mean().item()
+    assert a2c_loss(judged(), advantage, target, config)[0].item() == pytest.approx(expected)
 
 
 def test_normalised_advantages_by_hand():
     # (2, -1) has mean 0.5 and standard deviation 1.5 * sqrt(2)
     config = A2CConfig(normalise_advantages=True, value_coefficient=0.0)
     expected = -(math.log(0.25) - math.log(0.5)) / math.sqrt(2) / 2
-    loss = a2c_loss(judged(), torch.tensor([2.0, -1.0]), torch.zeros(2), config)
+    loss, _ = a2c_loss(judged(), torch.tensor([2.0, -1.0]), torch.zeros(2), config)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
-    alone = Judged(torch.zeros(1, 2), torch.tensor([0]), torch.zeros(1))  # one row: nothing to scale by
-    assert a2c_loss(alone, torch.tensor([2.0]), torch.zeros(1), config).item() == pytest.approx(2 * math.log(2))
+    alone = told(torch.zeros(1, 2), torch.tensor([0]), torch.zeros(1))  # one row: nothing to scale by
+    assert a2c_loss(alone, torch.tensor([2.0]), torch.zeros(1), config)[0].item() == pytest.approx(2 * math.log(2))
 
 
 @pytest.mark.parametrize("entropy_coefficient", [0.0, 0.1])
 def test_gradients_by_hand_and_finite_under_masks(entropy_coefficient):
     config = A2CConfig(normalise_advantages=False, value_coefficient=0.0, entropy_coefficient=entropy_coefficient)
     case = judged()
-    a2c_loss(case, torch.tensor([2.0, -1.0]), torch.zeros(2), config).backward()
-    gradient = case.logits.grad
+    a2c_loss(case, torch.tensor([2.0, -1.0]), torch.zeros(2), config)[0].backward()
+    gradient = case.hidden.grad
     assert torch.isfinite(gradient).all()
     assert gradient[:, 2].tolist() == [0.0, 0.0]
     # policy part: A (pi - onehot) / N; entropy part: c pi (log pi + H) / N
     pi = torch.tensor([[0.25, 0.75], [0.5, 0.5]])
     chosen = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     expected = torch.tensor([[2.0], [-1.0]]) * (pi - chosen) / 2
-    expected = expected + entropy_coefficient * pi * (pi.log() + judged().entropy().detach()[:, None]) / 2
+    expected = expected + entropy_coefficient * pi * (pi.log() + ENTROPY[:, None]) / 2
     torch.testing.assert_close(gradient[:, :2], expected)
+
+
+@pytest.mark.parametrize("block", [1, 40, 1 << 19])
+@pytest.mark.parametrize("offset", [False, True])
+@pytest.mark.parametrize("bonus", [0.0, 0.2])
+def test_the_loss_equals_autograd_on_all_logits(monkeypatch, block, offset, bonus):
+    monkeypatch.setattr(a2c, "BLOCK", block)
+    torch.manual_seed(0)
+    size, width, actions = 11, 4, 9
+    hidden, actor = torch.randn(size, width, requires_grad=True), nn.Linear(width, actions)
+    value = torch.randn(size, requires_grad=True)
+    excluded, added = torch.randint(-1, actions - 1, (size, 3)), torch.randn(size, actions)
+    action, advantage, target = torch.full((size,), actions - 1), torch.randn(size), torch.randn(size)
+    parameters = (hidden, actor.weight, actor.bias, value)
+    case = Judged(actor, hidden, value, action, excluded, (lambda rows: added[rows]) if offset else None)
+    loss, entropy = a2c_loss(case, advantage, target, A2CConfig(entropy_coefficient=bonus))
+    found = torch.autograd.grad(3 * loss, parameters)
+
+    log_pi = forbid(actor(hidden) + added * offset, excluded).log_softmax(-1)
+    scaled = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    expected_entropy = -(log_pi.exp() * log_pi).sum(-1)
+    expected = 0.5 * (value - target).square().mean() - (log_pi[:, -1] * scaled).mean()
+    expected = expected - bonus * expected_entropy.mean()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(entropy, expected_entropy.detach())
+    torch.testing.assert_close(found, torch.autograd.grad(3 * expected, parameters))
 
 
 def test_advantages_carry_no_gradient_to_the_critic():
     value = torch.tensor([2.0, 0.0], requires_grad=True)
     case = judged()
     advantage = torch.tensor([2.0, -1.0])
-    a2c_loss(Judged(case.logits, case.action, value), advantage, torch.tensor([1.0, 3.0]), PLAIN).backward()
+    a2c_loss(replace(case, value=value), advantage, torch.tensor([1.0, 3.0]), PLAIN)[0].backward()
     torch.testing.assert_close(value.grad, torch.tensor([0.5 * 2 * 1.0 / 2, 0.5 * 2 * -3.0 / 2]))
 
 
@@ -144,7 +179,7 @@ class Table(nn.Module):
         self.value = nn.Parameter(torch.zeros(4))
 
     def judge(self, rows):
-        return Judged(self.logits[rows], torch.tensor([0, 1, 0, 1])[rows], self.value[rows])
+        return told(self.logits[rows], torch.tensor([0, 1, 0, 1])[rows], self.value[rows])
 
 
 def test_update_follows_the_gradient_in_minibatches():

@@ -1,17 +1,16 @@
 import torch
 
-from darlr.agents.actor_critic import ActorCritic, excluded_actions, masked_logits
+from darlr.agents.actor_critic import ActorCritic, forbid
 
 
-def test_excluded_actions_by_hand():
-    mask = excluded_actions(torch.tensor([[2, -1, 0], [-1, -1, -1], [3, 3, 1]]), 4)
-    assert mask.int().tolist() == [[1, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 1]]
-    assert excluded_actions(torch.empty(2, 0, dtype=torch.int64), 3).tolist() == [[False] * 3] * 2
-
-
-def test_masked_logits_are_never_drawn():
-    logits = masked_logits(torch.tensor([[1.0, 5.0, 1.0]]), torch.tensor([[False, True, False]]))
-    torch.testing.assert_close(logits.softmax(-1), torch.tensor([[0.5, 0.0, 0.5]]))
+def test_forbidden_actions_have_no_probability():
+    logits = torch.tensor([[1.0, 5.0, 1.0, 2.0], [0.0, 1.0, 2.0, 3.0], [4.0, 0.0, 0.0, 9.0]])
+    found = forbid(logits.clone(), torch.tensor([[1, -1, 3], [-1, -1, -1], [3, 3, 0]]))
+    assert found is not None
+    torch.testing.assert_close(found[0].softmax(-1), torch.tensor([0.5, 0.0, 0.5, 0.0]))
+    assert torch.equal(found[1], logits[1])  # padding forbids nothing, action 0 neither
+    torch.testing.assert_close(found[2].softmax(-1), torch.tensor([0.0, 0.5, 0.5, 0.0]))
+    assert torch.equal(forbid(logits.clone(), torch.empty(3, 0, dtype=torch.int64)), logits)
 
 
 def test_actor_and_critic_share_the_trunk():

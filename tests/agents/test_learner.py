@@ -66,14 +66,14 @@ def test_acting_and_learning_see_the_same_input(monkeypatch, changes):
     seen = spy(monkeypatch, options("darlr", **changes))
     turns = seen["played"].turns
     judged, _, _ = seen["updates"][0]
-    torch.testing.assert_close(judged.logits.softmax(-1), torch.cat(seen["actions"]))
+    torch.testing.assert_close(judged.logits(slice(None)).softmax(-1), torch.cat(seen["actions"]))
     torch.testing.assert_close(judged.value, turns.value)
     assert torch.equal(judged.action, turns.action)
 
     picks = turns.selection.reward.shape[1]
     judged, _, _ = seen["updates"][1]
     acted = torch.stack(seen["picks"]).unflatten(0, (-1, picks)).transpose(1, 2).flatten(0, 2)  # turn, stream, pick
-    torch.testing.assert_close(judged.logits.softmax(-1), acted)
+    torch.testing.assert_close(judged.logits(slice(None)).softmax(-1), acted)
     torch.testing.assert_close(judged.value, turns.selection.value.flatten())
     assert torch.equal(judged.action, turns.references.users.flatten())
 

@@ -8,7 +8,10 @@ from darlr.config import SelectorConfig
 from darlr.errors import ConfigError
 
 ESTIMATES = torch.tensor([[1.0, 2.0, 6.0], [4.0, 4.0, 1.0]])
-SIMILARITY, DIVERSITY = torch.tensor([0.5, -1.0]), torch.tensor([0.25, 2.0])
+SIMILARITY, DIVERSITY = (
+    torch.tensor([[0.5, 0.0, 2.0], [-1.0, 1.0, 0.0]]),
+    torch.tensor([[0.0, 0.5, 1.0], [0.0, 2.0, 0.0]]),
+)
 
 
 def play(config, world=None, batch=40, seed=0):
@@ -22,11 +25,19 @@ def play(config, world=None, batch=40, seed=0):
     return learner, references, selection, user, item
 
 
-@pytest.mark.parametrize(("reward", "r"), [("set_mean", [3.0, 3.0]), ("own", [6.0, 1.0]), ("none", [0.0, 0.0])])
+@pytest.mark.parametrize(
+    ("reward", "r"),
+    [
+        ("set_mean", [[1.0, 1.5, 3.0], [4.0, 4.0, 3.0]]),
+        ("own", [[1.0, 2.0, 6.0], [4.0, 4.0, 1.0]]),
+        ("none", [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]),
+    ],
+)
 def test_reward_by_hand(reward, r):
     config = SelectorConfig(reward=reward, lambda_s=2.0, lambda_d=0.1)
     found = selector_reward(config, ESTIMATES, SIMILARITY, DIVERSITY)
-    torch.testing.assert_close(found, torch.tensor(r) + torch.tensor([1.0 + 0.025, -2.0 + 0.2]))
+    gain = torch.tensor([[1.0, 0.05, 4.0 + 0.1], [-2.0, 2.0 + 0.2, 0.0]])
+    torch.testing.assert_close(found, torch.tensor(r) + gain)
 
 
 @pytest.mark.parametrize("reward", ["set_mean", "own", "none"])

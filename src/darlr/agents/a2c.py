@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from darlr.agents.actor_critic import forbid
 from darlr.config import A2CConfig
+
+BLOCK = 1 << 19  # logits that are computed at once: 2 MB, what a core's cache holds
 
 
 def generalised_advantages(
@@ -38,33 +42,78 @@ def generalised_advantages(
 class Judged:
     """What the current networks say of N past decisions, under the mask that acting saw.
 
-    logits: masked with -inf, float32 [N, A]; action: the one taken, int64 [N]; value: float32 [N].
+    actor: the layer from hidden, float32 [N, h], to logits; all [N, A] of them never exist at once. action: the one
+    taken, int64 [N]; value: float32 [N]; excluded: forbidden actions, int64 [N, m], padded with -1. offset: what else
+    the logits of a slice of rows hold, float32 [n, A], without gradient.
     """
 
-    logits: Float[Tensor, "N A"]
-    action: Int[Tensor, " N"]
+    actor: nn.Linear
+    hidden: Float[Tensor, "N h"]
     value: Float[Tensor, " N"]
+    action: Int[Tensor, " N"]
+    excluded: Int[Tensor, "N m"]
+    offset: Callable[[slice], Tensor] | None = None
 
-    def log_probability(self) -> Float[Tensor, " N"]:
-        """log pi(action), of the actions taken only."""
-        return -nn.functional.cross_entropy(self.logits, self.action, reduction="none")
-
-    def entropy(self) -> Float[Tensor, " N"]:
-        """Entropy of pi in nats."""
-        log_probability = self.logits.log_softmax(-1)
-        # 0 * -inf at masked actions would make the gradient NaN
-        return -(log_probability.exp() * log_probability.masked_fill(self.logits == -torch.inf, 0.0)).sum(-1)
+    def logits(self, rows: slice) -> Float[Tensor, "n A"]:
+        """Masked logits of a slice of rows."""
+        logits: Tensor = self.actor(self.hidden[rows])
+        if self.offset is not None:
+            logits = logits + self.offset(rows)
+        return forbid(logits, self.excluded[rows])
 
 
-def a2c_loss(judged: Judged, advantage: Float[Tensor, " N"], target: Float[Tensor, " N"], config: A2CConfig) -> Tensor:
-    """Policy gradient + value_coefficient * squared value error - entropy_coefficient * entropy, means over N."""
-    if config.normalise_advantages and advantage.shape[0] > 1:
+class Objective(torch.autograd.Function):
+    """sum over n of weight_n log pi(action_n) + bonus * entropy_n; also the entropies, float32 [N], without gradient.
+
+    Its gradient by the logits, weight_n (onehot(action_n) - pi) - bonus * pi (log pi + entropy_n), needs nothing from
+    behind, so a block of rows is visited once, while it is in the cache.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, actor: Tensor, bias: Tensor, judged: Judged, weight: Tensor, bonus: float
+    ) -> tuple[Tensor, Tensor]:
+        """hidden [N, h] is the judged one; actor [A, h] and bias [A] are its actor's; weight: float32 [N]."""
+        by_hidden, by_actor, by_bias = torch.empty_like(hidden), torch.zeros_like(actor), torch.zeros_like(bias)
+        log_taken, entropy = torch.empty_like(weight), torch.empty_like(weight)
+        size = max(1, BLOCK // actor.shape[0])
+        for start in range(0, hidden.shape[0], size):
+            rows = slice(start, start + size)
+            action, weight_n = judged.action[rows, None], weight[rows, None]
+            log_pi = judged.logits(rows).log_softmax(-1)
+            pi = log_pi.exp()
+            log_taken[rows] = log_pi.gather(1, action).squeeze(1)
+            entropy[rows] = -torch.linalg.vecdot(pi, log_pi)
+            slope = -weight_n if not bonus else -weight_n - bonus * (log_pi + entropy[rows, None])
+            by_logits = pi.mul_(slope).scatter_add_(1, action, weight_n)
+            torch.mm(by_logits, actor, out=by_hidden[rows])
+            by_actor.addmm_(by_logits.T, hidden[rows])
+            by_bias += by_logits.sum(0)
+        ctx.save_for_backward(by_hidden, by_actor, by_bias)
+        ctx.mark_non_differentiable(entropy)
+        return (weight * log_taken).sum() + bonus * entropy.sum(), entropy
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients by hidden, actor and bias."""
+        return *(upstream * gradient for gradient in ctx.saved_tensors), None, None, None
+
+
+def a2c_loss(
+    judged: Judged, advantage: Float[Tensor, " N"], target: Float[Tensor, " N"], config: A2CConfig
+) -> tuple[Tensor, Tensor]:
+    """Policy gradient + value_coefficient * squared value error - entropy_coefficient * entropy, means over N.
+
+    Returns the loss, 0-d, and the entropy of each pi in nats, float32 [N], without gradient.
+    """
+    size = advantage.shape[0]
+    if config.normalise_advantages and size > 1:
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-    loss = -(judged.log_probability() * advantage).mean()
-    loss = loss + config.value_coefficient * (judged.value - target).square().mean()
-    if config.entropy_coefficient:
-        loss = loss - config.entropy_coefficient * judged.entropy().mean()
-    return loss
+    actor = judged.actor
+    gain, entropy = Objective.apply(  # type: ignore[no-untyped-call]
+        judged.hidden, actor.weight, actor.bias, judged, advantage / size, config.entropy_coefficient / size
+    )
+    return config.value_coefficient * (judged.value - target).square().mean() - gain, entropy
 
 
 def minibatches(size: int, batch: int, generator: torch.Generator, device: torch.device) -> Iterator[Tensor]:
@@ -91,7 +140,7 @@ def update(
     norms = []
     for rows in minibatches(advantage.shape[0], config.minibatch, generator, advantage.device):
         judged = judge_rows(rows)
-        loss = a2c_loss(judged, advantage[rows], target[rows], config)
+        loss, entropy = a2c_loss(judged, advantage[rows], target[rows], config)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norms.append(nn.utils.clip_grad_norm_(networks.parameters(), config.max_grad_norm))
@@ -101,7 +150,7 @@ def update(
         error = (judged.value - target[rows]).square().mean()
         spread = target.var(correction=0).clamp(min=1e-8)
         return {
-            "entropy": judged.entropy().mean(),
+            "entropy": entropy.mean(),
             "value_error": error,
             "grad_norm": torch.stack(norms).mean(),
             "explained_variance": 1.0 - advantage.var(correction=0) / spread,

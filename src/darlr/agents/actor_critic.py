@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 
@@ -29,16 +29,21 @@ class ActorCritic(nn.Module):
     def forward(self, state: Float[Tensor, "B s"]) -> tuple[Float[Tensor, "B A"], Float[Tensor, " B"]]:
         """Logits over all actions, unmasked, and the value of the state."""
         hidden = self.trunk(state)
-        return self.actor(hidden), self.critic(hidden).squeeze(-1)
+        return self.actor(hidden), self.value(hidden)
+
+    def value(self, hidden: Float[Tensor, "*B h"]) -> Float[Tensor, "*B"]:
+        """The value of states, from the trunk's output."""
+        value: Tensor = self.critic(hidden).squeeze(-1)
+        return value
 
 
-def excluded_actions(excluded: Int[Tensor, "B m"], n_actions: int) -> Bool[Tensor, "B A"]:
-    """Lists of forbidden actions, padded with -1, as a mask; True = forbidden."""
-    mask = torch.zeros((excluded.shape[0], n_actions + 1), dtype=torch.bool, device=excluded.device)
-    slot = torch.where(excluded < 0, n_actions, excluded)
-    return mask.scatter_(1, slot, True)[:, :n_actions]
+FORBIDDEN = -1e30  # finite, so that 0 * log(0) is 0 and not NaN
 
 
-def masked_logits(logits: Float[Tensor, "B A"], forbidden: Bool[Tensor, "B A"]) -> Float[Tensor, "B A"]:
-    """Logits with forbidden actions at -inf."""
-    return logits.masked_fill(forbidden, -torch.inf)
+def forbid(logits: Float[Tensor, "B A"], excluded: Int[Tensor, "B m"]) -> Float[Tensor, "B A"]:
+    """Move the logits of excluded actions (lists padded with -1) to where their probability is 0, in place.
+
+    No gradient is needed for that: it is 0 at an action of probability 0.
+    """
+    with torch.no_grad():
+        return logits.scatter_add_(1, excluded.clamp(min=0), torch.where(excluded < 0, 0.0, FORBIDDEN))

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from darlr.agents.a2c import Judged, generalised_advantages, update
-from darlr.agents.actor_critic import excluded_actions, masked_logits
 from darlr.agents.recommender import Recommender, standardise
 from darlr.agents.references import build_references
 from darlr.agents.rollout import Generators, Rollout, Simulator, Turn, rollout
@@ -144,7 +143,7 @@ def refined(tables: RewardTables, turns: Turn, in_place: bool) -> RewardTables:
 
 def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict[str, Tensor]:
     """A2C on the recommender's decisions."""
-    config = learner.recommender.config.a2c
+    recommender, config = learner.recommender, learner.recommender.config.a2c
     turns, sessions = played.turns, played.last_value.shape[0]
     advantage = generalised_advantages(
         turns.reward.view(-1, sessions),
@@ -156,11 +155,11 @@ def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict
     ).flatten()
 
     def judge_rows(rows: Tensor) -> Judged:
-        decision = learner.recommender(turns.observation.rows(rows))
-        logits = decision.logits
-        if not repeats:
-            logits = masked_logits(logits, excluded_actions(turns.shown[rows], logits.shape[1]))
-        return Judged(logits, turns.action[rows], decision.value)
+        seen, heads = turns.observation.rows(rows), recommender.heads
+        hidden = heads.trunk(recommender.state(seen))
+        excluded = turns.shown[rows, :0] if repeats else turns.shown[rows]
+        offset = (lambda part: recommender.offset(seen.rows(part))) if recommender.knows_more else None
+        return Judged(heads.actor, hidden, heads.value(hidden), turns.action[rows], excluded, offset)
 
     return update(
         learner.recommender,
@@ -194,8 +193,8 @@ def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]
     def judge_rows(rows: Tensor) -> Judged:
         episode, pick = rows // picks, rows % picks
         recent, before, action = selection_rows(selection.chosen[episode], pick, selector.config.tracker.window)
-        logits, value = selector(selector.from_state(selection.state[episode]), recent, selector.user_tokens())
-        return Judged(masked_logits(logits, excluded_actions(before, logits.shape[1])), action, value)
+        hidden = selector.hidden(selector.from_state(selection.state[episode]), recent, selector.user_tokens())
+        return Judged(selector.heads.actor, hidden, selector.heads.value(hidden), action, before)
 
     metrics = update(
         selector,

@@ -29,7 +29,7 @@ class Observation:
     taste: Float[Tensor, "B d1"]
     recent: Int[Tensor, "B N"]
 
-    def rows(self, rows: Int[Tensor, " n"]) -> "Observation":
+    def rows(self, rows: Int[Tensor, " n"] | slice) -> "Observation":
         """The chosen rows."""
         return Observation(*(getattr(self, field.name)[rows] for field in fields(self)))
 
@@ -117,23 +117,40 @@ class Recommender(nn.Module):
         surprise = session.rewards.clamp(self.low, self.high) - expected
         return taste(self.features, self.config.belief, session.items, surprise, there)
 
-    def forward(self, seen: Observation) -> Decision:
-        """State, logits and value for what is seen."""
+    def forward(self, seen: Observation, user_tokens: Float[Tensor, "U d"] | None = None) -> Decision:
+        """State, logits and value for what is seen. user_tokens: `user_tokens()`, where it is known already."""
+        state = self.state(seen, user_tokens)
+        logits, value = self.heads(state)
+        if self.knows_more:
+            logits = logits + self.offset(seen)
+        return Decision(state, logits, value)
+
+    def user_tokens(self) -> Float[Tensor, "U d"] | None:
+        """Every user's part of the state; None where the state holds no user."""
+        return None if self.user is None else self.user(self.users)
+
+    def state(self, seen: Observation, user_tokens: Float[Tensor, "U d"] | None = None) -> Float[Tensor, "B s"]:
+        """s_rec of what is seen; user_tokens: `user_tokens()`, where it is known already."""
         items = seen.items.T  # trackers take positions first
         tokens = self.token(torch.cat([self.items[items.clamp(min=0)], seen.feedback.T[..., None]], dim=-1))
         parts = [self.tracker(tokens, items >= 0)]
         if self.user is not None:
-            parts.append(project(self.user, self.users, seen.user))
+            parts.append(project(self.user, self.users, seen.user) if user_tokens is None else user_tokens[seen.user])
         if self.config.belief:  # of about unit size
             parts.append(seen.taste / (self.config.belief**0.5 * max(self.high - self.low, 1e-12)))
-        state = torch.cat(parts, dim=-1)
-        logits, value = self.heads(state)
-        if self.config.prior:
-            logits = logits + self._prior(seen)
-        if self.leaving is not None:
-            leaving = Leaving(self.bits, *self.leaving)
-            logits = logits - self.config.caution * leaving.items(seen.recent)
-        return Decision(state, logits, value)
+        return torch.cat(parts, dim=-1)
+
+    @property
+    def knows_more(self) -> bool:
+        """Whether logits are more than the networks' output."""
+        return bool(self.config.prior) or self.leaving is not None
+
+    def offset(self, seen: Observation) -> Float[Tensor, "B I"]:
+        """What the logits hold besides the networks' output: the prior, less caution. It is not learned."""
+        if self.leaving is None:
+            return self._prior(seen)
+        caution = self.config.caution * Leaving(self.bits, *self.leaving).items(seen.recent)
+        return self._prior(seen) - caution if self.config.prior else -caution
 
     def _prior(self, seen: Observation) -> Float[Tensor, "B I"]:
         """The table's scores, moved by what the session says."""
@@ -144,12 +161,10 @@ class Recommender(nn.Module):
 
 
 def project(layer: nn.Linear, table: Float[Tensor, "U F"], rows: Int[Tensor, "*n"]) -> Tensor:
-    """layer(table[rows]), [*n, out], in whichever order needs fewer products."""
-    if rows.numel() >= table.shape[0]:
-        every: Tensor = layer(table)
-        return every[rows]
-    some: Tensor = layer(table[rows])
-    return some
+    """layer(table[rows]), [*n, out]: of each distinct row once."""
+    distinct, place = torch.unique(rows, return_inverse=True)
+    projected: Tensor = layer(table[distinct])
+    return projected[place]
 
 
 def standardise(indicator: Float[Tensor, "U F"]) -> Float[Tensor, "U F"]:

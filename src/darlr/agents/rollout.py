@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from darlr.agents.actor_critic import masked_logits
+from darlr.agents.actor_critic import forbid
 from darlr.agents.recommender import Decision, Observation, Recommender
 from darlr.agents.references import ReferenceRule
 from darlr.agents.selector import Selection, Selector, select
@@ -93,11 +93,13 @@ def rollout(
     uniform = torch.rand(config.turns, sessions, generator=generators.actions, device=generators.actions.device)
     session = reset(users[0], n_items, config.turns)
     turns: list[Turn] = []
-    tokens = selector.user_tokens() if selector is not None else None  # the same for the whole rollout
+    # the same for the whole rollout
+    user_tokens = recommender.user_tokens()
+    tokens = selector.user_tokens() if selector is not None else None
     for uniform_t, newcomer in zip(uniform.to(device), users[1:], strict=True):
         observation = recommender.observe(session)
-        decision: Decision = recommender(observation)
-        logits = decision.logits if config.repeats else masked_logits(decision.logits, session.seen)
+        decision: Decision = recommender(observation, user_tokens)
+        logits = decision.logits if config.repeats else forbid(decision.logits, session.items)
         action = draw(logits.softmax(-1), uniform_t)
         references, selection = None, None
         if selector is not None:
@@ -127,7 +129,7 @@ def rollout(
             )
         )
         session = restart(session, session.done, newcomer)
-    last_value = recommender(recommender.observe(session)).value
+    last_value = recommender(recommender.observe(session), user_tokens).value
     return Rollout(join(turns), last_value)
 
 

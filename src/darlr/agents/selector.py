@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from darlr.agents.actor_critic import ActorCritic, excluded_actions, masked_logits
+from darlr.agents.actor_critic import ActorCritic, forbid
 from darlr.agents.references import require_others
 from darlr.agents.tracker import build_tracker
 from darlr.config import SelectorConfig
@@ -47,9 +47,16 @@ class Selector(nn.Module):
         A linear layer on [s_rec, p] is the sum of one on each: state is `from_state(s_rec)`, the same for all tokens
         of a recommendation; user_tokens comes from the method of that name. Both are computed once for many picks.
         """
+        hidden = self.hidden(state, chosen, user_tokens)
+        return self.heads.actor(hidden), self.heads.value(hidden)
+
+    def hidden(
+        self, state: Float[Tensor, "B d"], chosen: Int[Tensor, "B w"], user_tokens: Float[Tensor, "U d"]
+    ) -> Float[Tensor, "B h"]:
+        """The trunk's output for the same."""
         chosen = chosen.T  # trackers take positions first
-        logits, value = self.heads(self.tracker(user_tokens[chosen.clamp(min=0)] + state, chosen >= 0))
-        return logits, value
+        hidden: Tensor = self.heads.trunk(self.tracker(user_tokens[chosen.clamp(min=0)] + state, chosen >= 0))
+        return hidden
 
 
 @dataclass(frozen=True)
@@ -68,18 +75,20 @@ class Selection:
 
 def selector_reward(
     config: SelectorConfig,
-    estimates: Float[Tensor, "B k"],
-    similarity: Float[Tensor, " B"],
-    diversity: Float[Tensor, " B"],
-) -> Float[Tensor, " B"]:
+    estimates: Float[Tensor, "B K"],
+    similarity: Float[Tensor, "B K"],
+    diversity: Float[Tensor, "B K"],
+) -> Float[Tensor, "B K"]:
     """Eq. 12: r_sel = r + lambda_s cos(p_u, p_v) + lambda_d mean over earlier picks v' of (1 - cos(p_v', p_v)).
 
-    estimates: r(v', i_t) of the picks so far, this one last.
+    A column is a pick v; estimates: r(v, i_t).
     """
     gain = config.lambda_s * similarity + config.lambda_d * diversity
     if config.reward == "none":
         return gain
-    return gain + (estimates[:, -1] if config.reward == "own" else estimates.mean(-1))
+    if config.reward == "own":
+        return gain + estimates
+    return gain + estimates.cumsum(1) / torch.arange(1, estimates.shape[1] + 1, device=estimates.device)
 
 
 @torch.no_grad()
@@ -98,33 +107,30 @@ def select(
     tokens: `selector.user_tokens()`, where it is known already.
     """
     config = selector.config
-    window = config.tracker.window
-    uniform = torch.rand(config.picks, user.shape[0], generator=generator, device=generator.device).to(user.device)
-    chosen = user[:, None]
-    rewards, values, similarities, diversities = [], [], [], []
-    estimates = start.new_zeros((user.shape[0], 0))
-    excluded = excluded_actions(user[:, None], world.n_users)
+    window, size = config.tracker.window, user.shape[0]
+    uniform = torch.rand(config.picks, size, generator=generator, device=generator.device).to(user.device)
+    # the user and its picks in order, behind so many columns of -1 that every pick sees a whole window
+    chosen = user.new_full((size, window + config.picks), -1)
+    chosen[:, window - 1] = user
     tokens, state_token = selector.user_tokens() if tokens is None else tokens, selector.from_state(state)
-    for uniform_k in uniform:
-        recent = nn.functional.pad(chosen[:, -window:], (max(0, window - chosen.shape[1]), 0), value=-1)
-        logits, value = selector(state_token, recent, tokens)
-        logits = masked_logits(logits, excluded)
-        pick = draw(logits.softmax(-1), uniform_k)
-        excluded = excluded.scatter(1, pick[:, None], True)
-        similarity = world.similarity(user, pick)
-        earlier = chosen[:, 1:]
-        distance = 1.0 - world.similarity(earlier, pick[:, None])
-        diversity = distance.sum(-1) / max(earlier.shape[1], 1)
-        estimates = torch.cat([estimates, start[pick, item][:, None]], dim=1)
-        rewards.append(selector_reward(config, estimates, similarity, diversity))
-        values.append(value)
-        similarities.append(similarity)
-        diversities.append(diversity)
-        chosen = torch.cat([chosen, pick[:, None]], dim=1)
-    references = References(
-        chosen[:, 1:], similarity=torch.stack(similarities).mean(0), diversity=torch.stack(diversities).mean(0)
-    )
-    return references, Selection(state, chosen, torch.stack(rewards, dim=1), torch.stack(values, dim=1))
+    hiddens = []
+    for place, uniform_k in enumerate(uniform, start=window):
+        hidden = selector.hidden(state_token, chosen[:, place - window : place], tokens)
+        logits = forbid(selector.heads.actor(hidden), chosen[:, window - 1 : place])
+        chosen[:, place] = draw(logits.softmax(-1), uniform_k)
+        hiddens.append(hidden)
+    picks = chosen[:, window:]
+    similarity = world.similarity(user[:, None], picks)
+    diversity = torch.stack([distance(world, picks[:, :k], picks[:, k]) for k in range(config.picks)], dim=1)
+    reward = selector_reward(config, start[picks, item[:, None]], similarity, diversity)
+    value = selector.heads.value(torch.stack(hiddens, dim=1))
+    references = References(picks, similarity.mean(1), diversity.mean(1))
+    return references, Selection(state, chosen[:, window - 1 :], reward, value)
+
+
+def distance(world: World, earlier: Int[Tensor, "B k"], pick: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
+    """Mean over earlier picks v' of 1 - cos(p_v', p_v), 0 without any."""
+    return (1.0 - world.similarity(earlier, pick[:, None])).sum(-1) / max(earlier.shape[1], 1)
 
 
 def selection_rows(chosen: Int[Tensor, "n K1"], pick: Int[Tensor, " n"], window: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -39,7 +39,7 @@ class Random:
 
     def scores(self, session: Session) -> Tensor:
         """float32 [B, I], all 0."""
-        return torch.zeros(session.seen.shape, device=session.user.device)
+        return torch.zeros((len(session.user), session.n_items), device=session.user.device)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class FixedList:
 
     def scores(self, session: Session) -> Tensor:
         """float32 [B, I], the list's values in every row."""
-        return self.value.expand(session.seen.shape)
+        return self.value.expand(len(session.user), -1)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class TrainedPolicy:
             rewards=torch.tensor([[float(reward) for _, reward in history]]),
             turn=torch.tensor([len(codes)]),
             done=start.done,
-            seen=start.seen.scatter(1, items, True),
+            n_items=start.n_items,
         )
 
 

@@ -15,7 +15,7 @@ class Session:
 
     user: int64 [B]. items: int64 [B, T], the items shown so far, -1 from the present on.
     rewards: float32 [B, T], the feedback observed for them, 0 from the present on.
-    turn: int64 [B], items shown so far. done: bool [B]. seen: bool [B, I].
+    turn: int64 [B], items shown so far. done: bool [B]. n_items: I.
     """
 
     user: Tensor
@@ -23,12 +23,20 @@ class Session:
     rewards: Tensor
     turn: Tensor
     done: Tensor
-    seen: Tensor
+    n_items: int
 
     @property
     def turns(self) -> int:
         """T, the most turns a session can have."""
         return self.items.shape[1]
+
+    @property
+    def seen(self) -> Tensor:
+        """Which items were shown, bool [B, I]."""
+        # padding goes to a column of its own
+        shown = torch.where(self.items < 0, self.n_items, self.items)
+        mask = torch.zeros((len(self.user), self.n_items + 1), dtype=torch.bool, device=self.user.device)
+        return mask.scatter_(1, shown, True)[:, :-1]
 
 
 def reset(user: Tensor, n_items: int, turns: int) -> Session:
@@ -40,7 +48,7 @@ def reset(user: Tensor, n_items: int, turns: int) -> Session:
         rewards=torch.zeros((size, turns), device=device),
         turn=torch.zeros(size, dtype=torch.int64, device=device),
         done=torch.zeros(size, dtype=torch.bool, device=device),
-        seen=torch.zeros((size, n_items), dtype=torch.bool, device=device),
+        n_items=n_items,
     )
 
 
@@ -69,14 +77,12 @@ def step(session: Session, action: Tensor, reward: Tensor, leaves: Tensor) -> Se
     place = session.turn.clamp(max=session.turns - 1)[:, None]
     items = session.items.scatter(1, place, action[:, None])
     rewards = session.rewards.scatter(1, place, reward[:, None])
-    seen = session.seen.scatter(1, action[:, None], True)
     turn = session.turn + live
     keep = live[:, None]
     return replace(
         session,
         items=torch.where(keep, items, session.items),
         rewards=torch.where(keep, rewards, session.rewards),
-        seen=torch.where(keep, seen, session.seen),
         turn=turn,
         done=session.done | leaves | (turn >= session.turns),
     )
@@ -85,16 +91,16 @@ def step(session: Session, action: Tensor, reward: Tensor, leaves: Tensor) -> Se
 def restart(session: Session, where: Tensor, user: Tensor) -> Session:
     """Begin new sessions for `user` int64 [B] in the rows `where` bool [B]; other rows stay."""
     row = where[:, None]
-    return Session(
+    return replace(
+        session,
         user=torch.where(where, user, session.user),
         items=session.items.masked_fill(row, -1),
         rewards=session.rewards.masked_fill(row, 0.0),
         turn=session.turn.masked_fill(where, 0),
         done=session.done & ~where,
-        seen=session.seen & ~row,
     )
 
 
 def end_exhausted(session: Session) -> Session:
-    """End sessions that have seen the whole catalogue: without repeats nothing is left to show."""
-    return replace(session, done=session.done | session.seen.all(-1))
+    """End sessions that were shown the whole catalogue, none of it twice: nothing is left."""
+    return replace(session, done=session.done | (session.turn >= session.n_items))
