@@ -45,11 +45,19 @@ def test_weights_move_the_fit():
 def test_auto_follows_the_log():
     ratings, positives = log_of([0, 1], [0, 1], [1, 0], 2, 2), log_of([0, 1], [0, 1], [1, 1], 2, 2)
     assert not is_implicit(ratings)
-    assert resolve(WorldModelConfig(), ratings) == WorldModelConfig(loss="point")
+    assert resolve(WorldModelConfig(), ratings) == WorldModelConfig(kind="deepfm", loss="point")
     chosen = resolve(WorldModelConfig(members=2), positives)
     assert (chosen.loss, chosen.members, chosen.batch) == ("pointneg", 2, IMPLICIT["batch"])
     named = WorldModelConfig(loss="pointneg")
-    assert resolve(named, positives) == named
+    assert resolve(named, positives) == replace(named, kind="deepfm")
+
+
+def test_strangers_to_the_items_are_known_by_their_history():
+    log = log_of([0, 1], [0, 1], [1, 1], 2, 2, block=Block(np.array([0]), np.array([1])))
+    assert resolve(WorldModelConfig(), log).kind == "history"
+    assert resolve(WorldModelConfig(loss="pointneg"), log).kind == "deepfm"
+    everyone = replace(log, block=Block(np.array([0, 1]), np.array([1])))
+    assert resolve(WorldModelConfig(), everyone).kind == "deepfm"
 
 
 def test_distinct_cells():
@@ -68,7 +76,9 @@ def test_positives_alone_are_told_from_cells_without_events_and_tables_are_the_s
     user, item = np.nonzero(liked)
     log = log_of(user, item, np.ones(len(user)), 40, 30, block=Block(np.arange(5), np.arange(10)))
     held = generator.random(len(user)) < 0.1
-    config = WorldModelConfig(batch=32, epochs=60, patience=20, embedding_decay=0.1, learning_rate=2e-2, members=2)
+    config = WorldModelConfig(
+        kind="deepfm", batch=32, epochs=60, patience=20, embedding_decay=0.1, learning_rate=2e-2, members=2
+    )
     fitted = fit_world(select(log, ~held), select(log, held), config)
     assert fitted.config.loss == "pointneg"
     assert fitted.reward.shape == (5, 10)

@@ -22,4 +22,8 @@ def run(options: Fit) -> None:
     held_out = "no held-out events to measure it on"
     if found["held_out_rmse"] is not None:
         held_out = f"held-out RMSE {found['held_out_rmse']:.4f}, log loss {found['held_out_loss']:.4f}"
+    if "explained" in found:
+        held_out = f"{found['explained']:.1%} of the variance around items' means explained on users left out"
+        say(f"world model in {options.out}: {found['coordinates']} coordinates of users' histories, {held_out}")
+        return
     say(f"world model in {options.out}: best epoch {found['best_epoch']}, {held_out}")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from darlr.errors import DataError
 from darlr.world.deepfm import DeepFM
 from darlr.world.features import encode
 from darlr.world.fitted import FittedWorldModel, Scale, finish
+from darlr.world.history import fit_history
 from darlr.world.implicit import distinct, is_implicit, resolve
 from darlr.world.trainer import Rows, Trainer
 
@@ -48,7 +50,8 @@ def fit_world(
 
     One stopping point for all members: the ensemble is what is used, and K choices on the same few held-out rows
     would fit their noise K times. Without held-out rows all epochs run. With loss pointneg the range of rewards
-    reaches down to 0. An implicit log is fitted, and scored, on its distinct cells. progress: called with epoch 0
+    reaches down to 0. An implicit log is fitted, and scored, on its distinct cells. Kind history has no epochs and
+    reads no held-out row: it is chosen on users left out (`darlr.world.history`). progress: called with epoch 0
     (untrained) and after each epoch.
     Raises DataError when the training log is empty, and when training diverges.
     """
@@ -57,6 +60,8 @@ def fit_world(
     config = resolve(config, log_train)
     if is_implicit(log_train):
         log_train, log_held_out = distinct(log_train), distinct(log_held_out, log_train)
+    if config.kind == "history":
+        return _fit_history(log_train, config)
     generator = torch.Generator().manual_seed(config.seed)
     model = DeepFM(
         encode(log_train.n_users, log_train.user_features),
@@ -78,6 +83,24 @@ def fit_world(
         "history": [asdict(report) for report in history],
     }
     return finish(model, config, scale, metrics, service_of(log_train))
+
+
+def _fit_history(log: InteractionLog, config: WorldModelConfig) -> FittedWorldModel:
+    service = service_of(log)
+    model, explained = fit_history(log, service, config)
+    positive = float(log.reward[0])
+    scale = Scale(0.0, positive, min(0.0, positive), max(0.0, positive))
+    metrics: dict[str, Any] = {
+        "train_rows": len(log),
+        "held_out_rows": 0,
+        "best_epoch": 0,
+        "held_out_loss": None,
+        "held_out_rmse": None,
+        "explained": explained,
+        "coordinates": model.coordinates.shape[1],
+        "history": [],
+    }
+    return finish(model, config, scale, metrics, service)
 
 
 def _scale(log: InteractionLog, config: WorldModelConfig) -> Scale:

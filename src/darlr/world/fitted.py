@@ -20,6 +20,7 @@ from darlr.errors import RunError
 from darlr.files import atomic_write_bytes, atomic_write_text
 from darlr.world.deepfm import DeepFM, SideTable
 from darlr.world.features import Side
+from darlr.world.history import HistoryModel
 
 SCHEMA = 2
 FILES = ("model.safetensors", "model.json")
@@ -59,7 +60,7 @@ class FittedWorldModel:
     metrics: best epoch, held-out loss and RMSE, and the history of the fit; JSON values only.
     """
 
-    model: DeepFM
+    model: DeepFM | HistoryModel
     config: WorldModelConfig
     scale: Scale
     users: Tensor
@@ -122,8 +123,7 @@ def load(folder: Path) -> FittedWorldModel:
         tensors = load_file(folder / FILES[0])
         config = WorldModelConfig(**{**facts["config"], "hidden": tuple(facts["config"]["hidden"])})
         state = {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}
-        model = DeepFM(_side(state, "user"), _side(state, "item"), config, torch.Generator())
-        model.load_state_dict(state)
+        model = _load_model(state, config)
         tables = {name: tensors[name] for name in TABLES}
         return FittedWorldModel(model, config, Scale(**facts["scale"]), **tables, metrics=facts["metrics"])
     except FileNotFoundError as error:
@@ -132,8 +132,16 @@ def load(folder: Path) -> FittedWorldModel:
         raise RunError(f"{folder}: damaged world model ({error}); run `darlr fit` again") from error
 
 
+def _load_model(state: dict[str, Tensor], config: WorldModelConfig) -> DeepFM | HistoryModel:
+    if config.kind == "history":
+        return HistoryModel(**state)
+    model = DeepFM(_side(state, "user"), _side(state, "item"), config, torch.Generator())
+    model.load_state_dict(state)
+    return model
+
+
 def finish(
-    model: DeepFM, config: WorldModelConfig, scale: Scale, metrics: dict[str, Any], service: Service
+    model: DeepFM | HistoryModel, config: WorldModelConfig, scale: Scale, metrics: dict[str, Any], service: Service
 ) -> FittedWorldModel:
     """Compute the service's tables of a trained model, in chunks of users."""
     users, items = torch.from_numpy(service.users), torch.from_numpy(service.items)
@@ -142,7 +150,11 @@ def finish(
     for rows, mean, log_variance in _predict(model, users, items):
         reward[rows] = scale.reward(mean).mean(0)
         risk[rows] = scale.variance(log_variance.amax(0))
-    of_users, of_items = vectors(model.user, config.embedding)[users], vectors(model.item, config.embedding)[items]
+    if isinstance(model, HistoryModel):
+        of_users, of_items = model.vectors(config.embedding)
+        of_users = of_users[users]
+    else:
+        of_users, of_items = vectors(model.user, config.embedding)[users], vectors(model.item, config.embedding)[items]
     return FittedWorldModel(model, config, scale, users, items, reward, risk, of_users, of_items, metrics)
 
 
@@ -161,7 +173,7 @@ def vectors(side: SideTable, size: int) -> Tensor:
     return (reduced / reduced.square().mean().sqrt().clamp(min=1e-12)).contiguous()
 
 
-def _predict(model: DeepFM, users: Tensor, items: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+def _predict(model: DeepFM | HistoryModel, users: Tensor, items: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Of successive chunks of `users`: their places, and mean and log-variance [K, u, Is]."""
     start = 0
     for chunk in torch.split(users, max(1, CHUNK_CELLS // max(1, len(items)))):

@@ -30,11 +30,21 @@ def is_implicit(log: InteractionLog) -> bool:
     return len(log) > 0 and bool((log.reward == log.reward[0]).all())
 
 
-def resolve(config: WorldModelConfig, log: InteractionLog) -> WorldModelConfig:
-    """`loss = auto` replaced by what suits the log; any other loss leaves every option as it is.
+def has_strangers(log: InteractionLog) -> bool:
+    """Whether only positives are logged, none by the block's users on its items, but some by other users."""
+    return is_implicit(log) and log.block is not None and len(np.unique(log.block.users)) < log.n_users
 
-    Explicit log: point. Implicit log: pointneg, and options that still have their default take those of IMPLICIT.
+
+def resolve(config: WorldModelConfig, log: InteractionLog) -> WorldModelConfig:
+    """`kind = auto` and `loss = auto` replaced by what suits the log; any other loss leaves every option as it is.
+
+    Positives alone, and strangers to the service's items: kind history, unless a loss is named. Else kind deepfm, with
+    loss point for ratings; for positives pointneg, and options that still have their default take those of IMPLICIT.
     """
+    if config.kind == "auto":
+        config = replace(config, kind="history" if config.loss == "auto" and has_strangers(log) else "deepfm")
+    if config.kind == "history":
+        return config
     if config.loss != "auto":
         return config
     if not is_implicit(log):

@@ -13,6 +13,8 @@ from darlr.data.split import select
 from darlr.errors import ConfigError
 from darlr.world.bias import choose_bias, fit_bias
 from darlr.world.context import Context, events
+from darlr.world.history import tastes
+from darlr.world.implicit import has_strangers
 
 FOLDS = 5
 TURNS = 30  # residuals of a user that take part: a session's worth
@@ -23,7 +25,13 @@ SPREADS = (0.0, 0.1, 0.2, 0.4, 0.8)  # prior deviation of what a group of featur
 
 def taste_features(context: Context, seed: int = 0) -> tuple[Tensor, float]:
     """Intercept, item features and item vectors, each scaled by the deviation of users' weights on it, in units of
-    the noise, float32 [Is, d]; and the noise, the standard deviation of residuals in reward units."""
+    the noise, float32 [Is, d]; and the noise, the standard deviation of residuals in reward units.
+
+    Where whom we recommend to are strangers to the items: directions of what a history does not tell."""
+    if context.implicit and has_strangers(context.log):
+        directions, noise = tastes(context.log, context.service, seed, context.turns)
+        positive = float(context.log.reward[0])
+        return directions, noise * positive
     groups = feature_groups(context)
     items, residual = residuals(context, np.random.default_rng(seed))
     noise = float(residual[items >= 0].std()) if len(items) else 0.0
