@@ -63,7 +63,7 @@ class UCB:
 
     def scores(self, session: Session) -> Tensor:
         """float32 [B, I]: upper confidence bounds."""
-        shown = torch.zeros(session.seen.shape, device=self.table.device)
+        shown = torch.zeros((len(session.user), session.n_items), device=self.table.device)
         shown.scatter_add_(1, session.items.clamp(min=0), (session.items >= 0).float())
         count = (self.count + shown).clamp(min=1)
         bonus = (2 * count.sum(1, keepdim=True).log() / count).sqrt()

@@ -35,7 +35,7 @@ def fit_crr(context: Context, seed: int = 0, steps: int = STEPS) -> NetworkPolic
 def crr_loss(
     critic: nn.Module, actor: nn.Module, old_critic: nn.Module, old_actor: nn.Module, data: Transitions, rows: Tensor
 ) -> Tensor:
-    """Critic: expected one-step error under the old actor (equation 2). Actor: weighted log-likelihood (equation 1)."""
+    """Critic: expected one-step error under the old actor. Actor: log-likelihood weighted by the advantage."""
     action = data.action[rows, None]
     with torch.no_grad():
         after = data.after[rows]

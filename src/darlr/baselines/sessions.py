@@ -101,12 +101,12 @@ def _recent(item: Tensor, reward: Tensor, user: Tensor, turn: Tensor, shift: int
     index = torch.arange(len(item))[:, None] - count[:, None] + shift + offset
     there = offset < count[:, None]
     index = torch.where(there, index, 0)
-    start = reset(user, 0, window)  # `seen` plays no part in a state
+    start = reset(user, 0, window)  # the catalogue plays no part in a state
     return Session(
         user=start.user,
         items=item[index].masked_fill(~there, -1),
         rewards=reward[index].masked_fill(~there, 0.0),
         turn=count,
         done=start.done,
-        seen=start.seen,
+        n_items=start.n_items,
     )

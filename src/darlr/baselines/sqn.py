@@ -45,7 +45,7 @@ def sqn_loss(
     data: Transitions,
     rows: Tensor,
 ) -> Tensor:
-    """Cross-entropy of the logged next item plus the one-step double Q error (equations 4 to 6); heads: [next, Q]."""
+    """Cross-entropy of the logged next item plus the one-step double Q error, with equal weights; heads: [next, Q]."""
     hidden = trunk(data.state[rows])
     supervised = cross_entropy(heads[0](hidden), data.action[rows])
     value = heads[1](hidden).gather(1, data.action[rows, None]).squeeze(1)
