@@ -15,11 +15,13 @@ from darlr.baselines.files import NETWORK, PLAIN
 from darlr.baselines.linucb import LinUCB
 from darlr.baselines.networks import NetworkPolicy, constrained, layers_of, perceptron
 from darlr.baselines.sessions import StateEncoder, transitions
+from darlr.config import TrainConfig
 from darlr.data.categories import category_bits
 from darlr.data.log import InteractionLog
 from darlr.errors import DarlrError
 from darlr.evaluation.lists import FixedList, Random, UserGreedy
 from darlr.evaluation.protocol import play
+from darlr.serving.recommender import export, load_policy
 from darlr.simulation.exits import category_exit, never
 from darlr.simulation.policy import greedy, masked
 from darlr.simulation.session import last_items, reset, step
@@ -46,7 +48,11 @@ def network(head):
 
 def learned(**changes):
     def build(n_items, seed, table):
-        world = replace(make_world(USERS, n_items, seed, reward=table), taste=numbers(n_items, 4, seed=seed))
+        world = replace(
+            make_world(USERS, n_items, seed, reward=table),
+            taste=numbers(n_items, 4, seed=seed),
+            categories=category_bits(torch.arange(n_items)[:, None] % 4, 4),
+        )
         config = options(seed=seed, **changes)
         recommender = build_recommender(world, config).eval()
         recommender.heads.actor.weight.data.mul_(300)  # decided, so that a difference shows
@@ -163,6 +169,19 @@ def test_saved_and_loaded_plays_the_same(name, n_items, tmp_path):
     save_baseline(policy, tmp_path / "one")
     again = load_baseline(tmp_path / "one")
     assert torch.equal(played(policy, n_items).items, played(again, n_items).items)
+
+
+@pytest.mark.parametrize("name", [name for name in POLICIES if name.startswith("learned")])
+@pytest.mark.parametrize("n_items", SIZES)
+def test_a_learned_policy_saved_and_loaded_plays_the_same(name, n_items, tmp_path):
+    policy = build(name, n_items, seed=5)
+    recommender = policy.recommender
+    nothing = np.zeros(0, dtype=np.int64)
+    log = InteractionLog("tiny", nothing, nothing, np.zeros(0, np.float32), tuple(range(USERS)), tuple(range(n_items)))
+    export(recommender, log, TrainConfig(recommender=recommender.config), tmp_path / "policy")
+    again = load_policy(tmp_path / "policy").recommender
+    assert (again.leaving is not None) == ("caution" in name)
+    assert torch.equal(played(policy, n_items).items, played(RecommenderPolicy(again), n_items).items)
 
 
 def test_every_kind_of_file_is_under_contract():
