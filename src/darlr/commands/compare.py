@@ -8,7 +8,7 @@ from sys import argv
 from darlr.cli import Compare
 from darlr.commands.checks import check_options
 from darlr.commands.progress import say
-from darlr.comparison import published, report
+from darlr.comparison import published, report, thinning
 from darlr.comparison.assemble import about, assemble
 from darlr.comparison.board import Board
 from darlr.comparison.cells import Cell, Result, find, read_result
@@ -77,7 +77,9 @@ def write(options: Compare, grid: Grid, results: Mapping[str, Result]) -> None:
         **about(results),
     }
     beside = published.section(grid.data, blocks) if options.protocol == "published" else []
-    report.write(options.out, f"Comparison on {grid.data}: {options.study}", blocks, facts, beside)
+    summary = thinning.section(blocks) if options.study == "sparsity" else []
+    name = f"Comparison on {grid.data}: {options.study}"
+    report.write(options.out, name, blocks, facts, summary=summary, published=beside)
     for block in blocks[:1]:
         say(report.verdict(block))
     say(f"tables: {options.out / 'table.md'}, {options.out / 'table.json'}")

@@ -104,8 +104,7 @@ def _lines(row: GridRow, results: Sequence[Result], mode: Mode, window: int | No
 def _name(row: GridRow, entry: str) -> str:
     if row.learned:
         return row.variant.label
-    thinned = f", {row.variant.value:.0%} of the log" if row.variant.value is not None else ""
-    return entry + thinned
+    return f"{entry}, {row.variant.tail}" if row.variant.tail else entry
 
 
 def judge(lines: Sequence[Line], *, resamples: int = 2000) -> list[Line]:
@@ -140,14 +139,15 @@ def _base(line: Line, lines: Sequence[Line]) -> Line | None:
         if other.source.variant.base
         and other.row.sampled == line.row.sampled
         and (not other.source.variant.group or other.source.variant.group == variant.group)
-        and (other.source.learned or _entry(other) == _entry(line))
+        and (other.source.learned or entry_name(other) == entry_name(line))
     ]
     return fits[0] if fits else None
 
 
-def _entry(line: Line) -> str:
-    """A trivial row's name without its share of the log."""
-    return line.row.name.rpartition(", ")[0] if line.source.variant.value is not None else line.row.name
+def entry_name(line: Line) -> str:
+    """A row's name without what is left of the log."""
+    tail = line.source.variant.tail
+    return line.row.name.removesuffix(f", {tail}") if tail else line.row.name
 
 
 def first_and_second(block: Block) -> tuple[Line, Line] | None:

@@ -1,95 +1,93 @@
-"""Pictures of the studies that vary a number: DARLR's weights, one panel each, and thinner logs, all in one."""
+"""Pictures of the studies that change DARLR: its parts, and its weights, as paired differences to DARLR itself."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from darlr.comparison.assemble import Line
+from darlr.comparison.studies import SYMBOLS
 from darlr.evaluation import canvas
-from darlr.evaluation.canvas import INK, LEARNED
+from darlr.evaluation.canvas import INK, LEARNED, SERIES
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+CHANGED = SERIES[1]
+Change = tuple[float, float, float]  # difference to the base, and its 95% interval
 
 
-def sparsity(path: Path, lines: Sequence[Line], title: str) -> None:
-    """Every method in one picture over the share of the log that is kept."""
-    groups = groups_of(lines)
-    figure = canvas.blank(5.2)
+def ablations(path: Path, lines: Sequence[Line], title: str) -> None:
+    """What every change of a part gains or loses, greedy and sampled."""
+    greedy = [line for line in lines if not line.row.sampled]
+    sampled = {line.source.variant.label: line for line in lines if line.row.sampled}
+    changed = sorted((line for line in greedy if not line.source.variant.base), key=lambda line: -_change(line)[0])
+    figure = canvas.blank(1.3 + 0.27 * len(changed))
     axes = figure.add_subplot()
-    ends = []
-    for place, (name, members) in enumerate(groups.items()):
-        colour, style = canvas.line_look(place)
-        _line(axes, members, colour, style)
-        ends.append((members[-1].row.mean, name, colour))
-    axes.set_xscale("log")
-    shares = sorted({share for members in groups.values() for share in map(value_of, members)})
-    axes.set_xticks(shares, [f"{share:.0%}" for share in shares])
-    axes.minorticks_off()
-    axes.set_xlabel("share of the log that is kept", fontsize=9, color=INK)
-    axes.set_ylabel("R_tra", fontsize=9, color=INK)
-    canvas.end_labels(axes, ends, gap=0.045)
-    canvas.head(axes, title)
+    for place, line in enumerate(changed):
+        other = sampled.get(line.source.variant.label)
+        pairs = [(line, -0.14, LEARNED, "o"), *([(other, 0.14, canvas.BASELINE, "s")] if other else [])]
+        for one, shift, colour, marker in pairs:
+            middle, low, high = _change(one)
+            sure = low > 0 or high < 0
+            axes.plot([low, high], [place + shift] * 2, color=colour, linewidth=1.6)
+            fill = colour if sure else "white"
+            axes.plot(middle, place + shift, marker, color=colour, markerfacecolor=fill, markersize=5)
+    axes.axvline(0, color=INK, linewidth=1)
+    axes.set_yticks(range(len(changed)), [line.source.variant.label for line in changed], color=INK)
+    axes.invert_yaxis()
+    axes.set_xlabel(
+        "R_tra minus DARLR's, 95%, paired over users and seeds\ncircle: greedy, square: sampled; filled: surely not 0",
+        fontsize=8.5,
+        color=INK,
+    )
+    base = next((line for line in greedy if line.source.variant.base), None)
+    canvas.head(axes, title + ("" if base is None else f"; DARLR {base.row.mean:.2f}"))
     canvas.save(figure, path)
 
 
 def sensitivity(path: Path, lines: Sequence[Line], title: str) -> None:
     """A small picture for each weight, the default marked."""
-    groups = groups_of(lines)
+    groups = _groups(lines)
     columns = min(3, max(1, len(groups)))
     depth = -(-len(groups) // columns)
     figure = canvas.blank(0.9 + 2.3 * depth)
     panels = figure.subplots(depth, columns, squeeze=False, sharey=True).ravel()
     for place, (axes, (name, members)) in enumerate(zip(panels, groups.items(), strict=False)):
-        _line(axes, members, LEARNED, "solid")
-        for member in members:
+        values = [_value(member) for member in members]
+        changes = np.array([_change(member) for member in members])
+        axes.axhline(0, color=CHANGED, linewidth=0.8)
+        spread = np.abs(changes[:, 1:].T - changes[:, 0])
+        look = {"color": LEARNED, "marker": "o", "markersize": 4, "linewidth": 1.7, "elinewidth": 0.8, "capsize": 2}
+        axes.errorbar(values, changes[:, 0], yerr=spread, **look)
+        for value, member in zip(values, members, strict=True):
             if not member.source.variant.options:
-                axes.plot(value_of(member), member.row.mean, "D", color=canvas.SERIES[1], markersize=7, zorder=3)
-        values = [value_of(member) for member in members]
+                axes.plot(value, 0, "D", color=CHANGED, markersize=7, zorder=3)
         if max(values) > 8 * min(values) > 0:
             axes.set_xscale("log")
             axes.minorticks_off()
         axes.set_xticks(values, [f"{value:g}" for value in values])
         axes.set_title(name, fontsize=10, loc="left", color=INK)
-        axes.set_ylabel("R_tra" if place % columns == 0 else "", fontsize=9, color=INK)
+        axes.set_ylabel("R_tra minus the default's" if place % columns == 0 else "", fontsize=8.5, color=INK)
     for axes in panels[len(groups) :]:
         axes.set_visible(False)
-    figure.suptitle(f"{title}  (red: the default; bars: 95%)", fontsize=11, x=0.01, ha="left", color=INK)
+    text = f"{title}  (red: the default; bars: 95%, paired over users and seeds)"
+    figure.suptitle(text, fontsize=10.5, x=0.01, ha="left", color=INK)
     canvas.save(figure, path)
 
 
-def groups_of(lines: Sequence[Line]) -> Mapping[str, list[Line]]:
-    """Greedy and trivial lines that have a place on an axis, by group, in the axis's order."""
+def _groups(lines: Sequence[Line]) -> Mapping[str, list[Line]]:
+    """Greedy lines that have a place on an axis, by weight, in the axis's order."""
     groups: dict[str, list[Line]] = {}
     for line in lines:
-        variant = line.source.variant
-        if variant.value is None or (line.row.sampled and line.source.learned):
-            continue
-        name = variant.group if line.source.learned else line.row.name.rpartition(", ")[0]
-        groups.setdefault(name, []).append(line)
-    return {name: sorted(members, key=value_of) for name, members in groups.items()}
+        if line.source.variant.value is not None and not line.row.sampled:
+            groups.setdefault(line.source.variant.group, []).append(line)
+    order = list(SYMBOLS.values())
+    return {name: sorted(groups[name], key=_value) for name in sorted(groups, key=order.index)}
 
 
-def value_of(line: Line) -> float:
+def _value(line: Line) -> float:
     """A line's place on the axis."""
     return line.source.variant.value or 0.0
 
 
-def _line(axes: "Axes", members: Sequence[Line], colour: str, style: Any) -> None:
-    values = [value_of(member) for member in members]
-    means = np.array([member.row.mean for member in members])
-    spread = np.abs(np.array([member.row.interval for member in members]).T - means)
-    axes.errorbar(
-        values,
-        means,
-        yerr=spread,
-        color=colour,
-        linestyle=style,
-        linewidth=1.7,
-        marker="o",
-        markersize=4,
-        elinewidth=0.8,
-        capsize=2,
-    )
+def _change(line: Line) -> Change:
+    found = line.to_base
+    return (0.0, 0.0, 0.0) if found is None else (found.difference, found.low, found.high)

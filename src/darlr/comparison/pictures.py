@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from darlr.comparison import panels
+from darlr.comparison import panels, thinning
 from darlr.comparison.assemble import Block, Line
 from darlr.evaluation import canvas
 from darlr.evaluation.bars import KINDS, Bar, draw_bars, legend_of_kinds
@@ -23,10 +23,12 @@ def draw(folder: Path, data: str, blocks: Sequence[Block], study: str) -> list[s
             continue
         tail = "" if block.window is None else f"-n{block.window}"
         title = data + (" (NX_0)" if block.window is None else f" (NX_0, N = {block.window})")
-        if study in ("table", "ablations"):
+        if study == "table":
             pictures = _of_table(block.lines, title)
+        elif study == "sparsity":
+            pictures = {study: partial(thinning.picture, block=block, title=f"{title}: thinner logs")}
         else:
-            panel = panels.sparsity if study == "sparsity" else panels.sensitivity
+            panel = panels.ablations if study == "ablations" else panels.sensitivity
             pictures = {study: partial(panel, lines=block.lines, title=f"{title}: {study}")}
         for name, picture in pictures.items():
             picture(folder / f"{name}{tail}.png")

@@ -23,18 +23,33 @@ NOTES = (
 
 
 def write(
-    folder: Path, title: str, blocks: Sequence[Block], about: Mapping[str, Any], published: Sequence[str] = ()
+    folder: Path,
+    title: str,
+    blocks: Sequence[Block],
+    about: Mapping[str, Any],
+    *,
+    summary: Sequence[str] = (),
+    published: Sequence[str] = (),
 ) -> None:
-    """table.md and table.json, each at once or not at all. published: lines of the published protocol's section."""
+    """table.md and table.json, each at once or not at all.
+
+    summary: lines before the tables; published: lines of the published protocol's section.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     content = {"schema": SCHEMA, "title": title, "about": dict(about), "tables": [_block_json(b) for b in blocks]}
     atomic_write_text(folder / "table.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
-    atomic_write_text(folder / "table.md", markdown(title, blocks, about, published))
+    atomic_write_text(folder / "table.md", markdown(title, blocks, about, summary, published))
 
 
-def markdown(title: str, blocks: Sequence[Block], about: Mapping[str, Any], published: Sequence[str] = ()) -> str:
+def markdown(
+    title: str,
+    blocks: Sequence[Block],
+    about: Mapping[str, Any],
+    summary: Sequence[str] = (),
+    published: Sequence[str] = (),
+) -> str:
     """The whole document."""
-    lines = [f"# {title}", "", *_facts(about), ""]
+    lines = [f"# {title}", "", *_facts(about), "", *summary]
     for block in blocks:
         lines += _table(block)
     lines += [NOTES, "", *published, *_commands(blocks)]

@@ -14,7 +14,12 @@ PLUS = "darlr+"
 TITLES: dict[str, str] = {**dict(METHOD_TITLES.items()), PLUS: "DARLR+"}
 IPS = {"model.weighting": "inverse-popularity"}  # IPS differs from MBPO in its world model's weights alone
 # What DARLR+ changes of DARLR; every choice was made on the log alone (docs/results.md).
-DARLR_PLUS: Mapping[str, Any] = {"recommender.prior": 3.0, "recommender.belief": 1.0, "recommender.caution": 10.0}
+DARLR_PLUS: Mapping[str, Any] = {
+    "reward.start": "frozen",
+    "recommender.prior": 10.0,
+    "recommender.belief": 1.0,
+    "recommender.caution": 1000.0,
+}
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,8 @@ class Variant:
     """One row before it has seeds. method: "mbpo" ... "gt", a baseline, or "trivial" (all trivial rows).
 
     options: what differs from the base, by the names of the command line. group, value: its picture panel and place on
-    the axis, in studies that vary a number. base: its label is what the study compares its group's rows with.
+    the axis, in studies that vary a number. tail: what the names of its rows end with, in the study of thinner logs.
+    base: its label is what the study compares its group's rows with.
     """
 
     label: str
@@ -30,6 +36,7 @@ class Variant:
     options: Mapping[str, Any] = field(default_factory=dict)
     group: str = ""
     value: float | None = None
+    tail: str = ""
     base: bool = False
 
 
@@ -134,14 +141,21 @@ def sensitivity(defaults: Mapping[str, Any]) -> list[Variant]:
 
 
 KEPT = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+UNKNOWN = 0.2  # share of users without events
 
 
 def sparsity(names: Sequence[str]) -> list[Variant]:
-    """Every method on the log thinned to 100, 50, 20, 10, 5, 2 and 1%."""
+    """Every method on the log thinned to 100, 50, 20, 10, 5, 2 and 1%, and on one without the events of some users."""
     rows = []
     for name in names:
         for share in KEPT:
             one = _method(name, options={} if share == 1 else {"split.keep": share})
-            label = f"{one.label}, {share:.0%} of the log"
-            rows.append(Variant(label, one.method, one.options, one.label, share, base=share == 1))
+            tail = f"{share:.0%} of the log"
+            rows.append(_with_tail(one, tail, share))
+        strangers = _method(name, options={"split.isolated": UNKNOWN})
+        rows.append(_with_tail(strangers, f"{UNKNOWN:.0%} of users without events"))
     return rows
+
+
+def _with_tail(row: Variant, tail: str, share: float | None = None) -> Variant:
+    return Variant(f"{row.label}, {tail}", row.method, row.options, row.label, share, tail, base=share == 1)

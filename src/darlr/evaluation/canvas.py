@@ -93,13 +93,13 @@ def whole_epochs(axes: "Axes") -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
 
 
-def save(figure: "Figure", path: Path) -> None:
-    """Plain look for every panel, then the file at once or not at all."""
+def save(figure: "Figure", path: Path, *, grid: bool = True) -> None:
+    """Plain look for every panel, then the file at once or not at all. grid: lines behind what is no bar."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color("#b0b7bf")
         axes.tick_params(labelsize=9, color="#b0b7bf")
-        if not axes.patches:
+        if grid and not axes.patches:
             axes.grid(color="#e8ebee", linewidth=0.8)
         axes.set_axisbelow(True)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,48 @@
+"""Pictures of DARLR's parts and weights are drawn from rows with and without a difference to DARLR."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from darlr.comparison import panels
+from darlr.comparison.assemble import Line, judge
+from darlr.comparison.grid import GridRow
+from darlr.comparison.studies import Variant, ablations, sensitivity
+from darlr.config import RunConfig
+from darlr.evaluation.evaluate import Played, Setting, summarise
+from darlr.evaluation.lists import Entry
+from darlr.simulation.exits import never
+
+pytest.importorskip("matplotlib")
+DEFAULTS = {
+    "selector.picks": 10,
+    "selector.lambda-s": 5.0,
+    "selector.lambda-d": 0.1,
+    "reward.lambda-u": 0.1,
+    "reward.lambda-e": 0.1,
+}
+
+
+def lines(variants: list[Variant], generator: np.random.Generator) -> list[Line]:
+    measured = {"R_tra": 0.0, "Length": 2.0, "R_each": 0.0, "CV": 0.1, "MCD": None}
+    found = []
+    for variant in variants:
+        for greedy in (True, False):
+            entry = Entry(variant.label, (), "learned", greedy)
+            row = summarise(entry, Setting("NX_0", None, never), [Played(generator.normal(5, 1, 8), measured)] * 2)
+            found.append(Line(row, GridRow(variant, RunConfig(), {}), []))
+    return judge(found, resamples=50)
+
+
+def test_parts_are_drawn_as_differences_to_the_base(tmp_path: Path) -> None:
+    panels.ablations(tmp_path / "parts.png", lines(ablations(), np.random.default_rng(0)), "parts")
+    assert (tmp_path / "parts.png").stat().st_size > 10_000
+
+
+def test_weights_are_drawn_in_the_order_of_the_study(tmp_path: Path) -> None:
+    rows = lines(sensitivity(DEFAULTS), np.random.default_rng(0))
+    assert list(panels._groups(rows)) == ["K_sel", "lambda_s", "lambda_d", "lambda_U", "lambda_E"]
+    assert [panels._value(line) for line in panels._groups(rows)["lambda_s"]] == [0.5, 1.0, 2.0, 5.0]
+    panels.sensitivity(tmp_path / "weights.png", rows, "weights")
+    assert (tmp_path / "weights.png").stat().st_size > 10_000
