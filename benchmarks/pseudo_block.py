@@ -13,13 +13,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from darlr.config import WorldModelConfig
 from darlr.data.log import Block, InteractionLog
 from darlr.data.service import Service
 from darlr.data.sources import open_source
 from darlr.data.split import select
+from darlr.world.factors import factorise
 from darlr.world.fit import fit_world
 from darlr.world.fitted import finish
 from darlr.world.implicit import distinct
@@ -38,28 +38,6 @@ def quality(scores: Table, liked: NDArray[np.bool_]) -> tuple[float, float, floa
     ideal = np.cumsum(discount)[np.minimum(count, K) - 1]
     hits = hit.sum(1)
     return float((hit @ discount / ideal).mean()), float((hits / count).mean()), float(hits.mean())
-
-
-def als(x: Table, block: Block, size: int, penalty: float, *, aware: bool, sweeps: int = 8) -> tuple[Table, Table]:
-    """Implicit ALS (Hu et al. 2008), positives of confidence 2; aware: cells of the block carry no weight."""
-    inside = np.zeros(x.shape[0], bool), np.zeros(x.shape[1], bool)
-    inside[0][block.users], inside[1][block.items] = True, True
-
-    def half(rows: csr_matrix, other: Table, blocked: NDArray[np.bool_], hidden: NDArray[np.bool_]) -> Table:
-        every, seen = other.T @ other, other[~hidden].T @ other[~hidden]
-        right, found = 2 * (rows @ other), np.zeros((rows.shape[0], size), np.float32)
-        for r in range(rows.shape[0]):
-            liked = other[rows.indices[rows.indptr[r] : rows.indptr[r + 1]]]
-            gram = (seen if aware and blocked[r] else every) + liked.T @ liked + penalty * np.eye(size, dtype="f4")
-            found[r] = np.linalg.solve(gram, right[r])
-        return found
-
-    by_user, by_item = csr_matrix(x), csr_matrix(x.T)
-    item = np.random.default_rng(0).normal(0, 0.1, (x.shape[1], size)).astype(np.float32)
-    for _ in range(sweeps):
-        user = half(by_user, item, *inside)
-        item = half(by_item, user, *inside[::-1])
-    return half(by_user, item, *inside), item
 
 
 def fitted_table(log: InteractionLog, users: NDArray[np.int64], block: Block, config: WorldModelConfig) -> Table:
@@ -92,8 +70,8 @@ def main() -> None:
     x[cells.user, cells.item] = 1
 
     def factors(size: int, penalty: float, *, aware: bool) -> Table:
-        user, item = als(x, block, size, penalty, aware=aware)
-        return user[users] @ item[items].T
+        user, item = factorise(train, block if aware else None, 0, size=size, penalty=penalty)
+        return (user[users] @ item[items].T).astype(np.float32)
 
     service = Service(users, items, log.n_users, log.n_items)
     rows = {
@@ -104,7 +82,7 @@ def main() -> None:
         "implicit ALS, block unobserved, 16": lambda: factors(16, 10.0, aware=True),
         "implicit ALS, block unobserved, 32": lambda: factors(32, 30.0, aware=True),
     }
-    rows["history regressions"] = lambda: fitted_table(train, users, block, WorldModelConfig())
+    rows["histories"] = lambda: fitted_table(train, users, block, WorldModelConfig())
     if options.deepfm:
         rows["DeepFM ensemble"] = lambda: fitted_table(train, users, block, WorldModelConfig(kind="deepfm"))
     print("| model | NDCG@30 | recall@30 | hits@30 | CPU s |\n|---|---|---|---|---|")

@@ -14,7 +14,15 @@ from darlr.data.split import select
 from darlr.errors import ConfigError
 from darlr.world.fit import fit_world
 from darlr.world.fitted import load
-from darlr.world.history import _ridge, choose, coordinates, fit_history, tastes
+from darlr.world.history import (
+    _ridge,
+    choose,
+    coordinates,
+    factor_shares,
+    fit_history,
+    neighbour_shares,
+    tastes,
+)
 from tests.world.tiny import log_of
 
 USERS, ELSEWHERE, OFFERED = 120, 30, 8
@@ -33,6 +41,12 @@ def two_tastes(seed: int = 0, strangers: int = 20) -> tuple[InteractionLog, np.n
 
 def none_of(log: InteractionLog) -> InteractionLog:
     return select(log, np.zeros(len(log), dtype=bool))
+
+
+@pytest.fixture(autouse=True)
+def few_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there are users would be everybody."""
+    monkeypatch.setattr("darlr.world.history.NEIGHBOURS", 30)
 
 
 def test_strangers_get_the_taste_of_those_alike() -> None:
@@ -61,6 +75,26 @@ def test_an_item_that_nobody_tells_apart_is_worth_its_share() -> None:
     share = torch.from_numpy(liked[20:, :OFFERED].mean(0)).float()
     assert (mean[0] - share).abs().max() < 0.1
     torch.testing.assert_close(log_variance.exp(), mean * (1 - mean))
+
+
+def test_members_average_regression_neighbours_and_factors() -> None:
+    log, _ = two_tastes()
+    service = service_of(log)
+    model, _ = fit_history(log, service, WorldModelConfig(members=1))
+    regression = (model.base[0] + model.coordinates[:20] @ model.weight[0]).clamp(0, 1)
+    expected = (regression + neighbour_shares(log, service) + factor_shares(log, service, 0)) / 3
+    torch.testing.assert_close(model.table(torch.arange(20), torch.arange(OFFERED))[0][0], expected)
+    some, items = torch.tensor([7, 2]), torch.tensor([5, 0, 1])
+    torch.testing.assert_close(model.table(some, items)[0][0], expected[some][:, items])
+
+
+def test_shares_do_not_depend_on_the_unit_of_rewards() -> None:
+    log, same = two_tastes()
+    fives = replace(log, reward=5 * log.reward, reward_range=(0.0, 5.0))
+    for shares in (neighbour_shares, lambda log, service: factor_shares(log, service, 0)):
+        found = shares(log, service_of(log))
+        torch.testing.assert_close(found, shares(fives, service_of(fives)))
+        assert found[torch.from_numpy(same)].mean() > found[torch.from_numpy(~same)].mean()
 
 
 def test_ridge_by_hand() -> None:

@@ -2,9 +2,9 @@
 elsewhere.
 
 Nobody whom we recommend to has logged the service's items there, so an id embedding of theirs never meets those items.
-A user is described by the leading principal coordinates of what they logged outside the block instead, and the users
-who have logged the service's items tell, by ridge regression, what follows from them (principal component regression;
-Hastie, Tibshirani and Friedman 2009, section 3.5). Not in the paper; why: docs/world-model.md.
+What they logged elsewhere tells, in three ways that err differently and are averaged: regressions on its leading
+principal coordinates (Hastie, Tibshirani and Friedman 2009, section 3.5), the share of positives among users with alike
+histories, and factors (`darlr.world.factors`). Not in the paper; why: docs/world-model.md.
 """
 
 import numpy as np
@@ -18,8 +18,9 @@ from darlr.config import WorldModelConfig
 from darlr.data.log import InteractionLog
 from darlr.data.service import Service
 from darlr.errors import ConfigError
+from darlr.world.factors import factorise
 from darlr.world.implicit import distinct, has_strangers, row_weights
-from darlr.world.logged_neighbours import logged_feedback
+from darlr.world.logged_neighbours import logged_feedback, logged_neighbour_table
 
 Reals = NDArray[np.float64]
 
@@ -28,37 +29,43 @@ RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0)  # of coordinates whose rows have mean squa
 RARITY = 0.25  # a logged item counts 1 / events ** RARITY
 LENGTH = 0.5  # a user's row is divided by its length ** LENGTH
 FOLDS = 5
+NEIGHBOURS = 100  # users with alike histories whose share of positives counts
 TASTES = 16  # directions of what a history does not tell
 DENSE = 256  # a matrix with a side no longer is decomposed whole
 LEAST = 1e-3  # probability, and so variance, at least
 
 
 class HistoryModel(nn.Module):
-    """K ridge regressions from users' coordinates to the service's items, each on a bootstrap sample of the users.
+    """K members: the mean of a ridge regression, on a bootstrap sample of the users, and of what they all share.
 
-    coordinates: float32 [U, d]; place: int64 [I], column of each item, -1 outside the service; base: [K, Is], weight:
-    [K, d, Is], in units of the positive reward; scale: [Is], of the predictions, 1 or inverse propensities.
+    coordinates: float32 [U, d]; base: [K, Is], weight: [K, d, Is], of the regressions, in units of the positive reward;
+    shared: [Us, Is], the mean of neighbours' shares and factors; row: int64 [U] and place: int64 [I], row of each user
+    and column of each item, -1 outside the service; scale: [Is], of the predictions, 1 or inverse propensities.
     """
 
     coordinates: Tensor
-    place: Tensor
     base: Tensor
     weight: Tensor
+    shared: Tensor
+    row: Tensor
+    place: Tensor
     scale: Tensor
 
-    def __init__(self, coordinates: Tensor, place: Tensor, base: Tensor, weight: Tensor, scale: Tensor) -> None:
+    def __init__(self, **tables: Tensor) -> None:
         super().__init__()
-        tables = {"coordinates": coordinates, "place": place, "base": base, "weight": weight, "scale": scale}
-        for name, table in tables.items():
-            self.register_buffer(name, table)
+        for name in ("coordinates", "base", "weight", "shared", "row", "place", "scale"):
+            self.register_buffer(name, tables.pop(name))
+        if tables:
+            raise TypeError(f"unknown tables: {', '.join(tables)}")
 
     def table(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Every pair of users int64 [u] and items int64 [i], log codes: mean and log-variance, float32 [K, u, i].
+        """Every pair of users int64 [u] and items int64 [i] of the service, log codes: mean and log-variance [K, u, i].
 
         The mean in units of the positive reward; the variance that of a coin with this mean.
         """
-        columns = self.place[items]
-        mean = self.base[:, None, columns] + self.coordinates[users] @ self.weight[:, :, columns]
+        columns, rows = self.place[items], self.row[users]
+        regression = self.base[:, None, columns] + self.coordinates[users] @ self.weight[:, :, columns]
+        mean = (regression.clamp(0, 1) + 2 * self.shared[rows][:, columns]) / 3
         mean = (mean * self.scale[columns]).clamp(0, 1)
         inside = mean.clamp(LEAST, 1 - LEAST)
         return mean, (inside * (1 - inside)).log()
@@ -93,11 +100,43 @@ def fit_history(log: InteractionLog, service: Service, config: WorldModelConfig)
     # A lone member is no bootstrap: it takes every user once.
     counts = np.ones((1, n)) if config.members == 1 else generator.multinomial(n, np.full(n, 1 / n), config.members)
     members = [_ridge(points[learners], target, ridge, torch.from_numpy(count).float()) for count in counts]
-    place = torch.full((log.n_items,), -1)
-    place[torch.from_numpy(service.items)] = torch.arange(len(service.items))
-    scale = _inverse_propensities(log, config)[torch.from_numpy(service.items)]
     base, weight = (torch.stack(parts) for parts in zip(*members, strict=True))
-    return HistoryModel(points, place, base, weight, scale), explained
+    model = HistoryModel(
+        coordinates=points,
+        base=base,
+        weight=weight,
+        shared=(neighbour_shares(log, service) + factor_shares(log, service, config.seed)) / 2,
+        row=_place(log.n_users, service.users),
+        place=_place(log.n_items, service.items),
+        scale=_inverse_propensities(log, config)[torch.from_numpy(service.items)],
+    )
+    return model, explained
+
+
+def neighbour_shares(log: InteractionLog, service: Service) -> Tensor:
+    """The share of positives among users with alike histories, float32 [Us, Is]."""
+    return logged_neighbour_table(log, service, NEIGHBOURS) / float(log.reward[0])
+
+
+def factor_shares(log: InteractionLog, service: Service, seed: int) -> Tensor:
+    """What factors expect of the service's cells, float32 [Us, Is], in units of the positive reward.
+
+    Factors shrink; one number stretches them to the positives of the users who logged the service's items.
+    """
+    learners = service.candidates(log)
+    user, item = factorise(log, log.block, seed)
+    item = item[service.items]
+    expected = float((user[learners] @ item.T).clip(0, 1).sum())
+    found = float(logged_feedback(log, learners, service.items)[1].sum())
+    factor = found / expected if expected > 0 else 0.0
+    return torch.from_numpy((user[service.users] @ item.T * factor).clip(0, 1).astype(np.float32))
+
+
+def _place(size: int, codes: NDArray[np.int64]) -> Tensor:
+    """Where each of `size` log codes is among `codes`, int64 [size]; -1 = nowhere."""
+    place = torch.full((size,), -1)
+    place[torch.from_numpy(codes)] = torch.arange(len(codes))
+    return place
 
 
 def tastes(log: InteractionLog, service: Service, seed: int, turns: int) -> tuple[Tensor, float]:
