@@ -2,49 +2,87 @@
 
     DARLR_DATA=<folder that holds kuairec_binary/> OMP_NUM_THREADS=1 python benchmarks/pseudo_block.py
 
-A fifth of the users outside the block lose all their events on the block's videos; models see these cells as part of
-the block. Prints NDCG@30, recall@30 and hits@30 of their positives among the block's videos. No truth is read.
+The block's users leave. A fifth of the others lose all their events on its videos, and become the block. Prints NDCG@30
+and hits@30 of these events, and what exit-aware greedy sessions earn that are paid by them. No truth is read. `--save
+FOLDER` writes the pseudo-block as a data set, the hidden events as its truth, for `darlr compare --data FOLDER`.
 """
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from darlr.config import WorldModelConfig
+from darlr.baselines.linucb import LinUCB
+from darlr.config import SessionConfig, WorldModelConfig
 from darlr.data.log import Block, InteractionLog
-from darlr.data.service import Service
+from darlr.data.report import PrepareReport
+from darlr.data.service import Service, catalogue, service_of
 from darlr.data.sources import open_source
 from darlr.data.split import select
+from darlr.data.store import save
+from darlr.evaluation.lists import UserGreedy, popularity_by_users
+from darlr.evaluation.protocol import play
+from darlr.evaluation.truth import Truth, write_truth
+from darlr.simulation.exits import build_exit
+from darlr.simulation.policy import Policy
+from darlr.world.context import Context
 from darlr.world.factors import factorise
 from darlr.world.fit import fit_world
-from darlr.world.fitted import finish
-from darlr.world.implicit import distinct
 from darlr.world.logged_neighbours import logged_neighbour_table
+from darlr.world.taste import taste_features
 
-Table = NDArray[np.float32]
 K = 30
+SHARE = 0.2  # of the users outside the block, as the block's share of all
 
 
-def quality(scores: Table, liked: NDArray[np.bool_]) -> tuple[float, float, float]:
-    """NDCG@K, recall@K and hits@K, means over the users with a positive."""
-    top = np.argsort(-scores, axis=1, kind="stable")[:, :K]
-    hit, count = np.take_along_axis(liked, top, 1), liked.sum(1)
-    hit, count = hit[count > 0], count[count > 0]
-    discount = 1 / np.log2(np.arange(2, K + 2))
-    ideal = np.cumsum(discount)[np.minimum(count, K) - 1]
-    hits = hit.sum(1)
-    return float((hit @ discount / ideal).mean()), float((hits / count).mean()), float(hits.mean())
+def pseudo_block(log: InteractionLog, seed: int) -> tuple[InteractionLog, Truth]:
+    """The log with a block of other users, and what these users logged there."""
+    assert log.block is not None
+    items, n_users = log.block.items, log.n_users
+    others = np.setdiff1d(np.arange(n_users), log.block.users)
+    code = np.full(n_users, -1)
+    code[others] = np.arange(len(others))
+    log = replace(select(log, code[log.user] >= 0), block=None)
+    log = replace(
+        log,
+        name="pseudo-block",
+        user=code[log.user],
+        user_ids=tuple(log.user_ids[u] for u in others),
+        user_features=tuple(replace(column, values=column.values[others]) for column in log.user_features),
+    )
+    users = np.sort(np.random.default_rng(seed).choice(log.n_users, round(SHARE * log.n_users), replace=False))
+    hidden = np.isin(log.user, users) & np.isin(log.item, items)
+    liked = torch.zeros(len(users), len(items))
+    events = select(log, hidden)
+    liked[np.searchsorted(users, events.user), np.searchsorted(items, events.item)] = 1.0
+    truth = Truth(np.arange(len(users)), np.arange(len(items)), liked)
+    return replace(select(log, ~hidden), block=Block(users, items)), truth
 
 
-def fitted_table(log: InteractionLog, users: NDArray[np.int64], block: Block, config: WorldModelConfig) -> Table:
-    """A world model of ours."""
-    fitted = fit_world(log, select(log, np.zeros(len(log), dtype=bool)), config)
-    service = Service(users, block.items, log.n_users, log.n_items)
-    return finish(fitted.model, fitted.config, fitted.scale, {}, service).reward.numpy()
+def quality(scores: Tensor, liked: Tensor) -> tuple[float, float]:
+    """NDCG@K and hits@K, means over the users with a positive."""
+    count = liked.sum(1)
+    hit = liked.gather(1, scores.argsort(dim=1, descending=True, stable=True)[:, :K])
+    discount = 1 / torch.arange(2, K + 2).log2()
+    ideal = discount.cumsum(0)[count.clamp(1, K).long() - 1]
+    known = count > 0
+    return float((hit @ discount / ideal)[known].mean()), float(hit.sum(1)[known].mean())
+
+
+def world_table(log: InteractionLog, config: WorldModelConfig) -> Tensor:
+    """r_0 of a world model of ours."""
+    return fit_world(log, select(log, np.zeros(len(log), dtype=bool)), config).reward
+
+
+def factor_table(log: InteractionLog, service: Service, block: Block | None, size: int, penalty: float) -> Tensor:
+    """Scores of implicit ALS. block: None = its cells are zeros."""
+    user, item = factorise(log, block, 0, size=size, penalty=penalty)
+    return torch.from_numpy(user[service.users] @ item[service.items].T).float()
 
 
 def main() -> None:
@@ -52,47 +90,49 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--deepfm", action="store_true", help="also the DeepFM ensemble (minutes)")
+    parser.add_argument("--save", type=Path, help="write the data set there instead")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    log = open_source("kuairec_binary")
-    assert log.block is not None
-    outside, items = np.setdiff1d(np.arange(log.n_users), log.block.users), log.block.items
-    share = len(log.block.users) / log.n_users
-    users = np.sort(np.random.default_rng(options.seed).choice(outside, round(share * len(outside)), replace=False))
-    held = np.isin(log.user, users) & np.isin(log.item, items)
-    block = Block(np.union1d(users, log.block.users), items)
-    train, hidden = replace(select(log, ~held), block=block), select(log, held)
-    liked = np.zeros((log.n_users, log.n_items), dtype=bool)
-    liked[hidden.user, hidden.item] = True
-    liked = liked[np.ix_(users, items)]
-    cells = distinct(train)
-    x = np.zeros((log.n_users, log.n_items), dtype=np.float32)
-    x[cells.user, cells.item] = 1
-
-    def factors(size: int, penalty: float, *, aware: bool) -> Table:
-        user, item = factorise(train, block if aware else None, 0, size=size, penalty=penalty)
-        return (user[users] @ item[items].T).astype(np.float32)
-
-    service = Service(users, items, log.n_users, log.n_items)
-    rows = {
-        "popularity": lambda: np.broadcast_to(x[:, items].sum(0), liked.shape),
-        "100 neighbours": lambda: logged_neighbour_table(train, service, 100).numpy(),
-        "300 neighbours": lambda: logged_neighbour_table(train, service, 300).numpy(),
-        "implicit ALS, block as zeros": lambda: factors(32, 10.0, aware=False),
-        "implicit ALS, block unobserved, 16": lambda: factors(16, 10.0, aware=True),
-        "implicit ALS, block unobserved, 32": lambda: factors(32, 30.0, aware=True),
+    log, truth = pseudo_block(open_source("kuairec_binary"), options.seed)
+    if options.save:
+        save(log, options.save, PrepareReport(log.name, len(log), len(log)))
+        write_truth(truth, options.save)
+        return
+    service = service_of(log)
+    known = catalogue(log, service)
+    rows: dict[str, Callable[[], Tensor]] = {
+        "popularity": lambda: popularity_by_users(known).expand(truth.reward.shape),
+        "100 neighbours": lambda: logged_neighbour_table(log, service, 100),
+        "300 neighbours": lambda: logged_neighbour_table(log, service, 300),
+        "implicit ALS, block as zeros, 32": lambda: factor_table(log, service, None, 32, 10.0),
+        "implicit ALS, block unobserved, 16": lambda: factor_table(log, service, log.block, 16, 10.0),
+        "implicit ALS, block unobserved, 32": lambda: factor_table(log, service, log.block, 32, 30.0),
+        "histories": lambda: world_table(log, WorldModelConfig()),
     }
-    rows["histories"] = lambda: fitted_table(train, users, block, WorldModelConfig())
     if options.deepfm:
-        rows["DeepFM ensemble"] = lambda: fitted_table(train, users, block, WorldModelConfig(kind="deepfm"))
-    print("| model | NDCG@30 | recall@30 | hits@30 | CPU s |\n|---|---|---|---|---|")
+        rows["DeepFM ensemble"] = lambda: world_table(log, WorldModelConfig(kind="deepfm"))
+
+    def earned(policy: Policy, window: int) -> float:
+        rule = build_exit(SessionConfig(window=window, threshold=0), known)
+        played = play(policy, truth, len(service.items), rule, window, mode="NX_0", exit_aware=True)
+        return float(played.returns.mean())
+
+    print("| model | NDCG@30 | hits@30 | session, N = 1 | N = 4 | CPU s |\n|---|---|---|---|---|---|")
+
+    def line(name: str, table: Tensor, policy: Policy, seconds: float) -> None:
+        found = (*quality(table, truth.reward), earned(policy, 1), earned(policy, 4))
+        print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in found) + f" | {seconds:.0f} |", flush=True)
+
     for name, scores in rows.items():
         start = time.process_time()
-        found = quality(scores(), liked)
-        print(
-            f"| {name} | " + " | ".join(f"{v:.3f}" for v in found) + f" | {time.process_time() - start:.0f} |",
-            flush=True,
-        )
+        table = scores()
+        line(name, table, UserGreedy(table), time.process_time() - start)
+        if name in ("100 neighbours", "histories"):
+            start = time.process_time()
+            empty = select(log, np.zeros(len(log), dtype=bool))
+            features, noise = taste_features(Context(log, empty, service, known, None))
+            policy = LinUCB(table, noise * features, noise, alpha=0.0)
+            line(f"{name}, with a belief", table, policy, time.process_time() - start)
 
 
 if __name__ == "__main__":
