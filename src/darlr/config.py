@@ -108,7 +108,7 @@ class WorldModelConfig:
     """The world model (method.md section 1); the defaults were chosen on held-out log, see docs/world-model.md."""
 
     kind: Literal["auto", "deepfm", "history"] = "auto"
-    """A DeepFM ensemble, or regressions on what users logged outside the block. auto: history where only positives are
+    """A DeepFM ensemble, or a model of what users logged outside the block. auto: history where only positives are
     logged and whom we recommend to have none on the service's items, else deepfm."""
     members: int = 5
     """Ensemble members K, each with its own initial weights, trained in one batched pass."""
