@@ -22,6 +22,8 @@ from darlr.errors import ConfigError
     [
         (SyntheticConfig, {"users": 1}, "users"),
         (SplitConfig, {"held_out": 1.0}, "held-out"),
+        (SplitConfig, {"evaluation": 1.0}, "split.evaluation"),
+        (SplitConfig, {"evaluation": -0.1}, "split.evaluation"),
         (WorldModelConfig, {"members": 0}, "members"),
         (SessionConfig, {"window": 0}, "session.window"),
         (SessionConfig, {"turns": 0}, "session.turns"),

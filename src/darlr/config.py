@@ -96,11 +96,16 @@ class SplitConfig:
     """Share of the users who lose all their events before anything else; above 0 a stress test likewise."""
     refit: bool = True
     """Once the held-out part has chosen the epoch, fit the world model again on the whole log for as many."""
+    evaluation: float | None = None
+    """Share of each user's items whose events training never sees, kept for the evaluation world model of `darlr
+    evaluate`; left out: 0 where the data set has a truth, else 0.3."""
 
     def __post_init__(self) -> None:
         _require(0 < self.held_out < 1, "held-out", f"must lie between 0 and 1, not {self.held_out}")
         _require(0 < self.keep <= 1, "split.keep", f"must be above 0 and at most 1, not {self.keep}")
-        _require(0 <= self.isolated < 1, "split.isolated", f"must be at least 0 and below 1, not {self.isolated}")
+        for name in ("isolated", "evaluation"):
+            value = getattr(self, name) or 0.0
+            _require(0 <= value < 1, f"split.{name}", f"must be at least 0 and below 1, not {value}")
 
 
 @dataclass(frozen=True)

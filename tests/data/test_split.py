@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from darlr.config import SplitConfig
 from darlr.data.log import InteractionLog
-from darlr.data.split import split
+from darlr.data.split import reserve, split
 from darlr.errors import DataError
 
 
@@ -80,3 +80,34 @@ def test_by_time_needs_timestamps():
     log = dataclasses.replace(log_of([0, 0, 1, 1]), timestamp=None)
     with pytest.raises(DataError, match="needs timestamps"):
         split(log, SplitConfig("time"))
+
+
+@given(users=st.lists(st.integers(0, 4), min_size=8, max_size=40), share=st.floats(0.05, 0.95))
+def test_reserving_takes_whole_cells_and_leaves_every_user_some(users, share):
+    log = log_of(users)
+    log = dataclasses.replace(log, item=log.item // 3, item_ids=tuple(range(len(users) // 3 + 1)))  # cells repeat
+    cells = log.user * log.n_items + log.item
+    try:
+        rest, kept = reserve(log, share)
+    except DataError:
+        return
+    assert sorted([*rest.reward, *kept.reward]) == list(range(len(users)))
+    inside = cells[kept.reward.astype(int)]
+    assert not set(inside) & set(cells[rest.reward.astype(int)])
+    assert set(rest.user) == set(users)
+    distinct = np.bincount(np.unique(cells) // log.n_items, minlength=5)
+    out = np.bincount(np.unique(inside) // log.n_items, minlength=5)
+    assert (out <= np.maximum(distinct - 1, 0)).all()
+    assert ((out >= np.floor(distinct * share)) | (out == distinct - 1)).all()
+
+
+def test_reserving_gives_the_share_and_no_seed_changes_it():
+    log = log_of([user for user in range(2000) for _ in range(3)])
+    assert len(reserve(log, 0.3)[1]) == pytest.approx(1800, abs=100)
+    assert (reserve(log, 0.3)[1].item == reserve(log, 0.3)[1].item).all()
+    assert len(reserve(log, 0.0)[1]) == 0
+
+
+def test_reserving_nothing_is_an_error_that_says_how_to_train_on_everything():
+    with pytest.raises(DataError, match=r"split.evaluation.*--split.evaluation 0"):
+        reserve(log_of([0, 1, 2]), 0.3)

@@ -19,11 +19,11 @@ from darlr.config_json import to_json
 from darlr.data.log import InteractionLog
 from darlr.data.service import Service, catalogue, served, service_of
 from darlr.data.sources import open_source
-from darlr.data.split import select, split
+from darlr.data.split import reserve, select, split
 from darlr.data.store import checksum
 from darlr.data.thin import thin
 from darlr.errors import ConfigError, RunError
-from darlr.evaluation.truth import load_truth
+from darlr.evaluation.truth import has_truth, load_truth
 from darlr.files import atomic_write_text
 from darlr.runs import load_checkpoint, read_config, read_inputs
 from darlr.simulation.exits import resolve
@@ -34,17 +34,22 @@ from darlr.world.tables import World, build_world
 from darlr.world.taste import taste_features
 
 ORIGIN = "origin.json"  # beside a world model: what it was fitted on; written last
+WITHOUT_TRUTH = 0.3  # share of a user's items kept from training where nothing but the log can judge it
 
 
 @dataclass(frozen=True)
 class Logs:
-    """A log, its training and held-out parts, and its checksum."""
+    """A log, its training and held-out parts, and the checksum of its data set.
+
+    evaluation: the share of each user's items (split.evaluation) whose events are in none of them.
+    """
 
     whole: InteractionLog
     train: InteractionLog
     held_out: InteractionLog
     checksum: str
     refit: bool
+    evaluation: float = 0.0
 
     @property
     def fitted(self) -> InteractionLog:
@@ -78,16 +83,36 @@ class Logs:
 
 
 def open_logs(config: RunConfig) -> Logs:
-    """Read the data set that the configuration names, and split it."""
+    """Read the data set that the configuration names, take off what is kept for evaluation, and split the rest."""
     source = open_source(config.data, synthetic=config.synthetic)
-    log = thin(source, config.split)
+    share = evaluation_share(config)
+    log = thin(reserve(source, share)[0] if share else source, config.split)
     train, held_out = split(log, config.split)
-    return Logs(log, train, held_out, checksum(source), config.split.refit)
+    return Logs(log, train, held_out, checksum(source), config.split.refit, share)
+
+
+def open_evaluation_logs(config: RunConfig) -> Logs:
+    """The events that `open_logs` leaves out, split for a world model of their own: nothing but evaluation reads them.
+
+    The same events and split for every seed of a run. Raises DataError when they are too few to split.
+    """
+    source, share = open_source(config.data, synthetic=config.synthetic), evaluation_share(config)
+    kept = reserve(source, share)[1]
+    train, held_out = split(kept, SplitConfig())
+    return Logs(kept, train, held_out, checksum(source), refit=True, evaluation=share)
+
+
+def evaluation_share(config: RunConfig) -> float:
+    """`split.evaluation`, or where it is left out 0 for data with a truth and WITHOUT_TRUTH for others."""
+    if config.split.evaluation is not None:
+        return config.split.evaluation
+    return 0.0 if has_truth(config.data) else WITHOUT_TRUTH
 
 
 def origin(logs: Logs, split_config: SplitConfig) -> dict[str, Any]:
     """What a world model depends on besides its options."""
-    return {"data": logs.whole.name, "checksum": logs.checksum, "split": to_json(split_config)}
+    known = replace(split_config, evaluation=logs.evaluation)
+    return {"data": logs.whole.name, "checksum": logs.checksum, "split": to_json(known)}
 
 
 def refuse_other_content(folder: Path) -> None:

@@ -58,6 +58,7 @@ def run(options: Train) -> None:
     torch.set_num_threads(options.train.threads)
     logs = open_logs(options.config)  # before its folder is spelt out: the error then names what was asked for
     config = weighted(anchored(options.config))
+    config = replace(config, split=replace(config.split, evaluation=logs.evaluation))  # what evaluation must know
     check_run(config, logs.served)
     train_config = resolved(config.train, logs.whole)
     exit_rule = build_exit(train_config.session, logs.catalogue, train_config.device)
@@ -68,6 +69,11 @@ def run(options: Train) -> None:
     if config.world:
         check_weighting(config, load_world_model(Path(config.world), logs, config.split))
         inputs["world"] = sha256((Path(config.world) / FILES[0]).read_bytes()).hexdigest()
+    if logs.evaluation and options.split.evaluation is None:
+        say(
+            f"{logs.evaluation:.0%} of each user's items are kept from training, for darlr evaluate "
+            "(--split.evaluation 0 trains on everything)"
+        )
     with Run.start(
         options.out,
         config,

@@ -1,4 +1,7 @@
-"""Training and held-out parts of a log; every choice that training makes is made on the held-out part."""
+"""Training and held-out parts of a log; every choice that training makes is made on the held-out part.
+
+A third part, kept for evaluation, is taken off before these two: nothing that learns or chooses sees it.
+"""
 
 from dataclasses import replace
 
@@ -8,6 +11,8 @@ from numpy.typing import NDArray
 from darlr.config import SplitConfig
 from darlr.data.log import InteractionLog
 from darlr.errors import DataError
+
+RESERVED = 0x5EED  # seed of what is kept for evaluation: the same events whatever the seeds of a run
 
 
 def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, InteractionLog]:
@@ -27,20 +32,47 @@ def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, Int
         generator.random(n)  # keeps the number held out of each user the same for both kinds
     else:
         late = generator.random(n)
-    order = np.lexsort((np.arange(n), late, log.user))
-    events = np.bincount(log.user, minlength=log.n_users)
-    start = np.cumsum(events) - events
-    place = np.empty(n, dtype=np.int64)
-    place[order] = np.arange(n) - start[log.user[order]]
-    wanted = np.floor(events * config.held_out + generator.random(log.n_users)).astype(np.int64)
-    kept = events - np.minimum(wanted, np.maximum(events - 1, 0))
-    held = place >= kept[log.user]
+    held = _last(log.user, log.n_users, config.held_out, late, generator)
     if not held.any() and config.keep == 1 and config.isolated == 0:
         raise DataError(
-            f"{log.name}: nothing to hold out: {n} events of {int((events > 0).sum())} users at a share of "
+            f"{log.name}: nothing to hold out: {n} events of {len(np.unique(log.user))} users at a share of "
             f"{config.held_out}; raise the share or bring users with more events"
         )
     return select(log, ~held), select(log, held)
+
+
+def reserve(log: InteractionLog, share: float) -> tuple[InteractionLog, InteractionLog]:
+    """(rest, kept): the log without the events kept for evaluation, and those events; disjoint in (user, item) cells.
+
+    Of a user's k distinct items floor(k * share + uniform) are drawn, and all their events are kept; at least one item
+    stays. No option but the share changes the draw, so that runs of all seeds leave out the same events.
+    Raises DataError when a share above 0 can keep nothing.
+    """
+    cell, place = np.unique(log.user * log.n_items + log.item, return_inverse=True)
+    generator = np.random.default_rng(RESERVED)
+    drawn = _last(cell // log.n_items, log.n_users, share, generator.random(len(cell)), generator)
+    kept = drawn[place]
+    if share > 0 and not kept.any():
+        raise DataError(
+            f"{log.name}: nothing to keep for evaluation at a share of {share} (option split.evaluation); raise it, "
+            "bring users with more events, or train on everything with --split.evaluation 0"
+        )
+    return select(log, ~kept), select(log, kept)
+
+
+def _last(
+    user: NDArray[np.int64], n_users: int, share: float, late: NDArray[np.generic], generator: np.random.Generator
+) -> NDArray[np.bool_]:
+    """The latest entries of each user by `late` [L], their share of them and at most all but one, bool [L]."""
+    n = len(user)
+    order = np.lexsort((np.arange(n), late, user))
+    entries = np.bincount(user, minlength=n_users)
+    start = np.cumsum(entries) - entries
+    place = np.empty(n, dtype=np.int64)
+    place[order] = np.arange(n) - start[user[order]]
+    wanted = np.floor(entries * share + generator.random(n_users)).astype(np.int64)
+    kept = entries - np.minimum(wanted, np.maximum(entries - 1, 0))
+    return np.asarray(place >= kept[user])
 
 
 def select(log: InteractionLog, rows: NDArray[np.bool_]) -> InteractionLog:

@@ -14,7 +14,7 @@ from darlr.data.coat import read_coat, read_ratings
 from darlr.data.kuairec_binary import read_kuairec_binary, read_truth_cells
 from darlr.data.log import IntArray, InteractionLog
 from darlr.data.service import service_of
-from darlr.data.sources import raw_folder
+from darlr.data.sources import BUILT_IN, raw_folder
 from darlr.data.split import select
 from darlr.data.store import is_prepared, read_manifest
 from darlr.data.synthetic import generate
@@ -53,8 +53,13 @@ def load_truth(name_or_folder: str, raw: Path | None = None, synthetic: Syntheti
         return _whole(torch.from_numpy(read_ratings(path).astype(np.float32)))
     if name_or_folder == "kuairec_binary":
         return _positives((raw or raw_folder()) / "kuairec_binary")
+    return read_truth(Path(name_or_folder)) if has_truth(name_or_folder) else None
+
+
+def has_truth(name_or_folder: str) -> bool:
+    """Whether a source (see darlr.data.sources) comes with a truth; nothing is read."""
     folder = Path(name_or_folder)
-    return read_truth(folder) if is_prepared(folder) and (folder / FILE).is_file() else None
+    return name_or_folder in BUILT_IN or (is_prepared(folder) and (folder / FILE).is_file())
 
 
 def _whole(reward: Tensor) -> Truth:
