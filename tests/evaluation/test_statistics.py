@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from darlr.errors import ConfigError
-from darlr.evaluation.statistics import bootstrap, compare, iqm, stratified_bootstrap
+from darlr.evaluation.statistics import bootstrap, bootstrap_ratio, compare, interval, iqm, stratified_bootstrap
 
 
 def rng(seed=0):
@@ -99,3 +99,27 @@ def test_wrong_shapes_are_refused():
         compare(np.ones((2, 3)), np.ones((3, 3)), generator=rng())
     with pytest.raises(ConfigError, match="same seeds and users"):
         compare(np.ones((2, 3)), np.ones((2, 4)), generator=rng())
+
+
+def test_ratios_draw_whole_users(monkeypatch):
+    values, count = rng(1).exponential(size=30), np.ones(30)
+    plain = bootstrap(values[None], generator=rng(2), resamples=400)
+    assert bootstrap_ratio(values, 2 * count, generator=rng(2), resamples=400).mean() == pytest.approx(
+        plain.mean() / 2, rel=0.03
+    )
+    whole = bootstrap_ratio(values, count, generator=rng(3), resamples=400)
+    monkeypatch.setattr("darlr.evaluation.statistics.BLOCK", 30 * 7)  # in parts
+    parts = bootstrap_ratio(values, count, generator=rng(3), resamples=400)
+    assert parts == pytest.approx(whole)
+    sizes = np.array([1.0, 9.0])  # two users with 1 and 9 events: one of four samples has only the first
+    draws = bootstrap_ratio(np.array([1.0, 0.0]), sizes, generator=rng(4), resamples=4000)
+    assert np.unique(draws) == pytest.approx([0, 0.1, 1])
+    assert (draws == 1).mean() == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_ratio_without_events_is_no_number():
+    draws = bootstrap_ratio(np.array([1.0, 0.0]), np.array([1.0, 0.0]), generator=rng(), resamples=200)
+    assert np.isnan(draws).any()
+    assert interval(draws) == (1.0, 1.0)
+    with pytest.raises(ConfigError, match="too few users"):
+        interval(np.full(3, np.nan))

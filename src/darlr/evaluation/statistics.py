@@ -95,6 +95,38 @@ def stratified_bootstrap(
     return _interval(draws, confidence)
 
 
+def bootstrap_ratio(
+    numerator: NDArray[np.floating],
+    denominator: NDArray[np.floating],
+    *,
+    generator: np.random.Generator,
+    resamples: int = 2000,
+) -> Array:
+    """sum(numerator) / sum(denominator) on bootstrap samples of users, float64 [resamples]; NaN where a sample has 0.
+
+    Both [users], the sums of a user's events, so that all events of a drawn user come together. Ratios drawn from
+    generators of one seed are paired: they are of the same users.
+    """
+    both = np.stack([numerator, denominator], axis=1).astype(np.float64)
+    size = max(1, BLOCK // len(both))
+    sums = np.concatenate(
+        [_counts(len(both), min(size, resamples - start), generator) @ both for start in range(0, resamples, size)]
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(sums[:, 1] != 0, sums[:, 0] / sums[:, 1], np.nan))
+
+
+def interval(draws: Array, confidence: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of bootstrap draws; those that could not be computed (NaN) are left out.
+
+    Raises ConfigError when none could.
+    """
+    known = draws[~np.isnan(draws)]
+    if not len(known):
+        raise ConfigError("no bootstrap sample gives a value: too few users have any event that counts")
+    return _interval(known, confidence)
+
+
 def _interval(draws: Array, confidence: float) -> tuple[float, float]:
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)

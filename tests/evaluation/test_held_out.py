@@ -1,0 +1,124 @@
+"""Held-out metrics against numbers by hand, slow loops, and intervals that narrow."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from darlr.data.log import InteractionLog
+from darlr.errors import DataError
+from darlr.evaluation import held_out
+from darlr.evaluation.held_out import difference, held_out_sums, summary
+
+
+def log_of(user, item, reward, users=2, items=4):
+    return InteractionLog(
+        name="tiny",
+        user=np.array(user, dtype=np.int64),
+        item=np.array(item, dtype=np.int64),
+        reward=np.array(reward, dtype=np.float32),
+        user_ids=tuple(range(users)),
+        item_ids=tuple(range(items)),
+        reward_range=(1.0, 5.0),
+    )
+
+
+def random_log(seed, users=20, items=30, n=300, values=(1.0, 2.0, 4.0, 5.0)):
+    draw = np.random.default_rng(seed)
+    cell = draw.choice(users * items, n, replace=False)
+    return log_of(cell // items, cell % items, draw.choice(values, n), users, items)
+
+
+NOTHING = log_of([], [], [])
+
+
+def test_ratings_by_hand():
+    log = log_of([0, 0, 0, 1], [0, 1, 2, 3], [5, 1, 3, 4])
+    table = np.array([[4.0, 3.0, 3.0, 0.0], [0.0, 0.0, 0.0, 2.0]])
+    found = summary(held_out_sums(table, log, NOTHING), resamples=50)
+    assert found["RMSE"].value == pytest.approx(((1 + 4 + 0 + 4) / 4) ** 0.5)
+    assert found["MAE"].value == pytest.approx((1 + 2 + 0 + 2) / 4)
+    assert found["pairs"].value == pytest.approx((1 + 1 + 0.5) / 3)  # 3 against 1 is a tie; user 1 has no pair
+    worst = difference(held_out_sums(-table, log, NOTHING), held_out_sums(table, log, NOTHING), resamples=50)
+    assert worst["pairs"].value == pytest.approx(0.5 / 3 - 2.5 / 3)
+
+
+def test_ndcg_by_hand():
+    log = log_of([0, 0, 0], [0, 1, 2], [5, 1, 3])
+    table = np.array([[1.0, 3.0, 2.0, 0.0], [0.0] * 4])
+    gains, ideal = (np.array([0, 2, 4]), np.array([4, 2, 0]))
+    discount = 1 / np.log2([2, 3, 4])
+    found = summary(held_out_sums(table, log, NOTHING), resamples=50)["NDCG"]
+    assert found.value == pytest.approx(gains @ discount / (ideal @ discount))
+
+
+@pytest.mark.parametrize("cells", [7, 2**22])
+def test_pairs_match_a_slow_loop(monkeypatch, cells):
+    monkeypatch.setattr(held_out, "CELLS", cells)
+    log = random_log(0)
+    table = np.round(np.random.default_rng(1).normal(size=(20, 30)), 1)
+    shares = []
+    for user in range(20):
+        rows = np.flatnonzero(log.user == user)
+        won = [
+            float(s > t) + 0.5 * float(s == t)
+            for a, b in product(rows, rows)
+            if log.reward[a] > log.reward[b]
+            for s, t in [(table[user, log.item[a]], table[user, log.item[b]])]
+        ]
+        shares += [np.mean(won)] if won else []
+    assert summary(held_out_sums(table, log, NOTHING), resamples=50)["pairs"].value == pytest.approx(np.mean(shares))
+
+
+@pytest.mark.parametrize("cells", [31, 2**22])
+def test_positives_match_a_slow_loop(monkeypatch, cells):
+    monkeypatch.setattr(held_out, "CELLS", cells)
+    log, known = random_log(0, values=(1.0,)), random_log(1, values=(1.0,), n=100)
+    table = np.round(np.random.default_rng(2).normal(size=(20, 30)), 1)
+    shares = []
+    for user in range(20):
+        hidden = set(known.item[known.user == user])
+        liked = set(log.item[log.user == user]) - hidden
+        others = set(range(30)) - hidden - liked
+        won = [
+            float(table[user, a] > table[user, b]) + 0.5 * (table[user, a] == table[user, b])
+            for a, b in product(liked, others)
+        ]
+        shares += [np.mean(won)] if won else []
+    found = summary(held_out_sums(table, log, known), resamples=50)
+    assert found.keys() == {"pairs", "NDCG@30"}
+    assert found["pairs"].value == pytest.approx(np.mean(shares))
+
+
+def test_positives_perfect_and_worst():
+    log, known = random_log(0, values=(1.0,), n=200), log_of([0], [0], [1], 20, 30)
+    table = np.zeros((20, 30))
+    table[log.user, log.item] = 1.0
+    best = summary(held_out_sums(table, log, known), resamples=50)
+    assert (best["pairs"].value, best["NDCG@30"].value) == pytest.approx((1, 1))
+    assert summary(held_out_sums(-table, log, known), resamples=50)["pairs"].value == 0.0
+    assert summary(held_out_sums(0 * table, log, known), resamples=50)["pairs"].value == pytest.approx(0.5)
+
+
+def test_intervals_are_over_users_and_pair():
+    log = random_log(3, users=200, items=30, n=3000)
+    draw = np.random.default_rng(4)
+    truth = np.zeros((200, 30))
+    truth[log.user, log.item] = log.reward
+    bias = 2 * draw.normal(size=(200, 1))  # errors that a user's events share
+    worse, better = truth + bias + 0.1, truth + bias
+    one, other = (held_out_sums(table, log, NOTHING) for table in (worse, better))
+    wide, narrow = summary(one)["RMSE"], difference(one, other)["MAE"]
+    assert wide.low < wide.value < wide.high
+    error = np.square(bias[log.user, 0]).mean() ** 0.5
+    assert wide.value == pytest.approx(error, rel=0.1)
+    assert wide.high - wide.low > 4 * 0.5 * error / 3000**0.5 * 2  # far wider than as if events were independent
+    assert narrow.high - narrow.low < (wide.high - wide.low) / 4
+
+
+def test_nothing_to_measure_is_an_error():
+    with pytest.raises(DataError, match="nothing to measure"):
+        held_out_sums(np.zeros((2, 4)), NOTHING, NOTHING)
+    one = log_of([0], [1], [1])
+    with pytest.raises(DataError, match="nothing to measure"):
+        held_out_sums(np.zeros((2, 4)), one, one)
