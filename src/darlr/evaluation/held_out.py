@@ -48,8 +48,8 @@ def held_out_sums(table: NDArray[np.floating], unseen: InteractionLog, known: In
     error = table[unseen.user, unseen.item].astype(np.float64) - unseen.reward
     count = np.bincount(unseen.user, minlength=unseen.n_users).astype(np.float64)
     return {
-        "RMSE": (np.bincount(unseen.user, np.square(error), unseen.n_users), count),
-        "MAE": (np.bincount(unseen.user, np.abs(error), unseen.n_users), count),
+        "RMSE": (_by_user(unseen, np.square(error)), count),
+        "MAE": (_by_user(unseen, np.abs(error)), count),
         **_order(table, unseen),
     }
 
@@ -76,6 +76,10 @@ def difference(sums: Sums, baseline: Sums, *, seed: int = 0, resamples: int = 20
 def _require_events(log: InteractionLog) -> None:
     if len(log) == 0:
         raise DataError(f"{log.name}: no event on the service's items that the model did not see; nothing to measure")
+
+
+def _by_user(log: InteractionLog, values: Reals) -> Reals:
+    return np.asarray(np.bincount(log.user, values, log.n_users), dtype=np.float64)
 
 
 def _told(sums: Sums) -> list[str]:

@@ -1,0 +1,149 @@
+"""What a policy would earn at the first step, from events whose logging probabilities are known.
+
+Each event is a contextual bandit's: a user, the item that the log's policy drew with a known propensity, its reward.
+Direct method and doubly robust: Dudik, Langford and Li (ICML 2011); self-normalised inverse propensity scoring:
+Swaminathan and Joachims (NeurIPS 2015). Sessions, with states that a policy changes, are not what this judges.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from darlr.data.log import InteractionLog
+from darlr.evaluation.held_out import Interval
+from darlr.evaluation.statistics import bootstrap_ratio, interval
+from darlr.simulation.policy import Policy, masked
+from darlr.simulation.session import reset
+
+Reals = NDArray[np.float64]
+
+LEAST_EFFECTIVE = 30.0  # effective sample size below which there is no estimate
+LEAST_SHARE = 0.01  # of the events, likewise
+MOST_OUTSIDE = 0.1  # share of the policy's choices that may surely lie where the log's policy never goes
+CHUNK = 1024  # users scored at once
+
+
+@dataclass(frozen=True)
+class Bandit:
+    """Logged events and what a policy would have done, float64 [L] each but `user`, int64 [L].
+
+    propensity: the log's probability of its item; target: the policy's probability of that item; predicted: the reward
+    that a model expects of it, fitted on other events; expected: what the model expects of the policy's own choice.
+    """
+
+    user: NDArray[np.int64]
+    reward: Reals
+    propensity: Reals
+    target: Reals
+    predicted: Reals
+    expected: Reals
+
+
+@dataclass(frozen=True)
+class OffPolicy:
+    """Estimates of a policy's mean reward an event; all None where they are refused, and `refused` then says why.
+
+    effective: (sum w)^2 / sum w^2 of the weights w = target / propensity. support: mean of w, which is the share of the
+    policy's choices that the log's policy could have made. largest: largest w; clipped: weights cut to `clip`.
+    """
+
+    events: int
+    users: int
+    effective: float
+    support: Interval
+    largest: float
+    clip: float | None
+    clipped: int
+    dm: Interval | None
+    snips: Interval | None
+    dr: Interval | None
+    refused: str | None
+
+
+def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resamples: int = 2000) -> OffPolicy:
+    """DM, SNIPS and DR with 95% bootstrap intervals over users, or a refusal where log and policy overlap too little.
+
+    clip: weights are cut to this, which trades variance for a bias towards the log's policy; None = never.
+    """
+    raw = bandit.target / bandit.propensity
+    weight = raw if clip is None else np.minimum(raw, clip)
+    one = np.ones_like(weight)
+    users, place = np.unique(bandit.user, return_inverse=True)
+
+    def ratio(numerator: Reals, denominator: Reals = one) -> Interval:
+        above, below = (np.bincount(place, values).astype(np.float64) for values in (numerator, denominator))
+        draws = bootstrap_ratio(above, below, generator=np.random.default_rng(seed), resamples=resamples)
+        return Interval(float(numerator.sum() / denominator.sum()), *interval(draws))
+
+    effective = float(weight.sum() ** 2 / np.square(weight).sum()) if weight.any() else 0.0
+    support = ratio(raw)
+    refused = _refusal(effective, len(weight), support)
+    estimates: dict[str, Interval | None] = dict.fromkeys(("dm", "snips", "dr"))
+    if refused is None:
+        correction = weight * (bandit.reward - bandit.predicted)
+        estimates = {
+            "dm": ratio(bandit.expected),
+            "snips": ratio(weight * bandit.reward, weight),
+            "dr": ratio(bandit.expected + correction),
+        }
+    return OffPolicy(
+        events=len(weight),
+        users=len(users),
+        effective=effective,
+        support=support,
+        largest=float(raw.max()),
+        clip=clip,
+        clipped=0 if clip is None else int((raw > clip).sum()),
+        **estimates,
+        refused=refused,
+    )
+
+
+def _refusal(effective: float, events: int, support: Interval) -> str | None:
+    """Why there is no estimate, or None."""
+    if effective < max(LEAST_EFFECTIVE, LEAST_SHARE * events):
+        return (
+            f"effective sample size {effective:.1f} of {events:,} events, and {LEAST_EFFECTIVE:g} and "
+            f"{LEAST_SHARE:.0%} of the events are needed: the policy wants what the log rarely shows"
+        )
+    if support.high < 1 - MOST_OUTSIDE:
+        return (
+            f"only {support.value:.0%} of the policy's choices are ones that the log's policy could have made, and "
+            f"{1 - MOST_OUTSIDE:.0%} are needed"
+        )
+    if support.low > 1 + MOST_OUTSIDE:
+        return f"weights average {support.value:.2f} instead of 1: the propensities are not those that made this log"
+    return None
+
+
+def bandit_of(policy: Policy, log: InteractionLog, reward: Tensor, *, greedy: bool) -> Bandit:
+    """The events of a log with propensities, and what the policy would have shown the same users at the first step.
+
+    log: in codes of the service, events that the policy's training never saw. reward: float32 [U, I], the model's.
+    greedy: the best item with probability 1 (ties to the lowest id), else the softmax of the scores, as when sampled.
+    """
+    if log.propensity is None:
+        raise ValueError("a log without propensities says nothing about other policies")
+    users, place = np.unique(log.user, return_inverse=True)
+    target, expected = np.empty(len(log)), np.empty(len(users))
+    for start in range(0, len(users), CHUNK):
+        part = torch.from_numpy(users[start : start + CHUNK])
+        with torch.no_grad():
+            scores = policy.scores(reset(part, log.n_items, 1))
+        scores = masked(scores, torch.ones_like(scores, dtype=torch.bool)).double()
+        chance = torch.zeros_like(scores).scatter_(1, scores.argmax(1, keepdim=True), 1.0)
+        chance = chance if greedy else scores.softmax(1)
+        expected[start : start + CHUNK] = (chance * reward[part].double()).sum(1).numpy()
+        inside = (place >= start) & (place < start + CHUNK)
+        target[inside] = chance.numpy()[place[inside] - start, log.item[inside]]
+    return Bandit(
+        user=log.user,
+        reward=log.reward.astype(np.float64),
+        propensity=log.propensity.astype(np.float64),
+        target=target,
+        predicted=reward.double().numpy()[log.user, log.item],
+        expected=expected[place],
+    )
