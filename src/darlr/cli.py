@@ -138,7 +138,7 @@ class Train(Stage):
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Play trained policies on the truth, beside trivial rows: tables and pictures."""
+    """Play trained policies on the truth, else on a world model of unseen events."""
 
     runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="FOLDER ...", help_behavior_hint="(one or more)")]
     """Run folders on the same data; runs of one label count as seeds of one row."""
@@ -148,6 +148,8 @@ class Evaluate:
     """Also draw PNGs (extra `plots`)."""
     only: Literal["all", "learned"] = "all"
     """Every row, or without the trivial ones."""
+    without_truth: bool = False
+    """Play on the evaluation world model although a truth is known, to see how far such tables can be believed."""
 
 
 @dataclass(frozen=True)

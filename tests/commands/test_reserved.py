@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from darlr.cli import main
-from darlr.commands.stages import open_evaluation_logs, open_logs
+from darlr.commands.stages import open_logs
+from darlr.commands.unseen import open_evaluation_logs
 from darlr.config import RunConfig, SplitConfig, SyntheticConfig
 from darlr.data.log import InteractionLog
 from darlr.data.report import PrepareReport

@@ -12,6 +12,7 @@ from torch import Tensor
 from darlr.cli import Evaluate
 from darlr.commands.progress import say
 from darlr.commands.stages import FinishedRun, Logs, open_run, resolved
+from darlr.commands.unseen import Ground, find_ground
 from darlr.config import METHOD_TITLES
 from darlr.config_json import differences, to_json
 from darlr.errors import ConfigError, RunError
@@ -22,16 +23,11 @@ from darlr.evaluation.lists import Entry, Kind, positives_only, trivial_rows
 from darlr.evaluation.report import label as row_label
 from darlr.evaluation.report import print_tables, write_report
 from darlr.evaluation.statistics import Comparison, compare
-from darlr.evaluation.truth import Truth, load_truth
 from darlr.runs import read_metrics
 from darlr.world.bias import bias_table
 from darlr.world.logged_neighbours import logged_neighbour_table
 
 SEEDS = ("seed", "world", "threads", "device")  # what seeds of one row may differ in
-NO_TRUTH = (
-    "{folder}: cannot be evaluated: its data set {data} has no truth (complete rewards to play sessions on). "
-    "`darlr recommend` works without; to evaluate, add complete rewards with darlr.evaluation.truth.write_truth"
-)
 
 
 def run(options: Evaluate) -> None:
@@ -41,31 +37,35 @@ def run(options: Evaluate) -> None:
     runs = open_runs(options.runs)
     first = runs[0]
     torch.set_num_threads(first.config.train.threads)
-    truth = load_truth(first.config.data, synthetic=first.config.synthetic)
-    if truth is None:
-        raise RunError(NO_TRUTH.format(folder=first.folder, data=first.config.data))
+    out = options.out or (first.folder / "without-truth" if options.without_truth else first.folder)
     session = resolved(first.config.train, first.logs.whole).session
     entries = learned_rows(runs)
+    ground = find_ground(runs, entries, out, without_truth=options.without_truth)
     if options.only == "all":
-        entries += trivial(runs, truth, exits=can_leave(session, first.logs.catalogue))
-    rows = sound(entries, settings(session, first.logs.catalogue), truth, first.logs.train_catalogue)
-    out = options.out or first.folder
-    metrics = read_metrics(first.folder) if len(runs) == 1 else []
+        entries += trivial(runs, ground, exits=can_leave(session, first.logs.catalogue))
+    rows = sound(entries, settings(session, first.logs.catalogue), ground.truth, first.logs.train_catalogue)
+    metrics = read_metrics(first.folder) if len(runs) == 1 and not options.without_truth else []
     about = {
         "data": first.config.data,
         "exit": session.exit,
         "runs": [str(one.folder) for one in runs],
         "seeds": sorted({one.config.train.seed for one in runs}),
         "epochs": sorted({one.epoch for one in runs}),
+        **ground.about,
     }
     leading = rows_of_first_setting(rows)
     published = published_mean(metrics) if any("R_tra" in row for row in metrics) else None
-    write_report(out, rows, about=about, comparisons=comparisons(leading), published=published)
+    pairs = comparisons(leading)
+    write_report(out, rows, about=about, comparisons=pairs, published=published, sections=ground.sections)
     print_tables(leading)
+    for section in ground.sections:
+        say("\n".join((f"\n{section.title}", *section.lines)))
+    for name, text in ground.about.items():
+        say(f"{name}: {text}")
     say(f"all modes: {out / 'table.md'}, {out / 'table.json'}")
     if options.pictures:
         try:
-            draw(out, first.logs.whole.name, leading, metrics)
+            draw(out, f"{first.logs.whole.name}{ground.title}", leading, metrics)
         except ConfigError as error:  # no matplotlib: the tables are what counts
             say(f"no pictures: {error}, or pass --no-pictures")
         else:
@@ -145,7 +145,7 @@ def kind(run: FinishedRun) -> Kind:
     return "truth" if run.config.train.method == "gt" else "learned"
 
 
-def trivial(runs: Sequence[FinishedRun], truth: Truth, *, exits: bool) -> list[Entry]:
+def trivial(runs: Sequence[FinishedRun], ground: Ground, *, exits: bool) -> list[Entry]:
     """The trivial rows; those that come from a world model have one policy for each world model in the runs."""
     worlds = {str(one.world.reward.sum().item()): one for one in runs}.values()
     logs = runs[0].logs
@@ -154,7 +154,7 @@ def trivial(runs: Sequence[FinishedRun], truth: Truth, *, exits: bool) -> list[E
         "world-model greedy": [one.world.reward for one in worlds],
         "neighbour-table greedy": [one.world.neighbour_table(one.config.train.tables)[0] for one in worlds],
     }
-    return trivial_rows(logs.catalogue, truth, tables, exits=exits)
+    return trivial_rows(logs.catalogue, ground.truth, tables, exits=exits, reference=ground.name)
 
 
 def log_tables(logs: Logs, splits: Sequence[Logs]) -> dict[str, list[Tensor]]:

@@ -91,17 +91,6 @@ def open_logs(config: RunConfig) -> Logs:
     return Logs(log, train, held_out, checksum(source), config.split.refit, share)
 
 
-def open_evaluation_logs(config: RunConfig) -> Logs:
-    """The events that `open_logs` leaves out, split for a world model of their own: nothing but evaluation reads them.
-
-    The same events and split for every seed of a run. Raises DataError when they are too few to split.
-    """
-    source, share = open_source(config.data, synthetic=config.synthetic), evaluation_share(config)
-    kept = reserve(source, share)[1]
-    train, held_out = split(kept, SplitConfig())
-    return Logs(kept, train, held_out, checksum(source), refit=True, evaluation=share)
-
-
 def evaluation_share(config: RunConfig) -> float:
     """`split.evaluation`, or where it is left out 0 for data with a truth and WITHOUT_TRUTH for others."""
     if config.split.evaluation is not None:

@@ -22,7 +22,7 @@ KINDS = {
     "learned": (LEARNED, "learned in the simulator"),
     "baseline": (BASELINE, "bandit, model-free or supervised"),
     "log": (LOGGED, "trivial, from logs alone"),
-    "truth": (TRUTH, "reads the truth: reference only"),
+    "truth": (TRUTH, "reads what is played on: reference only"),
 }
 
 

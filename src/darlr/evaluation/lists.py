@@ -113,7 +113,13 @@ def oracle(truth: "Truth", n_users: int, n_items: int) -> UserGreedy:
 
 
 def trivial_rows(
-    log: InteractionLog, truth: "Truth", tables: Mapping[str, Sequence[Tensor]], *, exits: bool, repeats: int = 5
+    log: InteractionLog,
+    truth: "Truth",
+    tables: Mapping[str, Sequence[Tensor]],
+    *,
+    exits: bool,
+    repeats: int = 5,
+    reference: str = "truth",
 ) -> list[Entry]:
     """The rows that belong beside every learned one.
 
@@ -121,7 +127,7 @@ def trivial_rows(
     rewards would be all ties, and popularity also comes by distinct users. tables: name -> one float32 [U, I] a seed,
     e.g. {"bias-model list": ..., "world-model greedy": ..., "neighbour-table greedy": ...}, each played greedily per
     user. exits: whether an exit rule can fire; then every row has an exit-aware twin. repeats: sampled runs of the
-    random row.
+    random row. reference: what the truth is called, where something stands in its place.
     """
     device = truth.reward.device
     lists = {"item-mean list": item_means(log)}
@@ -132,8 +138,8 @@ def trivial_rows(
         Entry("popularity list", [FixedList(popularity(log).to(device))], "log"),
         *(Entry(name, [FixedList(value.to(device))], "log") for name, value in lists.items()),
         *(Entry(name, [UserGreedy(t.to(device)) for t in seeds], "log") for name, seeds in tables.items()),
-        Entry("best fixed list (truth)", [best_fixed_list(truth, log.n_items)], "truth"),
-        Entry("oracle (truth)", [oracle(truth, log.n_users, log.n_items)], "truth"),
+        Entry(f"best fixed list ({reference})", [best_fixed_list(truth, log.n_items)], "truth"),
+        Entry(f"oracle ({reference})", [oracle(truth, log.n_users, log.n_items)], "truth"),
     ]
     aware = [Entry(f"{e.name}, exit-aware", e.policies, e.kind, e.greedy, True) for e in plain if exits]
     return plain + aware

@@ -70,13 +70,9 @@ def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resa
     """
     raw = bandit.target / bandit.propensity
     weight = raw if clip is None else np.minimum(raw, clip)
-    one = np.ones_like(weight)
-    users, place = np.unique(bandit.user, return_inverse=True)
 
-    def ratio(numerator: Reals, denominator: Reals = one) -> Interval:
-        above, below = (np.bincount(place, values).astype(np.float64) for values in (numerator, denominator))
-        draws = bootstrap_ratio(above, below, generator=np.random.default_rng(seed), resamples=resamples)
-        return Interval(float(numerator.sum() / denominator.sum()), *interval(draws))
+    def ratio(numerator: Reals, denominator: Reals | None = None) -> Interval:
+        return _ratio(bandit.user, numerator, denominator, seed, resamples)
 
     effective = float(weight.sum() ** 2 / np.square(weight).sum()) if weight.any() else 0.0
     support = ratio(raw)
@@ -91,7 +87,7 @@ def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resa
         }
     return OffPolicy(
         events=len(weight),
-        users=len(users),
+        users=len(np.unique(bandit.user)),
         effective=effective,
         support=support,
         largest=float(raw.max()),
@@ -100,6 +96,20 @@ def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resa
         **estimates,
         refused=refused,
     )
+
+
+def mean_reward(log: InteractionLog, *, seed: int = 0, resamples: int = 2000) -> Interval:
+    """What the log's own policy earned an event: the value that is known without weights."""
+    return _ratio(log.user, log.reward.astype(np.float64), None, seed, resamples)
+
+
+def _ratio(user: NDArray[np.int64], numerator: Reals, denominator: Reals | None, seed: int, resamples: int) -> Interval:
+    """A ratio of sums over events (None: their number) with its interval over users."""
+    below = np.ones_like(numerator) if denominator is None else denominator
+    place = np.unique(user, return_inverse=True)[1]
+    sums = [np.bincount(place, values).astype(np.float64) for values in (numerator, below)]
+    draws = bootstrap_ratio(sums[0], sums[1], generator=np.random.default_rng(seed), resamples=resamples)
+    return Interval(float(numerator.sum() / below.sum()), *interval(draws))
 
 
 def _refusal(effective: float, events: int, support: Interval) -> str | None:

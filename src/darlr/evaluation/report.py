@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,18 @@ HEAD = ("row", "R_tra [95%]", "IQM [95%]", "Length", "R_each", "CV", "MCD", "see
 NOTES = (
     "R_tra: mean summed reward a session, with its 95% bootstrap interval over seeds and users; IQM: interquartile "
     "mean of the same returns; R_each = R_tra / Length; CV: share of the catalogue recommended; MCD: share of "
-    "recommendations from the majority categories. Bold: learned. †: reads the truth; a reference, not a method."
+    "recommendations from the majority categories. Bold: learned. †: reads the rewards that sessions are played on; a "
+    "reference, not a method."
 )
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report besides its tables of sessions. lines: Markdown; content: the same as JSON values."""
+
+    title: str
+    lines: tuple[str, ...]
+    content: Any
 
 
 def write_report(
@@ -33,11 +43,12 @@ def write_report(
     about: Mapping[str, Any] | None = None,
     comparisons: Mapping[str, Comparison] | None = None,
     published: Mapping[str, float | int | None] | None = None,
+    sections: Sequence[Section] = (),
 ) -> None:
     """Write `table.md` and `table.json` into `folder`, each at once or not at all.
 
     about: what was evaluated (data set, seeds, exit rule), any JSON values. comparisons: "A - B" -> paired comparison.
-    published: the published statistic of a run, from `published_mean`.
+    published: the published statistic of a run, from `published_mean`. sections: what else there is to say.
     """
     document = {
         "schema": SCHEMA,
@@ -45,10 +56,12 @@ def write_report(
         "rows": [row_json(row) for row in rows],
         "comparisons": {name: asdict(c) for name, c in (comparisons or {}).items()},
         "published": None if published is None else dict(published),
+        **({"sections": {section.title: section.content for section in sections}} if sections else {}),
     }
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write_text(folder / "table.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
-    atomic_write_text(folder / "table.md", markdown(rows, about=about, comparisons=comparisons, published=published))
+    text = markdown(rows, about=about, comparisons=comparisons, published=published, sections=sections)
+    atomic_write_text(folder / "table.md", text)
 
 
 def row_json(row: Row) -> dict[str, Any]:
@@ -81,7 +94,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def label(row: Row) -> str:
-    """A row's name with its marks: sampled actions, and † for a reference that reads the truth."""
+    """A row's name with its marks: sampled actions, and † for a reference that reads what is played on."""
     sampled = " (sampled)" if row.sampled and row.kind == "learned" else ""
     return row.name + sampled + (" †" if row.kind == "truth" else "")
 
@@ -119,8 +132,9 @@ def markdown(
     about: Mapping[str, Any] | None = None,
     comparisons: Mapping[str, Comparison] | None = None,
     published: Mapping[str, float | int | None] | None = None,
+    sections: Sequence[Section] = (),
 ) -> str:
-    """The whole report as Markdown: a table a setting, comparisons, and the published statistic."""
+    """The whole report as Markdown: a table a setting, comparisons, the published statistic, and other sections."""
     lines = ["# Evaluation", ""]
     lines += [f"- {key}: {value}" for key, value in (about or {}).items()]
     lines += [""] if about else []
@@ -140,6 +154,8 @@ def markdown(
         lines.append("")
     if published is not None:
         lines += ["## Published protocol", "", *_published(published), ""]
+    for section in sections:
+        lines += [f"## {section.title}", "", *section.lines, ""]
     return "\n".join(lines)
 
 
@@ -153,6 +169,12 @@ def _published(published: Mapping[str, float | int | None]) -> list[str]:
         f"Mean ± standard deviation over {published['epochs']} epochs of one run, 100 random users an epoch, sampled"
     )
     return [f"{about}, NX_0, N = 1: {', '.join(found)}. Neither a final score nor a spread over seeds."]
+
+
+def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table: names to the left, numbers to the right."""
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return [_line(head), "|---|" + "---:|" * (len(head) - 1), *map(_line, escaped)]
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -188,4 +210,4 @@ def print_tables(rows: Sequence[Row]) -> None:
     console = Console()
     for table in terminal_tables(rows):
         console.print(table)
-    console.print("† reads the truth: a reference, not a method. Green: learned.", style="dim")
+    console.print("† reads the rewards played on: a reference, not a method. Green: learned.", style="dim")

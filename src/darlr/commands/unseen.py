@@ -1,0 +1,157 @@
+"""What evaluation does with events that training never saw: a world model of theirs, errors, off-policy values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from darlr.commands.progress import say
+from darlr.commands.stages import FinishedRun, Logs, evaluation_share, fit_into, load_world_model
+from darlr.config import RunConfig, SplitConfig, WorldModelConfig
+from darlr.data.log import InteractionLog
+from darlr.data.service import served
+from darlr.data.sources import open_source
+from darlr.data.split import reserve, split
+from darlr.data.store import checksum
+from darlr.errors import RunError
+from darlr.evaluation.held_out import held_out_sums
+from darlr.evaluation.lists import Entry, Random, popularity, positives_only
+from darlr.evaluation.off_policy import bandit_of, mean_reward, off_policy
+from darlr.evaluation.report import Section
+from darlr.evaluation.sections import Known, held_out_section, off_policy_section
+from darlr.evaluation.truth import Truth, load_truth
+from darlr.world.bias import bias_table
+from darlr.world.fitted import FittedWorldModel
+
+FOLDER = "evaluation-world"
+JUDGE, REFERENCE = "evaluation world model", "evaluation model"
+WARNING = (
+    "no truth is known, so sessions are played on a world model of events that training never saw. It rewards what "
+    "this log's models believe, with the log's gaps and exposure in it. Rank policies with it only where its error on "
+    "unseen events is good, and take no value as what users would give"
+)
+NOTHING_KEPT = (
+    "{folder}: cannot be evaluated: its data set {data} has no truth (complete rewards to play sessions on), and the "
+    "run kept no events for an evaluation world model. Train it with --split.evaluation 0.3, the default for such "
+    "data, or add complete rewards with darlr.evaluation.truth.write_truth. `darlr recommend` works without"
+)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What sessions are played on, and what else a report says of it.
+
+    name: what its references are called. about: lines for the head of the report.
+    """
+
+    truth: Truth
+    name: str = "truth"
+    title: str = ""
+    about: Mapping[str, str] = field(default_factory=dict)
+    sections: Sequence[Section] = ()
+
+
+def find_ground(runs: Sequence[FinishedRun], learned: Sequence[Entry], out: Path, *, without_truth: bool) -> Ground:
+    """The truth of the runs' data, else an evaluation world model, written into `out`.
+
+    Where events were kept from training there are also sections on them: `sections`. without_truth: as if none was
+    known. Raises RunError when neither is to be had.
+    """
+    run = runs[0]
+    truth = None if without_truth else load_truth(run.config.data, synthetic=run.config.synthetic)
+    if truth is None:
+        refuse_without_kept_events(runs)
+    elif not all(one.logs.evaluation == run.logs.evaluation > 0 for one in runs):
+        return Ground(truth)
+    kept = open_evaluation_logs(run.config)
+    if truth is not None:
+        return Ground(truth, sections=sections(run, learned, kept, None))
+    judge = evaluation_world(run, kept, out)
+    about = {
+        "played on": f"{JUDGE}, fitted on {len(kept.whole):,} events that training never saw",
+        "warning": WARNING,
+    }
+    return Ground(believed(judge), REFERENCE, f", {JUDGE}", about, sections(run, learned, kept, judge))
+
+
+def open_evaluation_logs(config: RunConfig) -> Logs:
+    """The events that `open_logs` leaves out, split for a world model of their own: nothing but evaluation reads them.
+
+    The same events and the same split for every seed of a run. Raises DataError when they are too few to split.
+    """
+    source, share = open_source(config.data, synthetic=config.synthetic), evaluation_share(config)
+    kept = reserve(source, share)[1]
+    train, held_out = split(kept, SplitConfig())
+    return Logs(kept, train, held_out, checksum(source), refit=True, evaluation=share)
+
+
+def refuse_without_kept_events(runs: Sequence[FinishedRun]) -> None:
+    """Raise RunError when a run kept no events, or runs kept different ones: one has then trained on the other's."""
+    first = runs[0]
+    for run in runs:
+        if not run.logs.evaluation:
+            raise RunError(NOTHING_KEPT.format(folder=run.folder, data=run.config.data))
+        if run.logs.evaluation != first.logs.evaluation:
+            raise RunError(
+                f"{run.folder}: trained with split.evaluation {run.logs.evaluation:g}, {first.folder} with "
+                f"{first.logs.evaluation:g}: one has seen events that would judge the other; evaluate them apart"
+            )
+
+
+def evaluation_world(run: FinishedRun, kept: Logs, out: Path) -> FittedWorldModel:
+    """A world model of default options on the kept events: fitted into `out`, or what lies there already."""
+    split = SplitConfig(evaluation=run.logs.evaluation)
+    try:
+        return load_world_model(out / FOLDER, kept, split)
+    except RunError:  # not there, or of other data
+        say(f"fitting the {JUDGE} on events that training never saw")
+        return fit_into(out / FOLDER, kept, split, WorldModelConfig())
+
+
+def believed(fitted: FittedWorldModel) -> Truth:
+    """The model's rewards in the truth's place."""
+    users, items = fitted.reward.shape
+    return Truth(np.arange(users, dtype=np.int64), np.arange(items, dtype=np.int64), fitted.reward)
+
+
+def sections(run: FinishedRun, learned: Sequence[Entry], kept: Logs, judge: FittedWorldModel | None) -> list[Section]:
+    """Errors on unseen events, and off-policy values where propensities are logged; empty outside of both.
+
+    learned: the policies; run: whose world model is measured, and expects rewards for DM and DR.
+    """
+    known = [_known("world model of the run", run.world.reward, run.logs, kept)]
+    if judge is not None:
+        known.append(_known(JUDGE, judge.reward, kept, run.logs))
+    measured = [one for one in known if one is not None]
+    found = [held_out_section(measured, JUDGE)] if measured else []
+    log = served(kept.whole, kept.service)
+    if log.propensity is not None and len(log):
+        found.append(_off_policy(log, learned, run.world.reward))
+    return found
+
+
+def _known(name: str, table: Tensor, own: Logs, other: Logs) -> Known | None:
+    """What a model of `own` events knows of the `other` ones, on the service; None without any there."""
+    seen, unseen = (served(log, own.service) for log in (own.fitted, other.whole))
+    if not len(unseen):
+        return None
+    baseline = "popularity list" if positives_only(own.catalogue) else "bias model"
+    if positives_only(own.catalogue):
+        simple = popularity(own.catalogue).expand(len(table), -1)
+    else:
+        simple = bias_table(own.train, own.held_out, own.fitted, own.service)
+    sums = [held_out_sums(rewards.numpy(), unseen, seen) for rewards in (table, simple)]
+    return Known(name, baseline, len(unseen), *sums)
+
+
+def _off_policy(log: InteractionLog, learned: Sequence[Entry], reward: Tensor) -> Section:
+    """Every policy on the kept events, and uniform choices."""
+    found = {}
+    for entry in [*learned, Entry("random", [Random()], "log", greedy=False)]:
+        for seed, policy in enumerate(entry.policies, 1):
+            name = f"{entry.name}, {'greedy' if entry.greedy else 'sampled'}"
+            name += f", {seed} of {len(entry.policies)}" if len(entry.policies) > 1 else ""
+            found[name] = off_policy(bandit_of(policy, log, reward, greedy=entry.greedy))
+    return off_policy_section(found, mean_reward(log))
