@@ -154,4 +154,4 @@ def _off_policy(log: InteractionLog, learned: Sequence[Entry], reward: Tensor) -
             name = f"{entry.name}, {'greedy' if entry.greedy else 'sampled'}"
             name += f", {seed} of {len(entry.policies)}" if len(entry.policies) > 1 else ""
             found[name] = off_policy(bandit_of(policy, log, reward, greedy=entry.greedy))
-    return off_policy_section(found, mean_reward(log))
+    return off_policy_section(found, mean_reward(log.user, log.reward))

@@ -98,9 +98,11 @@ def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resa
     )
 
 
-def mean_reward(log: InteractionLog, *, seed: int = 0, resamples: int = 2000) -> Interval:
-    """What the log's own policy earned an event: the value that is known without weights."""
-    return _ratio(log.user, log.reward.astype(np.float64), None, seed, resamples)
+def mean_reward(
+    user: NDArray[np.int64], reward: NDArray[np.floating], *, seed: int = 0, resamples: int = 2000
+) -> Interval:
+    """What the log's own policy earned an event, [L] of both: the value that is known without weights."""
+    return _ratio(user, reward.astype(np.float64), None, seed, resamples)
 
 
 def _ratio(user: NDArray[np.int64], numerator: Reals, denominator: Reals | None, seed: int, resamples: int) -> Interval:
