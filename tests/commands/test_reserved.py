@@ -1,6 +1,7 @@
 """Events kept for evaluation: training never sees them, and nothing changes where a truth is known."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,3 +71,14 @@ def test_data_with_a_truth_keeps_nothing_back(log: InteractionLog, tmp_path: Pat
     assert len(open_logs(RunConfig(data=data)).whole) == len(log)
     asked = RunConfig(data=data, split=replace(SplitConfig(), evaluation=0.5))
     assert len(open_logs(asked).whole) == pytest.approx(len(log) / 2, rel=0.2)
+
+
+def test_a_world_model_fitted_apart_leaves_out_the_same_events(
+    log: InteractionLog, tmp_path: Path, tiny: list[str], refused: Callable[..., str]
+) -> None:
+    data = prepared(log, tmp_path / "data")
+    world = str(tmp_path / "world")
+    assert main(["fit", "--data", data, "--out", world, "--members", "1", "--epochs", "1"]) == 0
+    train = ["train", "--data", data, "--world", world, *tiny, "--epochs", "0", "--out"]
+    assert main([*train, str(tmp_path / "run")]) == 0
+    assert "split differ" in refused(*train, tmp_path / "all", "--split.evaluation", "0")

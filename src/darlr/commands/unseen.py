@@ -30,7 +30,8 @@ JUDGE, REFERENCE = "evaluation world model", "evaluation model"
 WARNING = (
     "no truth is known, so sessions are played on a world model of events that training never saw. It rewards what "
     "this log's models believe, with the log's gaps and exposure in it. Rank policies with it only where its error on "
-    "unseen events is good, and take no value as what users would give"
+    "unseen events is good, not in mode FB, where one wrong cell counts at every turn, and take no value as what users "
+    "would give"
 )
 NOTHING_KEPT = (
     "{folder}: cannot be evaluated: its data set {data} has no truth (complete rewards to play sessions on), and the "
