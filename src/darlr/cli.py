@@ -14,7 +14,15 @@ from tyro import MISSING
 from tyro.conf import OmitSubcommandPrefixes, Positional, arg, subcommand
 
 from darlr import __version__
-from darlr.config import RunConfig, SplitConfig, SyntheticConfig, TableConfig, TrainConfig, WorldModelConfig
+from darlr.config import (
+    KuaiRecConfig,
+    RunConfig,
+    SplitConfig,
+    SyntheticConfig,
+    TableConfig,
+    TrainConfig,
+    WorldModelConfig,
+)
 from darlr.errors import DarlrError
 
 BAD_INPUT, INTERRUPTED = 1, 130
@@ -37,6 +45,15 @@ class Coat(Reader):
 
     raw: Annotated[Path | None, FOLDER] = None
     """Folder that holds coat/, instead of the one that DARLR_DATA names."""
+
+
+@dataclass(frozen=True)
+class KuaiRec(Reader):
+    """KuaiRec in its official files: the big matrix as the log, the small one to play on."""
+
+    raw: Annotated[Path | None, FOLDER] = None
+    """Folder that holds kuairec/ or 'KuaiRec 2.0/data/', instead of the one that DARLR_DATA names."""
+    config: Annotated[KuaiRecConfig, HERE] = field(default_factory=KuaiRecConfig)
 
 
 @dataclass(frozen=True)
@@ -67,6 +84,7 @@ class Prepare:
 
     source: (
         Annotated[Coat, subcommand("coat")]
+        | Annotated[KuaiRec, subcommand("kuairec")]
         | Annotated[KuaiRecBinary, subcommand("kuairec_binary")]
         | Annotated[Synthetic, subcommand("synthetic")]
         | Annotated[Table, subcommand("table")]
@@ -78,7 +96,7 @@ class Info:
     """Print what a data set holds and what its reader dropped."""
 
     source: Positional[str]
-    """synthetic, coat, kuairec_binary, or the folder of a prepared data set."""
+    """synthetic, coat, kuairec, kuairec_binary, or the folder of a prepared data set."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +112,7 @@ class Stage:
 
     out: Annotated[Path, FOLDER]
     data: str = RunConfig.data
-    """synthetic, coat, kuairec_binary, or the folder of a prepared data set."""
+    """synthetic, coat, kuairec, kuairec_binary, or the folder of a prepared data set."""
     world_model: Annotated[WorldModelConfig, arg(name="model")] = field(default_factory=WorldModelConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)

@@ -81,6 +81,14 @@ class SyntheticConfig:
 
 
 @dataclass(frozen=True)
+class KuaiRecConfig:
+    """How KuaiRec's raw files become rewards."""
+
+    reward: Literal["clipped", "raw", "normalised"] = "clipped"
+    """Watch ratio clipped at 5; as it is; or 0 to 1 between a video's 2nd and 98th percentile in the log."""
+
+
+@dataclass(frozen=True)
 class SplitConfig:
     """How the log is split into a training and a held-out part."""
 
@@ -398,7 +406,7 @@ class RunConfig:
     """Everything a run depends on: data, split, world model and training."""
 
     data: str = "synthetic"
-    """synthetic, coat, kuairec_binary, or the folder of a prepared data set."""
+    """synthetic, coat, kuairec, kuairec_binary, or the folder of a prepared data set."""
     label: str = ""
     """Name in tables; default: the method. Runs of one label are seeds of one row."""
     world: str | None = None

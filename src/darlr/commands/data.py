@@ -6,7 +6,7 @@ from shlex import quote
 import numpy as np
 from rich.console import Console
 
-from darlr.cli import Coat, Data, Info, KuaiRecBinary, Prepare, Synthetic
+from darlr.cli import Coat, Data, Info, KuaiRec, KuaiRecBinary, Prepare, Synthetic
 from darlr.commands.checks import check_options
 from darlr.commands.progress import say
 from darlr.data.log import InteractionLog
@@ -35,6 +35,9 @@ def write(options: Prepare) -> None:
         name = "coat" if isinstance(source, Coat) else "kuairec_binary"
         truth = load_truth(name, source.raw)
         prepare(name, out, raw=source.raw)
+    elif isinstance(source, KuaiRec):
+        truth = load_truth("kuairec", source.raw, kuairec=source.config)
+        prepare("kuairec", out, raw=source.raw, kuairec=source.config)
     elif isinstance(source, Synthetic):
         check_options(source.world)
         truth = load_truth("synthetic", synthetic=source.world)
@@ -49,6 +52,8 @@ def write(options: Prepare) -> None:
             shutil.rmtree(out)
             raise
     describe(*read_source(str(out)))
+    for note in truth.notes if truth is not None else ():
+        console.print(f"  truth: {note}", soft_wrap=True, markup=False, highlight=False)
     data, run = quote(str(out)), quote(f"runs/{out.resolve().name}")
     say(f"prepared in {out}; next: darlr train --data {data} --out {run}")
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from darlr.config import SyntheticConfig, TableConfig
+from darlr.config import KuaiRecConfig, SyntheticConfig, TableConfig
 from darlr.data.report import PrepareReport
 from darlr.data.sources import read_source
 from darlr.data.store import check_target, save
@@ -10,7 +10,12 @@ from darlr.data.table import read_table
 
 
 def prepare(
-    source: str | TableConfig, out: Path, *, raw: Path | None = None, synthetic: SyntheticConfig | None = None
+    source: str | TableConfig,
+    out: Path,
+    *,
+    raw: Path | None = None,
+    synthetic: SyntheticConfig | None = None,
+    kuairec: KuaiRecConfig | None = None,
 ) -> PrepareReport:
     """Read `source` (a name or prepared folder, see darlr.data.sources, or a user's own files) and write folder `out`.
 
@@ -20,6 +25,6 @@ def prepare(
     if isinstance(source, TableConfig):
         log, report = read_table(source)
     else:
-        log, report = read_source(source, raw=raw, synthetic=synthetic)
+        log, report = read_source(source, raw=raw, synthetic=synthetic, kuairec=kuairec)
     save(log, out, report)
     return report

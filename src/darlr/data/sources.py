@@ -5,8 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-from darlr.config import SyntheticConfig
+from darlr.config import KuaiRecConfig, SyntheticConfig
 from darlr.data.coat import read_coat
+from darlr.data.kuairec import kuairec_folder, read_kuairec
 from darlr.data.kuairec_binary import read_kuairec_binary
 from darlr.data.log import InteractionLog
 from darlr.data.report import PrepareReport
@@ -14,7 +15,7 @@ from darlr.data.store import is_prepared, load, load_report
 from darlr.data.synthetic import generate
 from darlr.errors import DataError
 
-BUILT_IN = ("synthetic", "coat", "kuairec_binary")
+BUILT_IN = ("synthetic", "coat", "kuairec", "kuairec_binary")
 
 
 def raw_folder() -> Path:
@@ -30,11 +31,16 @@ def raw_folder() -> Path:
 
 
 def read_source(
-    source: str, *, raw: Path | None = None, synthetic: SyntheticConfig | None = None
+    source: str,
+    *,
+    raw: Path | None = None,
+    synthetic: SyntheticConfig | None = None,
+    kuairec: KuaiRecConfig | None = None,
 ) -> tuple[InteractionLog, PrepareReport]:
     """The log that `source` names (one of BUILT_IN, or a prepared folder), and what its reader saw.
 
-    raw: folder that holds coat/ and kuairec_binary/ (default `raw_folder()`). synthetic: the world to generate.
+    raw: folder that holds coat/, kuairec/ and kuairec_binary/ (default `raw_folder()`). synthetic: the world to
+    generate. kuairec: how its raw files become rewards.
     Raises DataError when there is no such source or it cannot be read.
     """
     if source == "synthetic":
@@ -42,6 +48,8 @@ def read_source(
         return log, PrepareReport("synthetic", rows_read=len(log), rows_kept=len(log))
     if source == "coat":
         return read_coat((raw or raw_folder()) / "coat")
+    if source == "kuairec":
+        return read_kuairec(kuairec_folder(raw or raw_folder()), kuairec)
     if source == "kuairec_binary":
         return read_kuairec_binary((raw or raw_folder()) / "kuairec_binary")
     folder = Path(source)

@@ -119,7 +119,7 @@ def checksum(log: InteractionLog) -> str:
     def feed_array(array: np.ndarray[Any, Any] | None) -> None:
         feed(None if array is None else [list(array.shape), array.dtype.kind])
         if array is not None:
-            digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
+            digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data.cast("B"))
 
     for array in (log.user, log.item, log.reward, log.timestamp, log.propensity):
         feed_array(array)

@@ -39,12 +39,7 @@ def read_file(path: Path, needed: Sequence[str], only_needed: bool) -> Table:
 
     Raises DataError when the file is missing, empty, badly encoded or ragged, or a column is missing or doubled.
     """
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder; name a file ({KNOWN})")
-    if not path.is_file():
-        raise DataError(f"{path}: file not found")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty")
+    require_file(path)
     suffix = next((s for s in (*DELIMITERS, ".parquet") if path.name.lower().endswith(s)), None)
     if suffix is None:
         raise DataError(f"{path}: unknown kind of file; known: {KNOWN}")
@@ -57,6 +52,16 @@ def read_file(path: Path, needed: Sequence[str], only_needed: bool) -> Table:
     return Table(path, frame, first_row)
 
 
+def require_file(path: Path) -> None:
+    """Raise DataError unless there is a file with something in it."""
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; name a file ({KNOWN})")
+    if not path.is_file():
+        raise DataError(f"{path}: file not found")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty")
+
+
 def _read_parquet(path: Path, needed: Sequence[str], only_needed: bool) -> pl.DataFrame:
     try:
         names = list(pl.read_parquet_schema(path))
@@ -66,7 +71,8 @@ def _read_parquet(path: Path, needed: Sequence[str], only_needed: bool) -> pl.Da
         raise DataError(f"{path}: is not a readable Parquet file ({_first_line(error)})") from error
 
 
-def _read_csv(path: Path, delimiter: str, needed: Sequence[str], only_needed: bool) -> pl.DataFrame:
+def csv_header(path: Path, delimiter: str, needed: Sequence[str]) -> list[str]:
+    """Names of the columns, trimmed; raises DataError when one is doubled, or one that is needed is missing."""
     names = [name.strip() for name in next(_rows(path, delimiter), [])]
     if not any(names):
         raise DataError(f"{path}: the file is empty")
@@ -77,13 +83,17 @@ def _read_csv(path: Path, delimiter: str, needed: Sequence[str], only_needed: bo
                 f"(columns {names.index(name) + 1} and {place + 1}); rename one"
             )
     _require_columns(path, needed, names)
+    return names
+
+
+def _read_csv(path: Path, delimiter: str, needed: Sequence[str], only_needed: bool) -> pl.DataFrame:
+    names = csv_header(path, delimiter, needed)
     wanted = list(dict.fromkeys(needed)) if only_needed else [name for name in names if name]
     places = [names.index(name) for name in wanted]
     try:
         frame = pl.read_csv(path, separator=delimiter, infer_schema=False, columns=places)
     except (OSError, EOFError, pl.exceptions.PolarsError) as error:
-        _explain(path, delimiter, len(names))
-        raise DataError(f"{path}: is not a readable {delimiter!r}-separated file ({_first_line(error)})") from error
+        explain(path, delimiter, len(names), error)
     # polars returns the chosen columns in file order, under its own names
     in_order = sorted(zip(places, wanted, strict=True))
     return frame.rename(dict(zip(frame.columns, (name for _, name in in_order), strict=True))).select(wanted)
@@ -122,11 +132,12 @@ def _decoded(path: Path, raw: io.IOBase | gzip.GzipFile) -> Iterator[str]:
             ) from error
 
 
-def _explain(path: Path, delimiter: str, width: int) -> None:
-    """Raise DataError at the first row that is not UTF-8 or too wide; return when there is none."""
+def explain(path: Path, delimiter: str, width: int, error: Exception) -> NoReturn:
+    """Raise DataError at the first row that is not UTF-8 or too wide; where there is none, with the library's error."""
     for number, row in enumerate(_rows(path, delimiter), 1):
         if len(row) > width:
             raise DataError(f"{path}, row {number}: {len(row)} values where the header names {width} columns")
+    raise DataError(f"{path}: is not a readable {delimiter!r}-separated file ({_first_line(error)})") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -4,20 +4,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from darlr.config import SyntheticConfig
+from darlr.config import KuaiRecConfig, SyntheticConfig
 from darlr.data.coat import read_coat, read_ratings
+from darlr.data.kuairec import TRUTH, kuairec_file, kuairec_folder, read_scale, read_sides
 from darlr.data.kuairec_binary import read_kuairec_binary, read_truth_cells
+from darlr.data.kuairec_events import WATCH
+from darlr.data.kuairec_reward import MOST, clipped
+from darlr.data.kuairec_tables import CATEGORIES, ITEM, USER, USERS, coded
 from darlr.data.log import IntArray, InteractionLog
 from darlr.data.service import service_of
 from darlr.data.sources import BUILT_IN, raw_folder
 from darlr.data.split import select
 from darlr.data.store import is_prepared, read_manifest
 from darlr.data.synthetic import generate
+from darlr.data.table_scan import scan_numbers
 from darlr.errors import DataError
 from darlr.files import atomic_write_bytes
 
@@ -29,11 +35,13 @@ class Truth:
     """Complete rewards of an evaluation block.
 
     users: int64 [Ue], items: int64 [Ie], codes of the service (darlr.data.service); reward: float32 tensor [Ue, Ie].
+    notes: what its reader repaired; not kept in a file.
     """
 
     users: IntArray
     items: IntArray
     reward: Tensor
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.reward.shape != (len(self.users), len(self.items)):
@@ -41,7 +49,12 @@ class Truth:
             raise DataError(f"truth: rewards are {tuple(self.reward.shape)}, users and items {sides}")
 
 
-def load_truth(name_or_folder: str, raw: Path | None = None, synthetic: SyntheticConfig | None = None) -> Truth | None:
+def load_truth(
+    name_or_folder: str,
+    raw: Path | None = None,
+    synthetic: SyntheticConfig | None = None,
+    kuairec: KuaiRecConfig | None = None,
+) -> Truth | None:
     """The truth of a source (see darlr.data.sources), or None where none is known.
 
     Raises DataError when a truth file is damaged or belongs to other data.
@@ -51,6 +64,8 @@ def load_truth(name_or_folder: str, raw: Path | None = None, synthetic: Syntheti
     if name_or_folder == "coat":
         path = (raw or raw_folder()) / "coat" / "coat_pseudoGT_ratingM.ascii"
         return _whole(torch.from_numpy(read_ratings(path).astype(np.float32)))
+    if name_or_folder == "kuairec":
+        return _watched(kuairec_folder(raw or raw_folder()), kuairec or KuaiRecConfig())
     if name_or_folder == "kuairec_binary":
         return _positives((raw or raw_folder()) / "kuairec_binary")
     return read_truth(Path(name_or_folder)) if has_truth(name_or_folder) else None
@@ -78,6 +93,39 @@ def _positives(folder: Path) -> Truth:
     )
     reward[row, column] = 1.0
     return _whole(reward)
+
+
+def _watched(folder: Path, config: KuaiRecConfig) -> Truth:
+    """Watch ratios of KuaiRec's small matrix, clipped at 5, 0 where a cell was not observed.
+
+    Normalised where the log's rewards are, by the log's own scale: a session must see feedback in one unit.
+    """
+    users, items = read_sides(folder)
+    table = scan_numbers(kuairec_file(folder, TRUTH), {USER: pl.Int32, ITEM: pl.Int32, WATCH: pl.Float32})
+    user, item = coded(table, USER, users.ids, USERS), coded(table, ITEM, items.ids, CATEGORIES)
+    service_users, row = np.unique(user, return_inverse=True)
+    service_items, column = np.unique(item, return_inverse=True)
+    cell = row * len(service_items) + column
+    again = ~pl.Series(cell).is_first_distinct().to_numpy()
+    if again.any():
+        place = int(again.argmax())
+        table.fail(place, ITEM, f"user {users.ids[user[place]]} and video {items.ids[item[place]]} occur before")
+    watched = table.frame[WATCH].to_numpy()
+    if (watched < 0).any():
+        place = int((watched < 0).argmax())
+        table.fail(place, WATCH, f"{watched[place]:g} is negative")
+    empty, infinite = np.isnan(watched), np.isinf(watched)
+    reward = clipped(watched)
+    if config.reward == "normalised":
+        reward = read_scale(folder).rewards(item, reward)
+    block = np.zeros(len(service_users) * len(service_items), dtype=np.float32)
+    block[cell[~empty]] = reward[~empty]
+    counts = (
+        (len(block) - int((~empty).sum()), "cells without a watch ratio count 0"),
+        (int(infinite.sum()), f"infinite watch ratios (a video of no duration) count {MOST:g}"),
+    )
+    whole = _whole(torch.from_numpy(block.reshape(len(service_users), len(service_items))))
+    return replace(whole, notes=tuple(f"{count:,} {what}" for count, what in counts if count))
 
 
 def random_ratings(raw: Path | None = None) -> InteractionLog:
