@@ -9,6 +9,7 @@ from darlr.data.table_file import Table, csv_header, explain, require_file
 from darlr.errors import DataError
 
 ROW = "row of the file"  # no column is called so
+EVERY = pl.QueryOptFlags(projection_pushdown=False)  # else columns that nobody asked for may run over the row's end
 
 
 def scan_numbers(path: Path, kinds: Mapping[str, type[pl.DataType]]) -> Table:
@@ -22,7 +23,7 @@ def scan_numbers(path: Path, kinds: Mapping[str, type[pl.DataType]]) -> Table:
     unique = [name or f"unnamed {place}" for place, name in enumerate(names)]
     whole = pl.scan_csv(path, infer_schema=False, new_columns=unique, schema_overrides=dict(kinds))
     try:
-        frame = whole.select(*kinds).collect(engine="streaming")
+        frame = whole.select(*kinds).collect(engine="streaming", optimizations=EVERY)
     except (OSError, pl.exceptions.PolarsError) as error:
         _locate(pl.scan_csv(path, infer_schema=False, new_columns=unique), path, kinds)
         explain(path, ",", len(names), error)
