@@ -61,7 +61,6 @@ def write(options: Prepare) -> None:
 def describe(log: InteractionLog, report: PrepareReport) -> None:
     """Counts, density, rewards, features, and what the reader dropped."""
     cells = log.n_users * log.n_items
-    logged = len(np.unique(log.user * log.n_items + log.item))
     service = service_of(log)
     offered = f"recommends {len(service.items):,} of the items to {len(service.users):,} of the users (unlogged cells)"
     low, high = float(log.reward.min()), float(log.reward.max())
@@ -71,7 +70,7 @@ def describe(log: InteractionLog, report: PrepareReport) -> None:
     features = [f"{column.name} ({column.kind})" for column in (*log.user_features, *log.item_features)]
     for line in (
         f"{log.name}: {len(log):,} events, {log.n_users:,} users, {log.n_items:,} items",
-        f"density {logged / cells:.2%}, " + rewards,
+        f"density {log.count_cells() / cells:.2%}, " + rewards,
         *([] if service.whole else [offered]),
         f"timestamps: {'yes' if log.timestamp is not None else 'no'}; category: {log.category or 'none'}",
         f"features: {', '.join(features) or 'none'}",

@@ -68,7 +68,7 @@ def read_kuairec(folder: Path, config: KuaiRecConfig | None = None) -> tuple[Int
         exit="category",
     )
     infinite = int(np.isinf(events.watched).sum())
-    notes = [f"{LOG}: {_repeats(log):,} events repeat a cell and are kept", *events.notes]
+    notes = [f"{LOG}: {len(log) - log.count_cells():,} events repeat a cell and are kept", *events.notes]
     if infinite:
         notes.append(f"{LOG}: {infinite:,} infinite watch ratios (a video of no duration) count {MOST:g}")
     notes.append(f"{TRUTH}: {cells:,} of {len(block.users) * len(block.items):,} cells of the block were observed")
@@ -128,10 +128,3 @@ def _rewards(events: Events, config: KuaiRecConfig, n_items: int) -> tuple[Float
         return most, (0.0, MOST)
     raw = np.where(np.isinf(events.watched), most, events.watched)
     return raw, (0.0, max(float(raw.max()), 1.0))
-
-
-def _repeats(log: InteractionLog) -> int:
-    """Events on a cell that has another before; one byte a cell counts faster than sorting millions of events."""
-    seen = np.zeros(log.n_users * log.n_items, dtype=bool)
-    seen[log.user * log.n_items + log.item] = True
-    return len(log) - int(seen.sum())

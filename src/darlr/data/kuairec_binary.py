@@ -56,7 +56,7 @@ def read_kuairec_binary(folder: Path) -> tuple[InteractionLog, PrepareReport]:
         block=block,
         exit="category",
     )
-    repeats = len(user) - len(np.unique(user * log.n_items + item))
+    repeats = len(log) - log.count_cells()
     notes = (*users.notes, f"{LOG}: positives only; {repeats:,} of them repeat a cell and are kept")
     return log, PrepareReport(NAME, rows_read, rows_kept=len(log), dropped=(dropped,), notes=notes)
 

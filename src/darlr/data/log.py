@@ -77,6 +77,12 @@ class InteractionLog:
     def __len__(self) -> int:
         return len(self.user)
 
+    def count_cells(self) -> int:
+        """Distinct pairs of user and item with an event."""
+        cells = self.user * self.n_items + self.item
+        cells.sort()  # in place: millions of cells are not copied again
+        return int(np.count_nonzero(np.diff(cells))) + min(1, len(cells))
+
     def category_codes(self) -> IntArray | None:
         """Categories of each item, int64 [I, most], padded with -1; None without a category feature."""
         if self.category is None:

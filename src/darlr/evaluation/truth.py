@@ -103,12 +103,11 @@ def _watched(folder: Path, config: KuaiRecConfig) -> Truth:
     users, items = read_sides(folder)
     table = scan_numbers(kuairec_file(folder, TRUTH), {USER: pl.Int32, ITEM: pl.Int32, WATCH: pl.Float32})
     user, item = coded(table, USER, users.ids, USERS), coded(table, ITEM, items.ids, CATEGORIES)
-    service_users, row = np.unique(user, return_inverse=True)
-    service_items, column = np.unique(item, return_inverse=True)
-    cell = row * len(service_items) + column
-    again = ~pl.Series(cell).is_first_distinct().to_numpy()
-    if again.any():
-        place = int(again.argmax())
+    service_users, service_items = np.unique(user), np.unique(item)
+    shape = (len(service_users), len(service_items))
+    cell = np.searchsorted(service_users, user) * shape[1] + np.searchsorted(service_items, item)
+    if np.bincount(cell).max() > 1:
+        place = int(pl.Series(cell).is_first_distinct().arg_min() or 0)
         table.fail(place, ITEM, f"user {users.ids[user[place]]} and video {items.ids[item[place]]} occur before")
     watched = table.frame[WATCH].to_numpy()
     if (watched < 0).any():
@@ -118,13 +117,13 @@ def _watched(folder: Path, config: KuaiRecConfig) -> Truth:
     reward = clipped(watched)
     if config.reward == "normalised":
         reward = read_scale(folder).rewards(item, reward)
-    block = np.zeros(len(service_users) * len(service_items), dtype=np.float32)
+    block = np.zeros(shape[0] * shape[1], dtype=np.float32)
     block[cell[~empty]] = reward[~empty]
     counts = (
         (len(block) - int((~empty).sum()), "cells without a watch ratio count 0"),
         (int(infinite.sum()), f"infinite watch ratios (a video of no duration) count {MOST:g}"),
     )
-    whole = _whole(torch.from_numpy(block.reshape(len(service_users), len(service_items))))
+    whole = _whole(torch.from_numpy(block.reshape(shape)))
     return replace(whole, notes=tuple(f"{count:,} {what}" for count, what in counts if count))
 
 
