@@ -80,7 +80,11 @@ class InteractionLog:
     def count_cells(self) -> int:
         """Distinct pairs of user and item with an event."""
         cells = self.user * self.n_items + self.item
-        cells.sort()  # in place: millions of cells are not copied again
+        if self.n_users * self.n_items <= cells.nbytes:  # a byte a cell is quicker than sorting, and takes no more
+            seen = np.zeros(self.n_users * self.n_items, dtype=bool)
+            seen[cells] = True
+            return int(seen.sum())
+        cells.sort()  # in place; np.unique hashes millions of cells far more slowly
         return int(np.count_nonzero(np.diff(cells))) + min(1, len(cells))
 
     def category_codes(self) -> IntArray | None:
