@@ -45,6 +45,16 @@ class Coat(Reader):
 
     raw: Annotated[Path | None, FOLDER] = None
     """Folder that holds coat/, instead of the one that DARLR_DATA names."""
+    complete: bool = False
+    """Complete test.ascii to a truth of our own, even where coat_pseudoGT_ratingM.ascii is there."""
+
+
+@dataclass(frozen=True)
+class KuaiRand(Reader):
+    """KuaiRand-Pure; its truth is completed from the random log."""
+
+    raw: Annotated[Path | None, FOLDER] = None
+    """Folder that holds kuairand/, instead of the one that DARLR_DATA names."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +89,27 @@ class Table(Reader):
 
 
 @dataclass(frozen=True)
+class Yahoo(Reader):
+    """Yahoo! R3; its truth is completed from the ratings of random songs."""
+
+    raw: Annotated[Path | None, FOLDER] = None
+    """Folder that holds yahoo/, instead of the one that DARLR_DATA names."""
+    truth: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Matrix of users of the test file x songs to play on, instead of ours."""
+
+
+@dataclass(frozen=True)
 class Prepare:
     """Read raw files, check them, and write a data set folder (Parquet and JSON)."""
 
     source: (
         Annotated[Coat, subcommand("coat")]
         | Annotated[KuaiRec, subcommand("kuairec")]
+        | Annotated[KuaiRand, subcommand("kuairand")]
         | Annotated[KuaiRecBinary, subcommand("kuairec_binary")]
         | Annotated[Synthetic, subcommand("synthetic")]
         | Annotated[Table, subcommand("table")]
+        | Annotated[Yahoo, subcommand("yahoo")]
     )
 
 
@@ -96,7 +118,7 @@ class Info:
     """Print what a data set holds and what its reader dropped."""
 
     source: Positional[str]
-    """synthetic, coat, kuairec, kuairec_binary, or the folder of a prepared data set."""
+    """synthetic, coat, kuairec, kuairec_binary, kuairand, yahoo, or the folder of a prepared data set."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +134,7 @@ class Stage:
 
     out: Annotated[Path, FOLDER]
     data: str = RunConfig.data
-    """synthetic, coat, kuairec, kuairec_binary, or the folder of a prepared data set."""
+    """synthetic, coat, kuairec, kuairec_binary, kuairand, yahoo, or the folder of a prepared data set."""
     world_model: Annotated[WorldModelConfig, arg(name="model")] = field(default_factory=WorldModelConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)

@@ -406,7 +406,7 @@ class RunConfig:
     """Everything a run depends on: data, split, world model and training."""
 
     data: str = "synthetic"
-    """synthetic, coat, kuairec, kuairec_binary, or the folder of a prepared data set."""
+    """synthetic, coat, kuairec, kuairec_binary, kuairand, yahoo, or the folder of a prepared data set."""
     label: str = ""
     """Name in tables; default: the method. Runs of one label are seeds of one row."""
     world: str | None = None

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from darlr.cli import main
-from darlr.data.store import load
-from darlr.evaluation.truth import load_truth
+from darlr.data.store import load, load_report
+from darlr.evaluation.truth import COMPLETED, load_truth
+from tests.raw import kuairand, yahoo
 
 Refused = Callable[..., str]
 
@@ -76,3 +77,32 @@ def test_coat(tmp_path: Path, data_folder: Path, refused: Refused) -> None:
     assert load_truth(str(tmp_path / "coat")) is not None
     refused("data", "prepare", "coat", "--out", tmp_path / "none", "--raw", tmp_path)
     assert not (tmp_path / "none").exists()
+
+
+def test_yahoo_from_raw_files_to_a_table_that_says_whose_truth_it_is(
+    tmp_path: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    yahoo.write(tmp_path / "yahoo", users=24, songs=16, ratings=200, tested=15)
+    data, run = tmp_path / "data", tmp_path / "run"
+    assert main(["data", "prepare", "yahoo", "--raw", str(tmp_path), "--out", str(data)]) == 0
+    assert f"note: truth: {COMPLETED}" in capsys.readouterr().out
+    truth = load_truth(str(data))
+    assert truth is not None
+    assert truth.notes[0] == COMPLETED
+    assert f"truth: {COMPLETED}" in load_report(data).notes
+    assert main(["train", "--data", str(data), "--out", str(run), *tiny, "--epochs", "1"]) == 0
+    assert main(["evaluate", str(run), "--only", "learned", "--no-pictures"]) == 0
+    assert f"- truth: {COMPLETED}" in (run / "table.md").read_text()
+    assert COMPLETED in " ".join(capsys.readouterr().err.split())
+
+
+def test_kuairand_is_prepared_with_its_truth_or_not_at_all(tmp_path: Path, refused: Refused) -> None:
+    kuairand.write(tmp_path / "kuairand", users=20, videos=12, standard=100, random=200)
+    prepare = ["data", "prepare", "kuairand", "--raw", str(tmp_path), "--out", str(tmp_path / "out")]
+    (tmp_path / "kuairand" / kuairand.RANDOM).rename(tmp_path / "kept")
+    assert "file not found" in refused(*prepare)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "kept").rename(tmp_path / "kuairand" / kuairand.RANDOM)
+    assert main(prepare) == 0
+    assert load(tmp_path / "out").n_items == 12
+    assert load_truth(str(tmp_path / "out")) is not None

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from kuairec_raw import FILES, HEADER, big, write
 
 from darlr.config import KuaiRecConfig
 from darlr.data.kuairec import kuairec_folder, read_kuairec
@@ -8,6 +7,7 @@ from darlr.data.log import check
 from darlr.data.service import service_of
 from darlr.data.sources import open_source
 from darlr.errors import DataError
+from kuairec_raw import FILES, HEADER, big, write
 
 
 def cells(log):

@@ -21,7 +21,7 @@ def test_a_prepared_folder_is_a_source(tmp_path):
     ("name", "message"),
     [
         ("synthetc", "perhaps you meant 'synthetic'"),
-        ("movielens", "known: synthetic, coat, kuairec, kuairec_binary, or a prepared folder"),
+        ("movielens", "known: synthetic, kuairec, coat, kuairec_binary, kuairand, yahoo, or a prepared folder"),
         (".", "no dataset.json"),
         (__file__, "darlr data prepare table"),
     ],

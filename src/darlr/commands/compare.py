@@ -70,6 +70,7 @@ def write(options: Compare, grid: Grid, results: Mapping[str, Result]) -> None:
     complete = {line.source.variant.label for block in blocks for line in block.lines}
     facts = {
         "data": grid.data,
+        "truth": grid.truth,
         "study": options.study,
         "seeds": grid.seeds,
         "command": "darlr " + join(argv[1:]),

@@ -6,7 +6,7 @@ from shlex import quote
 import numpy as np
 from rich.console import Console
 
-from darlr.cli import Coat, Data, Info, KuaiRec, KuaiRecBinary, Prepare, Synthetic
+from darlr.cli import Coat, Data, Info, KuaiRand, KuaiRec, KuaiRecBinary, Prepare, Synthetic, Yahoo
 from darlr.commands.checks import check_options
 from darlr.commands.progress import say
 from darlr.data.log import InteractionLog
@@ -14,7 +14,10 @@ from darlr.data.prepare import prepare
 from darlr.data.report import PrepareReport
 from darlr.data.service import service_of
 from darlr.data.sources import read_source
+from darlr.data.store import check_target
 from darlr.evaluation.truth import Truth, load_truth, write_truth
+
+NAMES = {Coat: "coat", KuaiRand: "kuairand", KuaiRecBinary: "kuairec_binary", Yahoo: "yahoo"}
 
 console = Console()
 
@@ -31,13 +34,16 @@ def write(options: Prepare) -> None:
     """Read, check and write one data set, with its truth where it is known."""
     source, out = options.source, options.source.out
     truth: Truth | None = None
-    if isinstance(source, Coat | KuaiRecBinary):
-        name = "coat" if isinstance(source, Coat) else "kuairec_binary"
-        truth = load_truth(name, source.raw)
-        prepare(name, out, raw=source.raw)
+    if isinstance(source, Coat | KuaiRand | KuaiRecBinary | Yahoo):
+        check_target(out)  # before a fit that takes minutes
+        name = NAMES[type(source)]
+        own, given = getattr(source, "complete", False), getattr(source, "truth", None)
+        truth = load_truth(name, source.raw, complete_coat=own, given=given)
+        prepare(name, out, raw=source.raw, notes=_of_truth(truth))
     elif isinstance(source, KuaiRec):
+        check_target(out)
         truth = load_truth("kuairec", source.raw, kuairec=source.config)
-        prepare("kuairec", out, raw=source.raw, kuairec=source.config)
+        prepare("kuairec", out, raw=source.raw, notes=_of_truth(truth), kuairec=source.config)
     elif isinstance(source, Synthetic):
         check_options(source.world)
         truth = load_truth("synthetic", synthetic=source.world)
@@ -52,10 +58,12 @@ def write(options: Prepare) -> None:
             shutil.rmtree(out)
             raise
     describe(*read_source(str(out)))
-    for note in truth.notes if truth is not None else ():
-        console.print(f"  truth: {note}", soft_wrap=True, markup=False, highlight=False)
     data, run = quote(str(out)), quote(f"runs/{out.resolve().name}")
     say(f"prepared in {out}; next: darlr train --data {data} --out {run}")
+
+
+def _of_truth(truth: Truth | None) -> list[str]:
+    return [f"truth: {note}" for note in truth.notes] if truth is not None else []
 
 
 def describe(log: InteractionLog, report: PrepareReport) -> None:

@@ -47,6 +47,7 @@ def run(options: Evaluate) -> None:
     metrics = read_metrics(first.folder) if len(runs) == 1 and not options.without_truth else []
     about = {
         "data": first.config.data,
+        **({"truth": ground.truth.notes[0]} if ground.truth.notes else {}),
         "exit": session.exit,
         "runs": [str(one.folder) for one in runs],
         "seeds": sorted({one.config.train.seed for one in runs}),
@@ -62,6 +63,8 @@ def run(options: Evaluate) -> None:
         say("\n".join((f"\n{section.title}", *section.lines)))
     for name, text in ground.about.items():
         say(f"{name}: {text}")
+    if ground.truth.notes:
+        say(f"truth: {ground.truth.notes[0]}")
     say(f"all modes: {out / 'table.md'}, {out / 'table.json'}")
     if options.pictures:
         try:

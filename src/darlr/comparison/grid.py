@@ -37,12 +37,16 @@ class GridRow:
 
 @dataclass(frozen=True)
 class Grid:
-    """Everything that a comparison needs. windows: those that tables are split by; (None,) where no exit can happen."""
+    """Everything that a comparison needs. windows: those that tables are split by; (None,) where no exit can happen.
+
+    truth: what its first note says, empty where it was observed.
+    """
 
     rows: list[GridRow]
     windows: tuple[int | None, ...]
     seeds: int
     data: str
+    truth: str = ""
 
     @property
     def cells(self) -> list[Cell]:
@@ -86,7 +90,9 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
     leave = can_leave(base.train.session, logs.catalogue)
     blocks: tuple[int | None, ...] = _windows(windows) if leave else (None,)
     maker = _Maker(base, logs.whole, logs.checksum, print_of_truth, blocks)
-    return Grid([maker.row(variant, seeds) for variant in rows], blocks, seeds, logs.whole.name)
+    return Grid(
+        [maker.row(variant, seeds) for variant in rows], blocks, seeds, logs.whole.name, next(iter(truth.notes), "")
+    )
 
 
 def _windows(windows: Sequence[int]) -> tuple[int, ...]:

@@ -3,11 +3,12 @@
 `train.ascii` is the log. `test.ascii` and the completed matrix are evaluation's (darlr.evaluation.truth).
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from darlr.data.log import FeatureColumn, IntArray, InteractionLog
+from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog
 from darlr.data.report import PrepareReport
 from darlr.errors import DataError
 
@@ -48,7 +49,7 @@ def read_ratings(path: Path) -> IntArray:
 
     Raises DataError naming file, row and column.
     """
-    matrix = _matrix(path)
+    matrix = _whole_numbers(path)
     wrong = np.argwhere((matrix < 0) | (matrix > RATINGS[1]))
     if len(wrong):
         row, column = wrong[0]
@@ -56,7 +57,17 @@ def read_ratings(path: Path) -> IntArray:
     return matrix
 
 
-def _matrix(path: Path) -> IntArray:
+def read_matrix(path: Path) -> FloatArray:
+    """A whitespace-separated matrix of numbers, float32; raises DataError naming file, row and column."""
+    rows = _cells(path, lambda value: value.replace(".", "", 1).isdecimal(), "a number such as 3 or 3.25")
+    return np.array(rows, dtype=np.float32)
+
+
+def _whole_numbers(path: Path) -> IntArray:
+    return np.array(_cells(path, str.isdecimal, "a whole number"), dtype=np.int64)
+
+
+def _cells(path: Path, valid: Callable[[str], bool], wanted: str) -> list[list[str]]:
     if not path.is_file():
         raise DataError(
             f"{path}: file not found; the environment variable DARLR_DATA must name the folder that holds coat/"
@@ -68,9 +79,9 @@ def _matrix(path: Path) -> IntArray:
         if len(row) != len(rows[0]):
             raise DataError(f"{path}, row {number}: {len(row)} values where row 1 has {len(rows[0])}")
         for place, value in enumerate(row, 1):
-            if not value.isdecimal():
-                raise DataError(f"{path}, row {number}, column {place}: '{value}' is not a whole number")
-    return np.array(rows, dtype=np.int64)
+            if not valid(value):
+                raise DataError(f"{path}, row {number}, column {place}: '{value}' is not {wanted}")
+    return rows
 
 
 def _decode(stem: Path, n: int) -> tuple[tuple[FeatureColumn, ...], tuple[str, ...]]:
@@ -85,7 +96,7 @@ def _decode(stem: Path, n: int) -> tuple[tuple[FeatureColumn, ...], tuple[str, .
     unnamed = [number for number, name in enumerate(names, 1) if len(name) != 2]
     if unnamed:
         raise DataError(f"{names_file}, row {unnamed[0]}: expected 'group:value'")
-    bits = _matrix(bits_file)
+    bits = _whole_numbers(bits_file)
     if bits.shape != (n, len(names)):
         raise DataError(f"{bits_file}: {bits.shape[0]} x {bits.shape[1]} values, expected {n} x {len(names)}")
     columns, notes = [], []

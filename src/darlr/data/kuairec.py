@@ -12,18 +12,8 @@ import polars as pl
 from darlr.config import KuaiRecConfig
 from darlr.data.kuairec_events import DURATION, Events, median_by_item, read_events
 from darlr.data.kuairec_reward import MOST, VideoScale, clipped, fit_scale
-from darlr.data.kuairec_tables import (
-    CATEGORIES,
-    CATEGORY,
-    ITEM,
-    USER,
-    USERS,
-    Side,
-    coded,
-    existing,
-    read_categories,
-    read_profiles,
-)
+from darlr.data.kuairec_tables import CATEGORIES, CATEGORY, USERS, read_categories
+from darlr.data.kuaishou import ITEM, USER, Side, coded, existing, read_profiles
 from darlr.data.log import Block, FeatureColumn, FloatArray, InteractionLog
 from darlr.data.report import PrepareReport
 from darlr.data.table_scan import scan_numbers

@@ -8,17 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from darlr.data.kuairec_tables import (
-    CATEGORIES,
-    CATEGORY,
-    ITEM,
-    USER,
-    USERS,
-    coded,
-    existing,
-    read_categories,
-    read_profiles,
-)
+from darlr.data.kuairec_tables import CATEGORIES, CATEGORY, USERS, read_categories
+from darlr.data.kuaishou import ITEM, USER, coded, existing, read_profiles
 from darlr.data.log import Block, IntArray, InteractionLog
 from darlr.data.report import Dropped, PrepareReport
 from darlr.data.table_file import read_file

@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from darlr.data.kuairec_tables import CATEGORIES, ITEM, USER, USERS, coded
+from darlr.data.kuairec_tables import CATEGORIES, USERS
+from darlr.data.kuaishou import ITEM, USER, coded
 from darlr.data.log import Block, FloatArray, IntArray
 from darlr.data.report import Dropped
 from darlr.data.table_file import Table

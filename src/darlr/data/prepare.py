@@ -1,5 +1,7 @@
 """`darlr data prepare`: from a source to a prepared folder."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from darlr.config import KuaiRecConfig, SyntheticConfig, TableConfig
@@ -16,15 +18,18 @@ def prepare(
     raw: Path | None = None,
     synthetic: SyntheticConfig | None = None,
     kuairec: KuaiRecConfig | None = None,
+    notes: Sequence[str] = (),
 ) -> PrepareReport:
     """Read `source` (a name or prepared folder, see darlr.data.sources, or a user's own files) and write folder `out`.
 
-    Nothing is written when reading fails. Raises DataError or ConfigError.
+    notes: what the report says beside what the reader saw. Nothing is written when reading fails. Raises DataError or
+    ConfigError.
     """
     check_target(out)
     if isinstance(source, TableConfig):
         log, report = read_table(source)
     else:
         log, report = read_source(source, raw=raw, synthetic=synthetic, kuairec=kuairec)
+    report = replace(report, notes=(*report.notes, *notes))
     save(log, out, report)
     return report

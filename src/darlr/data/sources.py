@@ -3,19 +3,29 @@
 import difflib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from darlr.config import KuaiRecConfig, SyntheticConfig
 from darlr.data.coat import read_coat
+from darlr.data.kuairand import read_kuairand
 from darlr.data.kuairec import kuairec_folder, read_kuairec
 from darlr.data.kuairec_binary import read_kuairec_binary
 from darlr.data.log import InteractionLog
 from darlr.data.report import PrepareReport
 from darlr.data.store import is_prepared, load, load_report
 from darlr.data.synthetic import generate
+from darlr.data.yahoo import read_yahoo
 from darlr.errors import DataError
 
-BUILT_IN = ("synthetic", "coat", "kuairec", "kuairec_binary")
+# What is read from the folder of its name without an option.
+READERS: dict[str, Callable[[Path], tuple[InteractionLog, PrepareReport]]] = {
+    "coat": read_coat,
+    "kuairec_binary": read_kuairec_binary,
+    "kuairand": read_kuairand,
+    "yahoo": read_yahoo,
+}
+BUILT_IN = ("synthetic", "kuairec", *READERS)
 
 
 def raw_folder() -> Path:
@@ -39,19 +49,17 @@ def read_source(
 ) -> tuple[InteractionLog, PrepareReport]:
     """The log that `source` names (one of BUILT_IN, or a prepared folder), and what its reader saw.
 
-    raw: folder that holds coat/, kuairec/ and kuairec_binary/ (default `raw_folder()`). synthetic: the world to
-    generate. kuairec: how its raw files become rewards.
+    raw: folder that holds coat/, kuairec/ and others (default `raw_folder()`). synthetic: the world to generate.
+    kuairec: how its raw files become rewards.
     Raises DataError when there is no such source or it cannot be read.
     """
     if source == "synthetic":
         log = generate(synthetic or SyntheticConfig()).log
         return log, PrepareReport("synthetic", rows_read=len(log), rows_kept=len(log))
-    if source == "coat":
-        return read_coat((raw or raw_folder()) / "coat")
     if source == "kuairec":
         return read_kuairec(kuairec_folder(raw or raw_folder()), kuairec)
-    if source == "kuairec_binary":
-        return read_kuairec_binary((raw or raw_folder()) / "kuairec_binary")
+    if source in READERS:
+        return READERS[source]((raw or raw_folder()) / source)
     folder = Path(source)
     if is_prepared(folder):
         return load(folder), load_report(folder)

@@ -62,6 +62,25 @@ def require_file(path: Path) -> None:
         raise DataError(f"{path}: the file is empty")
 
 
+def read_plain_file(path: Path, names: Sequence[str]) -> Table:
+    """A tab-separated file without a header line, its columns called `names`; cells as strings, null where empty.
+
+    Raises DataError when the file is missing, empty, badly encoded or has too wide a row.
+    """
+    require_file(path)
+    first = next(_rows(path, "\t"), [])
+    if not first:
+        raise DataError(f"{path}: its first line is empty")
+    if len(first) != len(names):
+        raise DataError(f"{path}, row 1: {len(first)} values; expected {', '.join(names)}, with tabs between them")
+    try:
+        schema = dict.fromkeys(names, pl.String)
+        frame = pl.read_csv(path, separator="\t", has_header=False, schema=schema, quote_char=None)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        explain(path, "\t", len(names), error, "the layout has")
+    return Table(path, frame, first_row=1)
+
+
 def _read_parquet(path: Path, needed: Sequence[str], only_needed: bool) -> pl.DataFrame:
     try:
         names = list(pl.read_parquet_schema(path))
@@ -132,11 +151,11 @@ def _decoded(path: Path, raw: io.IOBase | gzip.GzipFile) -> Iterator[str]:
             ) from error
 
 
-def explain(path: Path, delimiter: str, width: int, error: Exception) -> NoReturn:
+def explain(path: Path, delimiter: str, width: int, error: Exception, source: str = "the header names") -> NoReturn:
     """Raise DataError at the first row that is not UTF-8 or too wide; where there is none, with the library's error."""
     for number, row in enumerate(_rows(path, delimiter), 1):
         if len(row) > width:
-            raise DataError(f"{path}, row {number}: {len(row)} values where the header names {width} columns")
+            raise DataError(f"{path}, row {number}: {len(row)} values where {source} {width} columns")
     raise DataError(f"{path}: is not a readable {delimiter!r}-separated file ({_first_line(error)})") from error
 
 

@@ -1,5 +1,6 @@
 """The ground truth: complete rewards that evaluation plays on and nothing that learns may see."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,13 +12,16 @@ from safetensors.torch import save
 from torch import Tensor
 
 from darlr.config import KuaiRecConfig, SyntheticConfig
-from darlr.data.coat import read_coat, read_ratings
+from darlr.data import kuairand, yahoo
+from darlr.data.coat import RATINGS, read_coat, read_matrix, read_ratings
 from darlr.data.kuairec import TRUTH, kuairec_file, kuairec_folder, read_scale, read_sides
 from darlr.data.kuairec_binary import read_kuairec_binary, read_truth_cells
 from darlr.data.kuairec_events import WATCH
 from darlr.data.kuairec_reward import MOST, clipped
-from darlr.data.kuairec_tables import CATEGORIES, ITEM, USER, USERS, coded
+from darlr.data.kuairec_tables import CATEGORIES, USERS
+from darlr.data.kuaishou import ITEM, USER, coded
 from darlr.data.log import IntArray, InteractionLog
+from darlr.data.report import PrepareReport
 from darlr.data.service import service_of
 from darlr.data.sources import BUILT_IN, raw_folder
 from darlr.data.split import select
@@ -25,9 +29,11 @@ from darlr.data.store import is_prepared, read_manifest
 from darlr.data.synthetic import generate
 from darlr.data.table_scan import scan_numbers
 from darlr.errors import DataError
+from darlr.evaluation.completion import complete
 from darlr.files import atomic_write_bytes
 
 FILE = "truth.safetensors"
+COMPLETED = "completed by darlr from feedback on random items alone; not a published matrix"
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Truth:
     """Complete rewards of an evaluation block.
 
     users: int64 [Ue], items: int64 [Ie], codes of the service (darlr.data.service); reward: float32 tensor [Ue, Ie].
-    notes: what its reader repaired; not kept in a file.
+    notes: what it is where it was not observed (the first goes into every table), how good, what its reader repaired.
     """
 
     users: IntArray
@@ -54,16 +60,22 @@ def load_truth(
     raw: Path | None = None,
     synthetic: SyntheticConfig | None = None,
     kuairec: KuaiRecConfig | None = None,
+    *,
+    complete_coat: bool = False,
+    given: Path | None = None,
 ) -> Truth | None:
     """The truth of a source (see darlr.data.sources), or None where none is known.
 
+    Completed matrices of our own (kuairand, yahoo; coat without its pseudo-truth file) are fitted anew at each call.
+    complete_coat: one for coat although the file is there. given: yahoo's matrix, in a file, instead of ours.
     Raises DataError when a truth file is damaged or belongs to other data.
     """
     if name_or_folder == "synthetic":
         return _whole(torch.from_numpy(generate(synthetic or SyntheticConfig()).reward))
     if name_or_folder == "coat":
-        path = (raw or raw_folder()) / "coat" / "coat_pseudoGT_ratingM.ascii"
-        return _whole(torch.from_numpy(read_ratings(path).astype(np.float32)))
+        return _coat(raw, complete_coat)
+    if name_or_folder in (kuairand.NAME, yahoo.NAME):
+        return _of_random_events(name_or_folder, (raw or raw_folder()) / name_or_folder, given)
     if name_or_folder == "kuairec":
         return _watched(kuairec_folder(raw or raw_folder()), kuairec or KuaiRecConfig())
     if name_or_folder == "kuairec_binary":
@@ -80,6 +92,44 @@ def has_truth(name_or_folder: str) -> bool:
 def _whole(reward: Tensor) -> Truth:
     users, items = reward.shape
     return Truth(np.arange(users, dtype=np.int64), np.arange(items, dtype=np.int64), reward)
+
+
+def _coat(raw: Path | None, own: bool) -> Truth:
+    path = (raw or raw_folder()) / "coat" / "coat_pseudoGT_ratingM.ascii"
+    if own or not path.is_file():
+        return _completed(random_ratings(raw))
+    return _whole(torch.from_numpy(read_ratings(path).astype(np.float32)))
+
+
+def _of_random_events(name: str, folder: Path, given: Path | None) -> Truth:
+    random, report = {kuairand.NAME: kuairand, yahoo.NAME: yahoo}[name].read_random(folder)
+    return _completed(random, report) if given is None else _given(given, random)
+
+
+def _completed(random: InteractionLog, report: PrepareReport | None = None) -> Truth:
+    """Our own matrix: the users with random events, on all items. report: what the reader of the events dropped."""
+    users = np.unique(random.user)
+    completion, quality = complete(random)
+    dropped = [f"dropped {one.count:,}: {one.reason}" for one in (report.dropped if report else ()) if one.count]
+    items = np.arange(random.n_items, dtype=np.int64)
+    return Truth(users, items, completion.table(users), (COMPLETED, *quality, *dropped))
+
+
+def _given(path: Path, random: InteractionLog) -> Truth:
+    """A matrix of rewards from 1 to 5, a row for each user with random events, a column for each item, by rising id."""
+    users = np.unique(random.user)
+    rewards = read_matrix(path)
+    if rewards.shape != (len(users), random.n_items):
+        sides = f"{rewards.shape[0]} x {rewards.shape[1]}"
+        raise DataError(
+            f"{path}: {sides} values; the users of the test file x songs are {len(users)} x {random.n_items}"
+        )
+    wrong = np.argwhere(~((rewards >= RATINGS[0]) & (rewards <= RATINGS[1])))
+    if len(wrong):
+        row, column = wrong[0]
+        raise DataError(f"{path}, row {row + 1}, column {column + 1}: {rewards[row, column]:g} is not a rating 1 to 5")
+    items = np.arange(random.n_items, dtype=np.int64)
+    return Truth(users, items, torch.from_numpy(rewards), (f"given in the file {path.name}",))
 
 
 def _positives(folder: Path) -> Truth:
@@ -152,7 +202,8 @@ def write_truth(truth: Truth, folder: Path) -> None:
         "items": torch.from_numpy(truth.items),
         "reward": truth.reward.to("cpu", torch.float32).contiguous(),
     }
-    atomic_write_bytes(folder / FILE, save(tensors, metadata={"checksum": checksum}))
+    metadata = {"checksum": checksum, "notes": json.dumps(truth.notes)}
+    atomic_write_bytes(folder / FILE, save(tensors, metadata=metadata))
 
 
 def read_truth(folder: Path) -> Truth:
@@ -165,6 +216,7 @@ def read_truth(folder: Path) -> Truth:
                 users=file.get_tensor("users").numpy(),
                 items=file.get_tensor("items").numpy(),
                 reward=file.get_tensor("reward"),
+                notes=tuple(json.loads(metadata.get("notes", "[]"))),
             )
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path}: damaged ({error}); prepare the data set again") from error

@@ -1,0 +1,182 @@
+"""A matrix completed from feedback on random items: what to play on where no complete truth was published.
+
+Expected reward = low + (high - low) * sigmoid(m + a_u + c_i + p_u . q_i). A user's (a_u, p_u) is the sum of the rows of
+one table that stand for the user's id and features, an item's (c_i, q_i) likewise (matrix factorisation with side
+information; a factorisation machine, Rendle 2010, without products inside a side). Gaussian priors on both tables;
+L-BFGS on the log loss of rewards scaled to 0..1, exact gradients. Only the random events are read, never the log's.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+from torch import Tensor
+
+from darlr.config import SplitConfig
+from darlr.data.log import FeatureColumn, IntArray, InteractionLog
+from darlr.data.split import split
+from darlr.evaluation.calibration import Quality, quality, report
+from darlr.world.features import encode
+
+Reals = NDArray[np.float64]
+SIZE = 8  # of p_u and q_i
+HELD_OUT = 0.2
+CHOOSING = 0.125  # share of the fitted part that chooses the priors: a tenth of all
+BIAS_PRIORS, TASTE_PRIORS = (30.0, 8.0, 2.0, 0.5), (100.0, 30.0, 10.0, 3.0, 1.0)  # strongest first
+WORSE = 0.003  # relative rise of the loss that ends the search for a prior
+STEPS, TOLERANCE = 200, 1e-6  # most steps of a fit, and the relative gain that ends it
+SHRINKAGE = 5.0  # events, of the item means that the completion is compared with
+CHUNK = 1_000_000  # cells computed at once
+
+
+@dataclass(frozen=True)
+class Completion:
+    """user: float64 [U, 1 + d], a_u and p_u; item: float64 [I, 1 + d], c_i and q_i; mean: m."""
+
+    mean: float
+    user: Reals
+    item: Reals
+    reward_range: tuple[float, float]
+
+    def predict(self, users: IntArray, items: IntArray) -> Reals:
+        """Expected reward of the pairs (users[j], items[j])."""
+        return self._scaled(_logits(self.mean, self.user[users], self.item[items]))
+
+    def table(self, users: IntArray) -> Tensor:
+        """Expected reward of these users on every item, float32 [users, I], computed a chunk at a time."""
+        rewards = torch.empty(len(users), len(self.item))
+        rows = max(1, CHUNK // len(self.item))
+        left, right = (np.insert(side, at, 1.0, axis=1) for side, at in ((self.user, 1), (self.item, 0)))
+        for start in range(0, len(users), rows):
+            part = self.mean + left[users[start : start + rows]] @ right.T
+            rewards[start : start + rows] = torch.from_numpy(self._scaled(part))
+        return rewards
+
+    def _scaled(self, logit: Reals) -> Reals:
+        low, high = self.reward_range
+        scaled: Reals = low + (high - low) * expit(logit)
+        return scaled
+
+
+def complete(random: InteractionLog, seed: int = 0) -> tuple[Completion, list[str]]:
+    """Fit on four fifths of the random events; and what the other fifth says of it, beside simple baselines, as lines.
+
+    Priors are chosen inside the four fifths. The matrix is the one that was measured: no second fit on everything.
+    """
+    fitted, held = split(random, SplitConfig(held_out=HELD_OUT, seed=seed))
+    bias, taste = choose(*split(fitted, SplitConfig(held_out=CHOOSING, seed=seed + 1)), seed)
+    completion = fit(fitted, bias, taste, seed)
+    mean = np.full(random.n_items, float(fitted.reward.mean(dtype=np.float64)))
+    count = np.bincount(fitted.item, minlength=random.n_items)
+    total = np.bincount(fitted.item, fitted.reward, minlength=random.n_items)
+    means = (total + SHRINKAGE * mean) / (count + SHRINKAGE)
+    rows: dict[str, Quality] = {
+        "completed": quality(completion.predict(held.user, held.item), held),
+        "item mean": quality(means[held.item], held),
+        "constant": quality(mean[held.item], held),
+    }
+    return completion, report(rows, fitted=len(fitted), held_out=len(held))
+
+
+def choose(train: InteractionLog, held: InteractionLog, seed: int) -> tuple[float, float | None]:
+    """The priors' strengths with the least held-out log loss: of a and c, then of p and q (None: without them)."""
+
+    def loss(bias: float, taste: float | None) -> float:
+        return log_loss(fit(train, bias, taste, seed), held)
+
+    bias, least = _first_best(BIAS_PRIORS, lambda strength: loss(strength, None))
+    taste, with_taste = _first_best(TASTE_PRIORS, lambda strength: loss(bias, strength))
+    return bias, taste if with_taste < least else None
+
+
+def _first_best(strengths: Sequence[float], loss: Callable[[float], float]) -> tuple[float, float]:
+    """The best strength and its loss; weaker ones, which take longest to fit, are not tried once they are worse."""
+    best, least = strengths[0], loss(strengths[0])
+    for strength in strengths[1:]:
+        found = loss(strength)
+        if found > least * (1 + WORSE):
+            break
+        if found < least:
+            best, least = strength, found
+    return best, least
+
+
+def log_loss(completion: Completion, log: InteractionLog) -> float:
+    """Mean log loss of the log's rewards, scaled to 0..1."""
+    logit = _logits(completion.mean, completion.user[log.user], completion.item[log.item])
+    return float(np.mean(np.logaddexp(0.0, logit) - _shares(log) * logit))
+
+
+def fit(log: InteractionLog, bias: float, taste: float | None, seed: int) -> Completion:
+    """The tables that explain the log's events. bias, taste: strengths of the priors; taste None: a_u and c_i alone."""
+    log = _by_user(log)
+    users, items = _slots(log.n_users, log.user_features), _slots(log.n_items, log.item_features)
+    size = 0 if taste is None else SIZE
+    strength = np.array([bias] + [taste or 0.0] * size)
+    shares, n = _shares(log), len(log)
+    events = np.append(0, np.cumsum(np.bincount(log.user, minlength=log.n_users)))
+    cut = users.shape[1]
+
+    def loss(point: Reals) -> tuple[float, Reals]:
+        mean, table = point[0], point[1:].reshape(-1, 1 + size)
+        user, item = users @ table[:cut], items @ table[cut:]
+        logit = _logits(mean, user[log.user], item[log.item])
+        wrong = expit(logit) - shares
+        cells = sp.csr_matrix((wrong, log.item, events), shape=(log.n_users, log.n_items))
+        of_user, of_item = cells @ _led_by_one(item), cells.T @ _led_by_one(user)
+        slope = np.concatenate([users.T @ of_user, items.T @ of_item]) + strength * table
+        value = np.logaddexp(0.0, logit).sum() - shares @ logit + 0.5 * (strength * table**2).sum()
+        return float(value / n), np.append(wrong.sum(), slope) / n
+
+    share = shares.mean().clip(1e-6, 1 - 1e-6)
+    start = np.random.default_rng(seed).normal(0, 0.1, (cut + items.shape[1], 1 + size))
+    start[:, 0] = 0.0
+    found = minimize(
+        loss,
+        np.append(np.log(share / (1 - share)), start),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": STEPS, "ftol": TOLERANCE, "gtol": 0.0},
+    ).x
+    table = found[1:].reshape(-1, 1 + size)
+    return Completion(float(found[0]), users @ table[:cut], items @ table[cut:], log.reward_range)
+
+
+def _logits(mean: float, user: Reals, item: Reals) -> Reals:
+    """[n] of rows [n, 1 + d]."""
+    logit: Reals = mean + user[:, 0] + item[:, 0] + np.einsum("nd,nd->n", user[:, 1:], item[:, 1:])
+    return logit
+
+
+def _led_by_one(side: Reals) -> Reals:
+    """What the other side's (bias, taste) is multiplied by in a logit: 1, and this side's taste."""
+    return np.column_stack([np.ones(len(side)), side[:, 1:]])
+
+
+def _shares(log: InteractionLog) -> Reals:
+    low, high = log.reward_range
+    shares: Reals = (log.reward.astype(np.float64) - low) / (high - low)
+    return shares
+
+
+def _by_user(log: InteractionLog) -> InteractionLog:
+    order = np.argsort(log.user, kind="stable")
+    return replace(log, user=log.user[order], item=log.item[order], reward=log.reward[order])
+
+
+def _slots(n: int, columns: tuple[FeatureColumn, ...]) -> sp.csr_matrix:
+    """Which rows of a side's table make up each of its n members, and how much of each; [n, rows of the table].
+
+    All features together weigh as much as the id, so that a prior means the same with 1 feature and with 30.
+    """
+    side = encode(n, columns)
+    weights = side.weights.double().numpy()
+    weights[:, 1:] /= np.sqrt(max(side.n_fields - 1, 1))
+    rows = np.repeat(np.arange(n), side.codes.shape[1])
+    cells = (weights.ravel(), (rows, side.codes.numpy().ravel()))
+    return sp.csr_matrix(cells, shape=(n, side.n_codes))
