@@ -15,7 +15,7 @@ FILES = sorted((SOURCE / "darlr").rglob("*.py"))
 BLIND = ("data", "world", "simulation", "agents")
 UNSAFE_MODULES = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
 UNSAFE_CALLS = {"torch.load", "torch.save", "eval", "exec"}
-EXTRAS = {"matplotlib", "tensorboard", "surprise", "implicit", "d3rlpy", "beartype", "hypothesis", "pytest"}
+EXTRAS = {"matplotlib", "tensorboard", "surprise", "implicit", "d3rlpy", "pooch", "beartype", "hypothesis", "pytest"}
 GLOBAL_RANDOM = re.compile(r"(np|numpy)\.random\.(?!(default_rng|Generator|SeedSequence|PCG64|Philox)\b)")
 
 

@@ -122,10 +122,43 @@ class Info:
 
 
 @dataclass(frozen=True)
+class Check:
+    """Profile a data set: sizes, rewards, popularity, repeats, suspected leaks, what each means and what to do."""
+
+    source: Positional[str]
+    """synthetic, coat, kuairec_binary, or the folder of a prepared data set."""
+    json: bool = False
+    """Print JSON instead of text."""
+
+
+@dataclass(frozen=True)
+class ListSets:
+    """Say which data sets are known: licence, size, and where they are at hand."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """Download a public data set whose licence allows it (extra `download`); for others, say how to get it."""
+
+    name: Positional[str]
+    """coat, kuairec or kuairand; `darlr data list` tells more."""
+    to: Annotated[Path | None, FOLDER] = None
+    """Folder below which it goes, instead of the one that DARLR_DATA names."""
+    mirror: Annotated[str | None, arg(metavar="ADDRESS")] = None
+    """Folder, file:// or http(s):// address that holds the archive, instead of the authors'."""
+
+
+@dataclass(frozen=True)
 class Data:
     """Prepare and inspect data sets."""
 
-    action: Annotated[Prepare, subcommand("prepare")] | Annotated[Info, subcommand("info")]
+    action: (
+        Annotated[Prepare, subcommand("prepare")]
+        | Annotated[Info, subcommand("info")]
+        | Annotated[Check, subcommand("check")]
+        | Annotated[ListSets, subcommand("list")]
+        | Annotated[Download, subcommand("download")]
+    )
 
 
 @dataclass(frozen=True)

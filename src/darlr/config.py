@@ -419,10 +419,10 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class TableConfig:
-    """A user's own files: CSV, TSV (also gzipped: .csv.gz, .tsv.gz) or Parquet, and which column means what."""
+    """A user's own files: CSV, TSV (plain, .gz or .zst) or Parquet, and which column means what."""
 
-    log: Path
-    """File of logged events, one a row."""
+    log: Path | tuple[Path, ...]
+    """Files of logged events, one event a row: files, folders or quoted patterns."""
     user: str = "user"
     """Column of user ids, in the log and in the users' file."""
     item: str = "item"
@@ -448,7 +448,7 @@ class TableConfig:
     reward_range: tuple[float, float] | None = None
     """Lowest and highest possible reward; by default what occurs (0 and the value where only one occurs)."""
     name: str | None = None
-    """Name of the data set; by default that of the log file."""
+    """Name of the data set; by default that of the log's first file."""
 
     def __post_init__(self) -> None:
         _require(self.separator != "", "separator", "must not be empty")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -35,6 +36,30 @@ def remove_stale(folder: Path) -> None:
     """Remove what a killed writer left half-written; only safe while nobody else writes here."""
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
+
+
+def beside(target: Path, purpose: str) -> Path:
+    """A hidden name beside `target` that no other process uses, for what is not whole yet."""
+    return target.with_name(f".{target.name}.{purpose}-{socket.gethostname()}-{os.getpid()}")
+
+
+def left_behind(target: Path, purpose: str) -> list[Path]:
+    """What `beside` named for processes of this machine that are gone: killed, so that they could not tidy up."""
+    prefix = f".{target.name}.{purpose}-{socket.gethostname()}-"
+    found = target.parent.iterdir() if target.parent.is_dir() else ()
+    return [path for path in found if path.name.startswith(prefix) and _is_gone(path.name.removeprefix(prefix))]
+
+
+def _is_gone(pid: str) -> bool:
+    if sys.platform == "win32" or not pid.isdecimal():  # there, asking for a process may end it
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
 
 
 def _mode(path: Path) -> int:

@@ -1,5 +1,7 @@
 """`darlr data`: every source prepared, described, trained on and evaluated where there is a truth."""
 
+import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,3 +108,30 @@ def test_kuairand_is_prepared_with_its_truth_or_not_at_all(tmp_path: Path, refus
     assert main(prepare) == 0
     assert load(tmp_path / "out").n_items == 12
     assert load_truth(str(tmp_path / "out")) is not None
+
+
+def test_a_profile_for_people_and_machines(capsys: pytest.CaptureFixture[str], refused: Refused) -> None:
+    assert main(["data", "check", "synthetic"]) == 0
+    assert "below: least | quartiles | greatest" in capsys.readouterr().out
+    assert main(["data", "check", "synthetic", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["profile"]["users"] == 300
+    assert all(finding["do"] for finding in found["findings"])
+    assert "neither a built-in data set nor a folder" in refused("data", "check", "nowhere")
+
+
+def test_data_sets_are_listed_and_downloaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pooch")
+    monkeypatch.setenv("DARLR_DATA", str(tmp_path))
+    with zipfile.ZipFile(tmp_path / "coat.zip", "w") as archive:
+        archive.writestr("coat/train.ascii", "1")
+    assert main(["data", "download", "coat", "--mirror", str(tmp_path)]) == 0
+    said = capsys.readouterr().err
+    assert "NOT verified" in said
+    assert f"coat is in {tmp_path / 'coat'}" in said
+    assert main(["data", "list"]) == 0
+    assert f"coat: at hand in {tmp_path / 'coat'}" in capsys.readouterr().out
+    assert "Ask for data set R3" in refused("data", "download", "yahoo")
+    assert "KuaiRec.zip: file not found" in refused("data", "download", "kuairec", "--mirror", tmp_path)

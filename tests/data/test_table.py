@@ -145,7 +145,7 @@ BAD = {
     "colliding ids": (
         H + "a,1,1\nb,1,1\n a,2,0\n",
         {},
-        "row 4, column 'user': ids ' a' and 'a' \\(row 2\\) differ only",
+        "row 4, column 'user': ids ' a' and 'a' \\(.*log.csv, row 2\\) differ only",
     ),
     "latin-1": ((H + "a,1,1\nJosé,2,0\n").encode("latin1"), {}, "line 3: is not UTF-8 after 'Jos'"),
     "latin-1 header": ("usér,item,reward\na,1,1\n".encode("latin1"), {}, "line 1: is not UTF-8 after 'us'"),
@@ -195,11 +195,13 @@ def test_a_bad_items_file(case, tmp_path):
 
 
 def test_files_that_are_none(tmp_path):
+    (tmp_path / "empty").mkdir()
     (tmp_path / "log.xlsx").write_text("x")
     (tmp_path / "log.parquet").write_text("no Parquet")
     (tmp_path / "log.csv.gz").write_bytes(gzip.compress(b"user,item,reward\n" * 99)[:30])
     for path, message in (
-        (tmp_path, "is a folder; name a file"),
+        (tmp_path / "empty", "the folder holds no file of a known kind"),
+        (tmp_path / "no*.csv", "the pattern finds no file"),
         (tmp_path / "none.csv", "file not found"),
         (tmp_path / "log.xlsx", "unknown kind of file; known: .csv, .tsv"),
         (tmp_path / "log.parquet", "is not a readable Parquet file"),

@@ -1,19 +1,38 @@
 """`darlr data`: prepare and inspect data sets."""
 
+import json
 import shutil
+import sys
 from shlex import quote
 
 import numpy as np
 from rich.console import Console
 
-from darlr.cli import Coat, Data, Info, KuaiRand, KuaiRec, KuaiRecBinary, Prepare, Synthetic, Yahoo
+from darlr.cli import (
+    Check,
+    Coat,
+    Data,
+    Download,
+    Info,
+    KuaiRand,
+    KuaiRec,
+    KuaiRecBinary,
+    ListSets,
+    Prepare,
+    Synthetic,
+    Yahoo,
+)
 from darlr.commands.checks import check_options
 from darlr.commands.progress import say
+from darlr.data.download import download
 from darlr.data.log import InteractionLog
 from darlr.data.prepare import prepare
+from darlr.data.profile import profile
+from darlr.data.profile_text import text, to_json
+from darlr.data.public import listed, public_set
 from darlr.data.report import PrepareReport
 from darlr.data.service import service_of
-from darlr.data.sources import read_source
+from darlr.data.sources import BUILT_IN, raw_folder, read_source
 from darlr.data.store import check_target
 from darlr.evaluation.truth import Truth, load_truth, write_truth
 
@@ -26,6 +45,12 @@ def run(options: Data) -> None:
     """Prepare a data set, or say what is in one."""
     if isinstance(options.action, Info):
         describe(*read_source(options.action.source))
+    elif isinstance(options.action, Check):
+        profiled(options.action)
+    elif isinstance(options.action, ListSets):
+        show(listed(raw_folder(), BUILT_IN))
+    elif isinstance(options.action, Download):
+        fetch(options.action)
     else:
         write(options.action)
 
@@ -66,6 +91,31 @@ def _of_truth(truth: Truth | None) -> list[str]:
     return [f"truth: {note}" for note in truth.notes] if truth is not None else []
 
 
+def profiled(options: Check) -> None:
+    """Print a profile of a data set."""
+    found = profile(read_source(options.source)[0])
+    said = json.dumps(to_json(found), indent=2) if options.json else text(found)
+    show(said)
+
+
+def fetch(options: Download) -> None:
+    """Download one data set, and say where it is and whether it was verified."""
+    entry = public_set(options.name)
+    found = download(entry, options.to or raw_folder(), options.mirror, progress=sys.stderr.isatty())
+    if found.sha256 is not None:
+        say(f"{entry.archive}: NOT verified, no checksum of it is known; its SHA-256 is {found.sha256}")
+    say(f"{entry.name} is in {found.folder}; licence: {entry.licence}")
+    if entry.by_hand:
+        say(entry.by_hand)
+    if options.to is not None:
+        say(f"to use it: export DARLR_DATA={quote(str(options.to.resolve()))}")
+
+
+def show(said: str) -> None:
+    """Print as it is."""
+    console.print(said, soft_wrap=True, markup=False, highlight=False)
+
+
 def describe(log: InteractionLog, report: PrepareReport) -> None:
     """Counts, density, rewards, features, and what the reader dropped."""
     cells = log.n_users * log.n_items
@@ -84,4 +134,4 @@ def describe(log: InteractionLog, report: PrepareReport) -> None:
         f"features: {', '.join(features) or 'none'}",
         str(report),
     ):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+        show(line)

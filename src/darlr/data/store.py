@@ -13,6 +13,7 @@ import polars as pl
 from darlr.data.log import Block, FeatureColumn, InteractionLog, check
 from darlr.data.report import PrepareReport
 from darlr.errors import DataError
+from darlr.files import beside, left_behind
 
 SCHEMA = 1
 MANIFEST = "dataset.json"
@@ -27,8 +28,10 @@ def save(log: InteractionLog, folder: Path, report: PrepareReport) -> None:
     check(log)
     check_target(folder)
     folder = folder.resolve()
-    part, old = (folder.with_name(f".{folder.name}.{kind}-{os.getpid()}") for kind in ("part", "old"))
-    part.mkdir(parents=True)
+    part, old = beside(folder, "part"), beside(folder, "old")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    _tidy(folder)
+    part.mkdir()
     try:
         _events(log).write_parquet(part / "interactions.parquet")
         _table(log.user_ids, log.user_features).write_parquet(part / "users.parquet")
@@ -37,11 +40,24 @@ def save(log: InteractionLog, folder: Path, report: PrepareReport) -> None:
         if folder.exists():
             os.rename(folder, old)
         os.rename(part, folder)
+    except pl.exceptions.PolarsError as error:  # how polars reports a full disk
+        raise DataError(f"{folder}: cannot be written ({error}); is the disk full? Nothing was changed") from error
     finally:
         if old.exists() and not folder.exists():
             os.rename(old, folder)
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _tidy(folder: Path) -> None:
+    """Put back an earlier data set that a killed process had moved aside, and remove what it left half-written."""
+    for old in left_behind(folder, "old"):
+        if folder.exists():
+            shutil.rmtree(old)
+        else:
+            os.rename(old, folder)
+    for part in left_behind(folder, "part"):
+        shutil.rmtree(part)
 
 
 def check_target(folder: Path) -> None:

@@ -1,72 +1,94 @@
 """Read a user's own files into an InteractionLog: CSV, TSV or Parquet and a column mapping."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from darlr.config import TableConfig
-from darlr.data.log import FeatureColumn, FloatArray, InteractionLog, check
+from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog, check
 from darlr.data.report import Dropped, PrepareReport
-from darlr.data.table_columns import codes, numbered, read_ids, read_numbers, read_times
+from darlr.data.table_columns import codes, look_alikes, numbered, trimmed
+from darlr.data.table_events import Events, read_events, refuse_bad_numbers, repeated
 from darlr.data.table_features import FeatureTable, feature_columns, missing_ids, read_feature_table
-from darlr.data.table_file import Table, read_file
+from darlr.data.table_paths import log_files, log_name
+from darlr.data.table_times import read_times
 from darlr.errors import ConfigError, DataError
+
+LARGEST = 1e12  # of a reward: squares of larger ones, summed over a log, leave float32
 
 
 def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
     """The log that the files and columns of `config` hold, and what was dropped and why.
 
     Rows without a user or item id are dropped, and with a timestamp exact repeats too; users without events are
-    dropped, items without events stay. Raises DataError naming file, row and column, ConfigError naming an option.
+    dropped, items without events stay. The files are streamed (darlr.data.table_events): codes and float32 numbers of
+    all rows must fit in memory, the files need not. Raises DataError naming file, row and column, ConfigError naming
+    an option.
     """
     columns = [c for c in (config.user, config.item, config.reward, config.timestamp, config.propensity) if c]
     doubled = [c for c in columns if columns.count(c) > 1]
     if doubled:
         raise ConfigError(f"options user, item, reward, timestamp, propensity: column '{doubled[0]}' is named twice")
-    table = read_file(config.log, columns, only_needed=True)
-    user, item = read_ids(table, config.user), read_ids(table, config.item)
-    keep, dropped = _kept(table, user, item, config)
+    files = log_files(config.log)
+    events = read_events(files, config)
+    user, item = (_Side(events, side) for side in ("user", "item"))
+    keep, dropped = _without_ids(events, user, item)
     if not keep.any():
-        raise DataError(f"{config.log}: no row has both a user and an item id")
-    reward = read_numbers(table, config.reward, keep, "reward")
-    timestamp = None if config.timestamp is None else read_times(table, config.timestamp, keep)
-    propensity = None
+        raise DataError(f"{_source(files)}: no row has both a user and an item id")
+    refuse_bad_numbers(events, "reward", config.reward, keep)
+    times = None if config.timestamp is None else read_times(events, config.timestamp, keep)
     if config.propensity is not None:
-        propensity = read_numbers(table, config.propensity, keep, "propensity")
-        _check_range(table, config.propensity, propensity, keep, (0.0, 1.0), "propensity", above=True)
+        refuse_bad_numbers(events, "propensity", config.propensity, keep)
+        _check_range(events, config.propensity, "propensity", keep, (0.0, 1.0), above=True)
+    if times is not None:
+        again = repeated(events, times, keep)
+        keep &= ~again
+        dropped += _counted("exact repeat of an earlier row", again, events)
+    reward = events.numbers["reward"][keep]
     low, high = config.reward_range or _observed(reward)
-    _check_range(table, config.reward, reward, keep, (low, high), "reward")
+    _check_range(events, config.reward, "reward", keep, (low, high))
+    _check_range(events, config.reward, "reward", keep, (-LARGEST, LARGEST))
 
-    user, item = user.filter(pl.Series(keep)), item.filter(pl.Series(keep))
-    if user.n_unique() < 2:
+    for side in (user, item):
+        side.restrict(keep)
+    if len(user.ids) < 2:
         raise DataError(
-            f"{config.log}, column '{config.user}': all rows belong to one user ({user[0]!r}); "
+            f"{_source(files)}, column '{config.user}': all rows belong to one user ({user.ids[0]!r}); "
             "learning from other users needs at least 2"
         )
     users = _features_of(config.users, config.user, user, [])
     items = _features_of(config.items, config.item, item, [config.category] if config.category else [])
-    user_names, user_ids = numbered([user])
-    item_names, item_ids = numbered([item] if items is None else [item, items.ids])
+    user_names, user_ids = numbered([user.ids])
+    item_names, item_ids = numbered([item.ids] if items is None else [item.ids, items.ids])
     user_features, user_notes = _columns(users, user_names, config)
     item_features, item_notes = _columns(items, item_names, config)
     _check_named(config, (*user_features, *item_features))
     for source in (users, items):
         dropped += [] if source is None else [missing_ids(source)]
     if users is not None:
-        silent = users.ids.drop_nulls().is_in(user.unique().to_list())
+        silent = users.ids.drop_nulls().is_in(user.ids.to_list())
         dropped.append(Dropped(f"rows of {users.table.path.name}: users without events", int((~silent).sum())))
+    notes = [
+        *events.notes,
+        *_alike(config.user, user),
+        *_alike(config.item, item),
+        *_coverage(users, user),
+        *_coverage(items, item, len(item_ids)),
+    ]
     log = InteractionLog(
-        name=config.name or config.log.name.split(".")[0],
-        user=codes(user, user_names),
-        item=codes(item, item_names),
+        name=config.name or log_name(config.log),
+        user=user.codes(user_names, keep),
+        item=item.codes(item_names, keep),
         reward=reward,
         user_ids=user_ids,
         item_ids=item_ids,
-        timestamp=timestamp,
-        propensity=propensity,
+        timestamp=None if times is None else times[keep],
+        propensity=events.numbers["propensity"][keep] if config.propensity is not None else None,
         user_features=user_features,
         item_features=item_features,
         category=config.category,
@@ -75,32 +97,81 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
     )
     check(log)
     return log, PrepareReport(
-        source=str(config.log),
-        rows_read=table.frame.height,
+        source=_source(files),
+        rows_read=len(events),
         rows_kept=len(log),
         dropped=tuple(d for d in dropped if d.count),
-        notes=tuple(user_notes + item_notes),
+        notes=tuple(notes + user_notes + item_notes),
     )
 
 
-def _kept(
-    table: Table, user: pl.Series, item: pl.Series, config: TableConfig
-) -> tuple[NDArray[np.bool_], list[Dropped]]:
-    """Which rows stay, bool [rows], and why the others go."""
-    no_user, no_item = user.is_null(), item.is_null() & user.is_not_null()
-    reasons = [("no user id", no_user), ("no item id", no_item)]
-    if config.timestamp is not None:
-        same = table.frame.with_columns(user.alias(config.user), item.alias(config.item))
-        again = ~same.with_row_index("_row").select(pl.struct(pl.exclude("_row")).is_first_distinct()).to_series()
-        reasons.append(("exact repeat of an earlier row", again & ~no_user & ~no_item))
-    keep = np.ones(table.frame.height, dtype=bool)
-    dropped = []
-    for reason, mask in reasons:
-        gone = mask.to_numpy()
-        keep &= ~gone
-        if gone.any():
-            dropped.append(Dropped(reason, int(gone.sum()), table.at(int(gone.argmax()))))
-    return keep, dropped
+class _Side:
+    """The user or the item of every event: trimmed ids, and which of them stay."""
+
+    def __init__(self, events: Events, side: Literal["user", "item"]) -> None:
+        self.coded = events.coded[side]
+        self.names = trimmed(events.names[side])
+        self.ids = self.names
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Rows without an id, bool [rows]."""
+        absent = np.append(self.names.is_null().to_numpy(), True)
+        missing: NDArray[np.bool_] = absent[np.minimum(self.coded, len(self.names))]
+        return missing
+
+    def restrict(self, keep: NDArray[np.bool_]) -> None:
+        """Leave in `ids` only those of the rows to keep, the first row's first."""
+        used = np.zeros(len(self.names), dtype=bool)
+        kept = self.coded[keep]
+        used[kept] = True
+        first = self.names[int(kept[0])]
+        used[kept[0]] = False
+        self.ids = pl.concat([pl.Series([first], dtype=pl.String), self.names.filter(pl.Series(used))])
+
+    def codes(self, names: Sequence[str], keep: NDArray[np.bool_]) -> IntArray:
+        """Codes in `names` of the rows to keep, int64; ids of other rows need not be there."""
+        listed = self.names.set(~self.names.is_in(list(names)), None)
+        return codes(listed, names)[self.coded[keep]]
+
+
+def _without_ids(events: Events, user: _Side, item: _Side) -> tuple[NDArray[np.bool_], list[Dropped]]:
+    """Which rows have both ids, bool [rows], and how many have not."""
+    no_user = user.missing
+    no_item = item.missing & ~no_user
+    dropped = _counted("no user id", no_user, events) + _counted("no item id", no_item, events)
+    return ~(no_user | no_item), dropped
+
+
+def _counted(reason: str, gone: NDArray[np.bool_], events: Events) -> list[Dropped]:
+    return [Dropped(reason, int(gone.sum()), events.at(int(gone.argmax())))] if gone.any() else []
+
+
+def _source(files: Sequence[Path]) -> str:
+    return str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more files"
+
+
+def _alike(column: str, side: _Side) -> list[str]:
+    """A note on ids that may be one, typed differently."""
+    count, example = look_alikes(side.ids)
+    if not count:
+        return []
+    return [
+        f"column '{column}': {count:,} ids are another one's but for case or leading zeros, as {example}; kept apart"
+    ]
+
+
+def _coverage(source: FeatureTable | None, side: _Side, listed: int | None = None) -> list[str]:
+    """Notes on ids of the log that a feature file lacks, and on items (`listed` in all) that only it has."""
+    if source is None:
+        return []
+    path, absent = source.table.path, int((~side.ids.is_in(source.ids.drop_nulls().to_list())).sum())
+    notes = []
+    if absent:
+        notes.append(f"{path}: lacks {absent:,} of the log's {len(side.ids):,} ids; their features count as missing")
+    if listed is not None and listed > len(side.ids):
+        notes.append(f"{path}: {listed - len(side.ids):,} items without events stay: they can be recommended")
+    return notes
 
 
 def _observed(reward: FloatArray) -> tuple[float, float]:
@@ -112,31 +183,31 @@ def _observed(reward: FloatArray) -> tuple[float, float]:
 
 
 def _check_range(
-    table: Table,
+    events: Events,
     column: str,
-    values: FloatArray,
-    rows: NDArray[np.bool_],
-    limits: tuple[float, float],
     what: str,
+    keep: NDArray[np.bool_],
+    limits: tuple[float, float],
     above: bool = False,
 ) -> None:
-    """Raise DataError at the first of the chosen rows outside the limits (`above`: the low limit is out too)."""
+    """Raise DataError at the first row to keep outside the limits (`above`: the low limit is out too)."""
+    values = events.numbers[what]
     low, high = (np.float32(limit) for limit in limits)
-    outside = (values < low) | (values > high) | (above & (values == low))
+    outside = ((values < low) | (values > high) | (above & (values == low))) & keep
     if outside.any():
-        first = int(outside.argmax())
+        row = int(outside.argmax())
         wanted = f"above {limits[0]:g} and at most {limits[1]:g}" if above else f"from {limits[0]:g} to {limits[1]:g}"
-        table.fail(int(np.flatnonzero(rows)[first]), column, f"{what} {values[first]:g} must be {wanted}")
+        events.fail(row, column, f"{what} {values[row]:g} must be {wanted}")
 
 
-def _features_of(path: Path | None, id_column: str, ids: pl.Series, needed: list[str]) -> FeatureTable | None:
+def _features_of(path: Path | None, id_column: str, side: _Side, needed: list[str]) -> FeatureTable | None:
     """The feature file, if there is one; raises DataError when it lists none of the log's ids."""
     if path is None:
         return None
     source = read_feature_table(path, id_column, needed)
-    if not ids.is_in(source.ids.drop_nulls().to_list()).any():
+    if not side.ids.is_in(source.ids.drop_nulls().to_list()).any():
         raise DataError(
-            f"{path}, column '{id_column}': lists none of the log's ids (the log has {ids[0]!r}, "
+            f"{path}, column '{id_column}': lists none of the log's ids (the log has {side.ids[0]!r}, "
             f"this file {source.ids[0]!r}); is it the right file and column?"
         )
     return source

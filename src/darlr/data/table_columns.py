@@ -1,16 +1,31 @@
-"""Turn one column of a file into ids, numbers or times; anything doubtful is an error with its cell."""
+"""One column of a file as ids or numbers: how its cells are read, what cannot be an id, how ids become codes."""
 
 from collections.abc import Sequence
+from typing import NoReturn, Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from darlr.data.log import FloatArray, IntArray
+from darlr.data.log import IntArray
 from darlr.data.table_file import Table
 
 INTEGER = r"^(0|-?[1-9]\d*)$"
-MICRO = 1_000_000
+CONTROL = r"[\x00-\x1f\x7f]"  # line breaks, tabs, NUL: no part of an id, but of a cell that was read wrongly
+LONGEST = 1_000  # characters of an id
+SHOWN = 40  # characters of a cell that an error quotes
+
+
+class Rows(Protocol):
+    """Whatever can say where a row is: a Table, or the events of several files."""
+
+    def at(self, row: int) -> str:
+        """File and row."""
+        ...
+
+    def fail(self, row: int, column: str, problem: str) -> NoReturn:
+        """Raise DataError about a cell."""
+        ...
 
 
 def trimmed(series: pl.Series) -> pl.Series:
@@ -22,29 +37,59 @@ def trimmed(series: pl.Series) -> pl.Series:
 def read_ids(table: Table, column: str) -> pl.Series:
     """Ids as trimmed strings, null where missing.
 
-    Raises DataError when they are neither text nor whole numbers, or two of them differ only in spaces.
+    Raises DataError when they are neither text nor whole numbers, hold control characters, are too long, or two of
+    them differ only in spaces.
     """
-    raw = table.frame[column]
-    if raw.dtype.is_float():
-        odd = raw.is_not_null() & ~(raw == raw.round()).fill_null(False)
+    kind = table.frame.schema[column]
+    refuse_id_type(table, 0, column, kind)
+    raw = table.frame.select(id_text(column, kind)).to_series()
+    distinct = raw.drop_nulls().unique(maintain_order=True)
+    refuse_odd_ids(table, column, codes(raw, distinct.to_list()), distinct, kind.is_float())
+    return trimmed(raw)
+
+
+def refuse_id_type(rows: Rows, row: int, column: str, kind: pl.DataType) -> None:
+    """Raise DataError unless a column of this type can hold ids."""
+    if not (kind in (pl.String, pl.Categorical, pl.Enum, pl.Null) or kind.is_integer() or kind.is_float()):
+        rows.fail(row, column, f"ids must be text or whole numbers, not {kind}")
+
+
+def id_text(column: str, kind: pl.DataType) -> pl.Expr:
+    """The column as strings, spaces kept; whole numbers of a fractional type lose their point."""
+    raw = pl.col(column)
+    if not kind.is_float():
+        return raw.cast(pl.String)
+    whole = raw.cast(pl.Int64, strict=False)
+    same = (whole.cast(pl.Float64) == raw.cast(pl.Float64)).fill_null(False)
+    return pl.when(same).then(whole.cast(pl.String)).otherwise(raw.cast(pl.String))
+
+
+def refuse_odd_ids(
+    rows: Rows, column: str, coded: NDArray[np.integer], distinct: pl.Series, whole: bool = False
+) -> None:
+    """Raise DataError at the first row whose id cannot be one.
+
+    coded: places in `distinct`, the untrimmed ids, [rows]; below 0 or beyond its end where missing. whole: they must
+    be whole numbers.
+    """
+    names = trimmed(distinct)
+    none = pl.repeat(False, len(names), eager=True)
+    checks = (
+        (~names.str.contains(INTEGER) if whole else none, "is not a whole number, so it cannot be an id"),
+        (names.str.contains(CONTROL), "holds a control character or line break; is a quotation mark left open?"),
+        (names.str.len_chars() > LONGEST, f"has more than {LONGEST:,} characters; is this the column of ids?"),
+    )
+    for odd, problem in checks:
         if odd.any():
-            row = _first(odd)
-            table.fail(row, column, f"{raw[row]} is not a whole number, so it cannot be an id")
-        raw = raw.cast(pl.Int64)
-    text_like = raw.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null)
-    if not (text_like or raw.dtype.is_integer()):
-        table.fail(0, column, f"ids must be text or whole numbers, not {raw.dtype}")
-    ids = trimmed(raw)
-    raw = raw.cast(pl.String).set(ids.is_null(), None)
-    if raw.n_unique() != ids.n_unique():
-        pairs = pl.DataFrame({"id": ids, "raw": raw}).with_row_index("row").drop_nulls()
-        firsts = pairs.unique(subset=["raw"], keep="first", maintain_order=True)
-        clash = firsts.filter(pl.col("id").is_duplicated()).sort("row")
-        same = clash.filter(pl.col("id") == clash["id"][0])
-        first, second = (same["row"][k] for k in (0, 1))
-        problem = f"ids {same['raw'][1]!r} and {same['raw'][0]!r} (row {first + table.first_row}) differ only in spaces"
-        table.fail(second, column, problem)
-    return ids
+            row = _first_row(coded, odd)
+            rows.fail(row, column, f"{quoted(distinct[int(coded[row])])} {problem}")
+    twice = names.is_duplicated() & names.is_not_null()
+    if twice.any():
+        first = _first_row(coded, twice)
+        name = int(coded[first])
+        second = _first_row(coded, (names == names[name]) & (distinct != distinct[name]))
+        pair = f"ids {quoted(distinct[int(coded[second])])} and {quoted(distinct[name])} ({rows.at(first)})"
+        rows.fail(second, column, f"{pair} differ only in spaces; write them alike")
 
 
 def numbered(ids: Sequence[pl.Series]) -> tuple[tuple[str, ...], tuple[str, ...] | tuple[int, ...]]:
@@ -65,58 +110,51 @@ def codes(values: pl.Series, names: Sequence[str]) -> IntArray:
     return physical.fill_null(-1).to_numpy()
 
 
-def read_numbers(table: Table, column: str, rows: NDArray[np.bool_], what: str) -> FloatArray:
-    """Numbers of the chosen rows, float32; raises DataError on a missing, non-numeric, NaN or infinite one."""
-    raw = table.frame[column]
-    if not (raw.dtype.is_numeric() or raw.dtype in (pl.String, pl.Boolean, pl.Null)):
-        table.fail(0, column, f"{what} must be numbers, not {raw.dtype}")
-    text = trimmed(raw) if raw.dtype == pl.String else raw
-    values = text.cast(pl.Float64, strict=False)
-    chosen = pl.Series(rows)
-    _fail_where(table, column, text.is_null() & chosen, f"the {what} is missing")
-    _fail_where(table, column, values.is_null() & chosen, f"{{}} is not a number ({what})", raw)
-    with np.errstate(over="ignore"):
-        numbers = values.fill_null(0).to_numpy().astype(np.float32)
-    bad = pl.Series(~np.isfinite(numbers)) & chosen
-    _fail_where(table, column, bad, f"{{}} is not a finite number ({what})", raw)
-    return numbers[rows]
+def look_alikes(names: pl.Series) -> tuple[int, str]:
+    """How many distinct ids are another one's but for case or leading zeros, and an example of two."""
+    plain = names.str.to_lowercase().str.replace(r"^0+(\d)", "$1")
+    alike = plain.is_duplicated()
+    if not alike.any():
+        return 0, ""
+    first = names.filter(plain == plain.filter(alike).sort()[0]).sort()
+    return int((~plain.is_first_distinct()).sum()), f"{quoted(first[0])} and {quoted(first[1])}"
 
 
-def read_times(table: Table, column: str, rows: NDArray[np.bool_]) -> IntArray:
-    """Times of the chosen rows, int64: whole numbers as they are, fractions and dates in millionths of a second.
-
-    Raises DataError on a missing time, or one that is no number while the first is (or no date while the first is).
-    """
-    raw = table.frame[column]
-    chosen = pl.Series(rows)
-    text = trimmed(raw) if raw.dtype == pl.String else raw
-    _fail_where(table, column, text.is_null() & chosen, "the timestamp is missing")
-    if raw.dtype.is_temporal():
-        values = text.cast(pl.Datetime("us")).to_physical()
-    elif raw.dtype.is_integer():
-        values = text.cast(pl.Int64)
-    else:
-        values = text.cast(pl.Int64, strict=False) if raw.dtype == pl.String else text
-        if raw.dtype != pl.String or (values.is_null() & chosen).any():
-            values = _fractions(text)
-            if values.drop_nulls().is_empty() and raw.dtype == pl.String:
-                values = text.str.to_datetime(time_unit="us", time_zone="UTC", strict=False).to_physical()
-    _fail_where(table, column, values.is_null() & chosen, "{} is not a time like the others", raw)
-    times: IntArray = values.fill_null(0).to_numpy()[rows]
-    return times.astype(np.int64)
+def refuse_number_type(rows: Rows, row: int, column: str, kind: pl.DataType, what: str) -> None:
+    """Raise DataError unless a column of this type can hold numbers."""
+    if not (kind.is_numeric() or kind in (pl.String, pl.Boolean, pl.Null)):
+        rows.fail(row, column, f"{what} must be numbers, not {kind}")
 
 
-def _fractions(text: pl.Series) -> pl.Series:
-    """Numbers in millionths; null where not a number or beyond int64."""
-    return (text.cast(pl.Float64, strict=False) * MICRO).cast(pl.Int64, strict=False)
+def number(column: str, kind: pl.DataType) -> pl.Expr:
+    """The column as float32, NaN where there is no number."""
+    raw = pl.col(column).str.strip_chars() if kind == pl.String else pl.col(column)
+    return raw.cast(pl.Float64, strict=False).cast(pl.Float32).fill_null(float("nan"))
 
 
-def _first(mask: pl.Series) -> int:
-    found = mask.arg_max()
-    return 0 if found is None else found
+def number_problem(cell: object, what: str) -> str:
+    """Why a cell that was read as NaN or infinite is no number."""
+    if cell is None or (isinstance(cell, str) and not cell.strip()):
+        return f"the {what} is missing"
+    kind = "number" if isinstance(cell, str) and not _is_float(cell) else "finite number"
+    return f"{quoted(cell)} is not a {kind} ({what})"
 
 
-def _fail_where(table: Table, column: str, mask: pl.Series, problem: str, shown: pl.Series | None = None) -> None:
-    if mask.any():
-        row = _first(mask)
-        table.fail(row, column, problem if shown is None else problem.format(repr(shown[row])))
+def quoted(cell: object) -> str:
+    """A cell as errors show it: quoted, cut when long."""
+    text = repr(cell)
+    return text if len(text) <= SHOWN + 2 else f"{text[: SHOWN + 1]}...'"
+
+
+def _first_row(coded: NDArray[np.integer], chosen: pl.Series) -> int:
+    """The first row whose place is among the chosen ones, bool [distinct]."""
+    mask = np.append(chosen.fill_null(False).to_numpy(), False)
+    return int(mask[np.minimum(coded, len(mask) - 1)].argmax())
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

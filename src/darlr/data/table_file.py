@@ -1,19 +1,20 @@
-"""Read one CSV, TSV or Parquet file, and say precisely what is wrong with it."""
+"""Read one CSV, TSV or Parquet file, whole or as a stream, and say precisely what is wrong with it."""
 
-import csv
 import difflib
-import gzip
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import polars as pl
 
+from darlr.data.table_text import explain, first_line, header, line_count
 from darlr.errors import DataError
 
-DELIMITERS = {".csv": ",", ".tsv": "\t", ".csv.gz": ",", ".tsv.gz": "\t"}
+DELIMITERS = {
+    f"{kind}{packed}": mark for packed in ("", ".gz", ".zst") for kind, mark in ((".csv", ","), (".tsv", "\t"))
+}
+EVERY = pl.QueryOptFlags(projection_pushdown=False)  # else polars skips, with columns nobody asked for, their faults
 KNOWN = ", ".join((*DELIMITERS, ".parquet"))
 
 
@@ -34,32 +35,72 @@ class Table:
         return f"{self.path}, row {row + self.first_row}"
 
 
-def read_file(path: Path, needed: Sequence[str], only_needed: bool) -> Table:
-    """The file's columns (all, or only those `needed`); CSV cells as strings, null where empty.
+@dataclass(frozen=True)
+class Scan:
+    """A file not read yet. frame: its columns, lazy; delimiter: None for Parquet; width: columns of its header."""
 
-    Raises DataError when the file is missing, empty, badly encoded or ragged, or a column is missing or doubled.
+    path: Path
+    frame: pl.LazyFrame
+    schema: pl.Schema
+    first_row: int
+    delimiter: str | None
+    width: int
+
+    def collect(self, query: pl.LazyFrame) -> pl.DataFrame:
+        """The answer to a query of `frame`, streamed; raises DataError, with the line where known, when it fails."""
+        try:
+            return query.collect(engine="streaming", optimizations=EVERY if self.delimiter else pl.QueryOptFlags())
+        except (OSError, pl.exceptions.PolarsError) as error:
+            if self.delimiter is None:
+                raise _bad_parquet(self.path, error) from error
+            explain(self.path, self.delimiter, self.width, error)
+
+    def breaks(self, rows: int) -> int:
+        """How many lines of a text file lie inside quoted cells, given its number of rows; 0 for Parquet."""
+        return 0 if self.delimiter is None else max(0, line_count(self.path) - rows - 1)
+
+
+def suffix_of(path: Path) -> str | None:
+    """The ending that says what kind of file it is, or None for an unknown one."""
+    return next((s for s in (*DELIMITERS, ".parquet") if path.name.lower().endswith(s)), None)
+
+
+def scan_file(path: Path, needed: Sequence[str], only_needed: bool) -> Scan:
+    """The file's columns (all, or only those `needed`), lazy; CSV cells as strings, null where empty.
+
+    Raises DataError when the file is missing, empty or no readable text, or a column is missing or doubled.
     """
     require_file(path)
-    suffix = next((s for s in (*DELIMITERS, ".parquet") if path.name.lower().endswith(s)), None)
+    suffix = suffix_of(path)
     if suffix is None:
         raise DataError(f"{path}: unknown kind of file; known: {KNOWN}")
     if suffix == ".parquet":
-        frame, first_row = _read_parquet(path, needed, only_needed), 1
-    else:
-        frame, first_row = _read_csv(path, DELIMITERS[suffix], needed, only_needed), 2
-    if frame.is_empty():
-        raise DataError(f"{path}: the file has no rows")
-    return Table(path, frame, first_row)
+        return _scan_parquet(path, needed, only_needed)
+    return _scan_csv(path, DELIMITERS[suffix], needed, only_needed)
 
 
 def require_file(path: Path) -> None:
-    """Raise DataError unless there is a file with something in it."""
+    """Raise DataError unless there is a file with something in it that may be read."""
     if path.is_dir():
         raise DataError(f"{path}: is a folder; name a file ({KNOWN})")
     if not path.is_file():
         raise DataError(f"{path}: file not found")
-    if path.stat().st_size == 0:
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    if empty:
         raise DataError(f"{path}: the file is empty")
+
+
+def read_file(path: Path, needed: Sequence[str], only_needed: bool) -> Table:
+    """`scan_file`, read whole; raises DataError also when it has no rows, or is ragged or badly encoded."""
+    scan = scan_file(path, needed, only_needed)
+    frame = scan.collect(scan.frame)
+    if frame.is_empty():
+        raise DataError(f"{path}: the file has no rows")
+    return Table(path, frame, scan.first_row)
 
 
 def read_plain_file(path: Path, names: Sequence[str]) -> Table:
@@ -68,7 +109,7 @@ def read_plain_file(path: Path, names: Sequence[str]) -> Table:
     Raises DataError when the file is missing, empty, badly encoded or has too wide a row.
     """
     require_file(path)
-    first = next(_rows(path, "\t"), [])
+    first = header(path, "\t")
     if not first:
         raise DataError(f"{path}: its first line is empty")
     if len(first) != len(names):
@@ -81,20 +122,26 @@ def read_plain_file(path: Path, names: Sequence[str]) -> Table:
     return Table(path, frame, first_row=1)
 
 
-def _read_parquet(path: Path, needed: Sequence[str], only_needed: bool) -> pl.DataFrame:
+def _scan_parquet(path: Path, needed: Sequence[str], only_needed: bool) -> Scan:
     try:
-        names = list(pl.read_parquet_schema(path))
+        frame = pl.scan_parquet(path, glob=False)
+        names = frame.collect_schema().names()
         _require_columns(path, needed, names)
-        return pl.read_parquet(path, columns=list(dict.fromkeys(needed)) if only_needed else None)
+        frame = frame.select(list(dict.fromkeys(needed))) if only_needed else frame
+        return Scan(path, frame, frame.collect_schema(), 1, None, len(names))
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{path}: is not a readable Parquet file ({_first_line(error)})") from error
+        raise _bad_parquet(path, error) from error
+
+
+def _bad_parquet(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: is not a readable Parquet file ({first_line(error)}); is it whole?")
 
 
 def csv_header(path: Path, delimiter: str, needed: Sequence[str]) -> list[str]:
     """Names of the columns, trimmed; raises DataError when one is doubled, or one that is needed is missing."""
-    names = [name.strip() for name in next(_rows(path, delimiter), [])]
+    names = [name.strip() for name in header(path, delimiter)]
     if not any(names):
-        raise DataError(f"{path}: the file is empty")
+        raise DataError(f"{path}: the file is empty, or its first line is; it must name the columns")
     for place, name in enumerate(names):
         if name and name in names[:place]:
             raise DataError(
@@ -105,17 +152,13 @@ def csv_header(path: Path, delimiter: str, needed: Sequence[str]) -> list[str]:
     return names
 
 
-def _read_csv(path: Path, delimiter: str, needed: Sequence[str], only_needed: bool) -> pl.DataFrame:
+def _scan_csv(path: Path, delimiter: str, needed: Sequence[str], only_needed: bool) -> Scan:
     names = csv_header(path, delimiter, needed)
     wanted = list(dict.fromkeys(needed)) if only_needed else [name for name in names if name]
-    places = [names.index(name) for name in wanted]
-    try:
-        frame = pl.read_csv(path, separator=delimiter, infer_schema=False, columns=places)
-    except (OSError, EOFError, pl.exceptions.PolarsError) as error:
-        explain(path, delimiter, len(names), error)
-    # polars returns the chosen columns in file order, under its own names
-    in_order = sorted(zip(places, wanted, strict=True))
-    return frame.rename(dict(zip(frame.columns, (name for _, name in in_order), strict=True))).select(wanted)
+    places = [str(place) for place in range(len(names))]  # names of ours: those of the file may be empty
+    raw = pl.scan_csv(path, glob=False, separator=delimiter, infer_schema=False, new_columns=places)
+    frame = raw.select(pl.col(str(names.index(name))).alias(name) for name in wanted)
+    return Scan(path, frame, pl.Schema(dict.fromkeys(wanted, pl.String)), 2, delimiter, len(names))
 
 
 def _require_columns(path: Path, needed: Sequence[str], names: Sequence[str]) -> None:
@@ -124,40 +167,7 @@ def _require_columns(path: Path, needed: Sequence[str], names: Sequence[str]) ->
             lower = {known.lower(): known for known in names}
             close = difflib.get_close_matches(name.lower(), lower, n=1)
             hint = f"; perhaps you meant '{lower[close[0]]}'" if close else ""
+            other = next((mark for mark in (";", "\t", "|", ",") if len(names) == 1 and mark in names[0]), None)
+            if other is not None:
+                hint = f"; its header is separated by {other!r}: write .csv files with ',' and .tsv files with tabs"
             raise DataError(f"{path}: there is no column '{name}'{hint}; columns: {', '.join(names)}")
-
-
-def _rows(path: Path, delimiter: str) -> Iterator[list[str]]:
-    """Rows of a CSV file by the standard library: slow, for the header and for finding errors."""
-    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as raw:
-        lines = _decoded(path, raw)
-        try:
-            yield from csv.reader(lines, delimiter=delimiter, strict=True)
-        except (gzip.BadGzipFile, EOFError) as error:
-            raise DataError(f"{path}: is not a whole gzip file ({error})") from error
-        except csv.Error as error:
-            raise DataError(f"{path}: {error}; is a quotation mark left open?") from error
-
-
-def _decoded(path: Path, raw: io.IOBase | gzip.GzipFile) -> Iterator[str]:
-    for number, line in enumerate(raw, 1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            before = line[: error.start].decode("utf-8", errors="replace")[-20:]
-            raise DataError(
-                f"{path}, line {number}: is not UTF-8 after '{before}'; save the file as UTF-8, "
-                f"for example: iconv -f latin1 -t utf-8"
-            ) from error
-
-
-def explain(path: Path, delimiter: str, width: int, error: Exception, source: str = "the header names") -> NoReturn:
-    """Raise DataError at the first row that is not UTF-8 or too wide; where there is none, with the library's error."""
-    for number, row in enumerate(_rows(path, delimiter), 1):
-        if len(row) > width:
-            raise DataError(f"{path}, row {number}: {len(row)} values where {source} {width} columns")
-    raise DataError(f"{path}: is not a readable {delimiter!r}-separated file ({_first_line(error)})") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]

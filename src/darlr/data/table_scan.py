@@ -5,7 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from darlr.data.table_file import Table, csv_header, explain, require_file
+from darlr.data.table_file import Table, csv_header, require_file
+from darlr.data.table_text import explain
 from darlr.errors import DataError
 
 ROW = "row of the file"  # no column is called so

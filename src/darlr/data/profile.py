@@ -1,0 +1,238 @@
+"""What a log looks like, in numbers: sizes, rewards, popularity, repeats, times, and what gives the reward away."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from darlr.data.log import FeatureColumn, IntArray, InteractionLog
+from darlr.data.service import service_of
+
+BINS = 10
+LEAK = 0.999  # share of the rewards' variance, or absolute correlation, from which on something gives the reward away
+LEAST_GROUPS, LEAST_EVENTS = 5, 20  # below these, agreement is chance
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Least value, quartiles, greatest value and mean."""
+
+    least: float
+    quarter: float
+    median: float
+    three_quarters: float
+    most: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """edges: one more than counts; the last bin holds its right edge."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Something that predicts the reward, or an id that tells an order.
+
+    strength: share of the variance, or absolute correlation. groups: values, or events, that it rests on.
+    """
+
+    kind: Literal["item", "user", "feature", "time", "id order"]
+    name: str
+    strength: float
+    groups: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    """All numbers of a log.
+
+    users, items: with or without events; active ones have some. density: share of the cells of active users and items
+    that are logged. repeats: events after the first of their cell; conflicts: cells whose events differ in reward.
+    singles: active users (items) with one event. gini: 0 = all have as many events, towards 1 = one has them all.
+    head: share of the events on the 1% most logged items (at least one). times: first and last, as logged. backwards:
+    events earlier than the one before. levels: distinct rewards. tail: largest absolute reward over the 99th percentile
+    of absolute rewards. cells: what the tables of a world model hold. leaks: strongest first.
+    """
+
+    name: str
+    events: int
+    users: int
+    items: int
+    active_users: int
+    active_items: int
+    cells: int
+    density: float
+    repeats: int
+    conflicts: int
+    reward: Spread
+    levels: int
+    tail: float
+    histogram: Histogram
+    events_per_user: Spread
+    events_per_item: Spread
+    single_users: int
+    single_items: int
+    gini_users: float
+    gini_items: float
+    head: float
+    times: tuple[int, int] | None
+    backwards: int
+    least_propensity: float | None
+    category: str | None
+    whole: bool
+    leaks: tuple[Leak, ...]
+
+
+def profile(log: InteractionLog) -> Profile:
+    """The numbers of a log with at least one event."""
+    reward = log.reward.astype(np.float64)
+    per_user, per_item = (np.bincount(codes) for codes in (log.user, log.item))
+    per_user, per_item = per_user[per_user > 0], per_item[per_item > 0]
+    cell = log.user * log.n_items + log.item
+    distinct, code = np.unique(cell, return_inverse=True)
+    spread = _range_in(code, reward, len(distinct))
+    service = service_of(log)
+    head = np.sort(per_item)[::-1][: max(1, len(per_item) // 100)]
+    return Profile(
+        name=log.name,
+        events=len(log),
+        users=log.n_users,
+        items=log.n_items,
+        active_users=len(per_user),
+        active_items=len(per_item),
+        cells=len(service.users) * len(service.items),
+        density=len(distinct) / (len(per_user) * len(per_item)),
+        repeats=len(log) - len(distinct),
+        conflicts=int((spread > 0).sum()),
+        reward=_spread(reward),
+        levels=len(np.unique(log.reward)),
+        tail=_tail(np.abs(reward)),
+        histogram=_histogram(reward),
+        events_per_user=_spread(per_user),
+        events_per_item=_spread(per_item),
+        single_users=int((per_user == 1).sum()),
+        single_items=int((per_item == 1).sum()),
+        gini_users=gini(per_user),
+        gini_items=gini(per_item),
+        head=float(head.sum() / len(log)),
+        times=None if log.timestamp is None else (int(log.timestamp.min()), int(log.timestamp.max())),
+        backwards=0 if log.timestamp is None else int((np.diff(log.timestamp) < 0).sum()),
+        least_propensity=None if log.propensity is None else float(log.propensity.min()),
+        category=log.category,
+        whole=service.whole,
+        leaks=tuple(sorted(_leaks(log, reward), key=lambda leak: -leak.strength)),
+    )
+
+
+def gini(counts: IntArray) -> float:
+    """Gini coefficient of non-negative counts, from 0 to 1 - 1/n."""
+    ordered = np.sort(counts).astype(np.float64)
+    n, total = len(ordered), ordered.sum()
+    return float((2 * (np.arange(1, n + 1) @ ordered) / (n * total)) - (n + 1) / n)
+
+
+def _spread(values: NDArray[np.generic]) -> Spread:
+    numbers = values.astype(np.float64)
+    least, quarter, median, three_quarters, most = np.quantile(numbers, [0, 0.25, 0.5, 0.75, 1]).tolist()
+    return Spread(least, quarter, median, three_quarters, most, float(numbers.mean()))
+
+
+def _histogram(reward: Numbers) -> Histogram:
+    """A bin for each value where there are few, else bins of equal width."""
+    values, counts = np.unique(reward, return_counts=True)
+    if len(values) > BINS:
+        counts, edges = np.histogram(reward, bins=BINS)
+    else:
+        edges = np.append(values, values[-1])
+    return Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
+
+
+def _tail(size: Numbers) -> float:
+    usual = float(np.quantile(size, 0.99))
+    return float(size.max() / usual) if usual > 0 else 1.0
+
+
+def _leaks(log: InteractionLog, reward: Numbers) -> list[Leak]:
+    """Everything that predicts the reward (almost) perfectly, and ids that follow time or popularity."""
+    found = []
+    if reward.min() < reward.max():
+        found += [_grouped("item", "item", log.item, reward), _grouped("user", "user", log.user, reward)]
+        for codes, features in ((log.item, log.item_features), (log.user, log.user_features)):
+            found += [_feature(column, codes, reward) for column in features]
+        if log.timestamp is not None:
+            found.append(Leak("time", "time", _correlation(log.timestamp.astype(np.float64), reward), len(log)))
+    for name, codes, ids in (("user", log.user, log.user_ids), ("item", log.item, log.item_ids)):
+        found += [_ordered(name, codes, log)] if isinstance(ids[0], int) else []
+    return [leak for leak in found if leak.strength > LEAK and leak.groups >= LEAST_GROUPS]
+
+
+def _feature(column: FeatureColumn, codes: IntArray, reward: Numbers) -> Leak:
+    """How well a feature of the events' users or items predicts their reward."""
+    values = np.asarray(column.values)[codes]
+    if column.kind == "numeric":
+        known = ~np.isnan(values.astype(np.float64))
+        values, reward = values[known].astype(np.float64), reward[known]
+        straight = _correlation(values, reward)
+        _, group = np.unique(values, return_inverse=True)
+        leak = _grouped("feature", column.name, group, reward)
+        return leak if leak.strength > straight else Leak("feature", column.name, straight, leak.groups)
+    if column.kind == "multi":
+        _, group = np.unique(np.sort(values, axis=1), axis=0, return_inverse=True)
+        return _grouped("feature", column.name, group.reshape(-1), reward)
+    known = values >= 0
+    return _grouped("feature", column.name, values[known], reward[known])
+
+
+def _grouped(kind: Literal["item", "user", "feature"], name: str, group: IntArray, reward: Numbers) -> Leak:
+    """The share of the rewards' variance between groups, in groups of at least two events."""
+    counts = np.bincount(group)
+    many = counts[group] > 1
+    group, reward = group[many], reward[many]
+    groups = int((counts > 1).sum())
+    if len(reward) < LEAST_EVENTS or reward.min() == reward.max():
+        return Leak(kind, name, 0.0, groups)
+    centred = reward - reward.mean()
+    means = np.bincount(group, centred, len(counts)) / np.maximum(counts, 1)
+    return Leak(kind, name, float(1 - np.square(centred - means[group]).sum() / np.square(centred).sum()), groups)
+
+
+def _ordered(name: str, codes: IntArray, log: InteractionLog) -> Leak:
+    """How well whole-number ids follow the time of their first event, or their number of events."""
+    present, counts = np.unique(codes, return_counts=True)
+    orders = [counts.astype(np.float64)]
+    if log.timestamp is not None:
+        first = np.full(int(present.max()) + 1, np.iinfo(np.int64).max)
+        np.minimum.at(first, codes, log.timestamp)
+        orders.append(_ranks(first[present]))
+    strength = max(_correlation(np.arange(len(present), dtype=np.float64), _ranks(order)) for order in orders)
+    return Leak("id order", name, strength, len(present))
+
+
+def _ranks(values: NDArray[np.generic]) -> Numbers:
+    """Mean ranks: equal values share theirs."""
+    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts).astype(np.float64)
+    ranks: Numbers = (last - (counts - 1) / 2)[group]
+    return ranks
+
+
+def _correlation(first: Numbers, second: Numbers) -> float:
+    """Absolute Pearson correlation, 0 where one does not vary or there are too few."""
+    if len(first) < LEAST_EVENTS or first.min() == first.max() or second.min() == second.max():
+        return 0.0
+    return float(abs(np.corrcoef(first, second)[0, 1]))
+
+
+def _range_in(group: IntArray, values: Numbers, n: int) -> Numbers:
+    """Largest minus smallest value of each group, float64 [n]."""
+    low, high = np.full(n, np.inf), np.full(n, -np.inf)
+    np.minimum.at(low, group, values)
+    np.maximum.at(high, group, values)
+    spread: Numbers = high - low
+    return spread
