@@ -13,9 +13,9 @@ from darlr.config import RunConfig, SplitConfig, WorldModelConfig
 from darlr.data.log import InteractionLog
 from darlr.data.service import served
 from darlr.data.sources import open_source
-from darlr.data.split import reserve, split
+from darlr.data.split import reserve, select, split
 from darlr.data.store import checksum
-from darlr.errors import RunError
+from darlr.errors import DataError, RunError
 from darlr.evaluation.held_out import held_out_sums
 from darlr.evaluation.lists import Entry, Random, popularity, positives_only
 from darlr.evaluation.off_policy import bandit_of, mean_reward, off_policy
@@ -80,11 +80,16 @@ def find_ground(runs: Sequence[FinishedRun], learned: Sequence[Entry], out: Path
 def open_evaluation_logs(config: RunConfig) -> Logs:
     """The events that `open_logs` leaves out, split for a world model of their own: nothing but evaluation reads them.
 
-    The same events and the same split for every seed of a run. Raises DataError when they are too few to split.
+    The same events and the same split for every seed of a run. Where users have so few events that `split` can
+    hold out none of theirs, a tenth of all events is held out.
     """
     source, share = open_source(config.data, synthetic=config.synthetic), evaluation_share(config)
     kept = reserve(source, share)[1]
-    train, held_out = split(kept, SplitConfig())
+    try:
+        train, held_out = split(kept, SplitConfig())
+    except DataError:
+        held = np.random.default_rng(0).permutation(len(kept)) < len(kept) * SplitConfig.held_out
+        train, held_out = select(kept, ~held), select(kept, held)
     return Logs(kept, train, held_out, checksum(source), refit=True, evaluation=share)
 
 
