@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from darlr.data.log import FeatureColumn, InteractionLog
-from darlr.data.profile import gini, profile
+from darlr.data.profile import _grouped, gini, profile
 from darlr.data.profile_text import findings, text, to_json
 
 RANDOM = np.random.default_rng(0)
@@ -144,3 +144,12 @@ def test_the_histogram_shows_every_event():
     assert sum(p.histogram.counts) == 2_000
     assert len(p.histogram.counts) == 10
     assert text(p).count("#") > 40
+
+
+def test_groups_of_one_event_explain_nothing() -> None:
+    """Twelve events of one group with rewards 0 and 1 in turn, and twelve groups of one event each."""
+    group = np.array([0] * 12 + list(range(1, 13)))
+    reward = np.array([0.0, 1.0] * 12)
+    leak = _grouped("feature", "size", group, reward)
+    assert leak.strength == pytest.approx(0.0)
+    assert leak.groups == 1
