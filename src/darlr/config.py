@@ -300,6 +300,9 @@ class SelectorConfig:
     """Who picks references: the agent, or (ablations) largest cosines, chance at every turn, only the user itself."""
     picks: int = 10
     """K_sel: reference users picked for each recommendation."""
+    candidates: int | None = None
+    """Users that a pick is made from: three quarters of them the nearest by p, the others drawn once by chance; 0:
+    everyone; left out: everyone among up to 2,048 users, else 64, or 4 K_sel if that is more. Reading."""
     lambda_s: float = 5.0
     """lambda_s: weight of similarity in the selector's reward (Eq. 12)."""
     lambda_d: float = 0.1
@@ -315,6 +318,9 @@ class SelectorConfig:
 
     def __post_init__(self) -> None:
         _at_least(1, self, ("picks", "projection"), "selector")
+        if self.candidates:
+            least = f"must be 0 (everyone) or at least selector.picks ({self.picks}), not {self.candidates}"
+            _require(self.candidates >= self.picks, "selector.candidates", least)
         self.tracker.check("selector.tracker")
         self.a2c.check("selector.a2c")
 

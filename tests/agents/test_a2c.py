@@ -154,6 +154,34 @@ def test_the_loss_equals_autograd_on_all_logits(monkeypatch, block, offset, bonu
     torch.testing.assert_close(found, torch.autograd.grad(3 * expected, parameters))
 
 
+@pytest.mark.parametrize("block", [1, 60, 1 << 19])
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("bonus", [0.0, 0.2])
+def test_the_loss_over_candidates_equals_autograd_on_their_logits(monkeypatch, block, rows, bonus):
+    monkeypatch.setattr(a2c, "BLOCK", block)
+    torch.manual_seed(0)
+    groups, width, actions, candidates = 5, 4, 9, 6
+    size = groups * rows
+    hidden, actor = torch.randn(size, width, requires_grad=True), nn.Linear(width, actions)
+    value = torch.randn(size, requires_grad=True)
+    pool = torch.stack([torch.randperm(actions)[:candidates] for _ in range(groups)])
+    excluded, action = torch.randint(-1, candidates - 1, (size, 2)), torch.full((size,), candidates - 1)
+    advantage, target = torch.randn(size), torch.randn(size)
+    parameters = (hidden, actor.weight, actor.bias, value)
+    config = A2CConfig(entropy_coefficient=bonus, normalise_advantages=False)
+    loss, entropy = a2c_loss(Judged(actor, hidden, value, action, excluded, pool=pool), advantage, target, config)
+    found = torch.autograd.grad(3 * loss, parameters)
+
+    logits = actor(hidden).gather(1, pool.repeat_interleave(rows, 0))
+    log_pi = forbid(logits, excluded).log_softmax(-1)
+    expected_entropy = -(log_pi.exp() * log_pi).sum(-1)
+    expected = 0.5 * (value - target).square().mean() - (log_pi[:, -1] * advantage).mean()
+    expected = expected - bonus * expected_entropy.mean()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(entropy, expected_entropy.detach())
+    torch.testing.assert_close(found, torch.autograd.grad(3 * expected, parameters))
+
+
 def test_advantages_carry_no_gradient_to_the_critic():
     value = torch.tensor([2.0, 0.0], requires_grad=True)
     case = judged()
@@ -168,6 +196,15 @@ def test_minibatches_cover_every_row_once(size, batch, count):
     assert len(chunks) == count
     assert sorted(torch.cat(chunks).tolist()) == list(range(size))
     assert max(map(len, chunks)) - min(map(len, chunks)) <= 1
+
+
+def test_groups_stay_together():
+    chunks = list(minibatches(21, 9, torch.Generator().manual_seed(0), torch.device("cpu"), group=3))
+    assert [len(chunk) for chunk in chunks] == [12, 9]
+    groups = torch.cat(chunks).view(-1, 3)
+    assert torch.equal(groups - groups[:, :1], torch.arange(3).expand(7, 3))
+    assert sorted(groups[:, 0].tolist()) == [0, 3, 6, 9, 12, 15, 18]
+    assert groups[:, 0].tolist() != sorted(groups[:, 0].tolist())
 
 
 class Table(nn.Module):

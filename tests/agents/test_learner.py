@@ -25,7 +25,7 @@ def spy(monkeypatch, config, world=None):
 
         return record
 
-    def update(networks, optimiser, judge_rows, advantage, target, *_):
+    def update(networks, optimiser, judge_rows, advantage, target, *_, group=1):
         seen["updates"].append((judge_rows(torch.arange(len(advantage))), advantage, target))
         return {}
 
@@ -59,6 +59,8 @@ def spy(monkeypatch, config, world=None):
         {"recommender__prior": 1.5},
         {"selector__picks": 1},
         {"selector__picks": 4},
+        {"selector__candidates": 3},  # of four others
+        {"selector__candidates": 3, "selector__picks": 1},
         {"session__turns": 9},  # longer than the catalogue
     ],
 )
@@ -66,16 +68,38 @@ def test_acting_and_learning_see_the_same_input(monkeypatch, changes):
     seen = spy(monkeypatch, options("darlr", **changes))
     turns = seen["played"].turns
     judged, _, _ = seen["updates"][0]
-    torch.testing.assert_close(judged.logits(slice(None)).softmax(-1), torch.cat(seen["actions"]))
+    torch.testing.assert_close(policy(judged), torch.cat(seen["actions"]))
     torch.testing.assert_close(judged.value, turns.value)
     assert torch.equal(judged.action, turns.action)
 
     picks = turns.selection.reward.shape[1]
     judged, _, _ = seen["updates"][1]
     acted = torch.stack(seen["picks"]).unflatten(0, (-1, picks)).transpose(1, 2).flatten(0, 2)  # turn, stream, pick
-    torch.testing.assert_close(judged.logits(slice(None)).softmax(-1), acted)
+    torch.testing.assert_close(policy(judged), acted)
     torch.testing.assert_close(judged.value, turns.selection.value.flatten())
-    assert torch.equal(judged.action, turns.references.users.flatten())
+    users = judged.action
+    if judged.pool is not None:
+        users = judged.pool.repeat_interleave(picks, 0).gather(1, users[:, None]).squeeze(1)
+    assert torch.equal(users, turns.references.users.flatten())
+
+
+def policy(judged):
+    """Probabilities of all decisions, [N, A]."""
+    parts = [judged.masked(layer.logits(judged.hidden[rows]), rows).softmax(-1) for rows, layer in judged.blocks()]
+    return torch.cat(parts)
+
+
+def test_a_pool_learns_in_whole_selections(monkeypatch):
+    groups = []
+
+    def update(*_, group=1):
+        groups.append(group)
+        return {}
+
+    monkeypatch.setattr(learner_module, "update", update)
+    learner, simulator = build(make_world(n_users=9), options("darlr", selector__candidates=5), LEAVE)
+    learn(learner, simulator, SESSIONS)
+    assert groups == [1, 3]
 
 
 def slow_advantages(reward, value, done, last_value, gamma):

@@ -107,11 +107,11 @@ def test_same_generator_same_picks():
 
 def test_selection_rows_by_hand():
     chosen = torch.tensor([[9, 4, 2, 7], [8, 1, 3, 5], [6, 0, 1, 2]])
-    recent, before, action = selection_rows(chosen, torch.tensor([0, 1, 2]), window=2)
+    recent, before, action = selection_rows(chosen, chosen, torch.tensor([0, 1, 2]), window=2)
     assert recent.tolist() == [[-1, 9], [8, 1], [0, 1]]
     assert before.tolist() == [[9, -1, -1, -1], [8, 1, -1, -1], [6, 0, 1, -1]]
     assert action.tolist() == [4, 3, 2]
-    wide, _, _ = selection_rows(chosen, torch.tensor([0, 1, 2]), window=5)
+    wide, _, _ = selection_rows(chosen, chosen, torch.tensor([0, 1, 2]), window=5)
     assert wide.tolist() == [[-1, -1, -1, -1, 9], [-1, -1, -1, 8, 1], [-1, -1, 6, 0, 1]]
 
 
@@ -122,7 +122,7 @@ def test_tokens_are_a_linear_layer_on_state_and_projected_feedback(kind):
     joined = nn.Linear(learner.recommender.state_dim + 4, 8)
     joined.weight.data = torch.cat([selector.from_state.weight, selector.from_user.weight], dim=1).data
     joined.bias.data = selector.from_state.bias.data
-    recent, _, _ = selection_rows(selection.chosen, torch.arange(40) % 3, window=3)
+    recent, _, _ = selection_rows(selection.chosen, selection.taken, torch.arange(40) % 3, window=3)
     feedback = selector.projection(selector.users)[recent.T.clamp(min=0)]
     state = selection.state.expand(3, -1, -1)
     tokens = joined(torch.cat([state, feedback], dim=-1))
@@ -135,7 +135,7 @@ def test_the_state_depends_on_earlier_picks_and_on_s_rec():
     learner, _, selection, _, _ = play(options("darlr"))
     selector = learner.selector
     token, tokens = selector.from_state(selection.state), selector.user_tokens()
-    recent, _, _ = selection_rows(selection.chosen, torch.full((40,), 2), window=3)
+    recent, _, _ = selection_rows(selection.chosen, selection.taken, torch.full((40,), 2), window=3)
     logits, _ = selector(token, recent, tokens)
     assert (selector(token, recent.roll(1, 0), tokens)[0] - logits).abs().max() > 1e-3
     assert (selector(token.roll(1, 0), recent, tokens)[0] - logits).abs().max() > 1e-3

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from darlr.agents.actor_critic import forbid
+from darlr.agents.actor_critic import AllActions, Candidates, forbid
 from darlr.config import A2CConfig
 
-BLOCK = 1 << 19  # logits that are computed at once: 2 MB, what a core's cache holds
+BLOCK = 1 << 19  # numbers that are worked on at once: 2 MB, what a core's cache holds
 
 
 def generalised_advantages(
@@ -44,7 +44,8 @@ class Judged:
 
     actor: the layer from hidden, float32 [N, h], to logits; all [N, A] of them never exist at once. action: the one
     taken, int64 [N]; value: float32 [N]; excluded: forbidden actions, int64 [N, m], padded with -1. offset: what else
-    the logits of a slice of rows hold, float32 [n, A], without gradient.
+    the logits of a slice of rows hold, float32 [n, A], without gradient. pool: where each of E groups of rows had C
+    candidates only, int64 [E, C]; action and excluded are then columns of it.
     """
 
     actor: nn.Linear
@@ -53,10 +54,24 @@ class Judged:
     action: Int[Tensor, " N"]
     excluded: Int[Tensor, "N m"]
     offset: Callable[[slice], Tensor] | None = None
+    pool: Int[Tensor, "E C"] | None = None
 
-    def logits(self, rows: slice) -> Float[Tensor, "n A"]:
-        """Masked logits of a slice of rows."""
-        logits: Tensor = self.actor(self.hidden[rows])
+    def blocks(self) -> Iterator[tuple[slice, AllActions | Candidates]]:
+        """Slices of rows that fit the cache, and the layer that gives their logits."""
+        weight, bias = self.actor.weight.detach(), self.actor.bias.detach()
+        rows = self.hidden.shape[0]
+        if self.pool is None:
+            size = max(1, BLOCK // weight.shape[0])
+            yield from ((slice(at, at + size), AllActions(weight, bias)) for at in range(0, rows, size))
+            return
+        groups, candidates = self.pool.shape
+        size, row = max(1, BLOCK // (candidates * weight.shape[1])), rows // groups
+        for at in range(0, groups, size):
+            layer = Candidates(weight, bias, self.pool[at : at + size])
+            yield slice(at * row, (at + size) * row), layer
+
+    def masked(self, logits: Float[Tensor, "n A"], rows: slice) -> Float[Tensor, "n A"]:
+        """Logits of a slice of rows with all that acting added and forbade."""
         if self.offset is not None:
             logits = logits + self.offset(rows)
         return forbid(logits, self.excluded[rows])
@@ -76,19 +91,15 @@ class Objective(torch.autograd.Function):
         """hidden [N, h] is the judged one; actor [A, h] and bias [A] are its actor's; weight: float32 [N]."""
         by_hidden, by_actor, by_bias = torch.empty_like(hidden), torch.zeros_like(actor), torch.zeros_like(bias)
         log_taken, entropy = torch.empty_like(weight), torch.empty_like(weight)
-        size = max(1, BLOCK // actor.shape[0])
-        for start in range(0, hidden.shape[0], size):
-            rows = slice(start, start + size)
+        for rows, layer in judged.blocks():
             action, weight_n = judged.action[rows, None], weight[rows, None]
-            log_pi = judged.logits(rows).log_softmax(-1)
+            log_pi = judged.masked(layer.logits(hidden[rows]), rows).log_softmax(-1)
             pi = log_pi.exp()
             log_taken[rows] = log_pi.gather(1, action).squeeze(1)
             entropy[rows] = -torch.linalg.vecdot(pi, log_pi)
             slope = -weight_n if not bonus else -weight_n - bonus * (log_pi + entropy[rows, None])
             by_logits = pi.mul_(slope).scatter_add_(1, action, weight_n)
-            torch.mm(by_logits, actor, out=by_hidden[rows])
-            by_actor.addmm_(by_logits.T, hidden[rows])
-            by_bias += by_logits.sum(0)
+            by_hidden[rows] = layer.back(by_logits, hidden[rows], by_actor, by_bias)
         ctx.save_for_backward(by_hidden, by_actor, by_bias)
         ctx.mark_non_differentiable(entropy)
         return (weight * log_taken).sum() + bonus * entropy.sum(), entropy
@@ -116,10 +127,16 @@ def a2c_loss(
     return config.value_coefficient * (judged.value - target).square().mean() - gain, entropy
 
 
-def minibatches(size: int, batch: int, generator: torch.Generator, device: torch.device) -> Iterator[Tensor]:
-    """Shuffled index chunks of about `batch` rows; chunks differ by one row at most, so none is tiny."""
-    order = torch.randperm(size, generator=generator, device=generator.device).to(device)
-    yield from order.tensor_split(max(1, round(size / batch)))
+def minibatches(
+    size: int, batch: int, generator: torch.Generator, device: torch.device, group: int = 1
+) -> Iterator[Tensor]:
+    """Shuffled index chunks of about `batch` rows; chunks differ by one group at most, so none is tiny.
+
+    group: so many neighbouring rows, of which `size` is a multiple, stay together in their order.
+    """
+    order = torch.randperm(size // group, generator=generator, device=generator.device).to(device)
+    for chunk in order.tensor_split(max(1, round(size / batch))):
+        yield chunk if group == 1 else (chunk[:, None] * group + torch.arange(group, device=device)).flatten()
 
 
 def update(
@@ -130,15 +147,18 @@ def update(
     target: Float[Tensor, " N"],
     config: A2CConfig,
     generator: torch.Generator,
+    group: int = 1,
 ) -> dict[str, Tensor]:
     """One pass over N decisions in shuffled minibatches; `judge_rows(rows)` re-evaluates the rows int64 [n].
+
+    group: so many neighbouring decisions come into the same minibatch.
 
     Returns the policy entropy (nats) and value error on the last minibatch, the mean gradient norm before clipping, and
     the share of the targets' variance that the critic explained before the update (0-d tensors, no host transfer).
     """
     networks.train()
     norms = []
-    for rows in minibatches(advantage.shape[0], config.minibatch, generator, advantage.device):
+    for rows in minibatches(advantage.shape[0], config.minibatch, generator, advantage.device, group):
         judged = judge_rows(rows)
         loss, entropy = a2c_loss(judged, advantage[rows], target[rows], config)
         optimiser.zero_grad(set_to_none=True)

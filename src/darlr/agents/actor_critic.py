@@ -1,5 +1,6 @@
 """One actor-critic for both agents: a shared trunk, logits over actions, and a value."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -47,3 +48,61 @@ def forbid(logits: Float[Tensor, "B A"], excluded: Int[Tensor, "B m"]) -> Float[
     """
     with torch.no_grad():
         return logits.scatter_add_(1, excluded.clamp(min=0), torch.where(excluded < 0, 0.0, FORBIDDEN))
+
+
+@dataclass(frozen=True)
+class AllActions:
+    """An actor's last layer over everything it knows; weight [A, h], bias [A]."""
+
+    weight: Float[Tensor, "A h"]
+    bias: Float[Tensor, " A"]
+
+    def logits(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n A"]:
+        """Unmasked logits of every action."""
+        return torch.addmm(self.bias, hidden, self.weight.T)
+
+    def back(
+        self,
+        by_logits: Float[Tensor, "n A"],
+        hidden: Float[Tensor, "n h"],
+        by_weight: Float[Tensor, "A h"],
+        by_bias: Float[Tensor, " A"],
+    ) -> Float[Tensor, "n h"]:
+        """The gradient by hidden; those by weight and bias are added to what is there."""
+        by_weight.addmm_(by_logits.T, hidden)
+        by_bias += by_logits.sum(0)
+        return by_logits @ self.weight
+
+
+class Candidates:
+    """The same layer over a pool of C actions for each of E groups of equally many rows: logits are [n, C]."""
+
+    def __init__(self, weight: Float[Tensor, "A h"], bias: Float[Tensor, " A"], pool: Int[Tensor, "E C"]) -> None:
+        """pool: the actions that each column stands for."""
+        self.pool = pool.flatten()
+        # index_select: several times faster than weight[pool]
+        self.weight = weight.index_select(0, self.pool).view(*pool.shape, -1)
+        self.bias = bias.index_select(0, self.pool).view_as(pool)
+
+    def logits(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n C"]:
+        """Unmasked logits of the candidates; rows of a group follow each other."""
+        if hidden.shape[0] == self.weight.shape[0]:
+            return (self.weight * hidden[:, None]).sum(-1) + self.bias
+        return torch.baddbmm(self.bias[:, None], self._grouped(hidden), self.weight.mT).flatten(0, 1)
+
+    def back(
+        self,
+        by_logits: Float[Tensor, "n C"],
+        hidden: Float[Tensor, "n h"],
+        by_weight: Float[Tensor, "A h"],
+        by_bias: Float[Tensor, " A"],
+    ) -> Float[Tensor, "n h"]:
+        """The gradient by hidden; those by the whole layer's weight and bias are added to what is there."""
+        slopes = self._grouped(by_logits)
+        by_weight.index_add_(0, self.pool, torch.bmm(slopes.mT, self._grouped(hidden)).flatten(0, 1))
+        by_bias.index_add_(0, self.pool, slopes.sum(1).flatten())
+        return torch.bmm(slopes, self.weight).flatten(0, 1)
+
+    def _grouped(self, rows: Float[Tensor, "n x"]) -> Float[Tensor, "E k x"]:
+        groups = self.weight.shape[0]
+        return rows.view(groups, rows.shape[0] // groups, rows.shape[1])

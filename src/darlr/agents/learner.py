@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from darlr.agents.a2c import Judged, generalised_advantages, update
+from darlr.agents.candidates import build_pool, candidate_count
 from darlr.agents.recommender import Recommender, standardise
 from darlr.agents.references import build_references
 from darlr.agents.rollout import Generators, Rollout, Simulator, Turn, rollout
@@ -17,7 +18,7 @@ from darlr.simulation.rewards import REWARDS, RewardTables, refine, shift
 from darlr.world.tables import World
 
 # What a run's seed is drawn on for; changing a number changes every result.
-RECOMMENDER, SELECTOR, USERS, ACTIONS, PICKS, BATCHES, HELD_OUT = range(1, 8)
+RECOMMENDER, SELECTOR, USERS, ACTIONS, PICKS, BATCHES, HELD_OUT, CANDIDATES = range(1, 9)
 
 
 @dataclass
@@ -85,7 +86,16 @@ def build_selector(world: World, config: TrainConfig, state_dim: int) -> Selecto
     """A selector with the weights that `config.seed` gives it."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derived(config.seed, SELECTOR))
-        return Selector(config.selector, standardise(world.indicator), state_dim).to(config.device)
+        return Selector(config.selector, standardise(world.indicator), state_dim, pool(world, config)).to(config.device)
+
+
+def pool(world: World, config: TrainConfig) -> Tensor | None:
+    """The selector's candidates, int64 [U, C]; None where everyone is one."""
+    count = candidate_count(config.selector, world.n_users)
+    if not count:
+        return None
+    # on the CPU, whose generator gives the same candidates on every device
+    return build_pool(world, count, torch.Generator().manual_seed(derived(config.seed, CANDIDATES)))
 
 
 def build_learner(world: World, config: TrainConfig) -> Learner:
@@ -192,9 +202,13 @@ def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]
 
     def judge_rows(rows: Tensor) -> Judged:
         episode, pick = rows // picks, rows % picks
-        recent, before, action = selection_rows(selection.chosen[episode], pick, selector.config.tracker.window)
+        window = selector.config.tracker.window
+        recent, before, action = selection_rows(selection.chosen[episode], selection.taken[episode], pick, window)
         hidden = selector.hidden(selector.from_state(selection.state[episode]), recent, selector.user_tokens())
-        return Judged(selector.heads.actor, hidden, selector.heads.value(hidden), action, before)
+        value, pool = selector.heads.value(hidden), None
+        if selection.pool is not None:
+            pool = selection.pool[episode[::picks]]
+        return Judged(selector.heads.actor, hidden, value, action, before, pool=pool)
 
     metrics = update(
         selector,
@@ -204,5 +218,6 @@ def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]
         advantage + selection.value.flatten(),
         config,
         learner.generators.batches,
+        group=1 if selection.pool is None else picks,
     )
     return {f"selector_{name}": value for name, value in metrics.items()} | {"selector_reward": selection.reward.mean()}

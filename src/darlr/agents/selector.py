@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from darlr.agents.actor_critic import ActorCritic, forbid
+from darlr.agents.actor_critic import ActorCritic, AllActions, Candidates, forbid
 from darlr.agents.references import require_others
 from darlr.agents.tracker import build_tracker
 from darlr.config import SelectorConfig
@@ -19,14 +19,25 @@ class Selector(nn.Module):
     """Token = [s_rec, projected p_v], first that of the user itself; action = another user, none twice."""
 
     users: Tensor
+    pool: Tensor | None
 
-    def __init__(self, config: SelectorConfig, user_features: Float[Tensor, "U F"], state_dim: int) -> None:
-        """Raises ConfigError when there are not K_sel other users. user_features: standardised p of every user."""
+    def __init__(
+        self,
+        config: SelectorConfig,
+        user_features: Float[Tensor, "U F"],
+        state_dim: int,
+        pool: Int[Tensor, "U C"] | None = None,
+    ) -> None:
+        """Raises ConfigError when there are not K_sel other users.
+
+        user_features: standardised p of every user; pool: the candidates for each user, None where everyone is one.
+        """
         super().__init__()
         n_users, width = user_features.shape
         require_others(config.picks, n_users)
         self.config = config
         self.register_buffer("users", user_features, persistent=False)
+        self.register_buffer("pool", pool, persistent=False)
         dim = config.tracker.dim
         self.projection = nn.Linear(width, config.projection)
         self.from_state = nn.Linear(state_dim, dim)
@@ -63,12 +74,16 @@ class Selector(nn.Module):
 class Selection:
     """K picks for each of B recommendations, as the selector's update needs them.
 
-    state: s_rec, float32 [B, s]. chosen: int64 [B, K + 1], the user itself, then the picks in order.
-    reward: Eq. 12, value: the critic's; float32 [B, K].
+    state: s_rec, float32 [B, s]. chosen: int64 [B, K + 1], the user itself, then the picks in order. pool: the
+    candidates, int64 [B, C], None for everyone. taken: the actions behind `chosen`, int64 [B, K + 1]: the same, or
+    columns of the pool after a -1, as no pool holds the user itself. reward: Eq. 12; value: the critic's; both
+    float32 [B, K].
     """
 
     state: Float[Tensor, "B s"]
     chosen: Int[Tensor, "B K1"]
+    taken: Int[Tensor, "B K1"]
+    pool: Int[Tensor, "B C"] | None
     reward: Float[Tensor, "B K"]
     value: Float[Tensor, "B K"]
 
@@ -113,11 +128,19 @@ def select(
     chosen = user.new_full((size, window + config.picks), -1)
     chosen[:, window - 1] = user
     tokens, state_token = selector.user_tokens() if tokens is None else tokens, selector.from_state(state)
+    actor = selector.heads.actor
+    layer: AllActions | Candidates = AllActions(actor.weight, actor.bias)
+    pool, taken = None, chosen[:, window - 1 :]
+    if selector.pool is not None:
+        pool, taken = selector.pool.index_select(0, user), user.new_full((size, config.picks + 1), -1)
+        layer = Candidates(actor.weight, actor.bias, pool)
     hiddens = []
-    for place, uniform_k in enumerate(uniform, start=window):
-        hidden = selector.hidden(state_token, chosen[:, place - window : place], tokens)
-        logits = forbid(selector.heads.actor(hidden), chosen[:, window - 1 : place])
-        chosen[:, place] = draw(logits.softmax(-1), uniform_k)
+    for k, uniform_k in enumerate(uniform):
+        hidden = selector.hidden(state_token, chosen[:, k : k + window], tokens)
+        logits = forbid(layer.logits(hidden), taken[:, : k + 1])
+        action = draw(logits.softmax(-1), uniform_k)
+        taken[:, k + 1] = action
+        chosen[:, k + window] = action if pool is None else pool.gather(1, action[:, None]).squeeze(1)
         hiddens.append(hidden)
     picks = chosen[:, window:]
     similarity = world.similarity(user[:, None], picks)
@@ -125,7 +148,7 @@ def select(
     reward = selector_reward(config, start[picks, item[:, None]], similarity, diversity)
     value = selector.heads.value(torch.stack(hiddens, dim=1))
     references = References(picks, similarity.mean(1), diversity.mean(1))
-    return references, Selection(state, chosen[:, window - 1 :], reward, value)
+    return references, Selection(state, chosen[:, window - 1 :], taken, pool, reward, value)
 
 
 def distance(world: World, earlier: Int[Tensor, "B k"], pick: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
@@ -133,13 +156,15 @@ def distance(world: World, earlier: Int[Tensor, "B k"], pick: Int[Tensor, " B"])
     return (1.0 - world.similarity(earlier, pick[:, None])).sum(-1) / max(earlier.shape[1], 1)
 
 
-def selection_rows(chosen: Int[Tensor, "n K1"], pick: Int[Tensor, " n"], window: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What pick number `pick` (0-based) of each row saw and did.
+def selection_rows(
+    chosen: Int[Tensor, "n K1"], taken: Int[Tensor, "n K1"], pick: Int[Tensor, " n"], window: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What pick number `pick` (0-based) of each row of a selection saw and did.
 
-    Returns the last `window` users chosen before it, int64 [n, window] (-1 = none); all users chosen before it,
-    int64 [n, K + 1] (-1 from the pick on): the mask; and the user it picked, int64 [n].
+    Returns the last `window` users chosen before it, int64 [n, window] (-1 = none); all actions taken before it,
+    int64 [n, K + 1] (-1 from the pick on): the mask; and its own action, int64 [n].
     """
     place = pick[:, None] + torch.arange(1 - window, 1, device=chosen.device)
     recent = chosen.gather(1, place.clamp(min=0)).masked_fill(place < 0, -1)
     later = torch.arange(chosen.shape[1], device=chosen.device) > pick[:, None]
-    return recent, chosen.masked_fill(later, -1), chosen.gather(1, pick[:, None] + 1).squeeze(1)
+    return recent, taken.masked_fill(later, -1), taken.gather(1, pick[:, None] + 1).squeeze(1)
