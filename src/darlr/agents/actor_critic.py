@@ -1,6 +1,7 @@
 """One actor-critic for both agents: a shared trunk, logits over actions, and a value."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -84,10 +85,15 @@ class Candidates:
         self.weight = weight.index_select(0, self.pool).view(*pool.shape, -1)
         self.bias = bias.index_select(0, self.pool).view_as(pool)
 
+    @cached_property
+    def _turned(self) -> Float[Tensor, "E h C"]:
+        """The weight as products of one row a group read it fastest."""
+        return self.weight.mT.contiguous()
+
     def logits(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n C"]:
         """Unmasked logits of the candidates; rows of a group follow each other."""
         if hidden.shape[0] == self.weight.shape[0]:
-            return (self.weight * hidden[:, None]).sum(-1) + self.bias
+            return torch.baddbmm(self.bias[:, None], hidden[:, None], self._turned).squeeze(1)
         return torch.baddbmm(self.bias[:, None], self._grouped(hidden), self.weight.mT).flatten(0, 1)
 
     def back(

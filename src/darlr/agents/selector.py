@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from darlr.agents.actor_critic import ActorCritic, AllActions, Candidates, forbid
 from darlr.agents.references import require_others
@@ -62,11 +63,16 @@ class Selector(nn.Module):
         return self.heads.actor(hidden), self.heads.value(hidden)
 
     def hidden(
-        self, state: Float[Tensor, "B d"], chosen: Int[Tensor, "B w"], user_tokens: Float[Tensor, "U d"]
+        self,
+        state: Float[Tensor, "B d"],
+        chosen: Int[Tensor, "B n"],
+        user_tokens: Float[Tensor, "U d"],
+        whole: bool = False,
     ) -> Float[Tensor, "B h"]:
-        """The trunk's output for the same."""
+        """The trunk's output for the same. whole: there is no -1 among the n users, n being w or less."""
         chosen = chosen.T  # trackers take positions first
-        hidden: Tensor = self.heads.trunk(self.tracker(user_tokens[chosen.clamp(min=0)] + state, chosen >= 0))
+        tokens = embedding(chosen if whole else chosen.clamp(min=0), user_tokens) + state
+        hidden: Tensor = self.heads.trunk(self.tracker(tokens, None if whole else chosen >= 0))
         return hidden
 
 
@@ -124,36 +130,37 @@ def select(
     config = selector.config
     window, size = config.tracker.window, user.shape[0]
     uniform = torch.rand(config.picks, size, generator=generator, device=generator.device).to(user.device)
-    # the user and its picks in order, behind so many columns of -1 that every pick sees a whole window
-    chosen = user.new_full((size, window + config.picks), -1)
-    chosen[:, window - 1] = user
+    # the user and its picks in order
+    chosen = user.new_full((size, config.picks + 1), -1)
+    chosen[:, 0] = user
     tokens, state_token = selector.user_tokens() if tokens is None else tokens, selector.from_state(state)
     actor = selector.heads.actor
     layer: AllActions | Candidates = AllActions(actor.weight, actor.bias)
-    pool, taken = None, chosen[:, window - 1 :]
+    pool, taken = None, chosen
     if selector.pool is not None:
-        pool, taken = selector.pool.index_select(0, user), user.new_full((size, config.picks + 1), -1)
+        pool, taken = selector.pool.index_select(0, user), torch.full_like(chosen, -1)
         layer = Candidates(actor.weight, actor.bias, pool)
     hiddens = []
     for k, uniform_k in enumerate(uniform):
-        hidden = selector.hidden(state_token, chosen[:, k : k + window], tokens)
+        hidden = selector.hidden(state_token, chosen[:, max(0, k + 1 - window) : k + 1], tokens, whole=True)
         logits = forbid(layer.logits(hidden), taken[:, : k + 1])
         action = draw(logits.softmax(-1), uniform_k)
         taken[:, k + 1] = action
-        chosen[:, k + window] = action if pool is None else pool.gather(1, action[:, None]).squeeze(1)
+        chosen[:, k + 1] = action if pool is None else pool.gather(1, action[:, None]).squeeze(1)
         hiddens.append(hidden)
-    picks = chosen[:, window:]
-    similarity = world.similarity(user[:, None], picks)
-    diversity = torch.stack([distance(world, picks[:, :k], picks[:, k]) for k in range(config.picks)], dim=1)
+    picks = chosen[:, 1:]
+    cosines = world.similarities(chosen)
+    similarity, diversity = cosines[:, 0, 1:], distances(cosines[:, 1:, 1:])
     reward = selector_reward(config, start[picks, item[:, None]], similarity, diversity)
     value = selector.heads.value(torch.stack(hiddens, dim=1))
     references = References(picks, similarity.mean(1), diversity.mean(1))
-    return references, Selection(state, chosen[:, window - 1 :], taken, pool, reward, value)
+    return references, Selection(state, chosen, taken, pool, reward, value)
 
 
-def distance(world: World, earlier: Int[Tensor, "B k"], pick: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
-    """Mean over earlier picks v' of 1 - cos(p_v', p_v), 0 without any."""
-    return (1.0 - world.similarity(earlier, pick[:, None])).sum(-1) / max(earlier.shape[1], 1)
+def distances(cosines: Float[Tensor, "B K K"]) -> Float[Tensor, "B K"]:
+    """Mean over earlier picks v' of 1 - cos(p_v', p_v), 0 at the first pick. cosines: of all pairs of the picks."""
+    earlier = torch.arange(cosines.shape[-1], device=cosines.device)
+    return (1.0 - cosines).tril(-1).sum(-1) / earlier.clamp(min=1)
 
 
 def selection_rows(

@@ -14,8 +14,10 @@ from darlr.config import TrackerConfig
 class MeanTracker(nn.Module):
     """The mean of the tokens that are there (DORL)."""
 
-    def forward(self, tokens: Float[Tensor, "w B d"], there: Bool[Tensor, "w B"]) -> Float[Tensor, "B d"]:
-        """Tokens, oldest first, and which of them exist; an empty window gives zeros."""
+    def forward(self, tokens: Float[Tensor, "w B d"], there: Bool[Tensor, "w B"] | None) -> Float[Tensor, "B d"]:
+        """Tokens, oldest first, and which of them exist (None: all); an empty window gives zeros."""
+        if there is None:
+            return tokens.mean(0)
         weight = there[..., None].to(tokens.dtype)
         return (tokens * weight).sum(0) / weight.sum(0).clamp(min=1)
 
@@ -40,14 +42,15 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, tokens: Float[Tensor, "w B d"], bias: Float[Tensor, "w B 1"], newest: bool
+        self, tokens: Float[Tensor, "w B d"], bias: Float[Tensor, "w B 1"] | None, newest: bool
     ) -> Float[Tensor, "q B d"]:
-        """Attend from every position (q = w) or from the newest (q = 1); bias is -inf at padding."""
+        """Attend from every position (q = w) or from the newest (q = 1); bias is -inf at padding, None without any."""
         split = (self.heads, tokens.shape[-1] // self.heads)
         normed = self.norm_attention(tokens)
         query = self.query(normed[-1:] if newest else normed).unflatten(-1, split)
         key, value = self.key(normed).unflatten(-1, split), self.value(normed).unflatten(-1, split)
-        score = (query[:, None] * key[None]).sum(-1) * split[1] ** -0.5 + bias  # [q, w, B, heads]
+        score = (query[:, None] * key[None]).sum(-1) * split[1] ** -0.5  # [q, w, B, heads]
+        score = score if bias is None else score + bias
         mixed = (score.softmax(1)[..., None] * value[None]).sum(1).flatten(-2)
         hidden = (tokens[-1:] if newest else tokens) + self.dropout(self.out(mixed))
         fed: Tensor = hidden + self.dropout(self.feed(self.norm_feed(hidden)))
@@ -64,12 +67,18 @@ class TransformerTracker(nn.Module):
         self.layers = nn.ModuleList(Layer(config.dim, config.heads, config.dropout) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.dim)
 
-    def forward(self, tokens: Float[Tensor, "w B d"], there: Bool[Tensor, "w B"]) -> Float[Tensor, "B d"]:
-        """Tokens, oldest first, and which of them exist; an empty window is read as one learned token."""
-        newest = torch.where(there[-1:, :, None], tokens[-1:], self.begin)
-        hidden = torch.cat([tokens[:-1], newest]) + self.position
-        keep = torch.cat([there[:-1], torch.ones_like(there[-1:])])
-        bias = torch.zeros_like(keep, dtype=tokens.dtype).masked_fill(~keep, -torch.inf)[..., None]
+    def forward(self, tokens: Float[Tensor, "n B d"], there: Bool[Tensor, "n B"] | None) -> Float[Tensor, "B d"]:
+        """Tokens, oldest first, and which of them exist (None: all); an empty window is read as one learned token.
+
+        n is w, or less: what is left out is what a window begins with that is nowhere there.
+        """
+        bias = None
+        if there is not None:
+            newest = torch.where(there[-1:, :, None], tokens[-1:], self.begin)
+            tokens = torch.cat([tokens[:-1], newest])
+            keep = torch.cat([there[:-1], torch.ones_like(there[-1:])])
+            bias = torch.zeros_like(keep, dtype=tokens.dtype).masked_fill(~keep, -torch.inf)[..., None]
+        hidden = tokens + self.position[-len(tokens) :]
         for depth, layer in enumerate(self.layers):
             hidden = layer(hidden, bias, newest=depth == len(self.layers) - 1)
         state: Tensor = self.norm(hidden[-1])

@@ -71,6 +71,13 @@ class World:
             return self._cosine[u, v]
         return (self.unit[u] * self.unit[v]).sum(-1)
 
+    def similarities(self, users: Tensor) -> Tensor:
+        """cos(p_u, p_v) of all pairs among each row of users, int64 [B, K], float32 [B, K, K]."""
+        if self._cosine is not None:
+            return torch.take(self._cosine, users[:, :, None] * self.n_users + users[:, None, :])
+        unit = self.unit.index_select(0, users.flatten()).view(*users.shape, -1)
+        return torch.bmm(unit, unit.mT)
+
     def neighbours(self, k: int, include_self: bool) -> tuple[Tensor, Tensor]:
         """The k users with the largest cosine, best first: index int64 [U, k] and cosine float32 [U, k].
 
