@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tiny import build, make_world, options
 from torch import nn
 
-from darlr.agents.recommender import Recommender, RecommenderPolicy, project, standardise
+from darlr.agents.recommender import Recommender, RecommenderPolicy, project
 from darlr.simulation.policy import Policy
 from darlr.simulation.session import reset, step
 
@@ -64,7 +64,7 @@ def test_state_is_the_tracker_on_tokens_joined_with_the_user(kind):
     vectors = world.item_vectors[seen.items.clamp(min=0)]
     tokens = agent.token(torch.cat([vectors, seen.feedback[..., None]], dim=-1)).transpose(0, 1)
     tracked = agent.tracker(tokens, (seen.items >= 0).T)
-    user = agent.user(standardise(world.indicator))[seen.user]
+    user = agent.user(world.user_features)[seen.user]
     torch.testing.assert_close(decision.state, torch.cat([tracked, user], dim=1))
     logits, value = agent.heads(decision.state)
     torch.testing.assert_close(decision.logits, logits)
@@ -93,15 +93,7 @@ def test_prior_adds_standardised_scores_to_the_logits():
     torch.testing.assert_close(agent(seen).logits, without(seen).logits + 2 * scores.float())
     torch.testing.assert_close(agent(seen).value, without(seen).value)
     with pytest.raises(ValueError, match="rewards"):
-        Recommender(agent.config, world.item_vectors, world.indicator, (1.0, 5.0))
-
-
-def test_standardise_by_hand():
-    # columns centred: (-1, 1), (-3, 3); standard deviation of all four: sqrt(20 / 3)
-    scale = (20 / 3) ** 0.5
-    expected = torch.tensor([[-1.0, -3.0], [1.0, 3.0]]) / scale
-    torch.testing.assert_close(standardise(torch.tensor([[1.0, 2.0], [3.0, 8.0]])), expected)
-    assert standardise(torch.ones(3, 2)).tolist() == [[0.0, 0.0]] * 3  # nothing to tell users apart
+        Recommender(agent.config, world.item_vectors, world.user_features, (1.0, 5.0))
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import build, make_world, options, same_category_leaves
 
-from darlr.agents.learner import learn, refined
+from darlr.agents.learner import learn
 from darlr.agents.references import alone, build_references, diversity, nearest, uniform
 from darlr.agents.rollout import rollout
 from darlr.agents.selector import select
@@ -14,6 +14,7 @@ from darlr.agents.state import state
 from darlr.agents.train import dynamic_estimate, held_out_error
 from darlr.config import SelectorConfig
 from darlr.errors import ConfigError
+from darlr.simulation.rewards import refine as write
 
 LEAVE = same_category_leaves([0, 0, 1, 1, 2, 2])
 KINDS = ["nearest", "random", "none"]
@@ -102,8 +103,9 @@ def test_without_references_the_start_table_is_paid_and_nothing_is_uncertain(ref
     played = rollout(learner.recommender, None, simulator, learner.tables, 16, learner.generators).turns
     assert torch.equal(played.shaped.estimate, learner.tables.start[played.observation.user, played.action])
     assert played.shaped.uncertainty.abs().max() == 0
-    moved = refined(learner.tables, played, in_place=refine == "in_place")
-    assert torch.equal(moved.previous, learner.tables.previous)
+    before = learner.tables.previous.clone()
+    write(learner.tables.previous, played.observation.user, played.action, played.shaped.estimate)
+    assert torch.equal(before, learner.tables.previous)
 
 
 def test_nearest_is_static_and_random_is_not():

@@ -8,6 +8,7 @@ from darlr.agents.learner import learn
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.agents.rollout import rollout
 from darlr.simulation.session import reset
+from darlr.world.tables import standardise
 
 QUICK = {"a2c__learning_rate": 0.01, "a2c__minibatch": 64, "selector_a2c__learning_rate": 0.01}
 
@@ -66,7 +67,7 @@ def circle():
     angle = torch.arange(12) * (2 * torch.pi / 12)
     world = make_world(n_users=12)
     unit = torch.stack([angle.cos(), angle.sin()], dim=1)
-    return type(world)(**{**world.__dict__, "unit": unit, "indicator": unit})
+    return type(world)(**{**world.__dict__, "unit": unit, "user_features": standardise(unit)})
 
 
 @pytest.mark.parametrize("sign", [1, -1])

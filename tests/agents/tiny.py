@@ -9,7 +9,7 @@ from darlr.config import A2CConfig, RecommenderConfig, SelectorConfig, SessionCo
 from darlr.data.categories import category_bits
 from darlr.simulation.exits import category_exit, never
 from darlr.world.entropy import EntropyTable
-from darlr.world.tables import World
+from darlr.world.tables import World, standardise
 
 
 def make_world(n_users=5, n_items=6, seed=0, reward=None):
@@ -23,7 +23,7 @@ def make_world(n_users=5, n_items=6, seed=0, reward=None):
     return World(
         reward=reward,
         risk=torch.rand(n_users, n_items, generator=generator),
-        indicator=centred,
+        user_features=standardise(centred),
         unit=torch.nn.functional.normalize(centred),
         item_vectors=torch.randn(n_items, 3, generator=generator),
         entropy=EntropyTable(

@@ -11,7 +11,7 @@ from darlr.data.log import Block, InteractionLog
 from darlr.errors import ConfigError
 from darlr.world import tables
 from darlr.world.entropy import EntropyTable, build_entropy
-from darlr.world.tables import World, build_world, indicator
+from darlr.world.tables import World, build_world, indicator, standardise
 
 
 def make_world(reward, vectors=None):
@@ -103,6 +103,14 @@ def test_neighbour_table_equals_a_slow_one(seed, k, include_self, weights):
         rows = world.reward[others]
         torch.testing.assert_close(reward[u], (weight[:, None] * rows).sum(0) / weight.sum(), atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(risk[u], rows.var(0, correction=0), atol=1e-3, rtol=1e-3)
+
+
+def test_standardise_by_hand():
+    # columns centred: (-1, 1), (-3, 3); standard deviation of all four: sqrt(20 / 3)
+    scale = (20 / 3) ** 0.5
+    expected = torch.tensor([[-1.0, -3.0], [1.0, 3.0]]) / scale
+    torch.testing.assert_close(standardise(torch.tensor([[1.0, 2.0], [3.0, 8.0]])), expected)
+    assert standardise(torch.ones(3, 2)).tolist() == [[0.0, 0.0]] * 3  # nothing to tell users apart
 
 
 def test_predicted_and_logged_indicators():

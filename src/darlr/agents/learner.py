@@ -1,15 +1,15 @@
 """Everything that changes while DARLR learns, and the update that changes it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from darlr.agents.a2c import Judged, generalised_advantages, update
 from darlr.agents.candidates import build_pool, candidate_count
-from darlr.agents.recommender import Recommender, standardise
+from darlr.agents.recommender import Recommender
 from darlr.agents.references import build_references
-from darlr.agents.rollout import Generators, Rollout, Simulator, Turn, rollout
+from darlr.agents.rollout import Generators, Rollout, Simulator, rollout
 from darlr.agents.seeds import derived
 from darlr.agents.selector import Selection, Selector, selection_rows
 from darlr.config import A2CConfig, TrainConfig
@@ -23,7 +23,7 @@ RECOMMENDER, SELECTOR, USERS, ACTIONS, PICKS, BATCHES, HELD_OUT, CANDIDATES = ra
 
 @dataclass
 class Learner:
-    """Networks, optimisers, generators and the refined reward table: the whole state of training."""
+    """Networks, optimisers, generators and reward tables (r_prev is refined): the whole state of training."""
 
     recommender: Recommender
     recommender_optimiser: torch.optim.Optimizer
@@ -32,13 +32,23 @@ class Learner:
     tables: RewardTables
     generators: Generators
 
+    @property
+    def refines(self) -> bool:
+        """Whether learning moves r_prev, as DARLR's does."""
+        return self.tables.previous is not self.tables.frozen
+
 
 def reward_tables(world: World, config: TrainConfig) -> RewardTables:
     """The tables that the configured method reads, before training; r0 and P_U stand where it reads no average."""
-    averages = config.method in ("roler", "darlr")
-    neighbours, neighbour_risk = world.neighbour_table(config.tables) if averages else (world.reward, world.risk)
-    start = neighbours if config.reward.start == "neighbours" else world.reward
-    return RewardTables(world.reward, world.risk, neighbours, neighbour_risk, start, start, world.entropy)
+    frozen, risk = world.reward, world.risk
+    if config.method == "roler":
+        return RewardTables(frozen, risk, *world.neighbour_table(config.tables), frozen, frozen, world.entropy)
+    if config.method != "darlr":
+        return RewardTables(frozen, risk, frozen, risk, frozen, frozen, world.entropy)
+    start = world.neighbour_reward(config.tables) if config.reward.start == "neighbours" else frozen
+    previous = start.clone()
+    start = previous if config.reward.refine == "in_place" else start
+    return RewardTables(frozen, risk, frozen, risk, start, previous, world.entropy)
 
 
 def build_simulator(world: World, tables: RewardTables, exit_rule: Exit, config: TrainConfig) -> Simulator:
@@ -54,11 +64,10 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
         torch.default_generator.manual_seed(
             derived(config.seed, RECOMMENDER)
         )  # torch.manual_seed would seed every GPU too
-        features = standardise(world.indicator)
         agent = Recommender(
             config.recommender,
             world.item_vectors,
-            features,
+            world.user_features,
             world.reward_range,
             prior_table(world, config),
             leaving(world, config),
@@ -72,7 +81,7 @@ def prior_table(world: World, config: TrainConfig) -> Tensor | None:
     if not config.recommender.prior:
         return None
     averaged = config.method == "roler" or (config.method == "darlr" and config.reward.start == "neighbours")
-    return world.neighbour_table(config.tables)[0] if averaged else world.reward
+    return world.neighbour_reward(config.tables) if averaged else world.reward
 
 
 def leaving(world: World, config: TrainConfig) -> Leaving | None:
@@ -86,7 +95,7 @@ def build_selector(world: World, config: TrainConfig, state_dim: int) -> Selecto
     """A selector with the weights that `config.seed` gives it."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derived(config.seed, SELECTOR))
-        return Selector(config.selector, standardise(world.indicator), state_dim, pool(world, config)).to(config.device)
+        return Selector(config.selector, world.user_features, state_dim, pool(world, config)).to(config.device)
 
 
 def pool(world: World, config: TrainConfig) -> Tensor | None:
@@ -134,7 +143,7 @@ def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Te
         metrics |= update_selector(learner, turns.selection)
     if turns.references is not None:
         metrics |= {"similarity": turns.references.similarity.mean(), "diversity": turns.references.diversity.mean()}
-        learner.tables = refined(learner.tables, turns, in_place=simulator.reward.refine == "in_place")
+        refine(learner.tables.previous, turns.observation.user, turns.action, turns.shaped.estimate)
     ended = turns.done.sum().clamp(min=1)
     return metrics | {
         "reward": turns.reward.mean(),
@@ -143,12 +152,6 @@ def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Te
         "penalty": turns.shaped.uncertainty.mean(),
         "turns": (turns.turn * turns.done).sum() / ended,
     }
-
-
-def refined(tables: RewardTables, turns: Turn, in_place: bool) -> RewardTables:
-    """Move r_prev (and with `in_place` the start table, which is then the same) to the newest estimates."""
-    previous = refine(tables.previous, turns.observation.user, turns.action, turns.shaped.estimate)
-    return replace(tables, previous=previous, start=previous if in_place else tables.start)
 
 
 def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict[str, Tensor]:

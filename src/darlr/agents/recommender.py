@@ -169,15 +169,6 @@ def project(layer: nn.Linear, table: Float[Tensor, "U F"], rows: Int[Tensor, "*n
     return embedding(place, layer(embedding(distinct, table)))
 
 
-def standardise(indicator: Float[Tensor, "U F"]) -> Float[Tensor, "U F"]:
-    """p centred by column and scaled as a whole: what a linear layer with bias could do itself, done once.
-
-    Raw rows of positive rewards are nearly equal, which slows learning down.
-    """
-    centred = indicator - indicator.mean(0)
-    return centred / (centred.std() + 1e-12)
-
-
 @dataclass(frozen=True)
 class RecommenderPolicy:
     """A trained recommender behind the `Policy` interface."""

@@ -1,6 +1,6 @@
 """A learner as named tensors and back: what a checkpoint holds."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import torch
 from torch import Tensor, nn
@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from darlr.agents.learner import Learner
 from darlr.checkpoint import generator_states, restore_generators
 from darlr.errors import RunError
-
-REFINED = ("start", "previous")  # the reward tables that training changes
 
 
 def _agents(learner: Learner) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
@@ -23,7 +21,7 @@ def _agents(learner: Learner) -> dict[str, tuple[nn.Module, torch.optim.Optimize
 
 def _generators(learner: Learner) -> dict[str, torch.Generator]:
     """The learner's own, and PyTorch's on its device: dropout, where it is switched on, draws from that."""
-    device = learner.tables.previous.device
+    device = learner.tables.frozen.device
     own = {field.name: getattr(learner.generators, field.name) for field in fields(learner.generators)}
     if device.type != "cuda":
         return own | {"global": torch.default_generator}
@@ -33,8 +31,9 @@ def _generators(learner: Learner) -> dict[str, torch.Generator]:
 
 def state(learner: Learner) -> dict[str, Tensor]:
     """Weights, Adam moments, generators and the refined reward table."""
-    tensors = {name: getattr(learner.tables, name) for name in REFINED}
-    tensors |= generator_states(_generators(learner))
+    tensors = generator_states(_generators(learner))
+    if learner.refines:
+        tensors["previous"] = learner.tables.previous
     for name, (networks, optimiser) in _agents(learner).items():
         tensors |= {f"{name}.{key}": value for key, value in networks.state_dict().items()}
         for index, moments in optimiser.state_dict()["state"].items():
@@ -47,13 +46,12 @@ def load_state(learner: Learner, tensors: dict[str, Tensor]) -> None:
 
     Raises RunError when the tensors do not fit, as when the code that wrote them was another.
     """
-    device = learner.tables.previous.device
     try:
         for name, (networks, optimiser) in _agents(learner).items():
             networks.load_state_dict({key: tensors[f"{name}.{key}"] for key in networks.state_dict()})
             optimiser.load_state_dict(_adam(optimiser, name, tensors))
-        start, previous = (tensors[name].to(device) for name in REFINED)
-        learner.tables = replace(learner.tables, start=start, previous=previous)
+        if learner.refines:
+            learner.tables.previous.copy_(tensors["previous"])
     except (KeyError, RuntimeError, ValueError) as error:
         raise RunError(
             f"the checkpoint does not fit this version of darlr ({error}); train in another folder"

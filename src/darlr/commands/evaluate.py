@@ -155,7 +155,7 @@ def trivial(runs: Sequence[FinishedRun], ground: Ground, *, exits: bool) -> list
     tables = log_tables(logs, [one.logs for one in worlds])
     tables |= {
         "world-model greedy": [one.world.reward for one in worlds],
-        "neighbour-table greedy": [one.world.neighbour_table(one.config.train.tables)[0] for one in worlds],
+        "neighbour-table greedy": [one.world.neighbour_reward(one.config.train.tables) for one in worlds],
     }
     return trivial_rows(logs.catalogue, ground.truth, tables, exits=exits, reference=ground.name)
 

@@ -110,7 +110,7 @@ def trivial(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     world = open_world(task, logs)
     tables = log_tables(logs, [logs]) | {
         "world-model greedy": [world.reward],
-        "neighbour-table greedy": [world.neighbour_table(task.config.train.tables)[0]],
+        "neighbour-table greedy": [world.neighbour_reward(task.config.train.tables)],
     }
     exits = can_leave(task.config.train.session, logs.catalogue)
     entries = trivial_rows(logs.catalogue, truth, tables, exits=exits, repeats=1)

@@ -33,8 +33,8 @@ class RewardTables:
     """What rewards are looked up in; float32 [U, I] each.
 
     frozen: r0, the world model's mean. risk: P_U, its largest member variance. neighbours, neighbour_risk: ROLeR's
-    table. start: what Eq. 15 averages. previous: r_prev of Eq. 16; it alone changes during training (with
-    `refine = in_place` start is the same table and changes too).
+    table. start: what Eq. 15 averages. previous: r_prev of Eq. 16; it alone changes during training, in place (with
+    `refine = in_place` start is the same tensor).
     """
 
     frozen: Float[Tensor, "U I"]
@@ -174,10 +174,10 @@ def shift(method: Method, tables: RewardTables, config: RewardConfig) -> float:
 
 def refine(
     table: Float[Tensor, "U I"], user: Int[Tensor, " N"], item: Int[Tensor, " N"], estimate: Float[Tensor, " N"]
-) -> Float[Tensor, "U I"]:
-    """Write estimates into a copy of the table; of several for one cell the last wins, on every device alike."""
+) -> None:
+    """Write estimates into the table; of several for one cell the last wins, on every device alike."""
     cell = user * table.shape[1] + item
     unique, group = torch.unique(cell, return_inverse=True)
     order = torch.arange(cell.shape[0], device=cell.device)
     newest = torch.zeros_like(unique).scatter_reduce(0, group, order, "amax")
-    return table.flatten().scatter(0, unique, estimate[newest]).view_as(table)
+    table.view(-1).scatter_(0, unique, estimate[newest])

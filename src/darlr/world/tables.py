@@ -24,7 +24,8 @@ CHUNK = 1024  # users whose cosines with everyone are held at once
 class World:
     """All that is known of users and items offline; float32 tensors on one device.
 
-    reward [U, I]: r0; risk [U, I]: P_U; indicator [U, F]: p_u; unit [U, F]: p_u / |p_u|, zero rows stay zero;
+    reward [U, I]: r0; risk [U, I]: P_U; user_features [U, F]: `standardise`d p_u; unit [U, F]: p_u / |p_u|, zero rows
+    stay zero;
     item_vectors [I, d]; entropy: the behaviour-entropy table; reward_range: (low, high) of a reward;
     categories: int64 [I, words], the items' category sets as bits, where the data set has them; logged_neighbours:
     float32 [U, I], `darlr.world.logged_neighbours`, where the options ask for it; taste: float32 [I, d], features along
@@ -33,7 +34,7 @@ class World:
 
     reward: Tensor
     risk: Tensor
-    indicator: Tensor
+    user_features: Tensor
     unit: Tensor
     item_vectors: Tensor
     entropy: EntropyTable
@@ -94,30 +95,42 @@ class World:
             cosine.append(scores.gather(1, best))
         return torch.cat(index), torch.cat(cosine)
 
-    def neighbour_table(self, config: TablesConfig) -> tuple[Tensor, Tensor]:
-        """ROLeR's static shaping (method.md section 6): reward [U, I] and risk [U, I].
+    def neighbour_reward(self, config: TablesConfig) -> Tensor:
+        """ROLeR's static shaping (method.md section 6): the neighbours' average of r0, float32 [U, I].
 
         Weights are cosines (negative ones count 0) or uniform; a user without any positive weight gets the plain
-        mean. Risk is the population variance of the neighbours' r0, unweighted, or 0. Where there
-        are `logged_neighbours` they are taken as they are, their entries as shares of positives.
+        mean. Where there are `logged_neighbours` they are taken as they are.
+        """
+        if self.logged_neighbours is not None:
+            return self.logged_neighbours
+        return self._shaped(*self.neighbours(config.neighbours, config.neighbour_self), config)
+
+    def neighbour_table(self, config: TablesConfig) -> tuple[Tensor, Tensor]:
+        """`neighbour_reward` and its risk, both [U, I].
+
+        Risk is the population variance of the neighbours' r0, unweighted, or 0; entries of `logged_neighbours` are
+        shares of positives.
         """
         if self.logged_neighbours is not None:
             share, (low, high) = self.logged_neighbours, self.reward_range
             risk = (share - low) * (high - share) if config.neighbour_risk == "variance" else torch.zeros_like(share)
             return share, risk
         index, cosine = self.neighbours(config.neighbours, config.neighbour_self)
+        reward = self._shaped(index, cosine, config)
+        if config.neighbour_risk == "zero":
+            return reward, torch.zeros_like(reward)
         uniform = torch.full_like(cosine, 1 / cosine.shape[1])
-        weight = uniform
+        centred = self.reward - self.reward.mean(0)  # smaller numbers: E[x^2] - E[x]^2 loses less
+        variance = self._average(index, uniform, centred.square()) - self._average(index, uniform, centred).square()
+        return reward, variance.clamp(min=0)
+
+    def _shaped(self, index: Tensor, cosine: Tensor, config: TablesConfig) -> Tensor:
+        weight = uniform = torch.full_like(cosine, 1 / cosine.shape[1])
         if config.neighbour_weights == "cosine":
             positive = cosine.clamp(min=0)
             total = positive.sum(1, keepdim=True)
             weight = torch.where(total > 0, positive / total.clamp(min=1e-12), uniform)
-        reward = self._average(index, weight, self.reward)
-        if config.neighbour_risk == "zero":
-            return reward, torch.zeros_like(reward)
-        centred = self.reward - self.reward.mean(0)  # smaller numbers: E[x^2] - E[x]^2 loses less
-        variance = self._average(index, uniform, centred.square()) - self._average(index, uniform, centred).square()
-        return reward, variance.clamp(min=0)
+        return self._average(index, weight, self.reward)
 
     def _average(self, index: Tensor, weight: Tensor, values: Tensor) -> Tensor:
         """Weighted sums of rows of `values` [U, I] by index, weight [U, k], as one sparse product."""
@@ -143,8 +156,8 @@ def build_world(
     return World(
         reward=fitted.reward,
         risk=fitted.risk,
-        indicator=vectors,
-        unit=torch.where(norm > 0, vectors / norm.clamp(min=1e-12), 0.0),
+        user_features=standardise(vectors),
+        unit=vectors / torch.where(norm > 0, norm, torch.inf),
         item_vectors=fitted.item_vectors,
         entropy=build_entropy(known),
         reward_range=fitted.reward_range,
@@ -159,6 +172,15 @@ def _logged_table(log: InteractionLog, config: TablesConfig, service: Service) -
     if config.neighbour_source == "predicted" or not is_implicit(log):
         return None
     return logged_neighbour_table(log, service, config.logged_neighbours)
+
+
+def standardise(indicator: Tensor) -> Tensor:
+    """p [U, F] centred by column and scaled as a whole: what a linear layer with bias could do itself, done once.
+
+    Raw rows of positive rewards are nearly equal, which slows learning down.
+    """
+    centred = indicator - indicator.mean(0)
+    return centred.div_(centred.std() + 1e-12)
 
 
 def indicator(reward: Tensor, log: InteractionLog, config: TablesConfig, service: Service | None = None) -> Tensor:
