@@ -105,7 +105,7 @@ def draw(points: Mapping[str, Point], time_path: Path, memory_path: Path) -> Non
 
 
 def _picture(points: Mapping[str, Point], path: Path, title: str, cost: Callable[[Point], float]) -> None:
-    from matplotlib.ticker import NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     figure = canvas.blank(5.6)
     panels = figure.subplots(2, 2, sharey=True).ravel()
@@ -115,14 +115,18 @@ def _picture(points: Mapping[str, Point], path: Path, title: str, cost: Callable
             if len(found) < 2:
                 continue
             sizes, costs = [size for size, _ in found], [cost(point) for _, point in found]
-            axes.plot(sizes, costs, color=canvas.SERIES[place], marker="o", markersize=4, linewidth=1.6)
             label = f"{method.upper()}, slope {exponent(sizes, costs):.2f}"
-            axes.annotate(label, (sizes[0], costs[0]), (2, 7), textcoords="offset points", fontsize=8.5)
+            axes.plot(sizes, costs, color=canvas.SERIES[place], marker="o", markersize=4, linewidth=1.6, label=label)
         axes.set(xscale="log", yscale="log")
         axes.set_xticks(AXES[axis], [f"{value:,}" for value in AXES[axis]])
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.margins(y=0.2)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_minor_locator(NullLocator())
         axes.set_title(NAMES[axis], fontsize=9.5, loc="left", color=canvas.INK)
+        axes.legend(loc="upper left", frameon=False, fontsize=8.5)
+    low, high = panels[0].get_ylim()
+    panels[0].set_ylim(low, high * (high / low) ** 0.25)  # room for the legends
     figure.suptitle(title, fontsize=12, x=0.01, ha="left", color=canvas.INK, fontweight="bold")
     canvas.save(figure, path)
 
@@ -136,6 +140,7 @@ def main() -> None:
     from darlr.agents.rollout import Simulator
     from darlr.config import SelectorConfig, SessionConfig, TrainConfig
     from darlr.simulation.exits import never
+    from darlr.world.tables import World
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", choices=METHODS, default="darlr")
@@ -149,15 +154,17 @@ def main() -> None:
         session=SessionConfig(exit="none"),
         selector=SelectorConfig(picks=given.picks),
     )
+
+    def work(world: World) -> tuple[Learner, Simulator]:
+        learner = build_learner(world, config)
+        simulator = build_simulator(world, learner.tables, never, config)
+        learn(learner, simulator, config.sessions)
+        return learner, simulator
+
+    work(made_up(given.picks + 1, 10 + config.session.turns))  # what the process needs once, whatever the sizes
     world = made_up(given.users, given.items)
     built: list[tuple[Learner, Simulator]] = []
-
-    def work() -> None:
-        learner = build_learner(world, config)
-        built.append((learner, build_simulator(world, learner.tables, never, config)))
-        learn(*built[0], config.sessions)
-
-    found = memory.peak_of(work)
+    found = memory.peak_of(lambda: built.append(work(world)))
     seconds = costs(*built[0], config.sessions, steps=1, repeats=2)[0]
     print(json.dumps(asdict(Point(seconds, found.held, found.peak))))
 

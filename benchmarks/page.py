@@ -58,13 +58,14 @@ def say(text: str) -> None:
 
 def cells(result: Result) -> list[str]:
     """Goal, median, range, floor and ratio of a row, as text."""
+    goal = f"{'≥' if result.unit == 'steps/s' else '≤'} {result.goal}" if result.goal else ""
     if not result.values:
-        return [result.goal, "", "", "", ""]
+        return [goal, "", "", "", ""]
     middle = median(result.values)
     spread = f"{number(min(result.values))} to {number(max(result.values))}" if len(result.values) > 1 else ""
     floor = "" if result.floor is None else number(result.floor)
     ratio = "" if result.floor is None else f"{middle / result.floor:.1f}"
-    return [result.goal, number(middle), spread, floor, ratio]
+    return [goal, number(middle), spread, floor, ratio]
 
 
 def number(value: float) -> str:
@@ -89,7 +90,7 @@ def commands(results: Sequence[Result]) -> list[str]:
 def gaps(results: Sequence[Result]) -> list[str]:
     """What the longest parts of each profile take."""
     shown = [result for result in results if result.parts]
-    return [f"- {one.name}: {', '.join(f'{part} {share:.0%}' for part, share in one.parts)}" for one in shown]
+    return [f"- **{one.name}**: {', '.join(f'{part} {share:.0%}' for part, share in one.parts)}" for one in shown]
 
 
 def slopes(points: dict[str, Point]) -> list[str]:
@@ -111,9 +112,9 @@ def page(state: dict[str, Any], load_average: float) -> str:
     results = [Result(**state[name]) for name, _ in rows()]
     points = {name: Point(**values) for name, values in state[GROWTH].items()}
     facts = provenance(seed=0)
-    commit = facts["git"] or {"commit": "unknown", "changed": False}
+    commit = state["commit"] or {"commit": "unknown", "changed": False}
     versions = ", ".join(f"{name} {facts['versions'][name]}" for name in ("python", "torch", "numpy"))
-    base = ", ".join(f"{value:,} {growth.NAMES[name]}" for name, value in growth.BASE.items())
+    base = ", ".join(f"{growth.NAMES[name]} {value:,}" for name, value in growth.BASE.items())
     spent = [result for result in results if result.unit != "steps/s"]
     rates = [result for result in results if result.unit == "steps/s"]
     return "\n".join(
@@ -148,9 +149,9 @@ def page(state: dict[str, Any], load_average: float) -> str:
             "",
             "## Growth",
             "",
-            f"On made-up tables, each point a process of its own; from {base}. Slopes in log-log pictures: 1 means "
-            "that twice the size costs twice as much. Memory is the peak of building agents and one rollout with its "
-            "update, over what the process held with the world's tables.",
+            f"On made-up tables, each point a process of its own; what is not varied: {base}. Slopes in log-log "
+            "pictures: 1 means that twice the size costs twice as much. Memory is the peak of building agents and one "
+            "rollout with its update, over what the process held with the world's tables and after a tiny rollout.",
             "",
             f"![Time over sizes](images/{TIME})",
             "",

@@ -22,16 +22,16 @@ from darlr.world.tables import World
 # What belongs to a part: functions by where they are looked up. What another version does not have is left out, and its
 # time counts where it is called from.
 SCOPES: tuple[tuple[str, Any, str], ...] = (
-    ("recommender: tracker", recommender.Recommender, "state"),
-    ("recommender: trunk and actor", actor_critic.ActorCritic, "forward"),
-    ("selector: tracker and trunk", selector.Selector, "hidden"),
+    ("recommender's tracker", recommender.Recommender, "state"),
+    ("recommender's trunk and actor", actor_critic.ActorCritic, "forward"),
+    ("selector's tracker and trunk", selector.Selector, "hidden"),
     ("feedback vectors", selector.Selector, "user_tokens"),
     ("feedback vectors", recommender.Recommender, "user_tokens"),
     ("feedback vectors", recommender, "project"),
-    ("selector: picking", rollout, "select"),
-    ("update: logits and their gradient", a2c, "a2c_loss"),
-    ("update: gradients below the trunk", torch.Tensor, "backward"),
-    ("update: minibatches", learner, "update"),
+    ("picking", rollout, "select"),
+    ("logits and their gradient in the update", a2c, "a2c_loss"),
+    ("gradients of trunk and tracker", torch.Tensor, "backward"),
+    ("minibatches", learner, "update"),
     ("optimiser", torch.nn.utils, "clip_grad_norm_"),
     ("optimiser", torch.optim.Adam, "step"),
     ("softmax and sampling", rollout, "draw"),

@@ -12,8 +12,9 @@ from benchmarks.training_rows import Result
 
 def test_a_row_by_hand() -> None:
     row = Result("loop", "12", "CPU-s", "python loop", [10.0, 12.0, 20.0], floor=4.0)
-    assert page.cells(row) == ["12", "12", "10 to 20", "4", "3.0"]
-    assert page.cells(Result("pool", "6", "CPU-s", "python pool", note="no such option")) == ["6", "", "", "", ""]
+    assert page.cells(row) == ["≤ 12", "12", "10 to 20", "4", "3.0"]
+    assert page.cells(Result("loop", "9", "steps/s", "python loop", [10.0])) == ["≥ 9", "10", "", "", ""]
+    assert page.cells(Result("pool", "6", "CPU-s", "python pool", note="no such option")) == ["≤ 6", "", "", "", ""]
     assert [page.number(value) for value in (0.01234, 9.876, 12345.6)] == ["0.0123", "9.88", "12,346"]
 
 
@@ -42,11 +43,13 @@ def test_growth_is_told_and_drawn(tmp_path: Path) -> None:
 
 def test_the_page_holds_every_row_with_its_command() -> None:
     state = {name: asdict(Result(name, "1", "CPU-s", f"measure {name}", [2.0], 1.0)) for name, _ in page.rows()}
+    state["commit"] = {"commit": "0123456789", "changed": True}
     state[page.GROWTH] = {name: asdict(point) for name, point in points().items()}
     text = page.page(state, load_average=1.5)
     for name, _ in page.rows():
-        assert f"\n| {name} | CPU-s | 1 | 2 |  | 1 | 2.0 |" in text
+        assert f"\n| {name} | CPU-s | ≤ 1 | 2 |  | 1 | 2.0 |" in text
         assert f"\n    measure {name}\n" in text
+    assert "at commit 0123456, with changes," in text
     assert "load average 1.5" in text
 
 

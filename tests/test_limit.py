@@ -111,7 +111,7 @@ def test_the_parts_of_a_profile_sum_to_the_cost() -> None:
     shape, update = simulator.shape, learner.recommender.forward
     found = profile(learner, simulator, config.sessions, cost=2.0, rollouts=1)
     assert sum(sum(row) for row in found.parts.values()) == pytest.approx(2.0)
-    assert {"selector: picking", "softmax and sampling", "optimiser", "look-ups"} < found.parts.keys()
+    assert {"picking", "softmax and sampling", "optimiser", "look-ups"} < found.parts.keys()
     assert simulator.shape is shape
     assert learner.recommender.forward == update
     assert found.calls > 10
