@@ -9,7 +9,7 @@ MB before and over the tables. Each point is a process of its own.
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,16 +155,17 @@ def main() -> None:
         selector=SelectorConfig(picks=given.picks),
     )
 
-    def work(world: World) -> tuple[Learner, Simulator]:
+    def work(world: World, config: TrainConfig) -> tuple[Learner, Simulator]:
         learner = build_learner(world, config)
         simulator = build_simulator(world, learner.tables, never, config)
         learn(learner, simulator, config.sessions)
         return learner, simulator
 
-    work(made_up(given.picks + 1, 10 + config.session.turns))  # what the process needs once, whatever the sizes
+    # what the process needs once, whatever the sizes; so small that it leaves no memory to be used again
+    work(made_up(given.picks + 1, 10 + config.session.turns), replace(config, sessions=1))
     world = made_up(given.users, given.items)
     built: list[tuple[Learner, Simulator]] = []
-    found = memory.peak_of(lambda: built.append(work(world)))
+    found = memory.peak_of(lambda: built.append(work(world, config)))
     seconds = costs(*built[0], config.sessions, steps=1, repeats=2)[0]
     print(json.dumps(asdict(Point(seconds, found.held, found.peak))))
 
