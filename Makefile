@@ -24,11 +24,12 @@ ifneq ($(shell cat $(STAMP) 2> /dev/null),$(CURDIR))
 $(shell rm -f $(STAMP))
 endif
 
-.PHONY: help venv test demo lint types build clean
+.PHONY: help venv test demo bench lint types build clean
 
 help:
 	@echo "make demo [DATA=synthetic|coat]   train, evaluate and print a table; results in runs/"
 	@echo "make test | lint | types          what .ci/run runs"
+	@echo "make bench                        measure speed and memory, write docs/benchmarks.md: 10 minutes"
 	@echo "make build                        sdist and wheel in dist/"
 	@echo "make venv | clean                 make .venv | remove .venv and everything built"
 
@@ -51,6 +52,9 @@ test: $(STAMP)
 demo: $(STAMP)
 	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)" --epochs 8 $(if $(wildcard $(RUN)),--resume)
 	.venv/bin/darlr evaluate "$(RUN)"
+
+bench: $(STAMP)
+	$(PY) -m benchmarks.page $(ARGS)
 
 lint: $(STAMP)
 	$(PY) -m ruff check .

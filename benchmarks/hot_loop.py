@@ -1,4 +1,4 @@
-"""CPU-seconds for 100,000 simulated steps, updates included: `DARLR_DATA=<folder> python benchmarks/hot_loop.py`.
+"""CPU-seconds for 100,000 simulated steps, updates included: `DARLR_DATA=<folder> python -m benchmarks.hot_loop`.
 
 One thread; the median of three measurements after a warm-up; a world model of one epoch, as its quality costs no time.
 """
@@ -6,6 +6,7 @@ One thread; the median of three measurements after a warm-up; a world model of o
 import argparse
 import time
 from dataclasses import replace
+from functools import cache
 from statistics import median
 
 import torch
@@ -17,30 +18,41 @@ from darlr.config import Method, RunConfig, SplitConfig, TrainConfig
 from darlr.simulation.exits import build_exit
 from darlr.world.fit import fit_world
 from darlr.world.fitted import FittedWorldModel
+from darlr.world.tables import World
 
 METHODS: tuple[Method, ...] = ("mbpo", "roler", "darlr")
+STEPS = 100_000  # that costs are told for
 
 
-def prepare(logs: Logs, fitted: FittedWorldModel, method: Method) -> tuple[Learner, Simulator]:
-    """A fresh learner of a method, and the world that it is simulated in."""
-    config = resolved(TrainConfig(method=method), logs.whole)
+@cache
+def quick_world(data: str) -> tuple[Logs, FittedWorldModel]:
+    """The logs of a data set and a world model of one epoch."""
+    config = RunConfig(data=data, split=SplitConfig(refit=False))
+    logs = open_logs(config)
+    return logs, fit_world(logs.train, logs.held_out, replace(config.world_model, epochs=1))
+
+
+def prepare(logs: Logs, fitted: FittedWorldModel, config: TrainConfig) -> tuple[Learner, Simulator, World]:
+    """A fresh learner, the simulator that it learns in, and the tables of both."""
+    config = resolved(config, logs.whole)
     world = world_of(fitted, logs, config)
     learner = build_learner(world, config)
-    return learner, build_simulator(world, learner.tables, build_exit(config.session, logs.catalogue), config)
+    simulator = build_simulator(world, learner.tables, build_exit(config.session, logs.catalogue), config)
+    return learner, simulator, world
 
 
-def cost(learner: Learner, simulator: Simulator, sessions: int, steps: int) -> float:
-    """CPU-seconds for 100,000 steps, from measurements of at least `steps` each."""
+def costs(learner: Learner, simulator: Simulator, sessions: int, steps: int, repeats: int = 3) -> list[float]:
+    """CPU-seconds for 100,000 steps, sorted, from measurements of at least `steps` each."""
     rollout = sessions * simulator.session.turns
     count = -(-steps // rollout)
     learn(learner, simulator, sessions)
     taken = []
-    for _ in range(3):
+    for _ in range(repeats):
         start = time.process_time()
         for _ in range(count):
             learn(learner, simulator, sessions)
         taken.append(time.process_time() - start)
-    return median(taken) / (count * rollout) * 100_000
+    return sorted(spent / (count * rollout) * STEPS for spent in taken)
 
 
 def main() -> None:
@@ -53,15 +65,10 @@ def main() -> None:
     torch.set_num_threads(1)
     print("| data | method | CPU-s per 100,000 steps |\n|---|---|---|")
     for data in options.data:
-        config = RunConfig(data=data, split=SplitConfig(refit=False))
-        logs = open_logs(config)
-        fitted = fit_world(logs.train, logs.held_out, replace(config.world_model, epochs=1))
         for method in options.methods:
-            learner, simulator = prepare(logs, fitted, method)
-            print(
-                f"| {data} | {method} | {cost(learner, simulator, TrainConfig.sessions, options.steps):.2f} |",
-                flush=True,
-            )
+            learner, simulator, _ = prepare(*quick_world(data), TrainConfig(method=method))
+            cost = median(costs(learner, simulator, TrainConfig.sessions, options.steps))
+            print(f"| {data} | {method} | {cost:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -84,16 +84,30 @@ def test_rules_allow_what_is_meant() -> None:
     assert _breaches(code, SOURCE / "darlr" / "serving" / "planted.py") == []
 
 
-def test_importing_everything_loads_no_extra() -> None:
-    modules = [".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in FILES if path.stem != "__main__"]
+def _loaded(modules: list[str], heavy: set[str]) -> str:
+    """Which of the heavy modules a new process holds after importing some of ours."""
     code = (
         "import importlib, sys\n"
         f"for name in {modules!r}: importlib.import_module(name.removesuffix('.__init__'))\n"
-        f"print(sorted(set(sys.modules) & {EXTRAS!r}))"
+        f"print(sorted(set(sys.modules) & {heavy!r}))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.strip() == "[]"
+    return answer.stdout.strip()
+
+
+def test_importing_everything_loads_no_extra() -> None:
+    modules = [".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in FILES if path.stem != "__main__"]
+    assert _loaded(modules, EXTRAS) == "[]"
+
+
+def test_the_command_line_starts_without_anything_heavy() -> None:
+    assert _loaded(["darlr.cli"], {"torch", "numpy", "scipy", "polars", "safetensors"}) == "[]"
+
+
+def test_evaluating_and_training_start_without_solvers() -> None:
+    modules = ["darlr.commands.evaluate", "darlr.commands.train"]
+    assert _loaded(modules, {"scipy.stats", "scipy.optimize"}) == "[]"
 
 
 def test_annotated_shapes_are_checked_while_tests_run() -> None:

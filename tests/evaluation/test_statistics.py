@@ -5,7 +5,16 @@ import pytest
 from scipy import stats
 
 from darlr.errors import ConfigError
-from darlr.evaluation.statistics import bootstrap, bootstrap_ratio, compare, interval, iqm, stratified_bootstrap
+from darlr.evaluation.statistics import (
+    bootstrap,
+    bootstrap_ratio,
+    compare,
+    draw_samples,
+    interval,
+    iqm,
+    resampled,
+    stratified_bootstrap,
+)
 
 
 def rng(seed=0):
@@ -68,6 +77,15 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
 def test_the_same_generator_gives_the_same_interval():
     values = rng().normal(size=(3, 9))
     assert stratified_bootstrap(values, generator=rng(4)) == stratified_bootstrap(values, generator=rng(4))
+
+
+@pytest.mark.parametrize("statistic", ["mean", "iqm"])
+def test_samples_drawn_once_serve_every_table_of_their_shape(statistic):
+    samples = draw_samples((3, 9), rng(4))
+    for values in rng().normal(size=(2, 3, 9)):
+        assert interval(resampled(values, samples, statistic)) == stratified_bootstrap(
+            values, statistic, generator=rng(4)
+        )
 
 
 def test_compare_by_hand():

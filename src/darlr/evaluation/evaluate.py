@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from darlr.data.log import InteractionLog
 from darlr.evaluation.lists import Entry, Kind
 from darlr.evaluation.metrics import Metrics, majority_items, metrics
 from darlr.evaluation.protocol import play
-from darlr.evaluation.statistics import iqm, stratified_bootstrap
+from darlr.evaluation.statistics import Samples, draw_samples, interval, iqm, resampled
 from darlr.simulation.exits import Exit, build_exit, never, resolve
 from darlr.simulation.policy import Policy
 
@@ -220,6 +221,7 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
     measured = [one.metrics for one in played]
     length = float(np.mean([m["Length"] for m in measured]))
     shares = [m["MCD"] for m in measured if m["MCD"] is not None]
+    samples = _samples(returns.shape, seed, resamples)
     return Row(
         name=entry.name,
         kind=entry.kind,
@@ -228,9 +230,9 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
         mode=setting.mode,
         window=setting.window,
         mean=float(returns.mean()),
-        interval=stratified_bootstrap(returns, generator=np.random.default_rng(seed), resamples=resamples),
+        interval=interval(resampled(returns, samples)),
         iqm=iqm(returns),
-        iqm_interval=stratified_bootstrap(returns, "iqm", generator=np.random.default_rng(seed), resamples=resamples),
+        iqm_interval=interval(resampled(returns, samples, "iqm")),
         length=length,
         each=float(returns.mean()) / length if length else 0.0,
         coverage=float(np.mean([m["CV"] for m in measured])),
@@ -239,6 +241,12 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
         users=returns.shape[1],
         returns=returns,
     )
+
+
+@lru_cache(maxsize=2)
+def _samples(shape: tuple[int, ...], seed: int, resamples: int) -> Samples:
+    """The same for every row of a table: drawn once."""
+    return draw_samples(shape, np.random.default_rng(seed), resamples=resamples)
 
 
 def _generator(seed: int, run: int) -> torch.Generator:

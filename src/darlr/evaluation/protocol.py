@@ -85,11 +85,13 @@ def play(
         for part in _chunks(len(users), n_items):
             session = reset(users[part], n_items, turns)
             for turn in range(turns):
-                seen = session.seen if whole else session.seen[:, items]
-                allowed = torch.ones_like(seen) if mode == "FB" else ~seen
+                if mode == "FB":
+                    allowed = torch.ones((len(session.user), len(items)), dtype=torch.bool, device=device)
+                else:
+                    allowed = ~(session.seen if whole else session.seen[:, items])
+                    session = replace(session, done=session.done | (session.turn >= len(items)))
                 if exit_aware:
                     allowed = _without_exits(allowed, session, items, rule, window)
-                session = replace(session, done=session.done | ~allowed.any(1))
                 if bool(session.done.all()):
                     break
                 scores = policy.scores(session)
@@ -109,7 +111,7 @@ def play(
 
 def _without_exits(allowed: Tensor, session: Session, items: Tensor, rule: Exit, window: int) -> Tensor:
     """`allowed` bool [B, Ie] less what would end the session, except where that leaves nothing."""
-    safe = allowed & ~rule(last_items(session, window), items.expand(len(session.user), -1))
+    safe = allowed & ~rule(last_items(session, window), items[None])
     return torch.where(safe.any(1, keepdim=True), safe, allowed)
 
 

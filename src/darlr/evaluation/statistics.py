@@ -57,18 +57,40 @@ def bootstrap(
     drawn for all seeds: the spread covers other training seeds and other users alike. Users are drawn within their
     stratum. With one seed the spread is over users alone. strata: int [users], e.g. one a data set; None = one stratum.
     """
-    table = np.asarray(values, dtype=np.float64)
-    if table.ndim != 2 or not table.size:
-        raise ConfigError(f"returns must be a non-empty table of seeds by users, not of shape {table.shape}")
-    n_seeds, n_users = table.shape
+    table = _table(values)
+    return resampled(table, draw_samples(table.shape, generator, strata=strata, resamples=resamples), statistic)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Bootstrap samples of a table of returns: how often each seed and each user was drawn, float64 [R, S], [R, U]."""
+
+    seeds: Array
+    users: Array
+
+
+def draw_samples(
+    shape: tuple[int, ...],
+    generator: np.random.Generator,
+    *,
+    strata: NDArray[np.integer] | None = None,
+    resamples: int = 2000,
+) -> Samples:
+    """The samples of `bootstrap` for any table of this shape, (seeds, users)."""
+    n_seeds, n_users = shape
     seeds = _counts(n_seeds, resamples, generator)
     if strata is None:
-        users = _counts(n_users, resamples, generator)
-    else:
-        users = np.empty((resamples, n_users))
-        for group in np.unique(strata):
-            inside = np.flatnonzero(strata == group)
-            users[:, inside] = _counts(inside.size, resamples, generator)
+        return Samples(seeds, _counts(n_users, resamples, generator))
+    users = np.empty((resamples, n_users))
+    for group in np.unique(strata):
+        inside = np.flatnonzero(strata == group)
+        users[:, inside] = _counts(inside.size, resamples, generator)
+    return Samples(seeds, users)
+
+
+def resampled(values: NDArray[np.floating], samples: Samples, statistic: Statistic = "mean") -> Array:
+    """The statistic of returns [seeds, users] on each of the samples, float64 [resamples]."""
+    table, seeds, users = _table(values), samples.seeds, samples.users
     if statistic == "mean":
         return np.asarray((seeds * (users @ table.T)).sum(1) / table.size)
     order = np.argsort(table, axis=None, kind="stable")
@@ -76,9 +98,16 @@ def bootstrap(
     size = max(1, BLOCK // table.size)
     parts = [
         _weighted_iqm(ordered, _crossed(seeds[start : start + size], users[start : start + size]).take(order, 1))
-        for start in range(0, resamples, size)
+        for start in range(0, len(seeds), size)
     ]
     return np.concatenate(parts)
+
+
+def _table(values: NDArray[np.floating]) -> Array:
+    table = np.asarray(values, dtype=np.float64)
+    if table.ndim != 2 or not table.size:
+        raise ConfigError(f"returns must be a non-empty table of seeds by users, not of shape {table.shape}")
+    return table
 
 
 def stratified_bootstrap(

@@ -29,7 +29,6 @@ from darlr.data.store import is_prepared, read_manifest
 from darlr.data.synthetic import generate
 from darlr.data.table_scan import scan_numbers
 from darlr.errors import DataError
-from darlr.evaluation.completion import complete
 from darlr.files import atomic_write_bytes
 
 FILE = "truth.safetensors"
@@ -108,6 +107,8 @@ def _of_random_events(name: str, folder: Path, given: Path | None) -> Truth:
 
 def _completed(random: InteractionLog, report: PrepareReport | None = None) -> Truth:
     """Our own matrix: the users with random events, on all items. report: what the reader of the events dropped."""
+    from darlr.evaluation.completion import complete  # its solvers take as long to import as a small table to play
+
     users = np.unique(random.user)
     completion, quality = complete(random)
     dropped = [f"dropped {one.count:,}: {one.reason}" for one in (report.dropped if report else ()) if one.count]

@@ -1,0 +1,204 @@
+"""Measures what fits in 10 minutes on idle cores and writes docs/benchmarks.md with its pictures: `make bench`.
+
+    DARLR_DATA=<folder that holds coat/ and kuairec_binary/> python -m benchmarks.page [--only NAME]
+
+Finished rows are kept in runs/bench.json, so that an interrupted call goes on; --fresh forgets them, and so does
+another commit. --only prints one row and writes nothing.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import growth, machine, other_rows, training_rows
+from benchmarks.growth import Point
+from benchmarks.training_rows import Measure, Result
+from darlr.files import atomic_write_text
+from darlr.provenance import provenance
+
+ROOT = Path(__file__).parents[1]
+STATE, PAGE = ROOT / "runs" / "bench.json", ROOT / "docs" / "benchmarks.md"
+TIME, MEMORY = "bench-time.png", "bench-memory.png"
+STEPS = 10_000
+GROWTH = "growth"
+
+
+def rows() -> Iterator[tuple[str, Measure]]:
+    """Name and measuring function of every row of the table."""
+    yield from training_rows.rows(STEPS)
+    yield from other_rows.rows()
+
+
+def load(commit: object, *, fresh: bool) -> dict[str, Any]:
+    """What was measured at this commit; nothing of code that was never committed."""
+    if fresh or not STATE.exists():
+        return {"commit": commit}
+    state: dict[str, Any] = json.loads(STATE.read_text(encoding="utf-8"))
+    clean = isinstance(commit, dict) and not commit["changed"]
+    return state if clean and state.get("commit") == commit else {"commit": commit}
+
+
+def keep(state: dict[str, Any]) -> None:
+    """Write the state, whole or not at all."""
+    STATE.parent.mkdir(exist_ok=True)
+    atomic_write_text(STATE, json.dumps(state, indent=1))
+
+
+def say(text: str) -> None:
+    """Progress, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def cells(result: Result) -> list[str]:
+    """Goal, median, range, floor and ratio of a row, as text."""
+    goal = f"{'≥' if result.unit == 'steps/s' else '≤'} {result.goal}" if result.goal else ""
+    if not result.values:
+        return [goal, "", "", "", ""]
+    middle = median(result.values)
+    spread = f"{number(min(result.values))} to {number(max(result.values))}" if len(result.values) > 1 else ""
+    floor = "" if result.floor is None else number(result.floor)
+    ratio = "" if result.floor is None else f"{middle / result.floor:.1f}"
+    return [goal, number(middle), spread, floor, ratio]
+
+
+def number(value: float) -> str:
+    """Three figures, thousands apart."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def table(results: Sequence[Result]) -> list[str]:
+    """A Markdown table of rows."""
+    lines = ["| what | unit | goal | median | range | floor | median / floor |", "|---|---|---|---|---|---|---|"]
+    for result in results:
+        note = f" ({result.note})" if result.note else ""
+        lines.append(f"| {result.name}{note} | {result.unit} | {' | '.join(cells(result))} |")
+    return lines
+
+
+def commands(results: Sequence[Result]) -> list[str]:
+    """The command of each row."""
+    return [f"    {command}" for command in dict.fromkeys(result.command for result in results)]
+
+
+def gaps(results: Sequence[Result]) -> list[str]:
+    """What the longest parts of each profile take."""
+    shown = [result for result in results if result.parts]
+    return [f"- **{one.name}**: {', '.join(f'{part} {share:.0%}' for part, share in one.parts)}" for one in shown]
+
+
+def slopes(points: dict[str, Point]) -> list[str]:
+    """The growth as a table of slopes."""
+    lines = ["| method | along | time | memory |", "|---|---|---|---|"]
+    for method in growth.METHODS:
+        for axis, name in growth.NAMES.items():
+            found = growth.series(points, method, axis)
+            if len(found) > 1:
+                sizes = [size for size, _ in found]
+                spent = growth.exponent(sizes, [point.seconds for _, point in found])
+                held = growth.exponent(sizes, [point.peak for _, point in found])
+                lines.append(f"| {method.upper()} | {name} | {spent:.2f} | {held:.2f} |")
+    return lines
+
+
+def page(state: dict[str, Any], load_average: float) -> str:
+    """The whole page."""
+    results = [Result(**state[name]) for name, _ in rows()]
+    points = {name: Point(**values) for name, values in state[GROWTH].items()}
+    facts = provenance(seed=0)
+    commit = state["commit"] or {"commit": "unknown", "changed": False}
+    versions = ", ".join(f"{name} {facts['versions'][name]}" for name in ("python", "torch", "numpy"))
+    base = ", ".join(f"{growth.NAMES[name]} {value:,}" for name, value in growth.BASE.items())
+    spent = [result for result in results if result.unit != "steps/s"]
+    rates = [result for result in results if result.unit == "steps/s"]
+    return "\n".join(
+        (
+            "# Benchmarks",
+            "",
+            f"Written by `make bench` at commit {commit['commit'][:7]}{', with changes' * commit['changed']}, "
+            f"{facts['date'][:10]}, on {machine.name()}; {versions}; load average {load_average:.1f}. Seed 0, one "
+            "thread unless said. CPU-seconds of the process, so that other work on the machine counts little (it still "
+            "takes caches); training is in CPU-seconds for 100,000 simulated steps, updates of all agents included, at "
+            "least 10,000 steps a measurement after a warm-up, median of 3. Without data sets under `DARLR_DATA` "
+            "there is no page.",
+            "",
+            *table(spent),
+            "",
+            "The floor is the time that the needed products of matrices and exponentials take on this machine at their "
+            "own sizes ([what is counted](../benchmarks/floor.py)): "
+            f"{machine.peak_flops() / 1e9:.0f} Gflop/s in large products, {machine.exps_a_second() / 1e9:.2f} G "
+            f"exponentials a second, {machine.bytes_a_second() / 1e9:.0f} GB/s.",
+            "",
+            "## What the time goes to",
+            "",
+            "The longest parts by PyTorch's profiler, in which Python is everything between operators:",
+            "",
+            *gaps(results),
+            "",
+            "## Throughput",
+            "",
+            "Simulated steps a second of wall time, updates included; other work on the machine counts in full here.",
+            "",
+            *table(rates),
+            "",
+            "## Growth",
+            "",
+            f"On made-up tables, each point a process of its own; what is not varied: {base}. Slopes in log-log "
+            "pictures: 1 means that twice the size costs twice as much. Memory is the peak of building agents and one "
+            "rollout with its update, over what the process held with the world's tables and after a tiny rollout.",
+            "",
+            f"![Time over sizes](images/{TIME})",
+            "",
+            f"![Memory over sizes](images/{MEMORY})",
+            "",
+            *slopes(points),
+            "",
+            "## Commands",
+            "",
+            *commands(results),
+            f"    python -m benchmarks.growth {' '.join(growth.arguments('darlr', growth.BASE))}",
+            "",
+        )
+    )
+
+
+def main() -> None:
+    """Measure what is missing, then write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", metavar="NAME", help="measure the rows of this name and print them")
+    parser.add_argument("--fresh", action="store_true", help="measure everything again")
+    options = parser.parse_args()
+    if options.only:
+        chosen = [measure for name, measure in rows() if name == options.only]
+        if not chosen:
+            parser.error(f"no row {options.only!r}; there are: {'; '.join(name for name, _ in rows())}")
+        print("\n".join(table([measure() for measure in chosen])))
+        return
+    start = time.perf_counter()
+    state = load(provenance()["git"], fresh=options.fresh)
+    for name, measure in rows():
+        if name not in state:
+            say(f"[{time.perf_counter() - start:4.0f} s] {name}")
+            state[name] = asdict(measure())
+            keep(state)
+    if GROWTH not in state:
+        found = growth.measure(lambda text: say(f"[{time.perf_counter() - start:4.0f} s] {text}"))
+        state[GROWTH] = {name: asdict(point) for name, point in found.items()}
+        keep(state)
+    growth.draw(
+        {name: Point(**values) for name, values in state[GROWTH].items()},
+        PAGE.parent / "images" / TIME,
+        PAGE.parent / "images" / MEMORY,
+    )
+    atomic_write_text(PAGE, page(state, os.getloadavg()[0]))
+    say(f"[{time.perf_counter() - start:4.0f} s] {PAGE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
