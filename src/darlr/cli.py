@@ -198,6 +198,8 @@ class Train(Stage):
     """Run folder."""
     resume: bool = False
     """Continue the run in `out`, with its own options, to the same numbers as if it had never stopped."""
+    evaluate: bool = False
+    """Afterwards do what `darlr evaluate OUT` does: tables and pictures into the run folder."""
     watch: bool = True
     """After each epoch play 100 sessions on the truth, where there is one, for the learning curve only."""
     tensorboard: bool = False

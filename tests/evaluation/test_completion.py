@@ -7,7 +7,7 @@ from darlr.data.log import FeatureColumn, InteractionLog
 from darlr.data.yahoo import TRAIN
 from darlr.errors import DataError
 from darlr.evaluation import completion as module
-from darlr.evaluation.completion import complete, fit
+from darlr.evaluation.completion import Priors, complete, fit
 from darlr.evaluation.truth import COMPLETED, load_truth
 from tests.raw import kuairand, yahoo
 
@@ -64,10 +64,11 @@ def test_it_is_calibrated_against_the_true_chances(completed):
 def test_the_report_sets_it_beside_simple_baselines(completed):
     _, notes, _, _ = completed
     assert notes[0] == "fitted on 2,400 random events; on 600 others:"
-    auc = {note.split(":")[0]: float(note.split("AUC ")[1][:5]) for note in notes[1:4]}
+    auc = {note.split(":")[0]: float(note.split("AUC ")[1][:5]) for note in notes[1:5]}
+    assert auc["completed"] > auc["biases alone"] + 0.1
     assert auc["completed"] > auc["item mean"] + 0.1
     assert auc["constant"] == 0.5
-    assert "by tenths" in notes[4]
+    assert "by tenths" in notes[5]
 
 
 def test_the_same_events_give_the_same_bits_and_another_seed_another_split(completed):
@@ -80,7 +81,7 @@ def test_the_same_events_give_the_same_bits_and_another_seed_another_split(compl
 
 def test_a_table_in_chunks_is_the_pairs_one_by_one(monkeypatch):
     log, _ = world(2)
-    found = fit(log, 3.0, 3.0, 0)
+    found = fit(log, Priors(3.0, 3.0), 0)
     monkeypatch.setattr(module, "CHUNK", 7 * ITEMS)
     users = np.array([5, 0, 149, 3, 4, 8, 9, 10, 11])
     pairs = found.predict(np.repeat(users, ITEMS), np.tile(np.arange(ITEMS), len(users)))
@@ -93,9 +94,30 @@ def test_users_of_whom_only_features_are_known_are_placed_by_them():
     part = InteractionLog(
         **{**vars(log), "user": log.user[known], "item": log.item[known], "reward": log.reward[known]}
     )
-    table = fit(part, 1.0, 1.0, 0).table(np.array([0, 1])).numpy()
+    table = fit(part, Priors(1.0, 1.0), 0).table(np.array([0, 1])).numpy()
     assert table[0, ::2].mean() > table[0, 1::2].mean() + 0.2
     assert table[1, 1::2].mean() > table[1, ::2].mean() + 0.2
+
+
+def test_tastes_are_found_among_features_that_say_nothing():
+    users, items, each = 500, 200, 40
+    rng = np.random.default_rng(0)
+    logit = rng.normal(0, 1, (users, 2)) @ rng.normal(0, 1, (2, items)) + rng.normal(-0.5, 0.7, items)
+    item = np.argsort(rng.random((users, items)), axis=1)[:, :each].ravel()
+    user = np.repeat(np.arange(users), each)
+    noise = tuple(FeatureColumn(f"f{k}", "categorical", rng.integers(0, 5, users), tuple("abcde")) for k in range(20))
+    log = InteractionLog(
+        name="random",
+        user=user,
+        item=item,
+        reward=(rng.random(len(user)) < 1 / (1 + np.exp(-logit[user, item]))).astype(np.float32),
+        user_ids=tuple(range(users)),
+        item_ids=tuple(range(items)),
+        user_features=noise,
+    )
+    _, notes = complete(log)
+    auc = {note.split(":")[0]: float(note.split("AUC ")[1][:5]) for note in notes[1:3]}
+    assert auc["completed"] > auc["biases alone"] + 0.09
 
 
 def test_kuairands_truth_reads_the_random_log_alone(tmp_path):

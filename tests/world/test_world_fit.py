@@ -10,9 +10,12 @@ from darlr.data.service import Service
 from darlr.data.split import split
 from darlr.errors import ConfigError, DataError, RunError
 from darlr.world.bias import choose_bias, fit_bias
+from darlr.world.deepfm import DeepFM
+from darlr.world.features import encode
 from darlr.world.fit import fit_world
-from darlr.world.fitted import finish, load
+from darlr.world.fitted import Scale, finish, load
 from darlr.world.negatives import NegativeSampler
+from darlr.world.trainer import Trainer
 from tests.world.tiny import log_of
 
 QUICK = WorldModelConfig(members=3, embedding=4, hidden=(16,), epochs=3, batch=64)
@@ -53,6 +56,25 @@ def test_solves_a_checkerboard_that_no_bias_can():
     assert fitted.metrics["held_out_rmse"] < 1.0  # any bias model: 2.0
     like = (torch.arange(30)[:, None] + torch.arange(24)) % 2 == 0
     assert float(((fitted.reward > 3) == like).float().mean()) > 0.9
+
+
+def test_the_priors_gradient_is_that_of_its_density():
+    log, generator = checkerboard(), torch.Generator().manual_seed(0)
+    config = WorldModelConfig(**{**vars(QUICK), "bias_decay": 2.0, "embedding_decay": 7.0, "loss": "point"})
+    sides = encode(log.n_users, ()), encode(log.n_items, log.item_features)
+    model = DeepFM(*sides, config, generator)
+    trainer = Trainer(model, log, config, Scale(3.0, 2.0, 1.0, 5.0), generator)
+    tables = [table for side in (model.user, model.item) for table in (side.linear, side.embedding)]
+    with torch.no_grad():
+        for table in tables:
+            table.copy_(torch.randn(table.shape, generator=generator))
+    density = sum(decay * table.square().sum() for table, decay in zip(tables, (2.0, 7.0, 2.0, 7.0), strict=True))
+    wanted = torch.autograd.grad(0.5 * density / len(log), tables)
+    for table in tables:
+        table.grad = torch.ones_like(table)  # what the events say
+    trainer.prior()
+    for table, slope in zip(tables, wanted, strict=True):
+        torch.testing.assert_close(table.grad, 1 + slope)
 
 
 def test_tables_are_the_ensemble_of_the_members():

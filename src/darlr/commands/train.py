@@ -1,4 +1,4 @@
-"""`darlr train`: world model if needed, then the agents."""
+"""`darlr train`: world model if needed, then the agents, and their evaluation if asked for."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,7 +12,8 @@ import torch
 from darlr.agents.learner import Learner
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.agents.train import Progress, train
-from darlr.cli import Train
+from darlr.cli import Evaluate, Train
+from darlr.commands import evaluate
 from darlr.commands.checks import check_options, check_run
 from darlr.commands.progress import Meter, say
 from darlr.commands.stages import (
@@ -28,13 +29,14 @@ from darlr.commands.stages import (
     world_folder,
     world_of,
 )
+from darlr.commands.unseen import NOTHING_KEPT
 from darlr.config import RunConfig, TrainConfig
 from darlr.data.sources import BUILT_IN
-from darlr.errors import ConfigError
+from darlr.errors import ConfigError, RunError
 from darlr.evaluation.estimation import reward_error
 from darlr.evaluation.evaluate import published, published_setting
 from darlr.evaluation.metrics import majority_items
-from darlr.evaluation.truth import load_truth
+from darlr.evaluation.truth import has_truth, load_truth
 from darlr.runs import CONFIG, Run, load_checkpoint, read_config
 from darlr.serving.recommender import export
 from darlr.simulation.exits import Exit, build_exit
@@ -53,7 +55,21 @@ def as_started(options: Train) -> Train:
 
 
 def run(options: Train) -> None:
-    """Train, or continue, one run. Nothing is written before everything that can be checked is."""
+    """Train, or continue, one run; then, with `evaluate`, do what `darlr evaluate` does with it."""
+    learn(options)
+    command = f"darlr evaluate {quote(str(options.out))}"
+    if not options.evaluate:
+        say(f"run in {options.out}; next: {command}")
+        return
+    say(f"run in {options.out}; evaluating it")
+    try:
+        evaluate.run(Evaluate((options.out,)))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted after training, which is whole; evaluate it with: {command}") from None
+
+
+def learn(options: Train) -> None:
+    """Everything but the evaluation. Nothing is written before everything that can be checked is."""
     check_options(options.config)
     torch.set_num_threads(options.train.threads)
     logs = open_logs(options.config)  # before its folder is spelt out: the error then names what was asked for
@@ -63,6 +79,8 @@ def run(options: Train) -> None:
     train_config = resolved(config.train, logs.whole)
     exit_rule = build_exit(train_config.session, logs.catalogue, train_config.device)
     watch = watcher(config, train_config, logs) if options.watch else lambda *_: {}
+    if options.evaluate and not logs.evaluation and not has_truth(config.data):
+        raise RunError(NOTHING_KEPT.format(folder=options.out, data=config.data))
     if config.train.method == "gt":
         true_reward(logs, config)  # raises where there is none
     inputs = {"data": logs.checksum}
@@ -85,8 +103,8 @@ def run(options: Train) -> None:
         try:
             work(opened, config, train_config, logs, exit_rule, watch)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(leave(options.out, config, train_config, logs)) from None
-    say(f"run in {options.out}; next: darlr evaluate {quote(str(options.out))}")
+            again = f"darlr train --out {quote(str(options.out))} --resume" + " --evaluate" * options.evaluate
+            raise KeyboardInterrupt(leave(options.out, config, train_config, logs, again)) from None
 
 
 def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, exit_rule: Exit, watch: Watch) -> None:
@@ -117,9 +135,9 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
     export(learner.recommender, logs.served, train_config, opened.folder / "policy")
 
 
-def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs) -> str:
-    """Make what was trained so far usable; returns what to tell the user who interrupted."""
-    again = f"continue with: darlr train --out {quote(str(folder))} --resume"
+def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs, command: str) -> str:
+    """Make what was trained so far usable; returns what to tell the user who interrupted. command: that goes on."""
+    again = f"continue with: {command}"
     found = load_checkpoint(folder)
     if found is None:
         return f"interrupted before the first checkpoint; {again}"

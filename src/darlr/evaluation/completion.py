@@ -3,7 +3,9 @@
 Expected reward = low + (high - low) * sigmoid(m + a_u + c_i + p_u . q_i). A user's (a_u, p_u) is the sum of the rows of
 one table that stand for the user's id and features, an item's (c_i, q_i) likewise (matrix factorisation with side
 information; a factorisation machine, Rendle 2010, without products inside a side). Gaussian priors on both tables;
-L-BFGS on the log loss of rewards scaled to 0..1, exact gradients. Only the random events are read, never the log's.
+L-BFGS on the log loss of rewards scaled to 0..1, exact gradients: biases first, then tastes, from the leading
+directions of what biases leave (at 0 tastes have no slope, and a search that starts beside it ends there). Only the
+random events are read, never the log's.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +29,8 @@ Reals = NDArray[np.float64]
 SIZE = 8  # of p_u and q_i
 HELD_OUT = 0.2
 CHOOSING = 0.125  # share of the fitted part that chooses the priors: a tenth of all
-BIAS_PRIORS, TASTE_PRIORS = (30.0, 8.0, 2.0, 0.5), (100.0, 30.0, 10.0, 3.0, 1.0)  # strongest first
+BIAS_PRIORS, TASTE_PRIORS = (30.0, 8.0, 2.0, 0.5), (100.0, 30.0, 10.0, 6.0, 3.0, 1.0)  # strongest first
+START, POWERS = 0.1, 10  # root mean square logit of each taste at its start, and power iterations that find it
 WORSE = 0.003  # relative rise of the loss that ends the search for a prior
 STEPS, TOLERANCE = 200, 1e-6  # most steps of a fit, and the relative gain that ends it
 SHRINKAGE = 5.0  # events, of the item means that the completion is compared with
@@ -63,46 +66,69 @@ class Completion:
         return scaled
 
 
+@dataclass(frozen=True)
+class Priors:
+    """Strengths, in log loss: of a and c, and of p and q (None: no tastes).
+
+    by_member: whether a feature's taste counts once for each member that has it, as ids do. Counted once in all it is
+    as good as free, which suits few events with telling features: by millions of events a feature that says nothing
+    would fit the noise of every item.
+    """
+
+    bias: float
+    taste: float | None = None
+    by_member: bool = False
+
+
 def complete(random: InteractionLog, seed: int = 0) -> tuple[Completion, list[str]]:
     """Fit on four fifths of the random events; and what the other fifth says of it, beside simple baselines, as lines.
 
     Priors are chosen inside the four fifths. The matrix is the one that was measured: no second fit on everything.
     """
     fitted, held = split(random, SplitConfig(held_out=HELD_OUT, seed=seed))
-    bias, taste = choose(*split(fitted, SplitConfig(held_out=CHOOSING, seed=seed + 1)), seed)
-    completion = fit(fitted, bias, taste, seed)
+    priors = choose(*split(fitted, SplitConfig(held_out=CHOOSING, seed=seed + 1)), seed)
+    completion, biases = fit(fitted, priors, seed), fit(fitted, Priors(priors.bias), seed)
     mean = np.full(random.n_items, float(fitted.reward.mean(dtype=np.float64)))
     count = np.bincount(fitted.item, minlength=random.n_items)
     total = np.bincount(fitted.item, fitted.reward, minlength=random.n_items)
     means = (total + SHRINKAGE * mean) / (count + SHRINKAGE)
     rows: dict[str, Quality] = {
         "completed": quality(completion.predict(held.user, held.item), held),
+        "biases alone": quality(biases.predict(held.user, held.item), held),
         "item mean": quality(means[held.item], held),
         "constant": quality(mean[held.item], held),
     }
     return completion, report(rows, fitted=len(fitted), held_out=len(held))
 
 
-def choose(train: InteractionLog, held: InteractionLog, seed: int) -> tuple[float, float | None]:
-    """The priors' strengths with the least held-out log loss: of a and c, then of p and q (None: without them)."""
+def choose(train: InteractionLog, held: InteractionLog, seed: int) -> Priors:
+    """The priors with the least held-out log loss: of biases, then of tastes in either way to count features."""
 
-    def loss(bias: float, taste: float | None) -> float:
-        return log_loss(fit(train, bias, taste, seed), held)
+    def loss(priors: Priors) -> float:
+        return log_loss(fit(train, priors, seed), held)
 
-    bias, least = _first_best(BIAS_PRIORS, lambda strength: loss(strength, None))
-    taste, with_taste = _first_best(TASTE_PRIORS, lambda strength: loss(bias, strength))
-    return bias, taste if with_taste < least else None
+    best, least = _first_best([Priors(bias) for bias in BIAS_PRIORS], loss)
+    found = [(best, least)]
+    for by_member in (False, True):
+        tastes = [replace(best, taste=taste, by_member=by_member) for taste in TASTE_PRIORS]
+        found.append(_first_best(tastes, loss, least))
+    return min(found, key=lambda one: one[1])[0]
 
 
-def _first_best(strengths: Sequence[float], loss: Callable[[float], float]) -> tuple[float, float]:
-    """The best strength and its loss; weaker ones, which take longest to fit, are not tried once they are worse."""
-    best, least = strengths[0], loss(strengths[0])
-    for strength in strengths[1:]:
-        found = loss(strength)
-        if found > least * (1 + WORSE):
-            break
+def _first_best(
+    priors: Sequence[Priors], loss: Callable[[Priors], float], known: float = np.inf
+) -> tuple[Priors, float]:
+    """The best priors and their loss; weaker ones, which take longest to fit, are not tried once they are worse.
+
+    known: a loss that the priors are measured by from the first on.
+    """
+    best, least = priors[0], np.inf
+    for one in priors:
+        found = loss(one)
         if found < least:
-            best, least = strength, found
+            best, least = one, found
+        if found > min(least, known) * (1 + WORSE):
+            break
     return best, least
 
 
@@ -112,39 +138,73 @@ def log_loss(completion: Completion, log: InteractionLog) -> float:
     return float(np.mean(np.logaddexp(0.0, logit) - _shares(log) * logit))
 
 
-def fit(log: InteractionLog, bias: float, taste: float | None, seed: int) -> Completion:
-    """The tables that explain the log's events. bias, taste: strengths of the priors; taste None: a_u and c_i alone."""
+def fit(log: InteractionLog, priors: Priors, seed: int) -> Completion:
+    """The tables that explain the log's events. seed: of the directions in which the search for tastes starts."""
     log = _by_user(log)
     users, items = _slots(log.n_users, log.user_features), _slots(log.n_items, log.item_features)
-    size = 0 if taste is None else SIZE
-    strength = np.array([bias] + [taste or 0.0] * size)
     shares, n = _shares(log), len(log)
     events = np.append(0, np.cumsum(np.bincount(log.user, minlength=log.n_users)))
     cut = users.shape[1]
 
-    def loss(point: Reals) -> tuple[float, Reals]:
-        mean, table = point[0], point[1:].reshape(-1, 1 + size)
+    def cells(wrong: Reals) -> sp.csr_matrix:
+        return sp.csr_matrix((wrong, log.item, events), shape=(log.n_users, log.n_items))
+
+    def logits(mean: float, table: Reals) -> tuple[Reals, Reals, Reals]:
         user, item = users @ table[:cut], items @ table[cut:]
-        logit = _logits(mean, user[log.user], item[log.item])
-        wrong = expit(logit) - shares
-        cells = sp.csr_matrix((wrong, log.item, events), shape=(log.n_users, log.n_items))
-        of_user, of_item = cells @ _led_by_one(item), cells.T @ _led_by_one(user)
-        slope = np.concatenate([users.T @ of_user, items.T @ of_item]) + strength * table
-        value = np.logaddexp(0.0, logit).sum() - shares @ logit + 0.5 * (strength * table**2).sum()
-        return float(value / n), np.append(wrong.sum(), slope) / n
+        return _logits(mean, user[log.user], item[log.item]), user, item
+
+    def solve(mean: float, start: Reals, strength: Reals) -> tuple[float, Reals]:
+        def loss(point: Reals) -> tuple[float, Reals]:
+            table = point[1:].reshape(start.shape)
+            logit, user, item = logits(point[0], table)
+            wrong = expit(logit) - shares
+            by_cell = cells(wrong)
+            of_user, of_item = by_cell @ _led_by_one(item), by_cell.T @ _led_by_one(user)
+            slope = np.concatenate([users.T @ of_user, items.T @ of_item]) + strength * table
+            value = np.logaddexp(0.0, logit).sum() - shares @ logit + 0.5 * (strength * table**2).sum()
+            return float(value / n), np.append(wrong.sum(), slope) / n
+
+        options = {"maxiter": STEPS, "ftol": TOLERANCE, "gtol": 0.0}
+        found = minimize(loss, np.append(mean, start), jac=True, method="L-BFGS-B", options=options).x
+        return float(found[0]), found[1:].reshape(start.shape)
 
     share = shares.mean().clip(1e-6, 1 - 1e-6)
-    start = np.random.default_rng(seed).normal(0, 0.1, (cut + items.shape[1], 1 + size))
-    start[:, 0] = 0.0
-    found = minimize(
-        loss,
-        np.append(np.log(share / (1 - share)), start),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": STEPS, "ftol": TOLERANCE, "gtol": 0.0},
-    ).x
-    table = found[1:].reshape(-1, 1 + size)
-    return Completion(float(found[0]), users @ table[:cut], items @ table[cut:], log.reward_range)
+    rows = cut + items.shape[1]
+    bias = np.full((rows, 1), priors.bias)
+    mean, table = solve(float(np.log(share / (1 - share))), np.zeros((rows, 1)), bias)
+    if priors.taste is not None:
+        start = np.zeros((rows, SIZE))
+        left = cells(shares - expit(logits(mean, table)[0]))
+        start[: log.n_users], start[cut : cut + log.n_items] = _leading(left, np.random.default_rng(seed))
+        counts = np.concatenate([_members(users), _members(items)]) if priors.by_member else np.ones(rows)
+        strength = np.column_stack([bias, np.outer(priors.taste * counts, np.ones(SIZE))])
+        mean, table = solve(mean, np.column_stack([table, start]), strength)
+    return Completion(mean, users @ table[:cut], items @ table[cut:], log.reward_range)
+
+
+def _leading(cells: sp.csr_matrix, generator: np.random.Generator) -> tuple[Reals, Reals]:
+    """Tastes of users [U, d] and items [I, d] along the leading singular directions of a matrix, each START strong."""
+    n_users, n_items = cells.shape
+    item = generator.normal(size=(n_items, SIZE))
+    for _ in range(POWERS):
+        item = _orthonormal(cells.T @ _orthonormal(cells @ item))
+    user = _orthonormal(cells @ item)
+    size = np.sqrt(START * np.sqrt(n_users * n_items))
+    return user * size, item * size
+
+
+def _orthonormal(columns: Reals) -> Reals:
+    """An orthonormal basis of the columns, with zeros where there are more of them than rows."""
+    basis = np.zeros_like(columns)
+    found = np.linalg.qr(columns)[0]
+    basis[:, : found.shape[1]] = found
+    return basis
+
+
+def _members(side: sp.csr_matrix) -> Reals:
+    """How many members each row of the side's table stands for, by squared weights and at least 1."""
+    counts: Reals = np.maximum(np.asarray(side.multiply(side).sum(0)).ravel(), 1.0)
+    return counts
 
 
 def _logits(mean: float, user: Reals, item: Reals) -> Reals:

@@ -47,6 +47,8 @@ class Contribution:
 
 def fm_pairs(vectors: Tensor) -> Tensor:
     """Dot products summed over pairs of fields, [..., F, d] -> [...] (arXiv 1703.04247 Eq. 2; Rendle 2010)."""
+    if vectors.shape[-2] == 1:
+        return vectors.new_zeros(vectors.shape[:-2])
     return 0.5 * (vectors.sum(-2).square() - vectors.square().sum(-2)).sum(-1)
 
 
@@ -74,9 +76,9 @@ class SideTable(nn.Module):
         """rows: int64 [K, B] of user or item codes, member k reads rows[k]."""
         k, size = rows.shape
         codes = self.codes[rows] + self.n_codes * torch.arange(k, device=rows.device)[:, None, None]  # [K, B, S]
-        weights = self.weights[rows][..., None]
-        vectors = nn.functional.embedding(codes, self.embedding.flatten(0, 1)) * weights  # [K, B, S, d]
-        linear = (nn.functional.embedding(codes, self.linear.flatten(0, 1)) * weights).sum(2)
+        both = torch.cat([self.embedding, self.linear], 2).flatten(0, 1)  # one lookup, and one scatter of gradients
+        slots = nn.functional.embedding(codes, both) * self.weights[rows][..., None]  # [K, B, S, d + 2]
+        vectors, linear = slots[..., :-2], slots[..., -2:].sum(2)
         if self.pool.shape[0] != self.pool.shape[1]:
             vectors = torch.einsum("kbsd,sf->kbfd", vectors, self.pool)
         deep = torch.bmm(vectors.reshape(k, size, -1), self.first)
@@ -139,7 +141,7 @@ class DeepFM(nn.Module):
         if generator is None or self.dropout == 0:
             return hidden
         keep = torch.empty_like(hidden).bernoulli_(1 - self.dropout, generator=generator)
-        return hidden * keep / (1 - self.dropout)
+        return hidden * keep.div_(1 - self.dropout)
 
     @torch.no_grad()
     def table(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:

@@ -44,6 +44,7 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             [{"params": deep, "weight_decay": config.weight_decay}, {"params": tables, "weight_decay": 0.0}],
             lr=config.learning_rate,
+            fused=True,  # one pass over all parameters: a fifth of the time of one kernel an operation
         )
 
     def epoch(self) -> float:
@@ -66,22 +67,23 @@ class Trainer:
                 mean, log_variance = self.model(user, item, self.generator)
             loss = (gaussian_nll(mean, log_variance, target) * weight).sum(1) / weight.sum(1)
             self.optimiser.zero_grad(set_to_none=True)
-            (loss.sum() + self.prior()).backward()  # type: ignore[no-untyped-call]
+            loss.sum().backward()  # type: ignore[no-untyped-call]
+            self.prior()
             self.optimiser.step()
             total += loss.detach().mean() * picked.shape[1]
         return float(total) / n
 
-    def prior(self) -> Tensor:
-        """Minus the log density of Gaussian priors on the tables, summed over members, per logged row.
+    def prior(self) -> None:
+        """Add to the tables' gradients that of minus the log density of their Gaussian priors, per logged row.
 
         A strength of s counts like s logged rows that say 0, as in a shrunk mean sum(r) / (n + s); it depends
         neither on the batch size nor, as an L2 on every step would, on how often an id occurs.
         """
-        total = torch.zeros(())
+        rows = len(self.rows.user)
         for side in (self.model.user, self.model.item):
-            total = total + self.config.bias_decay * side.linear.square().sum()
-            total = total + self.config.embedding_decay * side.embedding.square().sum()
-        return 0.5 * total / len(self.rows.user)
+            for table, decay in ((side.linear, self.config.bias_decay), (side.embedding, self.config.embedding_decay)):
+                assert table.grad is not None
+                table.grad.add_(table.detach(), alpha=decay / rows)
 
     def held_out_rows(self, log: InteractionLog) -> Rows:
         """The rows that early stopping scores: held-out rows, and with pointneg one fixed draw of negatives."""
