@@ -65,7 +65,7 @@ def test_the_report_sets_it_beside_simple_baselines(completed):
     _, notes, _, _ = completed
     assert notes[0] == "fitted on 2,400 random events; on 600 others:"
     auc = {note.split(":")[0]: float(note.split("AUC ")[1][:5]) for note in notes[1:5]}
-    assert auc["completed"] > auc["biases alone"] > auc["item mean"]
+    assert auc["completed"] > auc["biases alone"] + 0.1
     assert auc["completed"] > auc["item mean"] + 0.1
     assert auc["constant"] == 0.5
     assert "by tenths" in notes[5]
