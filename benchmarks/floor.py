@@ -123,7 +123,7 @@ class Agent:
 
 def sizes_of(world: World) -> Sizes:
     """The sizes of a world's tables."""
-    return Sizes(world.n_users, world.n_items, world.item_vectors.shape[1], world.indicator.shape[1])
+    return Sizes(world.n_users, world.n_items, world.item_vectors.shape[1], world.user_features.shape[1])
 
 
 def floor(sizes: Sizes, config: TrainConfig, candidates: int = 0) -> Floor:

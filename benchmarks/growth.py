@@ -47,7 +47,7 @@ def made_up(users: int, items: int, seed: int = 0) -> "World":
     import torch
 
     from darlr.world.entropy import EntropyTable
-    from darlr.world.tables import World
+    from darlr.world.tables import World, standardise
 
     generator = torch.Generator().manual_seed(seed)
     reward = torch.rand(users, items, generator=generator)
@@ -55,7 +55,7 @@ def made_up(users: int, items: int, seed: int = 0) -> "World":
     return World(
         reward=reward,
         risk=torch.rand(users, items, generator=generator),
-        indicator=indicator,
+        user_features=standardise(indicator),
         unit=torch.nn.functional.normalize(indicator, dim=1),
         item_vectors=torch.randn(items, 8, generator=generator),
         entropy=EntropyTable(torch.ones(items), torch.zeros(0, dtype=torch.int64), torch.zeros(0)),

@@ -23,7 +23,7 @@ from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth
 from darlr.simulation.exits import Exit, category_exit, never
 from darlr.world.entropy import EntropyTable
-from darlr.world.tables import World
+from darlr.world.tables import World, standardise
 
 SESSION = SessionConfig(exit="category", window=1, turns=8)
 RECOMMENDER = RecommenderConfig(a2c=A2CConfig(learning_rate=3e-3, minibatch=512))
@@ -55,7 +55,7 @@ def known(reward: Tensor, rule: Exit, group: Tensor, item_vectors: Tensor, best:
     world = World(
         reward=reward,
         risk=torch.zeros_like(reward),
-        indicator=indicator,
+        user_features=standardise(indicator),
         unit=torch.nn.functional.normalize(indicator, dim=1),
         item_vectors=item_vectors,
         entropy=EntropyTable(torch.ones(items), torch.zeros(0, dtype=torch.int64), torch.zeros(0)),

@@ -51,7 +51,7 @@ def has_pool() -> bool:
 
 def pool(config: TrainConfig) -> int:
     """Users that the selector chooses among; 0 = all."""
-    return int(getattr(config.selector, "candidates", 0))
+    return int(getattr(config.selector, "candidates", 0) or 0)
 
 
 def limit(sizes: Sizes, config: TrainConfig) -> Limit:

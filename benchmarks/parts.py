@@ -39,7 +39,7 @@ SCOPES: tuple[tuple[str, Any, str], ...] = (
     ("mask", rollout, "forbid"),
     ("mask", selector, "forbid"),
     ("look-ups", World, "similarity"),
-    ("look-ups", learner, "refined"),
+    ("look-ups", learner, "refine"),
     ("look-ups", references, "diversity"),
     ("session", rollout, "step"),
     ("session", rollout, "restart"),
