@@ -95,7 +95,7 @@ def on_log_scale(column: FeatureColumn) -> FeatureColumn:
 def number_lists(name: str, text: pl.Series) -> FeatureColumn:
     """The distinct numbers in each text, such as "[27, 9]" or "12,3", as a multi-valued feature; none where null."""
     lists = text.str.extract_all(r"\d+").cast(pl.List(pl.Int64)).list.unique(maintain_order=True)
-    long = pl.DataFrame({"value": lists}).with_row_index("row").explode("value").drop_nulls()
+    long = pl.DataFrame({"value": lists}).with_row_index("row").explode("value", empty_as_null=False).drop_nulls()
     rows, value = long["row"].cast(pl.Int64).to_numpy(), long["value"].to_numpy()
     vocabulary, code = np.unique(value, return_inverse=True)
     count = np.bincount(rows, minlength=len(text))

@@ -105,7 +105,7 @@ def _numeric(table: Table, name: str, values: pl.Series, rows: IntArray) -> Feat
 
 def _multi(name: str, lists: pl.Series, rows: IntArray) -> FeatureColumn | None:
     """Distinct values of each row in their order, padded with -1."""
-    long = pl.DataFrame({"value": lists}).with_row_index("row").explode("value")
+    long = pl.DataFrame({"value": lists}).with_row_index("row").explode("value", empty_as_null=False)
     long = long.with_columns(trimmed(long["value"])).drop_nulls().unique(maintain_order=True)
     if long.is_empty():
         return None

@@ -30,7 +30,8 @@ SIZE = 8  # of p_u and q_i
 HELD_OUT = 0.2
 CHOOSING = 0.125  # share of the fitted part that chooses the priors: a tenth of all
 BIAS_PRIORS, TASTE_PRIORS = (30.0, 8.0, 2.0, 0.5), (100.0, 30.0, 10.0, 6.0, 3.0, 1.0)  # strongest first
-START, POWERS = 0.1, 10  # root mean square logit of each taste at its start, and power iterations that find it
+CURVATURE, SPREAD = 0.25, 0.1  # of the log loss in a logit, at most; and about how large squared tastes become
+START, POWERS = 0.02, 60  # root mean square logit of each taste at its start, and power iterations that find it
 WORSE = 0.003  # relative rise of the loss that ends the search for a prior
 STEPS, TOLERANCE = 200, 1e-6  # most steps of a fit, and the relative gain that ends it
 SHRINKAGE = 5.0  # events, of the item means that the completion is compared with
@@ -153,20 +154,26 @@ def fit(log: InteractionLog, priors: Priors, seed: int) -> Completion:
         user, item = users @ table[:cut], items @ table[cut:]
         return _logits(mean, user[log.user], item[log.item]), user, item
 
+    weighed = np.concatenate([_squares(users, log.user), _squares(items, log.item)])
+
     def solve(mean: float, start: Reals, strength: Reals) -> tuple[float, Reals]:
+        steepness = CURVATURE * np.where(np.arange(start.shape[1]) == 0, 1.0, SPREAD) * weighed[:, None]
+        whole = 1 / np.sqrt(CURVATURE * n)
+        unit = 1 / np.sqrt(strength + steepness)  # rows of few and of many events then take steps of one size
+
         def loss(point: Reals) -> tuple[float, Reals]:
-            table = point[1:].reshape(start.shape)
-            logit, user, item = logits(point[0], table)
+            table = point[1:].reshape(start.shape) * unit
+            logit, user, item = logits(point[0] * whole, table)
             wrong = expit(logit) - shares
             by_cell = cells(wrong)
             of_user, of_item = by_cell @ _led_by_one(item), by_cell.T @ _led_by_one(user)
             slope = np.concatenate([users.T @ of_user, items.T @ of_item]) + strength * table
             value = np.logaddexp(0.0, logit).sum() - shares @ logit + 0.5 * (strength * table**2).sum()
-            return float(value / n), np.append(wrong.sum(), slope) / n
+            return float(value / n), np.append(wrong.sum() * whole, slope * unit) / n
 
         options = {"maxiter": STEPS, "ftol": TOLERANCE, "gtol": 0.0}
-        found = minimize(loss, np.append(mean, start), jac=True, method="L-BFGS-B", options=options).x
-        return float(found[0]), found[1:].reshape(start.shape)
+        found = minimize(loss, np.append(mean / whole, start / unit), jac=True, method="L-BFGS-B", options=options).x
+        return float(found[0] * whole), found[1:].reshape(start.shape) * unit
 
     share = shares.mean().clip(1e-6, 1 - 1e-6)
     rows = cut + items.shape[1]
@@ -199,6 +206,12 @@ def _orthonormal(columns: Reals) -> Reals:
     found = np.linalg.qr(columns)[0]
     basis[:, : found.shape[1]] = found
     return basis
+
+
+def _squares(side: sp.csr_matrix, members: IntArray) -> Reals:
+    """Sum of each table row's squared weights over the events of these members."""
+    counts: Reals = side.multiply(side).T @ np.bincount(members, minlength=side.shape[0]).astype(np.float64)
+    return counts
 
 
 def _members(side: sp.csr_matrix) -> Reals:
