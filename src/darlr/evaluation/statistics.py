@@ -110,20 +110,6 @@ def _table(values: NDArray[np.floating]) -> Array:
     return table
 
 
-def stratified_bootstrap(
-    values: NDArray[np.floating],
-    statistic: Statistic = "mean",
-    *,
-    generator: np.random.Generator,
-    strata: NDArray[np.integer] | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-) -> tuple[float, float]:
-    """Percentile interval of the statistic of returns [seeds, users]; see `bootstrap`."""
-    draws = bootstrap(values, statistic, generator=generator, strata=strata, resamples=resamples)
-    return _interval(draws, confidence)
-
-
 def bootstrap_ratio(
     numerator: NDArray[np.floating],
     denominator: NDArray[np.floating],
@@ -153,11 +139,7 @@ def interval(draws: Array, confidence: float = 0.95) -> tuple[float, float]:
     known = draws[~np.isnan(draws)]
     if not len(known):
         raise ConfigError("no bootstrap sample gives a value: too few users have any event that counts")
-    return _interval(known, confidence)
-
-
-def _interval(draws: Array, confidence: float) -> tuple[float, float]:
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 
@@ -188,7 +170,7 @@ def compare(
         raise ConfigError(f"a paired comparison needs the same seeds and users on both sides, not {a.shape}, {b.shape}")
     difference = a.astype(np.float64) - b.astype(np.float64)
     draws = bootstrap(difference, generator=generator, resamples=resamples)
-    low, high = _interval(draws, 0.95)
+    low, high = interval(draws)
     by_user = difference.mean(0)
     beyond = min((draws <= 0).mean(), (draws >= 0).mean())
     return Comparison(
