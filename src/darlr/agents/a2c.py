@@ -136,7 +136,7 @@ def minibatches(
     """
     order = torch.randperm(size // group, generator=generator, device=generator.device).to(device)
     for chunk in order.tensor_split(max(1, round(size / batch))):
-        yield chunk if group == 1 else (chunk[:, None] * group + torch.arange(group, device=device)).flatten()
+        yield (chunk[:, None] * group + torch.arange(group, device=device)).flatten()
 
 
 def update(

@@ -95,10 +95,12 @@ def build_selector(world: World, config: TrainConfig, state_dim: int) -> Selecto
     """A selector with the weights that `config.seed` gives it."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derived(config.seed, SELECTOR))
-        return Selector(config.selector, world.user_features, state_dim, pool(world, config)).to(config.device)
+        return Selector(config.selector, world.user_features, state_dim, candidate_pool(world, config)).to(
+            config.device
+        )
 
 
-def pool(world: World, config: TrainConfig) -> Tensor | None:
+def candidate_pool(world: World, config: TrainConfig) -> Tensor | None:
     """The selector's candidates, int64 [U, C]; None where everyone is one."""
     count = candidate_count(config.selector, world.n_users)
     if not count:
@@ -208,10 +210,8 @@ def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]
         window = selector.config.tracker.window
         recent, before, action = selection_rows(selection.chosen[episode], selection.taken[episode], pick, window)
         hidden = selector.hidden(selector.from_state(selection.state[episode]), recent, selector.user_tokens())
-        value, pool = selector.heads.value(hidden), None
-        if selection.pool is not None:
-            pool = selection.pool[episode[::picks]]
-        return Judged(selector.heads.actor, hidden, value, action, before, pool=pool)
+        pool = None if selector.pool is None else selector.pool[selection.chosen[episode[::picks], 0]]
+        return Judged(selector.heads.actor, hidden, selector.heads.value(hidden), action, before, pool=pool)
 
     metrics = update(
         selector,
@@ -221,6 +221,6 @@ def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]
         advantage + selection.value.flatten(),
         config,
         learner.generators.batches,
-        group=1 if selection.pool is None else picks,
+        group=1 if selector.pool is None else picks,
     )
     return {f"selector_{name}": value for name, value in metrics.items()} | {"selector_reward": selection.reward.mean()}

@@ -12,7 +12,7 @@ from darlr.errors import ConfigError
 from darlr.simulation.rewards import References
 from darlr.world.tables import World
 
-CHUNK = 1024  # users whose gains are computed at once
+CHUNK = 64  # users whose gains are computed at once
 
 ReferenceRule = Callable[[Int[Tensor, " B"], torch.Generator], References]
 """Reference users S_t of users int64 [B]; the generator is for the picks."""
@@ -62,14 +62,11 @@ def alone(world: World, user: Int[Tensor, " B"]) -> References:
 
 
 def diversity(world: World, users: Int[Tensor, "B K"]) -> Float[Tensor, " B"]:
-    """r_div: mean over the picks, in order, of the mean of 1 - cos to the earlier picks (0 at the first).
+    """r_div: mean over the picks, in order, of their `distances`."""
+    return distances(world.similarities(users)).mean(1)
 
-    Cosines with all earlier picks are one product with the sum of their unit vectors.
-    """
-    earlier = world.unit[users[:, 0]]
-    gain = torch.zeros(users.shape[0], device=users.device)
-    for place in range(1, users.shape[1]):
-        unit = world.unit[users[:, place]]
-        gain += 1.0 - (unit * earlier).sum(-1) / place
-        earlier = earlier + unit
-    return gain / users.shape[1]
+
+def distances(cosines: Float[Tensor, "B K K"]) -> Float[Tensor, "B K"]:
+    """Mean over earlier picks v' of 1 - cos(p_v', p_v), 0 at the first pick. cosines: of all pairs of the picks."""
+    earlier = torch.arange(cosines.shape[-1], device=cosines.device)
+    return (1.0 - cosines).tril(-1).sum(-1) / earlier.clamp(min=1)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from darlr.agents.actor_critic import ActorCritic, AllActions, Candidates, forbid
-from darlr.agents.references import require_others
+from darlr.agents.references import distances, require_others
 from darlr.agents.tracker import build_tracker
 from darlr.config import SelectorConfig
 from darlr.simulation.policy import draw
@@ -80,16 +80,14 @@ class Selector(nn.Module):
 class Selection:
     """K picks for each of B recommendations, as the selector's update needs them.
 
-    state: s_rec, float32 [B, s]. chosen: int64 [B, K + 1], the user itself, then the picks in order. pool: the
-    candidates, int64 [B, C], None for everyone. taken: the actions behind `chosen`, int64 [B, K + 1]: the same, or
-    columns of the pool after a -1, as no pool holds the user itself. reward: Eq. 12; value: the critic's; both
-    float32 [B, K].
+    state: s_rec, float32 [B, s]. chosen: int64 [B, K + 1], the user itself, then the picks in order. taken: the
+    actions behind `chosen`, int64 [B, K + 1]: the same, or columns of the user's pool after a -1, as no pool holds the
+    user itself. reward: Eq. 12; value: the critic's; both float32 [B, K].
     """
 
     state: Float[Tensor, "B s"]
     chosen: Int[Tensor, "B K1"]
     taken: Int[Tensor, "B K1"]
-    pool: Int[Tensor, "B C"] | None
     reward: Float[Tensor, "B K"]
     value: Float[Tensor, "B K"]
 
@@ -154,13 +152,7 @@ def select(
     reward = selector_reward(config, start[picks, item[:, None]], similarity, diversity)
     value = selector.heads.value(torch.stack(hiddens, dim=1))
     references = References(picks, similarity.mean(1), diversity.mean(1))
-    return references, Selection(state, chosen, taken, pool, reward, value)
-
-
-def distances(cosines: Float[Tensor, "B K K"]) -> Float[Tensor, "B K"]:
-    """Mean over earlier picks v' of 1 - cos(p_v', p_v), 0 at the first pick. cosines: of all pairs of the picks."""
-    earlier = torch.arange(cosines.shape[-1], device=cosines.device)
-    return (1.0 - cosines).tril(-1).sum(-1) / earlier.clamp(min=1)
+    return references, Selection(state, chosen, taken, reward, value)
 
 
 def selection_rows(
