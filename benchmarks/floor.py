@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from darlr.agents.candidates import candidate_count
 from darlr.config import A2CConfig, TrackerConfig, TrainConfig
 from darlr.world.tables import World
 
@@ -126,13 +127,13 @@ def sizes_of(world: World) -> Sizes:
     return Sizes(world.n_users, world.n_items, world.item_vectors.shape[1], world.user_features.shape[1])
 
 
-def floor(sizes: Sizes, config: TrainConfig, candidates: int = 0) -> Floor:
-    """The floor of a configured method. candidates: users that the selector chooses among, 0 = all."""
+def floor(sizes: Sizes, config: TrainConfig) -> Floor:
+    """The floor of a configured method."""
     agent = recommender(sizes, config)
     found = Floor(tuple(agent.products()), 2.0 * sizes.items, agent.bytes() + LINE * lookups(config))
     if config.method != "darlr" or config.selector.kind != "learned":
         return found
-    picks, among = config.selector.picks, candidates or sizes.users
+    picks, among = config.selector.picks, candidate_count(config.selector, sizes.users) or sizes.users
     other = selector(sizes, config, among)
     products = tuple(replace(product, count=product.count * picks) for product in other.products())
     return Floor((*found.products, *products), found.exps + 2.0 * picks * among, found.bytes + picks * other.bytes())

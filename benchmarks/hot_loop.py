@@ -5,6 +5,7 @@ One thread; the median of three measurements after a warm-up; a world model of o
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from statistics import median
@@ -25,11 +26,11 @@ STEPS = 100_000  # that costs are told for
 
 
 @cache
-def quick_world(data: str) -> tuple[Logs, FittedWorldModel]:
-    """The logs of a data set and a world model of one epoch."""
+def quick_world(data: str, epochs: int = 1) -> tuple[Logs, FittedWorldModel]:
+    """The logs of a data set and a world model of one epoch, or at most of so many."""
     config = RunConfig(data=data, split=SplitConfig(refit=False))
     logs = open_logs(config)
-    return logs, fit_world(logs.train, logs.held_out, replace(config.world_model, epochs=1))
+    return logs, fit_world(logs.train, logs.held_out, replace(config.world_model, epochs=epochs))
 
 
 def prepare(logs: Logs, fitted: FittedWorldModel, config: TrainConfig) -> tuple[Learner, Simulator, World]:
@@ -41,17 +42,24 @@ def prepare(logs: Logs, fitted: FittedWorldModel, config: TrainConfig) -> tuple[
     return learner, simulator, world
 
 
-def costs(learner: Learner, simulator: Simulator, sessions: int, steps: int, repeats: int = 3) -> list[float]:
-    """CPU-seconds for 100,000 steps, sorted, from measurements of at least `steps` each."""
+def costs(
+    learner: Learner,
+    simulator: Simulator,
+    sessions: int,
+    steps: int,
+    repeats: int = 3,
+    clock: Callable[[], float] = time.process_time,
+) -> list[float]:
+    """CPU-seconds (or those of another clock) for 100,000 steps, sorted, from measurements of at least `steps` each."""
     rollout = sessions * simulator.session.turns
     count = -(-steps // rollout)
     learn(learner, simulator, sessions)
     taken = []
     for _ in range(repeats):
-        start = time.process_time()
+        start = clock()
         for _ in range(count):
             learn(learner, simulator, sessions)
-        taken.append(time.process_time() - start)
+        taken.append(clock() - start)
     return sorted(spent / (count * rollout) * STEPS for spent in taken)
 
 

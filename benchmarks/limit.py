@@ -21,7 +21,7 @@ from benchmarks.floor import Floor, Sizes, floor, sizes_of
 from benchmarks.hot_loop import STEPS, costs, prepare, quick_world
 from benchmarks.parts import profile
 from darlr.cli import parse
-from darlr.config import SelectorConfig, TrainConfig
+from darlr.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,9 @@ def train_options(data: str, options: Sequence[str]) -> TrainConfig:
     return config
 
 
-def has_pool() -> bool:
-    """Whether this version's selector can choose among a pool of candidates."""
-    return "candidates" in SelectorConfig.__dataclass_fields__
-
-
-def pool(config: TrainConfig) -> int:
-    """Users that the selector chooses among; 0 = all."""
-    return int(getattr(config.selector, "candidates", 0) or 0)
-
-
 def limit(sizes: Sizes, config: TrainConfig) -> Limit:
     """The floor of a configuration on this machine."""
-    work = floor(sizes, config, pool(config))
+    work = floor(sizes, config)
     parts: dict[str, float] = defaultdict(float)
     for product in work.products:
         parts[product.part] += product.count * machine.product_seconds(product.m, product.k, product.n) * STEPS
@@ -97,7 +87,7 @@ def main(given: Sequence[str] | None = None) -> None:
     learner, simulator, world = prepare(*quick_world(options.data), config)
     sizes = sizes_of(world)
     found = limit(sizes, config)
-    print("\n".join(describe(floor(sizes, config, pool(config)), found)))
+    print("\n".join(describe(floor(sizes, config), found)))
     taken = costs(learner, simulator, config.sessions, options.steps)
     spent = median(taken)
     print("\n| | CPU-s per 100,000 steps | measured is so many times this |\n|---|---|---|")

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.hot_loop import prepare, quick_world
-from benchmarks.training_rows import Measure, Result
+from benchmarks.training_rows import Measure, Result, only
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.commands.stages import open_logs
 from darlr.config import RunConfig, SplitConfig, SyntheticConfig, TrainConfig
@@ -25,10 +25,6 @@ WORLD = "coat: world model, 5 members x 5 epochs"
 EVALUATION = "coat: evaluation of all users in three modes"
 HELP, EVALUATE = "darlr --help", "darlr evaluate of a small run"
 SMALL = ("--data", "synthetic", "--epochs", "2", "--steps", "4000", "--model.epochs", "2")
-
-
-def _only(name: str) -> str:
-    return f'python -m benchmarks.page --only "{name}"'
 
 
 def spent(work: Callable[[], object], repeats: int) -> list[float]:
@@ -48,7 +44,7 @@ def world_model() -> Result:
     logs = open_logs(config)
     five = replace(config.world_model, members=5, epochs=5, patience=5)
     values = spent(lambda: fit_world(logs.train, logs.held_out, five), 3)
-    return Result(WORLD, "8", "CPU-s", _only(WORLD), values)
+    return Result(WORLD, "8", "CPU-s", only(WORLD), values)
 
 
 def evaluation() -> Result:
@@ -63,7 +59,7 @@ def evaluation() -> Result:
     modes = settings(simulator.session, logs.catalogue)
     assert len(modes) == 3
     values = spent(lambda: sound([entry], modes, truth, logs.train_catalogue), 5)
-    return Result(EVALUATION, "0.3", "CPU-s", _only(EVALUATION), values)
+    return Result(EVALUATION, "0.3", "CPU-s", only(EVALUATION), values)
 
 
 def of_command(arguments: Sequence[str], repeats: int) -> list[float]:
@@ -81,7 +77,7 @@ def of_command(arguments: Sequence[str], repeats: int) -> list[float]:
 
 def command_help() -> Result:
     """The help of all commands."""
-    return Result(HELP, "0.3", "CPU-s", _only(HELP), of_command(["--help"], 5))
+    return Result(HELP, "0.3", "CPU-s", only(HELP), of_command(["--help"], 5))
 
 
 def evaluate_small() -> Result:
@@ -93,7 +89,7 @@ def evaluate_small() -> Result:
         )
         values = of_command(["evaluate", run], 3)
         bare = of_command(["evaluate", run, "--no-pictures"], 1)[0]
-    return Result(EVALUATE, "5", "CPU-s", _only(EVALUATE), values, note=f"{bare:.1f} without pictures")
+    return Result(EVALUATE, "5", "CPU-s", only(EVALUATE), values, note=f"{bare:.1f} without pictures")
 
 
 def rows() -> Iterator[tuple[str, Measure]]:

@@ -16,11 +16,9 @@ from benchmarks.hot_loop import STEPS
 from darlr.agents import a2c, actor_critic, learner, recommender, references, rollout, selector
 from darlr.agents.learner import Learner, learn
 from darlr.agents.rollout import Simulator
-from darlr.simulation import session
 from darlr.world.tables import World
 
-# What belongs to a part: functions by where they are looked up. What another version does not have is left out, and its
-# time counts where it is called from.
+# What belongs to a part: functions by where they are looked up.
 SCOPES: tuple[tuple[str, Any, str], ...] = (
     ("recommender's tracker", recommender.Recommender, "state"),
     ("recommender's trunk and actor", actor_critic.ActorCritic, "forward"),
@@ -39,12 +37,12 @@ SCOPES: tuple[tuple[str, Any, str], ...] = (
     ("mask", rollout, "forbid"),
     ("mask", selector, "forbid"),
     ("look-ups", World, "similarity"),
+    ("look-ups", World, "similarities"),
     ("look-ups", learner, "refine"),
     ("look-ups", references, "diversity"),
     ("session", rollout, "step"),
     ("session", rollout, "restart"),
     ("session", rollout, "last_items"),
-    ("session", session.Session, "seen"),
     ("session", recommender.Recommender, "observe"),
 )
 # Operators that stand inline in another part.
@@ -86,8 +84,7 @@ def scopes(simulator: Simulator) -> Iterator[None]:
     """Within it every part reports itself to the profiler."""
     with ExitStack() as stack:
         shape = _inside("look-ups", simulator.shape)
-        found = [scope for scope in SCOPES if callable(getattr(scope[1], scope[2], None))]
-        for name, place, attribute in found:
+        for name, place, attribute in SCOPES:
             stack.enter_context(mock.patch.object(place, attribute, _inside(name, getattr(place, attribute))))
         before = simulator.shape
         object.__setattr__(simulator, "shape", shape)

@@ -23,12 +23,11 @@ from benchmarks.hot_loop import prepare, quick_world
 from benchmarks.limit import train_options
 from darlr.agents.learner import learn
 from darlr.agents.recommender import RecommenderPolicy
-from darlr.commands.stages import Logs, open_logs
-from darlr.config import RunConfig, SplitConfig, TrainConfig
+from darlr.commands.stages import Logs
+from darlr.config import TrainConfig, WorldModelConfig
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth
 from darlr.simulation.exits import build_exit
-from darlr.world.fit import fit_world
 from darlr.world.fitted import FittedWorldModel
 
 DEFAULT = ""
@@ -145,7 +144,7 @@ def main() -> None:
     known = [Seen(**json.loads(line)) for line in given.out.read_text().splitlines()] if given.out.exists() else []
     done = {(row.method, row.setting, row.seed) for row in known if row.steps >= given.steps}
     rows = [row for row in known if (row.method, row.setting, row.seed) in done]
-    logs, fitted = quick_world(given.data) if given.quick_world else whole_world(given.data)
+    logs, fitted = quick_world(given.data, 1 if given.quick_world else WorldModelConfig.epochs)
     with given.out.open("w", encoding="utf-8") as out:
         out.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
         for seed in range(given.seeds):
@@ -163,13 +162,6 @@ def main() -> None:
                         f"{method}, seed {seed}, {setting or 'default'}: {last.value:.2f}, {last.cpu:.1f} s", flush=True
                     )
     print("\n".join(report(rows)))
-
-
-def whole_world(data: str) -> tuple[Logs, FittedWorldModel]:
-    """The logs and the default world model."""
-    config = RunConfig(data=data, split=SplitConfig(refit=False))
-    logs = open_logs(config)
-    return logs, fit_world(logs.train, logs.held_out, config.world_model)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -11,12 +12,10 @@ import torch
 
 from benchmarks import limit, memory
 from benchmarks.floor import sizes_of
-from benchmarks.hot_loop import costs, prepare, quick_world
+from benchmarks.hot_loop import STEPS, costs, prepare, quick_world
 from benchmarks.parts import profile
-from darlr.agents.learner import learn
 from darlr.config import TrainConfig
 
-NO_POOL = "not measured: this version has no option selector.candidates"
 LONGEST = 5  # parts of a profile that are told
 
 
@@ -57,9 +56,23 @@ class Training:
         return limit.train_options(self.data, self.options.split())
 
     @property
-    def missing(self) -> bool:
-        """Whether this version lacks what it needs."""
-        return "--selector.candidates" in self.options and not limit.has_pool()
+    def title(self) -> str:
+        """Its name on the page."""
+        return f"{self.data}: {self.name}"
+
+    def rate_title(self, threads: int) -> str:
+        """The name of its throughput."""
+        return f"{self.title}, {threads} thread{'s' * (threads > 1)}"
+
+    @property
+    def memory_title(self) -> str:
+        """The name of its memory."""
+        return f"{self.title}, peak memory over the world's tables"
+
+
+def only(name: str) -> str:
+    """The command that measures one row of the page."""
+    return f'python -m benchmarks.page --only "{name}"'
 
 
 # The predecessors' own settings: 100 sessions, minibatches of 1,024, no user in the state.
@@ -83,9 +96,6 @@ KUAIREC = (
 
 def training(row: Training, steps: int) -> Result:
     """CPU-seconds for 100,000 steps on one thread, the floor, and what the time goes to."""
-    empty = Result(f"{row.data}: {row.name}", row.goal if row.data == "coat" else "", "CPU-s", row.command)
-    if row.missing:
-        return Result(**{**vars(empty), "note": NO_POOL})
     torch.set_num_threads(1)
     learner, simulator, world = prepare(*quick_world(row.data), row.config)
     least = limit.limit(sizes_of(world), row.config).least
@@ -94,50 +104,38 @@ def training(row: Training, steps: int) -> Result:
     shares = sorted(
         ((name, sum(spent) / median(taken)) for name, spent in found.parts.items()), key=lambda one: -one[1]
     )
-    return Result(**{**vars(empty), "values": taken, "floor": least, "parts": shares[:LONGEST]})
+    goal = row.goal if row.data == "coat" else ""
+    return Result(row.title, goal, "CPU-s", row.command, taken, least, shares[:LONGEST])
 
 
-def throughput(row: Training, threads: int, steps: int, repeats: int = 3) -> Result:
+def throughput(row: Training, threads: int, steps: int) -> Result:
     """Simulated steps a second of wall time, updates included."""
-    name = f"{row.data}: {row.name}, {threads} thread{'s' * (threads > 1)}"
-    command = f'python -m benchmarks.page --only "{name}"'
-    if row.missing:
-        return Result(name, row.goal, "steps/s", command, note=NO_POOL)
+    name = row.rate_title(threads)
     learner, simulator, _ = prepare(*quick_world(row.data), row.config)
-    rollout = row.config.sessions * row.config.session.turns
-    count = -(-steps // rollout)
     torch.set_num_threads(threads)
     try:
-        learn(learner, simulator, row.config.sessions)
-        values = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            for _ in range(count):
-                learn(learner, simulator, row.config.sessions)
-            values.append(count * rollout / (time.perf_counter() - start))
+        taken = costs(learner, simulator, row.config.sessions, steps, clock=time.perf_counter)
     finally:
         torch.set_num_threads(1)
-    return Result(name, row.goal, "steps/s", command, sorted(values))
+    return Result(name, row.goal, "steps/s", only(name), sorted(STEPS / spent for spent in taken))
 
 
 def training_memory(row: Training) -> Result:
     """Peak memory of training over what the process holds with the world's tables, in a process of its own."""
-    name = f"{row.data}: {row.name}, peak memory over the world's tables"
-    command = f'python -m benchmarks.page --only "{name}"'
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "world"
         quick_world(row.data)[1].save(place)
         found = memory.of_training(row.data, place, row.options.split())
-    return Result(name, "1,000", "MB", command, [found.peak], note=f"the process held {found.held:,.0f} MB before")
+    held = f"the process held {found.held:,.0f} MB before"
+    return Result(row.memory_title, "1,000", "MB", only(row.memory_title), [found.peak], note=held)
 
 
 def rows(steps: int) -> Iterator[tuple[str, Measure]]:
     """Name and measuring function of every row."""
     for row in (*COAT, *KUAIREC):
-        yield f"{row.data}: {row.name}", lambda row=row: training(row, steps)  # type: ignore[misc]
+        yield row.title, partial(training, row, steps)
     for row in KUAIREC:
         for threads in (1, 2):
-            name = f"{row.data}: {row.name}, {threads} thread{'s' * (threads > 1)}"
-            yield name, lambda row=row, threads=threads: throughput(row, threads, steps)  # type: ignore[misc]
+            yield row.rate_title(threads), partial(throughput, row, threads, steps)
     for row in KUAIREC[:2]:
-        yield f"{row.data}: {row.name}, peak memory over the world's tables", lambda row=row: training_memory(row)  # type: ignore[misc]
+        yield row.memory_title, partial(training_memory, row)

@@ -83,7 +83,7 @@ def test_the_selector_is_worked_by_hand() -> None:
 
 
 def test_a_pool_of_candidates_saves_the_actor_and_its_softmax() -> None:
-    whole, pool = floor(SIZES, DARLR), floor(SIZES, DARLR, candidates=3)
+    whole, pool = floor(SIZES, DARLR), floor(SIZES, replace(DARLR, selector=replace(DARLR.selector, candidates=3)))
     assert whole.flop - pool.flop == pytest.approx(2 * 4 * (2 * 6 * 2))
     assert whole.exps - pool.exps == 2 * 2 * 2
 
