@@ -113,7 +113,7 @@ def rollout(
         leaves = simulator.exit(last_items(session, config.window), action[:, None]).squeeze(1)
         shown = session.items
         session = step(session, action, paid.estimate, leaves)
-        session = session if config.repeats else end_exhausted(session)
+        session = session if config.repeats else end_exhausted(session, n_items)
         turns.append(
             Turn(
                 observation=observation,

@@ -1,7 +1,7 @@
 """Play a policy against the truth: every user at once, a Python loop over turns only."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,7 +12,7 @@ from darlr.errors import ConfigError
 from darlr.simulation.exits import Exit, never
 from darlr.simulation.policy import Policy, sample
 from darlr.simulation.policy import greedy as best
-from darlr.simulation.session import Session, last_items, reset, step
+from darlr.simulation.session import Session, end_exhausted, last_items, reset, step
 
 if TYPE_CHECKING:
     from darlr.evaluation.truth import Truth
@@ -89,7 +89,7 @@ def play(
                     allowed = torch.ones((len(session.user), len(items)), dtype=torch.bool, device=device)
                 else:
                     allowed = ~(session.seen if whole else session.seen[:, items])
-                    session = replace(session, done=session.done | (session.turn >= len(items)))
+                    session = end_exhausted(session, len(items))
                 if exit_aware:
                     allowed = _without_exits(allowed, session, items, rule, window)
                 if bool(session.done.all()):

@@ -101,6 +101,6 @@ def restart(session: Session, where: Tensor, user: Tensor) -> Session:
     )
 
 
-def end_exhausted(session: Session) -> Session:
-    """End sessions that were shown the whole catalogue, none of it twice: nothing is left."""
-    return replace(session, done=session.done | (session.turn >= session.n_items))
+def end_exhausted(session: Session, offered: int) -> Session:
+    """End sessions that were shown all of `offered` items, none of them twice: nothing is left."""
+    return replace(session, done=session.done | (session.turn >= offered))
