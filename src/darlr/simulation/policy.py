@@ -44,10 +44,12 @@ def sample(scores: Tensor, allowed: Tensor, uniform: Tensor) -> Tensor:
 
 
 def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
-    """Inverse-CDF draw from rows of probabilities [B, A]; never an entry of probability 0 if any is positive."""
+    """Inverse-CDF draw from rows of probabilities [B, A] that sum to about 1; never an entry of probability 0.
+
+    A row of zeros gives its last entry.
+    """
     cumulative = probabilities.cumsum(-1)
-    total = cumulative[:, -1:]
-    # rounding can put uniform * total on total itself, past the last positive entry
-    target = torch.minimum(uniform[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
+    # nearer to 1, rounding could put the product on the total itself, past the last positive entry
+    target = cumulative[:, -1:] * uniform.clamp(max=1 - 2**-22)[:, None]
     place = torch.searchsorted(cumulative, target, right=True).squeeze(1)
     return place.clamp(max=probabilities.shape[1] - 1)
