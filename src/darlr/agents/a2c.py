@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from darlr.agents.actor_critic import AllActions, Candidates, forbid
 from darlr.config import A2CConfig
 
-BLOCK = 1 << 19  # numbers that are worked on at once: 2 MB, what a core's cache holds
+BLOCK = 1 << 17  # numbers that are worked on at once: 512 kB, half of what a core's cache holds
 
 
 def generalised_advantages(
@@ -26,14 +26,13 @@ def generalised_advantages(
 
     done: the step ended its episode. last_value: the critic on the state after the last step, for streams cut there.
     """
+    discount = gamma * (1.0 - done.to(reward.dtype))
+    delta = reward + discount * torch.cat([value[1:], last_value[None]]) - value
+    carried = gae_lambda * discount
     advantage_t = torch.zeros_like(last_value)
-    value_tp1 = last_value
     advantages = []
-    for reward_t, value_t, done_t in zip(reward.flip(0), value.flip(0), done.flip(0), strict=True):
-        live = 1.0 - done_t.to(reward.dtype)
-        delta_t = reward_t + gamma * live * value_tp1 - value_t
-        advantage_t = delta_t + gamma * gae_lambda * live * advantage_t
-        value_tp1 = value_t
+    for delta_t, carried_t in zip(delta.flip(0), carried.flip(0), strict=True):
+        advantage_t = torch.addcmul(delta_t, carried_t, advantage_t)
         advantages.append(advantage_t)
     return torch.stack(advantages[::-1])
 
@@ -61,14 +60,13 @@ class Judged:
         weight, bias = self.actor.weight.detach(), self.actor.bias.detach()
         rows = self.hidden.shape[0]
         if self.pool is None:
-            size = max(1, BLOCK // weight.shape[0])
-            yield from ((slice(at, at + size), AllActions(weight, bias)) for at in range(0, rows, size))
+            layer = AllActions(weight, bias)
+            yield from ((part, layer) for part in _parts(rows, weight.shape[0]))
             return
         groups, candidates = self.pool.shape
-        size, row = max(1, BLOCK // (candidates * weight.shape[1])), rows // groups
-        for at in range(0, groups, size):
-            layer = Candidates(weight, bias, self.pool[at : at + size])
-            yield slice(at * row, (at + size) * row), layer
+        row = rows // groups
+        for part in _parts(groups, candidates * weight.shape[1]):
+            yield slice(part.start * row, part.stop * row), Candidates(weight, bias, self.pool[part])
 
     def masked(self, logits: Float[Tensor, "n A"], rows: slice) -> Float[Tensor, "n A"]:
         """Logits of a slice of rows with all that acting added and forbade."""
@@ -77,52 +75,78 @@ class Judged:
         return forbid(logits, self.excluded[rows])
 
 
+def _parts(rows: int, numbers: int) -> Iterator[slice]:
+    """Slices of `rows`, equal to one row, of about BLOCK numbers each; numbers: of a row."""
+    count = max(1, min(rows, -(-rows * numbers // BLOCK)))
+    edges = [rows * n // count for n in range(count + 1)]
+    return map(slice, edges[:-1], edges[1:])
+
+
 class Objective(torch.autograd.Function):
     """sum over n of weight_n log pi(action_n) + bonus * entropy_n; also the entropies, float32 [N], without gradient.
 
     Its gradient by the logits, weight_n (onehot(action_n) - pi) - bonus * pi (log pi + entropy_n), needs nothing from
-    behind, so a block of rows is visited once, while it is in the cache.
+    behind, so a block of rows is visited once, while it is in the cache. Without a bonus it needs no log pi either,
+    and entropies are 0 where they are not `wanted`.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, actor: Tensor, bias: Tensor, judged: Judged, weight: Tensor, bonus: float
+        ctx: Any,
+        hidden: Tensor,
+        actor: Tensor,
+        bias: Tensor,
+        judged: Judged,
+        weight: Tensor,
+        bonus: float,
+        wanted: bool,
     ) -> tuple[Tensor, Tensor]:
         """hidden [N, h] is the judged one; actor [A, h] and bias [A] are its actor's; weight: float32 [N]."""
         by_hidden, by_actor, by_bias = torch.empty_like(hidden), torch.zeros_like(actor), torch.zeros_like(bias)
-        log_taken, entropy = torch.empty_like(weight), torch.empty_like(weight)
+        taken, entropy = torch.empty_like(weight), torch.zeros_like(weight)
         for rows, layer in judged.blocks():
             action, weight_n = judged.action[rows, None], weight[rows, None]
-            log_pi = judged.masked(layer.logits(hidden[rows]), rows).log_softmax(-1)
-            pi = log_pi.exp()
-            log_taken[rows] = log_pi.gather(1, action).squeeze(1)
-            entropy[rows] = -torch.linalg.vecdot(pi, log_pi)
-            slope = -weight_n if not bonus else -weight_n - bonus * (log_pi + entropy[rows, None])
+            logits = judged.masked(layer.logits(hidden[rows]), rows)
+            slope = -weight_n
+            if wanted or bonus:
+                log_pi = logits.log_softmax(-1)
+                pi = log_pi.exp()
+                entropy[rows] = -torch.linalg.vecdot(pi, log_pi)
+                slope = slope - bonus * (log_pi + entropy[rows, None]) if bonus else slope
+            else:
+                pi = logits.softmax(-1)
+            taken[rows] = pi.gather(1, action).squeeze(1)
             by_logits = pi.mul_(slope).scatter_add_(1, action, weight_n)
             by_hidden[rows] = layer.back(by_logits, hidden[rows], by_actor, by_bias)
         ctx.save_for_backward(by_hidden, by_actor, by_bias)
         ctx.mark_non_differentiable(entropy)
+        log_taken = taken.clamp(min=torch.finfo(taken.dtype).tiny).log()
         return (weight * log_taken).sum() + bonus * entropy.sum(), entropy
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients by hidden, actor and bias."""
-        return *(upstream * gradient for gradient in ctx.saved_tensors), None, None, None
+        return *(upstream * gradient for gradient in ctx.saved_tensors), None, None, None, None
 
 
 def a2c_loss(
-    judged: Judged, advantage: Float[Tensor, " N"], target: Float[Tensor, " N"], config: A2CConfig
+    judged: Judged,
+    advantage: Float[Tensor, " N"],
+    target: Float[Tensor, " N"],
+    config: A2CConfig,
+    entropies: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Policy gradient + value_coefficient * squared value error - entropy_coefficient * entropy, means over N.
 
-    Returns the loss, 0-d, and the entropy of each pi in nats, float32 [N], without gradient.
+    Returns the loss, 0-d, and the entropy of each pi in nats, float32 [N], without gradient: where `entropies` are not
+    asked for they are told only if the loss needs them, else 0.
     """
     size = advantage.shape[0]
     if config.normalise_advantages and size > 1:
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
     actor = judged.actor
     gain, entropy = Objective.apply(  # type: ignore[no-untyped-call]
-        judged.hidden, actor.weight, actor.bias, judged, advantage / size, config.entropy_coefficient / size
+        judged.hidden, actor.weight, actor.bias, judged, advantage / size, config.entropy_coefficient / size, entropies
     )
     return config.value_coefficient * (judged.value - target).square().mean() - gain, entropy
 
@@ -158,9 +182,10 @@ def update(
     """
     networks.train()
     norms = []
-    for rows in minibatches(advantage.shape[0], config.minibatch, generator, advantage.device, group):
+    batches = list(minibatches(advantage.shape[0], config.minibatch, generator, advantage.device, group))
+    for number, rows in enumerate(batches, start=1):
         judged = judge_rows(rows)
-        loss, entropy = a2c_loss(judged, advantage[rows], target[rows], config)
+        loss, entropy = a2c_loss(judged, advantage[rows], target[rows], config, entropies=number == len(batches))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norms.append(nn.utils.clip_grad_norm_(networks.parameters(), config.max_grad_norm))
