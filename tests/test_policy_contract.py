@@ -229,8 +229,9 @@ def test_bcq_does_not_pick_the_lowest_allowed_item_through_nan():
 def test_exit_windows_do_not_wrap_around_before_the_window_is_full():
     """Their items[t - N : t] with t < N read from the end of the array."""
     session = reset(torch.zeros(1, dtype=torch.int64), 6, 4)
-    session = session.__class__(**{**vars(session), "items": torch.tensor([[2, 1, 0, 5]]), "turn": torch.tensor([1])})
-    assert last_items(session, 3).tolist() == [[-1, -1, 2]]  # not 5, which lies past the present
+    session = step(session, torch.tensor([2]), torch.ones(1), torch.tensor([False]))
+    assert last_items(session, 3).tolist() == [[-1, -1, 2]]
+    assert last_items(session, 6).tolist() == [[-1, -1, -1, -1, -1, 2]]  # a window longer than the session
     rule = category_exit(category_bits(torch.tensor([[0], [1], [1], [2], [2], [0]]), 3), 0)
     assert rule(last_items(session, 3), torch.tensor([[0, 1, 3]])).tolist() == [[False, True, False]]
 

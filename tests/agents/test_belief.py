@@ -63,7 +63,7 @@ def test_a_surprise_moves_the_scores_of_like_items():
     moved = agent._prior(agent.observe(liked)) - agent._prior(agent.observe(met))
     like = world.taste @ world.taste[2]
     assert torch.equal(moved[0].sign(), like.sign())
-    torch.testing.assert_close(met.rewards[0, 0], world.reward[1, 2])
+    torch.testing.assert_close(met.rewards[0, -1], world.reward[1, 2])
     torch.testing.assert_close(agent.observe(met).taste, torch.zeros(1, 4))
 
 

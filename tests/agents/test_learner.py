@@ -118,7 +118,7 @@ def test_every_advantage_lands_on_its_row(monkeypatch):
     _, advantage, target = seen["updates"][0]
     for b in range(SESSIONS):
         rows = slice(b, None, SESSIONS)
-        columns = (x[rows].tolist() for x in (turns.reward, turns.value, turns.done))
+        columns = (x[rows].tolist() for x in (seen["played"].reward, turns.value, turns.done))
         expected = torch.tensor(slow_advantages(*columns, last_value[b].item(), 0.8))
         torch.testing.assert_close(advantage[rows], expected)
         torch.testing.assert_close(target[rows], expected + turns.value[rows])
@@ -145,10 +145,11 @@ def test_metrics_by_hand():
     learner, simulator = build(make_world(), options("darlr"), LEAVE)
     metrics = learn(learner, simulator, SESSIONS)
     learner, simulator = build(make_world(), options("darlr"), LEAVE)  # the same rollout again
-    turns = rollout_module.rollout(
+    played = rollout_module.rollout(
         learner.recommender, learner.selector, simulator, learner.tables, SESSIONS, learner.generators
-    ).turns
-    assert metrics["reward"].item() == pytest.approx(turns.reward.mean().item())
+    )
+    turns = played.turns
+    assert metrics["reward"].item() == pytest.approx(played.reward.mean().item())
     assert metrics["estimate"].item() == pytest.approx(turns.shaped.estimate.mean().item())
     assert metrics["penalty"].item() == pytest.approx(turns.shaped.uncertainty.mean().item())
     assert metrics["turns"].item() == pytest.approx(turns.turn[turns.done].float().mean().item())

@@ -138,9 +138,9 @@ def test_rewards_are_what_the_method_pays(method):
         expected = reward[user, item]
         expected = expected - 0.5 * risk[user, item] if method != "mbpo" else expected
         expected = expected + entropy if method in ("dorl", "roler") else expected
-    torch.testing.assert_close(turns.reward, expected - simulator.shift)
+    torch.testing.assert_close(played.reward, expected - simulator.shift)
     if method != "darlr":
-        assert turns.reward.min() >= 0
+        assert played.reward.min() >= 0
 
 
 def test_last_value_judges_the_state_after_the_last_turn():

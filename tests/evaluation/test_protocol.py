@@ -60,7 +60,7 @@ def test_the_policy_observes_true_rewards():
             return LIST.scores(session)
 
     play(Spy(), TRUTH, 4, never, 1, mode="NX_0", turns=3)
-    assert seen == [(0, [0, 0, 0], [-1, -1, -1]), (1, [1, 0, 0], [3, -1, -1]), (2, [1, 3, 0], [3, 1, -1])]
+    assert seen == [(0, [0, 0, 0], [-1, -1, -1]), (1, [0, 0, 1], [-1, -1, 3]), (2, [0, 1, 3], [-1, 3, 1])]
 
 
 def test_sampling_needs_a_generator_and_follows_it():

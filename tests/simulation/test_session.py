@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from darlr.data.categories import category_bits
 from darlr.evaluation.protocol import play
 from darlr.simulation.exits import category_exit, distance_exit, never
-from darlr.simulation.session import last_items, last_rewards, reset, restart, step
+from darlr.simulation.session import last_items, last_rewards, reset, restart, show, step
 
 FAST = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -163,10 +163,9 @@ def test_every_step_equals_the_slow_session(world, data):
     slow = [SlowSession(user, world.turns) for user in users.tolist()]
     for _ in range(12):
         if torch.rand((), generator=generator) < 0.2:
-            where = torch.rand(size, generator=generator) < 0.5
             fresh = torch.randint(world.n_users, (size,), generator=generator)
-            fast = restart(fast, where, fresh)
-            slow = [SlowSession(int(u), world.turns) if w else s for u, w, s in zip(fresh, where, slow, strict=True)]
+            fast = restart(fast, fresh)
+            slow = [SlowSession(int(u), world.turns) if s.done else s for u, s in zip(fresh, slow, strict=True)]
         action = torch.randint(world.n_items, (size,), generator=generator)
         reward = torch.randint(0, 6, (size,), generator=generator).float()
         recent = last_items(fast, world.window)
@@ -176,8 +175,10 @@ def test_every_step_equals_the_slow_session(world, data):
             assert recent[row].tolist() == shown
             assert bool(leaves[row]) == world.leaves(shown, int(action[row]))
             session.step(int(action[row]), float(reward[row]), bool(leaves[row]))
+        shown = None if fast.done.any() else show(fast, action, reward, leaves)
         fast = step(fast, action, reward, leaves)
-        check(fast, slow, world)
+        for after in (fast,) if shown is None else (fast, shown):
+            check(after, slow, world)
 
 
 def check(fast, slow, world):
@@ -186,8 +187,8 @@ def check(fast, slow, world):
         assert fast.user[row] == session.user
         assert fast.turn[row] == count
         assert bool(fast.done[row]) == session.done
-        assert fast.items[row].tolist() == session.items + [-1] * (world.turns - count)
-        assert fast.rewards[row].tolist() == session.rewards + [0.0] * (world.turns - count)
+        assert fast.items[row].tolist() == [-1] * (world.turns - count) + session.items
+        assert fast.rewards[row].tolist() == [0.0] * (world.turns - count) + session.rewards
         assert fast.seen[row].nonzero()[:, 0].tolist() == sorted(set(session.items))
         for window in (1, 3, 25):
             assert last_rewards(fast, window)[row].tolist() == session.last(session.rewards, window, 0.0)
@@ -197,7 +198,7 @@ def test_the_item_that_ends_a_session_still_earns():
     session = reset(torch.tensor([0]), 3, 5)
     session = step(session, torch.tensor([2]), torch.tensor([4.0]), torch.tensor([True]))
     assert session.done.tolist() == [True]
-    assert session.rewards[0].tolist() == [4.0, 0, 0, 0, 0]
+    assert session.rewards[0].tolist() == [0, 0, 0, 0, 4.0]
     again = step(session, torch.tensor([1]), torch.tensor([9.0]), torch.tensor([False]))
     assert again.items.tolist() == session.items.tolist()
     assert again.turn.tolist() == [1]

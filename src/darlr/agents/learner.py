@@ -148,7 +148,7 @@ def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Te
         refine(learner.tables.previous, turns.observation.user, turns.action, turns.shaped.estimate)
     ended = turns.done.sum().clamp(min=1)
     return metrics | {
-        "reward": turns.reward.mean(),
+        "reward": played.reward.mean(),
         "estimate": turns.shaped.estimate.mean(),
         "inflation": (turns.shaped.estimate - frozen).mean(),
         "penalty": turns.shaped.uncertainty.mean(),
@@ -161,7 +161,7 @@ def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict
     recommender, config = learner.recommender, learner.recommender.config.a2c
     turns, sessions = played.turns, played.last_value.shape[0]
     advantage = generalised_advantages(
-        turns.reward.view(-1, sessions),
+        played.reward.view(-1, sessions),
         turns.value.view(-1, sessions),
         turns.done.view(-1, sessions),
         played.last_value,

@@ -1,6 +1,7 @@
 """The recommender agent: what it sees of a session, its networks, and itself as a policy."""
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -42,6 +43,18 @@ class Decision:
     state: Float[Tensor, "B s"]
     logits: Float[Tensor, "B I"]
     value: Float[Tensor, " B"]
+
+
+class Tokens(NamedTuple):
+    """What states are put together from while the weights stay as they are.
+
+    items: each item's share of its token, float32 [I, d]; feedback: what a scaled reward of 1 adds, float32 [d]; users:
+    each user's part of the state, float32 [U, d], None where it holds no user.
+    """
+
+    items: Float[Tensor, "I d"]
+    feedback: Float[Tensor, " d"]
+    users: Float[Tensor, "U d"] | None
 
 
 class Recommender(nn.Module):
@@ -118,30 +131,35 @@ class Recommender(nn.Module):
         surprise = session.rewards.clamp(self.low, self.high) - expected
         return taste(self.features, self.config.belief, session.items, surprise, there)
 
-    def forward(self, seen: Observation, user_tokens: Float[Tensor, "U d"] | None = None) -> Decision:
-        """State, logits and value for what is seen. user_tokens: `user_tokens()`, where it is known already."""
-        state = self.state(seen, user_tokens)
+    def forward(self, seen: Observation, tokens: Tokens | None = None) -> Decision:
+        """State, logits and value for what is seen. tokens: `tokens()`, where it is known already."""
+        state = self.state(seen, tokens)
         logits, value = self.heads(state)
         if self.knows_more:
             logits = logits + self.offset(seen)
         return Decision(state, logits, value)
 
-    def user_tokens(self) -> Float[Tensor, "U d"] | None:
-        """Every user's part of the state; None where the state holds no user."""
-        return None if self.user is None else self.user(self.users)
+    def tokens(self) -> Tokens:
+        """All items' and users' tokens by the present weights: for many states, cheaper than one by one."""
+        weight = self.token.weight
+        items = torch.addmm(self.token.bias, self.items, weight[:, :-1].T)
+        return Tokens(items, weight[:, -1], None if self.user is None else self.user(self.users))
 
-    def state(self, seen: Observation, user_tokens: Float[Tensor, "U d"] | None = None) -> Float[Tensor, "B s"]:
-        """s_rec of what is seen; user_tokens: `user_tokens()`, where it is known already."""
-        items = seen.items.T  # trackers take positions first
-        tokens = self.token(torch.cat([embedding(items.clamp(min=0), self.items), seen.feedback.T[..., None]], dim=-1))
-        parts = [self.tracker(tokens, items >= 0)]
+    def state(self, seen: Observation, tokens: Tokens | None = None) -> Float[Tensor, "B s"]:
+        """s_rec of what is seen; tokens: `tokens()`, where it is known already."""
+        items, feedback = seen.items.T, seen.feedback.T[..., None]  # trackers take positions first
+        known = items.clamp(min=0)
+        if tokens is None:
+            window = self.token(torch.cat([embedding(known, self.items), feedback], dim=-1))
+        else:
+            window = torch.addcmul(embedding(known, tokens.items), feedback, tokens.feedback)
+        parts = [self.tracker(window, items >= 0)]
         if self.user is not None:
-            parts.append(
-                project(self.user, self.users, seen.user) if user_tokens is None else embedding(seen.user, user_tokens)
-            )
+            users = tokens.users if tokens is not None else None
+            parts.append(project(self.user, self.users, seen.user) if users is None else embedding(seen.user, users))
         if self.config.belief:  # of about unit size
             parts.append(seen.taste / (self.config.belief**0.5 * max(self.high - self.low, 1e-12)))
-        return torch.cat(parts, dim=-1)
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
     @property
     def knows_more(self) -> bool:

@@ -16,7 +16,7 @@ from darlr.config import RewardConfig, SessionConfig
 from darlr.simulation.exits import Exit
 from darlr.simulation.policy import draw
 from darlr.simulation.rewards import References, RewardFunction, RewardTables, Shaped, Step
-from darlr.simulation.session import end_exhausted, last_items, reset, restart, step
+from darlr.simulation.session import end_exhausted, last_items, reset, restart, show
 from darlr.world.tables import World
 
 
@@ -50,8 +50,8 @@ class Generators:
 class Turn:
     """Decisions and what came of them: one turn of B streams, or N = T * B turn by turn after `join`.
 
-    shown: items already shown, int64 [N, T] padded with -1. value: the critic's. reward: r~, the learning reward.
-    done: the session ended with this item. turn: items shown in it by then.
+    shown: items already shown, int64 [N, T] padded with -1. value: the critic's. done: the session ended with this
+    item. turn: items shown in it by then.
     """
 
     observation: Observation
@@ -59,7 +59,6 @@ class Turn:
     action: Int[Tensor, " N"]
     value: Float[Tensor, " N"]
     shaped: Shaped
-    reward: Float[Tensor, " N"]
     done: Bool[Tensor, " N"]
     turn: Int[Tensor, " N"]
     references: References | None
@@ -68,13 +67,14 @@ class Turn:
 
 @dataclass(frozen=True)
 class Rollout:
-    """All decisions of a rollout, and the critic on the states after the last turn, float32 [B]."""
+    """All decisions of a rollout, r~ for each, float32 [N], and the critic on the states after the last, float32 [B]."""
 
     turns: Turn
+    reward: Float[Tensor, " N"]
     last_value: Float[Tensor, " B"]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def rollout(
     recommender: Recommender,
     selector: Selector | None,
@@ -94,25 +94,32 @@ def rollout(
     session = reset(users[0], n_items, config.turns)
     turns: list[Turn] = []
     # the same for the whole rollout
-    user_tokens = recommender.user_tokens()
-    tokens = selector.user_tokens() if selector is not None else None
+    tokens = recommender.tokens()
+    user_tokens = selector.user_tokens() if selector is not None else None
     for uniform_t, newcomer in zip(uniform.to(device), users[1:], strict=True):
         observation = recommender.observe(session)
-        decision: Decision = recommender(observation, user_tokens)
+        decision: Decision = recommender(observation, tokens)
         logits = decision.logits if config.repeats else forbid(decision.logits, session.items)
         action = draw(logits.softmax(-1), uniform_t)
         references, selection = None, None
         if selector is not None:
             references, selection = select(
-                selector, simulator.world, tables.start, decision.state, session.user, action, generators.picks, tokens
+                selector,
+                simulator.world,
+                tables.start,
+                decision.state,
+                session.user,
+                action,
+                generators.picks,
+                user_tokens,
             )
         elif simulator.references is not None:
             references = simulator.references(session.user, generators.picks)
-        last = last_items(session, 1).squeeze(1)
+        last = session.items[:, -1]
         paid = simulator.shape(tables, Step(session.user, action, last, references), simulator.reward)
         leaves = simulator.exit(last_items(session, config.window), action[:, None]).squeeze(1)
         shown = session.items
-        session = step(session, action, paid.estimate, leaves)
+        session = show(session, action, paid.estimate, leaves)
         session = session if config.repeats else end_exhausted(session, n_items)
         turns.append(
             Turn(
@@ -121,16 +128,16 @@ def rollout(
                 action=action,
                 value=decision.value,
                 shaped=paid,
-                reward=paid.reward(simulator.reward, simulator.shift),
                 done=session.done,
                 turn=session.turn,
                 references=references,
                 selection=selection,
             )
         )
-        session = restart(session, session.done, newcomer)
-    last_value = recommender(recommender.observe(session), user_tokens).value
-    return Rollout(join(turns), last_value)
+        session = restart(session, newcomer)
+    last_value = recommender(recommender.observe(session), tokens).value
+    played = join(turns)
+    return Rollout(played, played.shaped.reward(simulator.reward, simulator.shift), last_value)
 
 
 T = TypeVar("T")

@@ -52,7 +52,8 @@ class LinUCB:
         size, d = len(items), self.features.shape[1]
         inverse = torch.eye(d, device=self.features.device).expand(size, d, d) / max(self.noise, 1e-6) ** 2
         moment = torch.zeros(size, d, device=self.features.device)
-        for turn in range(int((items >= 0).any(0).sum())):  # items lie at the front
+        turns = items.shape[1]
+        for turn in range(turns - int((items >= 0).any(0).sum()), turns):  # items lie at the end
             here = (items[:, turn] >= 0)[:, None]
             x = self.features[items[:, turn].clamp(min=0)] * here
             image = (inverse @ x[..., None]).squeeze(-1)

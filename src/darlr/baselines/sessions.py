@@ -97,9 +97,9 @@ def transitions(log: InteractionLog, encoder: StateEncoder, turns: int) -> Trans
 def _recent(item: Tensor, reward: Tensor, user: Tensor, turn: Tensor, shift: int, window: int) -> Session:
     """Sessions [L] that hold the last min(turn, window) events up to event l - 1 + shift."""
     count = turn.clamp(max=window)
-    offset = torch.arange(window)
-    index = torch.arange(len(item))[:, None] - count[:, None] + shift + offset
-    there = offset < count[:, None]
+    back = torch.arange(window, 0, -1)  # newest last
+    index = torch.arange(len(item))[:, None] + shift - back
+    there = back <= count[:, None]
     index = torch.where(there, index, 0)
     start = reset(user, 0, window)  # the catalogue plays no part in a state
     return Session(

@@ -12,7 +12,7 @@ from darlr.errors import ConfigError
 from darlr.simulation.exits import Exit, never
 from darlr.simulation.policy import Policy, sample
 from darlr.simulation.policy import greedy as best
-from darlr.simulation.session import Session, end_exhausted, last_items, reset, step
+from darlr.simulation.session import Session, end_exhausted, last_items, oldest_first, reset, step
 
 if TYPE_CHECKING:
     from darlr.evaluation.truth import Truth
@@ -103,8 +103,8 @@ def play(
             sessions.append(session)
     return Trajectories(
         users=users,
-        items=torch.cat([part.items for part in sessions]),
-        rewards=torch.cat([part.rewards for part in sessions]),
+        items=torch.cat([oldest_first(part.items, part.turn, -1) for part in sessions]),
+        rewards=torch.cat([oldest_first(part.rewards, part.turn, 0) for part in sessions]),
         length=torch.cat([part.turn for part in sessions]),
     )
 

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 @dataclass(frozen=True)
 class Session:
     """B sessions in progress.
 
-    user: int64 [B]. items: int64 [B, T], the items shown so far, -1 from the present on.
-    rewards: float32 [B, T], the feedback observed for them, 0 from the present on.
+    user: int64 [B]. items: int64 [B, T], the items shown so far, newest last, -1 before the first.
+    rewards: float32 [B, T], the feedback observed for them, 0 before the first.
     turn: int64 [B], items shown so far. done: bool [B]. n_items: I.
     """
 
@@ -54,18 +55,36 @@ def reset(user: Tensor, n_items: int, turns: int) -> Session:
 
 def last_items(session: Session, window: int) -> Tensor:
     """The last `window` items, int64 [B, window], newest last, -1 where there was none."""
-    return _last(session.items, session.turn, window, -1)
+    return _last(session.items, window, -1)
 
 
 def last_rewards(session: Session, window: int) -> Tensor:
     """The rewards of `last_items`, float32 [B, window], 0 where there was none."""
-    return _last(session.rewards, session.turn, window, 0)
+    return _last(session.rewards, window, 0)
 
 
-def _last(history: Tensor, turn: Tensor, window: int, fill: float) -> Tensor:
-    place = turn[:, None] + torch.arange(-window, 0, device=turn.device)
-    found = history.gather(1, place.clamp(min=0))
-    return found.masked_fill(place < 0, fill)
+def _last(history: Tensor, window: int, fill: float) -> Tensor:
+    missing = window - history.shape[1]
+    return history[:, -missing:] if missing <= 0 else pad(history, (missing, 0), value=fill)
+
+
+def oldest_first(history: Tensor, turn: Tensor, fill: float) -> Tensor:
+    """Items or rewards [B, T] of sessions from the first turn on, `fill` after the last, turn int64 [B]."""
+    turns = history.shape[1]
+    place = torch.arange(turns, device=turn.device) + (turns - turn)[:, None]
+    return history.gather(1, place.clamp(max=turns - 1)).masked_fill(place >= turns, fill)
+
+
+def show(session: Session, action: Tensor, reward: Tensor, leaves: Tensor) -> Session:
+    """`step` for sessions of which none is done."""
+    turn = session.turn + 1
+    return replace(
+        session,
+        items=torch.cat([session.items[:, 1:], action[:, None]], dim=1),
+        rewards=torch.cat([session.rewards[:, 1:], reward[:, None]], dim=1),
+        turn=turn,
+        done=leaves | (turn >= session.turns),
+    )
 
 
 def step(session: Session, action: Tensor, reward: Tensor, leaves: Tensor) -> Session:
@@ -73,34 +92,32 @@ def step(session: Session, action: Tensor, reward: Tensor, leaves: Tensor) -> Se
 
     The item that makes a user leave is still recorded with its reward. Sessions that are done do not change.
     """
-    live = ~session.done
-    place = session.turn.clamp(max=session.turns - 1)[:, None]
-    items = session.items.scatter(1, place, action[:, None])
-    rewards = session.rewards.scatter(1, place, reward[:, None])
-    turn = session.turn + live
+    after, live = show(session, action, reward, leaves), ~session.done
     keep = live[:, None]
     return replace(
         session,
-        items=torch.where(keep, items, session.items),
-        rewards=torch.where(keep, rewards, session.rewards),
-        turn=turn,
-        done=session.done | leaves | (turn >= session.turns),
+        items=torch.where(keep, after.items, session.items),
+        rewards=torch.where(keep, after.rewards, session.rewards),
+        turn=session.turn + live,
+        done=session.done | after.done,
     )
 
 
-def restart(session: Session, where: Tensor, user: Tensor) -> Session:
-    """Begin new sessions for `user` int64 [B] in the rows `where` bool [B]; other rows stay."""
-    row = where[:, None]
+def restart(session: Session, user: Tensor) -> Session:
+    """In place of each session that is done, begin a new one for its row of `user` int64 [B]; others go on."""
+    row = session.done[:, None]
     return replace(
         session,
-        user=torch.where(where, user, session.user),
+        user=torch.where(session.done, user, session.user),
         items=session.items.masked_fill(row, -1),
         rewards=session.rewards.masked_fill(row, 0.0),
-        turn=session.turn.masked_fill(where, 0),
-        done=session.done & ~where,
+        turn=session.turn.masked_fill(session.done, 0),
+        done=torch.zeros_like(session.done),
     )
 
 
 def end_exhausted(session: Session, offered: int) -> Session:
     """End sessions that were shown all of `offered` items, none of them twice: nothing is left."""
+    if offered > session.turns:
+        return session
     return replace(session, done=session.done | (session.turn >= offered))
