@@ -35,7 +35,6 @@ SCOPES: tuple[tuple[str, Any, str], ...] = (
     ("softmax and sampling", rollout, "draw"),
     ("softmax and sampling", selector, "draw"),
     ("mask", rollout, "forbid"),
-    ("mask", selector, "forbid"),
     ("look-ups", World, "similarity"),
     ("look-ups", World, "similarities"),
     ("look-ups", learner, "refine"),

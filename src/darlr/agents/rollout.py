@@ -67,7 +67,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Rollout:
-    """All decisions of a rollout, r~ for each, float32 [N], and the critic on the states after the last, float32 [B]."""
+    """Decisions of a rollout, r~ for each, float32 [N], and the critic on the states after the last, float32 [B]."""
 
     turns: Turn
     reward: Float[Tensor, " N"]

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from darlr.agents.actor_critic import ActorCritic, AllActions, Candidates, forbid
+from darlr.agents.actor_critic import FORBIDDEN, ActorCritic, AllActions, Candidates
 from darlr.agents.references import distances, require_others
 from darlr.agents.tracker import build_tracker
 from darlr.config import SelectorConfig
@@ -134,14 +134,15 @@ def select(
     tokens, state_token = selector.user_tokens() if tokens is None else tokens, selector.from_state(state)
     actor = selector.heads.actor
     layer: AllActions | Candidates = AllActions(actor.weight, actor.bias)
-    pool, taken = None, chosen
+    pool, taken, first = None, chosen, 0
     if selector.pool is not None:
+        first = 1  # no pool holds the user itself
         pool, taken = selector.pool.index_select(0, user), torch.full_like(chosen, -1)
         layer = Candidates(actor.weight, actor.bias, pool)
     hiddens = []
     for k, uniform_k in enumerate(uniform):
         hidden = selector.hidden(state_token, chosen[:, max(0, k + 1 - window) : k + 1], tokens, whole=True)
-        logits = forbid(layer.logits(hidden), taken[:, : k + 1])
+        logits = layer.logits(hidden).scatter_(1, taken[:, first : k + 1], FORBIDDEN)
         action = draw(logits.softmax(-1), uniform_k)
         taken[:, k + 1] = action
         chosen[:, k + 1] = action if pool is None else pool.gather(1, action[:, None]).squeeze(1)
