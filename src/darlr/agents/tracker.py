@@ -7,6 +7,7 @@ position is read, so acting and learning see the same input (method.md section 2
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn.functional import dropout, layer_norm, linear
 
 from darlr.config import TrackerConfig
 
@@ -33,28 +34,45 @@ class Layer(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm_attention = nn.LayerNorm(dim)
-        self.query = nn.Linear(dim, dim)
-        self.key = nn.Linear(dim, dim)
-        self.value = nn.Linear(dim, dim)
+        self.attention = nn.Linear(dim, 3 * dim)  # query, key, value
         self.out = nn.Linear(dim, dim)
         self.norm_feed = nn.LayerNorm(dim)
-        self.feed = nn.Sequential(nn.Linear(dim, 2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim))
-        self.dropout = nn.Dropout(dropout)
+        self.widen = nn.Linear(dim, 2 * dim)
+        self.narrow = nn.Linear(2 * dim, dim)
+        self.dropout = dropout
 
     def forward(
         self, tokens: Float[Tensor, "w B d"], bias: Float[Tensor, "w B 1"] | None, newest: bool
     ) -> Float[Tensor, "q B d"]:
         """Attend from every position (q = w) or from the newest (q = 1); bias is -inf at padding, None without any."""
-        split = (self.heads, tokens.shape[-1] // self.heads)
-        normed = self.norm_attention(tokens)
-        query = self.query(normed[-1:] if newest else normed).unflatten(-1, split)
-        key, value = self.key(normed).unflatten(-1, split), self.value(normed).unflatten(-1, split)
-        score = (query[:, None] * key[None]).sum(-1) * split[1] ** -0.5  # [q, w, B, heads]
-        score = score if bias is None else score + bias
-        mixed = (score.softmax(1)[..., None] * value[None]).sum(1).flatten(-2)
-        hidden = (tokens[-1:] if newest else tokens) + self.dropout(self.out(mixed))
-        fed: Tensor = hidden + self.dropout(self.feed(self.norm_feed(hidden)))
-        return fed
+        # functions instead of modules: at this size a module's call costs as much as its work
+        dim = tokens.shape[-1]
+        normed = layer_norm(tokens, (dim,), self.norm_attention.weight, self.norm_attention.bias)
+        weight, offset = self.attention.weight, self.attention.bias
+        if newest:
+            query = linear(normed[-1:], weight[:dim], offset[:dim])
+            key, value = linear(normed, weight[dim:], offset[dim:]).chunk(2, dim=-1)
+        else:
+            query, key, value = linear(normed, weight, offset).chunk(3, dim=-1)
+        mixed = self._mix(query, key, value, bias)
+        hidden = (tokens[-1:] if newest else tokens) + self._drop(linear(mixed, self.out.weight, self.out.bias))
+        normed = layer_norm(hidden, (dim,), self.norm_feed.weight, self.norm_feed.bias)
+        fed = linear(linear(normed, self.widen.weight, self.widen.bias).relu_(), self.narrow.weight, self.narrow.bias)
+        return hidden + self._drop(fed)
+
+    def _mix(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+        """Scaled dot-product attention, [q, B, d]."""
+        split = (self.heads, query.shape[-1] // self.heads)
+        if self.heads > 1:
+            query, key, value = (part.view(*part.shape[:-1], *split) for part in (query, key, value))
+            bias = None if bias is None else bias[..., None]
+        score = (query[:, None] * key).sum(-1, keepdim=True).mul_(split[1] ** -0.5)  # [q, w, B, heads, 1]
+        weight = (score if bias is None else score + bias).softmax(1)
+        mixed = (weight * value).sum(1)
+        return mixed.flatten(-2) if self.heads > 1 else mixed
+
+    def _drop(self, values: Tensor) -> Tensor:
+        return dropout(values, self.dropout) if self.training and self.dropout else values
 
 
 class TransformerTracker(nn.Module):
