@@ -131,6 +131,19 @@ def test_tokens_are_a_linear_layer_on_state_and_projected_feedback(kind):
     torch.testing.assert_close(found, expected)
 
 
+def test_tokens_of_few_users_are_those_of_all():
+    selector = play(options("darlr"))[0].selector
+    chosen = torch.tensor([[-1, 5, 2], [5, 5, -1]])
+    tokens, place = selector.tokens_among(chosen)
+    assert len(tokens) == 3  # 0 stands in for nobody
+    assert torch.equal(place < 0, chosen < 0)
+    known = chosen >= 0
+    torch.testing.assert_close(tokens[place[known]], selector.user_tokens()[chosen[known]])
+    everyone, same = selector.tokens_among(chosen.repeat(2, 1))
+    assert len(everyone) == 8
+    assert torch.equal(same, chosen.repeat(2, 1))
+
+
 def test_the_state_depends_on_earlier_picks_and_on_s_rec():
     learner, _, selection, _, _ = play(options("darlr"))
     selector = learner.selector

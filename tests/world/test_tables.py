@@ -72,6 +72,23 @@ def test_a_user_is_its_own_neighbour_even_among_twins_and_without_a_vector():
     assert all(u not in index[u].tolist() for u in range(4))
 
 
+def test_all_pairs_are_compared_once(monkeypatch):
+    vectors = torch.randn(20, 6, generator=torch.Generator().manual_seed(0))
+    world, ranked = make_world(torch.zeros(20, 3), vectors), []
+    rank = tables.World._rank
+    monkeypatch.setattr(tables.World, "_rank", lambda self, k: ranked.append(k) or rank(self, k))
+    asked = [(7, False), (3, False), (8, True), (2, True)]
+    found = [world.neighbours(*question) for question in asked]
+    assert ranked == [7]
+    cosine = world.similarity(torch.arange(20)[:, None], torch.arange(20))
+    for (k, itself), (index, values) in zip(asked, found, strict=True):
+        expected = cosine.clone().fill_diagonal_(torch.inf if itself else -torch.inf).topk(k, dim=1).indices
+        assert torch.equal(index, expected)
+        torch.testing.assert_close(values, cosine.gather(1, index))
+    assert world.neighbours(9, include_self=False)[0].shape == (20, 9)
+    assert ranked == [7, 9]
+
+
 def test_neighbour_table_by_hand():
     # cosines: (0,1) 0.6, (0,2) 0, (1,2) 0.8
     world = make_world([[1.0, 5.0], [2.0, 3.0], [4.0, 1.0]], [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])

@@ -209,7 +209,8 @@ def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]
         episode, pick = rows // picks, rows % picks
         window = selector.config.tracker.window
         recent, before, action = selection_rows(selection.chosen[episode], selection.taken[episode], pick, window)
-        hidden = selector.hidden(selector.from_state(selection.state[episode]), recent, selector.user_tokens())
+        tokens, recent = selector.tokens_among(recent)
+        hidden = selector.hidden(selector.from_state(selection.state[episode]), recent, tokens)
         pool = None if selector.pool is None else selector.pool[selection.chosen[episode[::picks], 0]]
         return Judged(selector.heads.actor, hidden, selector.heads.value(hidden), action, before, pool=pool)
 

@@ -51,6 +51,14 @@ class Selector(nn.Module):
         tokens: Tensor = self.from_user(self.projection(self.users))
         return tokens
 
+    def tokens_among(self, chosen: Int[Tensor, "*n"]) -> tuple[Float[Tensor, "V d"], Int[Tensor, "*n"]]:
+        """Tokens of the users in `chosen` (-1 = none), and `chosen` as rows of them: of all users where that is less."""
+        if chosen.numel() >= self.users.shape[0]:
+            return self.user_tokens(), chosen
+        known, place = torch.unique(chosen.clamp(min=0), return_inverse=True)
+        tokens: Tensor = self.from_user(self.projection(embedding(known, self.users)))
+        return tokens, torch.where(chosen < 0, -1, place)
+
     def forward(
         self, state: Float[Tensor, "B d"], chosen: Int[Tensor, "B w"], user_tokens: Float[Tensor, "U d"]
     ) -> tuple[Float[Tensor, "B U"], Float[Tensor, " B"]]:

@@ -84,15 +84,35 @@ class World:
 
         With include_self a user comes first among its own neighbours; k is cut to the users there are.
         """
-        k = min(k, self.n_users if include_self else self.n_users - 1)
+        if not include_self:
+            return self._others(min(k, self.n_users - 1))
+        index, cosine = self._others(min(k, self.n_users) - 1)
+        own = torch.arange(self.n_users, device=index.device)
+        return (
+            torch.cat([own[:, None], index], dim=1),
+            torch.cat([self.unit.square().sum(1, keepdim=True), cosine], dim=1),
+        )
+
+    @cached_property
+    def _ranked(self) -> dict[int, tuple[Tensor, Tensor]]:
+        """Neighbours found so far, by their number: all pairs of many users are compared once."""
+        return {}
+
+    def _others(self, k: int) -> tuple[Tensor, Tensor]:
+        """The k other users with the largest cosine, best first."""
+        if max(self._ranked, default=-1) < k:
+            self._ranked.clear()
+            self._ranked[k] = self._rank(k)
+        return tuple(found[:, :k] for found in next(iter(self._ranked.values())))  # type: ignore[return-value]
+
+    def _rank(self, k: int) -> tuple[Tensor, Tensor]:
         index, cosine = [], []
         for chunk in torch.split(torch.arange(self.n_users, device=self.unit.device), CHUNK):
             scores = self.unit[chunk] @ self.unit.T
-            ranked = scores.clone()
-            ranked[torch.arange(len(chunk)), chunk] = torch.inf if include_self else -torch.inf
-            best = ranked.topk(k, dim=1).indices
-            index.append(best)
-            cosine.append(scores.gather(1, best))
+            scores[torch.arange(len(chunk)), chunk] = -torch.inf
+            best = scores.topk(k, dim=1)
+            index.append(best.indices)
+            cosine.append(best.values)
         return torch.cat(index), torch.cat(cosine)
 
     def neighbour_reward(self, config: TablesConfig) -> Tensor:
