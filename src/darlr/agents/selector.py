@@ -52,7 +52,7 @@ class Selector(nn.Module):
         return tokens
 
     def tokens_among(self, chosen: Int[Tensor, "*n"]) -> tuple[Float[Tensor, "V d"], Int[Tensor, "*n"]]:
-        """Tokens of the users in `chosen` (-1 = none), and `chosen` as rows of them: of all users where that is less."""
+        """Tokens of the users in `chosen` (-1 = none), and `chosen` as rows of them: of all where that is less work."""
         if chosen.numel() >= self.users.shape[0]:
             return self.user_tokens(), chosen
         known, place = torch.unique(chosen.clamp(min=0), return_inverse=True)
