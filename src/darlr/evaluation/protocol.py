@@ -84,22 +84,21 @@ def play(
         sessions = []
         for part in _chunks(len(users), n_items):
             session = reset(users[part], n_items, turns)
+            left = torch.ones((len(session.user), len(items)), dtype=torch.bool, device=device)
             for turn in range(turns):
-                if mode == "FB":
-                    allowed = torch.ones((len(session.user), len(items)), dtype=torch.bool, device=device)
-                else:
-                    allowed = ~(session.seen if whole else session.seen[:, items])
+                if mode != "FB":
                     session = end_exhausted(session, len(items))
-                if exit_aware:
-                    allowed = _without_exits(allowed, session, items, rule, window)
                 if bool(session.done.all()):
                     break
+                allowed = _without_exits(left, session, items, rule, window) if exit_aware else left
                 scores = policy.scores(session)
                 scores = scores if whole else scores[:, items]
                 place = best(scores, allowed) if uniform is None else sample(scores, allowed, uniform[part, turn])
                 action, reward = items[place], payoff[rows[part], place]
                 leaves = rule(last_items(session, window), action[:, None])[:, 0]
                 session = step(session, action, reward, leaves)
+                if mode != "FB":
+                    left.scatter_(1, place[:, None], False)
             sessions.append(session)
     return Trajectories(
         users=users,
