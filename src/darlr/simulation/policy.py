@@ -49,7 +49,7 @@ def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
     A row of zeros gives its last entry.
     """
     cumulative = probabilities.cumsum(-1)
-    # nearer to 1, rounding could put the product on the total itself, past the last positive entry
-    target = cumulative[:, -1:] * uniform.clamp(max=1 - 2**-22)[:, None]
+    # below 1 by 2^-24 at least, uniform keeps the product below the total, and so on a positive entry
+    target = cumulative[:, -1:] * uniform[:, None]
     place = torch.searchsorted(cumulative, target, right=True).squeeze(1)
     return place.clamp(max=probabilities.shape[1] - 1)
