@@ -1,5 +1,7 @@
 """One rollout and one update: acting and learning see the same, and every advantage lands on its row."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny import build, make_world, options, same_category_leaves
@@ -9,6 +11,8 @@ from darlr.agents import rollout as rollout_module
 from darlr.agents import selector as selector_module
 from darlr.agents.learner import learn, reward_tables
 from darlr.simulation.policy import draw
+from darlr.world.entries import entries
+from darlr.world.tables import standardise
 
 LEAVE = same_category_leaves([0, 0, 1, 1, 2, 2])
 SESSIONS = 12
@@ -247,3 +251,19 @@ def test_the_seed_decides_every_weight_and_generator():
     assert not any(torch.equal(one[name], other[name]) for name in one)
     purposes = [one[name] for name in ("users", "actions", "picks", "batches")]
     assert not any(torch.equal(a, b) for n, a in enumerate(purposes) for b in purposes[:n])
+
+
+def test_learning_by_entries_is_learning_by_the_dense_table():
+    feedback = torch.zeros(8, 200)
+    feedback[torch.arange(8), torch.arange(8) * 9] = 1.0
+    feedback[:, 3] = torch.tensor([1.0, 0, 0, 1, 0, 0, 0, 1])
+    norm = feedback.norm(dim=1, keepdim=True)
+    world = replace(make_world(n_users=8), user_features=standardise(feedback), unit=feedback / norm)
+    found = []
+    for one in (world, replace(world, entries=entries(feedback))):
+        learner, simulator = build(one, options("darlr"), LEAVE)
+        assert (learner.selector.entries is None) == (learner.recommender.entries is None) == (one is world)
+        found.append([learn(learner, simulator, SESSIONS) for _ in range(3)])
+    for dense, sparse in zip(*found, strict=True):
+        for name, value in dense.items():
+            torch.testing.assert_close(sparse[name], value, rtol=1e-3, atol=1e-4, msg=name)

@@ -72,6 +72,7 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
             prior_table(world, config),
             leaving(world, config),
             world.taste,
+            world.entries,
         )
         return agent.to(config.device)
 
@@ -95,9 +96,8 @@ def build_selector(world: World, config: TrainConfig, state_dim: int) -> Selecto
     """A selector with the weights that `config.seed` gives it."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derived(config.seed, SELECTOR))
-        return Selector(config.selector, world.user_features, state_dim, candidate_pool(world, config)).to(
-            config.device
-        )
+        pool = candidate_pool(world, config)
+        return Selector(config.selector, world.user_features, state_dim, pool, world.entries).to(config.device)
 
 
 def candidate_pool(world: World, config: TrainConfig) -> Tensor | None:

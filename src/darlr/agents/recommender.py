@@ -14,6 +14,7 @@ from darlr.agents.tracker import build_tracker
 from darlr.config import RecommenderConfig
 from darlr.simulation.exits import Leaving
 from darlr.simulation.session import Session, last_items, last_rewards
+from darlr.world.entries import Entries
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,16 @@ class Recommender(nn.Module):
         reward: Float[Tensor, "U I"] | None = None,
         leaving: Leaving | None = None,
         taste_features: Float[Tensor, "I d1"] | None = None,
+        entries: Entries | None = None,
     ) -> None:
-        """user_features: p of every user, standardised; reward_range: (least, largest) logged reward.
+        """user_features: p of every user, standardised; reward_range: (least, largest) logged reward. entries: p's
+        non-zero ones, where they are few.
 
         reward: the table that the method's estimate starts from, needed when `config.prior` is not 0. leaving: the exit
         rule that `config.caution` heeds, if any. taste_features: needed when `config.belief` is not 0.
         """
         super().__init__()
-        self.config = config
+        self.config, self.entries = config, entries
         self.low, self.high = reward_range
         self.register_buffer("items", item_vectors, persistent=False)
         self.register_buffer("users", user_features, persistent=False)
@@ -143,7 +146,14 @@ class Recommender(nn.Module):
         """All items' and users' tokens by the present weights: for many states, cheaper than one by one."""
         weight = self.token.weight
         items = torch.addmm(self.token.bias, self.items, weight[:, :-1].T)
-        return Tokens(items, weight[:, -1], None if self.user is None else self.user(self.users))
+        return Tokens(items, weight[:, -1], self._users())
+
+    def _users(self) -> Tensor | None:
+        """Every user's part of the state; None where it holds no user."""
+        if self.user is None:
+            return None
+        users: Tensor = self.user(self.users) if self.entries is None else self.entries.through(self.user)
+        return users
 
     def state(self, seen: Observation, tokens: Tokens | None = None) -> Float[Tensor, "B s"]:
         """s_rec of what is seen; tokens: `tokens()`, where it is known already."""
@@ -155,7 +165,7 @@ class Recommender(nn.Module):
             window = torch.addcmul(embedding(known, tokens.items), feedback, tokens.feedback)
         parts = [self.tracker(window, items >= 0)]
         if self.user is not None:
-            users = tokens.users if tokens is not None else None
+            users = tokens.users if tokens is not None else self._users() if self.entries is not None else None
             parts.append(project(self.user, self.users, seen.user) if users is None else embedding(seen.user, users))
         if self.config.belief:  # of about unit size
             parts.append(seen.taste / (self.config.belief**0.5 * max(self.high - self.low, 1e-12)))

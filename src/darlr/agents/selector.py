@@ -13,6 +13,7 @@ from darlr.agents.tracker import build_tracker
 from darlr.config import SelectorConfig
 from darlr.simulation.policy import draw
 from darlr.simulation.rewards import References
+from darlr.world.entries import Entries
 from darlr.world.tables import World
 
 
@@ -28,15 +29,17 @@ class Selector(nn.Module):
         user_features: Float[Tensor, "U F"],
         state_dim: int,
         pool: Int[Tensor, "U C"] | None = None,
+        entries: Entries | None = None,
     ) -> None:
         """Raises ConfigError when there are not K_sel other users.
 
-        user_features: standardised p of every user; pool: the candidates for each user, None where everyone is one.
+        user_features: standardised p of every user; entries: its non-zero ones, where they are few; pool: the
+        candidates for each user, None where everyone is one.
         """
         super().__init__()
         n_users, width = user_features.shape
         require_others(config.picks, n_users)
-        self.config = config
+        self.config, self.entries = config, entries
         self.register_buffer("users", user_features, persistent=False)
         self.register_buffer("pool", pool, persistent=False)
         dim = config.tracker.dim
@@ -48,12 +51,13 @@ class Selector(nn.Module):
 
     def user_tokens(self) -> Float[Tensor, "U d"]:
         """The share of every user in a token."""
-        tokens: Tensor = self.from_user(self.projection(self.users))
+        projected = self.projection(self.users) if self.entries is None else self.entries.through(self.projection)
+        tokens: Tensor = self.from_user(projected)
         return tokens
 
     def tokens_among(self, chosen: Int[Tensor, "*n"]) -> tuple[Float[Tensor, "V d"], Int[Tensor, "*n"]]:
         """Tokens of the users in `chosen` (-1 = none), and `chosen` as rows of them: of all where that is less work."""
-        if chosen.numel() >= self.users.shape[0]:
+        if self.entries is not None or chosen.numel() >= self.users.shape[0]:
             return self.user_tokens(), chosen
         known, place = torch.unique(chosen.clamp(min=0), return_inverse=True)
         tokens: Tensor = self.from_user(self.projection(embedding(known, self.users)))

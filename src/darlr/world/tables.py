@@ -11,6 +11,7 @@ from darlr.data.categories import log_category_bits
 from darlr.data.log import InteractionLog
 from darlr.data.service import Service, catalogue, service_of
 from darlr.errors import ConfigError
+from darlr.world.entries import Entries, entries
 from darlr.world.entropy import EntropyTable, build_entropy
 from darlr.world.fitted import FittedWorldModel
 from darlr.world.implicit import is_implicit
@@ -29,7 +30,8 @@ class World:
     item_vectors [I, d]; entropy: the behaviour-entropy table; reward_range: (low, high) of a reward;
     categories: int64 [I, words], the items' category sets as bits, where the data set has them; logged_neighbours:
     float32 [U, I], `darlr.world.logged_neighbours`, where the options ask for it; taste: float32 [I, d], features along
-    which users' tastes vary, in units of the noise, where the policy's belief needs them.
+    which users' tastes vary, in units of the noise, where the policy's belief needs them; entries: those of p_u, where
+    they are few.
     """
 
     reward: Tensor
@@ -42,6 +44,7 @@ class World:
     categories: Tensor | None = None
     logged_neighbours: Tensor | None = None
     taste: Tensor | None = None
+    entries: Entries | None = None
 
     @property
     def n_users(self) -> int:
@@ -183,6 +186,7 @@ def build_world(
         reward_range=fitted.reward_range,
         categories=log_category_bits(known),
         logged_neighbours=_logged_table(log_train, config, service),
+        entries=entries(vectors),
     )
 
 
