@@ -22,12 +22,14 @@ ADAM = 7 * FLOAT  # a parameter, its gradient and two moments read; all but the 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of a data set. users: U; items: I; item: length of an item vector; feedback: length of a feedback vector p."""
+    """Of a data set. users: U; items: I; item: length of an item vector; feedback: length of a feedback vector p, of
+    which `entries` are read where the others are 0 (mean over users; 0: all)."""
 
     users: int
     items: int
     item: int
     feedback: int
+    entries: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Floor:
 class Layer:
     """A linear layer [inner, outer]. tokens: rows a decision; below: whether something under it learns.
 
-    table: 0, or the rows of a table that it projects as a whole, once a rollout and once a minibatch.
+    table: 0, or the rows of a table that it projects as a whole, once a rollout and once a minibatch; entries: so many
+    of a row are read (0: all).
     """
 
     part: str
@@ -73,6 +76,12 @@ class Layer:
     tokens: float = 1.0
     below: bool = True
     table: int = 0
+    entries: int = 0
+
+    @property
+    def read(self) -> int:
+        """Numbers of a row that enter the product."""
+        return self.entries or self.inner
 
     @property
     def weights(self) -> int:
@@ -106,25 +115,26 @@ class Agent:
         yield from self._learn(layer, rows, layer.tokens / rows)
 
     def _table(self, layer: Layer) -> Iterator[Product]:
-        yield Product(layer.part, layer.table, layer.inner, layer.outer, 1 / self.decisions)
+        yield Product(layer.part, layer.table, layer.read, layer.outer, 1 / self.decisions)
         yield from self._learn(layer, layer.table, 1 / self.rows)
 
     def _learn(self, layer: Layer, rows: int, count: float) -> Iterator[Product]:
-        yield Product(layer.part, rows, layer.inner, layer.outer, count)
-        yield Product(layer.part, layer.inner, rows, layer.outer, count)
+        yield Product(layer.part, rows, layer.read, layer.outer, count)
+        yield Product(layer.part, layer.read, rows, layer.outer, count)
         if layer.below:
-            yield Product(layer.part, rows, layer.outer, layer.inner, count)
+            yield Product(layer.part, rows, layer.outer, layer.read, count)
 
     def bytes(self) -> float:
         """Adam's state, and the tables that are projected forward and for their gradient; a decision."""
         state = ADAM * sum(layer.weights for layer in self.layers) / self.rows
-        cells = sum(layer.table * layer.inner for layer in self.layers if not layer.below)
+        cells = sum(layer.table * layer.read for layer in self.layers if not layer.below)
         return state + FLOAT * cells * (1 / self.decisions + 2 / self.rows)
 
 
 def sizes_of(world: World) -> Sizes:
     """The sizes of a world's tables."""
-    return Sizes(world.n_users, world.n_items, world.item_vectors.shape[1], world.user_features.shape[1])
+    entries = 0 if world.entries is None else -(-len(world.entries.rows.value) // world.n_users)
+    return Sizes(world.n_users, world.n_items, world.item_vectors.shape[1], world.user_features.shape[1], entries)
 
 
 def floor(sizes: Sizes, config: TrainConfig) -> Floor:
@@ -146,7 +156,7 @@ def recommender(sizes: Sizes, config: TrainConfig) -> Agent:
     layers += tracker("tracker", agent.tracker)
     if agent.user_in_state:  # of each user who is there once: at least as many as there are sessions side by side
         there = min(sizes.users, config.sessions)
-        layers.append(Layer("feedback vectors", sizes.feedback, dim, below=False, table=there))
+        layers.append(Layer("feedback vectors", sizes.feedback, dim, below=False, table=there, entries=sizes.entries))
     layers += heads("", state_width(config), agent.a2c, sizes.items)
     return Agent(tuple(layers), config.sessions, config.sessions * config.session.turns, agent.a2c)
 
@@ -160,7 +170,14 @@ def selector(sizes: Sizes, config: TrainConfig, among: int) -> Agent:
     """The layers of docs/method.md, section 4; every user can be a token, `among` of them can be chosen."""
     agent, dim = config.selector, config.selector.tracker.dim
     layers = [
-        Layer("feedback vectors", sizes.feedback, agent.projection, below=False, table=sizes.users),
+        Layer(
+            "feedback vectors",
+            sizes.feedback,
+            agent.projection,
+            below=False,
+            table=sizes.users,
+            entries=sizes.entries,
+        ),
         Layer("feedback vectors", agent.projection, dim, table=sizes.users),
         # the recommender's state enters once for all picks
         Layer("selector's tracker", state_width(config), dim, 1 / agent.picks, below=False),

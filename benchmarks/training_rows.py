@@ -1,7 +1,6 @@
 """The rows of the benchmark page on training: time beside its goal and its floor, throughput, memory."""
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,9 +9,9 @@ from statistics import median
 
 import torch
 
-from benchmarks import limit, memory
+from benchmarks import limit, memory, rate
 from benchmarks.floor import sizes_of
-from benchmarks.hot_loop import STEPS, costs, prepare, quick_world
+from benchmarks.hot_loop import costs, prepare, quick_world
 from benchmarks.parts import profile
 from darlr.config import TrainConfig
 
@@ -110,14 +109,10 @@ def training(row: Training, steps: int) -> Result:
 
 def throughput(row: Training, threads: int, steps: int) -> Result:
     """Simulated steps a second of wall time, updates included."""
-    name = row.rate_title(threads)
-    learner, simulator, _ = prepare(*quick_world(row.data), row.config)
-    torch.set_num_threads(threads)
-    try:
-        taken = costs(learner, simulator, row.config.sessions, steps, clock=time.perf_counter)
-    finally:
-        torch.set_num_threads(1)
-    return Result(name, row.goal, "steps/s", only(name), sorted(STEPS / spent for spent in taken))
+    found = rate.rates(row.data, row.options.split(), threads, steps)
+    command = f"python -m benchmarks.rate --data {row.data} --threads {threads} -- {row.options}"
+    command = command if threads == 1 else f"OMP_WAIT_POLICY=ACTIVE OMP_NUM_THREADS={threads} {command}"
+    return Result(row.rate_title(threads), row.goal, "steps/s", command, found)
 
 
 def training_memory(row: Training) -> Result:

@@ -52,6 +52,16 @@ def test_the_recommender_is_worked_by_hand() -> None:
     assert work.bytes == pytest.approx(weights * 7 * 4 / 6 + 64)  # Adam, once for 6 steps; one cell
 
 
+def test_of_sparse_feedback_only_the_entries_are_counted() -> None:
+    whole, few = floor(SIZES, DARLR), floor(replace(SIZES, entries=2), DARLR)
+    # of 5 users' 5 numbers 2 are read, to 3 and to 4; the rest is the same
+    less = by_part(whole)["feedback vectors"] - by_part(few)["feedback vectors"]
+    selector = 5 * 3 * 3 * 2 * (1 / 12 + 2 / 12) * 2  # users, numbers, outputs, flop; rollout and minibatch, of 2 picks
+    recommender = 2 * 3 * 4 * 2 * (1 / 6 + 2 / 6)
+    assert less == pytest.approx(selector + recommender)
+    assert whole.flop - few.flop == pytest.approx(less)
+
+
 def test_smaller_minibatches_cost_more_of_adam_and_no_more_arithmetic() -> None:
     a2c = replace(MBPO.recommender.a2c, minibatch=3)
     work = floor(SIZES, replace(MBPO, recommender=replace(MBPO.recommender, a2c=a2c)))
