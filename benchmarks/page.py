@@ -143,7 +143,7 @@ def page(state: dict[str, Any], load_average: float) -> str:
             "",
             "## Throughput",
             "",
-            "Simulated steps a second of wall time, updates included; other work on the machine counts in full here. Two "
+            "Simulated steps a second of wall time, updates included; other work counts in full here. Two "
             "threads spin while they wait for each other, which is right on idle cores alone.",
             "",
             *table(rates),
