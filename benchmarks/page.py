@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks import growth, machine, other_rows, training_rows
 from benchmarks.growth import Point
 from benchmarks.training_rows import Measure, Result
+from darlr.agents.candidates import EVERYONE
 from darlr.files import atomic_write_text
 from darlr.provenance import provenance
 
@@ -152,7 +153,8 @@ def page(state: dict[str, Any], load_average: float) -> str:
             "",
             f"On made-up tables, each point a process of its own; what is not varied: {base}. Slopes in log-log "
             "pictures: 1 means that twice the size costs twice as much. Memory is the peak of building agents and one "
-            "rollout with its update, over what the process held with the world's tables and after a tiny rollout.",
+            "rollout with its update, over what the process held with the world's tables and after a tiny rollout. Beyond "
+            f"{EVERYONE:,} users the selector picks from a pool, so DARLR's lines along users bend there.",
             "",
             f"![Time over sizes](images/{TIME})",
             "",
