@@ -153,8 +153,8 @@ def page(state: dict[str, Any], load_average: float) -> str:
             "",
             f"On made-up tables, each point a process of its own; what is not varied: {base}. Slopes in log-log "
             "pictures: 1 means that twice the size costs twice as much. Memory is the peak of building agents and one "
-            "rollout with its update, over what the process held with the world's tables and after a tiny rollout. Beyond "
-            f"{EVERYONE:,} users the selector picks from a pool, so DARLR's lines along users bend there.",
+            "rollout with its update, over what the process held with the world's tables and after a tiny rollout. "
+            f"Beyond {EVERYONE:,} users the selector picks from a pool, so DARLR's lines along users bend there.",
             "",
             f"![Time over sizes](images/{TIME})",
             "",
