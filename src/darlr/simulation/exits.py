@@ -33,7 +33,8 @@ def category_exit(bits: Tensor, threshold: float) -> Exit:
         raise ConfigError(f"option session.threshold: a category exit needs 0 or more, not {threshold}")
 
     def rule(recent: Tensor, items: Tensor) -> Tensor:
-        return ((bits[items] & crowded(bits, threshold, recent)[:, None, :]) != 0).any(-1)
+        shared = (bits[items] & crowded(bits, threshold, recent)[:, None, :]) != 0
+        return shared.squeeze(-1) if shared.shape[-1] == 1 else shared.any(-1)
 
     return rule
 
