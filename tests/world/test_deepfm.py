@@ -1,10 +1,12 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 
 from darlr.config import WorldModelConfig
 from darlr.data.log import FeatureColumn
+from darlr.world import deepfm
 from darlr.world.deepfm import DeepFM, fm_pairs, gaussian_nll
 from darlr.world.features import encode
 
@@ -70,7 +72,9 @@ def test_forward_equals_an_obvious_member_by_member_computation():
             assert torch.isclose(log_variance[k, b], (linear[1] + hidden[1]).clamp(-5, 3), atol=1e-5)
 
 
-def test_table_equals_forward():
+@pytest.mark.parametrize("cells", [1, 6, 1000])
+def test_table_equals_forward(monkeypatch, cells):
+    monkeypatch.setattr(deepfm, "CELLS", cells)
     model = small_model()
     users, items = torch.arange(3), torch.arange(3)
     mean, log_variance = model.table(users, items)

@@ -69,6 +69,13 @@ class Meter:
         """The next part of the stage, from its first epoch."""
         self.name, self._first, self._epoch = name, None, -1
 
+    def tell(self, text: str) -> None:
+        """A part of the stage that has no epochs."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=text, total=None, epoch="", numbers="")
+        else:
+            say(text)
+
     def show(self, done: float, epochs: int, metrics: Mapping[str, float | None]) -> None:
         """done: finished epochs, with the part of the running one; metrics: the newest."""
         if self._bar is not None:

@@ -28,7 +28,7 @@ from darlr.files import atomic_write_text
 from darlr.runs import load_checkpoint, read_config, read_inputs
 from darlr.simulation.exits import resolve
 from darlr.world.context import Context
-from darlr.world.fit import EpochReport, fit_world
+from darlr.world.fit import EpochReport, train_world
 from darlr.world.fitted import FILES, FittedWorldModel, load
 from darlr.world.tables import World, build_world
 from darlr.world.taste import taste_features
@@ -119,12 +119,17 @@ def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldM
         def report(epoch: EpochReport) -> None:
             meter.show(epoch.epoch, epoch.epochs, {"held_out_rmse": epoch.held_out_rmse})
 
-        fitted = fit_world(logs.train, logs.held_out, config, report)
+        trained = train_world(logs.train, logs.held_out, config, report)
+        chosen = trained.metrics
         if logs.refit:
             meter.begin("world model, whole log")
-            again = replace(config, epochs=int(fitted.metrics["best_epoch"]))
-            refitted = fit_world(logs.whole, logs.unseen, again, report)
-            fitted = replace(refitted, metrics={**fitted.metrics, "refit": refitted.metrics})
+            again = replace(config, epochs=int(chosen["best_epoch"]))
+            trained = train_world(logs.whole, logs.unseen, again, report)
+        users, items = len(trained.service.users), len(trained.service.items)
+        meter.tell(f"world model: predicting {users:,} x {items:,} rewards")
+        fitted = trained.finish()
+    if logs.refit:
+        fitted = replace(fitted, metrics={**chosen, "refit": fitted.metrics})
     (folder / ORIGIN).unlink(missing_ok=True)  # killed between these lines, the folder counts as not fitted
     fitted.save(folder)
     atomic_write_text(folder / ORIGIN, json.dumps(origin(logs, split_config), indent=2) + "\n")

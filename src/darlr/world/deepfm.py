@@ -6,6 +6,7 @@ first deep layer is a sum over the two sides.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from darlr.config import WorldModelConfig
 from darlr.world.features import Side
 
+CELLS = 1_000  # cells of a table predicted at once: what all layers make of them stays in a core's cache
 LOG_VARIANCE_RANGE = (-5.0, 3.0)  # in units of the log's variance: a standard deviation of 0.08 to 4.5 times
 
 
@@ -35,6 +37,11 @@ class Contribution:
         """Insert a dimension of 1 into every tensor, for broadcasting users against items."""
         parts = (self.linear, self.vector, self.pairs, self.deep)
         return Contribution(*(part.unsqueeze(dim) for part in parts))
+
+    def items(self, start: int, stop: int) -> "Contribution":
+        """Some of the items, [K, 1, stop - start, ...], for broadcasting against users."""
+        parts = (self.linear, self.vector, self.pairs, self.deep)
+        return Contribution(*(part[:, None, start:stop] for part in parts))
 
     def lists(self, length: int) -> "Contribution":
         """[K, B * length, ...] as [K, B, length, ...] in every tensor."""
@@ -146,9 +153,22 @@ class DeepFM(nn.Module):
     @torch.no_grad()
     def table(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Every pair of users int64 [u] and items int64 [i]: mean and log-variance, [K, u, i]."""
-        u = self.user(users.expand(self.members, -1)).unsqueeze(2)
-        i = self.item(items.expand(self.members, -1)).unsqueeze(1)
-        return self.combine(u, i)
+        return self.over(items)(users)
+
+    @torch.no_grad()
+    def over(self, items: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """`table` of these items, for users to come: the items' side is computed once."""
+        side = self.item(items.expand(self.members, -1))
+
+        @torch.no_grad()
+        def of(users: Tensor) -> tuple[Tensor, Tensor]:
+            user = self.user(users.expand(self.members, -1)).unsqueeze(2)
+            size = max(1, CELLS // max(1, len(users)))
+            parts = [self.combine(user, side.items(at, at + size)) for at in range(0, max(1, len(items)), size)]
+            mean, log_variance = zip(*parts, strict=True)
+            return torch.cat(mean, 2), torch.cat(log_variance, 2)
+
+        return of
 
 
 def gaussian_nll(mean: Tensor, log_variance: Tensor, target: Tensor) -> Tensor:

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from darlr.config import WorldModelConfig
 from darlr.data.log import InteractionLog
-from darlr.data.service import service_of
+from darlr.data.service import Service, service_of
 from darlr.errors import DataError
 from darlr.world.deepfm import DeepFM
 from darlr.world.features import encode
 from darlr.world.fitted import FittedWorldModel, Scale, finish
-from darlr.world.history import fit_history
+from darlr.world.history import HistoryModel, fit_history
 from darlr.world.implicit import distinct, is_implicit, resolve
 from darlr.world.trainer import Rows, Trainer
 
@@ -40,12 +40,37 @@ class EpochReport:
 Progress = Callable[[EpochReport], None]
 
 
+@dataclass(frozen=True)
+class Fit:
+    """A trained model before its tables are computed. metrics: how training went, `best_epoch` among them."""
+
+    model: DeepFM | HistoryModel
+    config: WorldModelConfig
+    scale: Scale
+    metrics: dict[str, Any]
+    service: Service
+
+    def finish(self) -> FittedWorldModel:
+        """With the tables of the service: the costlier part where there are many users and items."""
+        return finish(self.model, self.config, self.scale, self.metrics, self.service)
+
+
 def fit_world(
     log_train: InteractionLog,
     log_held_out: InteractionLog,
     config: WorldModelConfig,
     progress: Progress | None = None,
 ) -> FittedWorldModel:
+    """`train_world`, and the tables of the service."""
+    return train_world(log_train, log_held_out, config, progress).finish()
+
+
+def train_world(
+    log_train: InteractionLog,
+    log_held_out: InteractionLog,
+    config: WorldModelConfig,
+    progress: Progress | None = None,
+) -> Fit:
     """Train all members together; keep the epoch with the lowest held-out log loss of the ensemble.
 
     One stopping point for all members: the ensemble is what is used, and K choices on the same few held-out rows
@@ -82,10 +107,10 @@ def fit_world(
         "held_out_rmse": best.held_out_rmse,
         "history": [asdict(report) for report in history],
     }
-    return finish(model, config, scale, metrics, service_of(log_train))
+    return Fit(model, config, scale, metrics, service_of(log_train))
 
 
-def _fit_history(log: InteractionLog, config: WorldModelConfig) -> FittedWorldModel:
+def _fit_history(log: InteractionLog, config: WorldModelConfig) -> Fit:
     service = service_of(log)
     model, explained = fit_history(log, service, config)
     positive = float(log.reward[0])
@@ -100,7 +125,7 @@ def _fit_history(log: InteractionLog, config: WorldModelConfig) -> FittedWorldMo
         "coordinates": model.coordinates.shape[1],
         "history": [],
     }
-    return finish(model, config, scale, metrics, service)
+    return Fit(model, config, scale, metrics, service)
 
 
 def _scale(log: InteractionLog, config: WorldModelConfig) -> Scale:

@@ -175,9 +175,9 @@ def vectors(side: SideTable, size: int) -> Tensor:
 
 def _predict(model: DeepFM | HistoryModel, users: Tensor, items: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Of successive chunks of `users`: their places, and mean and log-variance [K, u, Is]."""
-    start = 0
+    start, of = 0, model.over(items)
     for chunk in torch.split(users, max(1, CHUNK_CELLS // max(1, len(items)))):
-        yield slice(start, start + len(chunk)), *model.table(chunk, items)
+        yield slice(start, start + len(chunk)), *of(chunk)
         start += len(chunk)
 
 

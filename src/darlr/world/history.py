@@ -7,6 +7,9 @@ principal coordinates (Hastie, Tibshirani and Friedman 2009, section 3.5), the s
 histories, and factors (`darlr.world.factors`). Not in the paper; why: docs/world-model.md.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -69,6 +72,10 @@ class HistoryModel(nn.Module):
         mean = (mean * self.scale[columns]).clamp(0, 1)
         inside = mean.clamp(LEAST, 1 - LEAST)
         return mean, (inside * (1 - inside)).log()
+
+    def over(self, items: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """`table` of these items, for users to come."""
+        return partial(self.table, items=items)
 
     def vectors(self, size: int) -> tuple[Tensor, Tensor]:
         """User vectors [U, size], and vectors [Is, size] of the service's items: the leading factors of their product.

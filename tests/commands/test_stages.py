@@ -1,0 +1,29 @@
+"""What the commands share: fitting a world model into a folder."""
+
+from pathlib import Path
+
+import pytest
+
+from darlr.commands.stages import fit_into, open_logs
+from darlr.config import RunConfig, SplitConfig, SyntheticConfig, WorldModelConfig
+from darlr.world.fit import Fit
+
+SMALL = SyntheticConfig(users=30, items=20)
+QUICK = WorldModelConfig(members=2, epochs=2, hidden=(4,), embedding=2)
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_the_tables_are_predicted_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refit: bool) -> None:
+    finished: list[Fit] = []
+    finish = Fit.finish
+    monkeypatch.setattr(Fit, "finish", lambda self: finished.append(self) or finish(self))
+    config = RunConfig(data="synthetic", synthetic=SMALL, split=SplitConfig(refit=refit))
+    logs = open_logs(config)
+    fitted = fit_into(tmp_path / "world", logs, config.split, QUICK)
+    assert len(finished) == 1
+    used = logs.whole if refit else logs.train
+    assert finished[0].metrics["train_rows"] == len(used)
+    assert fitted.metrics["held_out_rows"] == len(logs.held_out)  # the fit that chose the epoch is the one reported
+    chosen = fitted.metrics["best_epoch"]
+    assert not refit or fitted.metrics["refit"]["history"][-1]["epoch"] == chosen
+    assert finished[0].config.epochs == (chosen if refit else QUICK.epochs)
