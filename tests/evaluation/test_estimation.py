@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from darlr.errors import ConfigError
+from darlr.evaluation import estimation
 from darlr.evaluation.estimation import reward_error
 
 # users 2 and 0, items 1 and 3 of a 3 by 4 world
@@ -24,6 +25,16 @@ def test_given_intervals():
     assert reward_error(ESTIMATE, TRUTH, [1.5, 2, 3, 4]) == {"all": 3.5 / 4, "2 to 3": 0.5}  # the rest lies outside
     with pytest.raises(ConfigError, match="rising"):
         reward_error(ESTIMATE, TRUTH, [2, 1])
+
+
+def test_parts_of_the_table_are_the_whole(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    reward, estimate = torch.randint(1, 6, (9, 4), generator=generator).float(), torch.rand(9, 4, generator=generator)
+    truth = SimpleNamespace(users=np.arange(9), items=np.arange(4), reward=reward)
+    whole = reward_error(estimate, truth), reward_error(estimate, truth, [1, 2.5, 4])
+    monkeypatch.setattr(estimation, "CELLS", 8)
+    assert reward_error(estimate, truth) == pytest.approx(whole[0])
+    assert reward_error(estimate, truth, [1, 2.5, 4]) == pytest.approx(whole[1])
 
 
 def test_many_distinct_rewards_fall_into_five_intervals():

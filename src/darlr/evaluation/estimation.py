@@ -12,6 +12,7 @@ from darlr.errors import ConfigError
 if TYPE_CHECKING:
     from darlr.evaluation.truth import Truth
 
+CELLS = 2**22  # cells looked at at once: bounds memory, never changes a number
 FEW = 10  # a truth with at most this many distinct rewards gets an interval for each
 
 
@@ -23,14 +24,21 @@ def reward_error(estimate: Tensor, truth: "Truth", edges: Sequence[float] | None
     """
     users = torch.as_tensor(truth.users, device=estimate.device)
     items = torch.as_tensor(truth.items, device=estimate.device)
-    actual = truth.reward.to(estimate.device)
-    error = (estimate[users[:, None], items] - actual).abs().double()
-    index, labels = _intervals(actual, edges)
-    inside = index >= 0
-    cells = index[inside].bincount(minlength=len(labels))
-    total = torch.zeros(len(labels), dtype=torch.float64, device=error.device)
-    total.index_add_(0, index[inside], error[inside])
-    errors = {"all": float(error.mean())}
+    bounds, labels = _intervals(truth.reward, edges)
+    bounds = bounds.to(estimate.device)
+    cells = torch.zeros(len(labels), dtype=torch.int64, device=estimate.device)
+    total = torch.zeros(len(labels), dtype=torch.float64, device=estimate.device)
+    whole = torch.zeros((), dtype=torch.float64, device=estimate.device)
+    size = max(1, CELLS // len(items))
+    for rows, known in zip(torch.split(users, size), torch.split(truth.reward, size), strict=True):
+        actual = known.to(estimate.device)
+        error = (estimate[rows[:, None], items] - actual).abs().double()
+        whole += error.sum()
+        index = _place(actual, bounds, len(labels))
+        inside = index >= 0
+        cells += index[inside].bincount(minlength=len(labels))
+        total.index_add_(0, index[inside], error[inside])
+    errors = {"all": float(whole) / truth.reward.numel()}
     for label, count, value in zip(labels, cells.tolist(), total.tolist(), strict=True):
         if count:
             errors[label] = value / count
@@ -38,17 +46,31 @@ def reward_error(estimate: Tensor, truth: "Truth", edges: Sequence[float] | None
 
 
 def _intervals(actual: Tensor, edges: Sequence[float] | None) -> tuple[Tensor, list[str]]:
-    """Interval of each cell, int64 like `actual`, -1 = outside all; and the intervals' names."""
+    """Bounds of the intervals, rising, one for each where each is one reward, else one more; and their names."""
     if edges is None:
-        distinct = torch.unique(actual)
-        if len(distinct) <= FEW:
-            return torch.searchsorted(distinct, actual.contiguous()), [f"{value:g}" for value in distinct.tolist()]
-        edges = torch.linspace(float(distinct[0]), float(distinct[-1]), 6).tolist()
+        distinct = _distinct(actual)
+        if distinct is not None:
+            return distinct, [f"{value:g}" for value in distinct.tolist()]
+        edges = torch.linspace(float(actual.min()), float(actual.max()), 6).tolist()
     if len(edges) < 2 or any(low >= high for low, high in pairwise(edges)):
         raise ConfigError(f"reward intervals need at least two rising bounds, not {list(edges)}")
-    bounds = torch.tensor(edges, dtype=actual.dtype, device=actual.device)
+    return torch.tensor(edges, dtype=actual.dtype), [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+
+
+def _distinct(actual: Tensor) -> Tensor | None:
+    """The distinct rewards, rising; None where there are more than FEW."""
+    found = actual.new_zeros(0)
+    for part in torch.split(actual, max(1, CELLS // actual.shape[1])):
+        found = torch.unique(torch.cat([found, torch.unique(part)]))
+        if len(found) > FEW:
+            return None
+    return found.cpu()
+
+
+def _place(actual: Tensor, bounds: Tensor, intervals: int) -> Tensor:
+    """Interval of each cell, int64 like `actual`, -1 = outside all."""
+    if len(bounds) == intervals:
+        return torch.searchsorted(bounds, actual.contiguous())
     index = torch.searchsorted(bounds, actual.contiguous(), right=True) - 1
-    last = len(edges) - 2
-    index = torch.where(actual == bounds[-1], last, index)
-    index = torch.where((actual < bounds[0]) | (actual > bounds[-1]), -1, index)
-    return index, [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+    index = torch.where(actual == bounds[-1], intervals - 1, index)
+    return torch.where((actual < bounds[0]) | (actual > bounds[-1]), -1, index)
