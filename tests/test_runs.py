@@ -86,7 +86,8 @@ def test_resume_before_the_first_checkpoint_starts_over(tmp_path: Path) -> None:
 
 def test_resume_after_a_kill_before_the_config(tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
-    (tmp_path / ".config.json.abc.tmp").write_text("{")
+    (tmp_path / ".config.json.abc.tmp").mkdir()
+    (tmp_path / ".config.json.abc.tmp" / "config.json").write_text("{")
     with Run.start(tmp_path, CONFIG, resume=True):
         assert not list(tmp_path.glob("*.tmp"))
     assert not list(tmp_path.glob(".*.tmp"))

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from darlr.errors import RunError
-from darlr.files import atomic_write_bytes
+from darlr.tensors import separate, write_tensors
 
 SCHEMA = "darlr-checkpoint-1"
 
@@ -22,11 +21,8 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], state: Mapping[s
 
     tensors: any shapes and devices, read as they are now. state: anything JSON can hold, with string keys.
     """
-    # A copy each: safetensors refuses tensors that share memory, and views of big tables would drag them along.
-    copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(state)
-    header = {"schema": SCHEMA, "state": text, "crc32": str(_crc(copies, text))}
-    atomic_write_bytes(path, safetensors.torch.save(copies, header))
+    tensors, text = separate(tensors), json.dumps(state)
+    write_tensors(path, tensors, {"schema": SCHEMA, "state": text, "crc32": str(_crc(tensors, text))})
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

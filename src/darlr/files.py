@@ -2,29 +2,37 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from darlr.errors import RunError
 
 
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write, in a hidden folder beside the target; at the end it is flushed to disk and renamed over it."""
+    # a folder of its own: whatever else a writer leaves when it is killed is found again
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+    try:
+        draft = folder / path.name
+        yield draft
+        with open(draft, "rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(draft, _mode(path))
+        os.replace(draft, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    _sync_folder(path.parent)
+
+
 def atomic_write_bytes(path: Path, data: bytes) -> None:
     """Write beside the target, flush to disk, rename over it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, _mode(path))
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
-    _sync_folder(path.parent)
+    with replacing(path) as draft:
+        draft.write_bytes(data)
 
 
 def atomic_write_text(path: Path, text: str) -> None:
@@ -35,7 +43,7 @@ def atomic_write_text(path: Path, text: str) -> None:
 def remove_stale(folder: Path) -> None:
     """Remove what a killed writer left half-written; only safe while nobody else writes here."""
     for leftover in folder.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def beside(target: Path, purpose: str) -> Path:

@@ -64,7 +64,7 @@ def left(folder: Path) -> dict[str, object]:
         ("darlr.agents.train.learn", 2, None),  # before the first checkpoint
         ("darlr.agents.train.learn", 6, 2),  # in the middle of the third epoch
         ("darlr.runs.Run.save_checkpoint", 3, 2),  # between a log line and its checkpoint
-        ("darlr.serving.recommender.save", 1, 4),  # with everything learned but no policy
+        ("darlr.serving.recommender.write_tensors", 1, 4),  # with everything learned but no policy
     ],
 )
 def test_a_killed_run_continues_bit_for_bit(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
 from darlr.baselines.bandits import UCB, EpsilonGreedy
@@ -14,8 +14,9 @@ from darlr.baselines.networks import Layers, NetworkPolicy
 from darlr.baselines.sessions import StateEncoder
 from darlr.errors import RunError
 from darlr.evaluation.lists import UserGreedy
-from darlr.files import atomic_write_bytes, atomic_write_text
+from darlr.files import atomic_write_text
 from darlr.simulation.policy import Policy
+from darlr.tensors import write_tensors
 
 TENSORS, FACTS = "baseline.safetensors", "baseline.json"
 SCHEMA = 1
@@ -33,7 +34,7 @@ def save_baseline(policy: Policy, folder: Path) -> None:
     tensors, facts = _split(policy)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FACTS).unlink(missing_ok=True)
-    atomic_write_bytes(folder / TENSORS, save({name: value.cpu().contiguous() for name, value in tensors.items()}))
+    write_tensors(folder / TENSORS, tensors)
     atomic_write_text(folder / FACTS, json.dumps({"schema": SCHEMA, **facts}, indent=2) + "\n")
 
 

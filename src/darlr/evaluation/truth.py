@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from darlr.config import KuaiRecConfig, SyntheticConfig
@@ -29,7 +28,7 @@ from darlr.data.store import is_prepared, read_manifest
 from darlr.data.synthetic import generate
 from darlr.data.table_scan import scan_numbers
 from darlr.errors import DataError
-from darlr.files import atomic_write_bytes
+from darlr.tensors import write_tensors
 
 FILE = "truth.safetensors"
 COMPLETED = "completed by darlr from feedback on random items alone; not a published matrix"
@@ -201,10 +200,10 @@ def write_truth(truth: Truth, folder: Path) -> None:
     tensors = {
         "users": torch.from_numpy(truth.users),
         "items": torch.from_numpy(truth.items),
-        "reward": truth.reward.to("cpu", torch.float32).contiguous(),
+        "reward": truth.reward.float(),
     }
     metadata = {"checksum": checksum, "notes": json.dumps(truth.notes)}
-    atomic_write_bytes(folder / FILE, save(tensors, metadata=metadata))
+    write_tensors(folder / FILE, tensors, metadata)
 
 
 def read_truth(folder: Path) -> Truth:

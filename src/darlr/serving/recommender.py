@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from darlr.agents.recommender import Recommender, RecommenderPolicy
@@ -28,6 +27,7 @@ from darlr.errors import DarlrError, RunError
 from darlr.simulation.exits import Leaving
 from darlr.simulation.policy import masked
 from darlr.simulation.session import Session, reset
+from darlr.tensors import write_tensors
 
 WEIGHTS, FACTS = "policy.safetensors", "policy.json"
 SCHEMA = 1
@@ -95,15 +95,15 @@ def export(recommender: Recommender, log: InteractionLog, config: TrainConfig, f
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    tensors = {f"weights.{name}": value.cpu().contiguous() for name, value in recommender.state_dict().items()}
-    tensors |= {"items": recommender.items.cpu().contiguous(), "users": recommender.users.cpu().contiguous()}
+    tensors = {f"weights.{name}": value for name, value in recommender.state_dict().items()}
+    tensors |= {"items": recommender.items, "users": recommender.users}
     if config.recommender.prior:
-        tensors["reward"] = recommender.reward.cpu().contiguous()
+        tensors["reward"] = recommender.reward
     if config.recommender.belief:
-        tensors["taste"] = recommender.features.cpu().contiguous()
+        tensors["taste"] = recommender.features
     if recommender.leaving is not None:
-        tensors["bits"] = recommender.bits.cpu().contiguous()
-    (part / WEIGHTS).write_bytes(save(tensors))  # save_file would make it private
+        tensors["bits"] = recommender.bits
+    write_tensors(part / WEIGHTS, tensors)
     facts = {
         "schema": SCHEMA,
         "data": log.name,

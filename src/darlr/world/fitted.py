@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from darlr.config import WorldModelConfig
 from darlr.data.service import Service
 from darlr.errors import RunError
-from darlr.files import atomic_write_bytes, atomic_write_text
+from darlr.files import atomic_write_text
+from darlr.tensors import write_tensors
 from darlr.world.deepfm import DeepFM, SideTable
 from darlr.world.features import Side
 from darlr.world.history import HistoryModel
@@ -101,8 +101,7 @@ class FittedWorldModel:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
         try:
-            contents = to_bytes({name: value.contiguous() for name, value in tensors.items()})
-            atomic_write_bytes(draft / FILES[0], contents)  # unlike save_file, readable as the umask says
+            write_tensors(draft / FILES[0], tensors)
             atomic_write_text(draft / FILES[1], json.dumps(facts, indent=1, allow_nan=False) + "\n")
             if folder.exists():
                 for name in FILES:
