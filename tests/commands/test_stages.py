@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from darlr.commands.stages import fit_into, open_logs
+from darlr.commands import stages
+from darlr.commands.stages import Logs, fit_into, open_logs
 from darlr.config import RunConfig, SplitConfig, SyntheticConfig, WorldModelConfig
-from darlr.world.fit import Fit
+from darlr.data.split import split
+from darlr.world.fit import Fit, train_world
+from tests.world.test_history import two_tastes
 
 SMALL = SyntheticConfig(users=30, items=20)
 QUICK = WorldModelConfig(members=2, epochs=2, hidden=(4,), embedding=2)
@@ -27,3 +30,17 @@ def test_the_tables_are_predicted_once(monkeypatch: pytest.MonkeyPatch, tmp_path
     chosen = fitted.metrics["best_epoch"]
     assert not refit or fitted.metrics["refit"]["history"][-1]["epoch"] == chosen
     assert finished[0].config.epochs == (chosen if refit else QUICK.epochs)
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_a_model_that_reads_no_held_out_row_is_trained_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refit: bool
+) -> None:
+    rows: list[int] = []
+    monkeypatch.setattr(stages, "train_world", lambda log, *rest: rows.append(len(log)) or train_world(log, *rest))
+    config = SplitConfig(refit=refit)
+    log, _ = two_tastes()
+    train, held_out = split(log, config)
+    fitted = fit_into(tmp_path / "world", Logs(log, train, held_out, "", refit), config, WorldModelConfig(members=1))
+    assert rows == [len(log) if refit else len(train)]
+    assert fitted.metrics["train_rows"] == rows[0]

@@ -30,6 +30,7 @@ from darlr.simulation.exits import resolve
 from darlr.world.context import Context
 from darlr.world.fit import EpochReport, train_world
 from darlr.world.fitted import FILES, FittedWorldModel, load
+from darlr.world.implicit import resolve as resolve_model
 from darlr.world.tables import World, build_world
 from darlr.world.taste import taste_features
 
@@ -119,16 +120,17 @@ def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldM
         def report(epoch: EpochReport) -> None:
             meter.show(epoch.epoch, epoch.epochs, {"held_out_rmse": epoch.held_out_rmse})
 
-        trained = train_world(logs.train, logs.held_out, config, report)
+        by_epoch = resolve_model(config, logs.train).kind != "history"  # the other kind reads no held-out row
+        trained = train_world(logs.train if by_epoch else logs.fitted, logs.held_out, config, report)
         chosen = trained.metrics
-        if logs.refit:
+        if logs.refit and by_epoch:
             meter.begin("world model, whole log")
             again = replace(config, epochs=int(chosen["best_epoch"]))
             trained = train_world(logs.whole, logs.unseen, again, report)
         users, items = len(trained.service.users), len(trained.service.items)
         meter.tell(f"world model: predicting {users:,} x {items:,} rewards")
         fitted = trained.finish()
-    if logs.refit:
+    if fitted.metrics is not chosen:
         fitted = replace(fitted, metrics={**chosen, "refit": fitted.metrics})
     (folder / ORIGIN).unlink(missing_ok=True)  # killed between these lines, the folder counts as not fitted
     fitted.save(folder)

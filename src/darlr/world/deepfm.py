@@ -33,23 +33,9 @@ class Contribution:
     pairs: Tensor
     deep: Tensor
 
-    def unsqueeze(self, dim: int) -> "Contribution":
-        """Insert a dimension of 1 into every tensor, for broadcasting users against items."""
-        parts = (self.linear, self.vector, self.pairs, self.deep)
-        return Contribution(*(part.unsqueeze(dim) for part in parts))
-
-    def items(self, start: int, stop: int) -> "Contribution":
-        """Some of the items, [K, 1, stop - start, ...], for broadcasting against users."""
-        parts = (self.linear, self.vector, self.pairs, self.deep)
-        return Contribution(*(part[:, None, start:stop] for part in parts))
-
-    def lists(self, length: int) -> "Contribution":
-        """[K, B * length, ...] as [K, B, length, ...] in every tensor."""
-        linear, vector, pairs, deep = (
-            part.reshape(part.shape[0], -1, length, *part.shape[2:])
-            for part in (self.linear, self.vector, self.pairs, self.deep)
-        )
-        return Contribution(linear, vector, pairs, deep)
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Contribution":
+        """The same change of every tensor: of its shape, to broadcast one side against the other, or a part of it."""
+        return Contribution(change(self.linear), change(self.vector), change(self.pairs), change(self.deep))
 
 
 def fm_pairs(vectors: Tensor) -> Tensor:
@@ -122,7 +108,8 @@ class DeepFM(nn.Module):
 
         The user's side, much the wider one where users have many features, is computed once for its M items.
         """
-        user, item = self.user(users).unsqueeze(2), self.item(items.flatten(1)).lists(items.shape[2])
+        user = self.user(users).each(lambda part: part[:, :, None])
+        item = self.item(items.flatten(1)).each(lambda part: part.unflatten(1, items.shape[1:]))
         return self.combine(user, item, generator)
 
     def combine(
@@ -162,10 +149,13 @@ class DeepFM(nn.Module):
 
         @torch.no_grad()
         def of(users: Tensor) -> tuple[Tensor, Tensor]:
-            user = self.user(users.expand(self.members, -1)).unsqueeze(2)
+            user = self.user(users.expand(self.members, -1)).each(lambda part: part[:, :, None])
             size = max(1, CELLS // max(1, len(users)))
-            parts = [self.combine(user, side.items(at, at + size)) for at in range(0, max(1, len(items)), size)]
-            mean, log_variance = zip(*parts, strict=True)
+
+            def block(at: int) -> tuple[Tensor, Tensor]:
+                return self.combine(user, side.each(lambda part: part[:, None, at : at + size]))
+
+            mean, log_variance = zip(*map(block, range(0, max(1, len(items)), size)), strict=True)
             return torch.cat(mean, 2), torch.cat(log_variance, 2)
 
         return of

@@ -65,10 +65,10 @@ def entries(vectors: Float[Tensor, "U F"]) -> Entries | None:
     n_users, width = vectors.shape
     if int(torch.count_nonzero(vectors)) > SPARSE * min(n_users, USERS) * width:
         return None
-    mean = vectors.mean(0)
-    squares = vectors.double().square().sum() - n_users * mean.double().square().sum()
+    mean, rows = vectors.mean(0), _bags(vectors)
+    squares = rows.value.double().square().sum() - n_users * mean.double().square().sum()
     scale = float((squares / (vectors.numel() - 1)).clamp(min=0).sqrt()) + 1e-12
-    return Entries(_bags(vectors), _bags(vectors.T), mean, scale)
+    return Entries(rows, _bags(vectors.T), mean, scale)
 
 
 def _bags(matrix: Tensor) -> Bags:

@@ -97,16 +97,16 @@ class World:
         )
 
     @cached_property
-    def _ranked(self) -> dict[int, tuple[Tensor, Tensor]]:
-        """Neighbours found so far, by their number: all pairs of many users are compared once."""
-        return {}
+    def _ranked(self) -> list[tuple[Tensor, Tensor]]:
+        """The longest lists of neighbours found so far, if any: all pairs of many users are compared once."""
+        return []
 
     def _others(self, k: int) -> tuple[Tensor, Tensor]:
         """The k other users with the largest cosine, best first."""
-        if max(self._ranked, default=-1) < k:
-            self._ranked.clear()
-            self._ranked[k] = self._rank(k)
-        return tuple(found[:, :k] for found in next(iter(self._ranked.values())))  # type: ignore[return-value]
+        if not self._ranked or self._ranked[0][0].shape[1] < k:
+            self._ranked[:] = [self._rank(k)]
+        index, cosine = self._ranked[0]
+        return index[:, :k], cosine[:, :k]
 
     def _rank(self, k: int) -> tuple[Tensor, Tensor]:
         index, cosine = [], []
