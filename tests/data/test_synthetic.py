@@ -117,3 +117,11 @@ def test_exposure_follows_popularity_and_taste():
 def test_a_large_world_is_quick():
     world = generate(SyntheticConfig(users=5_000, items=1_000, categories=31))
     assert len(world.log) == pytest.approx(150_000, rel=0.02)
+
+
+def test_the_world_does_not_depend_on_how_work_is_shared():
+    """Bit for bit: runs are tied to the log's checksum, and machines differ in their threads."""
+    world = generate(SyntheticConfig(users=40, items=60))
+    whole = world.reward
+    for user in range(40):
+        assert np.array_equal(world.true_reward(np.array([user]))[0], whole[user])

@@ -51,7 +51,7 @@ class SyntheticWorld:
     def true_reward(self, users: IntArray | None = None) -> FloatArray:
         """Expected rewards, float32 [users, I]; all users by default (4 bytes a cell)."""
         rows = self.user_factors if users is None else self.user_factors[users]
-        return _squash(rows @ self.item_factors.T)
+        return _squash(_logits(rows, self.item_factors))
 
     @property
     def reward(self) -> FloatArray:
@@ -65,7 +65,8 @@ def generate(config: SyntheticConfig) -> SyntheticWorld:
     categories, quality, best = _catalogue(config, items)
     item_factors, user_factors = _item_factors(config, categories, quality, best, items), _user_factors(config, taste)
     popularity = _fame(quality, categories, items)
-    parts = [_expose(config, user_factors[rows] @ item_factors.T, popularity, exposure) for rows in _chunks(config)]
+    logits = (_logits(user_factors[rows], item_factors) for rows in _chunks(config))
+    parts = [_expose(config, logit, popularity, exposure) for logit in logits]
     counts = np.concatenate([part[0] for part in parts])
     item = np.concatenate([part[1] for part in parts])
     user = np.repeat(np.arange(config.users), counts)
@@ -87,6 +88,17 @@ def generate(config: SyntheticConfig) -> SyntheticWorld:
         exit="category",
     )
     return SyntheticWorld(log, user_factors, item_factors, categories, popularity)
+
+
+def _logits(user_factors: FloatArray, item_factors: FloatArray) -> FloatArray:
+    """user_factors @ item_factors.T, float32 [users, I], factor by factor.
+
+    A matrix product rounds as its threads share the work: another number of them would be another log.
+    """
+    total = np.zeros((len(user_factors), len(item_factors)), dtype=np.float32)
+    for of_users, of_items in zip(user_factors.T, item_factors.T, strict=True):
+        total += of_users[:, None] * of_items
+    return total
 
 
 def _squash(logit: NDArray[np.floating]) -> FloatArray:
