@@ -96,7 +96,7 @@ def truth_of(n_items, seed=9):
 
 
 def played(policy, n_items, users=None, **how):
-    sampled = {} if how.get("greedy", True) else {"generator": torch.Generator().manual_seed(4)}
+    sampled = {} if how.get("greedy", True) else {"generators": [torch.Generator().manual_seed(4)]}
     rule = how.pop("rule", never)
     return play(policy, truth_of(n_items), n_items, rule, 1, mode="NX_0", turns=6, users=users, **how, **sampled)
 

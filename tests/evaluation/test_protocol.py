@@ -70,7 +70,7 @@ def test_sampling_needs_a_generator_and_follows_it():
     def draw(seed):
         users = torch.tensor([5] * 200)
         generator = torch.Generator().manual_seed(seed)
-        return play(Random(), TRUTH, 4, never, 1, mode="FB", greedy=False, generator=generator, users=users).items
+        return play(Random(), TRUTH, 4, never, 1, mode="FB", greedy=False, generators=[generator], users=users).items
 
     assert torch.equal(draw(3), draw(3))
     assert not torch.equal(draw(3), draw(4))
@@ -92,12 +92,39 @@ def test_batch_equals_one_by_one_and_chunks_change_nothing(monkeypatch):
     whole = run()
     alone = [run(users=torch.tensor([user])).items[0] for user in range(9)]
     assert torch.equal(whole.items, torch.stack(alone))
-    sampled = run(greedy=False, generator=torch.Generator().manual_seed(1))
+    sampled = run(greedy=False, generators=[torch.Generator().manual_seed(1)])
     monkeypatch.setattr(protocol, "CELLS", 12)  # two users at a time
-    again = run(greedy=False, generator=torch.Generator().manual_seed(1))
+    again = run(greedy=False, generators=[torch.Generator().manual_seed(1)])
     assert torch.equal(sampled.items, again.items)
     assert torch.equal(sampled.rewards, again.rewards)
     assert torch.equal(run().items, whole.items)
+
+
+def test_seeds_side_by_side_draw_what_each_draws_alone():
+    def run(seeds):
+        users = torch.tensor([2, 5]).repeat(len(seeds))
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        return play(
+            Random(), TRUTH, 4, never, 1, mode="NX_0", turns=3, greedy=False, generators=generators, users=users
+        )
+
+    parts = run([7, 8, 9]).split(2)
+    for seed, part in zip([7, 8, 9], parts, strict=True):
+        alone = run([seed])
+        assert all(torch.equal(getattr(part, name), getattr(alone, name)) for name in ("users", "items", "rewards"))
+    assert not torch.equal(parts[0].items, parts[1].items)
+    with pytest.raises(ConfigError, match="an equal share"):
+        play(
+            Random(),
+            TRUTH,
+            4,
+            never,
+            1,
+            mode="NX_0",
+            greedy=False,
+            users=torch.tensor([2]),
+            generators=[torch.Generator()] * 2,
+        )
 
 
 def test_evaluating_touches_no_global_generator_and_no_gradient():
@@ -108,7 +135,8 @@ def test_evaluating_touches_no_global_generator_and_no_gradient():
             return weight.expand(session.seen.shape)
 
     before = torch.random.get_rng_state()
-    played = play(Learned(), TRUTH, 4, never, 1, mode="NX_0", greedy=False, generator=torch.Generator().manual_seed(0))
+    generators = [torch.Generator().manual_seed(0)]
+    played = play(Learned(), TRUTH, 4, never, 1, mode="NX_0", greedy=False, generators=generators)
     assert torch.equal(before, torch.random.get_rng_state())
     assert not played.rewards.requires_grad
 

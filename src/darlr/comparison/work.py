@@ -25,7 +25,7 @@ from darlr.comparison.code import digest
 from darlr.comparison.options import command_line
 from darlr.config import RunConfig
 from darlr.errors import DarlrError, RunError
-from darlr.evaluation.evaluate import Setting, can_leave, play_seed, settings
+from darlr.evaluation.evaluate import Setting, can_leave, play_seeds, settings
 from darlr.evaluation.lists import Entry, trivial_rows
 from darlr.evaluation.metrics import majority_items
 from darlr.evaluation.truth import Truth, load_truth
@@ -158,7 +158,7 @@ def play_all(
     majority = majority_items(log)
     tensors, measured, played = {}, {}, {}
     for entry, policy, setting in _plays(task, logs, entries):
-        found = play_seed(entry, policy, setting, truth, log, majority=majority, run=seed)
+        (found,) = play_seeds(entry, policy, setting, truth, log, majority=majority, runs=[seed])
         name = f"{entry.name}|{setting.mode}|{setting.window or ''}"
         tensors[name], measured[name] = torch.from_numpy(found.returns).float(), dict(found.metrics)
         played[entry.name] = {"kind": entry.kind, "greedy": entry.greedy, "exit_aware": entry.exit_aware}

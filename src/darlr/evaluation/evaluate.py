@@ -115,7 +115,7 @@ def published(
         mode=setting.mode,
         turns=setting.turns,
         greedy=False,
-        generator=generator,
+        generators=[generator],
         users=users,
     )
     return metrics(trajectories, len(truth.items), majority)
@@ -169,9 +169,13 @@ def _row(
     seed: int,
     resamples: int,
 ) -> Row:
+    first, runs = entry.policies[0], range(len(entry.policies))
+    alike = all(policy is first for policy in entry.policies)  # then side by side: a call a turn instead of several
+    calls = [(first, runs)] if alike else [(policy, [run]) for run, policy in zip(runs, entry.policies, strict=True)]
     played = [
-        play_seed(entry, policy, setting, truth, log, majority=majority, seed=seed, run=run)
-        for run, policy in enumerate(entry.policies)
+        one
+        for policy, some in calls
+        for one in play_seeds(entry, policy, setting, truth, log, majority=majority, seed=seed, runs=some)
     ]
     return summarise(entry, setting, played, seed=seed, resamples=resamples)
 
@@ -184,7 +188,7 @@ class Played:
     metrics: Metrics
 
 
-def play_seed(
+def play_seeds(
     entry: Entry,
     policy: Policy,
     setting: Setting,
@@ -193,12 +197,13 @@ def play_seed(
     *,
     majority: Tensor | None,
     seed: int = 0,
-    run: int = 0,
-) -> Played:
-    """Every user's session with one of the entry's policies.
+    runs: Sequence[int] = (0,),
+) -> list[Played]:
+    """Every user's session with one of the entry's policies, once for each of its runs.
 
-    `seed` and `run` alone choose the draws of a sampled policy, so that a seed played apart gives the same sessions.
+    `seed` and the run alone choose the draws of a sampled policy, so that a run played apart gives the same sessions.
     """
+    users = torch.as_tensor(truth.users)
     trajectories = play(
         policy,
         truth,
@@ -208,11 +213,14 @@ def play_seed(
         mode=setting.mode,
         turns=setting.turns,
         greedy=entry.greedy,
-        generator=_generator(seed, run),
+        generators=[_generator(seed, run) for run in runs],
+        users=users.repeat(len(runs)),
         exit_aware=entry.exit_aware,
     )
-    measured = metrics(trajectories, len(truth.items), majority)
-    return Played(trajectories.returns.cpu().numpy(), measured)
+    return [
+        Played(part.returns.cpu().numpy(), metrics(part, len(truth.items), majority))
+        for part in trajectories.split(len(users))
+    ]
 
 
 def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed: int = 0, resamples: int = 2000) -> Row:

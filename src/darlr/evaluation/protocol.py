@@ -1,7 +1,7 @@
 """Play a policy against the truth: every user at once, a Python loop over turns only."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,6 +38,11 @@ class Trajectories:
         """Summed reward of each session, float64 [B]."""
         return self.rewards.double().sum(1)
 
+    def split(self, size: int) -> "list[Trajectories]":
+        """Parts of `size` sessions each, in order."""
+        parts = zip(*(getattr(self, field.name).split(size) for field in fields(self)), strict=True)
+        return [Trajectories(*part) for part in parts]
+
 
 def play(
     policy: Policy,
@@ -49,7 +54,7 @@ def play(
     mode: Mode,
     turns: int = 30,
     greedy: bool = True,
-    generator: torch.Generator | None = None,
+    generators: Sequence[torch.Generator] = (),
     users: Tensor | None = None,
     exit_aware: bool = False,
 ) -> Trajectories:
@@ -60,9 +65,10 @@ def play(
     leave still earns. A session with nothing left to recommend ends.
 
     n_items: I, the catalogue that the policy scores. window: N of the exit rule. greedy: the best item, else a draw
-    from the softmax (needs `generator`, a CPU generator). users: int64 [B] log codes, repeats welcome; None = all users
-    of the truth. exit_aware: items that would make the user leave are skipped while any other is left.
-    Raises ConfigError for a user outside the truth, and for sampling without a generator.
+    from the softmax. generators: of these draws, on the CPU; each serves an equal share of the users, in order.
+    users: int64 [B] log codes, repeats welcome; None = all users of the truth. exit_aware: items that would make the
+    user leave are skipped while any other is left.
+    Raises ConfigError for a user outside the truth, and for sampling without a generator for each equal share.
     """
     device = truth.reward.device
     items, order = torch.as_tensor(truth.items, device=device).sort()  # ties then go to the lowest id
@@ -75,11 +81,13 @@ def play(
         rule, turns, exit_aware = never, 10, False
     uniform: Tensor | None = None
     if not greedy:
-        if generator is None:
+        if not generators or len(users) % len(generators):
             raise ConfigError(
-                "sampled evaluation needs a generator: pass generator=torch.Generator().manual_seed(seed)"
+                "sampled evaluation needs generators, each for an equal share of the users: "
+                "pass generators=[torch.Generator().manual_seed(seed)]"
             )
-        uniform = torch.rand((len(users), turns), generator=generator, device=generator.device).to(device)
+        share = len(users) // len(generators), turns
+        uniform = torch.cat([torch.rand(share, generator=one) for one in generators]).to(device)
     with torch.no_grad():
         sessions = []
         for part in _chunks(len(users), n_items):
