@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
@@ -86,7 +86,8 @@ def learn(options: Train) -> None:
     inputs = {"data": logs.checksum}
     if config.world:
         check_weighting(config, load_world_model(Path(config.world), logs, config.split))
-        inputs["world"] = sha256((Path(config.world) / FILES[0]).read_bytes()).hexdigest()
+        with open(Path(config.world) / FILES[0], "rb") as file:
+            inputs["world"] = file_digest(file, "sha256").hexdigest()
     if logs.evaluation and options.split.evaluation is None:
         say(
             f"{logs.evaluation:.0%} of each user's items are kept from training, for darlr evaluate "
