@@ -24,13 +24,10 @@ STYLES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
 def blank(height: float) -> "Figure":
     """A figure without a display; raises ConfigError without matplotlib. height: inches."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ConfigError("pictures need matplotlib: pip install 'darlr[plots]'") from error
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
 
 
 def line_look(place: int) -> tuple[str, Any]:
@@ -95,6 +92,9 @@ def whole_epochs(axes: "Axes") -> None:
 
 def save(figure: "Figure", path: Path, *, grid: bool = True) -> None:
     """Plain look for every panel, then the file at once or not at all. grid: lines behind what is no bar."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.image import imsave
+
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color("#b0b7bf")
@@ -103,6 +103,10 @@ def save(figure: "Figure", path: Path, *, grid: bool = True) -> None:
             axes.grid(color="#e8ebee", linewidth=0.8)
         axes.set_axisbelow(True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
+    canvas, picture = FigureCanvasAgg(figure), io.BytesIO()
+    canvas.draw()  # type: ignore[no-untyped-call]  # once: figure.savefig draws twice
+    pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+    imsave(
+        picture, pixels, format="png", dpi=DPI, pil_kwargs={"compress_level": 3}
+    )  # half the time for 1.2 times the size
     atomic_write_bytes(path, picture.getvalue())
