@@ -106,7 +106,6 @@ def save(figure: "Figure", path: Path, *, grid: bool = True) -> None:
     canvas, picture = FigureCanvasAgg(figure), io.BytesIO()
     canvas.draw()  # type: ignore[no-untyped-call]  # once: figure.savefig draws twice
     pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
-    imsave(
-        picture, pixels, format="png", dpi=DPI, pil_kwargs={"compress_level": 3}
-    )  # half the time for 1.2 times the size
+    quickly = {"compress_level": 3}  # half the time for 1.2 times the size
+    imsave(picture, pixels, format="png", dpi=DPI, pil_kwargs=quickly)
     atomic_write_bytes(path, picture.getvalue())
