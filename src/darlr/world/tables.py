@@ -16,9 +16,9 @@ from darlr.world.entropy import EntropyTable, build_entropy
 from darlr.world.fitted import FittedWorldModel
 from darlr.world.implicit import is_implicit
 from darlr.world.logged_neighbours import logged_feedback, logged_neighbour_table
+from darlr.world.nearest import nearest
 
 SIMILARITY_USERS = 4096  # up to here cosines of all pairs are held: 64 MB
-CHUNK = 1024  # users whose cosines with everyone are held at once
 
 
 @dataclass(frozen=True)
@@ -104,19 +104,9 @@ class World:
     def _others(self, k: int) -> tuple[Tensor, Tensor]:
         """The k other users with the largest cosine, best first."""
         if not self._ranked or self._ranked[0][0].shape[1] < k:
-            self._ranked[:] = [self._rank(k)]
+            self._ranked[:] = [nearest(self.unit, k)]
         index, cosine = self._ranked[0]
         return index[:, :k], cosine[:, :k]
-
-    def _rank(self, k: int) -> tuple[Tensor, Tensor]:
-        index, cosine = [], []
-        for chunk in torch.split(torch.arange(self.n_users, device=self.unit.device), CHUNK):
-            scores = self.unit[chunk] @ self.unit.T
-            scores[torch.arange(len(chunk)), chunk] = -torch.inf
-            best = scores.topk(k, dim=1)
-            index.append(best.indices)
-            cosine.append(best.values)
-        return torch.cat(index), torch.cat(cosine)
 
     def neighbour_reward(self, config: TablesConfig) -> Tensor:
         """ROLeR's static shaping (method.md section 6): the neighbours' average of r0, float32 [U, I].
