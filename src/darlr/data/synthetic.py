@@ -14,6 +14,7 @@ from darlr.config import SyntheticConfig
 from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog
 
 CHUNK = 4_000_000
+CACHED = 1 << 15  # cells that are summed up at once: what a core's cache holds
 RANGE = (1.0, 5.0)
 MEMORY = 2  # events for which a category that was shown bores
 
@@ -95,10 +96,13 @@ def _logits(user_factors: FloatArray, item_factors: FloatArray) -> FloatArray:
 
     A matrix product rounds as its threads share the work: another number of them would be another log.
     """
-    total = np.zeros((len(user_factors), len(item_factors)), dtype=np.float32)
-    for of_users, of_items in zip(user_factors.T, item_factors.T, strict=True):
-        total += of_users[:, None] * of_items
-    return total
+    logits = np.zeros((len(user_factors), len(item_factors)), dtype=np.float32)
+    size = max(1, CACHED // max(1, len(item_factors)))
+    for start in range(0, len(logits), size):
+        part = logits[start : start + size]
+        for of_users, of_items in zip(user_factors[start : start + size].T, item_factors.T, strict=True):
+            part += of_users[:, None] * of_items
+    return logits
 
 
 def _squash(logit: NDArray[np.floating]) -> FloatArray:

@@ -12,7 +12,7 @@ from darlr.errors import ConfigError
 if TYPE_CHECKING:
     from darlr.evaluation.truth import Truth
 
-CELLS = 2**22  # cells looked at at once: bounds memory, never changes a number
+CELLS = 2**18  # cells looked at at once: what a core's cache holds; never changes a number
 FEW = 10  # a truth with at most this many distinct rewards gets an interval for each
 
 
@@ -26,22 +26,20 @@ def reward_error(estimate: Tensor, truth: "Truth", edges: Sequence[float] | None
     items = torch.as_tensor(truth.items, device=estimate.device)
     bounds, labels = _intervals(truth.reward, edges)
     bounds = bounds.to(estimate.device)
-    cells = torch.zeros(len(labels), dtype=torch.int64, device=estimate.device)
-    total = torch.zeros(len(labels), dtype=torch.float64, device=estimate.device)
-    whole = torch.zeros((), dtype=torch.float64, device=estimate.device)
+    count = len(labels) + 1  # the first for cells outside all intervals
+    cells = torch.zeros(count, dtype=torch.int64, device=estimate.device)
+    total = torch.zeros(count, dtype=torch.float64, device=estimate.device)
     size = max(1, CELLS // len(items))
     for rows, known in zip(torch.split(users, size), torch.split(truth.reward, size), strict=True):
         actual = known.to(estimate.device)
         error = (estimate[rows[:, None], items] - actual).abs().double()
-        whole += error.sum()
-        index = _place(actual, bounds, len(labels))
-        inside = index >= 0
-        cells += index[inside].bincount(minlength=len(labels))
-        total.index_add_(0, index[inside], error[inside])
-    errors = {"all": float(whole) / truth.reward.numel()}
-    for label, count, value in zip(labels, cells.tolist(), total.tolist(), strict=True):
-        if count:
-            errors[label] = value / count
+        index = (_place(actual, bounds, len(labels)) + 1).flatten()
+        cells += index.bincount(minlength=count)
+        total += index.bincount(error.flatten(), minlength=count)
+    errors = {"all": float(total.sum()) / truth.reward.numel()}
+    for label, number, value in zip(labels, cells[1:].tolist(), total[1:].tolist(), strict=True):
+        if number:
+            errors[label] = value / number
     return errors
 
 
