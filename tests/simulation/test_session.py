@@ -218,8 +218,8 @@ def test_more_turns_than_items_end_cleanly(n_items):
     policy = Fickle(torch.rand((3, n_items), generator=torch.Generator().manual_seed(0)))
     turns = min(n_items, 20) + 3
     for greedy in (True, False):
-        generator = torch.Generator().manual_seed(1)
-        played = play(policy, truth, n_items, never, 1, mode="NX_0", turns=turns, greedy=greedy, generator=generator)
+        draws = [torch.Generator().manual_seed(1)]
+        played = play(policy, truth, n_items, never, 1, mode="NX_0", turns=turns, greedy=greedy, generators=draws)
         assert played.length.tolist() == [min(n_items, turns)] * 3
         for row, length in zip(played.items.tolist(), played.length.tolist(), strict=True):
             assert len(set(row[:length])) == length
