@@ -55,7 +55,8 @@ def _of_candidates(unit: Tensor, sketch: Sketch, users: Tensor, k: int) -> tuple
     cosine = torch.cat([_each(unit, some, candidates) for some, candidates in parts])
     best = cosine.topk(k, dim=1)
     most = first.values[:, -1] + sketch.rest[users] * sketch.rest.max() + SLACK  # what any other may have
-    return first.indices.gather(1, best.indices), best.values, best.values[:, -1] >= most
+    proven = (best.values[:, -1] >= most) | ~unit[users].any(1)  # zeros are as near to all
+    return first.indices.gather(1, best.indices), best.values, proven
 
 
 def _each(unit: Tensor, users: Tensor, candidates: Tensor) -> Tensor:
