@@ -168,6 +168,16 @@ def test_same_seed_same_rollout(method):
     assert not torch.equal(first[".turns.action"], other[".turns.action"])
 
 
+@pytest.mark.parametrize("n_items", [3, 6])  # 3: items run out before the last turn
+@pytest.mark.parametrize("repeats", [False, True])
+def test_a_rule_that_never_fires_is_no_rule(repeats, n_items):
+    """Bit for bit, though the latter plays without looking who leaves."""
+    config, world = options(session__repeats=repeats), make_world(n_items=n_items)
+    none, idle = (flat(play(config, rule, world)[0]) for rule in (never, lambda recent, items: items < 0))
+    assert none.keys() == idle.keys()
+    assert all(torch.equal(none[name], idle[name]) for name in none)
+
+
 def test_picks_disturb_neither_users_nor_actions():
     """One generator for each purpose: methods see the same sessions as long as feedback does not differ."""
     plain, darlr = (

@@ -13,7 +13,7 @@ from darlr.agents.recommender import Decision, Observation, Recommender
 from darlr.agents.references import ReferenceRule
 from darlr.agents.selector import Selection, Selector, select
 from darlr.config import RewardConfig, SessionConfig
-from darlr.simulation.exits import Exit
+from darlr.simulation.exits import Exit, never
 from darlr.simulation.policy import draw
 from darlr.simulation.rewards import References, RewardFunction, RewardTables, Shaped, Step
 from darlr.simulation.session import end_exhausted, last_items, reset, restart, show
@@ -92,6 +92,9 @@ def rollout(
     users = torch.randint(n_users, (config.turns + 1, sessions), **draws).to(device)  # type: ignore[call-overload]
     uniform = torch.rand(config.turns, sessions, generator=generators.actions, device=generators.actions.device)
     session = reset(users[0], n_items, config.turns)
+    # nobody leaves and items do not run out: nothing to look at but whether the last turn is over
+    together = simulator.exit is never and (config.repeats or n_items > config.turns)
+    stays = torch.zeros_like(session.done)
     turns: list[Turn] = []
     # the same for the whole rollout
     tokens = recommender.tokens()
@@ -117,7 +120,9 @@ def rollout(
             references = simulator.references(session.user, generators.picks)
         last = session.items[:, -1]
         paid = simulator.shape(tables, Step(session.user, action, last, references), simulator.reward)
-        leaves = simulator.exit(last_items(session, config.window), action[:, None]).squeeze(1)
+        leaves = stays
+        if not together:
+            leaves = simulator.exit(last_items(session, config.window), action[:, None]).squeeze(1)
         shown = session.items
         session = show(session, action, paid.estimate, leaves)
         session = session if config.repeats else end_exhausted(session, n_items)
@@ -134,7 +139,8 @@ def rollout(
                 selection=selection,
             )
         )
-        session = restart(session, newcomer)
+        if not together or len(turns) == config.turns:
+            session = restart(session, newcomer)
     last_value = recommender(recommender.observe(session), tokens).value
     played = join(turns)
     return Rollout(played, played.shaped.reward(simulator.reward, simulator.shift), last_value)
