@@ -157,7 +157,8 @@ def select(
         logits = layer.logits(hidden).scatter_(1, taken[:, first : k + 1], FORBIDDEN)
         action = draw(logits.softmax(-1), uniform_k)
         taken[:, k + 1] = action
-        chosen[:, k + 1] = action if pool is None else pool.gather(1, action[:, None]).squeeze(1)
+        if pool is not None:
+            chosen[:, k + 1] = pool.gather(1, action[:, None]).squeeze(1)
         hiddens.append(hidden)
     picks = chosen[:, 1:]
     cosines = world.similarities(chosen)
