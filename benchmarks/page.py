@@ -165,8 +165,9 @@ def page(state: dict[str, Any], load_average: float) -> str:
             "## GPU",
             "",
             "Not measured: all rows are of the CPU. `--device cuda` runs the same code with the world's tables on the "
-            "device; tests hold a rollout to reading nothing back from it, on the CPU by its operators, where there is "
-            "a GPU by PyTorch's own check. CUDA graphs and bf16 are not built, as nothing here shows what they do.",
+            "device. Tests hold learning to one device, on tensors without numbers, and a rollout to reading nothing "
+            "back, by its operators on the CPU and by PyTorch's own check where there is a GPU. CUDA graphs and bf16 "
+            "are not built, as nothing here shows what they do.",
             "",
             "## Commands",
             "",

@@ -1,4 +1,4 @@
-"""A rollout never waits for its device: nothing in it reads a number back to decide what comes next."""
+"""Learning on a device of its own: tables stay there, and a rollout reads nothing back to decide what comes next."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -10,9 +10,13 @@ import torch
 from tiny import build, make_world, options
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from darlr.agents.rollout import Rollout, rollout
+from darlr.agents.learner import Learner, update_recommender, update_selector
+from darlr.agents.references import build_references
+from darlr.agents.rollout import Rollout, Simulator, rollout
 from darlr.data.categories import category_bits
 from darlr.simulation.exits import category_exit, never
+from darlr.simulation.rewards import RewardTables
+from darlr.world.entropy import EntropyTable
 
 # What a GPU has to finish before the host can go on: a number is read, or a shape depends on numbers.
 WAITING = {
@@ -62,13 +66,18 @@ CASES = [
 ]
 
 
-def ready(method: str, more: dict[str, Any], device: str = "cpu") -> Callable[[], Rollout]:
-    """A rollout after its first one, in which things are built that may wait."""
+def prepared(method: str, more: dict[str, Any], device: str = "cpu") -> tuple[Learner, Simulator]:
+    """A learner, and the world that it learns in."""
     config = options(method, device=device, **more)
     bits = category_bits(torch.tensor([[0], [0], [1], [1], [2], [2]]), 3).to(device)
     rule = category_exit(bits, 0) if "session__exit" in more else never
     world = replace(make_world(n_users=12), taste=torch.eye(6), categories=bits).to(device)
-    learner, simulator = build(world, config, rule)
+    return build(world, config, rule)
+
+
+def ready(method: str, more: dict[str, Any], device: str = "cpu") -> Callable[[], Rollout]:
+    """A rollout after its first one, in which things are built that may wait."""
+    learner, simulator = prepared(method, more, device)
 
     def play() -> Rollout:
         agents = learner.recommender, learner.selector
@@ -84,6 +93,36 @@ def test_a_rollout_reads_nothing_back(method: str, more: dict[str, Any]) -> None
     with Waits() as waits:
         play()
     assert not waits.found
+
+
+@pytest.mark.parametrize(("method", "more"), CASES)
+def test_learning_stays_on_its_device(method: str, more: dict[str, Any]) -> None:
+    """On a device whose tensors hold no numbers: whatever lies elsewhere, or is read, raises."""
+    more = {**more, "recommender__user_in_state": False}  # else the update asks for distinct users, once a minibatch
+    learner, simulator = prepared(method, more)
+    agents = [agent.to("meta") for agent in (learner.recommender, learner.selector) if agent is not None]
+    world, rule = simulator.world.to("meta"), simulator.exit
+    if "session__exit" in more:
+        assert world.categories is not None
+        rule = category_exit(world.categories, 0)
+    references = build_references(world, options(method, **more).selector) if simulator.references else None
+    simulator = replace(simulator, world=world, exit=rule, references=references)
+    learner.tables = moved(learner.tables)
+    played = rollout(agents[0], learner.selector, simulator, learner.tables, 8, learner.generators)
+    assert played.reward.is_meta
+    learner.recommender_optimiser = torch.optim.Adam(learner.recommender.parameters())
+    assert update_recommender(learner, played, repeats=False)["grad_norm"].is_meta
+    if played.turns.selection is not None:
+        assert learner.selector is not None
+        learner.selector_optimiser = torch.optim.Adam(learner.selector.parameters())
+        assert update_selector(learner, played.turns.selection)["selector_grad_norm"].is_meta
+
+
+def moved(tables: RewardTables) -> RewardTables:
+    """The same on a device without numbers."""
+    entropy = EntropyTable(*(part.to("meta") for part in vars(tables.entropy).values()))
+    numbers = {name: table.to("meta") for name, table in vars(tables).items() if name != "entropy"}
+    return RewardTables(**numbers, entropy=entropy)
 
 
 @pytest.mark.parametrize(("method", "more"), CASES)
