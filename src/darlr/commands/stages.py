@@ -120,17 +120,18 @@ def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldM
         def report(epoch: EpochReport) -> None:
             meter.show(epoch.epoch, epoch.epochs, {"held_out_rmse": epoch.held_out_rmse})
 
-        by_epoch = resolve_model(config, logs.train).kind != "history"  # the other kind reads no held-out row
-        trained = train_world(logs.train if by_epoch else logs.fitted, logs.held_out, config, report)
+        # kind history has no epoch to choose on held-out rows before the fit that counts
+        twice = logs.refit and resolve_model(config, logs.train).kind != "history"
+        trained = train_world(logs.train if twice else logs.fitted, logs.held_out, config, report)
         chosen = trained.metrics
-        if logs.refit and by_epoch:
+        if twice:
             meter.begin("world model, whole log")
             again = replace(config, epochs=int(chosen["best_epoch"]))
             trained = train_world(logs.whole, logs.unseen, again, report)
         users, items = len(trained.service.users), len(trained.service.items)
         meter.tell(f"world model: predicting {users:,} x {items:,} rewards")
         fitted = trained.finish()
-    if fitted.metrics is not chosen:
+    if twice:
         fitted = replace(fitted, metrics={**chosen, "refit": fitted.metrics})
     (folder / ORIGIN).unlink(missing_ok=True)  # killed between these lines, the folder counts as not fitted
     fitted.save(folder)
