@@ -120,13 +120,14 @@ class SplitConfig:
 class WorldModelConfig:
     """The world model (method.md section 1); the defaults were chosen on held-out log, see docs/world-model.md."""
 
-    kind: Literal["auto", "deepfm", "history"] = "auto"
-    """A DeepFM ensemble, or a model of what users logged outside the block. auto: history where only positives are
-    logged and whom we recommend to have none on the service's items, else deepfm."""
+    kind: Literal["auto", "deepfm", "bayesian", "mixed", "history"] = "auto"
+    """A DeepFM ensemble; draws of a factorisation machine from its posterior; both, averaged (mixed); or a model of
+    what users logged outside the block. auto: history where only positives are logged and whom we recommend to have
+    none on the service's items, else deepfm. mixed is like auto where only positives are logged."""
     members: int = 5
-    """Ensemble members K, each with its own initial weights, trained in one batched pass."""
+    """Ensemble members K, each with its own initial weights, trained in one batched pass; mixed has as many of each."""
     embedding: int = 8
-    """Size of an embedding."""
+    """Size of an embedding; number of factors."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the deep part."""
     loss: Literal["auto", "point", "pointneg"] = "auto"

@@ -48,7 +48,7 @@ class Meter:
 
     def __init__(self, name: str, every: int = 1) -> None:
         """every: epochs a line where there is no bar."""
-        self.name, self.every = name, every
+        self.name, self.unit, self.every = name, "epoch", every
         self._first: tuple[float, float] | None = None
         self._epoch = -1
         self._bar: Progress | None = None
@@ -65,9 +65,9 @@ class Meter:
             )
             self._task = self._bar.add_task(name, total=None, epoch="", numbers="")
 
-    def begin(self, name: str) -> None:
-        """The next part of the stage, from its first epoch."""
-        self.name, self._first, self._epoch = name, None, -1
+    def begin(self, name: str, unit: str = "epoch") -> None:
+        """The next part of the stage, from its first epoch, or whatever it counts."""
+        self.name, self.unit, self._first, self._epoch = name, unit, None, -1
 
     def tell(self, text: str) -> None:
         """A part of the stage that has no epochs."""
@@ -97,7 +97,7 @@ class Meter:
         self._epoch = int(done)
         start, before = self._first
         left = f"{clock((now - start) / (done - before) * (epochs - done))} left" if done > before else "begins"
-        say(f"{self.name}: epoch {self._epoch}/{epochs}, {left}, {numbers(metrics)}".removesuffix(", "))
+        say(f"{self.name}: {self.unit} {self._epoch}/{epochs}, {left}, {numbers(metrics)}".removesuffix(", "))
 
     def __enter__(self) -> Self:
         if self._bar is not None:

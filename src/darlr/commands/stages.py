@@ -28,7 +28,7 @@ from darlr.files import atomic_write_text
 from darlr.runs import load_checkpoint, read_config, read_inputs
 from darlr.simulation.exits import resolve
 from darlr.world.context import Context
-from darlr.world.fit import EpochReport, train_world
+from darlr.world.fit import EpochReport, SweepReport, train_world
 from darlr.world.fitted import FILES, FittedWorldModel, load
 from darlr.world.implicit import resolve as resolve_model
 from darlr.world.tables import World, build_world
@@ -117,8 +117,13 @@ def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldM
     """Fit a world model, showing progress, and write it, with its origin, into `folder`."""
     with Meter("world model", every=10) as meter:
 
-        def report(epoch: EpochReport) -> None:
-            meter.show(epoch.epoch, epoch.epochs, {"held_out_rmse": epoch.held_out_rmse})
+        def report(done: EpochReport | SweepReport) -> None:
+            if isinstance(done, EpochReport):
+                meter.show(done.epoch, done.epochs, {"held_out_rmse": done.held_out_rmse})
+                return
+            if done.sweep == 0:
+                meter.begin(f"{meter.name}, posterior", "sweep")
+            meter.show(done.sweep, done.sweeps, {})
 
         # kind history has no epoch to choose on held-out rows before the fit that counts
         twice = logs.refit and resolve_model(config, logs.train).kind != "history"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from darlr.config import WorldModelConfig
 from darlr.world.features import Side
+from darlr.world.vectors import principal
 
 CELLS = 1_000  # cells of a table predicted at once: what all layers make of them stays in a core's cache
 LOG_VARIANCE_RANGE = (-5.0, 3.0)  # in units of the log's variance: a standard deviation of 0.08 to 4.5 times
@@ -77,6 +78,11 @@ class SideTable(nn.Module):
         deep = torch.bmm(vectors.reshape(k, size, -1), self.first)
         return Contribution(linear, vectors.sum(2), fm_pairs(vectors), deep)
 
+    def vectors(self, size: int) -> Tensor:
+        """Of all ids, [n, size]: the members' sums of field embeddings, and first-order means, reduced."""
+        part = self(torch.arange(self.n_ids).expand(self.embedding.shape[0], -1))
+        return principal(torch.cat([part.vector.transpose(0, 1).flatten(1), part.linear[..., 0].T], 1), size)
+
 
 class DeepFM(nn.Module):
     """Mean and log-variance of the reward, in standardised reward units, for K members at once."""
@@ -136,6 +142,11 @@ class DeepFM(nn.Module):
             return hidden
         keep = torch.empty_like(hidden).bernoulli_(1 - self.dropout, generator=generator)
         return hidden * keep.div_(1 - self.dropout)
+
+    @torch.no_grad()
+    def vectors(self, size: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """A vector of each of these users and items, float32 [u, size] and [i, size], of unit mean square over all."""
+        return self.user.vectors(size)[users], self.item.vectors(size)[items]
 
     @torch.no_grad()
     def table(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -12,12 +12,14 @@ from darlr.config import WorldModelConfig
 from darlr.data.log import InteractionLog
 from darlr.data.service import Service, service_of
 from darlr.errors import DataError
+from darlr.world.bayesian import BayesianFM, fit_bayesian
 from darlr.world.deepfm import DeepFM
 from darlr.world.features import encode
-from darlr.world.fitted import FittedWorldModel, Scale, finish
-from darlr.world.history import HistoryModel, fit_history
+from darlr.world.fitted import FittedWorldModel, Model, Scale, finish
+from darlr.world.history import fit_history
 from darlr.world.implicit import distinct, is_implicit, resolve
-from darlr.world.trainer import Rows, Trainer
+from darlr.world.mixture import Mixture
+from darlr.world.trainer import Rows, Trainer, logged_rows, score
 
 LEAST_GAIN = 1e-5  # nats a row that count as a better held-out log loss
 
@@ -37,14 +39,22 @@ class EpochReport:
     best_epoch: int
 
 
-Progress = Callable[[EpochReport], None]
+@dataclass(frozen=True)
+class SweepReport:
+    """How many sweeps of the Gibbs sampler are done, of how many."""
+
+    sweep: int
+    sweeps: int
+
+
+Progress = Callable[[EpochReport | SweepReport], None]
 
 
 @dataclass(frozen=True)
 class Fit:
     """A trained model before its tables are computed. metrics: how training went, `best_epoch` among them."""
 
-    model: DeepFM | HistoryModel
+    model: Model
     config: WorldModelConfig
     scale: Scale
     metrics: dict[str, Any]
@@ -76,9 +86,11 @@ def train_world(
     One stopping point for all members: the ensemble is what is used, and K choices on the same few held-out rows
     would fit their noise K times. Without held-out rows all epochs run. With loss pointneg the range of rewards
     reaches down to 0. An implicit log is fitted, and scored, on its distinct cells. Kind history has no epochs and
-    reads no held-out row: it is chosen on users left out (`darlr.world.history`). progress: called with epoch 0
-    (untrained) and after each epoch.
-    Raises DataError when the training log is empty, and when training diverges.
+    reads no held-out row: it is chosen on users left out (`darlr.world.history`). Kinds bayesian and mixed learn from
+    the log's rewards, kind bayesian without epochs. progress: called with epoch 0 (untrained) and after each epoch, and
+    with the sweeps of the sampler.
+    Raises DataError when the training log is empty, and when training diverges; ConfigError when the kind does not suit
+    the log.
     """
     if len(log_train) == 0:
         raise DataError(f"{log_train.name}: the training log is empty; nothing to fit a world model on")
@@ -87,6 +99,9 @@ def train_world(
         log_train, log_held_out = distinct(log_train), distinct(log_held_out, log_train)
     if config.kind == "history":
         return _fit_history(log_train, config)
+    scale = _scale(log_train, config)
+    if config.kind == "bayesian":
+        return _fit_bayesian(log_train, log_held_out, config, scale, progress)
     generator = torch.Generator().manual_seed(config.seed)
     model = DeepFM(
         encode(log_train.n_users, log_train.user_features),
@@ -94,20 +109,59 @@ def train_world(
         config,
         generator,
     )
-    scale = _scale(log_train, config)
     trainer = Trainer(model, log_train, config, scale, generator)
     held_out = trainer.held_out_rows(log_held_out) if len(log_held_out) else None
     history = _train(trainer, held_out, config, progress)
     best = history[history[-1].best_epoch]
-    metrics = {
+    metrics = _metrics(log_train, log_held_out, (best.held_out_loss, best.held_out_rmse), history)
+    fit = Fit(model, config, scale, metrics, service_of(log_train))
+    return _mixed(fit, log_train, log_held_out, progress) if config.kind == "mixed" else fit
+
+
+def _metrics(
+    log_train: InteractionLog,
+    log_held_out: InteractionLog,
+    held_out: tuple[float | None, float | None],
+    history: list[EpochReport],
+) -> dict[str, Any]:
+    """held_out: loss and RMSE there; history: of the epochs, where the model has any."""
+    return {
         "train_rows": len(log_train),
         "held_out_rows": len(log_held_out),
-        "best_epoch": best.epoch,
-        "held_out_loss": best.held_out_loss,
-        "held_out_rmse": best.held_out_rmse,
+        "best_epoch": history[-1].best_epoch if history else 0,
+        "held_out_loss": held_out[0],
+        "held_out_rmse": held_out[1],
         "history": [asdict(report) for report in history],
     }
-    return Fit(model, config, scale, metrics, service_of(log_train))
+
+
+def _fit_bayesian(
+    log_train: InteractionLog,
+    log_held_out: InteractionLog,
+    config: WorldModelConfig,
+    scale: Scale,
+    progress: Progress | None,
+) -> Fit:
+    def report(sweep: int, sweeps: int) -> None:
+        if progress is not None:
+            progress(SweepReport(sweep, sweeps))
+
+    rows = logged_rows(log_train, config, scale)
+    model = fit_bayesian(log_train, rows.target, rows.weight, config, report)
+    held_out = score(model, logged_rows(log_held_out, config, scale), scale) if len(log_held_out) else (None, None)
+    return Fit(model, config, scale, _metrics(log_train, log_held_out, held_out, []), service_of(log_train))
+
+
+def _mixed(deep: Fit, log_train: InteractionLog, log_held_out: InteractionLog, progress: Progress | None) -> Fit:
+    """A fitted DeepFM ensemble averaged with a Bayesian factorisation machine; held-out numbers are the average's."""
+    other = _fit_bayesian(log_train, log_held_out, deep.config, deep.scale, progress)
+    assert isinstance(deep.model, DeepFM)
+    assert isinstance(other.model, BayesianFM)
+    model = Mixture(deep.model, other.model)
+    if not len(log_held_out):
+        return replace(deep, model=model)
+    loss, rmse = score(model, logged_rows(log_held_out, deep.config, deep.scale), deep.scale)
+    return replace(deep, model=model, metrics={**deep.metrics, "held_out_loss": loss, "held_out_rmse": rmse})
 
 
 def _fit_history(log: InteractionLog, config: WorldModelConfig) -> Fit:
@@ -153,7 +207,7 @@ def _train(
                 f"the world model diverged in epoch {epoch}; lower its learning rate ({config.learning_rate}): "
                 "--learning-rate of darlr fit, --model.learning-rate of darlr train"
             )
-        loss, rmse = trainer.score(held_out) if held_out is not None else (None, None)
+        loss, rmse = score(trainer.model, held_out, trainer.scale) if held_out is not None else (None, None)
         if loss is None or loss < best_loss - LEAST_GAIN:
             best_epoch, best_loss, best_state = epoch, math.inf if loss is None else loss, _copy(trainer.model)
         history.append(EpochReport(epoch, config.epochs, train_loss, loss, rmse, best_epoch))

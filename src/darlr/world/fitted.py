@@ -18,10 +18,13 @@ from darlr.data.service import Service
 from darlr.errors import RunError
 from darlr.files import atomic_write_text
 from darlr.tensors import write_tensors
-from darlr.world.deepfm import DeepFM, SideTable
+from darlr.world.bayesian import BayesianFM
+from darlr.world.deepfm import DeepFM
 from darlr.world.features import Side
 from darlr.world.history import HistoryModel
+from darlr.world.mixture import Mixture
 
+Model = DeepFM | BayesianFM | Mixture | HistoryModel
 SCHEMA = 2
 FILES = ("model.safetensors", "model.json")
 TABLES = ("users", "items", "reward", "risk", "user_vectors", "item_vectors")
@@ -60,7 +63,7 @@ class FittedWorldModel:
     metrics: best epoch, held-out loss and RMSE, and the history of the fit; JSON values only.
     """
 
-    model: DeepFM | HistoryModel
+    model: Model
     config: WorldModelConfig
     scale: Scale
     users: Tensor
@@ -78,7 +81,7 @@ class FittedWorldModel:
 
     def predict_members(self, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
         """Each member's clipped reward and its variance, [K, Us, Is] of `dtype` each, computed on demand."""
-        shape = (self.config.members, len(self.users), len(self.items))
+        shape = (self.model.members, len(self.users), len(self.items))
         reward, variance = torch.empty(shape, dtype=dtype), torch.empty(shape, dtype=dtype)
         for rows, mean, log_variance in _predict(self.model, self.users, self.items):
             reward[:, rows] = self.scale.reward(mean).to(dtype)
@@ -121,8 +124,7 @@ def load(folder: Path) -> FittedWorldModel:
             raise RunError(f"{folder}: world model of schema {facts['schema']}, this version reads {SCHEMA}; refit")
         tensors = load_file(folder / FILES[0])
         config = WorldModelConfig(**{**facts["config"], "hidden": tuple(facts["config"]["hidden"])})
-        state = {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}
-        model = _load_model(state, config)
+        model = _load_model(_part(tensors, "model."), config)
         tables = {name: tensors[name] for name in TABLES}
         return FittedWorldModel(model, config, Scale(**facts["scale"]), **tables, metrics=facts["metrics"])
     except FileNotFoundError as error:
@@ -131,16 +133,28 @@ def load(folder: Path) -> FittedWorldModel:
         raise RunError(f"{folder}: damaged world model ({error}); run `darlr fit` again") from error
 
 
-def _load_model(state: dict[str, Tensor], config: WorldModelConfig) -> DeepFM | HistoryModel:
+def _load_model(state: dict[str, Tensor], config: WorldModelConfig) -> Model:
     if config.kind == "history":
         return HistoryModel(**state)
+    if config.kind == "bayesian":
+        return BayesianFM(**state)
+    if config.kind == "mixed":
+        return Mixture(_deepfm(_part(state, "deep."), config), BayesianFM(**_part(state, "bayesian.")))
+    return _deepfm(state, config)
+
+
+def _deepfm(state: dict[str, Tensor], config: WorldModelConfig) -> DeepFM:
     model = DeepFM(_side(state, "user"), _side(state, "item"), config, torch.Generator())
     model.load_state_dict(state)
     return model
 
 
+def _part(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key.removeprefix(name): value for key, value in state.items() if key.startswith(name)}
+
+
 def finish(
-    model: DeepFM | HistoryModel, config: WorldModelConfig, scale: Scale, metrics: dict[str, Any], service: Service
+    model: Model, config: WorldModelConfig, scale: Scale, metrics: dict[str, Any], service: Service
 ) -> FittedWorldModel:
     """Compute the service's tables of a trained model, in chunks of users."""
     users, items = torch.from_numpy(service.users), torch.from_numpy(service.items)
@@ -149,30 +163,11 @@ def finish(
     for rows, mean, log_variance in _predict(model, users, items):
         reward[rows] = scale.reward(mean).mean(0)
         risk[rows] = scale.variance(log_variance.amax(0))
-    if isinstance(model, HistoryModel):
-        of_users, of_items = model.vectors(config.embedding)
-        of_users = of_users[users]
-    else:
-        of_users, of_items = vectors(model.user, config.embedding)[users], vectors(model.item, config.embedding)[items]
-    return FittedWorldModel(model, config, scale, users, items, reward, risk, of_users, of_items, metrics)
+    vectors = model.vectors(config.embedding, users, items)
+    return FittedWorldModel(model, config, scale, users, items, reward, risk, *vectors, metrics)
 
 
-@torch.no_grad()
-def vectors(side: SideTable, size: int) -> Tensor:
-    """One vector for each user or item, all members together, float32 [n, size] of unit mean square.
-
-    The members' bases differ, so their vectors (the sum of the field embeddings, and the first-order mean) are
-    put side by side and reduced to the leading `size` principal directions.
-    """
-    part = side(torch.arange(side.n_ids).expand(side.embedding.shape[0], -1))
-    wide = torch.cat([part.vector.transpose(0, 1).flatten(1), part.linear[..., 0].T], 1)
-    left, strength, _ = torch.linalg.svd(wide - wide.mean(0), full_matrices=False)
-    reduced = (left * strength)[:, :size]
-    reduced = torch.nn.functional.pad(reduced, (0, size - reduced.shape[1]))
-    return (reduced / reduced.square().mean().sqrt().clamp(min=1e-12)).contiguous()
-
-
-def _predict(model: DeepFM | HistoryModel, users: Tensor, items: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+def _predict(model: Model, users: Tensor, items: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Of successive chunks of `users`: their places, and mean and log-variance [K, u, Is]."""
     start, of = 0, model.over(items)
     for chunk in torch.split(users, max(1, CHUNK_CELLS // max(1, len(items)))):

@@ -24,6 +24,7 @@ from darlr.errors import ConfigError
 from darlr.world.factors import factorise
 from darlr.world.implicit import distinct, has_strangers, row_weights
 from darlr.world.logged_neighbours import logged_feedback, logged_neighbour_table
+from darlr.world.vectors import unit_square
 
 Reals = NDArray[np.float64]
 
@@ -60,6 +61,7 @@ class HistoryModel(nn.Module):
             self.register_buffer(name, tables.pop(name))
         if tables:
             raise TypeError(f"unknown tables: {', '.join(tables)}")
+        self.members = len(self.base)
 
     def table(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Every pair of users int64 [u] and items int64 [i] of the service, log codes: mean and log-variance [K, u, i].
@@ -77,14 +79,14 @@ class HistoryModel(nn.Module):
         """`table` of these items, for users to come."""
         return partial(self.table, items=items)
 
-    def vectors(self, size: int) -> tuple[Tensor, Tensor]:
-        """User vectors [U, size], and vectors [Is, size] of the service's items: the leading factors of their product.
+    def vectors(self, size: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors of these users and items of the service, float32 [u, size], [i, size], of unit mean square over all.
 
-        Both of unit mean square. A user's are the coordinates themselves.
+        The leading factors of the product of coordinates and mean weights.
         """
         left, strength, right = torch.linalg.svd(self.weight.mean(0), full_matrices=False)
         of_users, of_items = self.coordinates @ left[:, :size], (strength[:size, None] * right[:size]).T
-        return _unit_square(of_users, size), _unit_square(of_items, size)
+        return unit_square(of_users, size)[users], unit_square(of_items, size)[self.place[items]]
 
 
 def fit_history(log: InteractionLog, service: Service, config: WorldModelConfig) -> tuple[HistoryModel, float]:
@@ -270,8 +272,3 @@ def _inverse_propensities(log: InteractionLog, config: WorldModelConfig) -> Tens
     factor = torch.ones(log.n_items)
     factor[torch.from_numpy(cells.item)] = row_weights(cells, config)
     return factor
-
-
-def _unit_square(vectors: Tensor, size: int) -> Tensor:
-    vectors = nn.functional.pad(vectors, (0, size - vectors.shape[1]))
-    return (vectors / vectors.square().mean().sqrt().clamp(min=1e-12)).contiguous()

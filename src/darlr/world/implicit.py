@@ -11,6 +11,7 @@ from torch import Tensor
 from darlr.config import WorldModelConfig
 from darlr.data.log import InteractionLog
 from darlr.data.split import select
+from darlr.errors import ConfigError
 
 MOST_WEIGHT = 10.0  # of an inverse-popularity weight, in mean weights: a row of a rare item must not rule a minibatch
 IMPLICIT: dict[str, Any] = {  # a budget of CPU time, see docs/world-model.md, "Implicit logs"
@@ -40,8 +41,16 @@ def resolve(config: WorldModelConfig, log: InteractionLog) -> WorldModelConfig:
 
     Positives alone, and strangers to the service's items: kind history, unless a loss is named. Else kind deepfm, with
     loss point for ratings; for positives pointneg, and options that still have their default take those of IMPLICIT.
+    Kind mixed is for ratings, and like auto where only positives are logged.
+    Raises ConfigError for kind bayesian there, and for bayesian or mixed with loss pointneg.
     """
-    if config.kind == "auto":
+    if config.kind in ("bayesian", "mixed") and config.loss == "pointneg":
+        raise ConfigError(f"option model.kind: {config.kind} samples no negatives; with loss pointneg choose deepfm")
+    if config.kind == "bayesian" and is_implicit(log):
+        raise ConfigError(
+            f"option model.kind: bayesian needs ratings, and all rewards of {log.name} are equal; leave it at auto"
+        )
+    if config.kind == "auto" or (config.kind == "mixed" and is_implicit(log)):
         config = replace(config, kind="history" if config.loss == "auto" and has_strangers(log) else "deepfm")
     if config.kind == "history":
         return config

@@ -1,5 +1,6 @@
 """Gradient steps of the world model, all members at once, each with its own order of rows and negatives."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,9 +8,11 @@ from torch import Tensor
 
 from darlr.config import WorldModelConfig
 from darlr.data.log import InteractionLog
+from darlr.world.bayesian import BayesianFM
 from darlr.world.deepfm import DeepFM, gaussian_nll
 from darlr.world.fitted import Scale
 from darlr.world.implicit import row_weights
+from darlr.world.mixture import Mixture
 from darlr.world.negatives import NegativeSampler
 
 SCORE_ROWS = 16_384  # rows scored at once
@@ -37,7 +40,7 @@ class Trainer:
     ) -> None:
         self.model, self.log, self.config, self.scale, self.generator = model, log, config, scale, generator
         self.negative = scale.standardise(torch.tensor(scale.low))  # the target of a negative
-        self.rows = self._logged(log)
+        self.rows = logged_rows(log, config, scale)
         self.negatives = NegativeSampler(log)
         tables = [table for side in (model.user, model.item) for table in (side.embedding, side.linear)]
         deep = [p for p in model.parameters() if not any(p is table for table in tables)]
@@ -87,7 +90,7 @@ class Trainer:
 
     def held_out_rows(self, log: InteractionLog) -> Rows:
         """The rows that early stopping scores: held-out rows, and with pointneg one fixed draw of negatives."""
-        rows = self._logged(log)
+        rows = logged_rows(log, self.config, self.scale)
         if self.config.loss == "point":
             return rows
         user = rows.user.repeat(self.config.negatives)
@@ -102,24 +105,23 @@ class Trainer:
             torch.cat([rows.weight, torch.ones(user.shape)]),
         )
 
-    @torch.no_grad()
-    def score(self, rows: Rows) -> tuple[float, float]:
-        """Log loss a row of the members' mixture, and RMSE in reward units of their mean on the logged rows."""
-        k = self.config.members
-        loss, error = [], []
-        for user, item, target in zip(
-            *(torch.split(t, SCORE_ROWS) for t in (rows.user, rows.item, rows.target)), strict=True
-        ):
-            mean, log_variance = self.model(user.expand(k, -1), item.expand(k, -1))
-            loss.append(-gaussian_nll(mean, log_variance, target).neg().logsumexp(0))
-            error.append(mean.mean(0) - target)
-        log_k = float(torch.tensor(k).log())
-        squared = torch.cat(error)[rows.logged].square()
-        return float(torch.cat(loss).mean()) + log_k, float(squared.mean().sqrt()) * self.scale.spread
 
-    def _logged(self, log: InteractionLog) -> Rows:
-        reward = self.scale.standardise(torch.from_numpy(log.reward))
-        logged = torch.ones(len(log), dtype=torch.bool)
-        return Rows(
-            torch.from_numpy(log.user), torch.from_numpy(log.item), reward, logged, row_weights(log, self.config)
-        )
+@torch.no_grad()
+def score(model: DeepFM | BayesianFM | Mixture, rows: Rows, scale: Scale) -> tuple[float, float]:
+    """Log loss a row of the members' mixture, and RMSE in reward units of their mean on the logged rows."""
+    loss, error = [], []
+    for user, item, target in zip(
+        *(torch.split(t, SCORE_ROWS) for t in (rows.user, rows.item, rows.target)), strict=True
+    ):
+        mean, log_variance = model(user.expand(model.members, -1), item.expand(model.members, -1))
+        loss.append(-gaussian_nll(mean, log_variance, target).neg().logsumexp(0))
+        error.append(mean.mean(0) - target)
+    squared = torch.cat(error)[rows.logged].square()
+    return float(torch.cat(loss).mean()) + math.log(model.members), float(squared.mean().sqrt()) * scale.spread
+
+
+def logged_rows(log: InteractionLog, config: WorldModelConfig, scale: Scale) -> Rows:
+    """The events of a log, to train on or to score."""
+    reward = scale.standardise(torch.from_numpy(log.reward))
+    logged = torch.ones(len(log), dtype=torch.bool)
+    return Rows(torch.from_numpy(log.user), torch.from_numpy(log.item), reward, logged, row_weights(log, config))
