@@ -15,6 +15,7 @@ TITLES: dict[str, str] = {**dict(METHOD_TITLES.items()), PLUS: "DARLR+"}
 IPS = {"model.weighting": "inverse-popularity"}  # IPS differs from MBPO in its world model's weights alone
 # What DARLR+ changes of DARLR; every choice was made on the log alone (docs/results.md).
 DARLR_PLUS: Mapping[str, Any] = {
+    "model.kind": "mixed",
     "reward.start": "frozen",
     "recommender.prior": 10.0,
     "recommender.belief": 1.0,
