@@ -15,6 +15,7 @@ from darlr.world import bayesian
 from darlr.world.bayesian import DRAWS, SWEEPS, _Chains, fit_bayesian
 from darlr.world.fit import SweepReport, fit_world
 from darlr.world.fitted import load
+from darlr.world.mixture import Mixture
 from tests.world.tiny import log_of
 
 USERS, ITEMS = 9, 7
@@ -69,28 +70,54 @@ def test_the_error_follows_every_draw() -> None:
 def test_conditionals_are_those_of_the_equation(monkeypatch: pytest.MonkeyPatch) -> None:
     log, target, weight = rich_log()
     chains = _Chains(log, target, weight, QUICK)
-    for _ in range(2):
-        chains.sweep()
-    x, found = columns(chains), []
-
-    def still(side, order, block, slope, curvature, noise):
-        found.append((side, order, block, slope, np.broadcast_to(curvature, slope.shape)))
-        return np.zeros(slope.shape)
-
-    monkeypatch.setattr(bayesian._Side, "_draw", still)
     chains.sweep()
-    offset = {id(chains.sides[0]): 0, id(chains.sides[1]): len(chains.sides[0].group)}
-    factors = np.concatenate([side.factors for side in chains.sides], 1)
-    met = set()
-    for side, order, block, slope, curvature in found:
-        for place, code in enumerate(block.codes):
-            j = offset[id(side)] + code
+    x, met, draw = columns(chains), set(), bayesian._Side._draw
+
+    def checked(side, order, block, slope, curvature, noise):
+        factors = np.concatenate([side.factors for side in chains.sides], 1)
+        error = weight[:, None] * (target[:, None] - plain(chains, x))
+        first = 0 if side is chains.sides[0] else len(chains.sides[0].group)
+        for place, j in enumerate(first + block.codes):
             met.add((order, j))
-            h = np.ones((1, 2)) if order == 0 else x @ factors[order - 1] - x[:, [j]] * factors[order - 1, j]
-            h = x[:, [j]] * h
-            np.testing.assert_allclose(slope[place], (weight[:, None] * h * chains.error).sum(0), atol=1e-9)
-            np.testing.assert_allclose(curvature[place], (weight[:, None] * h**2).sum(0), atol=1e-9)
+            along = 1.0 if order == 0 else x @ factors[order - 1] - x[:, [j]] * factors[order - 1, j]
+            h = x[:, [j]] * along  # how the prediction rises with this parameter
+            np.testing.assert_allclose(slope[place], (h * error).sum(0), atol=1e-9)
+            wanted = (weight[:, None] * h**2).sum(0)
+            np.testing.assert_allclose(np.broadcast_to(curvature, slope.shape)[place], wanted * np.ones(2), atol=1e-9)
+        return draw(side, order, block, slope, curvature, noise)
+
+    monkeypatch.setattr(bayesian._Side, "_draw", checked)
+    chains.sweep()
     assert met == {(order, j) for order in range(4) for j in np.flatnonzero(x.any(0))}
+
+
+def test_hyperparameters_are_drawn_as_the_paper_says() -> None:
+    log, target, weight = rich_log()
+    side = _Chains(log, target, weight, replace(QUICK, members=1)).sides[0]
+    codes, chains = side.known[0], 20_000
+    values = np.arange(len(codes)) - 2.0
+    side.linear = np.zeros((len(side.group), chains))
+    side.linear[codes] = values[:, None]
+    side.factors = np.zeros((0, len(side.group), chains))
+    side.mean, side.precision = np.full((1, 2, chains), 3.0), np.ones((1, 2, chains))
+    side.draw_priors()
+    shape, rate = (len(codes) + 2) / 2, (1 + ((values - 3) ** 2).sum() + 9) / 2
+    assert side.precision[0, 0].mean() == pytest.approx(shape / rate, rel=0.02)
+    assert side.precision[0, 0].std() == pytest.approx(shape**0.5 / rate, rel=0.03)
+    centred = side.mean[0, 0] - values.sum() / (len(codes) + 1)
+    assert centred.mean() == pytest.approx(0.0, abs=0.02)
+    assert (centred * np.sqrt((len(codes) + 1) * side.precision[0, 0])).std() == pytest.approx(1.0, rel=0.03)
+
+
+def test_a_kept_draw_says_what_the_chains_say_of_the_events() -> None:
+    log, target, weight = rich_log()
+    chains = _Chains(log, target, weight, QUICK)
+    for _ in range(3):
+        chains.sweep()
+    draw = chains.draw()
+    across = (draw["user_vector"][:, log.user] * draw["item_vector"][:, log.item]).sum(-1)
+    said = draw["user_linear"][:, log.user] + draw["item_linear"][:, log.item] + across
+    np.testing.assert_allclose(said.T, target[:, None] - chains.error, atol=1e-9)
 
 
 def test_a_draw_is_the_normal_that_bayes_says() -> None:
@@ -216,6 +243,21 @@ def test_mixed_averages_both_and_comes_back_from_disk(tmp_path) -> None:
         for mine, theirs in zip(fitted.predict_members(), again.predict_members(), strict=True):
             assert torch.equal(mine, theirs)
         assert torch.equal(again.item_vectors, fitted.item_vectors)
+
+
+def test_each_half_of_a_mixture_reads_its_own_rows() -> None:
+    log, _ = noisy()
+    config = WorldModelConfig(kind="mixed", members=2, embedding=3, hidden=(8,), epochs=1)
+    model = fit_world(log, log, config).model
+    assert isinstance(model, Mixture)
+    users, items = torch.arange(8).view(4, 2), torch.arange(8, 16).view(4, 2)
+    mean, log_variance = model(users, items)
+    for part, rows in ((model.deep, slice(2)), (model.bayesian, slice(2, 4))):
+        wanted = part(users[rows], items[rows])
+        assert torch.equal(mean[rows], wanted[0])
+        assert torch.equal(log_variance[rows], wanted[1])
+    with pytest.raises(ValueError, match="would not count half"):
+        Mixture(model.deep, fit_world(log, log, replace(config, kind="bayesian", members=3)).model)
 
 
 def test_logs_of_positives_alone() -> None:
