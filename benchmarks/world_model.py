@@ -275,6 +275,8 @@ MODELS: dict[str, Model] = {
     "the same, loss point": world(replace(PREDECESSORS, loss="point"), stop=False),
     "**DeepFM ensemble, default**": world(DEFAULT),
     "default, loss pointneg": world(replace(DEFAULT, loss="pointneg")),
+    "Bayesian factorisation machine": world(replace(DEFAULT, kind="bayesian")),
+    "**mixed** (the two averaged)": world(replace(DEFAULT, kind="mixed")),
 }
 ABLATIONS: dict[str, Model] = {
     "default": world(DEFAULT),

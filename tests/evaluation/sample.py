@@ -21,5 +21,7 @@ ROW = Row(
     majority=None,
     seeds=5,
     users=290,
+    random=None,
+    random_interval=None,
     returns=np.zeros((5, 290)),
 )

@@ -1,7 +1,6 @@
 """The two protocols on a tiny world."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from darlr.config import SessionConfig
 from darlr.data.log import FeatureColumn, InteractionLog
 from darlr.evaluation.evaluate import can_leave, published, published_mean, published_setting, settings, sound
 from darlr.evaluation.lists import Entry, FixedList, Random, trivial_rows
+from darlr.evaluation.truth import Truth
 
 LOG = InteractionLog(
     name="tiny",
@@ -25,7 +25,7 @@ LOG = InteractionLog(
     exit="category",
 )
 SESSION = SessionConfig(turns=6)
-TRUTH = SimpleNamespace(
+TRUTH = Truth(
     users=np.array([0, 1, 2]),
     items=np.array([0, 1, 2, 3]),
     reward=torch.tensor([[1.0, 2.0, 3.0, 4.0], [2.0, 2.0, 2.0, 2.0], [4.0, 3.0, 2.0, 1.0]]),

@@ -51,7 +51,7 @@ def test_json_round_trip(tmp_path):
     write_report(tmp_path / "run", ROWS, about={"seeds": [0, 1]})
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["table.json", "table.md"]
     document = json.loads((tmp_path / "run" / "table.json").read_text("utf-8"))
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert document["about"] == {"seeds": [0, 1]}
     assert document["rows"][0]["mean"] == 79.456
     assert "returns" not in document["rows"][0]

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from darlr.comparison.cells import Result
+from darlr.comparison.cells import TOLD, Result
 from darlr.comparison.grid import Grid, GridRow
 from darlr.config import Mode
 from darlr.evaluation.evaluate import Played, Row, Setting, summarise
 from darlr.evaluation.lists import Entry, Kind
+from darlr.evaluation.random_feedback import difference
 from darlr.evaluation.statistics import Comparison, compare
 from darlr.simulation.exits import never
 
@@ -92,7 +93,10 @@ def _lines(row: GridRow, results: Sequence[Result], mode: Mode, window: int | No
         key = f"{name}|{mode}|{played or ''}"
         if key not in results[0].returns:
             continue  # an exit-aware entry where no exit can happen
-        seeds = [Played(result.returns[key], result.about["metrics"][key]) for result in results]
+        seeds = [
+            Played(result.returns[key], result.about["metrics"][key], result.returns.get(f"{key}{TOLD}"))
+            for result in results
+        ]
         if all(np.array_equal(one.returns, seeds[0].returns) for one in seeds):
             seeds = seeds[:1]  # a list that no seed changes: one row of users, not five alike
         kind: Kind = "truth" if row.variant.method == "gt" else facts["kind"]
@@ -128,6 +132,20 @@ def judge(lines: Sequence[Line], *, resamples: int = 2000) -> list[Line]:
 def paired(one: Line, other: Line, resamples: int = 2000) -> Comparison:
     """One minus the other over the same users and seeds."""
     return compare(one.row.returns, other.row.returns, generator=np.random.default_rng(0), resamples=resamples)
+
+
+def by_random_feedback(lines: Sequence[Line]) -> list[tuple[Line, tuple[float, float, float] | None]]:
+    """Lines by falling R_random, each with the first that is no reference less it: difference and 95% interval."""
+    told = sorted((line for line in lines if line.row.random is not None), key=lambda line: -(line.row.random or 0.0))
+    first = next((line for line in told if line.row.kind != "truth"), None)
+    found: list[tuple[Line, tuple[float, float, float] | None]] = []
+    for line in told:
+        assert line.row.tallies is not None
+        apart = None
+        if first is not None and first.row.tallies is not None and line.row.kind != "truth":
+            apart = difference(first.row.tallies, line.row.tallies)
+        found.append((line, apart))
+    return found
 
 
 def _base(line: Line, lines: Sequence[Line]) -> Line | None:

@@ -24,6 +24,7 @@ from darlr.provenance import commit
 
 CELL, RESULT, STATUS, LOG = "cell.json", "result.safetensors", "status.json", "log.txt"
 SCHEMA = 1
+TOLD = "|random"  # ends the name of what users said of random items
 ANY = "any"
 
 
@@ -95,7 +96,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished cell left. returns: "entry|mode|window" -> float64 [users]; about: everything else, JSON."""
+    """What a finished cell left. returns: "entry|mode|window" -> float64 [users], and with TOLD behind it [users, 3];
+    about: everything else, JSON."""
 
     folder: Path
     returns: Mapping[str, Any]

@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from darlr.comparison.assemble import Block, Line, first_and_second, paired
-from darlr.evaluation.report import row_json
+from darlr.comparison.assemble import Block, Line, by_random_feedback, first_and_second, paired
+from darlr.evaluation.report import RANDOM, RANDOM_NOTE, random_text, row_json
 from darlr.evaluation.statistics import Comparison
 from darlr.files import atomic_write_text
 
-SCHEMA = 1
+SCHEMA = 2
 HEAD = ("row", "R_tra [95%]", "IQM [95%]", "Length", "R_each", "CV", "MCD", "first minus this [95%]", "seeds")
 NOTES = (
     "R_tra: mean summed reward a session, with its 95% bootstrap interval over seeds and users; IQM: interquartile "
@@ -52,7 +52,8 @@ def markdown(
     lines = [f"# {title}", "", *_facts(about), "", *summary]
     for block in blocks:
         lines += _table(block)
-    lines += [NOTES, "", *published, *_commands(blocks)]
+    told = any(line.row.random is not None for block in blocks for line in block.lines)
+    lines += [NOTES, "", *([RANDOM_NOTE, ""] if told else []), *published, *_commands(blocks)]
     return "\n".join(lines) + "\n"
 
 
@@ -85,7 +86,24 @@ def _table(block: Block) -> list[str]:
     lines = [f"## {block.title}", "", _join(head), "|---|" + "---:|" * (len(head) - 1)]
     lines += [_join(_cells(line, study)) for line in block.lines]
     said = verdict(block)
-    return [*lines, "", *([said, ""] if said else [])]
+    return [*lines, "", *([said, ""] if said else []), *_random_table(block)]
+
+
+def _random_table(block: Block) -> list[str]:
+    """The same rows by what users said of random items, where that is known."""
+    ranked = by_random_feedback(block.lines)
+    if not ranked:
+        return []
+    head = ("row", RANDOM, "first minus this [95%]", "R_tra")
+    lines = [f"### {block.title}, by what users said of random items", "", _join(head), "|---|---:|---:|---:|"]
+    first = next((line for line, apart in ranked if apart is not None), None)
+    for line, apart in ranked:
+        name = line.label.replace("|", "\\|")
+        tied = apart is not None and apart[1] <= 0 <= apart[2]
+        minus = "–" if apart is None else f"{apart[0]:+.2f} [{apart[1]:+.2f}, {apart[2]:+.2f}]"
+        cells = (f"**{name}**" if tied else name, random_text(line.row), "first" if line is first else minus)
+        lines.append(_join([*cells, f"{line.row.mean:.2f}"]))
+    return [*lines, ""]
 
 
 def _cells(line: Line, study: bool) -> list[str]:
@@ -137,6 +155,10 @@ def _block_json(block: Block) -> dict[str, Any]:
         "mode": block.mode,
         "window": block.window,
         "rows": [_line_json(line) for line in block.lines],
+        "by_random_feedback": [
+            {"label": line.label, "random": line.row.random, "first_minus_this": apart}
+            for line, apart in by_random_feedback(block.lines)
+        ],
         "first_and_second": None
         if pair is None
         else {"first": pair[0].label, "second": pair[1].label, **asdict(paired(*pair))},

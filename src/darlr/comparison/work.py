@@ -20,7 +20,7 @@ from darlr.cli import Train
 from darlr.commands import train
 from darlr.commands.evaluate import log_tables
 from darlr.commands.stages import Logs, fit_into, is_fitted, load_world_model, open_logs, open_run, world_of
-from darlr.comparison.cells import RESULT, STATUS, cell_config, read_cell
+from darlr.comparison.cells import RESULT, STATUS, TOLD, cell_config, read_cell
 from darlr.comparison.code import digest
 from darlr.comparison.options import command_line
 from darlr.config import RunConfig
@@ -153,7 +153,10 @@ WORK = {"world": fit_world_model, "learned": learn, "trivial": trivial, "baselin
 def play_all(
     task: Task, logs: Logs, entries: Sequence[Entry], truth: Truth
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Every entry under every setting: returns float32 [users] by "entry|mode|window", and their metrics."""
+    """Every entry under every setting: returns float32 [users] by "entry|mode|window", and their metrics.
+
+    With TOLD behind the name float64 [users, 3], what users said of random items, where the data set knows.
+    """
     log, seed = logs.train_catalogue, task.content["seed"]
     majority = majority_items(log)
     tensors, measured, played = {}, {}, {}
@@ -161,6 +164,8 @@ def play_all(
         (found,) = play_seeds(entry, policy, setting, truth, log, majority=majority, runs=[seed])
         name = f"{entry.name}|{setting.mode}|{setting.window or ''}"
         tensors[name], measured[name] = torch.from_numpy(found.returns).float(), dict(found.metrics)
+        if found.tallies is not None:
+            tensors[f"{name}{TOLD}"] = torch.from_numpy(found.tallies)
         played[entry.name] = {"kind": entry.kind, "greedy": entry.greedy, "exit_aware": entry.exit_aware}
     return tensors, {"metrics": measured, "entries": played}
 

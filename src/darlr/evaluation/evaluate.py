@@ -14,7 +14,8 @@ from darlr.config import Mode, SessionConfig
 from darlr.data.log import InteractionLog
 from darlr.evaluation.lists import Entry, Kind
 from darlr.evaluation.metrics import Metrics, majority_items, metrics
-from darlr.evaluation.protocol import play
+from darlr.evaluation.protocol import Trajectories, play
+from darlr.evaluation.random_feedback import estimate, estimate_interval
 from darlr.evaluation.statistics import Samples, draw_samples, interval, iqm, resampled
 from darlr.simulation.exits import Exit, build_exit, never, resolve
 from darlr.simulation.policy import Policy
@@ -40,7 +41,9 @@ class Row:
     """One line of a table: one entry under one setting.
 
     mean: R_tra over seeds and users, with its 95% bootstrap interval; iqm: the interquartile mean, likewise. Length,
-    R_each (ratio of means), CV and MCD are means over seeds. returns: float64 [seeds, users], for comparisons.
+    R_each (ratio of means), CV and MCD are means over seeds. random: R_tra by what users said of items drawn at random,
+    with its interval, where the data set has such events. returns: float64 [seeds, users], and tallies: float64
+    [seeds, users, 3] (darlr.evaluation.random_feedback), for comparisons.
     """
 
     name: str
@@ -59,7 +62,10 @@ class Row:
     majority: float | None
     seeds: int
     users: int
+    random: float | None
+    random_interval: tuple[float, float] | None
     returns: NDArray[np.float64] = field(repr=False, compare=False)
+    tallies: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 
 
 def can_leave(config: SessionConfig, log: InteractionLog) -> bool:
@@ -182,10 +188,12 @@ def _row(
 
 @dataclass(frozen=True)
 class Played:
-    """One training seed under one setting. returns: float64 [users], in the truth's order."""
+    """One training seed under one setting. returns: float64 [users], and tallies, float64 [users, 3], in the truth's
+    order."""
 
     returns: NDArray[np.float64]
     metrics: Metrics
+    tallies: NDArray[np.float64] | None = None
 
 
 def play_seeds(
@@ -218,9 +226,19 @@ def play_seeds(
         exit_aware=entry.exit_aware,
     )
     return [
-        Played(part.returns.cpu().numpy(), metrics(part, len(truth.items), majority))
+        Played(part.returns.cpu().numpy(), metrics(part, len(truth.items), majority), _tallies(part, truth))
         for part in trajectories.split(len(users))
     ]
+
+
+def _tallies(played: Trajectories, truth: "Truth") -> NDArray[np.float64] | None:
+    """What the users of a truth, in its order, said of the items they were shown."""
+    if truth.random is None:
+        return None
+    items = played.items.cpu()
+    column = torch.full((int(max(items.max(), truth.items.max())) + 2,), -1)  # the last is that of item -1
+    column[torch.as_tensor(truth.items)] = torch.arange(len(truth.items))
+    return truth.random.tally(torch.arange(len(items)), column[items])
 
 
 def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed: int = 0, resamples: int = 2000) -> Row:
@@ -230,6 +248,9 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
     length = float(np.mean([m["Length"] for m in measured]))
     shares = [m["MCD"] for m in measured if m["MCD"] is not None]
     samples = _samples(returns.shape, seed, resamples)
+    told = [one.tallies for one in played if one.tallies is not None]
+    tallies = np.stack(told) if told else None
+    random = None if tallies is None else estimate(tallies)
     return Row(
         name=entry.name,
         kind=entry.kind,
@@ -247,7 +268,10 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
         majority=float(np.mean(shares)) if shares else None,
         seeds=returns.shape[0],
         users=returns.shape[1],
+        random=random,
+        random_interval=None if tallies is None or random is None else estimate_interval(tallies, resamples=resamples),
         returns=returns,
+        tallies=tallies,
     )
 
 

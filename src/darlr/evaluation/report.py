@@ -17,13 +17,18 @@ from darlr.files import atomic_write_text
 if TYPE_CHECKING:
     from rich.table import Table
 
-SCHEMA = 1
+SCHEMA = 2
 HEAD = ("row", "R_tra [95%]", "IQM [95%]", "Length", "R_each", "CV", "MCD", "seeds")
 NOTES = (
     "R_tra: mean summed reward a session, with its 95% bootstrap interval over seeds and users; IQM: interquartile "
     "mean of the same returns; R_each = R_tra / Length; CV: share of the catalogue recommended; MCD: share of "
     "recommendations from the majority categories. Bold: learned. †: reads the rewards that sessions are played on; a "
     "reference, not a method."
+)
+RANDOM = "R_random [95%]"
+RANDOM_NOTE = (
+    "R_random: the same sum by what users said of items drawn for them at random, so far as these were shown: Length "
+    "times their mean. Sessions are still answered by the rewards that they are played on."
 )
 
 
@@ -66,7 +71,7 @@ def write_report(
 
 def row_json(row: Row) -> dict[str, Any]:
     """A row as JSON values; the returns themselves stay out."""
-    return {f.name: getattr(row, f.name) for f in fields(row) if f.name != "returns"}
+    return {f.name: getattr(row, f.name) for f in fields(row) if f.name not in ("returns", "tallies")}
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -84,6 +89,7 @@ def read_rows(path: Path) -> list[Row]:
                     **row,
                     "interval": tuple(row["interval"]),
                     "iqm_interval": tuple(row["iqm_interval"]),
+                    "random_interval": None if row["random_interval"] is None else tuple(row["random_interval"]),
                     "returns": np.empty((0, row["users"])),
                 }
             )
@@ -113,6 +119,13 @@ def tables(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     return [(heading(*key), sorted(group, key=lambda row: -row.mean)) for key, group in groups]
 
 
+def random_text(row: Row) -> str:
+    """R_random with its interval."""
+    if row.random is None or row.random_interval is None:
+        return "–"
+    return f"{row.random:.2f} [{row.random_interval[0]:.2f}, {row.random_interval[1]:.2f}]"
+
+
 def _cells(row: Row) -> list[str]:
     return [
         label(row),
@@ -138,13 +151,17 @@ def markdown(
     lines = ["# Evaluation", ""]
     lines += [f"- {key}: {value}" for key, value in (about or {}).items()]
     lines += [""] if about else []
+    known = any(row.random is not None for row in rows)
+    head = (*HEAD[:-1], *((RANDOM,) if known else ()), HEAD[-1])
     for title, group in tables(rows):
-        lines += [f"## {title}", "", _line(HEAD), "|---|" + "---:|" * (len(HEAD) - 1)]
+        lines += [f"## {title}", "", _line(head), "|---|" + "---:|" * (len(head) - 1)]
         for row in group:
-            name, *numbers = (cell.replace("|", "\\|") for cell in _cells(row))
-            lines.append(_line([f"**{name}**" if row.kind == "learned" else name, *numbers]))
+            name, *numbers, seeds = (cell.replace("|", "\\|") for cell in _cells(row))
+            told = [random_text(row)] if known else []
+            lines.append(_line([f"**{name}**" if row.kind == "learned" else name, *numbers, *told, seeds]))
         lines.append("")
     lines += [NOTES, ""] if rows else []
+    lines += [RANDOM_NOTE, ""] if known else []
     if comparisons:
         head = ("A - B", "difference [95%]", "users better under A", "p")
         lines += ["## Paired comparisons, same users and seeds", "", _line(head), "|---|---:|---:|---:|"]
@@ -182,23 +199,28 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def terminal_tables(rows: Sequence[Row]) -> list["Table"]:
-    """The same tables for a terminal of 80 columns, without IQM; rich is imported here and not before."""
+    """The tables for a terminal of 80 columns: without IQM, and with R_random in place of R_each where it is known.
+
+    rich is imported here and not before.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     found = []
+    known = any(row.random is not None for row in rows)
     for title, group in tables(rows):
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for place, name in enumerate(("row", "R_tra", "95%", "Length", "R_each", "CV", "MCD")):
+        for place, name in enumerate(("row", "R_tra", "95%", "Length", "R_random" if known else "R_each", "CV", "MCD")):
             table.add_column(name, justify="right" if place else "left", no_wrap=place > 0)
         for row in group:
             style = {"learned": "bold green", "truth": "dim", "log": ""}[row.kind]
-            name, _, _, *others, _ = _cells(row)
+            name, _, _, length, each, *others, _ = _cells(row)
+            told = each if not known else "–" if row.random is None else f"{row.random:.1f}"
             low, high = row.interval
             digits = 1 if abs(row.mean) >= 10 else 2
             interval = f"{low:.{digits}f} to {high:.{digits}f}"
-            table.add_row(Text(name), f"{row.mean:.2f}", interval, *others, style=style)
+            table.add_row(Text(name), f"{row.mean:.2f}", interval, length, told, *others, style=style)
         found.append(table)
     return found
 
@@ -211,3 +233,5 @@ def print_tables(rows: Sequence[Row]) -> None:
     for table in terminal_tables(rows):
         console.print(table)
     console.print("† reads the rewards played on: a reference, not a method. Green: learned.", style="dim")
+    if any(row.random is not None for row in rows):
+        console.print("R_random: the same by what users said of items drawn for them at random.", style="dim")

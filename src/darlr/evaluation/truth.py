@@ -28,6 +28,7 @@ from darlr.data.store import is_prepared, read_manifest
 from darlr.data.synthetic import generate
 from darlr.data.table_scan import scan_numbers
 from darlr.errors import DataError
+from darlr.evaluation.random_feedback import RandomFeedback, random_feedback
 from darlr.tensors import write_tensors
 
 FILE = "truth.safetensors"
@@ -40,12 +41,14 @@ class Truth:
 
     users: int64 [Ue], items: int64 [Ie], codes of the service (darlr.data.service); reward: float32 tensor [Ue, Ie].
     notes: what it is where it was not observed (the first goes into every table), how good, what its reader repaired.
+    random: what its users said of items drawn for them at random, where that is known.
     """
 
     users: IntArray
     items: IntArray
     reward: Tensor
     notes: tuple[str, ...] = ()
+    random: RandomFeedback | None = None
 
     def __post_init__(self) -> None:
         if self.reward.shape != (len(self.users), len(self.items)):
@@ -96,7 +99,10 @@ def _coat(raw: Path | None, own: bool) -> Truth:
     path = (raw or raw_folder()) / "coat" / "coat_pseudoGT_ratingM.ascii"
     if own or not path.is_file():
         return _completed(random_ratings(raw))
-    return _whole(torch.from_numpy(read_ratings(path).astype(np.float32)))
+    whole = _whole(torch.from_numpy(read_ratings(path).astype(np.float32)))
+    if not (path.parent / "test.ascii").is_file():
+        return whole
+    return replace(whole, random=random_feedback(random_ratings(raw), whole.users, whole.items))
 
 
 def _of_random_events(name: str, folder: Path, given: Path | None) -> Truth:
@@ -112,7 +118,8 @@ def _completed(random: InteractionLog, report: PrepareReport | None = None) -> T
     completion, quality = complete(random)
     dropped = [f"dropped {one.count:,}: {one.reason}" for one in (report.dropped if report else ()) if one.count]
     items = np.arange(random.n_items, dtype=np.int64)
-    return Truth(users, items, completion.table(users), (COMPLETED, *quality, *dropped))
+    heard = random_feedback(random, users, items)
+    return Truth(users, items, completion.table(users), (COMPLETED, *quality, *dropped), heard)
 
 
 def _given(path: Path, random: InteractionLog) -> Truth:
@@ -129,7 +136,8 @@ def _given(path: Path, random: InteractionLog) -> Truth:
         row, column = wrong[0]
         raise DataError(f"{path}, row {row + 1}, column {column + 1}: {rewards[row, column]:g} is not a rating 1 to 5")
     items = np.arange(random.n_items, dtype=np.int64)
-    return Truth(users, items, torch.from_numpy(rewards), (f"given in the file {path.name}",))
+    heard = random_feedback(random, users, items)
+    return Truth(users, items, torch.from_numpy(rewards), (f"given in the file {path.name}",), heard)
 
 
 def _positives(folder: Path) -> Truth:
@@ -202,6 +210,8 @@ def write_truth(truth: Truth, folder: Path) -> None:
         "items": torch.from_numpy(truth.items),
         "reward": truth.reward.float(),
     }
+    if truth.random is not None:
+        tensors |= {"random_cell": truth.random.cell, "random_reward": truth.random.reward}
     metadata = {"checksum": checksum, "notes": json.dumps(truth.notes)}
     write_tensors(folder / FILE, tensors, metadata)
 
@@ -212,12 +222,12 @@ def read_truth(folder: Path) -> Truth:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            truth = Truth(
-                users=file.get_tensor("users").numpy(),
-                items=file.get_tensor("items").numpy(),
-                reward=file.get_tensor("reward"),
-                notes=tuple(json.loads(metadata.get("notes", "[]"))),
-            )
+            users, items = (file.get_tensor(name).numpy() for name in ("users", "items"))
+            random = None
+            if "random_cell" in set(file.keys()):
+                random = RandomFeedback(file.get_tensor("random_cell"), file.get_tensor("random_reward"), len(items))
+            notes = tuple(json.loads(metadata.get("notes", "[]")))
+            truth = Truth(users, items, file.get_tensor("reward"), notes, random)
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path}: damaged ({error}); prepare the data set again") from error
     if metadata.get("checksum") != manifest["checksum"]:

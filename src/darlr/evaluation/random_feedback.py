@@ -1,0 +1,93 @@
+"""What sessions would earn by feedback that users truly gave on items drawn for them at random.
+
+A completed matrix says what its model of users believes; these events are what users said. An item drawn uniformly is
+among the shown ones by chance alone, so that the mean of what users said of shown items estimates what they would have
+said of all of them (a ratio of Horvitz-Thompson sums; Sarndal, Swensson and Wretman 1992, section 5.7).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from darlr.data.log import InteractionLog
+from darlr.evaluation.statistics import draw_samples, interval, resampled
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RandomFeedback:
+    """Feedback on random items; a repeated pair counts once, with its mean.
+
+    cell: int64 [n], rising, row * columns + column of the truth; reward: float32 [n]; columns: Ie.
+    """
+
+    cell: Tensor
+    reward: Tensor
+    columns: int
+
+    def tally(self, row: Tensor, column: Tensor) -> Array:
+        """Of sessions of users `row` int64 [B] that were shown `column` int64 [B, T] (-1: the session had ended).
+
+        float64 [B, 3]: sum of the feedback on shown items, their number, both over the user's share of random items
+        (a user who was asked more often tells no more of the mean), and the turns.
+        """
+        wanted = row[:, None] * self.columns + column
+        place = torch.searchsorted(self.cell, wanted).clamp(max=len(self.cell) - 1)
+        heard = (self.cell[place] == wanted) & (column >= 0)
+        asked = torch.bincount(self.cell // self.columns, minlength=int(row.max()) + 1)[row].clamp(min=1)
+        said = (self.reward[place].double() * heard).sum(1) / asked
+        return torch.stack([said, heard.sum(1) / asked, (column >= 0).sum(1).double()], 1).numpy()
+
+
+def random_feedback(
+    random: InteractionLog, users: NDArray[np.int64], items: NDArray[np.int64]
+) -> RandomFeedback | None:
+    """The events of `random` among a truth's users [Ue] and items [Ie], log codes; None without any."""
+    row, column = _places(random.n_users, users)[random.user], _places(random.n_items, items)[random.item]
+    inside = (row >= 0) & (column >= 0)
+    cell, place, count = np.unique(row[inside] * len(items) + column[inside], return_inverse=True, return_counts=True)
+    if not len(cell):
+        return None
+    reward = np.bincount(place, random.reward[inside]) / count
+    return RandomFeedback(torch.from_numpy(cell), torch.from_numpy(reward.astype(np.float32)), len(items))
+
+
+def _places(size: int, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Place of each code in `codes`, int64 [size], -1 for the others."""
+    places = np.full(size, -1, dtype=np.int64)
+    places[codes] = np.arange(len(codes))
+    return places
+
+
+def estimate(tallies: Array) -> float | None:
+    """Mean return by tallies [seeds, users, 3]: mean turns times mean feedback; None where nothing shown was asked."""
+    said, asked, turns = tallies.mean((0, 1))
+    return float(turns * said / asked) if asked > 0 else None
+
+
+def estimate_draws(tallies: Array, *, seed: int = 0, resamples: int = 2000) -> Array:
+    """`estimate` on bootstrap samples of seeds and users, float64 [resamples]; NaN where nothing shown was asked."""
+    samples = draw_samples(tallies.shape[:2], np.random.default_rng(seed), resamples=resamples)
+    said, asked, turns = (resampled(tallies[..., part], samples) for part in range(3))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(asked > 0, turns * said / asked, np.nan))
+
+
+def estimate_interval(tallies: Array, *, seed: int = 0, resamples: int = 2000) -> tuple[float, float]:
+    """The 95% bootstrap interval of `estimate`, over seeds and users."""
+    return interval(estimate_draws(tallies, seed=seed, resamples=resamples))
+
+
+def difference(one: Array, other: Array, *, resamples: int = 2000) -> tuple[float, float, float]:
+    """`estimate` of one less that of the other, and its 95% interval, over the same seeds and users.
+
+    A side with one seed (a fixed list) goes with every seed of the other.
+    """
+    shape = (max(len(one), len(other)), *one.shape[1:])
+    a, b = np.broadcast_to(one, shape), np.broadcast_to(other, shape)
+    draws = estimate_draws(a, resamples=resamples) - estimate_draws(b, resamples=resamples)
+    return float((estimate(a) or np.nan) - (estimate(b) or np.nan)), *interval(draws)
