@@ -1,0 +1,186 @@
+"""R_tra by what users said of items drawn at random: by hand, without bias, in tables and back from disk."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from darlr.comparison.assemble import Line, by_random_feedback
+from darlr.comparison.grid import GridRow
+from darlr.comparison.studies import Variant
+from darlr.config import RunConfig
+from darlr.data.log import InteractionLog
+from darlr.data.prepare import prepare
+from darlr.evaluation import report
+from darlr.evaluation.evaluate import Played, Setting, sound, summarise
+from darlr.evaluation.lists import Entry, FixedList
+from darlr.evaluation.random_feedback import (
+    RandomFeedback,
+    difference,
+    estimate,
+    estimate_draws,
+    estimate_interval,
+    random_feedback,
+)
+from darlr.evaluation.truth import Truth, load_truth, random_ratings, write_truth
+from darlr.simulation.exits import never
+
+NX_0 = Setting("NX_0", None, never, 3)
+
+
+def events(user, item, reward, n_users=4, n_items=6) -> InteractionLog:
+    """Feedback on random items."""
+    return InteractionLog(
+        "asked",
+        np.asarray(user),
+        np.asarray(item),
+        np.asarray(reward, dtype=np.float32),
+        tuple(range(n_users)),
+        tuple(range(n_items)),
+        reward_range=(1, 5),
+    )
+
+
+# Users 3, 1, 0 and items 5, 2, 0, 4 are the truth's; user 2 and item 1 lie outside; user 3 rated item 2 twice.
+ASKED = events([3, 3, 3, 1, 1, 2, 0], [2, 2, 4, 0, 1, 2, 5], [5, 4, 1, 2, 5, 5, 3])
+USERS, ITEMS = np.array([3, 1, 0]), np.array([5, 2, 0, 4])
+
+
+def test_only_what_was_shown_and_asked_counts() -> None:
+    found = random_feedback(ASKED, USERS, ITEMS)
+    assert found is not None
+    assert found.cell.tolist() == [1, 3, 6, 8]  # (3, 2), (3, 4), (1, 0), (0, 5)
+    assert found.reward.tolist() == [4.5, 1.0, 2.0, 3.0]
+    shown = torch.tensor([[1, 0, 3], [0, 1, -1], [0, 0, 2]])  # columns of the truth; user 1's session ended early
+    tallies = found.tally(torch.arange(3), shown)
+    # user 3 was asked twice and shown both; user 1 was not shown what was asked; user 0 was shown it twice
+    assert tallies.tolist() == [[5.5 / 2, 2 / 2, 3], [0, 0, 2], [6, 2, 3]]
+    assert estimate(tallies[None]) == pytest.approx((8 / 3) * (5.5 / 2 + 6) / 3)
+
+
+def test_nothing_to_tell() -> None:
+    assert random_feedback(ASKED, np.array([2]), np.array([0])) is None
+    found = random_feedback(ASKED, np.array([1]), np.array([0]))
+    assert found is not None
+    assert found.tally(torch.tensor([0]), torch.tensor([[-1, -1]])).tolist() == [[0, 0, 0]]
+    assert estimate(np.zeros((1, 1, 3))) is None
+
+
+def test_it_estimates_what_all_shown_items_would_have_earned() -> None:
+    generator = np.random.default_rng(0)
+    users, items, shown = 40, 30, 6
+    reward = generator.uniform(1, 5, (users, items)).astype(np.float32) + np.linspace(0, 2, users)[:, None]
+    lists = (-reward - generator.normal(0, 1, reward.shape)).argsort(1)[:, :shown]  # the better items, more or less
+    truth = np.take_along_axis(reward, lists, 1).sum(1).mean()
+    wanted = np.full(users, 4)
+    wanted[: users // 2] = 16  # some are asked more often, and they give less
+    said = []
+    for _ in range(300):
+        asked = [(u, i) for u in range(users) for i in generator.permutation(items)[: wanted[u]]]
+        user, item = np.array(asked).T
+        found = random_feedback(
+            events(user, item, reward[user, item], users, items), np.arange(users), np.arange(items)
+        )
+        assert found is not None
+        said.append(estimate(found.tally(torch.arange(users), torch.from_numpy(lists))[None]))
+    assert np.mean(said) == pytest.approx(truth, rel=0.01)
+    assert truth > reward.mean() * shown * 1.1  # what any item earns would be another number
+
+
+def test_the_interval_is_over_users_and_seeds() -> None:
+    generator = np.random.default_rng(1)
+    said = generator.integers(1, 6, (1, 50)).astype(float)
+    tallies = np.stack([said, np.ones((1, 50)), np.full((1, 50), 30.0)], 2)
+    low, high = estimate_interval(tallies)
+    middle = estimate(tallies)
+    assert middle is not None
+    assert low < middle < high
+    assert (high - low) / 2 == pytest.approx(1.96 * 30 * said.std() / 50**0.5, rel=0.1)
+    apart = np.concatenate([tallies, tallies + np.array([1.0, 0.0, 0.0])])  # seeds that differ widen it
+    assert np.diff(estimate_interval(apart)) > 1.2 * (high - low)
+    assert np.isnan(estimate_draws(np.zeros((1, 3, 3)), resamples=5)).all()
+
+
+def test_differences_are_paired() -> None:
+    generator = np.random.default_rng(2)
+    said = generator.integers(1, 6, (1, 60)).astype(float)
+    one = np.stack([said + 0.1, np.ones((1, 60)), np.full((1, 60), 10.0)], 2)
+    other = np.stack([said, np.ones((1, 60)), np.full((1, 60), 10.0)], 2).repeat(3, 0)
+    found = difference(one, other)
+    assert found == pytest.approx((1.0, 1.0, 1.0))  # users alike on both sides: nothing is uncertain
+    assert difference(other, one) == pytest.approx((-1.0, -1.0, -1.0))
+
+
+LOG = events([0, 1, 3], [0, 1, 2], [5, 5, 1])
+TRUTH = Truth(USERS, ITEMS, torch.ones(3, 4), random=random_feedback(ASKED, USERS, ITEMS))
+LISTED = Entry("list", [FixedList(torch.arange(6.0))], "log")  # 5, 4, 2, 0
+
+
+def test_a_row_carries_it() -> None:
+    (row,) = sound([LISTED], [NX_0], TRUTH, LOG)
+    assert row.mean == 3.0
+    # shown 5, 4, 2: user 3 said 1 of 4 and 4.5 of 2, user 1 was not asked of them, user 0 said 3 of 5
+    assert row.random == pytest.approx(3 * (5.5 / 2 + 3) / 2)
+    assert row.random_interval is not None
+    assert row.random_interval[0] <= row.random <= row.random_interval[1]
+    (plain,) = sound([LISTED], [NX_0], replace(TRUTH, random=None), LOG)
+    assert (plain.random, plain.random_interval, plain.tallies) == (None, None, None)
+
+
+def test_reports_have_a_column_where_it_is_known(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    (row,) = sound([LISTED], [NX_0], TRUTH, LOG)
+    assert row.random_interval is not None
+    text = report.markdown([row])
+    told = f"{row.random:.2f} [{row.random_interval[0]:.2f}, {row.random_interval[1]:.2f}]"
+    assert f"| {told} | 1 |" in text
+    assert "R_random" in text
+    report.write_report(tmp_path, [row])
+    assert report.read_rows(tmp_path / "table.json") == [row]
+    report.print_tables([row])
+    said = capsys.readouterr().out
+    assert "R_random" in said
+    assert "R_each" not in said
+    assert max(map(len, said.splitlines())) <= 80
+    plain = report.markdown([replace(row, random=None, random_interval=None)])
+    assert "R_random" not in plain
+
+
+def line(name: str, said: float, kind="learned") -> Line:
+    measured = {"R_tra": 0.0, "Length": 3.0, "R_each": 0.0, "CV": 0.1, "MCD": None}
+    tallies = np.stack([np.full(4, said), np.ones(4), np.full(4, 3.0)], 1)
+    played = [Played(np.full(4, 5 - said), measured, tallies)] * 2
+    row = summarise(Entry(name, (), kind), NX_0, played)
+    return Line(row, GridRow(Variant(name, "darlr"), RunConfig(), {}), [])
+
+
+def test_a_comparison_ranks_by_it_too() -> None:
+    lines = [line("good", 2.0), line("better", 3.0), line("oracle", 4.0, "truth")]
+    ranked = by_random_feedback(lines)
+    assert [one.row.name for one, _ in ranked] == ["oracle", "better", "good"]
+    assert [apart for _, apart in ranked] == [None, pytest.approx((0.0, 0.0, 0.0)), pytest.approx((3.0, 3.0, 3.0))]
+    assert by_random_feedback([replace(lines[0], row=replace(lines[0].row, random=None))]) == []
+
+
+def test_a_prepared_folder_keeps_it(tmp_path) -> None:
+    prepare("synthetic", tmp_path / "out")
+    write_truth(TRUTH, tmp_path / "out")
+    found = load_truth(str(tmp_path / "out"))
+    assert found is not None
+    assert isinstance(found.random, RandomFeedback)
+    assert found.random.cell.tolist() == [1, 3, 6, 8]
+    assert found.random.reward.tolist() == [4.5, 1.0, 2.0, 3.0]
+    assert found.random.columns == 4
+    write_truth(replace(TRUTH, random=None), tmp_path / "out")
+    assert load_truth(str(tmp_path / "out")).random is None
+
+
+def test_coat_has_sixteen_ratings_a_user(data_folder) -> None:
+    truth, log = load_truth("coat", data_folder), random_ratings(data_folder)
+    assert truth is not None
+    assert truth.random is not None
+    assert len(truth.random.cell) == len(log) == 4640
+    shown = torch.arange(300).expand(290, -1)
+    tallies = truth.random.tally(torch.arange(290), shown)
+    assert (tallies[:, 1] == 1).all()  # everything shown: all sixteen of sixteen
+    assert estimate(tallies[None]) == pytest.approx(300 * log.reward.mean(), rel=1e-6)
