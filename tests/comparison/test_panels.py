@@ -1,11 +1,12 @@
 """Pictures of DARLR's parts and weights are drawn from rows with and without a difference to DARLR."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from darlr.comparison import panels
+from darlr.comparison import panels, pictures
 from darlr.comparison.assemble import Line, judge
 from darlr.comparison.grid import GridRow
 from darlr.comparison.studies import Variant, ablations, sensitivity
@@ -46,3 +47,17 @@ def test_weights_are_drawn_in_the_order_of_the_study(tmp_path: Path) -> None:
     assert [panels._value(line) for line in panels._groups(rows)["lambda_s"]] == [0.5, 1.0, 2.0, 5.0]
     panels.sensitivity(tmp_path / "weights.png", rows, "weights")
     assert (tmp_path / "weights.png").stat().st_size > 10_000
+
+
+def test_two_measures_are_drawn_where_there_are_two(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    known = [line for line in lines(ablations(), generator) if not line.row.sampled]
+    told = [replace(line, row=replace(line.row, random=generator.normal(9, 1))) for line in known]
+    assert "random" not in pictures._of_table(known, "world")
+    drawn = pictures._of_table(told, "world")
+    assert "length" not in drawn  # all sessions alike
+    drawn["random"](tmp_path / "random.png")
+    assert (tmp_path / "random.png").stat().st_size > 10_000
+    longer = [replace(line, row=replace(line.row, length=line.row.length + place)) for place, line in enumerate(told)]
+    pictures._of_table(longer, "world")["length"](tmp_path / "length.png")
+    assert (tmp_path / "length.png").stat().st_size > 10_000

@@ -1,6 +1,7 @@
-"""Pictures of a comparison: R_tra and MCD as bars, learning curves with bands, Length against R_each, studies."""
+"""Pictures of a comparison: R_tra and MCD as bars, learning curves with bands, measures against each other."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from darlr.evaluation import canvas
 from darlr.evaluation.bars import KINDS, Bar, draw_bars, legend_of_kinds
 from darlr.evaluation.canvas import INK, apart
 from darlr.evaluation.curves import smooth
+from darlr.evaluation.evaluate import Row
 
 
 def draw(folder: Path, data: str, blocks: Sequence[Block], study: str) -> list[str]:
@@ -42,7 +44,12 @@ def _of_table(lines: Sequence[Line], title: str) -> Mapping[str, Callable[[Path]
     learned = [line for line in greedy if line.source.learned]
     pictures = {"rows": partial(return_bars, lines=greedy, title=f"{title}: R_tra")}
     if np.ptp([line.row.length for line in greedy]) > 0.01:  # else R_each says what R_tra says
-        pictures["length"] = partial(scatter, lines=greedy, title=f"{title}: Length and R_each")
+        pictures["length"] = partial(scatter, lines=greedy, title=f"{title}: Length and R_each", measures=LENGTH)
+    told = [line for line in greedy if line.row.random is not None]
+    if told:
+        pictures["random"] = partial(
+            scatter, lines=told, title=f"{title}: the truth, and users' own words", measures=SECOND_OPINION
+        )
     if any(line.row.majority is not None for line in greedy):
         pictures["mcd"] = partial(majority_bars, lines=greedy, title=f"{title}: MCD")
     if learned:
@@ -121,30 +128,59 @@ def learning_curves(path: Path, lines: Sequence[Line], title: str) -> None:
     canvas.save(figure, path)
 
 
-def scatter(path: Path, lines: Sequence[Line], title: str) -> None:
-    """Length against R_each; numbers at the points, names beside, by falling R_tra; lines of equal R_tra."""
-    ordered = sorted(lines, key=lambda line: -line.row.mean)
+@dataclass(frozen=True)
+class Measures:
+    """Two measures of a row and what they are called; rank: by which rows are numbered, and its name."""
+
+    across: Callable[[Row], float]
+    up: Callable[[Row], float]
+    rank: Callable[[Row], float]
+    names: tuple[str, str, str]
+
+
+LENGTH = Measures(
+    across=lambda row: row.length,
+    up=lambda row: row.each,
+    rank=lambda row: row.mean,
+    names=("Length (turns)", "R_each (reward a turn)", "R_tra"),
+)
+SECOND_OPINION = Measures(
+    across=lambda row: row.mean,
+    up=lambda row: row.random or 0.0,
+    rank=lambda row: row.random or 0.0,
+    names=(
+        "R_tra, by the truth that sessions are played on",
+        "R_random, by what users said of random items",
+        "R_random",
+    ),
+)
+
+
+def scatter(path: Path, lines: Sequence[Line], title: str, measures: Measures) -> None:
+    """Two measures against each other; numbers at the points, names beside, by falling rank."""
+    ordered = sorted(lines, key=lambda line: -measures.rank(line.row))
     figure = canvas.blank(max(4.2, 0.6 + 0.165 * len(ordered)))
     axes = figure.add_subplot()
-    lengths = np.array([line.row.length for line in ordered])
-    each = np.array([line.row.each for line in ordered])
-    for line, x, y in zip(ordered, lengths, each, strict=True):
+    xs = np.array([measures.across(line.row) for line in ordered])
+    ys = np.array([measures.up(line.row) for line in ordered])
+    for line, x, y in zip(ordered, xs, ys, strict=True):
         colour, _ = KINDS[kind(line)]
         marker = "D" if kind(line) == "truth" else "o"
         axes.scatter(x, y, s=46, color=colour, edgecolor=INK, linewidth=0.5, marker=marker)
-    width = float(np.ptp(lengths)) or 1.0
-    axes.set_xlim(lengths.min() - 0.12 * width, lengths.max() + 0.12 * width)
-    tall = float(np.ptp(each)) or 1.0
-    axes.set_ylim(each.min() - 0.1 * tall, each.max() + 0.1 * tall)
+    width = float(np.ptp(xs)) or 1.0
+    axes.set_xlim(xs.min() - 0.12 * width, xs.max() + 0.12 * width)
+    tall = float(np.ptp(ys)) or 1.0
+    axes.set_ylim(ys.min() - 0.1 * tall, ys.max() + 0.1 * tall)
     gap = 0.032 * 1.2 * tall
-    for x in np.unique(lengths.round(1)):  # numbers beside points that lie above each other are moved apart
-        same = [index for index in np.argsort(each) if lengths[index].round(1) == x]
-        for index, height in zip(same, apart([float(each[i]) for i in same], gap), strict=True):
-            axes.text(lengths[index] + 0.02 * width, height, str(index + 1), va="center", fontsize=7.5, color=INK)
-    names = "\n".join(f"{place}  {line.label}  {line.row.mean:.1f}" for place, line in enumerate(ordered, 1))
-    axes.text(1.03, 1.0, "row, by R_tra\n" + names, transform=axes.transAxes, va="top", fontsize=7.5, color=INK)
+    for x in np.unique(xs.round(1)):  # numbers beside points that lie above each other are moved apart
+        same = [index for index in np.argsort(ys) if xs[index].round(1) == x]
+        for index, height in zip(same, apart([float(ys[i]) for i in same], gap), strict=True):
+            axes.text(xs[index] + 0.02 * width, height, str(index + 1), va="center", fontsize=7.5, color=INK)
+    x_name, y_name, rank = measures.names
+    names = "\n".join(f"{n}  {line.label}  {measures.rank(line.row):.1f}" for n, line in enumerate(ordered, 1))
+    axes.text(1.03, 1.0, f"row, by {rank}\n{names}", transform=axes.transAxes, va="top", fontsize=7.5, color=INK)
     canvas.head(axes, title)
-    axes.set_xlabel("Length (turns)", fontsize=9, color=INK)
-    axes.set_ylabel("R_each (reward a turn)", fontsize=9, color=INK)
+    axes.set_xlabel(x_name, fontsize=9, color=INK)
+    axes.set_ylabel(y_name, fontsize=9, color=INK)
     legend_of_kinds(figure, {kind(line) for line in ordered})
     canvas.save(figure, path)
