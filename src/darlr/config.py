@@ -385,7 +385,7 @@ class TrainConfig:
     method: Method = "darlr"
     """The reward function: one learner, seven methods; gt reads the truth and is a reference, not a method."""
     epochs: int = 20
-    """Epochs; a checkpoint and a log line each."""
+    """Epochs; a checkpoint and a log line each. 0 leaves the untrained policy."""
     steps: int = 50_000
     """Simulated steps in an epoch, at least (whole rollouts)."""
     sessions: int = 128

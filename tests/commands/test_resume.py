@@ -80,9 +80,12 @@ def test_a_killed_run_continues_bit_for_bit(
     assert left(folder) == left(trained)
 
 
-def test_evaluating_a_half_trained_run_changes_nothing(tmp_path: Path, tiny: list[str], trained: Path) -> None:
+@pytest.mark.parametrize("epochs", ["0", "2"])
+def test_evaluating_an_untrained_or_half_trained_run_changes_nothing(
+    tmp_path: Path, tiny: list[str], trained: Path, epochs: str
+) -> None:
     folder = tmp_path / "run"
-    assert main(["train", "--out", str(folder), *tiny, "--epochs", "2"]) == 0
+    assert main(["train", "--out", str(folder), *tiny, "--epochs", epochs]) == 0
     half = left(folder)
     assert main(["evaluate", str(folder), "--out", str(tmp_path / "table"), "--no-pictures"]) == 0
     assert left(folder) == half

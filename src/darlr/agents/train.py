@@ -59,6 +59,8 @@ def train(
     simulator = build_simulator(world, learner.tables, exit_rule, config)
     done = resume(run, learner)
     rows = read_metrics(run.folder)
+    if config.epochs == done == 0:
+        run.save_checkpoint(state(learner), {"epoch": 0})  # the untrained policy: what all learning starts from
     rollouts = math.ceil(config.steps / (config.sessions * config.session.turns))
     for epoch in range(done + 1, config.epochs + 1):
         sums: Metrics = {}
