@@ -61,3 +61,7 @@ def test_two_measures_are_drawn_where_there_are_two(tmp_path: Path) -> None:
     longer = [replace(line, row=replace(line.row, length=line.row.length + place)) for place, line in enumerate(told)]
     pictures._of_table(longer, "world")["length"](tmp_path / "length.png")
     assert (tmp_path / "length.png").stat().st_size > 10_000
+
+
+def test_points_near_each_other_share_a_column_of_numbers() -> None:
+    assert pictures._columns(np.array([3.0, 1.0, 1.5, 5.0, 3.4]), 0.5) == [[1, 2], [0, 4], [3]]

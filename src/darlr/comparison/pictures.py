@@ -156,6 +156,17 @@ SECOND_OPINION = Measures(
 )
 
 
+def _columns(xs: np.ndarray[Any, Any], gap: float) -> list[list[int]]:
+    """Places of values, those no further than `gap` from the next one together."""
+    columns: list[list[int]] = []
+    for index in np.argsort(xs, kind="stable").tolist():
+        if columns and xs[index] - xs[columns[-1][-1]] <= gap:
+            columns[-1].append(index)
+        else:
+            columns.append([index])
+    return columns
+
+
 def scatter(path: Path, lines: Sequence[Line], title: str, measures: Measures) -> None:
     """Two measures against each other; numbers at the points, names beside, by falling rank."""
     ordered = sorted(lines, key=lambda line: -measures.rank(line.row))
@@ -172,10 +183,12 @@ def scatter(path: Path, lines: Sequence[Line], title: str, measures: Measures) -
     tall = float(np.ptp(ys)) or 1.0
     axes.set_ylim(ys.min() - 0.1 * tall, ys.max() + 0.1 * tall)
     gap = 0.032 * 1.2 * tall
-    for x in np.unique(xs.round(1)):  # numbers beside points that lie above each other are moved apart
-        same = [index for index in np.argsort(ys) if xs[index].round(1) == x]
+    for column in _columns(xs, 0.02 * width):  # numbers beside points that lie above each other are moved apart
+        same = sorted(column, key=lambda index: ys[index])
+        right = float(xs[same].max()) + 0.025 * width
         for index, height in zip(same, apart([float(ys[i]) for i in same], gap), strict=True):
-            axes.text(xs[index] + 0.02 * width, height, str(index + 1), va="center", fontsize=7.5, color=INK)
+            axes.plot([xs[index], right], [ys[index], height], color=INK, linewidth=0.4, zorder=0)
+            axes.text(right, height, str(index + 1), va="center", fontsize=7.5, color=INK)
     x_name, y_name, rank = measures.names
     names = "\n".join(f"{n}  {line.label}  {measures.rank(line.row):.1f}" for n, line in enumerate(ordered, 1))
     axes.text(1.03, 1.0, f"row, by {rank}\n{names}", transform=axes.transAxes, va="top", fontsize=7.5, color=INK)
