@@ -119,7 +119,8 @@ def play(
 def _without_exits(allowed: Tensor, session: Session, items: Tensor, rule: Exit, window: int) -> Tensor:
     """`allowed` bool [B, Ie] less what would end the session, except where that leaves nothing."""
     safe = allowed & ~rule(last_items(session, window), items[None])
-    return torch.where(safe.any(1, keepdim=True), safe, allowed)
+    some = safe.view(torch.uint8).amax(1, keepdim=True).bool()  # any(1) takes four times longer
+    return safe if bool(some.all()) else torch.where(some, safe, allowed)
 
 
 def _rows(known: Tensor, users: Tensor) -> Tensor:
