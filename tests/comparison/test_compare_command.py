@@ -7,19 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from darlr.cli import main
 from darlr.comparison import schedule
 from darlr.comparison.cells import RESULT, read_result
-from darlr.config import SyntheticConfig
-from darlr.data.prepare import prepare
-from darlr.evaluation.random_feedback import RandomFeedback
-from darlr.evaluation.truth import load_truth, write_truth
 from darlr.runs import CHECKPOINT, read_metrics
 
 WORLD = "--synthetic.users 24 --synthetic.items 16 --synthetic.categories 4 --synthetic.events-per-user 8"
@@ -83,31 +77,6 @@ def test_a_world_model_is_shared_and_everything_is_reused(done: Path, capsys: py
     assert "would run mbpo seed 2 N=4" in said
     assert "would run world seed 2" in said
     assert "reused    mbpo seed 1 N=1" in said
-
-
-def test_feedback_on_random_items_makes_a_second_ranking(tmp_path: Path) -> None:
-    world = SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)
-    prepare("synthetic", tmp_path / "data", synthetic=world)
-    truth = load_truth("synthetic", synthetic=world)
-    assert truth is not None
-    cells = torch.arange(0, truth.reward.numel(), 3)
-    asked = RandomFeedback(cells, truth.reward.flatten()[cells], 16)
-    write_truth(replace(truth, random=asked), tmp_path / "data")
-    options = ["--methods", "trivial", "--seeds", "1", "--windows", "1", "--session.turns", "5", "--no-pictures"]
-    places = ["--out", str(tmp_path / "out"), "--data", str(tmp_path / "data")]
-    assert main(["compare", *places, *options, *MODEL.split()]) == 0
-    nx_0 = table(tmp_path / "out")["tables"][0]
-    ranked = nx_0["by_random_feedback"]
-    assert {one["label"] for one in ranked} == {row["label"] for row in nx_0["rows"]}
-    values = [one["random"] for one in ranked]
-    assert values == sorted(values, reverse=True)
-    said = {row["label"]: row["random"] for row in nx_0["rows"]}
-    assert said == {one["label"]: one["random"] for one in ranked}
-    # a third of the cells tells nearly what all of them do
-    for row in nx_0["rows"]:
-        assert row["random"] == pytest.approx(row["mean"], rel=0.25)
-    text = (tmp_path / "out" / "table.md").read_text("utf-8")
-    assert "### NX_0: no repeats, exit window N = 1, by what users said of random items" in text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills processes with signals")

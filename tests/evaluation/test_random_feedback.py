@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from darlr.comparison.assemble import Line, by_random_feedback
+from darlr.commands.stages import open_logs
+from darlr.comparison.assemble import Block, Line, _lines, by_random_feedback
+from darlr.comparison.cells import Result
 from darlr.comparison.grid import GridRow
+from darlr.comparison.report import markdown
 from darlr.comparison.studies import Variant
-from darlr.config import RunConfig
+from darlr.comparison.work import Task, play_all
+from darlr.config import RunConfig, SyntheticConfig
 from darlr.data.log import InteractionLog
 from darlr.data.prepare import prepare
 from darlr.evaluation import report
-from darlr.evaluation.evaluate import Played, Setting, sound, summarise
+from darlr.evaluation.evaluate import Played, Setting, settings, sound, summarise
 from darlr.evaluation.lists import Entry, FixedList
 from darlr.evaluation.random_feedback import (
     RandomFeedback,
@@ -160,6 +164,29 @@ def test_a_comparison_ranks_by_it_too() -> None:
     assert [one.row.name for one, _ in ranked] == ["oracle", "better", "good"]
     assert [apart for _, apart in ranked] == [None, pytest.approx((0.0, 0.0, 0.0)), pytest.approx((3.0, 3.0, 3.0))]
     assert by_random_feedback([replace(lines[0], row=replace(lines[0].row, random=None))]) == []
+
+
+def test_a_cell_keeps_what_its_sessions_were_told(tmp_path) -> None:
+    config = RunConfig(synthetic=SyntheticConfig(users=24, items=16, categories=4, events_per_user=8))
+    logs, truth = open_logs(config), load_truth("synthetic", synthetic=config.synthetic)
+    assert truth is not None
+    cells = torch.arange(0, truth.reward.numel(), 3)
+    truth = replace(truth, random=RandomFeedback(cells, truth.reward.flatten()[cells], 16))
+    listed = Entry("list", [FixedList(torch.arange(16.0))], "log")
+    task = Task(tmp_path, {"seed": 0, "identity": {"windows": [1]}}, config)
+    tensors, about = play_all(task, logs, [listed], truth)
+    about |= {"code": "c", "cpu_seconds": 1.0, "steps": 0, "command": "", "curve": []}
+    result = Result(tmp_path, {name: tensor.double().numpy() for name, tensor in tensors.items()}, about)
+    grid_row = GridRow(Variant("list", "trivial"), config, {})
+    (found,) = _lines(grid_row, [result, result], "NX_0", 1, 50)
+    (setting,) = (one for one in settings(config.train.session, logs.catalogue, (1,)) if one.mode == "NX_0")
+    (wanted,) = sound([listed], [setting], truth, logs.train_catalogue)
+    assert found.row.random == wanted.random
+    assert wanted.random == pytest.approx(wanted.mean, rel=0.25)  # a third of the cells tells nearly what all do
+    block = Block("NX_0", 1, [replace(found, best=True, tied=True)])
+    text = markdown("Title", [block], {})
+    assert "### NX_0: no repeats, exit window N = 1, by what users said of random items" in text
+    assert f"| **list** | {report.random_text(wanted)} | first | {wanted.mean:.2f} |" in text
 
 
 def test_a_prepared_folder_keeps_it(tmp_path) -> None:
