@@ -186,7 +186,7 @@ def test_a_cell_keeps_what_its_sessions_were_told(tmp_path) -> None:
     block = Block("NX_0", 1, [replace(found, best=True, tied=True)])
     text = markdown("Title", [block], {})
     assert "### NX_0: no repeats, exit window N = 1, by what users said of random items" in text
-    assert f"| **list** | {report.random_text(wanted)} | first | {wanted.mean:.2f} |" in text
+    assert f"| **list** | {report.random_text(found.row)} | first | {wanted.mean:.2f} |" in text
 
 
 def test_a_prepared_folder_keeps_it(tmp_path) -> None:
