@@ -17,16 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darlr.baselines import load_baseline
-from darlr.commands.evaluate import log_tables
 from darlr.commands.stages import Logs, open_logs, open_run
 from darlr.comparison.cells import cell_config, read_cell
-from darlr.comparison.work import Task, open_world, truth_of
+from darlr.comparison.work import Task, trivial_entries, truth_of
 from darlr.data.log import InteractionLog
 from darlr.data.sources import open_source
 from darlr.data.split import select
 from darlr.evaluation.evaluate import Setting, play_seeds
-from darlr.evaluation.lists import Entry, trivial_rows
+from darlr.evaluation.lists import Entry
 from darlr.evaluation.random_feedback import difference, estimate, estimate_interval, random_feedback
+from darlr.evaluation.statistics import draw_samples
 from darlr.evaluation.truth import Truth, random_ratings
 from darlr.simulation.exits import never
 
@@ -47,12 +47,7 @@ def entries(task: Task, logs: Logs, truth: Truth) -> Iterator[Entry]:
     elif task.kind == "baseline":
         yield Entry("baseline", [load_baseline(task.place / "baseline")], "log")
     else:
-        world = open_world(task, logs)
-        tables = log_tables(logs, [logs]) | {
-            "world-model greedy": [world.reward],
-            "neighbour-table greedy": [world.neighbour_reward(task.config.train.tables)],
-        }
-        yield from trivial_rows(logs.catalogue, truth, tables, exits=False, repeats=1)
+        yield from trivial_entries(task, logs, truth)
 
 
 def main() -> None:
@@ -101,7 +96,7 @@ def report(found: dict[str, tuple[float, Tallies, Tallies]], base: str) -> None:
     head = ("row", "R_tra", "R_random", f"{base} minus this", "new items only [95%]", f"{base} minus this")
     print(f"| {' | '.join(head)} |\n|---|" + "---:|" * (len(head) - 1))
     for label, (mean, every, new) in sorted(found.items(), key=lambda item: -(estimate(item[1][2]) or 0.0)):
-        low, high = estimate_interval(new)
+        low, high = estimate_interval(new, draw_samples(new.shape[:2], np.random.default_rng(0)))
         _, base_every, base_new = found[base]
         apart = [
             "–" if label == base else "{:+.1f} [{:+.1f}, {:+.1f}]".format(*difference(*pair))

@@ -27,23 +27,22 @@ from darlr.evaluation.random_feedback import (
     estimate_interval,
     random_feedback,
 )
+from darlr.evaluation.statistics import Samples, draw_samples
 from darlr.evaluation.truth import Truth, load_truth, random_ratings, write_truth
 from darlr.simulation.exits import never
+from tests.world.tiny import log_of
 
 NX_0 = Setting("NX_0", None, never, 3)
 
 
 def events(user, item, reward, n_users=4, n_items=6) -> InteractionLog:
     """Feedback on random items."""
-    return InteractionLog(
-        "asked",
-        np.asarray(user),
-        np.asarray(item),
-        np.asarray(reward, dtype=np.float32),
-        tuple(range(n_users)),
-        tuple(range(n_items)),
-        reward_range=(1, 5),
-    )
+    return log_of(user, item, reward, n_users, n_items, reward_range=(1, 5))
+
+
+def samples_of(tallies: np.ndarray) -> Samples:
+    """Bootstrap samples of seeds and users."""
+    return draw_samples(tallies.shape[:2], np.random.default_rng(0))
 
 
 # Users 3, 1, 0 and items 5, 2, 0, 4 are the truth's; user 2 and item 1 lie outside; user 3 rated item 2 twice.
@@ -96,14 +95,14 @@ def test_the_interval_is_over_users_and_seeds() -> None:
     generator = np.random.default_rng(1)
     said = generator.integers(1, 6, (1, 50)).astype(float)
     tallies = np.stack([said, np.ones((1, 50)), np.full((1, 50), 30.0)], 2)
-    low, high = estimate_interval(tallies)
+    low, high = estimate_interval(tallies, samples_of(tallies))
     middle = estimate(tallies)
     assert middle is not None
     assert low < middle < high
     assert (high - low) / 2 == pytest.approx(1.96 * 30 * said.std() / 50**0.5, rel=0.1)
     apart = np.concatenate([tallies, tallies + np.array([1.0, 0.0, 0.0])])  # seeds that differ widen it
-    assert np.diff(estimate_interval(apart)) > 1.2 * (high - low)
-    assert np.isnan(estimate_draws(np.zeros((1, 3, 3)), resamples=5)).all()
+    assert np.diff(estimate_interval(apart, samples_of(apart))) > 1.2 * (high - low)
+    assert np.isnan(estimate_draws(np.zeros((1, 3, 3)), samples_of(np.zeros((1, 3, 3))))).all()
 
 
 def test_differences_are_paired() -> None:

@@ -107,15 +107,19 @@ def learn(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def trivial(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The trivial rows of one seed; those of tables use that seed's world model."""
     logs, truth = open_logs(task.config), truth_of(task.config)
+    tensors, about = play_all(task, logs, trivial_entries(task, logs, truth), truth)
+    return tensors, about | {"curve": [], "steps": 0, "command": ""}
+
+
+def trivial_entries(task: Task, logs: Logs, truth: Truth) -> list[Entry]:
+    """The trivial rows, their tables from the log and the cell's world model."""
     world = open_world(task, logs)
     tables = log_tables(logs, [logs]) | {
         "world-model greedy": [world.reward],
         "neighbour-table greedy": [world.neighbour_reward(task.config.train.tables)],
     }
     exits = can_leave(task.config.train.session, logs.catalogue)
-    entries = trivial_rows(logs.catalogue, truth, tables, exits=exits, repeats=1)
-    tensors, about = play_all(task, logs, entries, truth)
-    return tensors, about | {"curve": [], "steps": 0, "command": ""}
+    return trivial_rows(logs.catalogue, truth, tables, exits=exits, repeats=1)
 
 
 def baseline(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

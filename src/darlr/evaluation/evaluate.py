@@ -269,7 +269,7 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
         seeds=returns.shape[0],
         users=returns.shape[1],
         random=random,
-        random_interval=None if tallies is None or random is None else estimate_interval(tallies, resamples=resamples),
+        random_interval=None if tallies is None or random is None else estimate_interval(tallies, samples),
         returns=returns,
         tallies=tallies,
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
-from darlr.evaluation.statistics import draw_samples, interval, resampled
+from darlr.evaluation.statistics import Samples, draw_samples, interval, resampled
 
 Array = NDArray[np.float64]
 
@@ -69,17 +69,16 @@ def estimate(tallies: Array) -> float | None:
     return float(turns * said / asked) if asked > 0 else None
 
 
-def estimate_draws(tallies: Array, *, seed: int = 0, resamples: int = 2000) -> Array:
-    """`estimate` on bootstrap samples of seeds and users, float64 [resamples]; NaN where nothing shown was asked."""
-    samples = draw_samples(tallies.shape[:2], np.random.default_rng(seed), resamples=resamples)
+def estimate_draws(tallies: Array, samples: Samples) -> Array:
+    """`estimate` on bootstrap samples of seeds and users, float64 [R]; NaN where nothing shown was asked."""
     said, asked, turns = (resampled(tallies[..., part], samples) for part in range(3))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(asked > 0, turns * said / asked, np.nan))
 
 
-def estimate_interval(tallies: Array, *, seed: int = 0, resamples: int = 2000) -> tuple[float, float]:
+def estimate_interval(tallies: Array, samples: Samples) -> tuple[float, float]:
     """The 95% bootstrap interval of `estimate`, over seeds and users."""
-    return interval(estimate_draws(tallies, seed=seed, resamples=resamples))
+    return interval(estimate_draws(tallies, samples))
 
 
 def difference(one: Array, other: Array, *, resamples: int = 2000) -> tuple[float, float, float]:
@@ -89,5 +88,6 @@ def difference(one: Array, other: Array, *, resamples: int = 2000) -> tuple[floa
     """
     shape = (max(len(one), len(other)), *one.shape[1:])
     a, b = np.broadcast_to(one, shape), np.broadcast_to(other, shape)
-    draws = estimate_draws(a, resamples=resamples) - estimate_draws(b, resamples=resamples)
+    samples = draw_samples(shape[:2], np.random.default_rng(0), resamples=resamples)
+    draws = estimate_draws(a, samples) - estimate_draws(b, samples)
     return float((estimate(a) or np.nan) - (estimate(b) or np.nan)), *interval(draws)

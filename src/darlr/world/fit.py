@@ -142,22 +142,24 @@ def _fit_bayesian(
     scale: Scale,
     progress: Progress | None,
 ) -> Fit:
-    def report(sweep: int, sweeps: int) -> None:
-        if progress is not None:
-            progress(SweepReport(sweep, sweeps))
-
-    rows = logged_rows(log_train, config, scale)
-    model = fit_bayesian(log_train, rows.target, rows.weight, config, report)
+    model = _sampled(log_train, config, scale, progress)
     held_out = score(model, logged_rows(log_held_out, config, scale), scale) if len(log_held_out) else (None, None)
     return Fit(model, config, scale, _metrics(log_train, log_held_out, held_out, []), service_of(log_train))
 
 
+def _sampled(log: InteractionLog, config: WorldModelConfig, scale: Scale, progress: Progress | None) -> BayesianFM:
+    def report(sweep: int, sweeps: int) -> None:
+        if progress is not None:
+            progress(SweepReport(sweep, sweeps))
+
+    rows = logged_rows(log, config, scale)
+    return fit_bayesian(log, rows.target, rows.weight, config, report)
+
+
 def _mixed(deep: Fit, log_train: InteractionLog, log_held_out: InteractionLog, progress: Progress | None) -> Fit:
     """A fitted DeepFM ensemble averaged with a Bayesian factorisation machine; held-out numbers are the average's."""
-    other = _fit_bayesian(log_train, log_held_out, deep.config, deep.scale, progress)
     assert isinstance(deep.model, DeepFM)
-    assert isinstance(other.model, BayesianFM)
-    model = Mixture(deep.model, other.model)
+    model = Mixture(deep.model, _sampled(log_train, deep.config, deep.scale, progress))
     if not len(log_held_out):
         return replace(deep, model=model)
     loss, rmse = score(model, logged_rows(log_held_out, deep.config, deep.scale), deep.scale)
