@@ -22,7 +22,7 @@ from darlr.world.tables import World
 SCOPES: tuple[tuple[str, Any, str], ...] = (
     ("recommender's tracker", recommender.Recommender, "state"),
     ("recommender's trunk and actor", actor_critic.ActorCritic, "forward"),
-    ("selector's tracker and trunk", selector.Selector, "hidden"),
+    ("selector's tracker and trunk", selector.Selector, "read"),
     ("feedback vectors", selector.Selector, "user_tokens"),
     ("feedback vectors", recommender.Recommender, "tokens"),
     ("feedback vectors", recommender, "project"),

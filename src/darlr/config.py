@@ -396,6 +396,8 @@ class TrainConfig:
     """CPU threads; more than one pays only for large nets on idle cores."""
     device: str = "cpu"
     """cpu or cuda."""
+    compile: bool = False
+    """Compile the inner loop at the start: half a minute, less once it is cached, that long runs earn back."""
     session: SessionConfig = field(default_factory=SessionConfig)
     tables: TablesConfig = field(default_factory=TablesConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)

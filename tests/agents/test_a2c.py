@@ -132,7 +132,7 @@ def test_gradients_by_hand_and_finite_under_masks(entropy_coefficient):
 @pytest.mark.parametrize("offset", [False, True])
 @pytest.mark.parametrize("bonus", [0.0, 0.2])
 def test_the_loss_equals_autograd_on_all_logits(monkeypatch, block, offset, bonus):
-    monkeypatch.setattr(a2c, "BLOCK", block)
+    monkeypatch.setitem(a2c.BLOCK, "cpu", block)
     torch.manual_seed(0)
     size, width, actions = 11, 4, 9
     hidden, actor = torch.randn(size, width, requires_grad=True), nn.Linear(width, actions)
@@ -158,7 +158,7 @@ def test_the_loss_equals_autograd_on_all_logits(monkeypatch, block, offset, bonu
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("bonus", [0.0, 0.2])
 def test_the_loss_over_candidates_equals_autograd_on_their_logits(monkeypatch, block, rows, bonus):
-    monkeypatch.setattr(a2c, "BLOCK", block)
+    monkeypatch.setitem(a2c.BLOCK, "cpu", block)
     torch.manual_seed(0)
     groups, width, actions, candidates = 5, 4, 9, 6
     size = groups * rows

@@ -5,7 +5,7 @@ import torch
 from tiny import build, make_world, options
 
 from darlr.agents.candidates import build_pool, candidate_count
-from darlr.agents.selector import select
+from darlr.agents.selector import pick_draws, select
 from darlr.config import SelectorConfig
 from darlr.errors import ConfigError
 
@@ -54,7 +54,8 @@ def selected(candidates, n=20_000, picks=2, users=6):
     selector = learner.selector
     state = torch.randn(1, learner.recommender.state_dim, generator=torch.Generator().manual_seed(3)).expand(n, -1)
     user = torch.full((n,), 2)
-    return selector, *select(selector, world, world.reward, state, user, user, torch.Generator().manual_seed(0))
+    uniform = pick_draws(selector, n, torch.Generator().manual_seed(0), user.device)
+    return selector, *select(selector, world, world.reward, state, user, user, uniform)
 
 
 def test_picks_come_from_the_pool_by_the_policy_none_twice():
@@ -79,7 +80,8 @@ def test_everyone_in_a_pool_is_the_same_distribution_as_no_pool():
     state = torch.randn(1, learner.recommender.state_dim, generator=torch.Generator().manual_seed(3)).expand(n, -1)
     user = torch.full((n,), 2)
     generator = torch.Generator().manual_seed(1)
-    references, _ = select(learner.selector, world, world.reward, state, user, user, generator)
+    uniform = pick_draws(learner.selector, n, generator, user.device)
+    references, _ = select(learner.selector, world, world.reward, state, user, user, uniform)
     pairs = [(found.users[:, 0] * 6 + found.users[:, 1]).bincount(minlength=36) / n for found in (references, everyone)]
     assert (pairs[0] - pairs[1]).abs().max() < 0.015
 

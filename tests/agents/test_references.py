@@ -9,7 +9,7 @@ from tiny import build, make_world, options, same_category_leaves
 from darlr.agents.learner import learn
 from darlr.agents.references import alone, build_references, diversity, nearest, uniform
 from darlr.agents.rollout import rollout
-from darlr.agents.selector import select
+from darlr.agents.selector import pick_draws, select
 from darlr.agents.state import state
 from darlr.agents.train import dynamic_estimate, held_out_error
 from darlr.config import SelectorConfig
@@ -58,7 +58,8 @@ def test_gains_equal_those_of_the_selector():
     learner, _ = build(world, options("darlr", selector__picks=4))
     user, item = torch.arange(5), torch.zeros(5, dtype=torch.int64)
     decision = torch.zeros(5, learner.recommender.state_dim)
-    picked, _ = select(learner.selector, world, world.reward, decision, user, item, generator())
+    uniform_picks = pick_draws(learner.selector, 5, generator(), user.device)
+    picked, _ = select(learner.selector, world, world.reward, decision, user, item, uniform_picks)
     torch.testing.assert_close(diversity(world, picked.users), picked.diversity)
     every = uniform(world, 4, user, generator())
     torch.testing.assert_close(every.similarity, picked.similarity)  # all other users, in another order

@@ -3,7 +3,7 @@ import torch
 from tiny import build, make_world, options
 from torch import nn
 
-from darlr.agents.selector import Selection, select, selection_rows, selector_reward
+from darlr.agents.selector import Selection, pick_draws, select, selection_rows, selector_reward
 from darlr.config import SelectorConfig
 from darlr.errors import ConfigError
 
@@ -21,7 +21,8 @@ def play(config, world=None, batch=40, seed=0):
     generator = torch.Generator().manual_seed(seed)
     state = torch.randn(batch, learner.recommender.state_dim, generator=generator)
     user, item = torch.arange(batch) % world.n_users, torch.arange(batch) % world.n_items
-    references, selection = select(learner.selector, world, learner.tables.start, state, user, item, generator)
+    uniform = pick_draws(learner.selector, batch, generator, user.device)
+    references, selection = select(learner.selector, world, learner.tables.start, state, user, item, uniform)
     return learner, references, selection, user, item
 
 
@@ -88,7 +89,8 @@ def test_picks_follow_the_policy():
     state = torch.randn(1, learner.recommender.state_dim, generator=torch.Generator().manual_seed(3)).expand(n, -1)
     user = torch.full((n,), 2)
     generator = torch.Generator().manual_seed(0)
-    references, selection = select(learner.selector, world, world.reward, state, user, user, generator)
+    uniform = pick_draws(learner.selector, n, generator, user.device)
+    references, selection = select(learner.selector, world, world.reward, state, user, user, uniform)
     with torch.no_grad():
         selector = learner.selector
         recent = torch.tensor([[-1, -1, 2]])

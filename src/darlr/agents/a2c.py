@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from darlr.agents.actor_critic import AllActions, Candidates, forbid
 from darlr.config import A2CConfig
 
-BLOCK = 1 << 18  # numbers that are worked on at once: 1 MB, what a core's cache holds
+# Numbers that are worked on at once: 1 MB, what a core's cache holds, or a share of a GPU's memory.
+BLOCK = {"cpu": 1 << 18, "cuda": 1 << 26}
 
 
 def generalised_advantages(
@@ -58,14 +59,14 @@ class Judged:
     def blocks(self) -> Iterator[tuple[slice, AllActions | Candidates]]:
         """Slices of rows that fit the cache, and the layer that gives their logits."""
         weight, bias = self.actor.weight.detach(), self.actor.bias.detach()
-        rows = self.hidden.shape[0]
+        rows, block = self.hidden.shape[0], BLOCK.get(weight.device.type, BLOCK["cpu"])
         if self.pool is None:
             layer = AllActions(weight, bias)
-            yield from ((part, layer) for part in _parts(rows, weight.shape[0]))
+            yield from ((part, layer) for part in _parts(rows, weight.shape[0], block))
             return
         groups, candidates = self.pool.shape
         row = rows // groups
-        for part in _parts(groups, candidates * weight.shape[1]):
+        for part in _parts(groups, candidates * weight.shape[1], block):
             yield slice(part.start * row, part.stop * row), Candidates(weight, bias, self.pool[part])
 
     def masked(self, logits: Float[Tensor, "n A"], rows: slice) -> Float[Tensor, "n A"]:
@@ -75,9 +76,9 @@ class Judged:
         return forbid(logits, self.excluded[rows])
 
 
-def _parts(rows: int, numbers: int) -> Iterator[slice]:
-    """Slices of `rows`, equal to one row, of about BLOCK numbers each; numbers: of a row."""
-    count = max(1, min(rows, -(-rows * numbers // BLOCK)))
+def _parts(rows: int, numbers: int, block: int) -> Iterator[slice]:
+    """Slices of `rows`, equal to one row, of about `block` numbers each; numbers: of a row."""
+    count = max(1, min(rows, -(-rows * numbers // block)))
     edges = [rows * n // count for n in range(count + 1)]
     return map(slice, edges[:-1], edges[1:])
 
@@ -109,8 +110,7 @@ class Objective(torch.autograd.Function):
             logits = judged.masked(layer.logits(hidden[rows]), rows)
             slope = -weight_n
             if wanted or bonus:
-                log_pi = logits.log_softmax(-1)
-                pi = log_pi.exp()
+                log_pi, pi = logits.log_softmax(-1), logits.softmax(-1)  # sooner than exp() of the former
                 entropy[rows] = -torch.linalg.vecdot(pi, log_pi)
                 slope = slope - bonus * (log_pi + entropy[rows, None]) if bonus else slope
             else:

@@ -1,7 +1,6 @@
 """One actor-critic for both agents: a shared trunk, logits over actions, and a value."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -84,15 +83,13 @@ class Candidates:
         # index_select: several times faster than weight[pool]
         self.weight = weight.index_select(0, self.pool).view(*pool.shape, -1)
         self.bias = bias.index_select(0, self.pool).view_as(pool)
-
-    @cached_property
-    def _turned(self) -> Float[Tensor, "E h C"]:
-        """The weight as products of one row a group read it fastest."""
-        return self.weight.mT.contiguous()
+        self._turned: Float[Tensor, "E h C"] | None = None
 
     def logits(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n C"]:
         """Unmasked logits of the candidates; rows of a group follow each other."""
         if hidden.shape[0] == self.weight.shape[0]:
+            if self._turned is None:  # as products of one row a group read it fastest
+                self._turned = self.weight.mT.contiguous()
             return torch.baddbmm(self.bias[:, None], hidden[:, None], self._turned).squeeze(1)
         return torch.baddbmm(self.bias[:, None], self._grouped(hidden), self.weight.mT).flatten(0, 1)
 

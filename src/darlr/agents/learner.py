@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from darlr.agents.a2c import Judged, generalised_advantages, update
 from darlr.agents.candidates import build_pool, candidate_count
+from darlr.agents.kernels import PLAIN, Kernels, compiled
 from darlr.agents.recommender import Recommender
 from darlr.agents.references import build_references
 from darlr.agents.rollout import Generators, Rollout, Simulator, rollout
@@ -31,6 +33,7 @@ class Learner:
     selector_optimiser: torch.optim.Optimizer | None
     tables: RewardTables
     generators: Generators
+    kernels: Kernels = PLAIN
 
     @property
     def refines(self) -> bool:
@@ -54,7 +57,10 @@ def reward_tables(world: World, config: TrainConfig) -> RewardTables:
 def build_simulator(world: World, tables: RewardTables, exit_rule: Exit, config: TrainConfig) -> Simulator:
     """The simulated world of one method; config.session must be resolved."""
     least = shift(config.method, tables, config.reward)
-    references = build_references(world, config.selector) if config.method == "darlr" else None
+    references = None
+    if config.method == "darlr":
+        world.hold_cosines()
+        references = build_references(world, config.selector)
     return Simulator(world, exit_rule, config.session, config.reward, REWARDS[config.method], least, references)
 
 
@@ -123,6 +129,7 @@ def build_learner(world: World, config: TrainConfig) -> Learner:
         adam(selector, config.selector.a2c) if selector is not None else None,
         reward_tables(world, config),
         Generators(users, actions, picks, batches),
+        compiled(config.device) if config.compile else PLAIN,
     )
 
 
@@ -137,7 +144,8 @@ def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Te
     reward: mean r~; estimate: mean r; inflation: mean r - r0; penalty: mean P_U; turns: mean length of the sessions
     that ended.
     """
-    played = rollout(learner.recommender, learner.selector, simulator, learner.tables, sessions, learner.generators)
+    agents = learner.recommender, learner.selector
+    played = rollout(*agents, simulator, learner.tables, sessions, learner.generators, learner.kernels.turn)
     metrics = update_recommender(learner, played, simulator.session.repeats)
     turns = played.turns
     frozen = learner.tables.frozen[turns.observation.user, turns.action]
@@ -170,11 +178,11 @@ def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict
     ).flatten()
 
     def judge_rows(rows: Tensor) -> Judged:
-        seen, heads = turns.observation.rows(rows), recommender.heads
-        hidden = heads.trunk(recommender.state(seen))
+        seen = turns.observation.rows(rows)
+        hidden, value = learner.kernels.judge(recommender, seen, recommender.own(seen.user))
         excluded = turns.shown[rows, :0] if repeats else turns.shown[rows]
         offset = (lambda part: recommender.offset(seen.rows(part))) if recommender.knows_more else None
-        return Judged(heads.actor, hidden, heads.value(hidden), turns.action[rows], excluded, offset)
+        return Judged(recommender.heads.actor, hidden, value, turns.action[rows], excluded, offset)
 
     return update(
         learner.recommender,
@@ -210,9 +218,10 @@ def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]
         window = selector.config.tracker.window
         recent, before, action = selection_rows(selection.chosen[episode], selection.taken[episode], pick, window)
         tokens, recent = selector.tokens_among(recent)
-        hidden = selector.hidden(selector.from_state(selection.state[episode]), recent, tokens)
+        users = embedding(recent.T.clamp(min=0), tokens)
+        hidden, value = learner.kernels.judge_picks(selector, selection.state[episode], users, recent.T >= 0)
         pool = None if selector.pool is None else selector.pool[selection.chosen[episode[::picks], 0]]
-        return Judged(selector.heads.actor, hidden, selector.heads.value(hidden), action, before, pool=pool)
+        return Judged(selector.heads.actor, hidden, value, action, before, pool=pool)
 
     metrics = update(
         selector,

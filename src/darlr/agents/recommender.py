@@ -136,7 +136,7 @@ class Recommender(nn.Module):
 
     def forward(self, seen: Observation, tokens: Tokens | None = None) -> Decision:
         """State, logits and value for what is seen. tokens: `tokens()`, where it is known already."""
-        state = self.state(seen, tokens)
+        state = self.state(seen, self.own(seen.user, tokens), tokens)
         logits, value = self.heads(state)
         if self.knows_more:
             logits = logits + self.offset(seen)
@@ -155,8 +155,17 @@ class Recommender(nn.Module):
         users: Tensor = self.user(self.users) if self.entries is None else self.entries.through(self.user)
         return users
 
-    def state(self, seen: Observation, tokens: Tokens | None = None) -> Float[Tensor, "B s"]:
-        """s_rec of what is seen; tokens: `tokens()`, where it is known already."""
+    def own(self, user: Int[Tensor, " B"], tokens: Tokens | None = None) -> Float[Tensor, "B d"] | None:
+        """The users' part of the state, None where it holds no user; tokens: `tokens()`, where it is known already."""
+        if self.user is None:
+            return None
+        users = tokens.users if tokens is not None else self._users() if self.entries is not None else None
+        return project(self.user, self.users, user) if users is None else embedding(user, users)
+
+    def state(
+        self, seen: Observation, own: Float[Tensor, "B d"] | None, tokens: Tokens | None = None
+    ) -> Float[Tensor, "B s"]:
+        """s_rec of what is seen; own: `own(seen.user)`; tokens: `tokens()`, where it is known already."""
         items, feedback = seen.items.T, seen.feedback.T[..., None]  # trackers take positions first
         known = items.clamp(min=0)
         if tokens is None:
@@ -164,9 +173,8 @@ class Recommender(nn.Module):
         else:
             window = torch.addcmul(embedding(known, tokens.items), feedback, tokens.feedback)
         parts = [self.tracker(window, items >= 0)]
-        if self.user is not None:
-            users = tokens.users if tokens is not None else self._users() if self.entries is not None else None
-            parts.append(project(self.user, self.users, seen.user) if users is None else embedding(seen.user, users))
+        if own is not None:
+            parts.append(own)
         if self.config.belief:  # of about unit size
             parts.append(seen.taste / (self.config.belief**0.5 * max(self.high - self.low, 1e-12)))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)

@@ -1,22 +1,22 @@
 """One rollout: B simulated sessions for T turns, K picks in each turn (method.md sections 2 to 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from darlr.agents.actor_critic import forbid
-from darlr.agents.recommender import Decision, Observation, Recommender
+from darlr.agents.recommender import Decision, Observation, Recommender, Tokens
 from darlr.agents.references import ReferenceRule
-from darlr.agents.selector import Selection, Selector, select
+from darlr.agents.selector import Selection, Selector, pick_draws, select
 from darlr.config import RewardConfig, SessionConfig
 from darlr.simulation.exits import Exit, never
 from darlr.simulation.policy import draw
 from darlr.simulation.rewards import References, RewardFunction, RewardTables, Shaped, Step
-from darlr.simulation.session import end_exhausted, last_items, reset, restart, show
+from darlr.simulation.session import Session, end_exhausted, last_items, reset, restart, show
 from darlr.world.tables import World
 
 
@@ -74,6 +74,80 @@ class Rollout:
     last_value: Float[Tensor, " B"]
 
 
+class Draws(NamedTuple):
+    """Chance in one turn of B streams: uniform in [0, 1) for the items and for the selector's K picks, and next users.
+
+    action: float32 [B]. newcomer: int64 [B], who a stream whose session ends goes on with. picks: float32 [K, B], None
+    without a selector.
+    """
+
+    action: Float[Tensor, " B"]
+    newcomer: Int[Tensor, " B"]
+    picks: Float[Tensor, "K B"] | None
+
+
+class Players(NamedTuple):
+    """Agents, where they play, and what stays the same for a whole rollout: their tokens of items and users.
+
+    together: all streams end their sessions with the rollout, and no sooner.
+    """
+
+    recommender: Recommender
+    selector: Selector | None
+    simulator: Simulator
+    tables: RewardTables
+    tokens: Tokens
+    user_tokens: Float[Tensor, "U d"] | None
+    together: bool
+
+
+def turn(players: Players, session: Session, draws: Draws, references: References | None) -> tuple[Session, Turn]:
+    """One turn of B streams, tensors alone: the sessions after it, and what it was.
+
+    references: those of a rule, where no selector picks them.
+    """
+    simulator, tables = players.simulator, players.tables
+    config, n_items = simulator.session, session.n_items
+    observation = players.recommender.observe(session)
+    decision: Decision = players.recommender(observation, players.tokens)
+    logits = decision.logits if config.repeats else forbid(decision.logits, session.items)
+    action = draw(logits.softmax(-1), draws.action)
+    selection = None
+    if players.selector is not None and draws.picks is not None:
+        references, selection = select(
+            players.selector,
+            simulator.world,
+            tables.start,
+            decision.state,
+            session.user,
+            action,
+            draws.picks,
+            players.user_tokens,
+        )
+    last = session.items[:, -1]
+    paid = simulator.shape(tables, Step(session.user, action, last, references), simulator.reward)
+    leaves = torch.zeros_like(session.done)
+    if not players.together:
+        leaves = simulator.exit(last_items(session, config.window), action[:, None]).squeeze(1)
+    after = show(session, action, paid.estimate, leaves)
+    after = after if config.repeats else end_exhausted(after, n_items)
+    played = Turn(
+        observation=observation,
+        shown=session.items,
+        action=action,
+        value=decision.value,
+        shaped=paid,
+        done=after.done,
+        turn=after.turn,
+        references=references,
+        selection=selection,
+    )
+    return after if players.together else restart(after, draws.newcomer), played
+
+
+TurnFunction = Callable[[Players, Session, Draws, References | None], tuple[Session, Turn]]
+
+
 @torch.inference_mode()
 def rollout(
     recommender: Recommender,
@@ -82,68 +156,41 @@ def rollout(
     tables: RewardTables,
     sessions: int,
     generators: Generators,
+    play: TurnFunction = turn,
 ) -> Rollout:
-    """Play `sessions` streams for T turns; a stream whose session ends starts another with a new user."""
+    """Play `sessions` streams for T turns; a stream whose session ends starts another with a new user.
+
+    play: `turn`, or the same compiled.
+    """
     n_users, n_items = tables.frozen.shape
     device = tables.frozen.device
     config = simulator.session
-    draws = {"generator": generators.users, "device": generators.users.device}
+    options = {"generator": generators.users, "device": generators.users.device}
     # one user for every stream and turn: whoever is not needed to restart a stream goes unused
-    users = torch.randint(n_users, (config.turns + 1, sessions), **draws).to(device)  # type: ignore[call-overload]
+    users = torch.randint(n_users, (config.turns + 1, sessions), **options).to(device)  # type: ignore[call-overload]
     uniform = torch.rand(config.turns, sessions, generator=generators.actions, device=generators.actions.device)
     session = reset(users[0], n_items, config.turns)
-    # nobody leaves and items do not run out: nothing to look at but whether the last turn is over
-    together = simulator.exit is never and (config.repeats or n_items > config.turns)
-    stays = torch.zeros_like(session.done)
+    players = Players(
+        recommender,
+        selector,
+        simulator,
+        tables,
+        recommender.tokens(),
+        selector.user_tokens() if selector is not None else None,
+        # nobody leaves and items do not run out: nothing to look at but whether the last turn is over
+        together=simulator.exit is never and (config.repeats or n_items > config.turns),
+    )
     turns: list[Turn] = []
-    # the same for the whole rollout
-    tokens = recommender.tokens()
-    user_tokens = selector.user_tokens() if selector is not None else None
     for uniform_t, newcomer in zip(uniform.to(device), users[1:], strict=True):
-        observation = recommender.observe(session)
-        decision: Decision = recommender(observation, tokens)
-        logits = decision.logits if config.repeats else forbid(decision.logits, session.items)
-        action = draw(logits.softmax(-1), uniform_t)
-        references, selection = None, None
-        if selector is not None:
-            references, selection = select(
-                selector,
-                simulator.world,
-                tables.start,
-                decision.state,
-                session.user,
-                action,
-                generators.picks,
-                user_tokens,
-            )
-        elif simulator.references is not None:
-            references = simulator.references(session.user, generators.picks)
-        last = session.items[:, -1]
-        paid = simulator.shape(tables, Step(session.user, action, last, references), simulator.reward)
-        leaves = stays
-        if not together:
-            leaves = simulator.exit(last_items(session, config.window), action[:, None]).squeeze(1)
-        shown = session.items
-        session = show(session, action, paid.estimate, leaves)
-        session = session if config.repeats else end_exhausted(session, n_items)
-        turns.append(
-            Turn(
-                observation=observation,
-                shown=shown,
-                action=action,
-                value=decision.value,
-                shaped=paid,
-                done=session.done,
-                turn=session.turn,
-                references=references,
-                selection=selection,
-            )
-        )
-        if not together or len(turns) == config.turns:
-            session = restart(session, newcomer)
-    last_value = recommender(recommender.observe(session), tokens).value
-    played = join(turns)
-    return Rollout(played, played.shaped.reward(simulator.reward, simulator.shift), last_value)
+        picks = None if selector is None else pick_draws(selector, sessions, generators.picks, device)
+        references = None if simulator.references is None else simulator.references(session.user, generators.picks)
+        session, played = play(players, session, Draws(uniform_t, newcomer, picks), references)
+        turns.append(played)
+    if players.together:
+        session = restart(session, users[-1])
+    last_value = recommender(recommender.observe(session), players.tokens).value
+    joined = join(turns)
+    return Rollout(joined, joined.shaped.reward(simulator.reward, simulator.shift), last_value)
 
 
 T = TypeVar("T")

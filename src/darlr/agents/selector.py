@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
@@ -83,8 +83,14 @@ class Selector(nn.Module):
     ) -> Float[Tensor, "B h"]:
         """The trunk's output for the same. whole: there is no -1 among the n users, n being w or less."""
         chosen = chosen.T  # trackers take positions first
-        tokens = embedding(chosen if whole else chosen.clamp(min=0), user_tokens) + state
-        hidden: Tensor = self.heads.trunk(self.tracker(tokens, None if whole else chosen >= 0))
+        users = embedding(chosen if whole else chosen.clamp(min=0), user_tokens)
+        return self.read(state, users, None if whole else chosen >= 0)
+
+    def read(
+        self, state: Float[Tensor, "B d"], users: Float[Tensor, "n B d"], there: Bool[Tensor, "n B"] | None
+    ) -> Float[Tensor, "B h"]:
+        """The trunk's output by the shares of states and chosen users in tokens, and which of the latter exist."""
+        hidden: Tensor = self.heads.trunk(self.tracker(users + state, there))
         return hidden
 
 
@@ -122,6 +128,11 @@ def selector_reward(
     return gain + estimates.cumsum(1) / torch.arange(1, estimates.shape[1] + 1, device=estimates.device)
 
 
+def pick_draws(selector: Selector, size: int, generator: torch.Generator, device: torch.device) -> Float[Tensor, "K B"]:
+    """Chance in the K picks for `size` recommendations: uniform in [0, 1)."""
+    return torch.rand(selector.config.picks, size, generator=generator, device=generator.device).to(device)
+
+
 @torch.no_grad()
 def select(
     selector: Selector,
@@ -130,16 +141,15 @@ def select(
     state: Float[Tensor, "B s"],
     user: Int[Tensor, " B"],
     item: Int[Tensor, " B"],
-    generator: torch.Generator,
+    uniform: Float[Tensor, "K B"],
     tokens: Float[Tensor, "U d"] | None = None,
 ) -> tuple[References, Selection]:
     """Pick S_t for B recommendations, one pick after the other; start: the table that Eq. 15 averages.
 
-    tokens: `selector.user_tokens()`, where it is known already.
+    uniform: `pick_draws`. tokens: `selector.user_tokens()`, where it is known already.
     """
     config = selector.config
     window, size = config.tracker.window, user.shape[0]
-    uniform = torch.rand(config.picks, size, generator=generator, device=generator.device).to(user.device)
     # the user and its picks in order
     chosen = user.new_full((size, config.picks + 1), -1)
     chosen[:, 0] = user

@@ -13,7 +13,7 @@ from darlr.agents.learner import HELD_OUT, Learner, build_learner, build_simulat
 from darlr.agents.recommender import Decision
 from darlr.agents.rollout import Simulator
 from darlr.agents.seeds import derived
-from darlr.agents.selector import select
+from darlr.agents.selector import pick_draws, select
 from darlr.agents.state import load_state, state
 from darlr.config import TrainConfig
 from darlr.data.log import InteractionLog
@@ -141,6 +141,7 @@ def dynamic_estimate(
         users, items = user[part], item[part]
         session = reset(users, world.n_items, 1)
         decision: Decision = learner.recommender(learner.recommender.observe(session))
-        references, _ = select(learner.selector, world, start, decision.state, users, items, generator)
+        uniform = pick_draws(learner.selector, len(users), generator, user.device)
+        references, _ = select(learner.selector, world, start, decision.state, users, items, uniform)
         estimates.append(dynamic_reward(start, references.users, items))
     return torch.cat(estimates)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from darlr.agents.kernels import require_compiler
 from darlr.config import RunConfig
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError
@@ -37,6 +38,8 @@ def option_name(where: str, name: str) -> str:
 def check_run(config: RunConfig, log: InteractionLog) -> None:
     """Raise ConfigError when training with these options on this log must fail; see also `check_options`."""
     check_device(config.train.device)
+    if config.train.compile:
+        require_compiler(config.train.device)
     selector = config.train.selector
     picks = selector.picks
     if config.train.method == "darlr" and selector.kind != "none" and picks >= log.n_users:

@@ -117,6 +117,8 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
     fitted = load_world_model(place, logs, config.split)
     world = paid_world(world_of(fitted, logs, train_config), logs, config)
     torch.manual_seed(train_config.seed)
+    if train_config.compile:
+        say("compiling the inner loop; where nothing of it is cached, the first steps take a minute")
     with Meter(train_config.method) as meter:
 
         def show(progress: Progress) -> None:

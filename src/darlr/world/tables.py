@@ -69,6 +69,10 @@ class World:
         table: Tensor = self.unit @ self.unit.T
         return table
 
+    def hold_cosines(self) -> None:
+        """Compute now, not at the first look-up, what similarities are looked up in."""
+        _ = self._cosine
+
     def similarity(self, u: Tensor, v: Tensor) -> Tensor:
         """cos(p_u, p_v) for int64 tensors that broadcast against each other; 0 with a zero vector."""
         if self._cosine is not None:

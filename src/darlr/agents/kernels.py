@@ -1,0 +1,78 @@
+"""The functions that training spends its time in: as they are, or compiled for the shapes of a run.
+
+All of them are tensors alone, so each is one graph: PyTorch's compiler joins its small operators into few loops, on a
+GPU into few launches. The results are the same to rounding.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+from darlr.agents.recommender import Observation, Recommender
+from darlr.agents.rollout import TurnFunction, turn
+from darlr.agents.selector import Selector
+from darlr.errors import ConfigError
+
+
+def judge(recommender: Recommender, seen: Observation, own: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The trunk's output [n, h] and the value [n] of what the recommender saw; own: `recommender.own(seen.user)`."""
+    hidden = recommender.heads.trunk(recommender.state(seen, own))
+    return hidden, recommender.heads.value(hidden)
+
+
+def judge_picks(selector: Selector, state: Tensor, users: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+    """The trunk's output [n, h] and the value [n] before picks, by s_rec [n, s] and what `Selector.read` takes."""
+    hidden = selector.read(selector.from_state(state), users, there)
+    return hidden, selector.heads.value(hidden)
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """A turn of the simulation, and what the current networks say of past decisions of either agent."""
+
+    turn: TurnFunction = turn
+    judge: Callable[[Recommender, Observation, Tensor | None], tuple[Tensor, Tensor]] = judge
+    judge_picks: Callable[[Selector, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] = judge_picks
+
+
+PLAIN = Kernels()
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def compiled(device: str, backend: str = "inductor") -> Kernels:
+    """Kernels that compile themselves at their first call, and once more for any other shape.
+
+    Raises ConfigError without what PyTorch's compiler needs (`require_compiler`).
+    """
+    options: dict[str, Any] | None = None
+    if backend == "inductor":
+        require_compiler(device)
+        # dropout draws what it would draw uncompiled; on a CPU, no Python stands between the loops
+        options = {"fallback_random": True, "cpp_wrapper": torch.device(device).type == "cpu"}
+    torch.compiler.reset()  # the shapes of an earlier run would count as shapes of this one, of which few are allowed
+
+    def whole(function: Callable[P, R]) -> Callable[P, R]:
+        return torch.compile(function, fullgraph=True, dynamic=False, backend=backend, options=options)
+
+    return Kernels(whole(turn), whole(judge), whole(judge_picks))
+
+
+def require_compiler(device: str) -> None:
+    """Raise ConfigError where PyTorch's compiler lacks what it needs: on a CPU a compiler of C++, on a GPU Triton."""
+    if torch.device(device).type == "cuda":
+        if find_spec("triton") is None:
+            raise ConfigError("option compile: PyTorch compiles for a GPU with Triton: pip install triton")
+        return
+    name = os.environ.get("CXX", "g++")
+    if shutil.which(name) is None:
+        raise ConfigError(
+            f"option compile: PyTorch compiles for the CPU with {name}, which is not there; "
+            "install it, name another in the environment variable CXX, or leave the option out"
+        )

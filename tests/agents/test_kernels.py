@@ -1,0 +1,42 @@
+"""Compiled kernels: one graph each, and the same numbers."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_devices import CASES
+
+from darlr.agents.kernels import require_compiler
+from darlr.errors import ConfigError
+
+
+def both(backend, cases):
+    """[plain, compiled] metrics of two updates, for each case; a graph in pieces fails."""
+    script = Path(__file__).parent / "compiled.py"
+    command = [sys.executable, script, backend, json.dumps(cases)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_every_kernel_is_one_graph_with_the_same_results():
+    """Every kind of agent, exit and reference rule; dropout too."""
+    cases = [*CASES, ("darlr", {"tracker__dropout": 0.2, "selector_tracker__dropout": 0.2})]
+    for (method, more), (plain, compiled) in zip(cases, both("eager", cases), strict=True):
+        assert plain == compiled, (method, more)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a compiler of C++")
+def test_compiled_for_the_cpu_learning_is_the_same_to_rounding():
+    ((plain, compiled),) = both("inductor", [("dorl", {"tracker__kind": "mean", "session__exit": "category"})])
+    for one, other in zip(plain, compiled, strict=True):
+        assert other == pytest.approx(one, rel=1e-5, abs=1e-6)
+
+
+def test_without_a_compiler_nothing_starts(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigError, match=r"option compile: .*no-such-compiler"):
+        require_compiler("cpu")
