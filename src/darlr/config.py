@@ -11,6 +11,7 @@ from typing import Any, Literal
 from darlr.errors import ConfigError
 
 Method = Literal["mbpo", "mopo", "ips", "dorl", "roler", "darlr", "gt"]
+Precision = Literal["float32", "bfloat16"]
 METHOD_TITLES: dict[Method, str] = {
     "mbpo": "MBPO",
     "mopo": "MOPO",
@@ -255,6 +256,8 @@ class A2CConfig:
     """Centre and scale advantages in each minibatch; off is the textbook form. Reading."""
     minibatch: int = 1024
     """Transitions in a gradient step."""
+    precision: Precision = "float32"
+    """In which the products behind the logits of all actions are computed; bfloat16 pays for thousands of actions."""
     max_grad_norm: float = 1.0
     """Gradient clipping by global norm."""
 

@@ -6,10 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.functional import linear
 
 from darlr.agents import a2c
 from darlr.agents.a2c import Judged, a2c_loss, generalised_advantages, minibatches, update
-from darlr.agents.actor_critic import forbid
+from darlr.agents.actor_critic import Actor, forbid
 from darlr.config import A2CConfig
 
 PLAIN = A2CConfig(normalise_advantages=False, value_coefficient=0.5, entropy_coefficient=0.0)
@@ -82,11 +83,12 @@ def judged():
 def told(logits, action, value, excluded=None):
     """What networks say whose last layer hands on its input, the logits [N, A]."""
     size, width = logits.shape
-    actor = nn.Linear(width, width)
+    actor = Actor(width, width, "float32")
     actor.weight.data, actor.bias.data = torch.eye(width), torch.zeros(width)
     return Judged(actor, logits, value, action, torch.full((size, 1), -1) if excluded is None else excluded)
 
 
+ROUNDED = {"rtol": 0.02, "atol": 0.02}  # bfloat16 keeps 8 bits
 ENTROPY = torch.tensor([-(0.25 * math.log(0.25) + 0.75 * math.log(0.75)), math.log(2.0)])
 
 
@@ -131,11 +133,12 @@ def test_gradients_by_hand_and_finite_under_masks(entropy_coefficient):
 @pytest.mark.parametrize("block", [1, 40, 1 << 19])
 @pytest.mark.parametrize("offset", [False, True])
 @pytest.mark.parametrize("bonus", [0.0, 0.2])
-def test_the_loss_equals_autograd_on_all_logits(monkeypatch, block, offset, bonus):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_loss_equals_autograd_on_all_logits(monkeypatch, block, offset, bonus, precision):
     monkeypatch.setitem(a2c.BLOCK, "cpu", block)
     torch.manual_seed(0)
     size, width, actions = 11, 4, 9
-    hidden, actor = torch.randn(size, width, requires_grad=True), nn.Linear(width, actions)
+    hidden, actor = torch.randn(size, width, requires_grad=True), Actor(width, actions, precision)
     value = torch.randn(size, requires_grad=True)
     excluded, added = torch.randint(-1, actions - 1, (size, 3)), torch.randn(size, actions)
     action, advantage, target = torch.full((size,), actions - 1), torch.randn(size), torch.randn(size)
@@ -144,25 +147,28 @@ def test_the_loss_equals_autograd_on_all_logits(monkeypatch, block, offset, bonu
     loss, entropy = a2c_loss(case, advantage, target, A2CConfig(entropy_coefficient=bonus))
     found = torch.autograd.grad(3 * loss, parameters)
 
-    log_pi = forbid(actor(hidden) + added * offset, excluded).log_softmax(-1)
+    log_pi = forbid(linear(hidden, actor.weight, actor.bias) + added * offset, excluded).log_softmax(-1)
     scaled = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
     expected_entropy = -(log_pi.exp() * log_pi).sum(-1)
     expected = 0.5 * (value - target).square().mean() - (log_pi[:, -1] * scaled).mean()
     expected = expected - bonus * expected_entropy.mean()
-    torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(entropy, expected_entropy.detach())
-    torch.testing.assert_close(found, torch.autograd.grad(3 * expected, parameters))
+    close = ROUNDED if precision == "bfloat16" else {}
+    torch.testing.assert_close(loss, expected, **close)
+    torch.testing.assert_close(entropy, expected_entropy.detach(), **close)
+    torch.testing.assert_close(found, torch.autograd.grad(3 * expected, parameters), **close)
+    assert (precision == "bfloat16") == (not torch.equal(actor(hidden), linear(hidden, actor.weight, actor.bias)))
 
 
 @pytest.mark.parametrize("block", [1, 60, 1 << 19])
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("bonus", [0.0, 0.2])
-def test_the_loss_over_candidates_equals_autograd_on_their_logits(monkeypatch, block, rows, bonus):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_loss_over_candidates_equals_autograd_on_their_logits(monkeypatch, block, rows, bonus, precision):
     monkeypatch.setitem(a2c.BLOCK, "cpu", block)
     torch.manual_seed(0)
     groups, width, actions, candidates = 5, 4, 9, 6
     size = groups * rows
-    hidden, actor = torch.randn(size, width, requires_grad=True), nn.Linear(width, actions)
+    hidden, actor = torch.randn(size, width, requires_grad=True), Actor(width, actions, precision)
     value = torch.randn(size, requires_grad=True)
     pool = torch.stack([torch.randperm(actions)[:candidates] for _ in range(groups)])
     excluded, action = torch.randint(-1, candidates - 1, (size, 2)), torch.full((size,), candidates - 1)
@@ -172,14 +178,16 @@ def test_the_loss_over_candidates_equals_autograd_on_their_logits(monkeypatch, b
     loss, entropy = a2c_loss(Judged(actor, hidden, value, action, excluded, pool=pool), advantage, target, config)
     found = torch.autograd.grad(3 * loss, parameters)
 
-    logits = actor(hidden).gather(1, pool.repeat_interleave(rows, 0))
+    logits = linear(hidden, actor.weight, actor.bias).gather(1, pool.repeat_interleave(rows, 0))
     log_pi = forbid(logits, excluded).log_softmax(-1)
     expected_entropy = -(log_pi.exp() * log_pi).sum(-1)
     expected = 0.5 * (value - target).square().mean() - (log_pi[:, -1] * advantage).mean()
     expected = expected - bonus * expected_entropy.mean()
-    torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(entropy, expected_entropy.detach())
-    torch.testing.assert_close(found, torch.autograd.grad(3 * expected, parameters))
+    close = ROUNDED if precision == "bfloat16" else {}
+    torch.testing.assert_close(loss, expected, **close)
+    torch.testing.assert_close(entropy, expected_entropy.detach(), **close)
+    torch.testing.assert_close(found, torch.autograd.grad(3 * expected, parameters), **close)
+    assert (precision == "bfloat16") == (not torch.equal(actor(hidden), linear(hidden, actor.weight, actor.bias)))
 
 
 def test_advantages_carry_no_gradient_to_the_critic():

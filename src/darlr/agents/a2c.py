@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from darlr.agents.actor_critic import AllActions, Candidates, forbid
+from darlr.agents.actor_critic import Actor, AllActions, Candidates, forbid
 from darlr.config import A2CConfig
 
 # Numbers that are worked on at once: 1 MB, what a core's cache holds, or a share of a GPU's memory.
@@ -48,7 +48,7 @@ class Judged:
     candidates only, int64 [E, C]; action and excluded are then columns of it.
     """
 
-    actor: nn.Linear
+    actor: Actor
     hidden: Float[Tensor, "N h"]
     value: Float[Tensor, " N"]
     action: Int[Tensor, " N"]
@@ -58,16 +58,16 @@ class Judged:
 
     def blocks(self) -> Iterator[tuple[slice, AllActions | Candidates]]:
         """Slices of rows that fit the cache, and the layer that gives their logits."""
-        weight, bias = self.actor.weight.detach(), self.actor.bias.detach()
-        rows, block = self.hidden.shape[0], BLOCK.get(weight.device.type, BLOCK["cpu"])
+        (actions, width), rows = self.actor.weight.shape, self.hidden.shape[0]
+        block = BLOCK.get(self.hidden.device.type, BLOCK["cpu"])
         if self.pool is None:
-            layer = AllActions(weight, bias)
-            yield from ((part, layer) for part in _parts(rows, weight.shape[0], block))
+            layer = self.actor.layer()
+            yield from ((part, layer) for part in _parts(rows, actions, block))
             return
         groups, candidates = self.pool.shape
         row = rows // groups
-        for part in _parts(groups, candidates * weight.shape[1], block):
-            yield slice(part.start * row, part.stop * row), Candidates(weight, bias, self.pool[part])
+        for part in _parts(groups, candidates * width, block):
+            yield slice(part.start * row, part.stop * row), self.actor.layer(self.pool[part])
 
     def masked(self, logits: Float[Tensor, "n A"], rows: slice) -> Float[Tensor, "n A"]:
         """Logits of a slice of rows with all that acting added and forbade."""

@@ -1,18 +1,20 @@
 """One actor-critic for both agents: a shared trunk, logits over actions, and a value."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from darlr.config import A2CConfig, Precision
+
 
 class ActorCritic(nn.Module):
     """Policy and critic on a shared ReLU trunk (method.md section 3)."""
 
-    def __init__(self, state_dim: int, hidden: tuple[int, ...], n_actions: int) -> None:
+    def __init__(self, state_dim: int, config: A2CConfig, n_actions: int) -> None:
         super().__init__()
+        hidden = config.hidden
         layers: list[nn.Module] = []
         for size, following in pairwise((state_dim, *hidden)):
             linear = nn.Linear(size, following)
@@ -21,7 +23,7 @@ class ActorCritic(nn.Module):
             layers += [linear, nn.ReLU()]
         self.trunk = nn.Sequential(*layers)
         width = hidden[-1] if hidden else state_dim
-        self.actor = nn.Linear(width, n_actions)
+        self.actor = Actor(width, n_actions, config.precision)
         self.critic = nn.Linear(width, 1)
         for head, gain in ((self.actor, 0.01), (self.critic, 1.0)):  # a near-uniform first policy
             nn.init.orthogonal_(head.weight, gain)
@@ -50,16 +52,18 @@ def forbid(logits: Float[Tensor, "B A"], excluded: Int[Tensor, "B m"]) -> Float[
         return logits.scatter_add_(1, excluded.clamp(min=0), torch.where(excluded < 0, 0.0, FORBIDDEN))
 
 
-@dataclass(frozen=True)
 class AllActions:
-    """An actor's last layer over everything it knows; weight [A, h], bias [A]."""
+    """An actor's last layer over everything it knows."""
 
-    weight: Float[Tensor, "A h"]
-    bias: Float[Tensor, " A"]
+    def __init__(self, weight: Float[Tensor, "A h"], bias: Float[Tensor, " A"]) -> None:
+        """weight: float32, or bfloat16, in which products are then computed; whatever is added up is float32."""
+        self.weight, self.bias = weight, bias
 
     def logits(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n A"]:
         """Unmasked logits of every action."""
-        return torch.addmm(self.bias, hidden, self.weight.T)
+        if self.weight.dtype == hidden.dtype:
+            return torch.addmm(self.bias, hidden, self.weight.T)
+        return self.bias + hidden.to(self.weight.dtype) @ self.weight.T
 
     def back(
         self,
@@ -69,9 +73,13 @@ class AllActions:
         by_bias: Float[Tensor, " A"],
     ) -> Float[Tensor, "n h"]:
         """The gradient by hidden; those by weight and bias are added to what is there."""
-        by_weight.addmm_(by_logits.T, hidden)
         by_bias += by_logits.sum(0)
-        return by_logits @ self.weight
+        if self.weight.dtype == hidden.dtype:
+            by_weight.addmm_(by_logits.T, hidden)
+            return by_logits @ self.weight
+        slopes = by_logits.to(self.weight.dtype)
+        by_weight += slopes.T @ hidden.to(slopes.dtype)
+        return (slopes @ self.weight).to(hidden.dtype)
 
 
 class Candidates:
@@ -87,11 +95,15 @@ class Candidates:
 
     def logits(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n C"]:
         """Unmasked logits of the candidates; rows of a group follow each other."""
+        rows = self._grouped(hidden).to(self.weight.dtype)
+        turned = self.weight.mT
         if hidden.shape[0] == self.weight.shape[0]:
             if self._turned is None:  # as products of one row a group read it fastest
-                self._turned = self.weight.mT.contiguous()
-            return torch.baddbmm(self.bias[:, None], hidden[:, None], self._turned).squeeze(1)
-        return torch.baddbmm(self.bias[:, None], self._grouped(hidden), self.weight.mT).flatten(0, 1)
+                self._turned = turned.contiguous()
+            turned = self._turned
+        if rows.dtype == hidden.dtype:
+            return torch.baddbmm(self.bias[:, None], rows, turned).flatten(0, 1)
+        return (self.bias[:, None] + torch.bmm(rows, turned)).flatten(0, 1)
 
     def back(
         self,
@@ -101,11 +113,30 @@ class Candidates:
         by_bias: Float[Tensor, " A"],
     ) -> Float[Tensor, "n h"]:
         """The gradient by hidden; those by the whole layer's weight and bias are added to what is there."""
-        slopes = self._grouped(by_logits)
-        by_weight.index_add_(0, self.pool, torch.bmm(slopes.mT, self._grouped(hidden)).flatten(0, 1))
+        slopes, kind = self._grouped(by_logits), self.weight.dtype
         by_bias.index_add_(0, self.pool, slopes.sum(1).flatten())
-        return torch.bmm(slopes, self.weight).flatten(0, 1)
+        slopes = slopes.to(kind)
+        of_pool = torch.bmm(slopes.mT, self._grouped(hidden).to(kind)).flatten(0, 1)
+        by_weight.index_add_(0, self.pool, of_pool.to(by_weight.dtype))
+        return torch.bmm(slopes, self.weight).flatten(0, 1).to(hidden.dtype)
 
     def _grouped(self, rows: Float[Tensor, "n x"]) -> Float[Tensor, "E k x"]:
         groups = self.weight.shape[0]
         return rows.view(groups, rows.shape[0] // groups, rows.shape[1])
+
+
+class Actor(nn.Linear):
+    """From the trunk's output to logits; its products are by far the largest of a learner's."""
+
+    def __init__(self, width: int, n_actions: int, precision: Precision) -> None:
+        super().__init__(width, n_actions)
+        self.precision = getattr(torch, precision)
+
+    def layer(self, pool: Int[Tensor, "E C"] | None = None) -> AllActions | Candidates:
+        """Over all actions, or over a pool of candidates for each group of rows."""
+        weight = self.weight.to(self.precision)
+        return AllActions(weight, self.bias) if pool is None else Candidates(weight, self.bias, pool)
+
+    def forward(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n A"]:
+        """Unmasked logits of every action."""
+        return self.layer().logits(hidden)

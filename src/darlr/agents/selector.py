@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from darlr.agents.actor_critic import FORBIDDEN, ActorCritic, AllActions, Candidates
+from darlr.agents.actor_critic import FORBIDDEN, ActorCritic
 from darlr.agents.references import distances, require_others
 from darlr.agents.tracker import build_tracker
 from darlr.config import SelectorConfig
@@ -47,7 +47,7 @@ class Selector(nn.Module):
         self.from_state = nn.Linear(state_dim, dim)
         self.from_user = nn.Linear(config.projection, dim, bias=False)
         self.tracker = build_tracker(config.tracker)
-        self.heads = ActorCritic(dim, config.a2c.hidden, n_users)
+        self.heads = ActorCritic(dim, config.a2c, n_users)
 
     def user_tokens(self) -> Float[Tensor, "U d"]:
         """The share of every user in a token."""
@@ -154,13 +154,11 @@ def select(
     chosen = user.new_full((size, config.picks + 1), -1)
     chosen[:, 0] = user
     tokens, state_token = selector.user_tokens() if tokens is None else tokens, selector.from_state(state)
-    actor = selector.heads.actor
-    layer: AllActions | Candidates = AllActions(actor.weight, actor.bias)
     pool, taken, first = None, chosen, 0
     if selector.pool is not None:
         first = 1  # no pool holds the user itself
         pool, taken = selector.pool.index_select(0, user), torch.full_like(chosen, -1)
-        layer = Candidates(actor.weight, actor.bias, pool)
+    layer = selector.heads.actor.layer(pool)
     hiddens = []
     for k, uniform_k in enumerate(uniform):
         hidden = selector.hidden(state_token, chosen[:, max(0, k + 1 - window) : k + 1], tokens, whole=True)
