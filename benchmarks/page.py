@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -126,8 +127,9 @@ def page(state: dict[str, Any], load_average: float) -> str:
             f"{facts['date'][:10]}, on {machine.name()}; {versions}; load average {load_average:.1f}. Seed 0, one "
             "thread unless said. CPU-seconds of the process, so that other work on the machine counts little (it still "
             "takes caches); training is in CPU-seconds for 100,000 simulated steps, updates of all agents included, at "
-            "least 10,000 steps a measurement after a warm-up, median of 3. Without data sets under `DARLR_DATA` "
-            "there is no page.",
+            "least 10,000 steps a measurement after a warm-up, median of 3. Compiled rows say when the first rollout "
+            "and update were over: PyTorch caches what it compiled, here into an empty folder. Without data sets under "
+            "`DARLR_DATA` there is no page.",
             "",
             *table(spent),
             "",
@@ -165,9 +167,12 @@ def page(state: dict[str, Any], load_average: float) -> str:
             "## GPU",
             "",
             "Not measured: all rows are of the CPU. `--device cuda` runs the same code with the world's tables on the "
-            "device. Tests hold learning to one device, on tensors without numbers, and a rollout to reading nothing "
-            "back, by its operators on the CPU and by PyTorch's own check where there is a GPU. CUDA graphs and bf16 "
-            "are not built, as nothing here shows what they do.",
+            "device; `--compile` joins small operators into few launches, `--recommender.a2c.precision bfloat16` and "
+            "`--selector.a2c.precision bfloat16` are for the products behind the logits. Tests hold learning to one "
+            "device, on tensors without numbers, a rollout to reading nothing back, by its operators on the CPU and by "
+            "PyTorch's own check where there is a GPU, and every compiled part to one graph and the same results. What "
+            "a GPU makes of it at the sizes of KuaiRec and KuaiRand-Pure, several seeds in one process and the share "
+            "of the card's bandwidth included, is one command: `python -m benchmarks.gpu`.",
             "",
             "## Commands",
             "",
@@ -190,8 +195,22 @@ def main() -> None:
             parser.error(f"no row {options.only!r}; there are: {'; '.join(name for name, _ in rows())}")
         print("\n".join(table([measure() for measure in chosen])))
         return
+    with tempfile.TemporaryDirectory() as compiled:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = compiled  # empty, so that compiled rows tell the whole of their start
+        state = measured(fresh=options.fresh)
+    growth.draw(
+        {name: Point(**values) for name, values in state[GROWTH].items()},
+        PAGE.parent / "images" / TIME,
+        PAGE.parent / "images" / MEMORY,
+    )
+    atomic_write_text(PAGE, page(state, os.getloadavg()[0]))
+    say(f"written: {PAGE.relative_to(ROOT)}")
+
+
+def measured(*, fresh: bool) -> dict[str, Any]:
+    """All rows and the growth, what is missing measured now."""
     start = time.perf_counter()
-    state = load(provenance()["git"], fresh=options.fresh)
+    state = load(provenance()["git"], fresh=fresh)
     for name, measure in rows():
         if name not in state:
             say(f"[{time.perf_counter() - start:4.0f} s] {name}")
@@ -201,13 +220,8 @@ def main() -> None:
         found = growth.measure(lambda text: say(f"[{time.perf_counter() - start:4.0f} s] {text}"))
         state[GROWTH] = {name: asdict(point) for name, point in found.items()}
         keep(state)
-    growth.draw(
-        {name: Point(**values) for name, values in state[GROWTH].items()},
-        PAGE.parent / "images" / TIME,
-        PAGE.parent / "images" / MEMORY,
-    )
-    atomic_write_text(PAGE, page(state, os.getloadavg()[0]))
-    say(f"[{time.perf_counter() - start:4.0f} s] {PAGE.relative_to(ROOT)}")
+    say(f"[{time.perf_counter() - start:4.0f} s] all measured")
+    return state
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The rows of the benchmark page on training: time beside its goal and its floor, throughput, memory."""
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -13,6 +14,7 @@ from benchmarks import limit, memory, rate
 from benchmarks.floor import sizes_of
 from benchmarks.hot_loop import costs, prepare, quick_world
 from benchmarks.parts import profile
+from darlr.agents.learner import learn
 from darlr.config import TrainConfig
 
 LONGEST = 5  # parts of a profile that are told
@@ -47,7 +49,8 @@ class Training:
     @property
     def command(self) -> str:
         """What measures it alone."""
-        return f"python -m benchmarks.limit --data {self.data} --profile -- {self.options}"
+        profile = "" if self.config.compile else "--profile "
+        return f"python -m benchmarks.limit --data {self.data} {profile}-- {self.options}"
 
     @property
     def config(self) -> TrainConfig:
@@ -58,6 +61,11 @@ class Training:
     def title(self) -> str:
         """Its name on the page."""
         return f"{self.data}: {self.name}"
+
+    @property
+    def compiled(self) -> "Training":
+        """The same through PyTorch's compiler."""
+        return replace(self, name=f"{self.name}, compiled", options=f"{self.options} --compile")
 
     def rate_title(self, threads: int) -> str:
         """The name of its throughput."""
@@ -86,6 +94,7 @@ COAT = (
     Training("DARLR, K_sel = 10, all 290 users", "12", "coat", "--method darlr --sessions 100"),
     Training("DARLR, pool of 64", "6", "coat", "--method darlr --sessions 100 --selector.candidates 64"),
 )
+COMPILED = tuple(row.compiled for row in (COAT[0], *COAT[3:]))
 KUAIREC = (
     Training("DORL", "20,000", "kuairec_binary", "--method dorl"),
     Training("DARLR, K_sel = 10, all 1,411 users", "5,000", "kuairec_binary", "--method darlr"),
@@ -94,17 +103,26 @@ KUAIREC = (
 
 
 def training(row: Training, steps: int) -> Result:
-    """CPU-seconds for 100,000 steps on one thread, the floor, and what the time goes to."""
+    """CPU-seconds for 100,000 steps on one thread, the floor, and what the time goes to.
+
+    Of a compiled row no parts are told, but how long its first rollout and update took, compiling included.
+    """
     torch.set_num_threads(1)
-    learner, simulator, world = prepare(*quick_world(row.data), row.config)
-    least = limit.limit(sizes_of(world), row.config).least
-    taken = costs(learner, simulator, row.config.sessions, steps)
-    found = profile(learner, simulator, row.config.sessions, median(taken), rollouts=1)
+    config, goal = row.config, row.goal if row.data == "coat" else ""
+    learner, simulator, world = prepare(*quick_world(row.data), config)
+    least = limit.limit(sizes_of(world), config).least
+    start = time.perf_counter()
+    learn(learner, simulator, config.sessions)
+    first = time.perf_counter() - start
+    taken = costs(learner, simulator, config.sessions, steps)
+    result = Result(row.title, goal, "CPU-s", row.command, taken, least)
+    if config.compile:
+        return replace(result, note=f"ready after {first:.0f} s")
+    found = profile(learner, simulator, config.sessions, median(taken), rollouts=1)
     shares = sorted(
         ((name, sum(spent) / median(taken)) for name, spent in found.parts.items()), key=lambda one: -one[1]
     )
-    goal = row.goal if row.data == "coat" else ""
-    return Result(row.title, goal, "CPU-s", row.command, taken, least, shares[:LONGEST])
+    return replace(result, parts=shares[:LONGEST])
 
 
 def throughput(row: Training, threads: int, steps: int) -> Result:
@@ -127,10 +145,11 @@ def training_memory(row: Training) -> Result:
 
 def rows(steps: int) -> Iterator[tuple[str, Measure]]:
     """Name and measuring function of every row."""
-    for row in (*COAT, *KUAIREC):
+    for row in (*COAT, *COMPILED, *KUAIREC):
         yield row.title, partial(training, row, steps)
     for row in KUAIREC:
         for threads in (1, 2):
             yield row.rate_title(threads), partial(throughput, row, threads, steps)
+        yield row.compiled.rate_title(2), partial(throughput, row.compiled, 2, steps)
     for row in KUAIREC[:2]:
         yield row.memory_title, partial(training_memory, row)
