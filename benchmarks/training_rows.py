@@ -150,6 +150,5 @@ def rows(steps: int) -> Iterator[tuple[str, Measure]]:
     for row in KUAIREC:
         for threads in (1, 2):
             yield row.rate_title(threads), partial(throughput, row, threads, steps)
-        yield row.compiled.rate_title(2), partial(throughput, row.compiled, 2, steps)
     for row in KUAIREC[:2]:
         yield row.memory_title, partial(training_memory, row)
