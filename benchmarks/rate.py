@@ -2,8 +2,8 @@
 
     DARLR_DATA=<folder> python -m benchmarks.rate --data kuairec_binary --threads 2 -- --method dorl
 
-A process of its own, because how threads wait is settled when they start: here they spin, which is right on idle cores
-(2.4 times faster than threads that sleep between operators) and wrong on busy ones.
+Several threads get a process of their own, because how they wait is settled when they start: here they spin, which is
+right on idle cores (2.4 times faster than threads that sleep between operators) and wrong on busy ones.
 """
 
 import argparse
@@ -21,7 +21,9 @@ from benchmarks.limit import arguments, train_options
 
 
 def rates(data: str, options: Sequence[str], threads: int, steps: int) -> list[float]:
-    """Steps a second, sorted, of measurements of at least `steps` each, in a new process."""
+    """Steps a second, sorted, of measurements of at least `steps` each."""
+    if threads == 1:
+        return measured(data, options, threads, steps)
     spinning = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
     spinning |= {"OMP_WAIT_POLICY": "ACTIVE", "OMP_NUM_THREADS": str(threads)}
     own = ["--data", data, "--threads", str(threads), "--steps", str(steps)]
@@ -30,10 +32,20 @@ def rates(data: str, options: Sequence[str], threads: int, steps: int) -> list[f
         check=True,
         stdout=subprocess.PIPE,
         text=True,
-        env=spinning if threads > 1 else None,
+        env=spinning,
     )
     found: list[float] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def measured(data: str, options: Sequence[str], threads: int, steps: int) -> list[float]:
+    """The same in this process."""
+    torch.set_num_threads(1)  # the world model's networks are too small for more
+    config = train_options(data, options)
+    learner, simulator, _ = prepare(*quick_world(data), config)
+    torch.set_num_threads(threads)
+    taken = costs(learner, simulator, config.sessions, steps, clock=time.perf_counter)
+    return sorted(STEPS / spent for spent in taken)
 
 
 def main() -> None:
@@ -44,12 +56,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=10_000, help="least steps in a measurement")
     given = parser.parse_args(own)
-    torch.set_num_threads(1)  # the world model's networks are too small for more
-    config = train_options(given.data, train)
-    learner, simulator, _ = prepare(*quick_world(given.data), config)
-    torch.set_num_threads(given.threads)
-    taken = costs(learner, simulator, config.sessions, given.steps, clock=time.perf_counter)
-    print(json.dumps(sorted(STEPS / spent for spent in taken)))
+    print(json.dumps(measured(given.data, train, given.threads, given.steps)))
 
 
 if __name__ == "__main__":
