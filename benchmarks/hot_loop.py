@@ -14,9 +14,10 @@ import torch
 
 from darlr.agents.learner import Learner, build_learner, build_simulator, learn
 from darlr.agents.rollout import Simulator
-from darlr.commands.stages import Logs, open_logs, resolved, world_of
 from darlr.config import Method, RunConfig, SplitConfig, TrainConfig
 from darlr.simulation.exits import build_exit
+from darlr.stages.logs import Logs, open_logs, resolved
+from darlr.stages.world import world_of
 from darlr.world.fit import fit_world
 from darlr.world.fitted import FittedWorldModel
 from darlr.world.tables import World

@@ -60,8 +60,9 @@ def main() -> None:
     """Print one line of JSON."""
     from benchmarks.limit import arguments, train_options
     from darlr.agents.learner import build_learner, build_simulator, learn
-    from darlr.commands.stages import open_logs, resolved, world_of
     from darlr.simulation.exits import build_exit
+    from darlr.stages.logs import open_logs, resolved
+    from darlr.stages.world import world_of
     from darlr.world.fitted import load
 
     own, train = arguments(sys.argv[1:])

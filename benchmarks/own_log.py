@@ -18,15 +18,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-STAGES = {  # function of darlr.commands -> the stage that its time counts for
-    "train.fit_into": "world model",
-    "train.train": "agents",
-    "train.evaluate.run": "evaluation",
-    "unseen.fit_into": "evaluation world model",
+STAGES = {  # function of darlr -> the stage that its time counts for
+    "stages.training.fit_into": "world model",
+    "stages.training.train": "agents",
+    "commands.evaluate.run": "evaluation",
+    "commands.unseen.fit_into": "evaluation world model",
 }
 TIMED = """
 import importlib, json, resource, sys, time
-from functools import reduce
 from pathlib import Path
 from typing import Any
 from darlr.cli import main
@@ -34,9 +33,9 @@ from darlr.cli import main
 spent, open_stages = {}, []
 
 def planted(name, stage):
-    module, *path = name.split(".")
-    owner = reduce(getattr, path[:-1], importlib.import_module(f"darlr.commands.{module}"))
-    original = getattr(owner, path[-1])
+    module, function = name.rsplit(".", 1)
+    owner = importlib.import_module(f"darlr.{module}")
+    original = getattr(owner, function)
 
     def timed(*arguments, **options):
         begun = time.perf_counter(), time.process_time()
@@ -50,7 +49,7 @@ def planted(name, stage):
             if open_stages:
                 open_stages[-1] = tuple(before + more for before, more in zip(open_stages[-1], took))
 
-    setattr(owner, path[-1], timed)
+    setattr(owner, function, timed)
 
 if sys.argv[3] == "train":
     for name, stage in json.loads(sys.argv[1]).items():

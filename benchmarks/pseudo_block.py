@@ -25,10 +25,11 @@ from darlr.data.service import Service, catalogue, service_of
 from darlr.data.sources import open_source
 from darlr.data.split import select
 from darlr.data.store import save
-from darlr.evaluation.lists import UserGreedy, popularity_by_users
+from darlr.evaluation.lists import popularity_by_users
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth, write_truth
 from darlr.simulation.exits import build_exit
+from darlr.simulation.fixed import UserGreedy
 from darlr.simulation.policy import Policy
 from darlr.world.context import Context
 from darlr.world.factors import factorise

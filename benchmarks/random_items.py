@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darlr.baselines import load_baseline
-from darlr.commands.stages import Logs, open_logs, open_run
 from darlr.comparison.cells import cell_config, read_cell
 from darlr.comparison.work import Task, trivial_entries, truth_of
 from darlr.data.log import InteractionLog
@@ -29,6 +28,8 @@ from darlr.evaluation.random_feedback import difference, estimate, estimate_inte
 from darlr.evaluation.statistics import draw_samples
 from darlr.evaluation.truth import Truth, random_ratings
 from darlr.simulation.exits import never
+from darlr.stages.finished import open_run
+from darlr.stages.logs import Logs, open_logs
 
 NX_0 = Setting("NX_0", None, never)
 Tallies = NDArray[np.float64]

@@ -23,11 +23,11 @@ from benchmarks.hot_loop import prepare, quick_world
 from benchmarks.limit import train_options
 from darlr.agents.learner import learn
 from darlr.agents.recommender import RecommenderPolicy
-from darlr.commands.stages import Logs
 from darlr.config import TrainConfig, WorldModelConfig
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth
 from darlr.simulation.exits import build_exit
+from darlr.stages.logs import Logs
 from darlr.world.fitted import FittedWorldModel
 
 DEFAULT = ""

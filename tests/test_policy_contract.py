@@ -19,10 +19,10 @@ from darlr.config import TrainConfig
 from darlr.data.categories import category_bits
 from darlr.data.log import InteractionLog
 from darlr.errors import DarlrError
-from darlr.evaluation.lists import FixedList, Random, UserGreedy
 from darlr.evaluation.protocol import play
 from darlr.serving.recommender import export, load_policy
 from darlr.simulation.exits import category_exit, never
+from darlr.simulation.fixed import FixedList, Random, UserGreedy
 from darlr.simulation.policy import greedy, masked
 from darlr.simulation.session import last_items, reset, step
 from tests.agents.tiny import make_world, options

@@ -5,8 +5,9 @@ import json
 import torch
 
 from darlr.cli import main
-from darlr.commands.stages import open_run, paid_world
 from darlr.evaluation.truth import load_truth
+from darlr.stages.finished import open_run
+from darlr.stages.world import paid_world
 
 
 def train(out, tiny, *more):

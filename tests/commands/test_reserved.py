@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file
 
 from darlr.cli import main
-from darlr.commands.stages import open_logs
 from darlr.commands.unseen import open_evaluation_logs
 from darlr.config import RunConfig, SplitConfig, SyntheticConfig
 from darlr.data.log import InteractionLog
@@ -20,6 +19,7 @@ from darlr.data.split import reserve
 from darlr.data.store import save
 from darlr.data.synthetic import generate
 from darlr.evaluation.truth import load_truth, write_truth
+from darlr.stages.logs import open_logs
 
 WORLD = SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)
 

@@ -60,7 +60,7 @@ def left(folder: Path) -> dict[str, object]:
     ("place", "call", "epochs"),
     [
         ("darlr.world.trainer.Trainer.epoch", 2, None),  # in the fit of the world model
-        ("darlr.commands.stages.atomic_write_text", 1, None),  # with the world model there but not its origin
+        ("darlr.stages.world.atomic_write_text", 1, None),  # with the world model there but not its origin
         ("darlr.agents.train.learn", 2, None),  # before the first checkpoint
         ("darlr.agents.train.learn", 6, 2),  # in the middle of the third epoch
         ("darlr.runs.Run.save_checkpoint", 3, 2),  # between a log line and its checkpoint

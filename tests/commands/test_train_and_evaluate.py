@@ -62,7 +62,7 @@ def test_interrupted_in_training_it_says_how_to_come_to_the_table(
 ) -> None:
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("darlr.commands.train.train", stop)
+        patch.setattr("darlr.stages.training.train", stop)
         said = refused("train", "--out", run, *tiny, *SHORT, "--evaluate", code=130)
     assert f"continue with: darlr train --out {run} --resume --evaluate" in said
     assert not (run / "table.md").exists()

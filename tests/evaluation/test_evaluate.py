@@ -9,8 +9,9 @@ import torch
 from darlr.config import SessionConfig
 from darlr.data.log import FeatureColumn, InteractionLog
 from darlr.evaluation.evaluate import can_leave, published, published_mean, published_setting, settings, sound
-from darlr.evaluation.lists import Entry, FixedList, Random, trivial_rows
+from darlr.evaluation.lists import Entry, trivial_rows
 from darlr.evaluation.truth import Truth
+from darlr.simulation.fixed import FixedList, Random
 
 LOG = InteractionLog(
     name="tiny",

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from darlr.data.log import InteractionLog
-from darlr.evaluation.lists import Random, UserGreedy
 from darlr.evaluation.off_policy import Bandit, bandit_of, off_policy
+from darlr.simulation.fixed import Random, UserGreedy
 
 USERS, ITEMS, EVENTS = 150, 5, 3
 

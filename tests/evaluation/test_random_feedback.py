@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from darlr.commands.stages import open_logs
 from darlr.comparison.assemble import Block, Line, _lines, by_random_feedback
 from darlr.comparison.cells import Result
 from darlr.comparison.grid import GridRow
@@ -18,7 +17,7 @@ from darlr.data.log import InteractionLog
 from darlr.data.prepare import prepare
 from darlr.evaluation import report
 from darlr.evaluation.evaluate import Played, Setting, settings, sound, summarise
-from darlr.evaluation.lists import Entry, FixedList
+from darlr.evaluation.lists import Entry
 from darlr.evaluation.random_feedback import (
     RandomFeedback,
     difference,
@@ -30,6 +29,8 @@ from darlr.evaluation.random_feedback import (
 from darlr.evaluation.statistics import Samples, draw_samples
 from darlr.evaluation.truth import Truth, load_truth, random_ratings, write_truth
 from darlr.simulation.exits import never
+from darlr.simulation.fixed import FixedList
+from darlr.stages.logs import open_logs
 from tests.world.tiny import log_of
 
 NX_0 = Setting("NX_0", None, never, 3)

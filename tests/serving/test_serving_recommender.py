@@ -101,8 +101,8 @@ def test_on_the_command_line(run: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_policy_is_the_one_that_was_trained(run: Path) -> None:
-    from darlr.commands.stages import open_run
     from darlr.simulation.session import reset
+    from darlr.stages.finished import open_run
 
     finished = open_run(run)
     session = reset(torch.arange(24), 16, 5)

@@ -13,8 +13,8 @@ from darlr.baselines.linucb import LinUCB
 from darlr.baselines.networks import Layers, NetworkPolicy
 from darlr.baselines.sessions import StateEncoder
 from darlr.errors import RunError
-from darlr.evaluation.lists import UserGreedy
 from darlr.files import atomic_write_text
+from darlr.simulation.fixed import UserGreedy
 from darlr.simulation.policy import Policy
 from darlr.tensors import write_tensors
 

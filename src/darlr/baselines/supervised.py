@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from darlr.baselines.extras import optional
 from darlr.data.log import InteractionLog
-from darlr.evaluation.lists import UserGreedy
+from darlr.simulation.fixed import UserGreedy
 from darlr.world.context import Context, events
 from darlr.world.negatives import NegativeSampler
 

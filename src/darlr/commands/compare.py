@@ -6,8 +6,6 @@ from shlex import join
 from sys import argv
 
 from darlr.cli import Compare
-from darlr.commands.checks import check_options
-from darlr.commands.progress import say
 from darlr.comparison import published, report, thinning
 from darlr.comparison.assemble import about, assemble
 from darlr.comparison.board import Board
@@ -16,6 +14,8 @@ from darlr.comparison.grid import Grid, missing, plan, variants
 from darlr.comparison.pictures import draw
 from darlr.comparison.schedule import cost, run_cells, title
 from darlr.errors import ConfigError, RunError
+from darlr.stages.checks import check_options
+from darlr.stages.progress import say
 
 
 def run(options: Compare) -> None:

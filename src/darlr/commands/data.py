@@ -22,8 +22,6 @@ from darlr.cli import (
     Synthetic,
     Yahoo,
 )
-from darlr.commands.checks import check_options
-from darlr.commands.progress import say
 from darlr.data.download import download
 from darlr.data.log import InteractionLog
 from darlr.data.prepare import prepare
@@ -35,6 +33,8 @@ from darlr.data.service import service_of
 from darlr.data.sources import BUILT_IN, raw_folder, read_source
 from darlr.data.store import check_target
 from darlr.evaluation.truth import Truth, load_truth, write_truth
+from darlr.stages.checks import check_options
+from darlr.stages.progress import say
 
 NAMES = {Coat: "coat", KuaiRand: "kuairand", KuaiRecBinary: "kuairec_binary", Yahoo: "yahoo"}
 

@@ -7,11 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from darlr.cli import Evaluate
-from darlr.commands.progress import say
-from darlr.commands.stages import FinishedRun, Logs, open_run, resolved
 from darlr.commands.unseen import Ground, find_ground
 from darlr.config import METHOD_TITLES
 from darlr.config_json import differences, to_json
@@ -19,13 +16,15 @@ from darlr.errors import ConfigError, RunError
 from darlr.evaluation.bars import bar_chart
 from darlr.evaluation.curves import estimation_error, learning_curve
 from darlr.evaluation.evaluate import Row, can_leave, published_mean, settings, sound
-from darlr.evaluation.lists import Entry, Kind, positives_only, trivial_rows
+from darlr.evaluation.lists import Entry, Kind, trivial_rows
 from darlr.evaluation.report import label as row_label
 from darlr.evaluation.report import print_tables, write_report
 from darlr.evaluation.statistics import Comparison, compare
 from darlr.runs import read_metrics
-from darlr.world.bias import bias_table
-from darlr.world.logged_neighbours import logged_neighbour_table
+from darlr.stages.finished import FinishedRun, open_run
+from darlr.stages.logs import Logs, resolved
+from darlr.stages.progress import say
+from darlr.stages.trivial import trivial_tables
 
 SEEDS = ("seed", "world", "threads", "device")  # what seeds of one row may differ in
 
@@ -152,19 +151,8 @@ def trivial(runs: Sequence[FinishedRun], ground: Ground, *, exits: bool) -> list
     """The trivial rows; those that come from a world model have one policy for each world model in the runs."""
     worlds = {str(one.world.reward.sum().item()): one for one in runs}.values()
     logs = runs[0].logs
-    tables = log_tables(logs, [one.logs for one in worlds])
-    tables |= {
-        "world-model greedy": [one.world.reward for one in worlds],
-        "neighbour-table greedy": [one.world.neighbour_reward(one.config.train.tables) for one in worlds],
-    }
+    tables = trivial_tables(logs, [(one.logs, one.world, one.config.train.tables) for one in worlds])
     return trivial_rows(logs.catalogue, ground.truth, tables, exits=exits, reference=ground.name)
-
-
-def log_tables(logs: Logs, splits: Sequence[Logs]) -> dict[str, list[Tensor]]:
-    """Tables from the log alone, [Us, Is]: biases, one a split; of positives only, what alike users logged."""
-    if positives_only(logs.catalogue):
-        return {"logged-neighbour greedy": [logged_neighbour_table(logs.fitted, logs.service)]}
-    return {"bias-model list": [bias_table(one.train, one.held_out, one.fitted, one.service) for one in splits]}
 
 
 def rows_of_first_setting(rows: Sequence[Row]) -> list[Row]:

@@ -3,10 +3,11 @@
 import torch
 
 from darlr.cli import Fit
-from darlr.commands.checks import check_options
-from darlr.commands.progress import say
-from darlr.commands.stages import fit_into, open_logs, refuse_other_content
 from darlr.config import RunConfig
+from darlr.stages.checks import check_options
+from darlr.stages.logs import open_logs
+from darlr.stages.progress import say
+from darlr.stages.world import fit_into, refuse_other_content
 
 
 def run(options: Fit) -> None:

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from darlr.cli import Recommend
-from darlr.commands.progress import say
 from darlr.errors import ConfigError
 from darlr.serving.recommender import load_policy
+from darlr.stages.progress import say
 
 
 def run(options: Recommend) -> None:

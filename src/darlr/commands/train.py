@@ -1,50 +1,14 @@
-"""`darlr train`: world model if needed, then the agents, and their evaluation if asked for."""
+"""`darlr train`: a training run, and its evaluation if asked for."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from hashlib import file_digest
-from pathlib import Path
 from shlex import quote
-from typing import Any, Literal
 
-import torch
-
-from darlr.agents.learner import Learner
-from darlr.agents.recommender import RecommenderPolicy
-from darlr.agents.train import Progress, train
 from darlr.cli import Evaluate, Train
 from darlr.commands import evaluate
-from darlr.commands.checks import check_options, check_run
-from darlr.commands.progress import Meter, say
-from darlr.commands.stages import (
-    Logs,
-    fit_into,
-    is_fitted,
-    load_world_model,
-    open_logs,
-    paid_world,
-    resolved,
-    trained,
-    true_reward,
-    world_folder,
-    world_of,
-)
-from darlr.commands.unseen import NOTHING_KEPT
-from darlr.config import RunConfig, TrainConfig
-from darlr.data.sources import BUILT_IN
-from darlr.errors import ConfigError, RunError
-from darlr.evaluation.estimation import reward_error
-from darlr.evaluation.evaluate import published, published_setting
-from darlr.evaluation.metrics import majority_items
-from darlr.evaluation.truth import has_truth, load_truth
-from darlr.runs import CONFIG, Run, load_checkpoint, read_config
-from darlr.serving.recommender import export
-from darlr.simulation.exits import Exit, build_exit
-from darlr.world.fitted import FILES, FittedWorldModel
-
-IPS_WEIGHTING: Literal["inverse-popularity"] = "inverse-popularity"
-MAY_CHANGE = ("train.epochs", "train.threads", "label")
-Watch = Callable[[int, Learner], Mapping[str, Any]]
+from darlr.config import RunConfig
+from darlr.runs import CONFIG, read_config
+from darlr.stages.progress import say
+from darlr.stages.training import train_run
 
 
 def as_started(options: Train) -> Train:
@@ -56,7 +20,7 @@ def as_started(options: Train) -> Train:
 
 def run(options: Train) -> None:
     """Train, or continue, one run; then, with `evaluate`, do what `darlr evaluate` does with it."""
-    learn(options)
+    train_run(options)
     command = f"darlr evaluate {quote(str(options.out))}"
     if not options.evaluate:
         say(f"run in {options.out}; next: {command}")
@@ -66,139 +30,3 @@ def run(options: Train) -> None:
         evaluate.run(Evaluate((options.out,)))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted after training, which is whole; evaluate it with: {command}") from None
-
-
-def learn(options: Train) -> None:
-    """Everything but the evaluation. Nothing is written before everything that can be checked is."""
-    check_options(options.config)
-    torch.set_num_threads(options.train.threads)
-    logs = open_logs(options.config)  # before its folder is spelt out: the error then names what was asked for
-    config = weighted(anchored(options.config))
-    config = replace(config, split=replace(config.split, evaluation=logs.evaluation))  # what evaluation must know
-    check_run(config, logs.served)
-    train_config = resolved(config.train, logs.whole)
-    exit_rule = build_exit(train_config.session, logs.catalogue, train_config.device)
-    watch = watcher(config, train_config, logs) if options.watch else lambda *_: {}
-    if options.evaluate and not logs.evaluation and not has_truth(config.data):
-        raise RunError(NOTHING_KEPT.format(folder=options.out, data=config.data))
-    if config.train.method == "gt":
-        true_reward(logs, config)  # raises where there is none
-    inputs = {"data": logs.checksum}
-    if config.world:
-        check_weighting(config, load_world_model(Path(config.world), logs, config.split))
-        with open(Path(config.world) / FILES[0], "rb") as file:
-            inputs["world"] = file_digest(file, "sha256").hexdigest()
-    if logs.evaluation and options.split.evaluation is None:
-        say(
-            f"{logs.evaluation:.0%} of each user's items are kept from training, for darlr evaluate "
-            "(--split.evaluation 0 trains on everything)"
-        )
-    with Run.start(
-        options.out,
-        config,
-        inputs=inputs,
-        resume=options.resume,
-        may_change=MAY_CHANGE,
-        tensorboard=options.tensorboard,
-    ) as opened:
-        try:
-            work(opened, config, train_config, logs, exit_rule, watch)
-        except KeyboardInterrupt:
-            again = f"darlr train --out {quote(str(options.out))} --resume" + " --evaluate" * options.evaluate
-            raise KeyboardInterrupt(leave(options.out, config, train_config, logs, again)) from None
-
-
-def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, exit_rule: Exit, watch: Watch) -> None:
-    """The stages of a run: world model, agents, policy."""
-    place = world_folder(opened.folder, config)
-    if not is_fitted(place):
-        fit_into(place, logs, config.split, config.world_model)
-    # Always from disk and always seeded here, so that a run resumed after the fit goes the same way.
-    fitted = load_world_model(place, logs, config.split)
-    world = paid_world(world_of(fitted, logs, train_config), logs, config)
-    torch.manual_seed(train_config.seed)
-    if train_config.compile:
-        say("compiling the inner loop; where nothing of it is cached, the first steps take a minute")
-    with Meter(train_config.method) as meter:
-
-        def show(progress: Progress) -> None:
-            done = progress.rollout * train_config.epochs / progress.rollouts
-            meter.show(done, train_config.epochs, progress.metrics)
-
-        learner = train(
-            opened,
-            world,
-            exit_rule,
-            logs.served,
-            train_config,
-            on_rollout=show,
-            after_epoch=watch,
-            on_warning=lambda epoch, sign: say(f"warning, epoch {epoch}, {sign.signature}: {sign.message}"),
-        )
-    export(learner.recommender, logs.served, train_config, opened.folder / "policy")
-
-
-def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs, command: str) -> str:
-    """Make what was trained so far usable; returns what to tell the user who interrupted. command: that goes on."""
-    again = f"continue with: {command}"
-    found = load_checkpoint(folder)
-    if found is None:
-        return f"interrupted before the first checkpoint; {again}"
-    world = world_of(load_world_model(world_folder(folder, config), logs, config.split), logs, train_config)
-    export(
-        trained(paid_world(world, logs, config), train_config, found[0]), logs.served, train_config, folder / "policy"
-    )
-    done = f"epoch {found[1]['epoch']} of {train_config.epochs}"
-    return f"interrupted after {done}; what was learned by then is in {folder} and can be used; {again}"
-
-
-def anchored(config: RunConfig) -> RunConfig:
-    """Folders by their full path, so that the run can be used from any working directory."""
-    data = (
-        config.data if config.data in BUILT_IN or not Path(config.data).exists() else str(Path(config.data).resolve())
-    )
-    return replace(config, data=data, world=str(Path(config.world).resolve()) if config.world else None)
-
-
-def weighted(config: RunConfig) -> RunConfig:
-    """IPS is MBPO on a world model of inverse-popularity weights, which a run that fits its own gets."""
-    if config.train.method != "ips":
-        return config
-    return replace(config, world_model=replace(config.world_model, weighting=IPS_WEIGHTING))
-
-
-def check_weighting(config: RunConfig, fitted: FittedWorldModel) -> None:
-    """Raise ConfigError when IPS is given a world model without its weights."""
-    if config.train.method == "ips" and fitted.config.weighting != IPS_WEIGHTING:
-        raise ConfigError(
-            f"option world: {config.world} was fitted with weighting '{fitted.config.weighting}', and ips needs one of "
-            f"`darlr fit --weighting {IPS_WEIGHTING}`; or leave the option out"
-        )
-
-
-def watcher(config: RunConfig, train_config: TrainConfig, logs: Logs) -> Watch:
-    """What the published protocol measures after each epoch, and the error of the reward estimates on the truth.
-
-    For the learning curve alone: nothing in training reads it. Empty without a truth.
-    """
-    truth = load_truth(config.data, synthetic=config.synthetic)
-    if truth is None:
-        return lambda *_: {}
-    device = train_config.device
-    truth = replace(truth, reward=truth.reward.to(device))
-    setting = published_setting(train_config.session, logs.catalogue, device)
-    majority = majority_items(logs.train_catalogue)
-    majority = None if majority is None else majority.to(device)
-
-    def watch(epoch: int, learner: Learner) -> Mapping[str, Any]:
-        generator = torch.Generator().manual_seed(train_config.seed * 1_000_003 + epoch)
-        policy = RecommenderPolicy(learner.recommender)
-        measured: dict[str, Any] = dict(
-            published(policy, truth, setting, len(logs.service.items), generator=generator, majority=majority)
-        )
-        if train_config.method == "darlr":
-            measured["frozen"] = reward_error(learner.tables.frozen, truth)
-            measured["dynamic"] = reward_error(learner.tables.previous, truth)
-        return measured
-
-    return watch

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from darlr.commands.progress import say
-from darlr.commands.stages import FinishedRun, Logs, evaluation_share, fit_into, load_world_model
 from darlr.config import RunConfig, SplitConfig, WorldModelConfig
 from darlr.data.log import InteractionLog
 from darlr.data.service import served
@@ -17,11 +15,16 @@ from darlr.data.split import reserve, select, split
 from darlr.data.store import checksum
 from darlr.errors import DataError, RunError
 from darlr.evaluation.held_out import held_out_sums
-from darlr.evaluation.lists import Entry, Random, popularity, positives_only
+from darlr.evaluation.lists import Entry, popularity, positives_only
 from darlr.evaluation.off_policy import bandit_of, mean_reward, off_policy
 from darlr.evaluation.report import Section
 from darlr.evaluation.sections import Known, held_out_section, off_policy_section
 from darlr.evaluation.truth import Truth, load_truth
+from darlr.simulation.fixed import Random
+from darlr.stages.finished import FinishedRun
+from darlr.stages.logs import NOTHING_KEPT, Logs, evaluation_share
+from darlr.stages.progress import say
+from darlr.stages.world import fit_into, load_world_model
 from darlr.world.bias import bias_table
 from darlr.world.fitted import FittedWorldModel
 
@@ -32,11 +35,6 @@ WARNING = (
     "this log's models believe, with the log's gaps and exposure in it. Rank policies with it only where its error on "
     "unseen events is good, not in mode FB, where one wrong cell counts at every turn, and take no value as what users "
     "would give"
-)
-NOTHING_KEPT = (
-    "{folder}: cannot be evaluated: its data set {data} has no truth (complete rewards to play sessions on), and the "
-    "run kept no events for an evaluation world model. Train it with --split.evaluation 0.3, the default for such "
-    "data, or add complete rewards with darlr.evaluation.truth.write_truth. `darlr recommend` works without"
 )
 
 

@@ -10,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from darlr.commands.progress import clock, console, say
 from darlr.comparison.schedule import State, title
+from darlr.stages.progress import clock, console, say
 
 
 class Board:

@@ -18,12 +18,7 @@ NEUTRAL = (
     "config_json.py",
     "errors.py",
     "provenance.py",
-    "commands/compare.py",
-    "commands/data.py",
-    "commands/checks.py",
-    "commands/fit.py",
-    "commands/progress.py",
-    "commands/recommend.py",
+    "commands/",
     "comparison/",
     "data/report.py",
     "evaluation/bars.py",
@@ -32,22 +27,16 @@ NEUTRAL = (
     "evaluation/report.py",
     "evaluation/statistics.py",
     "serving/",
+    "stages/checks.py",
+    "stages/progress.py",
 )
 WORKER = "comparison/work.py"  # what a cell is, so not neutral
-_AGENTS = ("agents/", "commands/train.py", "evaluation/estimation.py")
-# A learned policy's belief reads baselines/{context,evidence,linucb,neighbours}.py.
-_MODELS = tuple(
-    f"baselines/{name}.py"
-    for name in (
-        *("bandits", "crr", "extras", "files", "networks"),
-        *("offline", "registry", "sessions", "sqn", "supervised"),
-    )
-)
+_AGENTS = ("agents/", "evaluation/estimation.py", "stages/finished.py", "stages/training.py")
 # What else a kind of cell does not touch.
 UNTOUCHED: dict[Kind, tuple[str, ...]] = {
-    "world": (*_AGENTS, "commands/evaluate.py", "baselines/", "evaluation/", "simulation/", WORKER),
-    "learned": ("commands/evaluate.py", "evaluation/lists.py", *_MODELS),
-    "baseline": (*_AGENTS, "commands/evaluate.py", "evaluation/lists.py"),
+    "world": (*_AGENTS, "baselines/", "evaluation/", "simulation/", "stages/trivial.py", WORKER),
+    "learned": ("baselines/", "evaluation/lists.py", "stages/trivial.py"),
+    "baseline": (*_AGENTS, "evaluation/lists.py", "stages/trivial.py"),
     "trivial": (*_AGENTS, "baselines/"),
 }
 

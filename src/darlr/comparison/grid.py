@@ -5,9 +5,6 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
-from darlr.commands.checks import check_options, check_run
-from darlr.commands.stages import open_logs
-from darlr.commands.train import anchored
 from darlr.comparison import studies
 from darlr.comparison.cells import Cell, find
 from darlr.comparison.code import Kind
@@ -19,6 +16,9 @@ from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import can_leave
 from darlr.evaluation.truth import load_truth
 from darlr.simulation.exits import resolve
+from darlr.stages.checks import check_options, check_run
+from darlr.stages.logs import open_logs
+from darlr.stages.training import anchored
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from darlr.commands.checks import option_name
 from darlr.config import RunConfig
 from darlr.config_json import from_json, to_json
 from darlr.errors import ConfigError
+from darlr.stages.checks import option_name
 
 Overrides = Mapping[str, Any]
 

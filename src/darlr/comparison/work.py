@@ -17,9 +17,6 @@ import torch
 
 from darlr.checkpoint import write_checkpoint
 from darlr.cli import Train
-from darlr.commands import train
-from darlr.commands.evaluate import log_tables
-from darlr.commands.stages import Logs, fit_into, is_fitted, load_world_model, open_logs, open_run, world_of
 from darlr.comparison.cells import RESULT, STATUS, TOLD, cell_config, read_cell
 from darlr.comparison.code import digest
 from darlr.comparison.options import command_line
@@ -33,6 +30,11 @@ from darlr.files import Lock, atomic_write_text
 from darlr.provenance import provenance
 from darlr.runs import CONFIG, read_metrics
 from darlr.simulation.policy import Policy
+from darlr.stages.finished import open_run
+from darlr.stages.logs import Logs, open_logs
+from darlr.stages.training import train_run
+from darlr.stages.trivial import trivial_tables
+from darlr.stages.world import fit_into, is_fitted, load_world_model, world_of
 from darlr.world.tables import World
 
 BUSY = 75  # another process works on this cell
@@ -95,7 +97,7 @@ def learn(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     config = replace(task.config, world=str(task.world))
     started = (folder / CONFIG).exists()
     options = {name: getattr(config, name) for name in ("data", "label", "world", "train", "world_model", "split")}
-    train.run(Train(out=folder, resume=started, synthetic=config.synthetic, **options))
+    train_run(Train(out=folder, resume=started, synthetic=config.synthetic, **options))
     run = open_run(folder)
     entries = [Entry("greedy", [run.policy], "learned"), Entry("sampled", [run.policy], "learned", greedy=False)]
     tensors, about = play_all(task, run.logs, entries, truth_of(task.config))
@@ -114,10 +116,7 @@ def trivial(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def trivial_entries(task: Task, logs: Logs, truth: Truth) -> list[Entry]:
     """The trivial rows, their tables from the log and the cell's world model."""
     world = open_world(task, logs)
-    tables = log_tables(logs, [logs]) | {
-        "world-model greedy": [world.reward],
-        "neighbour-table greedy": [world.neighbour_reward(task.config.train.tables)],
-    }
+    tables = trivial_tables(logs, [(logs, world, task.config.train.tables)])
     exits = can_leave(task.config.train.session, logs.catalogue)
     return trivial_rows(logs.catalogue, truth, tables, exits=exits, repeats=1)
 

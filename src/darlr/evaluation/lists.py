@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
+from darlr.simulation.fixed import FixedList, Random, UserGreedy
 from darlr.simulation.policy import Policy
-from darlr.simulation.session import Session
 
 if TYPE_CHECKING:
     from darlr.evaluation.truth import Truth
@@ -31,38 +31,6 @@ class Entry:
     kind: Kind
     greedy: bool = True
     exit_aware: bool = False
-
-
-@dataclass(frozen=True)
-class Random:
-    """Every item alike: uniform when sampled."""
-
-    def scores(self, session: Session) -> Tensor:
-        """float32 [B, I], all 0."""
-        return torch.zeros((len(session.user), session.n_items), device=session.user.device)
-
-
-@dataclass(frozen=True)
-class FixedList:
-    """The same order of items for everybody. value: float32 [I], best first."""
-
-    value: Tensor
-
-    def scores(self, session: Session) -> Tensor:
-        """float32 [B, I], the list's values in every row."""
-        return self.value.expand(len(session.user), -1)
-
-
-@dataclass(frozen=True)
-class UserGreedy:
-    """A user's best items by a table. table: float32 [R, I]; row: int64 [U], a user's row; None = the user's code."""
-
-    table: Tensor
-    row: Tensor | None = None
-
-    def scores(self, session: Session) -> Tensor:
-        """float32 [B, I], the users' rows of the table."""
-        return self.table[session.user if self.row is None else self.row[session.user]]
 
 
 def popularity(log: InteractionLog) -> Tensor:

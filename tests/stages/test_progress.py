@@ -6,8 +6,8 @@ import re
 import pytest
 from rich.console import Console
 
-from darlr.commands import progress
-from darlr.commands.progress import Meter, clock, numbers, say
+from darlr.stages import progress
+from darlr.stages.progress import Meter, clock, numbers, say
 
 METRICS = {"reward": -12.3456, "turns": 28.11, "penalty": 10.123, "similarity": -0.5, "diversity": 0.987, "loss": 9.0}
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from darlr.commands import stages
-from darlr.commands.stages import Logs, fit_into, open_logs
 from darlr.config import RunConfig, SplitConfig, SyntheticConfig, WorldModelConfig
 from darlr.data.split import split
+from darlr.stages import world
+from darlr.stages.logs import Logs, open_logs
+from darlr.stages.world import fit_into
 from darlr.world.fit import Fit, train_world
 from tests.world.test_history import two_tastes
 
@@ -37,7 +38,7 @@ def test_a_model_that_reads_no_held_out_row_is_trained_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refit: bool
 ) -> None:
     rows: list[int] = []
-    monkeypatch.setattr(stages, "train_world", lambda log, *rest: rows.append(len(log)) or train_world(log, *rest))
+    monkeypatch.setattr(world, "train_world", lambda log, *rest: rows.append(len(log)) or train_world(log, *rest))
     config = SplitConfig(refit=refit)
     log, _ = two_tastes()
     train, held_out = split(log, config)

@@ -1,0 +1,89 @@
+"""The log of a run: opened, thinned, split; what of it is kept for evaluation."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from darlr.config import RunConfig, TrainConfig
+from darlr.data.log import InteractionLog
+from darlr.data.service import Service, catalogue, served, service_of
+from darlr.data.sources import open_source
+from darlr.data.split import reserve, select, split
+from darlr.data.store import checksum
+from darlr.data.thin import thin
+from darlr.evaluation.truth import has_truth
+from darlr.simulation.exits import resolve
+
+WITHOUT_TRUTH = 0.3  # share of a user's items kept from training where nothing but the log can judge it
+NOTHING_KEPT = (
+    "{folder}: cannot be evaluated: its data set {data} has no truth (complete rewards to play sessions on), and the "
+    "run kept no events for an evaluation world model. Train it with --split.evaluation 0.3, the default for such "
+    "data, or add complete rewards with darlr.evaluation.truth.write_truth. `darlr recommend` works without"
+)
+
+
+@dataclass(frozen=True)
+class Logs:
+    """A log, its training and held-out parts, and the checksum of its data set.
+
+    evaluation: the share of each user's items (split.evaluation) whose events are in none of them.
+    """
+
+    whole: InteractionLog
+    train: InteractionLog
+    held_out: InteractionLog
+    checksum: str
+    refit: bool
+    evaluation: float = 0.0
+
+    @property
+    def fitted(self) -> InteractionLog:
+        """What the world model saw in the end: the whole log after a refit, else its training part."""
+        return self.whole if self.refit else self.train
+
+    @property
+    def unseen(self) -> InteractionLog:
+        """Held-out events that the world model never saw: none after a refit."""
+        return select(self.whole, np.zeros(len(self.whole), dtype=bool)) if self.refit else self.held_out
+
+    @cached_property
+    def service(self) -> Service:
+        """Whom we recommend to, and what: everything after the world model speaks in its codes."""
+        return service_of(self.whole)
+
+    @cached_property
+    def catalogue(self) -> InteractionLog:
+        """What the world model saw of the service's items, by all users; items in service codes."""
+        return catalogue(self.fitted, self.service)
+
+    @cached_property
+    def train_catalogue(self) -> InteractionLog:
+        """The same of the training part."""
+        return catalogue(self.train, self.service)
+
+    @cached_property
+    def served(self) -> InteractionLog:
+        """`unseen` events of the service's users on its items, both in service codes; also its ids and features."""
+        return served(self.unseen, self.service)
+
+
+def open_logs(config: RunConfig) -> Logs:
+    """Read the data set that the configuration names, take off what is kept for evaluation, and split the rest."""
+    source = open_source(config.data, synthetic=config.synthetic)
+    share = evaluation_share(config)
+    log = thin(reserve(source, share)[0] if share else source, config.split)
+    train, held_out = split(log, config.split)
+    return Logs(log, train, held_out, checksum(source), config.split.refit, share)
+
+
+def evaluation_share(config: RunConfig) -> float:
+    """`split.evaluation`, or where it is left out 0 for data with a truth and WITHOUT_TRUTH for others."""
+    if config.split.evaluation is not None:
+        return config.split.evaluation
+    return 0.0 if has_truth(config.data) else WITHOUT_TRUTH
+
+
+def resolved(config: TrainConfig, log: InteractionLog) -> TrainConfig:
+    """`exit = auto` replaced by what the data set names."""
+    return replace(config, session=resolve(config.session, log))

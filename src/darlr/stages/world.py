@@ -1,0 +1,124 @@
+"""The world model of a run: fitted into a folder, loaded from there, and the tables that agents are paid by."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from darlr.config import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
+from darlr.config_json import to_json
+from darlr.errors import ConfigError, RunError
+from darlr.evaluation.truth import load_truth
+from darlr.files import atomic_write_text
+from darlr.stages.logs import Logs
+from darlr.stages.progress import Meter
+from darlr.world.context import Context
+from darlr.world.fit import EpochReport, SweepReport, train_world
+from darlr.world.fitted import FILES, FittedWorldModel, load
+from darlr.world.implicit import resolve as resolve_model
+from darlr.world.tables import World, build_world
+from darlr.world.taste import taste_features
+
+ORIGIN = "origin.json"  # beside a world model: what it was fitted on; written last
+
+
+def origin(logs: Logs, split_config: SplitConfig) -> dict[str, Any]:
+    """What a world model depends on besides its options."""
+    known = replace(split_config, evaluation=logs.evaluation)
+    return {"data": logs.whole.name, "checksum": logs.checksum, "split": to_json(known)}
+
+
+def refuse_other_content(folder: Path) -> None:
+    """RunError when `folder` holds something that a world model must not be written into."""
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file; choose another folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / FILES[1]).exists():
+        raise RunError(f"{folder}: not empty and no world model; choose another folder")
+
+
+def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldModelConfig) -> FittedWorldModel:
+    """Fit a world model, showing progress, and write it, with its origin, into `folder`."""
+    with Meter("world model", every=10) as meter:
+
+        def report(done: EpochReport | SweepReport) -> None:
+            if isinstance(done, EpochReport):
+                meter.show(done.epoch, done.epochs, {"held_out_rmse": done.held_out_rmse})
+                return
+            if done.sweep == 0:
+                meter.begin(f"{meter.name}, posterior", "sweep")
+            meter.show(done.sweep, done.sweeps, {})
+
+        # kind history has no epoch to choose on held-out rows before the fit that counts
+        twice = logs.refit and resolve_model(config, logs.train).kind != "history"
+        trained = train_world(logs.train if twice else logs.fitted, logs.held_out, config, report)
+        chosen = trained.metrics
+        if twice:
+            meter.begin("world model, whole log")
+            again = replace(config, epochs=int(chosen["best_epoch"]))
+            trained = train_world(logs.whole, logs.unseen, again, report)
+        users, items = len(trained.service.users), len(trained.service.items)
+        meter.tell(f"world model: predicting {users:,} x {items:,} rewards")
+        fitted = trained.finish()
+    if twice:
+        fitted = replace(fitted, metrics={**chosen, "refit": fitted.metrics})
+    (folder / ORIGIN).unlink(missing_ok=True)  # killed between these lines, the folder counts as not fitted
+    fitted.save(folder)
+    atomic_write_text(folder / ORIGIN, json.dumps(origin(logs, split_config), indent=2) + "\n")
+    return fitted
+
+
+def is_fitted(folder: Path) -> bool:
+    """Whether a whole world model lies in `folder`."""
+    return (folder / ORIGIN).exists()
+
+
+def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> FittedWorldModel:
+    """Load a fitted world model; RunError when it was fitted on other data or another split."""
+    if not is_fitted(folder):
+        raise RunError(f"{folder}: no world model here; make one with `darlr fit --out {folder}`")
+    try:
+        known = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+        wanted = origin(logs, split_config)
+        differing = [key for key in wanted if known.get(key) != wanted[key]]
+    except (ValueError, AttributeError) as error:
+        raise RunError(f"{folder / ORIGIN}: damaged ({error}); run `darlr fit` again") from error
+    if differing:
+        raise RunError(
+            f"{folder}: fitted on something else ({', '.join(differing)} differ); fit again, or name the same data"
+        )
+    return load(folder)
+
+
+def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World:
+    """The service's tables on the training device."""
+    world = build_world(fitted, logs.fitted, config.tables, logs.service)
+    if config.recommender.belief:
+        known = Context(logs.fitted, logs.held_out, logs.service, logs.catalogue, world, config.session.turns)
+        world = replace(world, taste=taste_features(known)[0])
+    return world.to(config.device)
+
+
+def paid_world(world: World, logs: Logs, config: RunConfig) -> World:
+    """The world that agents are paid by: the tables themselves, or, for GT, with the truth as their reward."""
+    if config.train.method != "gt":
+        return world
+    return replace(world, reward=true_reward(logs, config).to(world.reward))
+
+
+def true_reward(logs: Logs, config: RunConfig) -> Tensor:
+    """What GT learns from, float32 [Us, Is]; raises ConfigError unless the truth covers the service."""
+    truth = load_truth(config.data, synthetic=config.synthetic)
+    if truth is None:
+        raise ConfigError(f"option method: gt learns from the truth, and {config.data} has none")
+    wanted = len(logs.service.users), len(logs.service.items)
+    if truth.reward.shape != wanted:
+        raise ConfigError(
+            f"option method: gt needs the true reward of every user and item, {wanted[0]} x {wanted[1]} cells; "
+            f"the truth of {config.data} has {truth.reward.shape[0]} x {truth.reward.shape[1]}"
+        )
+    reward = torch.empty_like(truth.reward)
+    reward[torch.from_numpy(truth.users)[:, None], torch.from_numpy(truth.items)] = truth.reward
+    return reward
