@@ -126,7 +126,6 @@ def options(case: Case, device: str, seed: int = 0) -> TrainConfig:
     """Defaults but for what the case says."""
     compiles, precision = WAYS[case.way]
     default = TrainConfig()
-    recommender, selector = default.recommender, default.selector
     return replace(
         default,
         method=case.method,
@@ -135,8 +134,7 @@ def options(case: Case, device: str, seed: int = 0) -> TrainConfig:
         device=device,
         compile=compiles,
         session=SessionConfig(exit="none"),
-        recommender=replace(recommender, a2c=replace(recommender.a2c, precision=precision)),
-        selector=replace(selector, a2c=replace(selector.a2c, precision=precision)),
+        recommender=replace(default.recommender, precision=precision),
     )
 
 

@@ -166,13 +166,13 @@ def page(state: dict[str, Any], load_average: float) -> str:
             "",
             "## GPU",
             "",
-            "Not measured: all rows are of the CPU. `--device cuda` runs the same code with the world's tables on the "
-            "device; `--compile` joins small operators into few launches, `--recommender.a2c.precision bfloat16` and "
-            "`--selector.a2c.precision bfloat16` are for the products behind the logits. Tests hold learning to one "
-            "device, on tensors without numbers, a rollout to reading nothing back, by its operators on the CPU and by "
-            "PyTorch's own check where there is a GPU, and every compiled part to one graph and the same results. What "
-            "a GPU makes of it at the sizes of KuaiRec and KuaiRand-Pure, several seeds in one process and the share "
-            "of the card's bandwidth included, is one command: `python -m benchmarks.gpu`.",
+            "Not measured: all rows are of the CPU. `--device cuda` runs the same code with the world's tables on "
+            "the device; `--compile` joins small operators into few launches, `--recommender.precision bfloat16` is "
+            "for the products behind the logits of all items (the selector learned worse with it). Tests hold "
+            "learning to one device, on tensors without numbers, a rollout to reading nothing back, by its operators "
+            "on the CPU and by PyTorch's own check where there is a GPU, and every compiled part to one graph and "
+            "the same results. What a GPU makes of it at the sizes of KuaiRec and KuaiRand-Pure, several seeds in "
+            "one process and the share of the card's bandwidth included, is one command: `python -m benchmarks.gpu`.",
             "",
             "## Commands",
             "",

@@ -256,8 +256,6 @@ class A2CConfig:
     """Centre and scale advantages in each minibatch; off is the textbook form. Reading."""
     minibatch: int = 1024
     """Transitions in a gradient step."""
-    precision: Precision = "float32"
-    """In which the products behind the logits of all actions are computed; bfloat16 pays for thousands of actions."""
     max_grad_norm: float = 1.0
     """Gradient clipping by global norm."""
 
@@ -343,6 +341,8 @@ class RecommenderConfig:
     """How far session feedback moves those scores: 1 = as the log says that tastes vary; 0 = not at all."""
     caution: float = 0.0
     """How far the logits of items that would make the user leave are lowered (category exits); 0 = not."""
+    precision: Precision = "float32"
+    """Of the products behind the logits of all items; bfloat16 pays for thousands of items at best."""
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     """The state tracker."""
     a2c: A2CConfig = field(default_factory=A2CConfig)

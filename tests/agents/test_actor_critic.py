@@ -1,7 +1,6 @@
 import torch
 
 from darlr.agents.actor_critic import ActorCritic, forbid
-from darlr.config import A2CConfig
 
 
 def test_forbidden_actions_have_no_probability():
@@ -16,10 +15,10 @@ def test_forbidden_actions_have_no_probability():
 
 def test_actor_and_critic_share_the_trunk():
     torch.manual_seed(0)
-    networks = ActorCritic(4, A2CConfig(hidden=(16, 8)), 5)
+    networks = ActorCritic(4, (16, 8), 5)
     logits, value = networks(torch.randn(7, 4))
     assert (logits.shape, value.shape) == ((7, 5), (7,))
     assert sum(p.numel() for p in networks.parameters()) == (4 * 16 + 16) + (16 * 8 + 8) + (8 * 5 + 5) + (8 + 1)
     assert (logits.softmax(-1) - 0.2).abs().max() < 0.02  # the first policy is near uniform
-    alone, _ = ActorCritic(4, A2CConfig(hidden=()), 5)(torch.randn(7, 4))  # no trunk at all
+    alone, _ = ActorCritic(4, (), 5)(torch.randn(7, 4))  # no trunk at all
     assert alone.shape == (7, 5)

@@ -6,15 +6,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from darlr.config import A2CConfig, Precision
+from darlr.config import Precision
 
 
 class ActorCritic(nn.Module):
     """Policy and critic on a shared ReLU trunk (method.md section 3)."""
 
-    def __init__(self, state_dim: int, config: A2CConfig, n_actions: int) -> None:
+    def __init__(
+        self, state_dim: int, hidden: tuple[int, ...], n_actions: int, precision: Precision = "float32"
+    ) -> None:
         super().__init__()
-        hidden = config.hidden
         layers: list[nn.Module] = []
         for size, following in pairwise((state_dim, *hidden)):
             linear = nn.Linear(size, following)
@@ -23,7 +24,7 @@ class ActorCritic(nn.Module):
             layers += [linear, nn.ReLU()]
         self.trunk = nn.Sequential(*layers)
         width = hidden[-1] if hidden else state_dim
-        self.actor = Actor(width, n_actions, config.precision)
+        self.actor = Actor(width, n_actions, precision)
         self.critic = nn.Linear(width, 1)
         for head, gain in ((self.actor, 0.01), (self.critic, 1.0)):  # a near-uniform first policy
             nn.init.orthogonal_(head.weight, gain)
@@ -95,15 +96,12 @@ class Candidates:
 
     def logits(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n C"]:
         """Unmasked logits of the candidates; rows of a group follow each other."""
-        rows = self._grouped(hidden).to(self.weight.dtype)
         turned = self.weight.mT
         if hidden.shape[0] == self.weight.shape[0]:
             if self._turned is None:  # as products of one row a group read it fastest
                 self._turned = turned.contiguous()
             turned = self._turned
-        if rows.dtype == hidden.dtype:
-            return torch.baddbmm(self.bias[:, None], rows, turned).flatten(0, 1)
-        return (self.bias[:, None] + torch.bmm(rows, turned)).flatten(0, 1)
+        return torch.baddbmm(self.bias[:, None], self._grouped(hidden), turned).flatten(0, 1)
 
     def back(
         self,
@@ -113,12 +111,10 @@ class Candidates:
         by_bias: Float[Tensor, " A"],
     ) -> Float[Tensor, "n h"]:
         """The gradient by hidden; those by the whole layer's weight and bias are added to what is there."""
-        slopes, kind = self._grouped(by_logits), self.weight.dtype
+        slopes = self._grouped(by_logits)
+        by_weight.index_add_(0, self.pool, torch.bmm(slopes.mT, self._grouped(hidden)).flatten(0, 1))
         by_bias.index_add_(0, self.pool, slopes.sum(1).flatten())
-        slopes = slopes.to(kind)
-        of_pool = torch.bmm(slopes.mT, self._grouped(hidden).to(kind)).flatten(0, 1)
-        by_weight.index_add_(0, self.pool, of_pool.to(by_weight.dtype))
-        return torch.bmm(slopes, self.weight).flatten(0, 1).to(hidden.dtype)
+        return torch.bmm(slopes, self.weight).flatten(0, 1)
 
     def _grouped(self, rows: Float[Tensor, "n x"]) -> Float[Tensor, "E k x"]:
         groups = self.weight.shape[0]
@@ -133,9 +129,10 @@ class Actor(nn.Linear):
         self.precision = getattr(torch, precision)
 
     def layer(self, pool: Int[Tensor, "E C"] | None = None) -> AllActions | Candidates:
-        """Over all actions, or over a pool of candidates for each group of rows."""
-        weight = self.weight.to(self.precision)
-        return AllActions(weight, self.bias) if pool is None else Candidates(weight, self.bias, pool)
+        """Over all actions, or over a pool of candidates for each group of rows, which are few: always in float32."""
+        if pool is None:
+            return AllActions(self.weight.to(self.precision), self.bias)
+        return Candidates(self.weight, self.bias, pool)
 
     def forward(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n A"]:
         """Unmasked logits of every action."""

@@ -113,7 +113,7 @@ class Recommender(nn.Module):
         self.tracker = build_tracker(config.tracker)
         self.user = nn.Linear(user_features.shape[1], dim) if config.user_in_state else None
         self.state_dim = (2 * dim if config.user_in_state else dim) + taste_dim
-        self.heads = ActorCritic(self.state_dim, config.a2c, item_vectors.shape[0])
+        self.heads = ActorCritic(self.state_dim, config.a2c.hidden, item_vectors.shape[0], config.precision)
 
     def observe(self, session: Session) -> Observation:
         """The part of a session that the agent sees; rewards outside the logged range are clipped to it."""

@@ -47,7 +47,7 @@ class Selector(nn.Module):
         self.from_state = nn.Linear(state_dim, dim)
         self.from_user = nn.Linear(config.projection, dim, bias=False)
         self.tracker = build_tracker(config.tracker)
-        self.heads = ActorCritic(dim, config.a2c, n_users)
+        self.heads = ActorCritic(dim, config.a2c.hidden, n_users)
 
     def user_tokens(self) -> Float[Tensor, "U d"]:
         """The share of every user in a token."""
