@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from darlr.cli import main
 from darlr.comparison.assemble import Block, Line, _lines, by_random_feedback
 from darlr.comparison.cells import Result
 from darlr.comparison.grid import GridRow
 from darlr.comparison.report import markdown
 from darlr.comparison.studies import Variant
-from darlr.comparison.work import Task, play_all
+from darlr.comparison.work import Task, play_all, truth_of
 from darlr.config import RunConfig, SyntheticConfig
 from darlr.data.log import InteractionLog
 from darlr.data.prepare import prepare
@@ -25,11 +26,12 @@ from darlr.evaluation.random_feedback import (
     estimate_draws,
     estimate_interval,
     random_feedback,
+    unlogged,
 )
 from darlr.evaluation.statistics import Samples, draw_samples
 from darlr.evaluation.truth import Truth, load_truth, random_ratings, write_truth
 from darlr.simulation.exits import never
-from darlr.simulation.fixed import FixedList
+from darlr.simulation.fixed import FixedList, UserGreedy
 from darlr.stages.logs import open_logs
 from tests.world.tiny import log_of
 
@@ -61,6 +63,20 @@ def test_only_what_was_shown_and_asked_counts() -> None:
     # user 3 was asked twice and shown both; user 1 was not shown what was asked; user 0 was shown it twice
     assert tallies.tolist() == [[5.5 / 2, 2 / 2, 3], [0, 0, 2], [6, 2, 3]]
     assert estimate(tallies[None]) == pytest.approx((8 / 3) * (5.5 / 2 + 6) / 3)
+
+
+def test_what_the_log_holds_is_left_out() -> None:
+    found = random_feedback(ASKED, USERS, ITEMS)
+    assert found is not None
+    log = events([3, 3, 1, 0, 2], [2, 5, 1, 5, 0], [5, 5, 5, 5, 5])  # two of the four pairs, and pairs outside
+    new = unlogged(found, log, USERS, ITEMS)
+    assert new is not None
+    assert new.cell.tolist() == [3, 6]  # (3, 4), (1, 0)
+    assert new.reward.tolist() == [1.0, 2.0]
+    # user 3 was shown both items of its answers: of the one that counts it was asked once
+    assert new.tally(torch.arange(3), torch.tensor([[1, 0, 3], [0, 1, -1], [0, 0, 2]]))[0].tolist() == [1, 1, 3]
+    assert unlogged(found, ASKED, USERS, ITEMS) is None
+    assert Truth(USERS, ITEMS, torch.ones(3, 4), random=found).beside(ASKED).random is None
 
 
 def test_nothing_to_tell() -> None:
@@ -187,6 +203,55 @@ def test_a_cell_keeps_what_its_sessions_were_told(tmp_path) -> None:
     text = markdown("Title", [block], {})
     assert "### NX_0: no repeats, exit window N = 1, by what users said of random items" in text
     assert f"| **list** | {report.random_text(found.row)} | first | {wanted.mean:.2f} |" in text
+
+
+def heard_by_heart(folder) -> tuple[RunConfig, InteractionLog]:
+    """A data set whose users said 7 of what is in their log, and 3 of everything else."""
+    small = SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)
+    prepare("synthetic", folder, synthetic=small)
+    config = RunConfig(data=str(folder))
+    log, truth = open_logs(config).whole, load_truth("synthetic", synthetic=small)
+    assert truth is not None
+    said = torch.full(truth.reward.shape, 3.0)
+    said[log.user, log.item] = 7.0
+    heard = RandomFeedback(torch.arange(said.numel()), said.flatten(), 16)
+    write_truth(replace(truth, random=heard), folder)
+    return config, log
+
+
+def test_neither_a_cell_nor_a_table_counts_what_can_be_known_by_heart(tmp_path) -> None:
+    config, log = heard_by_heart(tmp_path / "data")
+    logs = open_logs(config)
+    again = torch.zeros(24, 16)
+    again[log.user, log.item] = 1.0
+    known = Entry("what the log holds", [UserGreedy(again)], "log")
+    (setting,) = (one for one in settings(config.train.session, logs.catalogue, (1,)) if one.mode == "NX_10")
+    whole = load_truth(config.data)
+    assert whole is not None
+    (row,) = sound([known], [setting], whole, logs.train_catalogue)
+    assert row.random is not None
+    assert row.random > 4 * row.length
+    (row,) = sound([known], [setting], truth_of(config, logs), logs.train_catalogue)
+    assert row.random == pytest.approx(3 * row.length)
+
+    run = tmp_path / "run"
+    options = [
+        "--model.members",
+        "2",
+        "--model.epochs",
+        "1",
+        "--epochs",
+        "1",
+        "--steps",
+        "500",
+        "--selector.picks",
+        "3",
+    ]
+    assert main(["train", "--data", config.data, "--out", str(run), *options, "--no-watch"]) == 0
+    assert main(["evaluate", str(run), "--no-pictures"]) == 0
+    rows = [row for row in report.read_rows(run / "table.json") if row.random is not None]
+    assert len(rows) > 10
+    assert [row.random for row in rows] == pytest.approx([3 * row.length for row in rows])
 
 
 def test_a_prepared_folder_keeps_it(tmp_path) -> None:

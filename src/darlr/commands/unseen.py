@@ -63,16 +63,23 @@ def find_ground(runs: Sequence[FinishedRun], learned: Sequence[Entry], out: Path
     if truth is None:
         refuse_without_kept_events(runs)
     elif not all(one.logs.evaluation == run.logs.evaluation > 0 for one in runs):
-        return Ground(truth)
+        return Ground(beside_logs(truth, runs))
     kept = open_evaluation_logs(run.config)
     if truth is not None:
-        return Ground(truth, sections=sections(run, learned, kept, None))
+        return Ground(beside_logs(truth, runs), sections=sections(run, learned, kept, None))
     judge = evaluation_world(run, kept, out)
     about = {
         "played on": f"{JUDGE}, fitted on {len(kept.whole):,} events that training never saw",
         "warning": WARNING,
     }
     return Ground(believed(judge), REFERENCE, f", {JUDGE}", about, sections(run, learned, kept, judge))
+
+
+def beside_logs(truth: Truth, runs: Sequence[FinishedRun]) -> Truth:
+    """The truth without the random feedback that any of the runs may know by heart."""
+    for logs in {id(one.logs): one.logs for one in runs}.values():
+        truth = truth.beside(logs.known)
+    return truth
 
 
 def open_evaluation_logs(config: RunConfig) -> Logs:

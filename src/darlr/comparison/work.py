@@ -100,7 +100,7 @@ def learn(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     train_run(Train(out=folder, resume=started, synthetic=config.synthetic, **options))
     run = open_run(folder)
     entries = [Entry("greedy", [run.policy], "learned"), Entry("sampled", [run.policy], "learned", greedy=False)]
-    tensors, about = play_all(task, run.logs, entries, truth_of(task.config))
+    tensors, about = play_all(task, run.logs, entries, truth_of(task.config, run.logs))
     rows = read_metrics(folder)
     steps = rows[-1]["steps"] if rows else 0
     return tensors, about | {"curve": rows, "steps": steps, "command": command_line(config, folder)}
@@ -108,7 +108,8 @@ def learn(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 def trivial(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The trivial rows of one seed; those of tables use that seed's world model."""
-    logs, truth = open_logs(task.config), truth_of(task.config)
+    logs = open_logs(task.config)
+    truth = truth_of(task.config, logs)
     tensors, about = play_all(task, logs, trivial_entries(task, logs, truth), truth)
     return tensors, about | {"curve": [], "steps": 0, "command": ""}
 
@@ -126,7 +127,8 @@ def baseline(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     from darlr.baselines import BASELINES, Context, fit_baseline, load_baseline, save_baseline
     from darlr.baselines.files import FACTS
 
-    logs, truth = open_logs(task.config), truth_of(task.config)
+    logs = open_logs(task.config)
+    truth = truth_of(task.config, logs)
     name = task.content["identity"]["name"]
     registered, place = BASELINES[name], task.place / "baseline"
     if not (place / FACTS).exists():  # written last
@@ -181,12 +183,12 @@ def _plays(task: Task, logs: Logs, entries: Sequence[Entry]) -> Iterator[tuple[E
                 yield entry, entry.policies[0], setting
 
 
-def truth_of(config: RunConfig) -> Truth:
-    """The truth of the cell's data set; the comparison checked that there is one."""
+def truth_of(config: RunConfig, logs: Logs) -> Truth:
+    """The truth of the cell's data set for what learns from these logs; the comparison checked that there is one."""
     truth = load_truth(config.data, synthetic=config.synthetic)
     if truth is None:
         raise RunError(f"{config.data}: has no truth to play on")
-    return truth
+    return truth.beside(logs.known)
 
 
 def open_world(task: Task, logs: Logs) -> World:

@@ -5,7 +5,7 @@ among the shown ones by chance alone, so that the mean of what users said of sho
 said of all of them (a ratio of Horvitz-Thompson sums; Sarndal, Swensson and Wretman 1992, section 5.7).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -42,6 +42,11 @@ class RandomFeedback:
         said = (self.reward[place].double() * heard).sum(1) / asked
         return torch.stack([said, heard.sum(1) / asked, (column >= 0).sum(1).double()], 1).numpy()
 
+    def without(self, cell: NDArray[np.int64]) -> "RandomFeedback | None":
+        """The same less the feedback on these cells [m]; None where nothing is left."""
+        kept = torch.from_numpy(~np.isin(self.cell.numpy(), cell))
+        return replace(self, cell=self.cell[kept], reward=self.reward[kept]) if bool(kept.any()) else None
+
 
 def random_feedback(
     random: InteractionLog, users: NDArray[np.int64], items: NDArray[np.int64]
@@ -54,6 +59,18 @@ def random_feedback(
         return None
     reward = np.bincount(place, random.reward[inside]) / count
     return RandomFeedback(torch.from_numpy(cell), torch.from_numpy(reward.astype(np.float32)), len(items))
+
+
+def unlogged(
+    feedback: RandomFeedback, log: InteractionLog, users: NDArray[np.int64], items: NDArray[np.int64]
+) -> RandomFeedback | None:
+    """The feedback on pairs that the log does not hold: a policy may know the others by heart, which is no prediction.
+
+    users [Ue] and items [Ie] of the truth, log codes. None where the log holds them all.
+    """
+    row, column = _places(log.n_users, users)[log.user], _places(log.n_items, items)[log.item]
+    inside = (row >= 0) & (column >= 0)
+    return feedback.without(row[inside] * len(items) + column[inside])
 
 
 def _places(size: int, codes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -28,7 +28,7 @@ NOTES = (
 RANDOM = "R_random [95%]"
 RANDOM_NOTE = (
     "R_random: the same sum by what users said of items drawn for them at random, so far as these were shown: Length "
-    "times their mean; items that a user's own log holds count too. Sessions are still answered by the rewards that "
+    "times their mean; items that a user's own log holds are left out. Sessions are still answered by the rewards that "
     "they are played on."
 )
 

@@ -28,7 +28,7 @@ from darlr.data.store import is_prepared, read_manifest
 from darlr.data.synthetic import generate
 from darlr.data.table_scan import scan_numbers
 from darlr.errors import DataError
-from darlr.evaluation.random_feedback import RandomFeedback, random_feedback
+from darlr.evaluation.random_feedback import RandomFeedback, random_feedback, unlogged
 from darlr.tensors import write_tensors
 
 FILE = "truth.safetensors"
@@ -54,6 +54,12 @@ class Truth:
         if self.reward.shape != (len(self.users), len(self.items)):
             sides = (len(self.users), len(self.items))
             raise DataError(f"truth: rewards are {tuple(self.reward.shape)}, users and items {sides}")
+
+    def beside(self, log: InteractionLog) -> "Truth":
+        """The same for policies that learn from `log` (service codes): of the random feedback what it does not hold."""
+        if self.random is None:
+            return self
+        return replace(self, random=unlogged(self.random, log, self.users, self.items))
 
 
 def load_truth(

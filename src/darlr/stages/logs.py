@@ -63,6 +63,11 @@ class Logs:
         return catalogue(self.train, self.service)
 
     @cached_property
+    def known(self) -> InteractionLog:
+        """All that a policy may have learned by heart: events of the service's users on its items, in service codes."""
+        return served(self.whole, self.service)
+
+    @cached_property
     def served(self) -> InteractionLog:
         """`unseen` events of the service's users on its items, both in service codes; also its ids and features."""
         return served(self.unseen, self.service)
