@@ -1,9 +1,10 @@
 """Measures what fits in 10 minutes on idle cores and writes docs/benchmarks.md with its pictures: `make bench`.
 
-    DARLR_DATA=<folder that holds coat/ and kuairec_binary/> python -m benchmarks.page [--only NAME]
+    DARLR_DATA=<folder that holds coat/ and kuairec_binary/> python -m benchmarks.page [--compiled] [--only NAME]
 
 Finished rows are kept in runs/bench.json, so that an interrupted call goes on; --fresh forgets them, and so does
-another commit. --only prints one row and writes nothing.
+another commit. --compiled adds rows of compiled training, another 5 minutes: `make bench ARGS=--compiled`. --only
+prints one row and writes nothing.
 """
 
 import argparse
@@ -32,9 +33,11 @@ STEPS = 10_000
 GROWTH = "growth"
 
 
-def rows() -> Iterator[tuple[str, Measure]]:
-    """Name and measuring function of every row of the table."""
+def rows(*, compiled: bool = True) -> Iterator[tuple[str, Measure]]:
+    """Name and measuring function of every row of the tables."""
     yield from training_rows.rows(STEPS)
+    if compiled:
+        yield from training_rows.compiled_rows(STEPS)
     yield from other_rows.rows()
 
 
@@ -111,7 +114,7 @@ def slopes(points: dict[str, Point]) -> list[str]:
 
 def page(state: dict[str, Any], load_average: float) -> str:
     """The whole page."""
-    results = [Result(**state[name]) for name, _ in rows()]
+    results = [Result(**state[name]) for name, _ in rows() if name in state]
     points = {name: Point(**values) for name, values in state[GROWTH].items()}
     facts = provenance(seed=0)
     commit = state["commit"] or {"commit": "unknown", "changed": False}
@@ -127,9 +130,9 @@ def page(state: dict[str, Any], load_average: float) -> str:
             f"{facts['date'][:10]}, on {machine.name()}; {versions}; load average {load_average:.1f}. Seed 0, one "
             "thread unless said. CPU-seconds of the process, so that other work on the machine counts little (it still "
             "takes caches); training is in CPU-seconds for 100,000 simulated steps, updates of all agents included, at "
-            "least 10,000 steps a measurement after a warm-up, median of 3. Compiled rows say when the first rollout "
-            "and update were over: PyTorch caches what it compiled, here into an empty folder. Without data sets under "
-            "`DARLR_DATA` there is no page.",
+            "least 10,000 steps a measurement after a warm-up, median of 3. Compiled rows, which `make bench "
+            "ARGS=--compiled` adds, say when the first rollout and update were over: PyTorch caches what it compiled, "
+            "here into an empty folder. Without data sets under `DARLR_DATA` there is no page.",
             "",
             *table(spent),
             "",
@@ -187,6 +190,7 @@ def main() -> None:
     """Measure what is missing, then write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", metavar="NAME", help="measure the rows of this name and print them")
+    parser.add_argument("--compiled", action="store_true", help="measure compiled training too")
     parser.add_argument("--fresh", action="store_true", help="measure everything again")
     options = parser.parse_args()
     if options.only:
@@ -197,7 +201,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as compiled:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = compiled  # empty, so that compiled rows tell the whole of their start
-        state = measured(fresh=options.fresh)
+        state = measured(fresh=options.fresh, compiled=options.compiled)
     growth.draw(
         {name: Point(**values) for name, values in state[GROWTH].items()},
         PAGE.parent / "images" / TIME,
@@ -207,11 +211,11 @@ def main() -> None:
     say(f"written: {PAGE.relative_to(ROOT)}")
 
 
-def measured(*, fresh: bool) -> dict[str, Any]:
+def measured(*, fresh: bool, compiled: bool) -> dict[str, Any]:
     """All rows and the growth, what is missing measured now."""
     start = time.perf_counter()
     state = load(provenance()["git"], fresh=fresh)
-    for name, measure in rows():
+    for name, measure in rows(compiled=compiled):
         if name not in state:
             say(f"[{time.perf_counter() - start:4.0f} s] {name}")
             state[name] = asdict(measure())

@@ -52,6 +52,10 @@ def test_the_page_holds_every_row_with_its_command() -> None:
         assert f"\n| {name} | CPU-s | ≤ 1 | 2 |  | 1 | 2.0 |" in text
         assert f"\n    measure {name}\n" in text
     assert "at commit 0123456, with changes," in text
+    plain = dict(page.rows(compiled=False))
+    less = page.page({name: value for name, value in state.items() if "compiled" not in name}, load_average=1.5)
+    assert {name for name, _ in page.rows() if f"\n| {name} |" in less} == set(plain)
+    assert len(plain) < len(dict(page.rows()))
     assert "load average 1.5" in text
 
 
