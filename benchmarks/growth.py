@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks import memory
 from darlr.evaluation import canvas
+from darlr.process import settle
 
 if TYPE_CHECKING:
     from darlr.world.tables import World
@@ -133,7 +134,6 @@ def _picture(points: Mapping[str, Point], path: Path, title: str, cost: Callable
 
 def main() -> None:
     """Measure one point."""
-    import torch
 
     from benchmarks.hot_loop import costs
     from darlr.agents.learner import Learner, build_learner, build_simulator, learn
@@ -147,7 +147,7 @@ def main() -> None:
     for name, size in BASE.items():
         parser.add_argument(f"--{name}", type=int, default=size)
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    settle(1)
     config = TrainConfig(
         method=given.method,
         sessions=given.sessions,

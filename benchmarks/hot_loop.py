@@ -10,11 +10,10 @@ from dataclasses import replace
 from functools import cache
 from statistics import median
 
-import torch
-
 from darlr.agents.learner import Learner, build_learner, build_simulator, learn
 from darlr.agents.rollout import Simulator
 from darlr.config import Method, RunConfig, SplitConfig, TrainConfig
+from darlr.process import settle
 from darlr.simulation.exits import build_exit
 from darlr.stages.logs import Logs, open_logs, resolved
 from darlr.stages.world import world_of
@@ -71,7 +70,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--steps", type=int, default=10_000, help="least steps in a measurement")
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    settle(1)
     print("| data | method | CPU-s per 100,000 steps |\n|---|---|---|")
     for data in options.data:
         for method in options.methods:

@@ -21,6 +21,7 @@ from darlr.config import A2CConfig, RecommenderConfig, RewardConfig, SelectorCon
 from darlr.data.categories import category_bits
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth
+from darlr.process import settle
 from darlr.simulation.exits import Exit, category_exit, never
 from darlr.world.entropy import EntropyTable
 from darlr.world.tables import World, standardise
@@ -136,7 +137,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rollouts", type=int, default=150)
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    settle(1)
     print("| world | seed | share of the oracle's return |\n|---|---|---|")
     for name, categories in (("checkerboard", 0), ("checkerboard with exits", 4)):
         for seed in range(options.seeds):

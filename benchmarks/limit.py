@@ -14,14 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-import torch
-
 from benchmarks import machine
 from benchmarks.floor import Floor, Sizes, floor, sizes_of
 from benchmarks.hot_loop import STEPS, costs, prepare, quick_world
 from benchmarks.parts import profile
 from darlr.cli import parse
 from darlr.config import TrainConfig
+from darlr.process import settle
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=10_000, help="least steps in a measurement")
     parser.add_argument("--profile", action="store_true", help="also say what the time is spent on")
     options = parser.parse_args(own)
-    torch.set_num_threads(1)
+    settle(1)
     config = train_options(options.data, train)
     learner, simulator, world = prepare(*quick_world(options.data), config)
     sizes = sizes_of(world)

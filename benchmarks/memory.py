@@ -15,9 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
 from darlr.config import RunConfig, SplitConfig
+from darlr.process import settle
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def main() -> None:
     parser.add_argument("--data", default="coat")
     parser.add_argument("--world", type=Path, required=True)
     given = parser.parse_args(own)
-    torch.set_num_threads(1)
+    settle(1)
     logs = open_logs(RunConfig(data=given.data, split=SplitConfig(refit=False)))
     config = resolved(train_options(given.data, train), logs.whole)
     world = world_of(load(given.world), logs, config)

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from benchmarks.hot_loop import prepare, quick_world
 from benchmarks.training_rows import Measure, Result, only
 from darlr.agents.recommender import RecommenderPolicy
@@ -18,6 +16,7 @@ from darlr.config import RunConfig, SplitConfig, SyntheticConfig, TrainConfig
 from darlr.evaluation.evaluate import settings, sound
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.truth import load_truth
+from darlr.process import settle
 from darlr.stages.logs import open_logs
 from darlr.world.fit import fit_world
 
@@ -39,7 +38,7 @@ def spent(work: Callable[[], object], repeats: int) -> list[float]:
 
 def world_model() -> Result:
     """Five members, five epochs, no early stop."""
-    torch.set_num_threads(1)
+    settle(1)
     config = RunConfig(data="coat", split=SplitConfig(refit=False))
     logs = open_logs(config)
     five = replace(config.world_model, members=5, epochs=5, patience=5)
@@ -49,7 +48,7 @@ def world_model() -> Result:
 
 def evaluation() -> Result:
     """One greedy policy of DARLR's networks, untrained as what it has learned costs no time; intervals included."""
-    torch.set_num_threads(1)
+    settle(1)
     logs, fitted = quick_world("coat")
     learner, simulator, _ = prepare(logs, fitted, TrainConfig())
     truth = load_truth("coat", synthetic=SyntheticConfig())

@@ -28,6 +28,7 @@ from darlr.data.store import save
 from darlr.evaluation.lists import popularity_by_users
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth, write_truth
+from darlr.process import settle
 from darlr.simulation.exits import build_exit
 from darlr.simulation.fixed import UserGreedy
 from darlr.simulation.policy import Policy
@@ -93,7 +94,7 @@ def main() -> None:
     parser.add_argument("--deepfm", action="store_true", help="also the DeepFM ensemble (minutes)")
     parser.add_argument("--save", type=Path, help="write the data set there instead")
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    settle(1)
     log, truth = pseudo_block(open_source("kuairec_binary"), options.seed)
     if options.save:
         save(log, options.save, PrepareReport(log.name, len(log), len(log)))

@@ -14,10 +14,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-import torch
-
 from benchmarks.hot_loop import STEPS, costs, prepare, quick_world
 from benchmarks.limit import arguments, train_options
+from darlr.process import settle
 
 
 def rates(data: str, options: Sequence[str], threads: int, steps: int) -> list[float]:
@@ -40,10 +39,10 @@ def rates(data: str, options: Sequence[str], threads: int, steps: int) -> list[f
 
 def measured(data: str, options: Sequence[str], threads: int, steps: int) -> list[float]:
     """The same in this process."""
-    torch.set_num_threads(1)  # the world model's networks are too small for more
+    settle(1)  # the world model's networks are too small for more
     config = train_options(data, options)
     learner, simulator, _ = prepare(*quick_world(data), config)
-    torch.set_num_threads(threads)
+    settle(threads)
     taken = costs(learner, simulator, config.sessions, steps, clock=time.perf_counter)
     return sorted(STEPS / spent for spent in taken)
 

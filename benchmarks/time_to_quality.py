@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from benchmarks.hot_loop import prepare, quick_world
 from benchmarks.limit import train_options
@@ -26,6 +25,7 @@ from darlr.agents.recommender import RecommenderPolicy
 from darlr.config import TrainConfig, WorldModelConfig
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth
+from darlr.process import settle
 from darlr.simulation.exits import build_exit
 from darlr.stages.logs import Logs
 from darlr.world.fitted import FittedWorldModel
@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--quick-world", action="store_true", help="a world model of one epoch")
     parser.add_argument("--out", type=Path, default=Path("curves.jsonl"))
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    settle(1)
     known = [Seen(**json.loads(line)) for line in given.out.read_text().splitlines()] if given.out.exists() else []
     done = {(row.method, row.setting, row.seed) for row in known if row.steps >= given.steps}
     rows = [row for row in known if (row.method, row.setting, row.seed) in done]

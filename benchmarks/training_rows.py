@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-import torch
-
 from benchmarks import limit, memory, rate
 from benchmarks.floor import sizes_of
 from benchmarks.hot_loop import costs, prepare, quick_world
 from benchmarks.parts import profile
 from darlr.agents.learner import learn
 from darlr.config import TrainConfig
+from darlr.process import settle
 
 LONGEST = 5  # parts of a profile that are told
 
@@ -107,7 +106,7 @@ def training(row: Training, steps: int) -> Result:
 
     Of a compiled row no parts are told, but how long its first rollout and update took, compiling included.
     """
-    torch.set_num_threads(1)
+    settle(1)
     config, goal = row.config, row.goal if row.data == "coat" else ""
     learner, simulator, world = prepare(*quick_world(row.data), config)
     least = limit.limit(sizes_of(world), config).least

@@ -24,6 +24,7 @@ from darlr.config import SplitConfig, WorldModelConfig
 from darlr.data.log import InteractionLog
 from darlr.data.sources import open_source, raw_folder
 from darlr.data.split import split
+from darlr.process import settle
 from darlr.world import deepfm, fit
 from darlr.world.bias import STRENGTHS, choose_bias, fit_bias
 from darlr.world.features import encode
@@ -308,7 +309,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--part", choices=["models", "ablations", "both"], default="both")
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    settle(1)
     log = open_source("coat")
     ratings = np.loadtxt(raw_folder() / "coat" / "test.ascii")
     ratings[log.user, log.item] = 0  # a twelfth of the random ratings are in the log too

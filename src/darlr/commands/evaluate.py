@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from darlr.cli import Evaluate
 from darlr.commands.unseen import Ground, find_ground
@@ -20,6 +19,7 @@ from darlr.evaluation.lists import Entry, Kind, trivial_rows
 from darlr.evaluation.report import label as row_label
 from darlr.evaluation.report import print_tables, write_report
 from darlr.evaluation.statistics import Comparison, compare
+from darlr.process import settle
 from darlr.runs import read_metrics
 from darlr.stages.finished import FinishedRun, open_run
 from darlr.stages.logs import Logs, resolved
@@ -35,7 +35,7 @@ def run(options: Evaluate) -> None:
         raise ConfigError("name at least one run folder, such as darlr evaluate runs/demo")
     runs = open_runs(options.runs)
     first = runs[0]
-    torch.set_num_threads(first.config.train.threads)
+    settle(first.config.train.threads)
     out = options.out or (first.folder / "without-truth" if options.without_truth else first.folder)
     session = resolved(first.config.train, first.logs.whole).session
     entries = learned_rows(runs)

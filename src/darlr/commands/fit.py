@@ -1,9 +1,8 @@
 """`darlr fit`: the world model."""
 
-import torch
-
 from darlr.cli import Fit
 from darlr.config import RunConfig
+from darlr.process import settle
 from darlr.stages.checks import check_options
 from darlr.stages.logs import open_logs
 from darlr.stages.progress import say
@@ -13,7 +12,7 @@ from darlr.stages.world import fit_into, refuse_other_content
 def run(options: Fit) -> None:
     """Fit a world model and keep it."""
     check_options(options)
-    torch.set_num_threads(options.threads)
+    settle(options.threads)
     refuse_other_content(options.out)
     config = RunConfig(
         data=options.data, split=options.split, synthetic=options.synthetic, world_model=options.world_model

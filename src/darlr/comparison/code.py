@@ -17,6 +17,7 @@ NEUTRAL = (
     "config.py",
     "config_json.py",
     "errors.py",
+    "process.py",
     "provenance.py",
     "commands/",
     "comparison/",

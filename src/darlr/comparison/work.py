@@ -27,6 +27,7 @@ from darlr.evaluation.lists import Entry, trivial_rows
 from darlr.evaluation.metrics import majority_items
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.files import Lock, atomic_write_text
+from darlr.process import settle
 from darlr.provenance import provenance
 from darlr.runs import CONFIG, read_metrics
 from darlr.simulation.policy import Policy
@@ -236,7 +237,7 @@ def main(place: Path) -> int:
         if (place / RESULT).exists():
             return 0
         task = open_task(place)
-        torch.set_num_threads(task.config.train.threads)
+        settle(task.config.train.threads)
         threading.Thread(target=_note_time, args=(place, _spent(place)), daemon=True).start()
         work(task)
     except DarlrError as error:

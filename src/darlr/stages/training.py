@@ -20,6 +20,7 @@ from darlr.evaluation.estimation import reward_error
 from darlr.evaluation.evaluate import published, published_setting
 from darlr.evaluation.metrics import majority_items
 from darlr.evaluation.truth import has_truth, load_truth
+from darlr.process import settle
 from darlr.runs import Run, load_checkpoint
 from darlr.serving.recommender import export
 from darlr.simulation.exits import Exit, build_exit
@@ -38,7 +39,7 @@ Watch = Callable[[int, Learner], Mapping[str, Any]]
 def train_run(options: Train) -> None:
     """Train, or continue, what `darlr train` names. Nothing is written before everything that can be checked is."""
     check_options(options.config)
-    torch.set_num_threads(options.train.threads)
+    settle(options.train.threads)
     logs = open_logs(options.config)  # before its folder is spelt out: the error then names what was asked for
     config = weighted(anchored(options.config))
     config = replace(config, split=replace(config.split, evaluation=logs.evaluation))  # what evaluation must know
