@@ -22,3 +22,13 @@ def test_actor_and_critic_share_the_trunk():
     assert (logits.softmax(-1) - 0.2).abs().max() < 0.02  # the first policy is near uniform
     alone, _ = ActorCritic(4, (), 5)(torch.randn(7, 4))  # no trunk at all
     assert alone.shape == (7, 5)
+
+
+@torch.no_grad()
+def test_the_trunk_is_linear_layers_with_a_relu_behind_each():
+    torch.manual_seed(0)
+    trunk, state = ActorCritic(4, (16, 8), 5).trunk, torch.randn(7, 4)
+    first, second = trunk
+    kept = state.clone()
+    torch.testing.assert_close(trunk(state), torch.relu(second(torch.relu(first(state)))))
+    assert torch.equal(state, kept)

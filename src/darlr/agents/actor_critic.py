@@ -1,12 +1,26 @@
 """One actor-critic for both agents: a shared trunk, logits over actions, and a value."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
+from darlr.agents.products import product
 from darlr.config import Precision
+
+
+class Trunk(nn.ModuleList):
+    """Linear layers, each with a ReLU behind it."""
+
+    def forward(self, state: Float[Tensor, "B s"]) -> Float[Tensor, "B h"]:
+        """The last layer's output; the state itself without any."""
+        layers: Iterable[nn.Linear] = self  # type: ignore[assignment]
+        for layer in layers:  # functions instead of modules: at 100 rows a module's call costs as much as its work
+            state = linear(state, layer.weight, layer.bias).relu_()
+        return state
 
 
 class ActorCritic(nn.Module):
@@ -18,11 +32,11 @@ class ActorCritic(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for size, following in pairwise((state_dim, *hidden)):
-            linear = nn.Linear(size, following)
-            nn.init.orthogonal_(linear.weight, 2**0.5)
-            nn.init.zeros_(linear.bias)
-            layers += [linear, nn.ReLU()]
-        self.trunk = nn.Sequential(*layers)
+            layer = nn.Linear(size, following)
+            nn.init.orthogonal_(layer.weight, 2**0.5)
+            nn.init.zeros_(layer.bias)
+            layers.append(layer)
+        self.trunk = Trunk(layers)
         width = hidden[-1] if hidden else state_dim
         self.actor = Actor(width, n_actions, precision)
         self.critic = nn.Linear(width, 1)
@@ -33,12 +47,11 @@ class ActorCritic(nn.Module):
     def forward(self, state: Float[Tensor, "B s"]) -> tuple[Float[Tensor, "B A"], Float[Tensor, " B"]]:
         """Logits over all actions, unmasked, and the value of the state."""
         hidden = self.trunk(state)
-        return self.actor(hidden), self.value(hidden)
+        return self.actor.layer().logits(hidden), self.value(hidden)
 
     def value(self, hidden: Float[Tensor, "*B h"]) -> Float[Tensor, "*B"]:
         """The value of states, from the trunk's output."""
-        value: Tensor = self.critic(hidden).squeeze(-1)
-        return value
+        return linear(hidden, self.critic.weight, self.critic.bias).squeeze(-1)
 
 
 FORBIDDEN = -1e30  # finite, so that 0 * log(0) is 0 and not NaN
@@ -63,7 +76,7 @@ class AllActions:
     def logits(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n A"]:
         """Unmasked logits of every action."""
         if self.weight.dtype == hidden.dtype:
-            return torch.addmm(self.bias, hidden, self.weight.T)
+            return product(hidden, self.weight, self.bias)
         return self.bias + hidden.to(self.weight.dtype) @ self.weight.T
 
     def back(
@@ -76,8 +89,8 @@ class AllActions:
         """The gradient by hidden; those by weight and bias are added to what is there."""
         by_bias += by_logits.sum(0)
         if self.weight.dtype == hidden.dtype:
-            by_weight.addmm_(by_logits.T, hidden)
-            return by_logits @ self.weight
+            by_weight += product(hidden.T, by_logits.T).T  # this way round it is faster
+            return product(by_logits, self.weight.T)
         slopes = by_logits.to(self.weight.dtype)
         by_weight += slopes.T @ hidden.to(slopes.dtype)
         return (slopes @ self.weight).to(hidden.dtype)

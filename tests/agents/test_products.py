@@ -1,0 +1,58 @@
+"""Products of matrices: the same to rounding, whoever computes them."""
+
+import pytest
+import torch
+
+from darlr.agents import products
+
+HAS_ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
+SIZES = [(1, 1, 1), (7, 5, 3), (100, 64, 300), (300, 500, 64)]
+
+
+@pytest.mark.parametrize(
+    "onednn", [False, pytest.param(True, marks=pytest.mark.skipif(not HAS_ONEDNN, reason="oneDNN"))]
+)
+@pytest.mark.parametrize(("n", "k", "m"), SIZES)
+def test_products_are_those_of_double_precision(monkeypatch, onednn, n, k, m):
+    monkeypatch.setattr(products, "ONEDNN", onednn)
+    monkeypatch.setattr(products, "LARGE", 0)
+    generator = torch.Generator().manual_seed(n)
+    rows, columns, bias = (torch.randn(*size, generator=generator) for size in ((n, k), (m, k), (m,)))
+    close = {"atol": 1e-6 * k, "rtol": 1e-5}
+    expected = rows.double() @ columns.double().T
+    torch.testing.assert_close(products.product(rows, columns), expected.float(), **close)
+    torch.testing.assert_close(products.product(rows, columns, bias), (expected + bias).float(), **close)
+    # gradients ask for products of what is stored the other way round
+    turned = rows.T.contiguous().T, columns.T.contiguous().T
+    torch.testing.assert_close(products.product(*turned), expected.float(), **close)
+
+
+def test_what_onednn_is_asked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(products, "ONEDNN", True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", lambda *given: asked.append(given), raising=False)
+    monkeypatch.setattr(products, "LARGE", 10 * 4 * 2)
+    rows, columns = torch.zeros(10, 2), torch.zeros(4, 2)
+    products.product(rows, columns)
+    assert len(asked) == 1
+    products.product(rows[1:], columns)  # one row short of large
+    products.product(rows.double(), columns.double())
+    products.product(rows.bfloat16(), columns.bfloat16())
+    monkeypatch.setattr(products, "ONEDNN", False)
+    products.product(rows, columns)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("processor", "faster"),
+    [
+        ({"avx512_f": True, "cpu_name": "AMD EPYC 9554"}, HAS_ONEDNN),
+        ({"avx512_f": False, "cpu_name": "AMD EPYC 7763"}, False),
+        ({"avx512_f": True, "cpu_name": "Intel(R) Xeon(R) Gold 6330"}, False),
+        ({"avx512_f": True}, False),
+        ({}, False),
+    ],
+)
+def test_processors_on_which_onednn_is_faster(monkeypatch, processor, faster):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
+    assert products.onednn_is_faster() == faster
