@@ -109,12 +109,13 @@ class Objective(torch.autograd.Function):
             action, weight_n = judged.action[rows, None], weight[rows, None]
             logits = judged.masked(layer.logits(hidden[rows]), rows)
             slope = -weight_n
+            pi = logits.softmax(-1)
             if wanted or bonus:
-                log_pi, pi = logits.log_softmax(-1), logits.softmax(-1)  # sooner than exp() of the former
-                entropy[rows] = -torch.linalg.vecdot(pi, log_pi)
-                slope = slope - bonus * (log_pi + entropy[rows, None]) if bonus else slope
-            else:
-                pi = logits.softmax(-1)
+                # log of the sum of exponentials, read off the likeliest action: no pass over exponentials or logarithms
+                total = logits.amax(-1) - pi.amax(-1).log()
+                entropy[rows] = total - torch.linalg.vecdot(pi, logits)
+            if bonus:
+                slope = slope - bonus * (logits + (entropy[rows] - total)[:, None])
             taken[rows] = pi.gather(1, action).squeeze(1)
             by_logits = pi.mul_(slope).scatter_add_(1, action, weight_n)
             by_hidden[rows] = layer.back(by_logits, hidden[rows], by_actor, by_bias)
