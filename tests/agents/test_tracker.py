@@ -133,3 +133,17 @@ def test_gradients_are_finite_for_every_parameter(config):
     for name, parameter in tracker.named_parameters():
         assert torch.isfinite(parameter.grad).all(), name
         assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("config", ALL)
+def test_tokens_may_be_made_after_the_mean(config):
+    tracker, (_, there) = make(config), windows()
+    token, inputs = torch.nn.Linear(5, DIM), torch.randn(4, 4, 5)
+    expected, found = tracker(token(inputs), there), tracker.over(token, inputs, there)
+    torch.testing.assert_close(found, expected)
+    for one, other in zip(
+        torch.autograd.grad(found.square().sum(), token.parameters()),
+        torch.autograd.grad(expected.square().sum(), token.parameters()),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)

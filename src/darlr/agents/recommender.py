@@ -169,10 +169,12 @@ class Recommender(nn.Module):
         items, feedback = seen.items.T, seen.feedback.T[..., None]  # trackers take positions first
         known = items.clamp(min=0)
         if tokens is None:
-            window = self.token(torch.cat([embedding(known, self.items), feedback], dim=-1))
+            inputs = torch.cat([embedding(known, self.items), feedback], dim=-1)
+            tracked = self.tracker.over(self.token, inputs, items >= 0)
         else:
             window = torch.addcmul(embedding(known, tokens.items), feedback, tokens.feedback)
-        parts = [self.tracker(window, items >= 0)]
+            tracked = self.tracker(window, items >= 0)
+        parts = [tracked]
         if own is not None:
             parts.append(own)
         if self.config.belief:  # of about unit size

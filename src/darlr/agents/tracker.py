@@ -22,6 +22,13 @@ class MeanTracker(nn.Module):
         weight = there[..., None].to(tokens.dtype)
         return (tokens * weight).sum(0) / weight.sum(0).clamp(min=1)
 
+    def over(
+        self, token: nn.Linear, inputs: Float[Tensor, "w B i"], there: Bool[Tensor, "w B"]
+    ) -> Float[Tensor, "B d"]:
+        """What `forward` says of token(inputs): the token of the mean is the mean of tokens, for a w-th of the work."""
+        state: Tensor = token(self(inputs, there)) * there.any(0)[:, None]
+        return state
+
 
 class Layer(nn.Module):
     """A pre-norm Transformer layer; `newest` computes the newest position alone, which is all the last layer needs.
@@ -102,7 +109,14 @@ class TransformerTracker(nn.Module):
         state: Tensor = self.norm(hidden[-1])
         return state
 
+    def over(
+        self, token: nn.Linear, inputs: Float[Tensor, "w B i"], there: Bool[Tensor, "w B"]
+    ) -> Float[Tensor, "B d"]:
+        """What `forward` says of token(inputs)."""
+        state: Tensor = self(token(inputs), there)
+        return state
 
-def build_tracker(config: TrackerConfig) -> nn.Module:
+
+def build_tracker(config: TrackerConfig) -> MeanTracker | TransformerTracker:
     """The tracker that the configuration names."""
     return MeanTracker() if config.kind == "mean" else TransformerTracker(config)
