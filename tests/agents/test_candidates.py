@@ -66,7 +66,7 @@ def test_picks_come_from_the_pool_by_the_policy_none_twice():
     assert torch.equal(pool[selection.taken[:, 1:]], references.users)
     with torch.no_grad():
         recent = torch.tensor([[-1, -1, 2]])
-        logits, _ = selector(selector.from_state(selection.state[:1]), recent, selector.user_tokens())
+        logits, _ = selector(selector.from_state(selection.state[:1]), recent, selector.tokens())
     share = references.users[:, 0].bincount(minlength=6)[pool] / len(references.users)
     assert (share - logits[0, pool].softmax(-1)).abs().max() < 0.015
 

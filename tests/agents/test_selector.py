@@ -94,7 +94,7 @@ def test_picks_follow_the_policy():
     with torch.no_grad():
         selector = learner.selector
         recent = torch.tensor([[-1, -1, 2]])
-        logits, value = selector(selector.from_state(state[:1]), recent, selector.user_tokens())
+        logits, value = selector(selector.from_state(state[:1]), recent, selector.tokens())
     logits[0, 2] = -torch.inf
     share = references.users.flatten().bincount(minlength=4) / n
     assert (share - logits.softmax(-1)[0]).abs().max() < 0.015
@@ -129,7 +129,7 @@ def test_tokens_are_a_linear_layer_on_state_and_projected_feedback(kind):
     state = selection.state.expand(3, -1, -1)
     tokens = joined(torch.cat([state, feedback], dim=-1))
     expected = selector.heads(selector.tracker(tokens, recent.T >= 0))
-    found = selector(selector.from_state(selection.state), recent, selector.user_tokens())
+    found = selector(selector.from_state(selection.state), recent, selector.tokens())
     torch.testing.assert_close(found, expected)
 
 
@@ -149,7 +149,7 @@ def test_tokens_of_few_users_are_those_of_all():
 def test_the_state_depends_on_earlier_picks_and_on_s_rec():
     learner, _, selection, _, _ = play(options("darlr"))
     selector = learner.selector
-    token, tokens = selector.from_state(selection.state), selector.user_tokens()
+    token, tokens = selector.from_state(selection.state), selector.tokens()
     recent, _, _ = selection_rows(selection.chosen, selection.taken, torch.full((40,), 2), window=3)
     logits, _ = selector(token, recent, tokens)
     assert (selector(token, recent.roll(1, 0), tokens)[0] - logits).abs().max() > 1e-3

@@ -93,14 +93,15 @@ def test_the_newest_position_is_read():
         torch.testing.assert_close(tracker(tokens, there), tracker.norm(newest))
 
 
+@pytest.mark.parametrize("heads", [1, 2, 3])
 @torch.no_grad()
-def test_one_layer_by_pytorchs_own_attention():
-    config = TrackerConfig(window=4, dim=DIM, layers=2, heads=3)
+def test_layers_by_pytorchs_own_attention(heads):
+    config = TrackerConfig(window=4, dim=DIM, layers=2, heads=heads)
     tracker, (tokens, there) = make(config), windows()
     tokens, there = tokens[:, :3], there[:, :3]
     hidden = (tokens + tracker.position).transpose(0, 1)  # [B, w, d]
     for layer in tracker.layers:
-        attention = torch.nn.MultiheadAttention(DIM, 3, batch_first=True)
+        attention = torch.nn.MultiheadAttention(DIM, heads, batch_first=True)
         attention.in_proj_weight.copy_(layer.attention.weight)
         attention.in_proj_bias.copy_(layer.attention.bias)
         attention.out_proj.load_state_dict(layer.out.state_dict())
@@ -133,6 +134,26 @@ def test_gradients_are_finite_for_every_parameter(config):
     for name, parameter in tracker.named_parameters():
         assert torch.isfinite(parameter.grad).all(), name
         assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("config", ALL)
+@torch.no_grad()
+def test_what_is_folded_once_serves_until_the_weights_change(config):
+    tracker, (tokens, there) = make(config), windows()
+    folded = tracker.fold()
+    assert torch.equal(tracker(tokens, there, folded), tracker(tokens, there))
+    for parameter in tracker.parameters():
+        parameter.mul_(2)
+    changed = (tracker(tokens, there, folded) - tracker(tokens, there)).abs().max() > 1e-4
+    assert changed == (config.heads == 1 and config.kind == "transformer")  # nothing else is folded
+
+
+@pytest.mark.parametrize("config", ALL)
+@torch.no_grad()
+def test_windows_that_hold_some_token_need_no_look_for_empty_ones(config):
+    tracker, (tokens, there) = make(config), windows()
+    found = tracker(tokens, there, some=True)
+    torch.testing.assert_close(found[:3], tracker(tokens, there)[:3])  # the fourth is empty
 
 
 @pytest.mark.parametrize("config", ALL)

@@ -1,5 +1,6 @@
 """The recommender agent: what it sees of a session, its networks, and itself as a policy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from torch.nn.functional import embedding  # several times faster than table[row
 
 from darlr.agents.actor_critic import ActorCritic
 from darlr.agents.belief import taste
-from darlr.agents.tracker import build_tracker
+from darlr.agents.tracker import Folded, build_tracker
 from darlr.config import RecommenderConfig
 from darlr.simulation.exits import Leaving
 from darlr.simulation.session import Session, last_items, last_rewards
@@ -50,12 +51,13 @@ class Tokens(NamedTuple):
     """What states are put together from while the weights stay as they are.
 
     items: each item's share of its token, float32 [I, d]; feedback: what a scaled reward of 1 adds, float32 [d]; users:
-    each user's part of the state, float32 [U, d], None where it holds no user.
+    each user's part of the state, float32 [U, d], None where it holds no user; tracker: the tracker's `fold()`.
     """
 
     items: Float[Tensor, "I d"]
     feedback: Float[Tensor, " d"]
     users: Float[Tensor, "U d"] | None
+    tracker: Sequence[Folded | None] | None
 
 
 class Recommender(nn.Module):
@@ -146,7 +148,7 @@ class Recommender(nn.Module):
         """All items' and users' tokens by the present weights: for many states, cheaper than one by one."""
         weight = self.token.weight
         items = torch.addmm(self.token.bias, self.items, weight[:, :-1].T)
-        return Tokens(items, weight[:, -1], self._users())
+        return Tokens(items, weight[:, -1], self._users(), self.tracker.fold())
 
     def _users(self) -> Tensor | None:
         """Every user's part of the state; None where it holds no user."""
@@ -173,7 +175,7 @@ class Recommender(nn.Module):
             tracked = self.tracker.over(self.token, inputs, items >= 0)
         else:
             window = torch.addcmul(embedding(known, tokens.items), feedback, tokens.feedback)
-            tracked = self.tracker(window, items >= 0)
+            tracked = self.tracker(window, items >= 0, tokens.tracker)
         parts = [tracked]
         if own is not None:
             parts.append(own)

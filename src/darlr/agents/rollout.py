@@ -11,7 +11,7 @@ from torch import Tensor
 from darlr.agents.actor_critic import forbid
 from darlr.agents.recommender import Decision, Observation, Recommender, Tokens
 from darlr.agents.references import ReferenceRule
-from darlr.agents.selector import Selection, Selector, pick_draws, select
+from darlr.agents.selector import PickTokens, Selection, Selector, pick_draws, select
 from darlr.config import RewardConfig, SessionConfig
 from darlr.simulation.exits import Exit, never
 from darlr.simulation.policy import draw
@@ -87,7 +87,7 @@ class Draws(NamedTuple):
 
 
 class Players(NamedTuple):
-    """Agents, where they play, and what stays the same for a whole rollout: their tokens of items and users.
+    """Agents, where they play, and what stays the same for a whole rollout: their tokens.
 
     together: all streams end their sessions with the rollout, and no sooner.
     """
@@ -97,7 +97,7 @@ class Players(NamedTuple):
     simulator: Simulator
     tables: RewardTables
     tokens: Tokens
-    user_tokens: Float[Tensor, "U d"] | None
+    pick_tokens: PickTokens | None
     together: bool
 
 
@@ -122,7 +122,7 @@ def turn(players: Players, session: Session, draws: Draws, references: Reference
             session.user,
             action,
             draws.picks,
-            players.user_tokens,
+            players.pick_tokens,
         )
     last = session.items[:, -1]
     paid = simulator.shape(tables, Step(session.user, action, last, references), simulator.reward)
@@ -176,7 +176,7 @@ def rollout(
         simulator,
         tables,
         recommender.tokens(),
-        selector.user_tokens() if selector is not None else None,
+        selector.tokens() if selector is not None else None,
         # nobody leaves and items do not run out: nothing to look at but whether the last turn is over
         together=simulator.exit is never and (config.repeats or n_items > config.turns),
     )

@@ -1,6 +1,8 @@
 """The selector agent: picks K_sel reference users for one recommendation (method.md section 4)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -9,12 +11,22 @@ from torch.nn.functional import embedding
 
 from darlr.agents.actor_critic import FORBIDDEN, ActorCritic
 from darlr.agents.references import distances, require_others
-from darlr.agents.tracker import build_tracker
+from darlr.agents.tracker import Folded, build_tracker
 from darlr.config import SelectorConfig
 from darlr.simulation.policy import draw
 from darlr.simulation.rewards import References
 from darlr.world.entries import Entries
 from darlr.world.tables import World
+
+
+class PickTokens(NamedTuple):
+    """What picks are made from while the weights stay as they are.
+
+    users: the share of every user in a token, float32 [U, d]; tracker: the tracker's `fold()`.
+    """
+
+    users: Float[Tensor, "U d"]
+    tracker: Sequence[Folded | None] | None
 
 
 class Selector(nn.Module):
@@ -55,6 +67,10 @@ class Selector(nn.Module):
         tokens: Tensor = self.from_user(projected)
         return tokens
 
+    def tokens(self) -> PickTokens:
+        """By the present weights: computed once for many picks."""
+        return PickTokens(self.user_tokens(), self.tracker.fold())
+
     def tokens_among(self, chosen: Int[Tensor, "*n"]) -> tuple[Float[Tensor, "V d"], Int[Tensor, "*n"]]:
         """Tokens of the users in `chosen` (-1 = none), and `chosen` as rows of them: of all where that is less work."""
         if self.entries is not None or chosen.numel() >= self.users.shape[0]:
@@ -64,33 +80,42 @@ class Selector(nn.Module):
         return tokens, torch.where(chosen < 0, -1, place)
 
     def forward(
-        self, state: Float[Tensor, "B d"], chosen: Int[Tensor, "B w"], user_tokens: Float[Tensor, "U d"]
+        self, state: Float[Tensor, "B d"], chosen: Int[Tensor, "B w"], tokens: PickTokens
     ) -> tuple[Float[Tensor, "B U"], Float[Tensor, " B"]]:
         """Unmasked logits over users, and value, from the last w users chosen (-1 = none, newest last).
 
         A linear layer on [s_rec, p] is the sum of one on each: state is `from_state(s_rec)`, the same for all tokens
-        of a recommendation; user_tokens comes from the method of that name. Both are computed once for many picks.
+        of a recommendation; tokens: `tokens()`. Both are computed once for many picks.
         """
-        hidden = self.hidden(state, chosen, user_tokens)
+        hidden = self.hidden(state, chosen, tokens)
         return self.heads.actor(hidden), self.heads.value(hidden)
 
     def hidden(
         self,
         state: Float[Tensor, "B d"],
         chosen: Int[Tensor, "B n"],
-        user_tokens: Float[Tensor, "U d"],
+        tokens: PickTokens,
         whole: bool = False,
     ) -> Float[Tensor, "B h"]:
         """The trunk's output for the same. whole: there is no -1 among the n users, n being w or less."""
         chosen = chosen.T  # trackers take positions first
-        users = embedding(chosen if whole else chosen.clamp(min=0), user_tokens)
-        return self.read(state, users, None if whole else chosen >= 0)
+        users = embedding(chosen if whole else chosen.clamp(min=0), tokens.users)
+        return self.read(state, users, None if whole else chosen >= 0, tokens.tracker)
 
     def read(
-        self, state: Float[Tensor, "B d"], users: Float[Tensor, "n B d"], there: Bool[Tensor, "n B"] | None
+        self,
+        state: Float[Tensor, "B d"],
+        users: Float[Tensor, "n B d"],
+        there: Bool[Tensor, "n B"] | None,
+        folded: Sequence[Folded | None] | None = None,
     ) -> Float[Tensor, "B h"]:
-        """The trunk's output by the shares of states and chosen users in tokens, and which of the latter exist."""
-        hidden: Tensor = self.heads.trunk(self.tracker(users + state, there))
+        """The trunk's output by the shares of states and chosen users in tokens, and which of the latter exist.
+
+        folded: the tracker's `fold()`, where it is known already.
+        """
+        hidden: Tensor = self.heads.trunk(
+            self.tracker(users + state, there, folded, some=True)
+        )  # the user itself is there
         return hidden
 
 
@@ -142,18 +167,18 @@ def select(
     user: Int[Tensor, " B"],
     item: Int[Tensor, " B"],
     uniform: Float[Tensor, "K B"],
-    tokens: Float[Tensor, "U d"] | None = None,
+    tokens: PickTokens | None = None,
 ) -> tuple[References, Selection]:
     """Pick S_t for B recommendations, one pick after the other; start: the table that Eq. 15 averages.
 
-    uniform: `pick_draws`. tokens: `selector.user_tokens()`, where it is known already.
+    uniform: `pick_draws`. tokens: `selector.tokens()`, where it is known already.
     """
     config = selector.config
     window, size = config.tracker.window, user.shape[0]
     # the user and its picks in order
     chosen = user.new_full((size, config.picks + 1), -1)
     chosen[:, 0] = user
-    tokens, state_token = selector.user_tokens() if tokens is None else tokens, selector.from_state(state)
+    tokens, state_token = selector.tokens() if tokens is None else tokens, selector.from_state(state)
     pool, taken, first = None, chosen, 0
     if selector.pool is not None:
         first = 1  # no pool holds the user itself

@@ -4,6 +4,9 @@ Both agents use them. Positions are counted back from the newest token, padding 
 position is read, so acting and learning see the same input (method.md section 2).
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -15,12 +18,17 @@ from darlr.config import TrackerConfig
 class MeanTracker(nn.Module):
     """The mean of the tokens that are there (DORL)."""
 
-    def forward(self, tokens: Float[Tensor, "w B d"], there: Bool[Tensor, "w B"] | None) -> Float[Tensor, "B d"]:
+    def forward(
+        self, tokens: Float[Tensor, "w B d"], there: Bool[Tensor, "w B"] | None, folded: None = None, some: bool = False
+    ) -> Float[Tensor, "B d"]:
         """Tokens, oldest first, and which of them exist (None: all); an empty window gives zeros."""
         if there is None:
             return tokens.mean(0)
         weight = there[..., None].to(tokens.dtype)
         return (tokens * weight).sum(0) / weight.sum(0).clamp(min=1)
+
+    def fold(self) -> None:
+        """There is nothing to fold."""
 
     def over(
         self, token: nn.Linear, inputs: Float[Tensor, "w B i"], there: Bool[Tensor, "w B"]
@@ -28,6 +36,20 @@ class MeanTracker(nn.Module):
         """What `forward` says of token(inputs): the token of the mean is the mean of tokens, for a w-th of the work."""
         state: Tensor = token(self(inputs, there)) * there.any(0)[:, None]
         return state
+
+
+class Folded(NamedTuple):
+    """Attention of a single head, its four linear layers folded into two; they stay the same while the weights do.
+
+    (Q a + b) (K x + k) is (K' (Q a + b)) x and something that is the same for every x, so moves no weight; and the
+    weighted mean of V x + v is V (weighted mean of x) + v. So there is no query, key or value, but one layer before
+    the scores and one behind the mean. Shapes [d, d], [d], [d, d], [d].
+    """
+
+    ask: Tensor
+    ask_bias: Tensor
+    out: Tensor
+    out_bias: Tensor
 
 
 class Layer(nn.Module):
@@ -49,34 +71,60 @@ class Layer(nn.Module):
         self.dropout = dropout
 
     def forward(
-        self, tokens: Float[Tensor, "w B d"], bias: Float[Tensor, "w B 1"] | None, newest: bool
+        self,
+        tokens: Float[Tensor, "w B d"],
+        bias: Float[Tensor, "w B 1"] | None,
+        newest: bool,
+        folded: Folded | None = None,
     ) -> Float[Tensor, "q B d"]:
-        """Attend from every position (q = w) or from the newest (q = 1); bias is -inf at padding, None without any."""
+        """Attend from every position (q = w) or from the newest (q = 1); bias is -inf at padding, None without any.
+
+        folded: `fold()`, where it is known already.
+        """
         # functions instead of modules: at this size a module's call costs as much as its work
         dim = tokens.shape[-1]
         normed = layer_norm(tokens, (dim,), self.norm_attention.weight, self.norm_attention.bias)
-        weight, offset = self.attention.weight, self.attention.bias
-        if newest:
-            query = linear(normed[-1:], weight[:dim], offset[:dim])
-            key, value = linear(normed, weight[dim:], offset[dim:]).chunk(2, dim=-1)
-        else:
-            query, key, value = linear(normed, weight, offset).chunk(3, dim=-1)
-        mixed = self._mix(query, key, value, bias)
-        hidden = (tokens[-1:] if newest else tokens) + self._drop(linear(mixed, self.out.weight, self.out.bias))
+        asking, tokens = (normed[-1:], tokens[-1:]) if newest else (normed, tokens)
+        attended = self._attend(asking, normed, bias, self.fold() if folded is None else folded)
+        hidden = tokens + self._drop(attended)
         normed = layer_norm(hidden, (dim,), self.norm_feed.weight, self.norm_feed.bias)
         fed = linear(linear(normed, self.widen.weight, self.widen.bias).relu_(), self.narrow.weight, self.narrow.bias)
         return hidden + self._drop(fed)
 
-    def _mix(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-        """Scaled dot-product attention, [q, B, d]."""
-        split = (self.heads, query.shape[-1] // self.heads)
+    def fold(self) -> Folded | None:
+        """What attention of a single head needs; None for several."""
         if self.heads > 1:
-            query, key, value = (part.view(*part.shape[:-1], *split) for part in (query, key, value))
-            bias = None if bias is None else bias[..., None]
-        score = (query[:, None] * key).sum(-1, keepdim=True).mul_(split[1] ** -0.5)  # [q, w, B, heads, 1]
+            return None
+        of_query, of_key, of_value = self.attention.weight.chunk(3)
+        query_bias, _, value_bias = self.attention.bias.chunk(3)
+        return Folded(
+            of_key.T @ of_query,
+            query_bias @ of_key,
+            self.out.weight @ of_value,
+            torch.addmv(self.out.bias, self.out.weight, value_bias),
+        )
+
+    def _attend(
+        self, asking: Tensor, normed: Tensor, bias: Tensor | None, folded: Folded | None
+    ) -> Float[Tensor, "q B d"]:
+        """Scaled dot-product attention and its output layer."""
+        if folded is None:
+            return self._split(asking, normed, bias)
+        asked = linear(asking, folded.ask, folded.ask_bias)
+        score = (asked[:, None] * normed).sum(-1, keepdim=True).mul_(normed.shape[-1] ** -0.5)  # [q, w, B, 1]
         weight = (score if bias is None else score + bias).softmax(1)
-        mixed = (weight * value).sum(1)
-        return mixed.flatten(-2) if self.heads > 1 else mixed
+        return linear((weight * normed).sum(1), folded.out, folded.out_bias)
+
+    def _split(self, asking: Tensor, normed: Tensor, bias: Tensor | None) -> Float[Tensor, "q B d"]:
+        """The same for several heads, each on its share of d."""
+        dim, weight, offset = normed.shape[-1], self.attention.weight, self.attention.bias
+        query = linear(asking, weight[:dim], offset[:dim])
+        key, value = linear(normed, weight[dim:], offset[dim:]).chunk(2, dim=-1)
+        split = (self.heads, dim // self.heads)
+        query, key, value = (part.view(*part.shape[:-1], *split) for part in (query, key, value))
+        score = (query[:, None] * key).sum(-1, keepdim=True).mul_(split[1] ** -0.5)  # [q, w, B, heads, 1]
+        weight = (score if bias is None else score + bias[..., None]).softmax(1)
+        return linear((weight * value).sum(1).flatten(-2), self.out.weight, self.out.bias)
 
     def _drop(self, values: Tensor) -> Tensor:
         return dropout(values, self.dropout) if self.training and self.dropout else values
@@ -92,20 +140,32 @@ class TransformerTracker(nn.Module):
         self.layers = nn.ModuleList(Layer(config.dim, config.heads, config.dropout) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.dim)
 
-    def forward(self, tokens: Float[Tensor, "n B d"], there: Bool[Tensor, "n B"] | None) -> Float[Tensor, "B d"]:
+    def fold(self) -> list[Folded | None]:
+        """What all layers' attention needs."""
+        return [layer.fold() for layer in self.layers if isinstance(layer, Layer)]
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "n B d"],
+        there: Bool[Tensor, "n B"] | None,
+        folded: Sequence[Folded | None] | None = None,
+        some: bool = False,
+    ) -> Float[Tensor, "B d"]:
         """Tokens, oldest first, and which of them exist (None: all); an empty window is read as one learned token.
 
-        n is w, or less: what is left out is what a window begins with that is nowhere there.
+        n is w, or less: what is left out is what a window begins with that is nowhere there. folded: `fold()`, where it
+        is known already. some: no window is empty, which saves looking for those that are.
         """
         bias = None
         if there is not None:
-            newest = torch.where(there[-1:, :, None], tokens[-1:], self.begin)
-            tokens = torch.cat([tokens[:-1], newest])
-            keep = torch.cat([there[:-1], torch.ones_like(there[-1:])])
-            bias = torch.zeros_like(keep, dtype=tokens.dtype).masked_fill(~keep, -torch.inf)[..., None]
+            if not some:
+                newest = torch.where(there[-1:, :, None], tokens[-1:], self.begin)
+                tokens = torch.cat([tokens[:-1], newest])
+                there = torch.cat([there[:-1], torch.ones_like(there[-1:])])
+            bias = torch.zeros_like(there, dtype=tokens.dtype).masked_fill(~there, -torch.inf)[..., None]
         hidden = tokens + self.position[-len(tokens) :]
-        for depth, layer in enumerate(self.layers):
-            hidden = layer(hidden, bias, newest=depth == len(self.layers) - 1)
+        for depth, (layer, own) in enumerate(zip(self.layers, folded or self.fold(), strict=True)):
+            hidden = layer(hidden, bias, depth == len(self.layers) - 1, own)
         state: Tensor = self.norm(hidden[-1])
         return state
 
