@@ -67,7 +67,7 @@ class Layer:
     """A linear layer [inner, outer]. tokens: rows a decision; below: whether something under it learns.
 
     table: 0, or the rows of a table that it projects as a whole, once a rollout and once a minibatch; entries: so many
-    of a row are read (0: all).
+    of a row are read (0: all). folds: so many layers of this size are one product.
     """
 
     part: str
@@ -77,6 +77,7 @@ class Layer:
     below: bool = True
     table: int = 0
     entries: int = 0
+    folds: int = 1
 
     @property
     def read(self) -> int:
@@ -86,7 +87,7 @@ class Layer:
     @property
     def weights(self) -> int:
         """How many it has, with biases."""
-        return (self.inner + 1) * self.outer
+        return self.folds * (self.inner + 1) * self.outer
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,8 @@ def floor(sizes: Sizes, config: TrainConfig) -> Floor:
 def recommender(sizes: Sizes, config: TrainConfig) -> Agent:
     """The layers of docs/method.md, section 3."""
     agent, dim = config.recommender, config.recommender.tracker.dim
-    layers = [Layer("tracker", sizes.item + 1, dim, agent.tracker.window, below=False)]
+    tokens = 1 if agent.tracker.kind == "mean" else agent.tracker.window  # a mean's token is that of the mean
+    layers = [Layer("tracker", sizes.item + 1, dim, tokens, below=False)]
     layers += tracker("tracker", agent.tracker)
     if agent.user_in_state:  # of each user who is there once: at least as many as there are sessions side by side
         there = min(sizes.users, config.sessions)
@@ -189,11 +191,17 @@ def selector(sizes: Sizes, config: TrainConfig, among: int) -> Agent:
 
 
 def tracker(part: str, config: TrackerConfig) -> list[Layer]:
-    """A Transformer's layers: the last one needs queries of the newest position alone. A mean has none."""
+    """A Transformer's layers: the last one is read at the newest position alone. A mean has none.
+
+    Query and key of a single head fold into one product, and value and output into another.
+    """
     layers: list[Layer] = []
     for depth in range(config.layers if config.kind == "transformer" else 0):
         reads, dim = (1 if depth == config.layers - 1 else config.window), config.dim
-        layers += [Layer(part, dim, dim, tokens) for tokens in (reads, config.window, config.window, reads)]
+        if config.heads == 1:
+            layers += [Layer(part, dim, dim, reads, folds=2), Layer(part, dim, dim, reads, folds=2)]
+        else:
+            layers += [Layer(part, dim, dim, tokens) for tokens in (reads, config.window, config.window, reads)]
         layers += [Layer(part, dim, 2 * dim, reads), Layer(part, 2 * dim, dim, reads)]
     return layers
 

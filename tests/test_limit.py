@@ -42,7 +42,7 @@ def test_the_recommender_is_worked_by_hand() -> None:
     work = floor(SIZES, MBPO)
     # a product for the rollout and three for the update, two where nothing below learns; [1, k] x [k, n] is 2kn flop
     expected = {
-        "tracker": 3 * 2 * (2 * 4 * 4),  # two tokens of an item vector and a reward, to 4
+        "tracker": 3 * (2 * 4 * 4),  # the mean of two tokens' item vectors and rewards, to 4
         "trunk": 4 * (2 * 4 * 6 + 2 * 6 * 1),  # 4 to 6, and the critic
         "actor": 4 * (2 * 6 * 7),
     }
@@ -73,19 +73,19 @@ def test_the_selector_is_worked_by_hand() -> None:
     work = floor(SIZES, DARLR)
     layer = 2 * 4 * 4  # a row through a layer from 4 to 4
     expected = {
-        "tracker": 192,
+        "tracker": 96,
         "trunk": 4 * (2 * 8 * 6 + 2 * 6 * 1),  # the state holds the user too
         "actor": 336,
         # p of two users to 4, once a rollout and twice a minibatch of 6 steps; of all five to 3 and on to 4, where a
         # minibatch is 12 picks, 6 steps
         "feedback vectors": 3 / 6 * (2 * 2 * 5 * 4) + 3 / 6 * (2 * 5 * 5 * 3) + 4 / 6 * (2 * 5 * 3 * 4),
-        # s_rec once a step; for each of two picks query and out of the newest token, key and value of both, the feed
-        "selector's tracker": 3 * (2 * 8 * 4) + 2 * 4 * (2 * layer + 2 * 2 * layer + 2 * (2 * 4 * 8)),
+        # s_rec once a step; for each of two picks the newest token's attention, folded into two layers, and its feed
+        "selector's tracker": 3 * (2 * 8 * 4) + 2 * 4 * (2 * layer + 2 * (2 * 4 * 8)),
         "selector's trunk": 2 * 4 * (2 * 4 * 6 + 2 * 6 * 1),
         "selector's actor": 2 * 4 * (2 * 6 * 5),
     }
     assert by_part(work) == pytest.approx(expected)
-    assert work.flop == pytest.approx(4867)
+    assert work.flop == pytest.approx(4515)
     assert work.exps == 2 * 7 + 2 * 2 * 5
     own = (20 + 24 + 54 + 7 + 49) * 28 / 6 + 4 * (2 * 5) * 3 / 6 + 64 * (2 + 3 + 2 + 1)
     picks = (18 + 16 + 36 + 4 * 20 + 40 + 36 + 30 + 7 + 35) * 28 / 12 + 4 * (5 * 5) * 3 / 12
@@ -101,8 +101,17 @@ def test_a_pool_of_candidates_saves_the_actor_and_its_softmax() -> None:
 def test_a_last_transformer_layer_reads_the_newest_token_alone() -> None:
     tracker = TrackerConfig(window=3, dim=4, layers=2)
     work = floor(SIZES, replace(MBPO, recommender=replace(MBPO.recommender, tracker=tracker)))
+    tokens = (3 + 3 + 2 * 3 + 2 * 3) + (1 + 1 + 2 * 1 + 2 * 1)
+    assert by_part(work)["tracker"] == pytest.approx(3 * 3 * (2 * 4 * 4) + 4 * tokens * (2 * 4 * 4))
+
+
+def test_several_heads_are_not_folded() -> None:
+    tracker = TrackerConfig(window=3, dim=4, layers=2, heads=2)
+    work = floor(SIZES, replace(MBPO, recommender=replace(MBPO.recommender, tracker=tracker)))
     tokens = (3 + 3 + 3 + 3 + 2 * 3 + 2 * 3) + (1 + 3 + 3 + 1 + 2 * 1 + 2 * 1)
     assert by_part(work)["tracker"] == pytest.approx(3 * 3 * (2 * 4 * 4) + 4 * tokens * (2 * 4 * 4))
+    single = floor(SIZES, replace(MBPO, recommender=replace(MBPO.recommender, tracker=replace(tracker, heads=1))))
+    assert work.bytes == single.bytes  # Adam holds as much of either
 
 
 def test_the_floor_is_below_what_is_measured(capsys: pytest.CaptureFixture[str]) -> None:

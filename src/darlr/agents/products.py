@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 # Multiplications from which on oneDNN's faster products make up for its slower calls.
-LARGE = 1 << 20
+LARGE = 1 << 22
 
 
 def onednn_is_faster() -> bool:
