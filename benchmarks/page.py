@@ -22,6 +22,7 @@ from typing import Any
 from benchmarks import growth, machine, other_rows, training_rows
 from benchmarks.growth import Point
 from benchmarks.training_rows import Measure, Result
+from darlr.agents import products
 from darlr.agents.candidates import EVERYONE
 from darlr.files import atomic_write_text
 from darlr.provenance import provenance
@@ -122,6 +123,7 @@ def page(state: dict[str, Any], load_average: float) -> str:
     base = ", ".join(f"{growth.NAMES[name]} {value:,}" for name, value in growth.BASE.items())
     spent = [result for result in results if result.unit != "steps/s"]
     rates = [result for result in results if result.unit == "steps/s"]
+    by = " (oneDNN's; MKL leaves AVX-512 unused here)" if products.ONEDNN else ""
     return "\n".join(
         (
             "# Benchmarks",
@@ -138,7 +140,7 @@ def page(state: dict[str, Any], load_average: float) -> str:
             "",
             "The floor is the time that the needed products of matrices and exponentials take on this machine at their "
             "own sizes ([what is counted](../benchmarks/floor.py)): "
-            f"{machine.peak_flops() / 1e9:.0f} Gflop/s in large products, {machine.exps_a_second() / 1e9:.2f} G "
+            f"{machine.peak_flops() / 1e9:.0f} Gflop/s in large products{by}, {machine.exps_a_second() / 1e9:.2f} G "
             f"exponentials a second, {machine.bytes_a_second() / 1e9:.0f} GB/s.",
             "",
             "## What the time goes to",

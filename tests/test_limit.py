@@ -85,7 +85,7 @@ def test_the_selector_is_worked_by_hand() -> None:
         "selector's actor": 2 * 4 * (2 * 6 * 5),
     }
     assert by_part(work) == pytest.approx(expected)
-    assert work.flop == pytest.approx(4515)
+    assert work.flop == pytest.approx(3747)
     assert work.exps == 2 * 7 + 2 * 2 * 5
     own = (20 + 24 + 54 + 7 + 49) * 28 / 6 + 4 * (2 * 5) * 3 / 6 + 64 * (2 + 3 + 2 + 1)
     picks = (18 + 16 + 36 + 4 * 20 + 40 + 36 + 30 + 7 + 35) * 28 / 12 + 4 * (5 * 5) * 3 / 12

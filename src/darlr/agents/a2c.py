@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from darlr.agents.actor_critic import Actor, AllActions, Candidates, forbid
 from darlr.config import A2CConfig
 
-# Numbers that are worked on at once: 1 MB, what a core's cache holds, or a share of a GPU's memory.
-BLOCK = {"cpu": 1 << 18, "cuda": 1 << 26}
+# Numbers that are worked on at once: 2 MB, about what a core's caches hold, or a share of a GPU's memory.
+BLOCK = {"cpu": 1 << 19, "cuda": 1 << 26}
 
 
 def generalised_advantages(
