@@ -38,9 +38,27 @@ def test_what_onednn_is_asked_for(monkeypatch):
     products.product(rows[1:], columns)  # one row short of large
     products.product(rows.double(), columns.double())
     products.product(rows.bfloat16(), columns.bfloat16())
+    learned = torch.zeros(4, 2, requires_grad=True)
+    assert products.product(rows, learned).requires_grad  # its kernel has no gradient
+    assert len(asked) == 1
+    with torch.no_grad():
+        products.product(rows, learned)
+    assert len(asked) == 2
     monkeypatch.setattr(products, "ONEDNN", False)
     products.product(rows, columns)
-    assert len(asked) == 1
+    assert len(asked) == 2
+
+
+@pytest.mark.skipif(not HAS_ONEDNN, reason="oneDNN")
+def test_the_compiler_takes_products_as_they_are(monkeypatch):
+    monkeypatch.setattr(products, "ONEDNN", True)
+    monkeypatch.setattr(products, "LARGE", 0)
+    given = torch.randn(6, 4), torch.randn(5, 4), torch.randn(5)
+    torch.library.opcheck(products._opaque, given, test_utils=("test_schema", "test_faketensor"))
+    compiled = torch.compile(products.product, fullgraph=True, backend="aot_eager")
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(*given), products.product(*given))
+        torch.testing.assert_close(compiled(*given[:2]), products.product(*given[:2]))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Choosing an item from scores: masks, ties, extreme scores, and the sampling distribution."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from darlr.errors import DarlrError
+from darlr.simulation import policy
 from darlr.simulation.policy import draw, greedy, masked, sample
 
 BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
@@ -74,6 +77,23 @@ def test_draw_by_hand():
     probabilities = torch.tensor([0.0, 0.25, 0.0, 0.5, 0.25, 0.0]).expand(6, -1)
     uniform = torch.tensor([0.0, 0.2499, 0.25, 0.7499, 0.75, BELOW_ONE])
     assert draw(probabilities, uniform).tolist() == [1, 1, 3, 3, 4, 4]
+    for block in (1, 2, 3, 4, 5, 6, 7):
+        with mock.patch.multiple(policy, WIDE=0, BLOCK=block):
+            assert draw(probabilities, uniform).tolist() == [1, 1, 3, 3, 4, 4]
+            assert draw(torch.zeros(2, 6), torch.tensor([0.0, BELOW_ONE])).tolist() == [5, 5]
+
+
+@pytest.mark.parametrize("n_items", [1024, 1087, 5000])
+def test_a_draw_of_many_is_the_same_by_blocks(n_items):
+    generator = torch.Generator().manual_seed(0)
+    probabilities = (8 * torch.randn((2000, n_items), generator=generator)).softmax(-1)
+    probabilities *= torch.rand((2000, n_items), generator=generator) < 0.5
+    uniform = torch.rand(2000, generator=generator)
+    found = draw(probabilities, uniform)
+    with mock.patch.object(policy, "WIDE", n_items + 1):
+        differs = found != draw(probabilities, uniform)
+    assert differs.float().mean() <= 0.001  # by rounding at an edge
+    assert found.unique().numel() > 500
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -84,9 +104,12 @@ def test_draw_by_hand():
         max_size=40,
     ),
     uniform=st.sampled_from([0.0, 1e-45, 0.5, BELOW_ONE]) | st.floats(0, BELOW_ONE, width=32),
+    block=st.sampled_from([1, 3, 8]),
 )
-def test_draw_never_yields_an_entry_of_probability_zero(weights, uniform):
+def test_draw_never_yields_an_entry_of_probability_zero(weights, uniform, block):
     probabilities = torch.tensor([weights])
     if probabilities.sum() > 1e-30:
         probabilities /= probabilities.sum()
         assert probabilities[0, draw(probabilities, torch.tensor([uniform]))[0]] > 0
+        with mock.patch.multiple(policy, WIDE=0, BLOCK=block):
+            assert probabilities[0, draw(probabilities, torch.tensor([uniform]))[0]] > 0

@@ -25,16 +25,29 @@ def _worth_it(rows: Tensor, columns: Tensor) -> bool:
     """Whether a product of these goes to oneDNN."""
     return (
         ONEDNN
-        and not torch.compiler.is_compiling()  # its kernel for this wants weights that never change
         and rows.shape[0] * columns.numel() >= LARGE
         and rows.device.type == "cpu"
         and rows.dtype == columns.dtype == torch.float32
+        and not (torch.is_grad_enabled() and (rows.requires_grad or columns.requires_grad))  # it knows no gradient
     )
 
 
+def _onednn(rows: Tensor, columns: Tensor, bias: Tensor | None) -> Tensor:
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, columns, bias, "none", [], "")
+    return result
+
+
+# PyTorch's compiler takes that operator with weights that never change alone, so it must not look inside.
+_opaque = torch.library.custom_op("darlr::product", _onednn, mutates_args=())
+
+
+@_opaque.register_fake
+def _(rows: Tensor, columns: Tensor, bias: Tensor | None) -> Tensor:
+    return rows.new_empty(rows.shape[0], columns.shape[0])
+
+
 def product(rows: Tensor, columns: Tensor, bias: Tensor | None = None) -> Tensor:
-    """rows [n, k] @ columns [m, k].T + bias [m], float32 [n, m], of which no gradient is asked."""
+    """rows [n, k] @ columns [m, k].T + bias [m], float32 [n, m]."""
     if _worth_it(rows, columns):
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, columns, bias, "none", [], "")
-        return result
+        return _opaque(rows, columns, bias) if torch.compiler.is_compiling() else _onednn(rows, columns, bias)
     return rows @ columns.T if bias is None else torch.addmm(bias, rows, columns.T)
