@@ -63,7 +63,8 @@ def forbid(logits: Float[Tensor, "B A"], excluded: Int[Tensor, "B m"]) -> Float[
     No gradient is needed for that: it is 0 at an action of probability 0.
     """
     with torch.no_grad():
-        return logits.scatter_add_(1, excluded.clamp(min=0), torch.where(excluded < 0, 0.0, FORBIDDEN))
+        amount = (excluded >= 0).to(logits.dtype).mul_(FORBIDDEN)  # where() takes several times longer on a CPU
+        return logits.scatter_add_(1, excluded.clamp(min=0), amount)
 
 
 class AllActions:

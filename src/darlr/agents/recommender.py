@@ -122,9 +122,11 @@ class Recommender(nn.Module):
         window = self.config.tracker.window
         items = last_items(session, window)
         scaled = (last_rewards(session, window) - self.low) / max(self.high - self.low, 1e-12)
-        feedback = scaled.clamp(0, 1) if self.config.feedback_in_state else torch.zeros_like(scaled)
+        feedback = scaled.clamp_(0, 1) if self.config.feedback_in_state else torch.zeros_like(scaled)
+        if self.low < 0:  # else a reward of 0, as where there was no item, is 0 already
+            feedback = feedback.masked_fill(items < 0, 0.0)
         recent = last_items(session, self.leaving[0]) if self.leaving is not None else items[:, :0]
-        return Observation(session.user, items, feedback.masked_fill(items < 0, 0.0), self._taste(session), recent)
+        return Observation(session.user, items, feedback, self._taste(session), recent)
 
     def _taste(self, session: Session) -> Float[Tensor, "B d1"]:
         if not self.config.belief:
