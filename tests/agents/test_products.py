@@ -74,3 +74,8 @@ def test_the_compiler_takes_products_as_they_are(monkeypatch):
 def test_processors_on_which_onednn_is_faster(monkeypatch, processor, faster):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
     assert products.onednn_is_faster() == faster
+
+
+def test_a_pytorch_that_cannot_tell_the_processor_multiplies_as_ever(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not products.onednn_is_faster()

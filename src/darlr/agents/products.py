@@ -13,7 +13,7 @@ LARGE = 1 << 22
 
 def onednn_is_faster() -> bool:
     """Whether this processor has AVX-512, MKL does not use it, and this PyTorch has oneDNN."""
-    processor = torch.cpu.get_capabilities()
+    processor = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch cannot tell
     known = bool(processor.get("avx512_f")) and "Intel" not in str(processor.get("cpu_name", "Intel"))
     return known and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
