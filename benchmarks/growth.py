@@ -134,7 +134,6 @@ def _picture(points: Mapping[str, Point], path: Path, title: str, cost: Callable
 
 def main() -> None:
     """Measure one point."""
-
     from benchmarks.hot_loop import costs
     from darlr.agents.learner import Learner, build_learner, build_simulator, learn
     from darlr.agents.rollout import Simulator

@@ -47,7 +47,7 @@ class ActorCritic(nn.Module):
     def forward(self, state: Float[Tensor, "B s"]) -> tuple[Float[Tensor, "B A"], Float[Tensor, " B"]]:
         """Logits over all actions, unmasked, and the value of the state."""
         hidden = self.trunk(state)
-        return self.actor.layer().logits(hidden), self.value(hidden)
+        return self.actor(hidden), self.value(hidden)
 
     def value(self, hidden: Float[Tensor, "*B h"]) -> Float[Tensor, "*B"]:
         """The value of states, from the trunk's output."""

@@ -4,6 +4,9 @@ PyTorch multiplies by MKL, which leaves AVX-512 unused on processors that are no
 too, uses it. The results are the same to rounding. Nothing here changes what is learned.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -13,7 +16,8 @@ LARGE = 1 << 22
 
 def onednn_is_faster() -> bool:
     """Whether this processor has AVX-512, MKL does not use it, and this PyTorch has oneDNN."""
-    processor = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch cannot tell
+    tell: Callable[[], Mapping[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)  # older PyTorch cannot
+    processor = tell()
     known = bool(processor.get("avx512_f")) and "Intel" not in str(processor.get("cpu_name", "Intel"))
     return known and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 

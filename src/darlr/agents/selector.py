@@ -113,9 +113,8 @@ class Selector(nn.Module):
 
         folded: the tracker's `fold()`, where it is known already.
         """
-        hidden: Tensor = self.heads.trunk(
-            self.tracker(users + state, there, folded, some=True)
-        )  # the user itself is there
+        state = self.tracker(users + state, there, folded, some=True)  # the user itself is there
+        hidden: Tensor = self.heads.trunk(state)
         return hidden
 
 

@@ -75,17 +75,17 @@ class Layer(nn.Module):
         tokens: Float[Tensor, "w B d"],
         bias: Float[Tensor, "w B 1"] | None,
         newest: bool,
-        folded: Folded | None = None,
+        folded: Folded | None,
     ) -> Float[Tensor, "q B d"]:
         """Attend from every position (q = w) or from the newest (q = 1); bias is -inf at padding, None without any.
 
-        folded: `fold()`, where it is known already.
+        folded: `fold()`.
         """
         # functions instead of modules: at this size a module's call costs as much as its work
         dim = tokens.shape[-1]
         normed = layer_norm(tokens, (dim,), self.norm_attention.weight, self.norm_attention.bias)
         asking, tokens = (normed[-1:], tokens[-1:]) if newest else (normed, tokens)
-        attended = self._attend(asking, normed, bias, self.fold() if folded is None else folded)
+        attended = self._attend(asking, normed, bias, folded)
         hidden = tokens + self._drop(attended)
         normed = layer_norm(hidden, (dim,), self.norm_feed.weight, self.norm_feed.bias)
         fed = linear(linear(normed, self.widen.weight, self.widen.bias).relu_(), self.narrow.weight, self.narrow.bias)
