@@ -20,6 +20,7 @@ LAYERS = (
 UNSAFE_MODULES = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
 UNSAFE_CALLS = {"torch.load", "torch.save", "eval", "exec"}
 EXTRAS = {"matplotlib", "tensorboard", "surprise", "implicit", "d3rlpy", "pooch", "beartype", "hypothesis", "pytest"}
+READS = re.compile(r"(pl|polars)\.(scan|read)_")
 GLOBAL_RANDOM = re.compile(r"(np|numpy)\.random\.(?!(default_rng|Generator|SeedSequence|PCG64|Philox)\b)")
 
 
@@ -51,12 +52,17 @@ def _breaches(code: str, path: Path) -> list[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
+            called = ast.unparse(node.args[0]) if called == "partial" else called
             if called in UNSAFE_CALLS:
                 found.append(f"calls {called}")
             if GLOBAL_RANDOM.match(called):
                 found.append(f"draws from a global generator: {called}")
             if any(key.arg == "allow_pickle" and getattr(key.value, "value", True) for key in node.keywords):
                 found.append("allows pickle")
+            if READS.match(called) and ".absolute()" not in ast.unparse(node):
+                found.append(f"lets polars spell out a path: {called}")  # ~ is the home folder to it
+            if READS.match(called) and all(key.arg != "glob" for key in node.keywords):
+                found.append(f"lets polars take a path for a pattern: {called}")
     return found
 
 
@@ -78,6 +84,8 @@ def test_module_keeps_the_rules(path: Path) -> None:
         ("serving", "import torch\ntorch.load('x')"),
         ("data", "import numpy as np\nnp.load('x', allow_pickle=True)"),
         ("data", "import numpy as np\nnp.random.rand(3)"),
+        ("data", "import polars as pl\npl.read_parquet(path.absolute())"),
+        ("data", "import polars as pl\npl.scan_csv(path, glob=False)"),
     ],
 )
 def test_rules_catch_a_breach(place: str, code: str) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import sys
@@ -9,7 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from darlr.errors import RunError
+from darlr.errors import DataError, RunError
+
+ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/+(.*)")  # of two letters or more: C:/ is a path
 
 
 @contextlib.contextmanager
@@ -44,6 +47,36 @@ def remove_stale(folder: Path) -> None:
     """Remove what a killed writer left half-written; only safe while nobody else writes here."""
     for leftover in folder.glob(".*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def below(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder from `folder` on, its folders and files, by name; linked ones are followed, each real folder once.
+
+    Folders that are taken out of the list are not entered. Raises DataError at a folder that cannot be read.
+    """
+    seen: set[str] = set()
+    for place, folders, files in os.walk(folder, onerror=_unreadable, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield Path(place), folders, sorted(files)
+
+
+def _unreadable(error: OSError) -> None:
+    raise DataError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+def refuse_address(path: Path | str) -> None:
+    """Raise DataError when it is an address (s3://...), of which a Path keeps only one of the slashes."""
+    found = ADDRESS.match(str(path))
+    if found and not Path(found[1]).exists():
+        raise DataError(
+            f"{found[1]}//{found[2]}: is an address, and only files and folders of this machine are read and written; "
+            "copy the data here and name their path"
+        )
 
 
 def beside(target: Path, purpose: str) -> Path:

@@ -20,7 +20,7 @@ from torch import Tensor
 from darlr.checkpoint import read_checkpoint, write_checkpoint
 from darlr.config_json import differences, from_json, to_json
 from darlr.errors import ConfigError, RunError
-from darlr.files import Lock, atomic_write_text, remove_stale
+from darlr.files import Lock, atomic_write_text, refuse_address, remove_stale
 from darlr.provenance import provenance
 
 CONFIG = "config.json"
@@ -60,6 +60,7 @@ class Run:
         checkpoint are cut off on resume. Raises RunError when the folder is in use, holds something else, holds a
         run and `resume` is off, has none and `resume` is on, is damaged, or belongs to other options or inputs.
         """
+        refuse_address(folder)
         if resume and not folder.is_dir():
             raise RunError(f"{folder}: no run here to resume; leave out --resume to start one")
         writer = _summary_writer() if tensorboard else None

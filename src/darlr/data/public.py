@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darlr.errors import DataError
+from darlr.files import below
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class PublicSet:
         folder = raw / self.name
         if not folder.is_dir():
             return None
-        found = sorted(folder.rglob(self.sign), key=lambda path: len(path.parts))
-        return found[0].parent if found else None
+        found = (place for place, _, files in below(folder) if self.sign in files)
+        return min(found, key=lambda place: len(place.parts), default=None)
 
 
 PUBLIC = (

@@ -17,6 +17,7 @@ from darlr.data.store import is_prepared, load, load_report
 from darlr.data.synthetic import generate
 from darlr.data.yahoo import read_yahoo
 from darlr.errors import DataError
+from darlr.files import refuse_address
 
 # What is read from the folder of its name without an option.
 READERS: dict[str, Callable[[Path], tuple[InteractionLog, PrepareReport]]] = {
@@ -60,6 +61,7 @@ def read_source(
         return read_kuairec(kuairec_folder(raw or raw_folder()), kuairec)
     if source in READERS:
         return READERS[source]((raw or raw_folder()) / source)
+    refuse_address(source)
     folder = Path(source)
     if is_prepared(folder):
         return load(folder), load_report(folder)

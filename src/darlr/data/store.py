@@ -13,7 +13,7 @@ import polars as pl
 from darlr.data.log import Block, FeatureColumn, InteractionLog, check
 from darlr.data.report import PrepareReport
 from darlr.errors import DataError
-from darlr.files import beside, left_behind
+from darlr.files import beside, left_behind, refuse_address
 
 SCHEMA = 1
 MANIFEST = "dataset.json"
@@ -61,7 +61,8 @@ def _tidy(folder: Path) -> None:
 
 
 def check_target(folder: Path) -> None:
-    """Raise DataError when `folder` holds something that `save` must not replace."""
+    """Raise DataError when `folder` is an address, or holds something that `save` must not replace."""
+    refuse_address(folder)
     if folder.exists() and not is_prepared(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder}: exists and is not a prepared data set; choose another folder")
 
@@ -198,6 +199,6 @@ def _array(column: pl.Series) -> np.ndarray[Any, Any]:
 
 def _parquet(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path.absolute(), glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path}: cannot be read ({error}); prepare the data set again") from error

@@ -34,7 +34,7 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
     doubled = [c for c in columns if columns.count(c) > 1]
     if doubled:
         raise ConfigError(f"options user, item, reward, timestamp, propensity: column '{doubled[0]}' is named twice")
-    files = log_files(config.log)
+    files, left_out = log_files(config.log)
     events = read_events(files, config)
     user, item = (_Side(events, side) for side in ("user", "item"))
     keep, dropped = _without_ids(events, user, item)
@@ -74,6 +74,7 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
         silent = users.ids.drop_nulls().is_in(user.ids.to_list())
         dropped.append(Dropped(f"rows of {users.table.path.name}: users without events", int((~silent).sum())))
     notes = [
+        *left_out,
         *events.notes,
         *_alike(config.user, user),
         *_alike(config.item, item),

@@ -10,6 +10,7 @@ import polars as pl
 
 from darlr.data.table_text import explain, first_line, header, line_count
 from darlr.errors import DataError
+from darlr.files import refuse_address
 
 DELIMITERS = {
     f"{kind}{packed}": mark for packed in ("", ".gz", ".zst") for kind, mark in ((".csv", ","), (".tsv", "\t"))
@@ -81,6 +82,7 @@ def scan_file(path: Path, needed: Sequence[str], only_needed: bool) -> Scan:
 
 def require_file(path: Path) -> None:
     """Raise DataError unless there is a file with something in it that may be read."""
+    refuse_address(path)
     if path.is_dir():
         raise DataError(f"{path}: is a folder; name a file ({KNOWN})")
     if not path.is_file():
@@ -116,7 +118,9 @@ def read_plain_file(path: Path, names: Sequence[str]) -> Table:
         raise DataError(f"{path}, row 1: {len(first)} values; expected {', '.join(names)}, with tabs between them")
     try:
         schema = dict.fromkeys(names, pl.String)
-        frame = pl.read_csv(path, separator="\t", has_header=False, schema=schema, quote_char=None)
+        frame = pl.read_csv(
+            path.absolute(), glob=False, separator="\t", has_header=False, schema=schema, quote_char=None
+        )
     except (OSError, pl.exceptions.PolarsError) as error:
         explain(path, "\t", len(names), error, "the layout has")
     return Table(path, frame, first_row=1)
@@ -124,7 +128,7 @@ def read_plain_file(path: Path, names: Sequence[str]) -> Table:
 
 def _scan_parquet(path: Path, needed: Sequence[str], only_needed: bool) -> Scan:
     try:
-        frame = pl.scan_parquet(path, glob=False)
+        frame = pl.scan_parquet(path.absolute(), glob=False)
         names = frame.collect_schema().names()
         _require_columns(path, needed, names)
         frame = frame.select(list(dict.fromkeys(needed))) if only_needed else frame
@@ -156,7 +160,7 @@ def _scan_csv(path: Path, delimiter: str, needed: Sequence[str], only_needed: bo
     names = csv_header(path, delimiter, needed)
     wanted = list(dict.fromkeys(needed)) if only_needed else [name for name in names if name]
     places = [str(place) for place in range(len(names))]  # names of ours: those of the file may be empty
-    raw = pl.scan_csv(path, glob=False, separator=delimiter, infer_schema=False, new_columns=places)
+    raw = pl.scan_csv(path.absolute(), glob=False, separator=delimiter, infer_schema=False, new_columns=places)
     frame = raw.select(pl.col(str(names.index(name))).alias(name) for name in wanted)
     return Scan(path, frame, pl.Schema(dict.fromkeys(wanted, pl.String)), 2, delimiter, len(names))
 

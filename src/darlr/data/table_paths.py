@@ -1,22 +1,32 @@
 """Which files a log is made of: files, folders and patterns, in an order that does not depend on the machine."""
 
 import glob
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from darlr.data.table_file import KNOWN, suffix_of
 from darlr.errors import DataError
+from darlr.files import below, refuse_address
 
 MAGIC = "*?["  # characters that make a name a pattern
+NAMED = 3  # files left out that a note names
 
 
-def log_files(named: Path | Sequence[Path]) -> tuple[Path, ...]:
-    """Every file that `named` stands for: files as given, in folders and patterns those of a known kind, by name.
+def log_files(named: Path | Sequence[Path]) -> tuple[tuple[Path, ...], list[str]]:
+    """Every file that `named` stands for, and notes on what was left out of folders and patterns.
 
-    Hidden files and those below a name that starts with "_" are no data, as in the folders that Spark writes.
-    Raises DataError when nothing is named, a folder or pattern has no such file, or one file is named twice.
+    A file is taken as given; of folders and patterns those of a known kind are taken, by name. Linked folders are
+    followed, and a file that links reach twice counts once. Hidden names and those that start with "_" are no data, as
+    in the folders that Spark writes. Raises DataError when nothing is named, a folder or pattern has no such file,
+    a folder cannot be read, a link leads nowhere, or one file is named twice.
     """
-    found = [file for path in ([named] if isinstance(named, Path) else named) for file in _files(path)]
+    found: list[Path] = []
+    notes: list[str] = []
+    for path in [named] if isinstance(named, Path) else named:
+        refuse_address(path)
+        files, left = _files(path)
+        found += files
+        notes += [f"{path}: left out {_listed(left)}, hidden or of no known kind"] if left else []
     if not found:
         raise DataError("option log: names no file")
     seen: set[Path] = set()
@@ -24,7 +34,7 @@ def log_files(named: Path | Sequence[Path]) -> tuple[Path, ...]:
         if file.resolve() in seen:
             raise DataError(f"{file}: is named twice; its events would count twice")
         seen.add(file.resolve())
-    return tuple(found)
+    return tuple(found), notes
 
 
 def log_name(named: Path | Sequence[Path]) -> str:
@@ -36,21 +46,70 @@ def log_name(named: Path | Sequence[Path]) -> str:
     return stem.strip(" -_") or first.resolve().parent.name or "log"
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path) -> tuple[list[Path], list[Path]]:
+    """The files that one name stands for, and what it also finds that is no data."""
     if path.is_dir():
-        inside = (file for file in sorted(path.rglob("*")) if not _hidden(file.relative_to(path)))
-        return _known(path, inside, "the folder holds")
-    if path.exists() or not any(character in str(path) for character in MAGIC):
-        return [path]
-    return _known(path, map(Path, sorted(glob.glob(str(path), recursive=True))), "the pattern finds")
-
-
-def _known(path: Path, files: Iterable[Path], verb: str) -> list[Path]:
-    found = [file for file in files if file.is_file() and suffix_of(file)]
+        found, left = _inside(path)
+        verb = "the folder holds"
+    elif path.exists() or not any(character in str(path) for character in MAGIC):
+        return [path], []
+    else:
+        found, left = _matching(path)
+        verb = "the pattern finds"
     if not found:
-        raise DataError(f"{path}: {verb} no file of a known kind ({KNOWN})")
-    return found
+        other = f", but {_listed(_once(left))}" if left else ""
+        raise DataError(f"{path}: {verb} no file of a known kind ({KNOWN}){other}")
+    return _once(found), _once(left)
 
 
-def _hidden(inside: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in inside.parts)
+def _once(paths: Sequence[Path]) -> list[Path]:
+    """By name, and of those that links make one the first."""
+    return sorted({path.resolve(): path for path in sorted(paths, reverse=True)}.values())
+
+
+def _matching(pattern: Path) -> tuple[list[Path], list[Path]]:
+    """`_inside` of what a pattern finds; the folder before it that is there as it is spelt is taken literally."""
+    start = next(parent for parent in pattern.parents if parent.exists())
+    found: list[Path] = []
+    left: list[Path] = []
+    names = glob.glob(str(pattern.relative_to(start)), root_dir=start, recursive=True)
+    for path in _once([start / name for name in names]):
+        if path.is_dir() and not _hidden(path):
+            files, others = _inside(path)
+            found, left = found + files, left + others
+        elif _is_data(path):
+            found.append(path)
+        else:
+            left.append(path)
+    return found, left
+
+
+def _inside(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The data files below a folder; and the other files, hidden folders and hidden files of a known kind."""
+    found: list[Path] = []
+    left: list[Path] = []
+    for place, folders, files in below(folder):
+        left += (place / name for name in folders if _hidden(place / name))
+        folders[:] = [name for name in folders if not _hidden(place / name)]
+        for file in (place / name for name in files):
+            if _hidden(file):
+                left += [file] if suffix_of(file) else []
+            else:
+                (found if _is_data(file) else left).append(file)
+    return found, left
+
+
+def _is_data(file: Path) -> bool:
+    """Whether it is a file of a known kind; raises DataError when it is a link to nothing."""
+    if not file.exists():
+        raise DataError(f"{file}: the link leads to no file; restore what it leads to, or remove it")
+    return file.is_file() and suffix_of(file) is not None
+
+
+def _hidden(path: Path) -> bool:
+    return path.name.startswith((".", "_"))
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
+    return ", ".join(path.name for path in paths[:NAMED]) + more

@@ -1,6 +1,7 @@
 """Number columns of a CSV file too large for strings: one streaming pass; what is wrong is looked for afterwards."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -22,11 +23,11 @@ def scan_numbers(path: Path, kinds: Mapping[str, type[pl.DataType]]) -> Table:
     require_file(path)
     names = csv_header(path, ",", list(kinds))
     unique = [name or f"unnamed {place}" for place, name in enumerate(names)]
-    whole = pl.scan_csv(path, infer_schema=False, new_columns=unique, schema_overrides=dict(kinds))
+    text = partial(pl.scan_csv, path.absolute(), glob=False, infer_schema=False, new_columns=unique)
     try:
-        frame = whole.select(*kinds).collect(engine="streaming", optimizations=EVERY)
+        frame = text(schema_overrides=dict(kinds)).select(*kinds).collect(engine="streaming", optimizations=EVERY)
     except (OSError, pl.exceptions.PolarsError) as error:
-        _locate(pl.scan_csv(path, infer_schema=False, new_columns=unique), path, kinds)
+        _locate(text(), path, kinds)
         explain(path, ",", len(names), error)
     if frame.is_empty():
         raise DataError(f"{path}: the file has no rows")

@@ -85,4 +85,6 @@ def _unpacked(path: Path) -> Iterator[bytes]:
 
 
 def _lines(path: Path) -> pl.LazyFrame:
-    return pl.scan_csv(path, glob=False, separator=NEVER, quote_char=None, has_header=False, schema={"line": pl.String})
+    return pl.scan_csv(
+        path.absolute(), glob=False, separator=NEVER, quote_char=None, has_header=False, schema={"line": pl.String}
+    )
