@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from darlr.cli import main
+from darlr.commands import unseen
 from darlr.config import SyntheticConfig
 from darlr.data.log import InteractionLog
 from darlr.data.report import PrepareReport
@@ -87,6 +89,16 @@ def test_it_is_fitted_once_and_the_warning_is_printed(
     after = document(evaluated)
     assert after["sections"] == before["sections"]
     assert after["rows"] == [row for row in before["rows"] if row["kind"] == "learned"]
+
+
+def test_an_untrained_evaluation_model_fails_its_test(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untrained = partial(unseen.WorldModelConfig, members=1, epochs=0)
+    monkeypatch.setattr(unseen, "WorldModelConfig", untrained)
+    assert main(["evaluate", str(run), "--out", str(tmp_path), "--no-pictures", "--only", "learned"]) == 0
+    text = (tmp_path / "table.md").read_text("utf-8")
+    assert "The evaluation world model fails its test: its fit ended where it began, untrained" in text
 
 
 def test_propensities_give_off_policy_values(evaluated: Path) -> None:

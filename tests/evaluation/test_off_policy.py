@@ -1,5 +1,6 @@
 """Off-policy estimates: by hand, on a world whose truth is known, and refused where nothing can be said."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 import torch
 
 from darlr.data.log import InteractionLog
-from darlr.evaluation.off_policy import Bandit, bandit_of, off_policy
+from darlr.evaluation.off_policy import Bandit, bandit_of, mean_reward, off_policy
+from darlr.evaluation.sections import off_policy_section
 from darlr.simulation.fixed import Random, UserGreedy
 
 USERS, ITEMS, EVENTS = 150, 5, 3
@@ -16,6 +18,7 @@ USERS, ITEMS, EVENTS = 150, 5, 3
 def by_hand(monkeypatch):
     """Three events of two users; weights 0.5/0.25 = 2, 0.1/0.2 = 0.5, 0.4/0.8 = 0.5."""
     monkeypatch.setattr("darlr.evaluation.off_policy.LEAST_EFFECTIVE", 1.0)
+    monkeypatch.setattr("darlr.evaluation.off_policy.LEAST_TELLING", 1.0)
     return Bandit(
         user=np.array([4, 4, 9]),
         reward=np.array([1.0, 0.0, 2.0]),
@@ -127,6 +130,70 @@ def test_propensities_that_cannot_be_right_are_refused():
     found = off_policy(replace(bandit, propensity=bandit.propensity / 2), resamples=200)
     assert "weights average" in found.refused
     assert found.snips is None
+
+
+def test_a_propensity_of_what_is_never_seen_is_named():
+    truth, logging, target = world()
+    bandit = logged(truth, logging, target, truth, 0)
+    bandit.propensity[7] = 1e-30
+    found = off_policy(bandit, resamples=50)
+    assert found.refused.startswith("the smallest propensity is 1e-30, and in a log of 450 events")
+    assert (found.dm, found.snips, found.dr) == (None, None, None)
+    lines = off_policy_section({"DARLR": found}, mean_reward(bandit.user, bandit.reward)).lines
+    assert not re.search("[0-9]{8}", "\n".join(lines))  # a support of 2e27 is not written out
+
+
+def clicks(rate, seed, n=600):
+    """One event a user of a uniform policy over two items, clicked at this rate; a policy that shows the first item."""
+    draw = np.random.default_rng(seed)
+    first, clicked = draw.random(n) < 0.5, (draw.random(n) < rate).astype(float)
+    half = np.full(n, 0.5)
+    return Bandit(np.arange(n), clicked, half, first.astype(float), np.full(n, 0.2), np.full(n, 0.2))
+
+
+def test_a_value_that_no_reward_supports_has_an_exact_interval_or_none():
+    bandit = clicks(0.0, 0)
+    bandit.reward[np.flatnonzero(bandit.target == 0)[:3]] = 1.0  # no click on what the policy would show
+    found, matching = off_policy(bandit, resamples=50), int(bandit.target.sum())
+    assert (found.effective, found.rewarded, found.dr, found.dm) == (pytest.approx(matching), 0.0, None, None)
+    assert found.snips.value == found.snips.low == 0.0
+    assert found.snips.high == pytest.approx(1 - 0.025 ** (1 / matching))  # of 0 hits in so many
+    assert found.exact
+    assert "0.0 of" in found.refused
+    section = off_policy_section({"list": found}, mean_reward(bandit.user, bandit.reward))
+    assert "| list | – | 0.000 [0.000, 0.01" in "\n".join(section.lines)
+    assert "- list: no DR and no DM: rewards of matching events hardly differ" in "\n".join(section.lines)
+    spent = off_policy(replace(bandit, reward=bandit.reward * np.arange(600)), resamples=50)  # no share
+    assert (spent.snips, spent.exact) == (None, False)
+    assert "rewards of matching events hardly differ" in spent.refused
+
+
+def test_nine_rewarded_events_are_few_and_ten_are_not():
+    bandit = clicks(0.0, 0)
+    shown = np.flatnonzero(bandit.target == 1)
+    bandit.reward[shown[:9]] = 1.0
+    assert off_policy(bandit, resamples=50).exact
+    assert off_policy(replace(bandit, reward=1 - bandit.reward), resamples=50).exact  # nine without a reward
+    bandit.reward[shown[9]] = 1.0
+    found = off_policy(bandit, resamples=50)
+    assert (found.exact, found.refused, found.rewarded) == (False, None, pytest.approx(10))
+    assert found.snips.value == pytest.approx(10 / len(shown))
+
+
+def test_the_log_with_few_rewards_has_an_exact_interval_too():
+    reward = np.zeros(100)
+    reward[3] = 1.0
+    found = mean_reward(np.arange(100), reward)
+    assert (found.value, found.low, found.high) == pytest.approx((0.01, 0.000253, 0.0545), rel=2e-3)  # as in tables
+    together = mean_reward(np.repeat(np.arange(10), 10), reward)  # ten users tell less than a hundred
+    assert together.high > 0.25
+
+
+def test_exact_intervals_cover_a_rare_click():
+    found = [off_policy(clicks(0.01, seed), seed=1, resamples=100) for seed in range(200)]
+    told = [one.snips for one in found if one.snips is not None]
+    assert sum(one.exact for one in found) > 190
+    assert np.mean([one.low <= 0.01 <= one.high for one in told]) >= 0.94
 
 
 def test_greedy_and_sampled_policies_on_a_log():

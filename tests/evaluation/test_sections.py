@@ -1,11 +1,13 @@
 """Sections say in words whether the evaluation world model is worth listening to, and why an estimate is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from darlr.evaluation.held_out import Interval
 from darlr.evaluation.off_policy import Bandit, off_policy
-from darlr.evaluation.sections import Known, held_out_section, off_policy_section
+from darlr.evaluation.sections import Known, failures, held_out_section, off_policy_section
 
 
 def sums_of(pairs):
@@ -13,9 +15,9 @@ def sums_of(pairs):
     return {"pairs": (values, np.ones_like(values))}
 
 
-@pytest.mark.parametrize(("gain", "verdict"), [(0.2, "better than the bias model"), (0.0, "is noise")])
+@pytest.mark.parametrize(("gain", "verdict"), [(0.2, "than the bias model"), (0.0, "is noise")])
 def test_the_verdict_is_on_the_paired_difference_in_order(gain, verdict):
-    base = np.random.default_rng(0).uniform(0.3, 0.7, 40)
+    base = np.random.default_rng(0).uniform(0.5, 0.8, 40)
     known = [
         Known("world model of the run", "bias model", 90, sums_of(base), sums_of(base)),
         Known("judge", "bias model", 1234, sums_of(base + gain), sums_of(base)),
@@ -27,15 +29,31 @@ def test_the_verdict_is_on_the_paired_difference_in_order(gain, verdict):
     assert found.content[5]["metrics"]["pairs"]["value"] == pytest.approx(gain)
 
 
+def test_a_model_must_be_trained_and_surely_above_chance():
+    """As an untrained one that had 0.489 [0.394, 0.589] where the biases had 0.340."""
+    base, draw = np.full(100, 0.34), np.random.default_rng(0)
+    chance = base + 0.15 + draw.normal(size=100) * 0.3
+    judge = Known("judge", "bias model", 100, sums_of(chance), sums_of(base))
+    assert failures(judge) == ["it does not surely order items within users better than chance (pairs above 0.5)"]
+    assert "fails its test: it does not surely order" in held_out_section([judge], "judge").lines[-1]
+    assert failures(replace(judge, sums=sums_of(chance + 0.3))) == []
+    untrained = replace(judge, sums=sums_of(chance + 0.3), trained=False)
+    assert failures(untrained) == ["its fit ended where it began, untrained"]
+    nobody = {"pairs": (np.zeros(3), np.zeros(3))}
+    assert failures(replace(judge, sums=nobody, baseline_sums=nobody)) == [
+        "no user has two unseen events to put in order"
+    ]
+
+
 def test_a_refusal_is_said_and_numbers_are_dashes():
-    one = np.ones(50)
-    never = Bandit(np.arange(50), one, one / 2, 0 * one, one, one)
-    always = Bandit(np.arange(50), one, one / 2, one / 2, one, one)
+    one, reward = np.ones(50), np.arange(50.0) % 2
+    never = Bandit(np.arange(50), reward, one / 2, 0 * one, reward, one)
+    always = Bandit(np.arange(50), reward, one / 2, one / 2, reward, one)
     found = {"greedy": off_policy(never, resamples=50), "sampled": off_policy(always, resamples=50)}
     section = off_policy_section(found, Interval(1.0, 0.9, 1.1))
-    assert "| greedy | – | – | – | 0.0 of 50 | 0.00 |" in section.lines
-    assert "| sampled | 1.000 [1.000, 1.000] | 1.000 [1.000, 1.000] | 1.000 [1.000, 1.000] | 50.0 of 50 | 1.00 |" in (
-        section.lines
-    )
+    assert "| greedy | – | – | – | 0.0 of 50 | 0.0 | 0.00 |" in section.lines
+    sampled = next(line for line in section.lines if line.startswith("| sampled"))
+    assert sampled.startswith("| sampled | 1.000 [1.000, 1.000] | 0.500 [0.")
+    assert sampled.endswith(" | 1.000 [1.000, 1.000] | 50.0 of 50 | 25.0 | 1.00 |")
     assert [line for line in section.lines if line.startswith("- greedy: no estimate: effective sample size 0.0 of 50")]
     assert section.content["greedy"]["dr"] is None

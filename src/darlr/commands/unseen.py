@@ -134,7 +134,7 @@ def sections(run: FinishedRun, learned: Sequence[Entry], kept: Logs, judge: Fitt
     """
     known = [_known("world model of the run", run.world.reward, run.logs, kept)]
     if judge is not None:
-        known.append(_known(JUDGE, judge.reward, kept, run.logs))
+        known.append(_known(JUDGE, judge.reward, kept, run.logs, trained=judge.trained))
     measured = [one for one in known if one is not None]
     found = [held_out_section(measured, JUDGE)] if measured else []
     log = served(kept.whole, kept.service)
@@ -143,7 +143,7 @@ def sections(run: FinishedRun, learned: Sequence[Entry], kept: Logs, judge: Fitt
     return found
 
 
-def _known(name: str, table: Tensor, own: Logs, other: Logs) -> Known | None:
+def _known(name: str, table: Tensor, own: Logs, other: Logs, *, trained: bool = True) -> Known | None:
     """What a model of `own` events knows of the `other` ones, on the service; None without any there."""
     seen, unseen = (served(log, own.service) for log in (own.fitted, other.whole))
     if not len(unseen):
@@ -153,8 +153,8 @@ def _known(name: str, table: Tensor, own: Logs, other: Logs) -> Known | None:
         simple = popularity(own.catalogue).expand(len(table), -1)
     else:
         simple = bias_table(own.train, own.held_out, own.fitted, own.service)
-    sums = [held_out_sums(rewards.numpy(), unseen, seen) for rewards in (table, simple)]
-    return Known(name, baseline, len(unseen), *sums)
+    own_sums, simple_sums = (held_out_sums(rewards.numpy(), unseen, seen) for rewards in (table, simple))
+    return Known(name, baseline, len(unseen), own_sums, simple_sums, trained)
 
 
 def _off_policy(log: InteractionLog, learned: Sequence[Entry], reward: Tensor) -> Section:

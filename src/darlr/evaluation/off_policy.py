@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import beta
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
@@ -23,6 +24,8 @@ Reals = NDArray[np.float64]
 LEAST_EFFECTIVE = 30.0  # effective sample size below which there is no estimate
 LEAST_SHARE = 0.01  # of the events, likewise
 MOST_OUTSIDE = 0.1  # share of the policy's choices that may surely lie where the log's policy never goes
+LEAST_TELLING = 10.0  # effective number of matching events beside those of the commonest reward, for a bootstrap
+NEVER_SEEN = 1e-9  # events times a propensity: less, and an item of that propensity is not seen in such a log
 CHUNK = 1024  # users scored at once
 
 
@@ -44,15 +47,18 @@ class Bandit:
 
 @dataclass(frozen=True)
 class OffPolicy:
-    """Estimates of a policy's mean reward an event; all None where they are refused, and `refused` then says why.
+    """Estimates of a policy's mean reward an event; None where they are refused, and `refused` then says why.
 
-    effective: (sum w)^2 / sum w^2 of the weights w = target / propensity. support: mean of w, which is the share of the
-    policy's choices that the log's policy could have made. largest: largest w; clipped: weights cut to `clip`.
+    effective: (sum w)^2 / sum w^2 of the weights w = target / propensity; rewarded: the same of the matching events (w
+    above 0) that earned more than the log's least reward. support: mean of w, which is the share of the policy's
+    choices that the log's policy could have made. largest: largest w; clipped: weights cut to `clip`. exact: too few
+    events tell a reward from another for a bootstrap, and SNIPS alone stays, a share with an exact interval.
     """
 
     events: int
     users: int
     effective: float
+    rewarded: float
     support: Interval
     largest: float
     clip: float | None
@@ -61,10 +67,11 @@ class OffPolicy:
     snips: Interval | None
     dr: Interval | None
     refused: str | None
+    exact: bool = False
 
 
 def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resamples: int = 2000) -> OffPolicy:
-    """DM, SNIPS and DR with 95% bootstrap intervals over users, or a refusal where log and policy overlap too little.
+    """DM, SNIPS and DR with 95% bootstrap intervals over users, or a refusal where the log tells too little.
 
     clip: weights are cut to this, which trades variance for a bias towards the log's policy; None = never.
     """
@@ -74,11 +81,21 @@ def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resa
     def ratio(numerator: Reals, denominator: Reals | None = None) -> Interval:
         return _ratio(bandit.user, numerator, denominator, seed, resamples)
 
-    effective = float(weight.sum() ** 2 / np.square(weight).sum()) if weight.any() else 0.0
+    effective, rewarded = _effective(weight), _effective(weight[bandit.reward > bandit.reward.min()])
     support = ratio(raw)
-    refused = _refusal(effective, len(weight), support)
+    refused = _refusal(effective, bandit.propensity, support)
     estimates: dict[str, Interval | None] = dict.fromkeys(("dm", "snips", "dr"))
-    if refused is None:
+    few = refused is None and _telling(weight, bandit.reward) < LEAST_TELLING
+    shares = len(np.unique(bandit.reward)) == 2
+    if few:
+        refused = (
+            f"rewards of matching events hardly differ: {rewarded:.1f} of {effective:.1f} (effective numbers) are "
+            f"above the least, and {LEAST_TELLING:g} of either kind are needed for a bootstrap"
+        )
+        if shares:
+            refused += "; SNIPS alone is shown, with an exact interval for a share (Clopper-Pearson)"
+            estimates["snips"] = _exact(bandit.user, bandit.reward, weight)
+    elif refused is None:
         correction = weight * (bandit.reward - bandit.predicted)
         estimates = {
             "dm": ratio(bandit.expected),
@@ -89,20 +106,52 @@ def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resa
         events=len(weight),
         users=len(np.unique(bandit.user)),
         effective=effective,
+        rewarded=rewarded,
         support=support,
         largest=float(raw.max()),
         clip=clip,
         clipped=0 if clip is None else int((raw > clip).sum()),
         **estimates,
         refused=refused,
+        exact=few and shares,
     )
+
+
+def _effective(weight: Reals) -> float:
+    """Effective number of events of these weights: (sum w)^2 / sum w^2; 0 without any."""
+    return float(weight.sum() ** 2 / np.square(weight).sum()) if weight.any() else 0.0
+
+
+def _telling(weight: Reals, reward: Reals) -> float:
+    """Effective number of matching events whose reward is not the commonest one among them."""
+    place = np.unique(reward, return_inverse=True)[1]
+    return _effective(weight[place != np.bincount(place, weight).argmax()])
+
+
+def _exact(user: NDArray[np.int64], reward: Reals, weight: Reals) -> Interval:
+    """SNIPS of rewards of two values, with the interval of Clopper and Pearson (Biometrika 1934) for a share.
+
+    Counts are effective ones (Korn and Graubard, Survey Methodology 1998), of users: a user's events go together.
+    """
+    low, high = float(reward.min()), float(reward.max())
+    count = _effective(np.bincount(user, weight).astype(np.float64))
+    share = float(weight @ (reward == high) / weight.sum())
+    hits, misses = share * count, (1 - share) * count
+    bounds = (
+        beta.ppf(0.025, hits, misses + 1) if hits > 0 else 0.0,
+        beta.ppf(0.975, hits + 1, misses) if misses > 0 else 1.0,
+    )
+    return Interval(*(low + (high - low) * float(part) for part in (share, *bounds)))
 
 
 def mean_reward(
     user: NDArray[np.int64], reward: NDArray[np.floating], *, seed: int = 0, resamples: int = 2000
 ) -> Interval:
     """What the log's own policy earned an event, [L] of both: the value that is known without weights."""
-    return _ratio(user, reward.astype(np.float64), None, seed, resamples)
+    earned, weight = reward.astype(np.float64), np.ones(len(reward))
+    if len(np.unique(earned)) == 2 and _telling(weight, earned) < LEAST_TELLING:
+        return _exact(user, earned, weight)
+    return _ratio(user, earned, None, seed, resamples)
 
 
 def _ratio(user: NDArray[np.int64], numerator: Reals, denominator: Reals | None, seed: int, resamples: int) -> Interval:
@@ -114,8 +163,14 @@ def _ratio(user: NDArray[np.int64], numerator: Reals, denominator: Reals | None,
     return Interval(float(numerator.sum() / below.sum()), *interval(draws))
 
 
-def _refusal(effective: float, events: int, support: Interval) -> str | None:
+def _refusal(effective: float, propensity: Reals, support: Interval) -> str | None:
     """Why there is no estimate, or None."""
+    events, least = len(propensity), propensity.min()
+    if least * events < NEVER_SEEN:
+        return (
+            f"the smallest propensity is {least:.3g}, and in a log of {events:,} events an item of so small a chance "
+            "is not seen: the propensities are not those that made this log; mend or drop the rows that have it"
+        )
     if effective < max(LEAST_EFFECTIVE, LEAST_SHARE * events):
         return (
             f"effective sample size {effective:.1f} of {events:,} events, and {LEAST_EFFECTIVE:g} and "
@@ -127,7 +182,7 @@ def _refusal(effective: float, events: int, support: Interval) -> str | None:
             f"{1 - MOST_OUTSIDE:.0%} are needed"
         )
     if support.low > 1 + MOST_OUTSIDE:
-        return f"weights average {support.value:.2f} instead of 1: the propensities are not those that made this log"
+        return f"weights average {support.value:.3g} instead of 1: the propensities are not those that made this log"
     return None
 
 

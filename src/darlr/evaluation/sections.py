@@ -11,29 +11,45 @@ HELD_OUT = (
     "Events that the model never saw, with 95% bootstrap intervals over users. pairs: share of a user's pairs in the "
     "right order, 0.5 = chance. {verdict}"
 )
-GOOD = "The evaluation world model orders items within users better than the {baseline}."
-POOR = (
-    "The evaluation world model does not surely order items within users better than the {baseline}: what it says of "
-    "policies that differ by user is noise."
-)
+GOOD = "The evaluation world model orders items within users surely better than chance, and than the {baseline}."
+POOR = "The evaluation world model fails its test: {reasons}. What it says of policies that differ by user is noise."
 OFF_POLICY = (
     "Mean reward of an event, had the policy chosen its item as the first one of a session. DM: what the run's world "
     "model expects, right only if that is; SNIPS: self-normalised inverse propensities; DR: doubly robust. 95% "
-    "bootstrap intervals over users; weights are not clipped. ESS: effective sample size; support: share of the "
-    "policy's choices that the log's policy could have made. A greedy policy is judged by the events that show its one "
-    "item, a sampled one by its probabilities."
+    "bootstrap intervals over users, but where a line above says otherwise; weights are not clipped. ESS: effective "
+    "sample size; rewarded: that of its events that earned more than the log's least reward; support: share of the "
+    "policy's choices that the log's policy could have made, from 0 to 1 if propensities are right. A greedy policy is "
+    "judged by the events that show its one item, a sampled one by its probabilities."
 )
 
 
 @dataclass(frozen=True)
 class Known:
-    """What a model and its baseline know of the same unseen events. sums: see `held_out_sums`."""
+    """What a model and its baseline know of the same unseen events. sums: see `held_out_sums`.
+
+    trained: whether its fit kept more than its random start.
+    """
 
     model: str
     baseline: str
     events: int
     sums: Sums
     baseline_sums: Sums
+    trained: bool = True
+
+
+def failures(judge: Known) -> list[str]:
+    """Why sessions played on a model say nothing of policies that differ by user; empty where it passes its test."""
+    own = summary(judge.sums).get("pairs")
+    gain = difference(judge.sums, judge.baseline_sums).get("pairs")
+    found = [] if judge.trained else ["its fit ended where it began, untrained"]
+    if own is None or gain is None:
+        return [*found, "no user has two unseen events to put in order"]
+    if own.low <= 0.5:
+        found.append("it does not surely order items within users better than chance (pairs above 0.5)")
+    if gain.low <= 0:
+        found.append(f"it does not surely order items within users better than the {judge.baseline}")
+    return found
 
 
 def held_out_section(known: Sequence[Known], judge: str) -> Section:
@@ -48,8 +64,8 @@ def held_out_section(known: Sequence[Known], judge: str) -> Section:
             ("model less baseline, paired", one.events, gain),
         ]
         if one.model == judge:
-            good = "pairs" in gain and gain["pairs"].low > 0
-            verdict = (GOOD if good else POOR).format(baseline=one.baseline)
+            reasons = failures(one)
+            verdict = (POOR if reasons else GOOD).format(reasons="; ".join(reasons), baseline=one.baseline)
     names = list(dict.fromkeys(name for _, _, measured in rows for name in measured))
     cells = [
         [name, f"{events:,}", *(text(measured[metric], 3) if metric in measured else "–" for metric in names)]
@@ -65,13 +81,15 @@ def held_out_section(known: Sequence[Known], judge: str) -> Section:
 
 def off_policy_section(found: Mapping[str, OffPolicy], logged: Interval) -> Section:
     """A table of estimates beside the log's own mean reward; refusals say why."""
-    cells, refusals = [["the log's own policy", text(logged, 3), "–", "–", "–", "–"]], []
+    cells, refusals = [["the log's own policy", text(logged, 3), "–", "–", "–", "–", "–"]], []
     for name, one in found.items():
         if one.refused is not None:
-            refusals.append(f"- {name}: no estimate: {one.refused}.")
+            refusals.append(f"- {name}: {'no DR and no DM' if one.exact else 'no estimate'}: {one.refused}.")
         values = ["–" if value is None else text(value, 3) for value in (one.dr, one.snips, one.dm)]
-        cells.append([name, *values, f"{one.effective:.1f} of {one.events:,}", f"{one.support.value:.2f}"])
-    lines = table_lines(["policy", "DR [95%]", "SNIPS [95%]", "DM [95%]", "ESS", "support"], cells)
+        share = one.support.value
+        support = f"{share:.2f}" if share < 1000 else f"{share:.1e}"
+        cells.append([name, *values, f"{one.effective:.1f} of {one.events:,}", f"{one.rewarded:.1f}", support])
+    lines = table_lines(["policy", "DR [95%]", "SNIPS [95%]", "DM [95%]", "ESS", "rewarded", "support"], cells)
     content = {"log": asdict(logged), **{name: asdict(one) for name, one in found.items()}}
     return Section("Off-policy, first step", (*lines, "", *refusals, *([""] if refusals else []), OFF_POLICY), content)
 

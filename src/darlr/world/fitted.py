@@ -75,6 +75,11 @@ class FittedWorldModel:
     metrics: dict[str, Any]
 
     @property
+    def trained(self) -> bool:
+        """Whether the fit kept more than its random start; a DeepFM whose best epoch is 0 knows nothing of the log."""
+        return not isinstance(self.model, DeepFM) or self.metrics["best_epoch"] > 0
+
+    @property
     def reward_range(self) -> tuple[float, float]:
         """(low, high) of every predicted reward."""
         return self.scale.low, self.scale.high
