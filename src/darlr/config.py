@@ -456,7 +456,9 @@ class TableConfig:
     multi: tuple[str, ...] = ()
     """Features to read as multi-valued; others are when the separator occurs in them."""
     categorical: tuple[str, ...] = ()
-    """Features to read as categorical although they look like numbers."""
+    """Features to read as categorical although they look like numbers or lists."""
+    ignore: tuple[str, ...] = ()
+    """Columns of the users' and items' files that are no features."""
     reward_range: tuple[float, float] | None = None
     """Lowest and highest possible reward; by default what occurs (0 and the value where only one occurs)."""
     name: str | None = None
@@ -465,6 +467,9 @@ class TableConfig:
     def __post_init__(self) -> None:
         _require(self.separator != "", "separator", "must not be empty")
         _require(self.category is None or self.items is not None, "category", "needs the file of items (option items)")
+        for name in self.ignore:
+            read = name in (self.category, *self.multi, *self.categorical)
+            _require(not read, "ignore", f"'{name}' is also named as a feature to read; leave out one of the two")
         if self.reward_range is not None:
             low, high = self.reward_range
             _require(low < high, "reward-range", f"{low} must be below {high}")

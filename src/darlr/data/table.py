@@ -15,6 +15,7 @@ from darlr.data.report import Dropped, PrepareReport
 from darlr.data.table_columns import codes, look_alikes, numbered, trimmed
 from darlr.data.table_events import Events, read_events, refuse_bad_numbers, repeated
 from darlr.data.table_features import FeatureTable, feature_columns, missing_ids, read_feature_table
+from darlr.data.table_file import Table
 from darlr.data.table_paths import log_files, log_name
 from darlr.data.table_times import read_times
 from darlr.errors import ConfigError, DataError
@@ -67,7 +68,7 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
     item_names, item_ids = numbered([item.ids] if items is None else [item.ids, items.ids])
     user_features, user_notes = _columns(users, user_names, config)
     item_features, item_notes = _columns(items, item_names, config)
-    _check_named(config, (*user_features, *item_features))
+    _check_named(config, (*user_features, *item_features), [source.table for source in (users, items) if source])
     for source in (users, items):
         dropped += [] if source is None else [missing_ids(source)]
     if users is not None:
@@ -220,14 +221,16 @@ def _columns(
     return ((), []) if source is None else feature_columns(source, names, config)
 
 
-def _check_named(config: TableConfig, columns: tuple[FeatureColumn, ...]) -> None:
-    """Raise ConfigError when an option names a feature that was not read."""
-    known = [column.name for column in columns]
-    for option, names in (("multi", config.multi), ("categorical", config.categorical)):
+def _check_named(config: TableConfig, columns: tuple[FeatureColumn, ...], tables: Sequence[Table]) -> None:
+    """Raise ConfigError when an option names a feature that was not read, or a column that is not there."""
+    read = [column.name for column in columns]
+    there = [name for table in tables for name in table.frame.columns]
+    options = (("multi", config.multi, read), ("categorical", config.categorical, read))
+    for option, names, known in (*options, ("ignore", config.ignore, there)):
         for name in names:
             if name not in known:
                 close = difflib.get_close_matches(name, known, n=1)
                 hint = f"perhaps you meant '{close[0]}'" if close else f"features: {', '.join(known) or 'none'}"
                 raise ConfigError(f"option {option}: no file has a feature '{name}'; {hint}")
-    if config.category is not None and config.category not in known:
+    if config.category is not None and config.category not in read:
         raise DataError(f"{config.items}, column '{config.category}': the category has no values")

@@ -12,6 +12,8 @@ from darlr.data.log import FeatureColumn, FloatArray, IntArray
 from darlr.data.report import Dropped
 from darlr.data.table_columns import codes, read_ids, trimmed
 from darlr.data.table_file import Table, read_file
+from darlr.data.table_lists import looks_like_list, unfit, with_lists
+from darlr.errors import DataError
 
 NAMES = 20  # a text column of more rows than this, with a value of its own in each, is a name and no feature
 
@@ -47,17 +49,29 @@ def feature_columns(
     wanted = (config.category, *config.categorical, *config.multi)
     columns, notes = [], []
     for name in table.frame.columns:
-        if name == source.id_column:
+        if name == source.id_column or name in config.ignore:
             continue
-        column = _column(table, name, rows, config)
-        if column is None:
+        series = table.frame[name] if name in config.categorical else with_lists(table.frame[name])
+        problem = unfit(series, config.separator, name in (*config.multi, *config.categorical))
+        column = None if problem else _column(table, series, rows, config)
+        if problem and name in wanted:
+            raise DataError(f"{table.path}, column '{name}': cannot be a feature: {problem}")
+        if problem:
+            notes.append(f"{table.path}: column '{name}' left out: {problem}")
+        elif column is None:
             notes.append(f"{table.path}: column '{name}' left out: it has no values")
         elif len(column.vocabulary) == table.frame.height > NAMES and name not in wanted:
             notes.append(f"{table.path}: column '{name}' left out: it names the row (a value of its own in each)")
         else:
             columns.append(column)
+            odd = sum(map(looks_like_list, column.vocabulary)) if column.kind == "categorical" else 0
+            if odd and name not in config.categorical:
+                notes.append(
+                    f"{table.path}: column '{name}': {odd:,} values look like lists, but not all can be read so"
+                )
     if columns:
-        notes.append(f"{table.path}: features {', '.join(f'{c.name} ({c.kind})' for c in columns)}")
+        listed = ", ".join(f"{column.name} ({column.kind})" for column in columns)
+        notes.append(f"{table.path}: every other column is a feature: {listed}; --ignore leaves columns out")
     return tuple(columns), notes
 
 
@@ -68,9 +82,9 @@ def missing_ids(source: FeatureTable) -> Dropped:
     return Dropped(f"rows of {source.table.path.name} without an id", int(absent.sum()), example)
 
 
-def _column(table: Table, name: str, rows: IntArray, config: TableConfig) -> FeatureColumn | None:
+def _column(table: Table, series: pl.Series, rows: IntArray, config: TableConfig) -> FeatureColumn | None:
     """The feature of the ids whose rows in the file are `rows` (-1 = not listed); None without any value."""
-    series = table.frame[name]
+    name = series.name
     if series.dtype in (pl.List, pl.Array):
         return _multi(name, series.cast(pl.List(pl.String)), rows)
     chosen = name in config.categorical or name == config.category
