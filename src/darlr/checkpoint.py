@@ -1,19 +1,17 @@
 """A checkpoint: one safetensors file with tensors, and JSON state in its header; whole or refused."""
 
-import json
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from darlr.errors import RunError
-from darlr.tensors import separate, write_tensors
+from darlr.tensors import read_tensors, write_tensors
 
-SCHEMA = "darlr-checkpoint-1"
+SCHEMA = "darlr-checkpoint-2"
+REMEDY = "restore the file from a copy, or delete the run folder and train again"
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
@@ -21,35 +19,19 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], state: Mapping[s
 
     tensors: any shapes and devices, read as they are now. state: anything JSON can hold, with string keys.
     """
-    tensors, text = separate(tensors), json.dumps(state)
-    write_tensors(path, tensors, {"schema": SCHEMA, "state": text, "crc32": str(_crc(tensors, text))})
+    write_tensors(path, tensors, {"schema": SCHEMA, "state": dict(state)})
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors (on the CPU) and state of `write_checkpoint`; RunError when the file is damaged or something else."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise RunError(f"{path}: damaged checkpoint ({error}); {REMEDY}") from error
-    if header.get("schema") != SCHEMA:
-        raise RunError(f"{path}: not a checkpoint of this version (schema {header.get('schema')}, not {SCHEMA})")
-    if header["crc32"] != str(_crc(tensors, header["state"])):
-        raise RunError(f"{path}: damaged checkpoint (its checksum does not fit); {REMEDY}")
-    state: dict[str, Any] = json.loads(header["state"])
+def read_checkpoint(path: Path, remedy: str = REMEDY) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors (on the CPU) and state of `write_checkpoint`; RunError when the file is damaged or something else.
+
+    remedy: what to do then.
+    """
+    tensors, facts = read_tensors(path, remedy, what="checkpoint")
+    if facts.get("schema") != SCHEMA:
+        raise RunError(f"{path}: not a checkpoint of this version (schema {facts.get('schema')}, not {SCHEMA})")
+    state: dict[str, Any] = facts["state"]
     return tensors, state
-
-
-REMEDY = "restore the file from a copy, or delete the run folder and train again"
-
-
-def _crc(tensors: Mapping[str, Tensor], text: str) -> int:
-    value = zlib.crc32(text.encode())
-    for name in sorted(tensors):
-        value = zlib.crc32(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode(), value)
-        value = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, value)
-    return value
 
 
 def generator_states(generators: Mapping[str, torch.Generator]) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import difflib
+import reprlib
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -127,4 +128,6 @@ def _join(where: str, name: str) -> str:
 
 
 def _refuse(data: Any, expected: str, where: str, source: str) -> typing.NoReturn:
-    raise RunError(f"{source}: {f'option {where}' if where else 'the content'} must be {expected}, not {data!r}")
+    raise RunError(
+        f"{source}: {f'option {where}' if where else 'the content'} must be {expected}, not {reprlib.repr(data)}"
+    )

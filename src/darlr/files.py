@@ -1,6 +1,7 @@
 """Files that are either the old one or the new one, whole, whenever the process is killed."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -9,27 +10,105 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from darlr.errors import DataError, RunError
+from darlr.errors import DarlrError, DataError, RunError
 
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/+(.*)")  # of two letters or more: C:/ is a path
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file to write, in a hidden folder beside the target; at the end it is flushed to disk and renamed over it."""
-    # a folder of its own: whatever else a writer leaves when it is killed is found again
-    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+def naming(
+    path: Path, failures: tuple[type[Exception], ...] = (OSError,), kind: type[DarlrError] = RunError
+) -> Iterator[None]:
+    """Raise an error of `kind` that names `path` where writing it fails. failures: how that shows."""
     try:
-        draft = folder / path.name
-        yield draft
-        with open(draft, "rb+") as file:
-            os.fsync(file.fileno())
-        os.chmod(draft, _mode(path))
-        os.replace(draft, path)
+        yield
+    except failures as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise kind(
+            f"{path}: cannot be written ({why}); make room or choose another folder. What was whole before still is"
+        ) from error
+
+
+def require_writable(folder: Path) -> None:
+    """Raise RunError unless files can be made in `folder`, or, where it is not there yet, the folder itself can be."""
+    place = Path(os.path.abspath(folder))
+    while not os.path.lexists(place):
+        place = place.parent
+    try:
+        if not place.is_dir():
+            raise NotADirectoryError(f"{place} is no folder")
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(b" ")
+            file.flush()
+    except OSError as error:
+        raise RunError(
+            f"{folder}: cannot be written to ({error.strerror or error}); choose another folder with --out"
+        ) from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write, in a hidden folder beside the target; at the end it is flushed to disk and renamed over it.
+
+    Raises RunError, naming `path`, when that fails; the file that was there before is then still there.
+    """
+    with naming(path):
+        # a folder of its own: whatever else a writer leaves when it is killed is found again
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+        try:
+            draft = folder / path.name
+            yield draft
+            sync(draft)
+            os.chmod(draft, _mode(path))
+            os.replace(draft, path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def drafting(folder: Path) -> Iterator[Path]:
+    """A hidden folder beside `folder`, to write in and to move from; it is gone at the end, and errors name `folder`.
+
+    It has one name, so that a killed writer's draft is found again.
+    """
+    draft = folder.with_name(f".{folder.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        with naming(folder):
+            draft.mkdir(parents=True)
+            yield draft
+    except RunError as error:
+        raise RunError(str(error).replace(str(draft), str(folder))) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    _sync_folder(path.parent)
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file to disk; some file systems only say here that they are full."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def read_json(path: Path, remedy: str, kind: type[DarlrError] = RunError) -> Any:
+    """What a JSON file holds; raises `kind`, with the remedy, when it is damaged or no plain file (a pipe would hang).
+
+    A file that is missing raises FileNotFoundError. NaN and infinities, which are no JSON, count as damage.
+    """
+    if path.exists() and not path.is_file():
+        raise kind(f"{path}: is no plain file; {remedy}")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_json)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise kind(f"{path}: damaged, not JSON ({error}); {remedy}") from error
+
+
+def _no_json(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:

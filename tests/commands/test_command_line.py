@@ -144,15 +144,3 @@ def test_fit_then_train_on_it(tmp_path: Path, tiny: list[str], refused: Refused)
     assert not (tmp_path / "run" / "world").exists()
     assert main([*fit, "--seed", "5"]) == 0  # another world model in the same folder
     assert "input world was" in refused("train", "--out", tmp_path / "run", "--resume")
-
-
-def test_a_full_disk_is_an_error_not_a_traceback(
-    tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device", "truth.safetensors")
-
-    monkeypatch.setattr("darlr.commands.data.write_truth", full)
-    said = refused("data", "prepare", "synthetic", "--out", tmp_path / "data", "--users", "24", "--items", "16")
-    assert "No space left on device: 'truth.safetensors'" in said
-    assert not list(tmp_path.iterdir())

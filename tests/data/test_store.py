@@ -148,7 +148,7 @@ def test_a_failed_write_leaves_the_old_data_and_nothing_half_written(tmp_path, m
         raise OSError("no space left on device")
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(DataError, match=r"out: cannot be written \(no space"):
         store.save(tiny(name="second"), tmp_path / "out", REPORT)
     assert store.load(tmp_path / "out").name == "tiny"
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
@@ -164,7 +164,7 @@ def test_a_failed_rename_puts_the_old_data_back(tmp_path, monkeypatch):
         rename(source, target)
 
     monkeypatch.setattr(store.os, "rename", once)
-    with pytest.raises(OSError, match="went away"):
+    with pytest.raises(DataError, match="went away"):
         store.save(tiny(name="second"), tmp_path / "out", REPORT)
     assert store.load(tmp_path / "out").name == "tiny"
 
@@ -192,7 +192,7 @@ def _swap_rewards(folder):
     [
         (lambda f: (f / "dataset.json").unlink(), "not a prepared data set"),
         (lambda f: (f / "dataset.json").write_text("{"), "dataset.json: damaged"),
-        (lambda f: _edit(f, lambda m: m.update(schema=2)), "schema 2, this version of darlr reads 1"),
+        (lambda f: _edit(f, lambda m: m.update(schema=9)), "schema 9, this version of darlr reads 2"),
         (lambda f: _edit(f, lambda m: m.pop("exit")), "damaged.*exit"),
         (lambda f: _edit(f, lambda m: m.update(category=None)), "do not match the checksum"),
         (lambda f: (f / "users.parquet").unlink(), "users.parquet: cannot be read"),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,8 @@ from darlr.config import SyntheticConfig
 from darlr.data.prepare import prepare
 from darlr.data.synthetic import generate
 from darlr.errors import DataError
-from darlr.evaluation.truth import FILE, Truth, load_truth, random_ratings, write_truth
+from darlr.evaluation.random_feedback import RandomFeedback
+from darlr.evaluation.truth import FILE, Truth, has_truth, load_truth, random_ratings, write_truth
 
 SMALL = SyntheticConfig(users=5, items=7, categories=3)
 BLOCK = Truth(np.array([3, 1]), np.array([2]), torch.tensor([[0.5], [1.0]]))
@@ -31,11 +34,49 @@ def test_a_truth_of_other_data_or_a_damaged_one_is_refused(tmp_path):
     prepare("synthetic", tmp_path / "one", synthetic=SMALL)
     prepare("synthetic", tmp_path / "two", synthetic=SyntheticConfig(users=6, items=7))
     write_truth(BLOCK, tmp_path / "one")
+    write_truth(BLOCK, tmp_path / "two")
     (tmp_path / "two" / FILE).write_bytes((tmp_path / "one" / FILE).read_bytes())
     with pytest.raises(DataError, match="belongs to another data set"):
         load_truth(str(tmp_path / "two"))
     (tmp_path / "one" / FILE).write_bytes(b"short")
     with pytest.raises(DataError, match=r"truth\.safetensors: damaged"):
+        load_truth(str(tmp_path / "one"))
+
+
+def test_the_manifest_says_whether_there_is_a_truth(tmp_path):
+    folder = tmp_path / "one"
+    prepare("synthetic", folder, synthetic=SMALL, finish=lambda draft: write_truth(BLOCK, draft))
+    assert has_truth(str(folder))
+    whole = (folder / FILE).read_bytes()
+    (folder / FILE).unlink()  # it must not pass as data without a truth, on which other things are done
+    with pytest.raises(DataError, match=r"truth\.safetensors: is missing, although dataset\.json says"):
+        load_truth(str(folder))
+    prepare("synthetic", folder, synthetic=SMALL)
+    assert not has_truth(str(folder))
+    (folder / FILE).write_bytes(whole)
+    with pytest.raises(DataError, match="no part of this data set"):
+        load_truth(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("truth", "message"),
+    [
+        (Truth(np.array([5]), np.array([2]), torch.ones(1, 1)), "codes of users must be distinct and from 0 to 4"),
+        (Truth(np.array([0]), np.array([-1]), torch.ones(1, 1)), "codes of items must be distinct and from 0 to 6"),
+        (Truth(np.array([1, 1]), np.array([2]), torch.ones(2, 1)), "codes of users must be distinct"),
+        (Truth(np.array([1.0]), np.array([2]), torch.ones(1, 1)), "codes of users must be distinct"),
+        (Truth(np.array([1]), np.array([2]), torch.full((1, 1), torch.nan)), "NaN or infinite"),
+        (replace(BLOCK, random=RandomFeedback(torch.tensor([2]), torch.ones(1), 1)), "random feedback lies outside"),
+    ],
+)
+def test_a_truth_that_does_not_fit_its_data_is_neither_written_nor_read(tmp_path, monkeypatch, truth, message):
+    prepare("synthetic", tmp_path / "one", synthetic=SMALL)
+    with pytest.raises(DataError, match=message):
+        write_truth(truth, tmp_path / "one")
+    with monkeypatch.context() as unchecked:
+        unchecked.setattr("darlr.evaluation.truth._check", lambda *_: None)
+        write_truth(truth, tmp_path / "one")
+    with pytest.raises(DataError, match=message):
         load_truth(str(tmp_path / "one"))
 
 

@@ -1,8 +1,12 @@
 """A policy folder on its own: loaded, asked, and refused when it is not one."""
 
 import json
+import os
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +14,7 @@ import torch
 from darlr.cli import main
 from darlr.errors import DarlrError, RunError
 from darlr.serving.recommender import load_policy
+from darlr.tensors import read_tensors, write_both
 
 TINY = (
     "--synthetic.users 24 --synthetic.items 16 --synthetic.categories 4 --synthetic.events-per-user 8 "
@@ -79,6 +84,84 @@ def test_folders_that_hold_no_policy(run: Path, tmp_path: Path) -> None:
     (tmp_path / "p" / "policy.safetensors").write_bytes(b"short")
     with pytest.raises(RunError, match="damaged policy"):
         load_policy(tmp_path / "p")
+
+
+def set_in(facts: dict[str, Any], name: str, value: object) -> None:
+    """Change what a dotted name stands for."""
+    *path, last = name.split(".")
+    for part in path:
+        facts = facts[part]
+    facts[last] = value
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f, t: f.update(item_ids=[1] * 16), "item ids repeat"),
+        (lambda f, t: f.update(item_ids=[[n] for n in range(16)]), "item ids must be all text or all integers"),
+        (lambda f, t: f.update(item_ids=["a", *range(15)]), "item ids must be all text or all integers"),
+        (lambda f, t: f.update(item_ids=[True, False] * 8), "item ids must be all text or all integers"),
+        (lambda f, t: f.update(user_ids={str(n): n for n in range(24)}), "no list of user ids"),
+        (lambda f, t: f.update(user_ids=list(range(23))), "23 user ids for 24 users"),
+        (lambda f, t: f.update(reward_range=[5.0, 1.0]), "reward_range 5.0 to 1.0 is empty"),
+        (lambda f, t: f.update(reward_range=["1", 5]), "must hold finite numbers, not '1'"),
+        (lambda f, t: f.update(reward_range=[1]), "not enough values"),
+        (lambda f, t: f.update(reward_range=7), "damaged policy"),
+        (lambda f, t: f.update(leaving=[10**9, 0.0]), "no window and threshold"),
+        (lambda f, t: f.update(leaving=[1, 10**9]), "no window and threshold"),
+        (lambda f, t: f.update(recommender=[]), "damaged policy"),
+        (lambda f, t: set_in(f, "recommender.tracker.layers", 10**7), "more layers than there are weights"),
+        (lambda f, t: set_in(f, "recommender.a2c.hidden", [1] * 10**5), "more layers than there are weights"),
+        (lambda f, t: set_in(f, "recommender.tracker.window", 10**9), "a window of 1000000000 items"),
+        (lambda f, t: set_in(f, "recommender.tracker.dim", 10**9), "damaged policy"),
+        (lambda f, t: set_in(f, "recommender.tracker.dim", 10**30), "damaged policy"),
+        (lambda f, t: set_in(f, "recommender.a2c.hidden", [10**7, 10**7]), "weights do not fit the options"),
+        (lambda f, t: set_in(f, "recommender.tracker.layers", "2"), "damaged policy"),
+        (lambda f, t: set_in(f, "recommender.prior", "much"), "recommender.*must be float|prior must be float"),
+        (lambda f, t: set_in(f, "recommender.belief", 1.0), "needs features of tastes"),
+        (lambda f, t: f.pop("leaving"), "damaged policy"),
+        (lambda f, t: t.update(items=t["items"][0]), "items is of shape"),
+        (lambda f, t: t.update(items=t["items"].double()), "items is of type torch.float64"),
+        (lambda f, t: t.update(users=t["users"][:, :3].clone()), "weights do not fit the options"),
+        (lambda f, t: t.update(reward=t["reward"][:, :3].clone()), "reward is of shape"),
+        (lambda f, t: t.update(reward=t["reward"] * torch.inf), "reward has a NaN or infinite value"),
+        (lambda f, t: t["weights.heads.critic.bias"].fill_(torch.nan), "has a NaN or infinite value"),
+        (lambda f, t: t.update({"weights.heads.critic.bias": torch.zeros(2)}), "weights do not fit"),
+        (lambda f, t: t.update({"weights.more": torch.zeros(2)}), "weights do not fit"),
+        (lambda f, t: t.pop("items"), "damaged policy"),
+    ],
+)
+def test_policies_with_right_checksums_that_contradict_themselves(
+    run: Path, tmp_path: Path, change: Callable[[dict[str, Any], dict[str, torch.Tensor]], object], message: str
+) -> None:
+    """Whoever sends a policy can count its checksum: nothing hangs, nothing large is made, one error comes."""
+    facts = json.loads((run / "policy" / "policy.json").read_text("utf-8"))
+    tensors, _ = read_tensors(run / "policy" / "policy.safetensors", "")
+    change(facts, tensors)
+    write_both(tmp_path / "policy.safetensors", tmp_path / "policy.json", tensors, facts)
+    with pytest.raises(RunError, match=message):
+        load_policy(tmp_path)
+
+
+def test_weights_too_large_to_add_up_are_no_recommendation(run: Path, tmp_path: Path) -> None:
+    facts = json.loads((run / "policy" / "policy.json").read_text("utf-8"))
+    tensors, _ = read_tensors(run / "policy" / "policy.safetensors", "")
+    tensors["weights.heads.actor.weight"].fill_(3e38)
+    write_both(tmp_path / "policy.safetensors", tmp_path / "policy.json", tensors, facts)
+    with pytest.raises(RunError, match="no finite numbers"):
+        load_policy(tmp_path).recommend(3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes in folders there")
+@pytest.mark.parametrize("name", ["policy.json", "policy.safetensors"])
+def test_a_pipe_or_a_folder_in_a_policys_place(run: Path, tmp_path: Path, name: str) -> None:
+    for make in (os.mkfifo, os.mkdir):
+        folder = tmp_path / make.__name__
+        shutil.copytree(run / "policy", folder)
+        (folder / name).unlink()
+        make(folder / name)
+        with pytest.raises(RunError, match="no plain file"):
+            load_policy(folder)
 
 
 def test_on_the_command_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

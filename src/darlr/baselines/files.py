@@ -1,11 +1,8 @@
 """A fitted baseline on disk: tensors in safetensors, everything else JSON."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor
 
 from darlr.baselines.bandits import UCB, EpsilonGreedy
@@ -13,13 +10,13 @@ from darlr.baselines.linucb import LinUCB
 from darlr.baselines.networks import Layers, NetworkPolicy
 from darlr.baselines.sessions import StateEncoder
 from darlr.errors import RunError
-from darlr.files import atomic_write_text
+from darlr.files import naming
 from darlr.simulation.fixed import UserGreedy
 from darlr.simulation.policy import Policy
-from darlr.tensors import write_tensors
+from darlr.tensors import read_both, write_both
 
 TENSORS, FACTS = "baseline.safetensors", "baseline.json"
-SCHEMA = 1
+SCHEMA = 2
 PLAIN: dict[str, tuple[type, tuple[str, ...], tuple[str, ...]]] = {  # kind -> class, tensors, numbers
     "user-greedy": (UserGreedy, ("table",), ()),
     "epsilon-greedy": (EpsilonGreedy, ("table",), ("epsilon", "seed")),
@@ -27,28 +24,27 @@ PLAIN: dict[str, tuple[type, tuple[str, ...], tuple[str, ...]]] = {  # kind -> c
     "linucb": (LinUCB, ("prior", "features"), ("noise", "alpha")),
 }
 NETWORK = "network"
+REMEDY = "delete its folder and fit it again"
 
 
 def save_baseline(policy: Policy, folder: Path) -> None:
     """Write a policy that a baseline's fit returned; the facts come last, so a killed save is no baseline."""
     tensors, facts = _split(policy)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / FACTS).unlink(missing_ok=True)
-    write_tensors(folder / TENSORS, tensors)
-    atomic_write_text(folder / FACTS, json.dumps({"schema": SCHEMA, **facts}, indent=2) + "\n")
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FACTS).unlink(missing_ok=True)
+    write_both(folder / TENSORS, folder / FACTS, tensors, {"schema": SCHEMA, **facts})
 
 
 def load_baseline(folder: Path) -> Policy:
     """Read what `save_baseline` wrote; no optional library is needed. RunError when it is missing or damaged."""
     try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        if facts["schema"] != SCHEMA:
-            raise ValueError(f"schema {facts['schema']}, not {SCHEMA}")
-        return _join(load((folder / TENSORS).read_bytes()), facts)
+        tensors, facts = read_both(folder / TENSORS, folder / FACTS, REMEDY, "baseline", SCHEMA)
+        return _join(tensors, facts)
     except FileNotFoundError as error:
         raise RunError(f"{folder}: no baseline here; fit it again") from error
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{folder}: damaged baseline ({error}); fit it again") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{folder}: damaged baseline ({error!r}); {REMEDY}") from error
 
 
 def _split(policy: Policy) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -1,8 +1,9 @@
 """`darlr data`: prepare and inspect data sets."""
 
 import json
-import shutil
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from shlex import quote
 
 import numpy as np
@@ -58,30 +59,22 @@ def run(options: Data) -> None:
 def write(options: Prepare) -> None:
     """Read, check and write one data set, with its truth where it is known."""
     source, out = options.source, options.source.out
-    truth: Truth | None = None
+    check_target(out)  # before a fit that takes minutes
     if isinstance(source, Coat | KuaiRand | KuaiRecBinary | Yahoo):
-        check_target(out)  # before a fit that takes minutes
         name = NAMES[type(source)]
         own, given = getattr(source, "complete", False), getattr(source, "truth", None)
         truth = load_truth(name, source.raw, complete_coat=own, given=given)
-        prepare(name, out, raw=source.raw, notes=_of_truth(truth))
+        prepare(name, out, raw=source.raw, notes=_of_truth(truth), finish=_with(truth))
     elif isinstance(source, KuaiRec):
-        check_target(out)
         truth = load_truth("kuairec", source.raw, kuairec=source.config)
-        prepare("kuairec", out, raw=source.raw, notes=_of_truth(truth), kuairec=source.config)
+        prepare("kuairec", out, raw=source.raw, notes=_of_truth(truth), kuairec=source.config, finish=_with(truth))
     elif isinstance(source, Synthetic):
         check_options(source.world)
         truth = load_truth("synthetic", synthetic=source.world)
-        prepare("synthetic", out, synthetic=source.world)
+        prepare("synthetic", out, synthetic=source.world, finish=_with(truth))
     else:
         check_options(source.table)
         prepare(source.table, out)
-    if truth is not None:
-        try:
-            write_truth(truth, out)
-        except BaseException:  # a data set without its truth is half of one
-            shutil.rmtree(out)
-            raise
     describe(*read_source(str(out)))
     data, run = quote(str(out)), quote(f"runs/{out.resolve().name}")
     say(f"prepared in {out}; next: darlr train --data {data} --out {run}")
@@ -89,6 +82,11 @@ def write(options: Prepare) -> None:
 
 def _of_truth(truth: Truth | None) -> list[str]:
     return [f"truth: {note}" for note in truth.notes] if truth is not None else []
+
+
+def _with(truth: Truth | None) -> Callable[[Path], None]:
+    """Writes the truth into a draft of a data set: without its truth it is half of one."""
+    return lambda draft: None if truth is None else write_truth(truth, draft)
 
 
 def profiled(options: Check) -> None:

@@ -1,6 +1,6 @@
 """`darlr data prepare`: from a source to a prepared folder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +19,12 @@ def prepare(
     synthetic: SyntheticConfig | None = None,
     kuairec: KuaiRecConfig | None = None,
     notes: Sequence[str] = (),
+    finish: Callable[[Path], None] = lambda _: None,
 ) -> PrepareReport:
     """Read `source` (a name or prepared folder, see darlr.data.sources, or a user's own files) and write folder `out`.
 
-    notes: what the report says beside what the reader saw. Nothing is written when reading fails. Raises DataError or
-    ConfigError.
+    notes: what the report says beside what the reader saw. finish: see `darlr.data.store.save`. Nothing is written when
+    reading fails. Raises DataError or ConfigError.
     """
     check_target(out)
     if isinstance(source, TableConfig):
@@ -31,5 +32,5 @@ def prepare(
     else:
         log, report = read_source(source, raw=raw, synthetic=synthetic, kuairec=kuairec)
     report = replace(report, notes=(*report.notes, *notes))
-    save(log, out, report)
+    save(log, out, report, finish)
     return report

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +13,53 @@ import polars as pl
 
 from darlr.data.log import Block, FeatureColumn, InteractionLog, check
 from darlr.data.report import PrepareReport
-from darlr.errors import DataError
-from darlr.files import beside, left_behind, refuse_address
+from darlr.errors import DataError, RunError
+from darlr.files import (
+    atomic_write_text,
+    beside,
+    left_behind,
+    naming,
+    read_json,
+    refuse_address,
+    require_writable,
+    sync,
+)
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "dataset.json"
 FEATURE = "feature."  # prefix of feature columns in users.parquet and items.parquet, apart from "id"
 
 
-def save(log: InteractionLog, folder: Path, report: PrepareReport) -> None:
+def save(
+    log: InteractionLog, folder: Path, report: PrepareReport, finish: Callable[[Path], None] = lambda _: None
+) -> None:
     """Write interactions, users and items (Parquet) and dataset.json; an earlier data set there is replaced.
 
-    Raises DataError when the log is inconsistent, or `folder` holds something that is no prepared data set.
+    finish: called with the folder while it is a draft, to write what belongs to the data set besides, such as a truth.
+    Raises DataError when the log is inconsistent, `folder` holds something that is no prepared data set, or the disk is
+    full; an earlier data set is then still there.
     """
     check(log)
     check_target(folder)
     folder = folder.resolve()
     part, old = beside(folder, "part"), beside(folder, "old")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    _tidy(folder)
-    part.mkdir()
     try:
-        _events(log).write_parquet(part / "interactions.parquet")
-        _table(log.user_ids, log.user_features).write_parquet(part / "users.parquet")
-        _table(log.item_ids, log.item_features).write_parquet(part / "items.parquet")
-        (part / MANIFEST).write_text(json.dumps(_manifest(log, report), indent=2) + "\n", encoding="utf-8")
-        if folder.exists():
-            os.rename(folder, old)
-        os.rename(part, folder)
-    except pl.exceptions.PolarsError as error:  # how polars reports a full disk
-        raise DataError(f"{folder}: cannot be written ({error}); is the disk full? Nothing was changed") from error
+        with naming(folder, (OSError, pl.exceptions.PolarsError), DataError):  # how polars reports a full disk
+            part.parent.mkdir(parents=True, exist_ok=True)
+            _tidy(folder)
+            part.mkdir()
+            _events(log).write_parquet(part / "interactions.parquet")
+            _table(log.user_ids, log.user_features).write_parquet(part / "users.parquet")
+            _table(log.item_ids, log.item_features).write_parquet(part / "items.parquet")
+            write_manifest(part, _manifest(log, report))
+            finish(part)
+            for path in part.iterdir():
+                sync(path)
+            if folder.exists():
+                os.rename(folder, old)
+            os.rename(part, folder)
+    except RunError as error:  # of a file that `finish` wrote
+        raise DataError(str(error).replace(str(part), str(folder))) from error
     finally:
         if old.exists() and not folder.exists():
             os.rename(old, folder)
@@ -61,10 +79,11 @@ def _tidy(folder: Path) -> None:
 
 
 def check_target(folder: Path) -> None:
-    """Raise DataError when `folder` is an address, or holds something that `save` must not replace."""
+    """Raise DataError for an address and for what `save` must not replace, RunError for what cannot be written."""
     refuse_address(folder)
     if folder.exists() and not is_prepared(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder}: exists and is not a prepared data set; choose another folder")
+    require_writable(folder.resolve().parent)
 
 
 def is_prepared(folder: Path) -> bool:
@@ -115,14 +134,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.is_file():
         raise DataError(f"{folder}: not a prepared data set (no {MANIFEST}); make one with `darlr data prepare`")
+    manifest: dict[str, Any] = read_json(path, "prepare the data set again", DataError)
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         schema = manifest["schema"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise DataError(f"{path}: damaged ({error!r}); prepare the data set again") from error
     if schema != SCHEMA:
         raise DataError(f"{path}: schema {schema}, this version of darlr reads {SCHEMA}; prepare the data set again")
     return manifest
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write dataset.json; atomic."""
+    atomic_write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
 def checksum(log: InteractionLog) -> str:
@@ -165,6 +189,7 @@ def _manifest(log: InteractionLog, report: PrepareReport) -> dict[str, Any]:
         "user_features": [_describe(column) for column in log.user_features],
         "item_features": [_describe(column) for column in log.item_features],
         "block": block,
+        "truth": None,
         "report": report.to_json(),
     }
 

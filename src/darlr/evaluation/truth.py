@@ -1,13 +1,12 @@
 """The ground truth: complete rewards that evaluation plays on and nothing that learns may see."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from darlr.config import KuaiRecConfig, SyntheticConfig
@@ -24,14 +23,15 @@ from darlr.data.report import PrepareReport
 from darlr.data.service import service_of
 from darlr.data.sources import BUILT_IN, raw_folder
 from darlr.data.split import select
-from darlr.data.store import is_prepared, read_manifest
+from darlr.data.store import MANIFEST, is_prepared, read_manifest, write_manifest
 from darlr.data.synthetic import generate
 from darlr.data.table_scan import scan_numbers
 from darlr.errors import DataError
 from darlr.evaluation.random_feedback import RandomFeedback, random_feedback, unlogged
-from darlr.tensors import write_tensors
+from darlr.tensors import read_tensors, write_tensors
 
 FILE = "truth.safetensors"
+REMEDY = "prepare the data set again"
 COMPLETED = "completed by darlr from feedback on random items alone; not a published matrix"
 
 
@@ -91,9 +91,17 @@ def load_truth(
 
 
 def has_truth(name_or_folder: str) -> bool:
-    """Whether a source (see darlr.data.sources) comes with a truth; nothing is read."""
+    """Whether a source (see darlr.data.sources) comes with a truth, by its manifest; the truth is not read.
+
+    Raises DataError where a truth lies that the manifest does not name.
+    """
     folder = Path(name_or_folder)
-    return name_or_folder in BUILT_IN or (is_prepared(folder) and (folder / FILE).is_file())
+    if name_or_folder in BUILT_IN or not is_prepared(folder):
+        return name_or_folder in BUILT_IN
+    told, path = read_manifest(folder).get("truth") is not None, folder / FILE
+    if path.exists() and not told:
+        raise DataError(f"{path}: no part of this data set ({MANIFEST} names no truth); remove it, or {REMEDY}")
+    return told
 
 
 def _whole(reward: Tensor) -> Truth:
@@ -209,8 +217,12 @@ def random_ratings(raw: Path | None = None) -> InteractionLog:
 
 
 def write_truth(truth: Truth, folder: Path) -> None:
-    """Write truth.safetensors into a prepared folder, tied to its checksum; atomic."""
-    checksum = read_manifest(folder)["checksum"]
+    """Write truth.safetensors into a prepared folder, tied to its checksum, and note it in dataset.json; each atomic.
+
+    Raises DataError when its codes or rewards are not those of the data set's service.
+    """
+    manifest = read_manifest(folder)
+    _check(truth, manifest, folder / FILE)
     tensors = {
         "users": torch.from_numpy(truth.users),
         "items": torch.from_numpy(truth.items),
@@ -218,24 +230,40 @@ def write_truth(truth: Truth, folder: Path) -> None:
     }
     if truth.random is not None:
         tensors |= {"random_cell": truth.random.cell, "random_reward": truth.random.reward}
-    metadata = {"checksum": checksum, "notes": json.dumps(truth.notes)}
-    write_tensors(folder / FILE, tensors, metadata)
+    write_tensors(folder / FILE, tensors, {"checksum": manifest["checksum"], "notes": list(truth.notes)})
+    write_manifest(folder, {**manifest, "truth": FILE})
 
 
 def read_truth(folder: Path) -> Truth:
-    """Inverse of `write_truth`; raises DataError when the file is damaged or belongs to other data."""
+    """Inverse of `write_truth`; raises DataError when the file is missing, damaged or belongs to other data."""
     path, manifest = folder / FILE, read_manifest(folder)
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            users, items = (file.get_tensor(name).numpy() for name in ("users", "items"))
-            random = None
-            if "random_cell" in set(file.keys()):
-                random = RandomFeedback(file.get_tensor("random_cell"), file.get_tensor("random_reward"), len(items))
-            notes = tuple(json.loads(metadata.get("notes", "[]")))
-            truth = Truth(users, items, file.get_tensor("reward"), notes, random)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path}: damaged ({error}); prepare the data set again") from error
-    if metadata.get("checksum") != manifest["checksum"]:
-        raise DataError(f"{path}: belongs to another data set than {folder}; prepare the data set again")
+        tensors, facts = read_tensors(path, REMEDY, DataError, "truth")
+        if facts.get("checksum") != manifest["checksum"]:
+            raise DataError(f"{path}: belongs to another data set than {folder}; {REMEDY}")
+        random = None
+        if "random_cell" in tensors:
+            random = RandomFeedback(tensors["random_cell"], tensors["random_reward"], len(tensors["items"]))
+        users, items = tensors["users"].numpy(), tensors["items"].numpy()
+        truth = Truth(users, items, tensors["reward"], tuple(facts["notes"]), random)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: is missing, although {MANIFEST} says that there is a truth; {REMEDY}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: damaged ({error!r}); {REMEDY}") from error
+    _check(truth, manifest, path)
     return truth
+
+
+def _check(truth: Truth, manifest: dict[str, Any], path: Path) -> None:
+    """Raise DataError unless codes are distinct ones of the service, and rewards finite."""
+    block = manifest["block"]
+    for side, codes in (("users", truth.users), ("items", truth.items)):
+        count = len(set(block[side])) if block else manifest["counts"][side]
+        inside = codes.dtype == np.int64 and codes.ndim == 1 and ((codes >= 0) & (codes < count)).all()
+        if not inside or len(np.unique(codes)) != len(codes):
+            raise DataError(f"{path}: codes of {side} must be distinct and from 0 to {count - 1}; {REMEDY}")
+    if not bool(truth.reward.isfinite().all()):
+        raise DataError(f"{path}: a reward is NaN or infinite; {REMEDY}")
+    cells = truth.random.cell if truth.random is not None else truth.reward.new_empty(0)
+    if len(cells) and not 0 <= int(cells.min()) <= int(cells.max()) < truth.reward.numel():
+        raise DataError(f"{path}: random feedback lies outside the users and items of the truth; {REMEDY}")

@@ -7,7 +7,6 @@ for found in policy.recommend(user=42, count=5, history=[(7, 4.0), (12, 2.0)]): 
     print(found.item, found.probability)
 """
 
-import json
 import math
 import shutil
 from collections.abc import Sequence
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from darlr.agents.recommender import Recommender, RecommenderPolicy
@@ -24,13 +22,22 @@ from darlr.config import RecommenderConfig, TrainConfig
 from darlr.config_json import from_json, to_json
 from darlr.data.log import InteractionLog
 from darlr.errors import DarlrError, RunError
+from darlr.files import drafting
+from darlr.serving.policy_checks import (
+    check_ids,
+    check_leaving,
+    check_range,
+    check_sizes,
+    check_tensors,
+    check_weights,
+)
 from darlr.simulation.exits import Leaving
 from darlr.simulation.policy import masked
 from darlr.simulation.session import Session, reset
-from darlr.tensors import write_tensors
+from darlr.tensors import read_both, write_both
 
 WEIGHTS, FACTS = "policy.safetensors", "policy.json"
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,10 @@ class TrainedPolicy:
         if count < 1:
             raise DarlrError(f"option count: must be at least 1, not {count}")
         session = self._session(user, history)
-        scores = masked(RecommenderPolicy(self.recommender).scores(session), ~session.seen)
+        logits = RecommenderPolicy(self.recommender).scores(session)
+        if not bool(logits.isfinite().all()):
+            raise RunError(f"user {user!r}: the policy's scores are no finite numbers; its weights are damaged")
+        scores = masked(logits, ~session.seen)
         probability, code = scores.softmax(-1)[0].topk(min(count, int((~session.seen).sum())))
         return [Recommendation(self.item_ids[c], p) for c, p in zip(code.tolist(), probability.tolist(), strict=True)]
 
@@ -92,9 +102,6 @@ def _code(codes: dict[str, int], name: str | int, what: str) -> int:
 
 def export(recommender: Recommender, log: InteractionLog, config: TrainConfig, folder: Path) -> None:
     """Write a policy folder: weights and tables in safetensors, the rest JSON; whole or not at all."""
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
     tensors = {f"weights.{name}": value for name, value in recommender.state_dict().items()}
     tensors |= {"items": recommender.items, "users": recommender.users}
     if config.recommender.prior:
@@ -103,7 +110,6 @@ def export(recommender: Recommender, log: InteractionLog, config: TrainConfig, f
         tensors["taste"] = recommender.features
     if recommender.leaving is not None:
         tensors["bits"] = recommender.bits
-    write_tensors(part / WEIGHTS, tensors)
     facts = {
         "schema": SCHEMA,
         "data": log.name,
@@ -113,50 +119,48 @@ def export(recommender: Recommender, log: InteractionLog, config: TrainConfig, f
         "user_ids": list(log.user_ids),
         "item_ids": list(log.item_ids),
     }
-    (part / FACTS).write_text(json.dumps(facts), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    with drafting(folder) as draft:
+        write_both(draft / WEIGHTS, draft / FACTS, tensors, facts)
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
 
 
 def load_policy(folder: Path) -> TrainedPolicy:
     """A policy from its folder, or from the run folder that holds it.
 
-    Raises RunError when there is none, or it is damaged or of another version.
+    Raises RunError when there is none, or it is damaged, contradicts itself, or is of another version. The folder may
+    come from anywhere: it holds no code, and nothing is built that is larger than its files.
     """
     run, folder = folder, folder if (folder / FACTS).exists() else folder / "policy"
     try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        with safe_open(folder / WEIGHTS, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        tensors, facts = read_both(folder / WEIGHTS, folder / FACTS, REMEDY, "policy", SCHEMA)
+        return _policy(facts, tensors, str(folder / FACTS))
     except FileNotFoundError as error:
         raise RunError(
             f"{run}: no trained policy here; if it is an unfinished run, finish it with "
             f"`darlr train --out {run} --resume`"
         ) from error
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(folder, error) from error
-    schema = facts.get("schema") if isinstance(facts, dict) else None
-    if schema != SCHEMA:
-        raise RunError(f"{folder}: not a policy of this version of darlr (schema {schema}, not {SCHEMA})")
-    try:
-        return _policy(facts, tensors, str(folder / FACTS))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise _damaged(folder, error) from error
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise RunError(f"{folder}: damaged policy ({str(error) or type(error).__name__:.300}); {REMEDY}") from error
+
+
+REMEDY = "restore it, or finish the run again to write it anew"
 
 
 def _policy(facts: dict[str, Any], tensors: dict[str, Tensor], source: str) -> TrainedPolicy:
+    check_tensors(tensors)
+    check_sizes(facts["recommender"], tensors)
     config = from_json(RecommenderConfig, facts["recommender"], source)
-    low, high = facts["reward_range"]
-    leaving = Leaving(tensors["bits"], *facts["leaving"]) if facts["leaving"] else None
+    rule = check_leaving(facts["leaving"])
+    leaving = None if rule is None else Leaving(tensors["bits"], *rule)
+    ids = {side: check_ids(facts[f"{side}_ids"], side, len(tensors[f"{side}s"])) for side in ("user", "item")}
+    weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")}
     tables = tensors.get("reward"), leaving, tensors.get("taste")
-    recommender = Recommender(config, tensors["items"], tensors["users"], (low, high), *tables)
-    recommender.load_state_dict({n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")})
-    for side in ("user", "item"):
-        if len(facts[f"{side}_ids"]) != len(tensors[f"{side}s"]):
-            raise ValueError(f"{len(facts[f'{side}_ids'])} {side} ids for {len(tensors[f'{side}s'])} {side}s")
-    user_codes, item_codes = ({str(n): code for code, n in enumerate(facts[f"{s}_ids"])} for s in ("user", "item"))
-    return TrainedPolicy(recommender.eval(), user_codes, item_codes, facts["item_ids"])
-
-
-def _damaged(folder: Path, error: Exception) -> RunError:
-    return RunError(f"{folder}: damaged policy ({error}); restore it, or finish the run again to write it anew")
+    with torch.device("meta"):  # weights without memory: what is in the file takes their place
+        recommender = Recommender(
+            config, tensors["items"], tensors["users"], check_range(facts["reward_range"]), *tables
+        )
+    check_weights(recommender, weights)
+    recommender.load_state_dict(weights, assign=True)
+    user_codes, item_codes = ({str(name): code for code, name in enumerate(ids[side])} for side in ("user", "item"))
+    return TrainedPolicy(recommender.eval(), user_codes, item_codes, ids["item"])

@@ -1,23 +1,19 @@
 """A fitted world model: its tables, its members, and how it is kept on disk."""
 
-import json
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from darlr.config import WorldModelConfig
 from darlr.data.service import Service
 from darlr.errors import RunError
-from darlr.files import atomic_write_text
-from darlr.tensors import write_tensors
+from darlr.files import drafting
+from darlr.tensors import read_both, write_both
 from darlr.world.bayesian import BayesianFM
 from darlr.world.deepfm import DeepFM
 from darlr.world.features import Side
@@ -25,7 +21,7 @@ from darlr.world.history import HistoryModel
 from darlr.world.mixture import Mixture
 
 Model = DeepFM | BayesianFM | Mixture | HistoryModel
-SCHEMA = 2
+SCHEMA = 3
 FILES = ("model.safetensors", "model.json")
 TABLES = ("users", "items", "reward", "risk", "user_vectors", "item_vectors")
 CHUNK_CELLS = 50_000  # cells predicted at once, by every member
@@ -104,38 +100,31 @@ class FittedWorldModel:
             "scale": asdict(self.scale),
             "metrics": self.metrics,
         }
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = folder.with_name(f".{folder.name}.draft")  # one name: a killed writer's draft is found again
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir()
-        try:
-            write_tensors(draft / FILES[0], tensors)
-            atomic_write_text(draft / FILES[1], json.dumps(facts, indent=1, allow_nan=False) + "\n")
+        with drafting(folder) as draft:
+            write_both(draft / FILES[0], draft / FILES[1], tensors, facts)
             if folder.exists():
                 for name in FILES:
                     os.replace(draft / name, folder / name)
             else:
                 draft.rename(folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+
+
+REMEDY = "run `darlr fit` again, or delete the folder of a run's own world model and train again"
 
 
 def load(folder: Path) -> FittedWorldModel:
     """Read what `FittedWorldModel.save` wrote. Raises RunError when it is missing, damaged or of another schema."""
     folder = Path(folder)
     try:
-        facts = json.loads((folder / FILES[1]).read_text(encoding="utf-8"))
-        if facts["schema"] != SCHEMA:
-            raise RunError(f"{folder}: world model of schema {facts['schema']}, this version reads {SCHEMA}; refit")
-        tensors = load_file(folder / FILES[0])
+        tensors, facts = read_both(folder / FILES[0], folder / FILES[1], REMEDY, "world model", SCHEMA)
         config = WorldModelConfig(**{**facts["config"], "hidden": tuple(facts["config"]["hidden"])})
         model = _load_model(_part(tensors, "model."), config)
         tables = {name: tensors[name] for name in TABLES}
         return FittedWorldModel(model, config, Scale(**facts["scale"]), **tables, metrics=facts["metrics"])
     except FileNotFoundError as error:
         raise RunError(f"{folder}: no world model ({error.filename} is missing); make one with `darlr fit`") from error
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise RunError(f"{folder}: damaged world model ({error}); run `darlr fit` again") from error
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise RunError(f"{folder}: damaged world model ({error!r}); {REMEDY}") from error
 
 
 def _load_model(state: dict[str, Tensor], config: WorldModelConfig) -> Model:

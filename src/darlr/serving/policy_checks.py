@@ -1,0 +1,85 @@
+"""What a policy folder must hold before anything is built from it: it may come from anywhere.
+
+Whatever is wrong raises an error that `darlr.serving.recommender.load_policy` turns into a RunError.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MOST_ITEMS = 10_000  # of a window that no tensor bounds
+
+
+def check_tensors(tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless all are finite float32, except bits, and tables are of one number of users and items."""
+    for name, tensor in tensors.items():
+        if tensor.dtype != (torch.int64 if name == "bits" else torch.float32):
+            raise ValueError(f"{name} is of type {tensor.dtype}")
+        if not bool(tensor.isfinite().all()):
+            raise ValueError(f"{name} has a NaN or infinite value")
+    users, items = len(tensors["users"]), len(tensors["items"])
+    rows = {"users": users, "items": items, "reward": users, "taste": items, "bits": items}
+    for name, count in rows.items():
+        if name in tensors and (tensors[name].ndim != 2 or len(tensors[name]) != count or not count):
+            raise ValueError(f"{name} is of shape {tuple(tensors[name].shape)}, not {count} rows")
+    if "reward" in tensors and tensors["reward"].shape[1] != items:
+        raise ValueError(f"reward is of shape {tuple(tensors['reward'].shape)}, not {users} x {items}")
+
+
+def check_sizes(recommender: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError where the options ask for more layers than there are tensors, or for an endless window.
+
+    recommender: the options as JSON, before anything of their size is made.
+    """
+    tracker, hidden = recommender["tracker"], recommender["a2c"]["hidden"]
+    if not tracker["layers"] <= len(tensors) or not len(hidden) <= len(tensors):
+        raise ValueError("its options ask for more layers than there are weights")
+    if not tracker["window"] <= MOST_ITEMS:
+        raise ValueError(f"a window of {tracker['window']} items, more than {MOST_ITEMS}")
+
+
+def check_ids(ids: Any, side: str, count: int) -> list[str] | list[int]:
+    """The ids as they are; raises ValueError unless they are `count` different ones, all text or all integers."""
+    if not isinstance(ids, list) or len(ids) != count:
+        raise ValueError(f"{len(ids) if isinstance(ids, list) else 'no list of'} {side} ids for {count} {side}s")
+    if {type(one) for one in ids} not in ({str}, {int}):
+        raise ValueError(f"{side} ids must be all text or all integers")
+    if len(set(ids)) != len(ids):
+        raise ValueError(f"{side} ids repeat")
+    return ids
+
+
+def check_range(found: Any) -> tuple[float, float]:
+    """(lowest, highest) reward; raises ValueError unless both are finite numbers and the first is below the second."""
+    low, high = (_number(one, "reward_range") for one in found)
+    if not low < high:
+        raise ValueError(f"reward_range {low} to {high} is empty")
+    return low, high
+
+
+def check_leaving(found: Any) -> tuple[int, float] | None:
+    """Window and threshold of the exit rule; raises ValueError unless they can be those of a session."""
+    if found is None:
+        return None
+    window, threshold = (_number(one, "leaving") for one in found)
+    if not (1 <= window <= MOST_ITEMS and window == int(window) and 0 <= threshold <= MOST_ITEMS):
+        raise ValueError(f"leaving {found!r} is no window and threshold")
+    return int(window), threshold
+
+
+def check_weights(network: torch.nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless `network`, built without memory of its own, takes exactly these weights."""
+    wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    found = {name: tensor.shape for name, tensor in weights.items()}
+    if wanted != found:
+        differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+        raise ValueError(f"weights do not fit the options ({', '.join(differing[:3])})")
+
+
+def _number(value: Any, what: str) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"{what} must hold finite numbers, not {value!r:.40}")
+    return value  # type: ignore[no-any-return]
