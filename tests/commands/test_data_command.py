@@ -116,6 +116,7 @@ def test_a_profile_for_people_and_machines(capsys: pytest.CaptureFixture[str], r
     found = json.loads(capsys.readouterr().out)
     assert found["profile"]["users"] == 300
     assert all(finding["do"] for finding in found["findings"])
+    assert found["report"]["rows_kept"] == found["profile"]["events"]
     assert "neither a built-in data set nor a folder" in refused("data", "check", "nowhere")
 
 
@@ -134,3 +135,12 @@ def test_data_sets_are_listed_and_downloaded(
     assert f"coat: at hand in {tmp_path / 'coat'}" in capsys.readouterr().out
     assert "Ask for data set R3" in refused("data", "download", "yahoo")
     assert "KuaiRec.zip: file not found" in refused("data", "download", "kuairec", "--mirror", tmp_path)
+
+
+def test_a_check_repeats_what_the_reader_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "log.csv").write_text("user,item,reward\nNULL,1,1\nb,2,0\n1.0,1,1\n1,1,1\n")
+    assert main(["data", "prepare", "table", "--log", str(tmp_path / "log.csv"), "--out", str(tmp_path / "out")]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert len(said) == 2
+    assert main(["data", "check", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == said

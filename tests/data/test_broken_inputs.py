@@ -112,7 +112,7 @@ CASES = {
     ),
     "a row too short": Case(H + "a,1,1\nb,2\n", "row 3, column 'reward': the reward is missing"),
     "a decimal comma": Case(H + "a,1,1\nb,2,0,5\n", "row 3: 4 values"),
-    "a quote left open": Case(H + 'a,1,1\n"b,2,0\na,2,1\n', "log.csv: unexpected end of data; is a quotation mark"),
+    "a quote left open": Case(H + 'a,1,1\n"b,2,0\na,2,1\n', "line 3: unexpected end of data; is a quotation mark"),
     "a stray quote": Case(H + 'a,1,1\nb"x,2,0\na,2,1\n', "line 3: an odd number of quotation marks"),
     "two stray quotes that swallow rows": Case(
         H + 'a,1,1\n"b,2,0\nc",2,1\n', "row 3, column 'user': 'b,2,0\\nc' holds a control character or line break"
@@ -136,7 +136,7 @@ CASES = {
     ),
     "an id too long": Case(H + "a,1,1\n" + "b" * 1_001 + ",2,0\n", "row 3, column 'user': 'bbbbbbbb"),
     "ids with a fraction": Case(_frame(user=[1.0, 1.5]), "row 2, column 'user': '1.5' is not a whole", "log.parquet"),
-    "ids that are NaN": Case(_frame(user=[1.0, float("nan")]), "'NaN' is not a whole number", "log.parquet"),
+    "ids that are infinite": Case(_frame(user=[1.0, float("inf")]), "'inf' is not a whole number", "log.parquet"),
     "ids that are dates": Case(_frame(user=[datetime.date(2024, 1, 1)] * 2), "not Date", "log.parquet"),
     "ids that are lists": Case(_frame(item=[[1], [2]]), "column 'item': ids must be text", "log.parquet"),
     "ids missing": Case(H + "a,1,1\n,2,0\nb,,1\nb,1,1\n", "dropped 1: no item id (first at", kept=2),
@@ -197,7 +197,7 @@ CASES = {
                               extra={"items.csv": "item,c\n1,\n2,\n"}),
     "an infinite feature": Case(GOOD, "items.csv, row 3, column 'c': inf is not a finite number", options=ITEMS,
                                 extra={"items.csv": "item,c\n1,3\n2,inf\n"}),
-    "a feature file cut short": Case(GOOD, "items.csv: unexpected end of data", options=ITEMS,
+    "a feature file cut short": Case(GOOD, "items.csv, line 2: unexpected end of data", options=ITEMS,
                                      extra={"items.csv": 'item,c\n1,"x\n'}),
     "users without events": Case(GOOD, "dropped 1: rows of users.csv: users without events", kept=3,
                                  options="--users {}/users.csv", extra={"users.csv": "user,g\na,x\nb,y\nc,z\n"}),

@@ -8,9 +8,14 @@ from hypothesis import strategies as st
 
 from darlr.config import TableConfig
 from darlr.data.prepare import prepare
+from darlr.data.spelling import NO_ID, plain
 from darlr.data.store import load, load_report
 
-word = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1, max_size=4)
+word = (
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1, max_size=4)
+    .map(plain)
+    .filter(lambda word: word not in NO_ID)
+)
 missing = st.none() | st.just("  ")
 user = st.sampled_from(["ann", "bob", "7", "007", 'q"x', "a,b"]) | word | missing
 event = st.tuples(user, word | missing, st.floats(-1e6, 1e6, width=32), st.integers(-5, 5))

@@ -5,9 +5,11 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -52,6 +54,16 @@ def test_a_session_changes_what_comes_next(run: Path) -> None:
     assert liked != hated
     seen = [(item, 3.0) for item in policy.item_ids]
     assert policy.recommend(3, 5, seen) == []
+
+
+def test_ids_are_found_however_they_are_spelled(run: Path) -> None:
+    policy = load_policy(run)
+    wanted = policy.recommend(3, 5, [(2, 4.0)])
+    assert policy.recommend("3.0", 5, [("\u200b2 ", 4.0)]) == wanted
+    named = replace(policy, user_codes={"Jos\u00e9": 3, "1": 4}, item_codes={"2": 2})
+    assert named.recommend("Jose\u0301", 5, [(np.float64(2), 4.0)]) == wanted
+    with pytest.raises(DarlrError, match=r"user '1\.0' is not in the log"):
+        named.recommend("1.0")  # not all ids are numbers: it may be another one
 
 
 def test_what_cannot_be_recommended_is_refused(run: Path) -> None:

@@ -90,10 +90,11 @@ def _with(truth: Truth | None) -> Callable[[Path], None]:
 
 
 def profiled(options: Check) -> None:
-    """Print a profile of a data set."""
-    found = profile(read_source(options.source)[0])
-    said = json.dumps(to_json(found), indent=2) if options.json else text(found)
-    show(said)
+    """Print a profile of a data set, and what its reader dropped and noted."""
+    log, report = read_source(options.source)
+    found = profile(log)
+    read = {"report": report.to_json()}
+    show(json.dumps(to_json(found) | read, indent=2) if options.json else f"{text(found)}\n\n{report}")
 
 
 def fetch(options: Download) -> None:

@@ -2,20 +2,21 @@
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from darlr.config import TableConfig
-from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog, check
+from darlr.data.log import FeatureColumn, FloatArray, InteractionLog, check
 from darlr.data.report import Dropped, PrepareReport
-from darlr.data.table_columns import codes, look_alikes, numbered, trimmed
+from darlr.data.spelling import plain
+from darlr.data.table_columns import numbered
 from darlr.data.table_events import Events, read_events, refuse_bad_numbers, repeated
 from darlr.data.table_features import FeatureTable, feature_columns, missing_ids, read_feature_table
 from darlr.data.table_file import Table
+from darlr.data.table_ids import Side, alike, counted, odd_ids, without_ids
 from darlr.data.table_paths import log_files, log_name
 from darlr.data.table_times import read_times
 from darlr.errors import ConfigError, DataError
@@ -31,14 +32,15 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
     all rows must fit in memory, the files need not. Raises DataError naming file, row and column, ConfigError naming
     an option.
     """
+    config = _plain_columns(config)
     columns = [c for c in (config.user, config.item, config.reward, config.timestamp, config.propensity) if c]
     doubled = [c for c in columns if columns.count(c) > 1]
     if doubled:
         raise ConfigError(f"options user, item, reward, timestamp, propensity: column '{doubled[0]}' is named twice")
     files, left_out = log_files(config.log)
     events = read_events(files, config)
-    user, item = (_Side(events, side) for side in ("user", "item"))
-    keep, dropped = _without_ids(events, user, item)
+    user, item = (Side(events, side) for side in ("user", "item"))
+    keep, dropped = without_ids(events, user, item)
     if not keep.any():
         raise DataError(f"{_source(files)}: no row has both a user and an item id")
     refuse_bad_numbers(events, "reward", config.reward, keep)
@@ -49,7 +51,7 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
     if times is not None:
         again = repeated(events, times, keep)
         keep &= ~again
-        dropped += _counted("exact repeat of an earlier row", again, events)
+        dropped += counted("exact repeat of an earlier row", again, events)
     reward = events.numbers["reward"][keep]
     low, high = config.reward_range or _observed(reward)
     _check_range(events, config.reward, "reward", keep, (low, high))
@@ -61,6 +63,7 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
         raise DataError(
             f"{_source(files)}, column '{config.user}': all rows belong to one user ({user.ids[0]!r}); "
             "learning from other users needs at least 2"
+            + "".join(f"; dropped {d.count:,}: {d.reason}" for d in dropped)
         )
     users = _features_of(config.users, config.user, user, [])
     items = _features_of(config.items, config.item, item, [config.category] if config.category else [])
@@ -77,8 +80,10 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
     notes = [
         *left_out,
         *events.notes,
-        *_alike(config.user, user),
-        *_alike(config.item, item),
+        *odd_ids(config.user, user),
+        *odd_ids(config.item, item),
+        *alike(config.user, user, users),
+        *alike(config.item, item, items),
         *_coverage(users, user),
         *_coverage(items, item, len(item_ids)),
     ]
@@ -107,63 +112,27 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
     )
 
 
-class _Side:
-    """The user or the item of every event: trimmed ids, and which of them stay."""
-
-    def __init__(self, events: Events, side: Literal["user", "item"]) -> None:
-        self.coded = events.coded[side]
-        self.names = trimmed(events.names[side])
-        self.ids = self.names
-
-    @property
-    def missing(self) -> NDArray[np.bool_]:
-        """Rows without an id, bool [rows]."""
-        absent = np.append(self.names.is_null().to_numpy(), True)
-        missing: NDArray[np.bool_] = absent[np.minimum(self.coded, len(self.names))]
-        return missing
-
-    def restrict(self, keep: NDArray[np.bool_]) -> None:
-        """Leave in `ids` only those of the rows to keep, the first row's first."""
-        used = np.zeros(len(self.names), dtype=bool)
-        kept = self.coded[keep]
-        used[kept] = True
-        first = self.names[int(kept[0])]
-        used[kept[0]] = False
-        self.ids = pl.concat([pl.Series([first], dtype=pl.String), self.names.filter(pl.Series(used))])
-
-    def codes(self, names: Sequence[str], keep: NDArray[np.bool_]) -> IntArray:
-        """Codes in `names` of the rows to keep, int64; ids of other rows need not be there."""
-        listed = self.names.set(~self.names.is_in(list(names)), None)
-        return codes(listed, names)[self.coded[keep]]
-
-
-def _without_ids(events: Events, user: _Side, item: _Side) -> tuple[NDArray[np.bool_], list[Dropped]]:
-    """Which rows have both ids, bool [rows], and how many have not."""
-    no_user = user.missing
-    no_item = item.missing & ~no_user
-    dropped = _counted("no user id", no_user, events) + _counted("no item id", no_item, events)
-    return ~(no_user | no_item), dropped
-
-
-def _counted(reason: str, gone: NDArray[np.bool_], events: Events) -> list[Dropped]:
-    return [Dropped(reason, int(gone.sum()), events.at(int(gone.argmax())))] if gone.any() else []
+def _plain_columns(config: TableConfig) -> TableConfig:
+    """The same columns, their names as `csv_header` spells them."""
+    return replace(
+        config,
+        user=plain(config.user),
+        item=plain(config.item),
+        reward=plain(config.reward),
+        timestamp=config.timestamp and plain(config.timestamp),
+        propensity=config.propensity and plain(config.propensity),
+        category=config.category and plain(config.category),
+        multi=tuple(map(plain, config.multi)),
+        ignore=tuple(map(plain, config.ignore)),
+        categorical=tuple(map(plain, config.categorical)),
+    )
 
 
 def _source(files: Sequence[Path]) -> str:
     return str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more files"
 
 
-def _alike(column: str, side: _Side) -> list[str]:
-    """A note on ids that may be one, typed differently."""
-    count, example = look_alikes(side.ids)
-    if not count:
-        return []
-    return [
-        f"column '{column}': {count:,} ids are another one's but for case or leading zeros, as {example}; kept apart"
-    ]
-
-
-def _coverage(source: FeatureTable | None, side: _Side, listed: int | None = None) -> list[str]:
+def _coverage(source: FeatureTable | None, side: Side, listed: int | None = None) -> list[str]:
     """Notes on ids of the log that a feature file lacks, and on items (`listed` in all) that only it has."""
     if source is None:
         return []
@@ -202,7 +171,7 @@ def _check_range(
         events.fail(row, column, f"{what} {values[row]:g} must be {wanted}")
 
 
-def _features_of(path: Path | None, id_column: str, side: _Side, needed: list[str]) -> FeatureTable | None:
+def _features_of(path: Path | None, id_column: str, side: Side, needed: list[str]) -> FeatureTable | None:
     """The feature file, if there is one; raises DataError when it lists none of the log's ids."""
     if path is None:
         return None

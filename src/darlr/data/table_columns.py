@@ -1,5 +1,6 @@
 """One column of a file as ids or numbers: how its cells are read, what cannot be an id, how ids become codes."""
 
+import unicodedata
 from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
@@ -8,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from darlr.data.log import IntArray
+from darlr.data.spelling import INVISIBLE, NO_ID, NO_VALUE, SPACES, WHOLE
 from darlr.data.table_file import Table
 
 INTEGER = r"^(0|-?[1-9]\d*)$"
@@ -29,13 +31,29 @@ class Rows(Protocol):
 
 
 def trimmed(series: pl.Series) -> pl.Series:
-    """Strings without spaces around them, null where nothing is left."""
-    text = series.cast(pl.String).str.strip_chars()
+    """Strings as `spelling.plain` makes them, null where nothing is left."""
+    text = series.cast(pl.String).str.strip_chars(SPACES + INVISIBLE)
+    foreign = (text.str.len_bytes() > text.str.len_chars()).fill_null(False)
+    if foreign.any():
+        text = text.scatter(foreign.arg_true(), text.filter(foreign).str.normalize("NFC"))
     return text.set(text == "", None)
 
 
+def said(text: pl.Series) -> pl.Series:
+    """Trimmed strings, null also where a word only says that there is nothing."""
+    return text.set(text.is_in(NO_VALUE), None)
+
+
+def plain_ids(series: pl.Series) -> pl.Series:
+    """Trimmed ids, null where there is none or a word that says so; where all are whole numbers "1.0" becomes "1"."""
+    text = trimmed(series)
+    text = text.set(text.is_in(NO_ID), None)
+    whole = text.drop_nulls().str.contains(WHOLE).all()
+    return text.str.replace(r"\.0*$", "") if whole else text
+
+
 def read_ids(table: Table, column: str) -> pl.Series:
-    """Ids as trimmed strings, null where missing.
+    """Ids as `plain_ids`, null where missing.
 
     Raises DataError when they are neither text nor whole numbers, hold control characters, are too long, or two of
     them differ only in spaces.
@@ -44,19 +62,27 @@ def read_ids(table: Table, column: str) -> pl.Series:
     refuse_id_type(table, 0, column, kind)
     raw = table.frame.select(id_text(column, kind)).to_series()
     distinct = raw.drop_nulls().unique(maintain_order=True)
-    refuse_odd_ids(table, column, codes(raw, distinct.to_list()), distinct, kind.is_float())
-    return trimmed(raw)
+    refuse_odd_ids(table, column, codes(raw, distinct.to_list()), distinct, fractional(kind))
+    return plain_ids(raw)
 
 
 def refuse_id_type(rows: Rows, row: int, column: str, kind: pl.DataType) -> None:
     """Raise DataError unless a column of this type can hold ids."""
-    if not (kind in (pl.String, pl.Categorical, pl.Enum, pl.Null) or kind.is_integer() or kind.is_float()):
-        rows.fail(row, column, f"ids must be text or whole numbers, not {kind}")
+    if not (kind in (pl.String, pl.Categorical, pl.Enum, pl.Null) or kind.is_integer() or fractional(kind)):
+        advice = f"write the column as text, in polars: pl.col({column!r}).cast(pl.String)"
+        rows.fail(row, column, f"ids must be text or whole numbers, not {kind}; {advice}")
+
+
+def fractional(kind: pl.DataType) -> bool:
+    """Whether a column of this type may hold fractions."""
+    return kind.is_float() or kind.is_decimal()
 
 
 def id_text(column: str, kind: pl.DataType) -> pl.Expr:
     """The column as strings, spaces kept; whole numbers of a fractional type lose their point."""
     raw = pl.col(column)
+    if kind.is_decimal():
+        return raw.cast(pl.String).str.replace(r"\.0*$", "")
     if not kind.is_float():
         return raw.cast(pl.String)
     whole = raw.cast(pl.Int64, strict=False)
@@ -72,7 +98,7 @@ def refuse_odd_ids(
     coded: places in `distinct`, the untrimmed ids, [rows]; below 0 or beyond its end where missing. whole: they must
     be whole numbers.
     """
-    names = trimmed(distinct)
+    names = plain_ids(distinct)
     none = pl.repeat(False, len(names), eager=True)
     checks = (
         (~names.str.contains(INTEGER) if whole else none, "is not a whole number, so it cannot be an id"),
@@ -83,7 +109,8 @@ def refuse_odd_ids(
         if odd.any():
             row = _first_row(coded, odd)
             rows.fail(row, column, f"{quoted(distinct[int(coded[row])])} {problem}")
-    twice = names.is_duplicated() & names.is_not_null()
+    present, names = names.is_not_null(), distinct.cast(pl.String).str.strip_chars()
+    twice = names.is_duplicated() & present
     if twice.any():
         first = _first_row(coded, twice)
         name = int(coded[first])
@@ -110,16 +137,6 @@ def codes(values: pl.Series, names: Sequence[str]) -> IntArray:
     return physical.fill_null(-1).to_numpy()
 
 
-def look_alikes(names: pl.Series) -> tuple[int, str]:
-    """How many distinct ids are another one's but for case or leading zeros, and an example of two."""
-    plain = names.str.to_lowercase().str.replace(r"^0+(\d)", "$1")
-    alike = plain.is_duplicated()
-    if not alike.any():
-        return 0, ""
-    first = names.filter(plain == plain.filter(alike).sort()[0]).sort()
-    return int((~plain.is_first_distinct()).sum()), f"{quoted(first[0])} and {quoted(first[1])}"
-
-
 def refuse_number_type(rows: Rows, row: int, column: str, kind: pl.DataType, what: str) -> None:
     """Raise DataError unless a column of this type can hold numbers."""
     if not (kind.is_numeric() or kind in (pl.String, pl.Boolean, pl.Null)):
@@ -141,8 +158,9 @@ def number_problem(cell: object, what: str) -> str:
 
 
 def quoted(cell: object) -> str:
-    """A cell as errors show it: quoted, cut when long."""
-    text = repr(cell)
+    """A cell as errors show it: quoted, cut when long, escaped where two texts may look the same."""
+    composed = not isinstance(cell, str) or unicodedata.is_normalized("NFC", cell)
+    text = repr(cell) if composed else ascii(cell)
     return text if len(text) <= SHOWN + 2 else f"{text[: SHOWN + 1]}...'"
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from darlr.config import TableConfig
 from darlr.data.log import FloatArray, IntArray
 from darlr.data.table_columns import (
+    fractional,
     id_text,
     number,
     number_problem,
@@ -91,11 +92,7 @@ def read_events(files: Sequence[Path], config: TableConfig) -> Events:
         part = scan.collect(scan.frame.select(*ids, *values))
         if part.is_empty() and len(scans) > 1:
             notes.append(f"{scan.path}: has no rows")
-        broken = scan.breaks(part.height)
-        if broken:
-            notes.append(
-                f"{scan.path}: {broken:,} line breaks inside quoted cells; a stray quotation mark does that too"
-            )
+        notes += scan.quoting(part.height)
         parts.append(part)
     starts = np.cumsum([0, *(part.height for part in parts)])
     whole = pl.concat(parts, rechunk=False)
@@ -111,7 +108,7 @@ def read_events(files: Sequence[Path], config: TableConfig) -> Events:
     if not len(events):
         raise DataError(f"{files[0]}: the file has no rows" + (", and no other file has" if len(files) > 1 else ""))
     for side, column in sides.items():
-        floats = all(scan.schema[column].is_float() for scan in scans)
+        floats = all(fractional(scan.schema[column]) for scan in scans)
         refuse_odd_ids(events, column, events.coded[side], events.names[side], floats)
     return events
 

@@ -10,7 +10,8 @@ import polars as pl
 from darlr.config import TableConfig
 from darlr.data.log import FeatureColumn, FloatArray, IntArray
 from darlr.data.report import Dropped
-from darlr.data.table_columns import codes, read_ids, trimmed
+from darlr.data.spelling import NO_ID, NO_VALUE
+from darlr.data.table_columns import codes, quoted, read_ids, said, trimmed
 from darlr.data.table_file import Table, read_file
 from darlr.data.table_lists import looks_like_list, unfit, with_lists
 from darlr.errors import DataError
@@ -64,6 +65,7 @@ def feature_columns(
             notes.append(f"{table.path}: column '{name}' left out: it names the row (a value of its own in each)")
         else:
             columns.append(column)
+            notes += _words(table, series)
             odd = sum(map(looks_like_list, column.vocabulary)) if column.kind == "categorical" else 0
             if odd and name not in config.categorical:
                 notes.append(
@@ -92,16 +94,25 @@ def _column(table: Table, series: pl.Series, rows: IntArray, config: TableConfig
         series = series.to_physical()
     if series.dtype.is_numeric() and not (chosen or name in config.multi):
         return _numeric(table, name, series.cast(pl.Float64), rows)
-    text = trimmed(series)
+    text = said(trimmed(series))
     if text.null_count() == len(text):
         return None
+    words = text.is_in(NO_ID)  # "None" among numbers
     numbers = text.cast(pl.Float64, strict=False)
-    if not (chosen or name in config.multi) and numbers.null_count() == text.null_count():
+    if not (chosen or name in config.multi or words.all()) and (numbers.is_not_null() | words | text.is_null()).all():
         return _numeric(table, name, numbers, rows)
     if name in config.multi or text.str.contains(config.separator, literal=True).any():
         return _multi(name, text.str.split(config.separator), rows)
     vocabulary = tuple(text.drop_nulls().unique().sort().to_list())
     return FeatureColumn(name, "categorical", np.append(codes(text, vocabulary), -1)[rows], vocabulary)
+
+
+def _words(table: Table, series: pl.Series) -> list[str]:
+    """A note on cells that say in words that there is no value."""
+    text = trimmed(series) if series.dtype == pl.String else pl.Series([], dtype=pl.String)
+    words = text.filter(text.is_in(NO_VALUE))
+    said_so = ", ".join(map(quoted, words.unique().sort()))
+    return [f"{table.path}: column '{series.name}': {len(words):,} cells say {said_so}: missing"] if len(words) else []
 
 
 def _numeric(table: Table, name: str, values: pl.Series, rows: IntArray) -> FeatureColumn | None:
@@ -120,7 +131,7 @@ def _numeric(table: Table, name: str, values: pl.Series, rows: IntArray) -> Feat
 def _multi(name: str, lists: pl.Series, rows: IntArray) -> FeatureColumn | None:
     """Distinct values of each row in their order, padded with -1."""
     long = pl.DataFrame({"value": lists}).with_row_index("row").explode("value", empty_as_null=False)
-    long = long.with_columns(trimmed(long["value"])).drop_nulls().unique(maintain_order=True)
+    long = long.with_columns(said(trimmed(long["value"]))).drop_nulls().unique(maintain_order=True)
     if long.is_empty():
         return None
     vocabulary = tuple(long["value"].unique().sort().to_list())

@@ -8,7 +8,8 @@ from typing import NoReturn
 
 import polars as pl
 
-from darlr.data.table_text import explain, first_line, header, line_count
+from darlr.data.spelling import plain
+from darlr.data.table_text import count_lines, explain, first_line, header
 from darlr.errors import DataError
 from darlr.files import refuse_address
 
@@ -56,9 +57,16 @@ class Scan:
                 raise _bad_parquet(self.path, error) from error
             explain(self.path, self.delimiter, self.width, error)
 
-    def breaks(self, rows: int) -> int:
-        """How many lines of a text file lie inside quoted cells, given its number of rows; 0 for Parquet."""
-        return 0 if self.delimiter is None else max(0, line_count(self.path) - rows - 1)
+    def quoting(self, rows: int) -> list[str]:
+        """What is odd about the quotation marks of a text file of so many rows."""
+        if self.delimiter is None:
+            return []
+        lines, escaped = count_lines(self.path)
+        found = (
+            (lines - rows - 1, "line breaks inside quoted cells; a stray quotation mark does that too"),
+            (escaped, 'lines with a backslash before a quotation mark; it escapes nothing: write "" inside quotes'),
+        )
+        return [f"{self.path}: {count:,} {what}" for count, what in found if count > 0]
 
 
 def suffix_of(path: Path) -> str | None:
@@ -129,8 +137,11 @@ def read_plain_file(path: Path, names: Sequence[str]) -> Table:
 def _scan_parquet(path: Path, needed: Sequence[str], only_needed: bool) -> Scan:
     try:
         frame = pl.scan_parquet(path.absolute(), glob=False)
-        names = frame.collect_schema().names()
+        written = frame.collect_schema().names()
+        names = _plain_names(path, written)
         _require_columns(path, needed, names)
+        if names != written:
+            frame = frame.rename(dict(zip(written, names, strict=True)))
         frame = frame.select(list(dict.fromkeys(needed))) if only_needed else frame
         return Scan(path, frame, frame.collect_schema(), 1, None, len(names))
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -142,17 +153,23 @@ def _bad_parquet(path: Path, error: Exception) -> DataError:
 
 
 def csv_header(path: Path, delimiter: str, needed: Sequence[str]) -> list[str]:
-    """Names of the columns, trimmed; raises DataError when one is doubled, or one that is needed is missing."""
-    names = [name.strip() for name in header(path, delimiter)]
-    if not any(names):
+    """Names of the columns, spelled `plain`; raises DataError when one is doubled, or a needed one is missing."""
+    written = header(path, delimiter)
+    if not any(map(plain, written)):
         raise DataError(f"{path}: the file is empty, or its first line is; it must name the columns")
+    names = _plain_names(path, written)
+    _require_columns(path, needed, names)
+    return names
+
+
+def _plain_names(path: Path, written: Sequence[str]) -> list[str]:
+    names = [plain(name) for name in written]
     for place, name in enumerate(names):
         if name and name in names[:place]:
             raise DataError(
                 f"{path}, row 1, column '{name}': occurs twice in the header "
                 f"(columns {names.index(name) + 1} and {place + 1}); rename one"
             )
-    _require_columns(path, needed, names)
     return names
 
 

@@ -20,9 +20,11 @@ def header(path: Path, delimiter: str) -> list[str]:
     return next(_rows(path, delimiter), [])
 
 
-def line_count(path: Path) -> int:
-    """Lines of the file, with its header, streamed."""
-    return int(_lines(path).select(pl.len()).collect(engine="streaming").item())
+def count_lines(path: Path) -> tuple[int, int]:
+    """Lines of the file, with its header, and those with a quotation mark after a backslash; streamed."""
+    escaped = pl.col("line").str.contains('\\"', literal=True).sum()
+    lines, marks = _lines(path).select(pl.len(), escaped).collect(engine="streaming").row(0)
+    return lines, marks
 
 
 def explain(path: Path, delimiter: str, width: int, error: Exception, source: str = "the header names") -> NoReturn:
@@ -46,10 +48,14 @@ def first_line(error: Exception) -> str:
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[list[str]]:
+    rows, line = csv.reader(_decoded(path), delimiter=delimiter, strict=True), 1
     try:
-        yield from csv.reader(_decoded(path), delimiter=delimiter, strict=True)
+        for row in rows:
+            yield row
+            line = rows.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{path}: {error}; is a quotation mark left open?") from error
+        advice = "is a quotation mark left open, or escaped by a backslash? Inside quotes write two of them"
+        raise DataError(f"{path}, line {line}: {error}; {advice}") from error
 
 
 def _decoded(path: Path) -> Iterator[str]:

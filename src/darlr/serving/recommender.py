@@ -21,6 +21,7 @@ from darlr.agents.recommender import Recommender, RecommenderPolicy
 from darlr.config import RecommenderConfig, TrainConfig
 from darlr.config_json import from_json, to_json
 from darlr.data.log import InteractionLog
+from darlr.data.spelling import plain, without_point
 from darlr.errors import DarlrError, RunError
 from darlr.files import drafting
 from darlr.serving.policy_checks import (
@@ -95,9 +96,17 @@ class TrainedPolicy:
 
 
 def _code(codes: dict[str, int], name: str | int, what: str) -> int:
-    if str(name) not in codes:
-        raise DarlrError(f"{what} {name!r} is not in the log that the policy was trained on")
-    return codes[str(name)]
+    """The code of an id, as it is or as a log's reader spells it; among whole numbers 1.0 is 1."""
+    typed = plain(str(name))
+    whole = without_point(typed)
+    for spelled in (str(name), typed, *([whole] if whole != typed and _numbers(codes) else [])):
+        if spelled in codes:
+            return codes[spelled]
+    raise DarlrError(f"{what} {name!r} is not in the log that the policy was trained on")
+
+
+def _numbers(codes: dict[str, int]) -> bool:
+    return all(without_point(name) == name and name.removeprefix("-").isdigit() for name in codes)
 
 
 def export(recommender: Recommender, log: InteractionLog, config: TrainConfig, folder: Path) -> None:
