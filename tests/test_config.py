@@ -20,11 +20,11 @@ from darlr.errors import ConfigError
 @pytest.mark.parametrize(
     ("kind", "options", "named"),
     [
-        (SyntheticConfig, {"users": 1}, "users"),
-        (SplitConfig, {"held_out": 1.0}, "held-out"),
+        (SyntheticConfig, {"users": 1}, "synthetic.users"),
+        (SplitConfig, {"held_out": 1.0}, "split.held-out"),
         (SplitConfig, {"evaluation": 1.0}, "split.evaluation"),
         (SplitConfig, {"evaluation": -0.1}, "split.evaluation"),
-        (WorldModelConfig, {"members": 0}, "members"),
+        (WorldModelConfig, {"members": 0}, "model.members"),
         (SessionConfig, {"window": 0}, "session.window"),
         (SessionConfig, {"turns": 0}, "session.turns"),
         (RecommenderConfig, {"tracker": TrackerConfig(heads=3)}, "recommender.tracker.heads"),

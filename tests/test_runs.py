@@ -11,7 +11,7 @@ import torch
 
 from darlr.checkpoint import generator_states, read_checkpoint, restore_generators, write_checkpoint
 from darlr.config import SessionConfig, TrainConfig
-from darlr.errors import ConfigError, RunError
+from darlr.errors import MachineError, RunError
 from darlr.files import Lock, atomic_write_bytes, atomic_write_text
 from darlr.runs import Run, load_checkpoint, read_config, read_inputs, read_metrics
 from darlr.tensors import write_tensors
@@ -294,7 +294,7 @@ def test_a_kill_at_any_instant_leaves_a_whole_checkpoint(tmp_path: Path) -> None
 
 def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(ConfigError, match=r"pip install 'darlr\[tensorboard\]'"):
+    with pytest.raises(MachineError, match=r"pip install 'darlr\[tensorboard\]'"):
         Run.start(tmp_path / "run", CONFIG, tensorboard=True)
     assert not (tmp_path / "run").exists()
 

@@ -5,6 +5,7 @@ Options are parsed from dataclasses before anything heavy is imported, so `--hel
 
 import gc
 import importlib
+import re
 import sys
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -24,9 +25,9 @@ from darlr.config import (
     TrainConfig,
     WorldModelConfig,
 )
-from darlr.errors import DarlrError
+from darlr.errors import ConfigError, DarlrError
 
-BAD_INPUT, INTERRUPTED = 1, 130
+BAD_INPUT, BAD_USAGE, INTERRUPTED = 1, 2, 130
 YOUNG = 20_000  # objects between collections: imports make many and no garbage, a twentieth of a short command's time
 HERE = arg(name="")  # options without a prefix
 FOLDER = arg(metavar="FOLDER")
@@ -290,8 +291,22 @@ def parse(arguments: list[str], default: Any = MISSING) -> Any:
     return tyro.cli(Command, prog="darlr", description=DESCRIPTION, args=arguments, default=default, config=config)
 
 
+def as_written(message: str, arguments: list[str]) -> str:
+    """The message with options named as the arguments name them: some commands leave out the prefix."""
+    given = {word.partition("=")[0].replace("_", "-") for word in arguments}
+
+    def spelt(found: re.Match[str]) -> str:
+        whole, short = f"--{found[1]}", f"--{found[1].rpartition('.')[2]}"
+        return f"option {short if short in given and whole not in given else whole}:"
+
+    return re.sub(r"\boption ([a-z][\w.-]*):", spelt, message)
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, run, and return the exit code: 0 done, 1 bad input, 130 interrupted; exits with 2 on bad usage."""
+    """Parse, run, and return the exit code: 0 done, 1 bad input, 2 bad option, 130 interrupted.
+
+    What cannot even be parsed raises SystemExit with 2.
+    """
     gc.set_threshold(YOUNG)
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments in (["--version"], ["-V"]):
@@ -304,8 +319,8 @@ def main(arguments: list[str] | None = None) -> int:
             command = parse(arguments, module.as_started(command))
         module.run(command)
     except DarlrError as error:
-        print(f"darlr: {error}", file=sys.stderr)
-        return BAD_INPUT
+        print(f"darlr: {as_written(str(error), arguments)}", file=sys.stderr)
+        return BAD_USAGE if isinstance(error, ConfigError) else BAD_INPUT
     except KeyboardInterrupt as stop:
         print(f"darlr: {stop}" if stop.args else "darlr: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -48,7 +48,7 @@ def _not_negative(config: Any, names: tuple[str, ...], where: str = "") -> None:
 
 
 def _spelt(where: str, name: str) -> str:
-    """An option as the command line spells it."""
+    """An option as `darlr train` spells it; the command line leaves out what another command's spelling lacks."""
     return (f"{where}.{name}" if where else name).replace("_", "-")
 
 
@@ -76,9 +76,9 @@ class SyntheticConfig:
     """Seed of the world; another seed is another world."""
 
     def __post_init__(self) -> None:
-        _at_least(2, self, ("users",))
-        _at_least(1, self, ("items", "categories", "events_per_user", "latent"))
-        _not_negative(self, ("noise",))
+        _at_least(2, self, ("users",), "synthetic")
+        _at_least(1, self, ("items", "categories", "events_per_user", "latent"), "synthetic")
+        _not_negative(self, ("noise",), "synthetic")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class SplitConfig:
     evaluate`; left out: 0 where the data set has a truth, else 0.3."""
 
     def __post_init__(self) -> None:
-        _require(0 < self.held_out < 1, "held-out", f"must lie between 0 and 1, not {self.held_out}")
+        _require(0 < self.held_out < 1, "split.held-out", f"must be above 0 and below 1, not {self.held_out:g}")
         _require(0 < self.keep <= 1, "split.keep", f"must be above 0 and at most 1, not {self.keep}")
         for name in ("isolated", "evaluation"):
             value = getattr(self, name) or 0.0
@@ -160,11 +160,12 @@ class WorldModelConfig:
     """Seed of initial weights, minibatches, dropout and negatives."""
 
     def __post_init__(self) -> None:
-        _at_least(1, self, ("members", "embedding", "negatives", "patience", "batch"))
-        _require(len(self.hidden) >= 1 and min(self.hidden) >= 1, "hidden", "needs one or more widths of at least 1")
-        _positive(self, ("learning_rate",))
-        _require(0 <= self.dropout < 1, "dropout", f"must be at least 0 and below 1, not {self.dropout}")
-        _not_negative(self, ("epochs", "bias_decay", "embedding_decay", "initial_scale", "weight_decay"))
+        _at_least(1, self, ("members", "embedding", "negatives", "patience", "batch"), "model")
+        good = len(self.hidden) >= 1 and min(self.hidden) >= 1
+        _require(good, "model.hidden", "needs one or more widths of at least 1")
+        _positive(self, ("learning_rate",), "model")
+        _require(0 <= self.dropout < 1, "model.dropout", f"must be at least 0 and below 1, not {self.dropout}")
+        _not_negative(self, ("epochs", "bias_decay", "embedding_decay", "initial_scale", "weight_decay"), "model")
 
 
 @dataclass(frozen=True)
@@ -267,7 +268,7 @@ class A2CConfig:
         _not_negative(self, ("value_coefficient", "entropy_coefficient"), where)
         for name in ("gamma", "gae_lambda"):
             value = getattr(self, name)
-            _require(0 <= value <= 1, _spelt(where, name), f"must lie between 0 and 1, not {value}")
+            _require(0 <= value <= 1, _spelt(where, name), f"must be from 0 to 1, not {value}")
 
 
 @dataclass(frozen=True)

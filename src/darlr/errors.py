@@ -10,7 +10,11 @@ class DataError(DarlrError):
 
 
 class ConfigError(DarlrError):
-    """An option has a value that cannot work; names the option."""
+    """An option has a value that cannot work; names the option as `darlr train` does."""
+
+
+class MachineError(DarlrError):
+    """This machine lacks something: a package, a compiler, a GPU; says how to get it, or what to do without."""
 
 
 class RunError(DarlrError):

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from darlr.checkpoint import read_checkpoint, write_checkpoint
 from darlr.config_json import differences, from_json, to_json
-from darlr.errors import ConfigError, RunError
+from darlr.errors import MachineError, RunError
 from darlr.files import Lock, atomic_write_text, refuse_address, remove_stale
 from darlr.provenance import provenance
 
@@ -232,5 +232,5 @@ def _summary_writer() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ConfigError("option tensorboard: not installed; run pip install 'darlr[tensorboard]'") from error
+        raise MachineError("option tensorboard: not installed; run pip install 'darlr[tensorboard]'") from error
     return SummaryWriter

@@ -10,7 +10,7 @@ import pytest
 from test_devices import CASES
 
 from darlr.agents.kernels import require_compiler
-from darlr.errors import ConfigError
+from darlr.errors import MachineError
 
 
 def both(backend, cases):
@@ -40,5 +40,5 @@ def test_compiled_for_the_cpu_learning_is_the_same_to_rounding():
 
 def test_without_a_compiler_nothing_starts(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(ConfigError, match=r"option compile: .*no-such-compiler"):
+    with pytest.raises(MachineError, match=r"option compile: .*no-such-compiler"):
         require_compiler("cpu")

@@ -13,7 +13,7 @@ from darlr.baselines.offline import trained_agent
 from darlr.data.log import Block, InteractionLog
 from darlr.data.service import catalogue, service_of
 from darlr.data.split import select
-from darlr.errors import ConfigError
+from darlr.errors import ConfigError, MachineError
 from darlr.simulation.session import reset, step
 from tests.agents.tiny import make_world
 
@@ -109,7 +109,7 @@ def test_choices_are_fitted_without_the_held_out_cells():
 
 def test_a_missing_library_names_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "implicit.als", None)
-    with pytest.raises(ConfigError, match=r"needs implicit.*darlr\[baselines\]"):
+    with pytest.raises(MachineError, match=r"needs implicit.*darlr\[baselines\]"):
         fit_baseline("als", context_of(checkerboard()))
 
 

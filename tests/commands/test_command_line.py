@@ -84,30 +84,43 @@ def test_bad_usage_exits_with_2_and_a_hint(command: list[str], hint: str, refuse
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--sessions 0", "option sessions: must be at least 1"),
-        ("--threads 0", "option threads: must be at least 1"),
-        ("--seed -1", "option seed: must be from 0 to 4294967295"),
-        ("--reward.lambda-u nan", "option reward.lambda-u: must not be negative, not nan"),
-        ("--model.bias-decay inf", "option model.bias-decay: must be a finite number"),
-        ("--selector.picks 24", "option selector.picks: 24 reference users of a user need more than the 24 users"),
-        ("--selector.picks 0", "option selector.picks: must be at least 1"),
-        ("--recommender.a2c.gamma 2", "option recommender.a2c.gamma: must lie between 0 and 1"),
-        ("--selector.a2c.minibatch 0", "option selector.a2c.minibatch: must be at least 1"),
-        ("--recommender.a2c.learning-rate 0", "option recommender.a2c.learning-rate: must be positive"),
-        ("--device cuda:63", "option device: cuda:63 is asked for"),
-        ("--device gpu", "option device: no such device as 'gpu'"),
-        ("--device meta", "option device: 'meta' is not supported"),
+        ("--model.members 0", "option --model.members: must be at least 1"),
+        ("--split.held-out 2", "option --split.held-out: must be above 0 and below 1"),
+        ("--epochs=-1", "option --epochs: must not be negative"),
+        ("--sessions 0", "option --sessions: must be at least 1"),
+        ("--threads 0", "option --threads: must be at least 1"),
+        ("--seed -1", "option --seed: must be from 0 to 4294967295"),
+        ("--reward.lambda-u nan", "option --reward.lambda-u: must not be negative, not nan"),
+        ("--model.bias-decay inf", "option --model.bias-decay: must be a finite number"),
+        ("--selector.picks 24", "option --selector.picks: 24 reference users of a user need more than the 24 users"),
+        ("--selector.picks 0", "option --selector.picks: must be at least 1"),
+        ("--recommender.a2c.gamma 2", "option --recommender.a2c.gamma: must be from 0 to 1"),
+        ("--selector.a2c.minibatch 0", "option --selector.a2c.minibatch: must be at least 1"),
+        ("--recommender.a2c.learning-rate 0", "option --recommender.a2c.learning-rate: must be positive"),
+        ("--device cuda:63", "option --device: cuda:63 is asked for"),
+        ("--device gpu", "option --device: no such device as 'gpu'"),
+        ("--device meta", "option --device: 'meta' is not supported"),
         ("--world nowhere", "no world model here; make one with `darlr fit --out"),
         ("--data sinthetic", "perhaps you meant 'synthetic'"),
         ("--data .", "not a prepared data set"),
-        ("--session.exit distance --synthetic.users 1", "option users: must be at least 2, not 1"),
+        ("--session.exit distance --synthetic.users 1", "option --synthetic.users: must be at least 2, not 1"),
     ],
 )
 def test_options_that_cannot_work_are_named_before_anything_is_written(
     tmp_path: Path, tiny: list[str], refused: Refused, options: str, message: str
 ) -> None:
-    assert message in refused("train", "--out", tmp_path / "run", *tiny, *options.split())
+    code = 2 if message.startswith("option") and "asked for" not in message else 1  # a GPU is the machine's matter
+    assert message in refused("train", "--out", tmp_path / "run", *tiny, *options.split(), code=code)
     assert not (tmp_path / "run").exists()
+
+
+def test_options_are_named_as_they_were_written(tmp_path: Path, refused: Refused) -> None:
+    out = ("--out", tmp_path / "out")
+    assert "option --members: must be" in refused("fit", *out, "--members", "0", code=2)
+    assert "option --learning-rate: must be" in refused("fit", *out, "--learning_rate=0", code=2)
+    assert "option --users: must be" in refused("data", "prepare", "synthetic", *out, "--users", "0", code=2)
+    said = refused("train", *out, "--model.epochs", "-2", "--epochs", "1", code=2)
+    assert "option --model.epochs: must not" in said
 
 
 def test_folders_that_hold_something_else(tmp_path: Path, tiny: list[str], trained: Path, refused: Refused) -> None:
@@ -130,7 +143,7 @@ def test_tensorboard_that_is_missing(
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     said = refused("train", "--out", tmp_path / "run", *tiny, "--tensorboard")
-    assert "option tensorboard: not installed; run pip install 'darlr[tensorboard]'" in said
+    assert "option --tensorboard: not installed; run pip install 'darlr[tensorboard]'" in said
     assert not (tmp_path / "run").exists()
 
 

@@ -60,7 +60,7 @@ def test_a_bad_table_writes_nothing(events: Path, tmp_path: Path, refused: Refus
     assert "log.csv" in said
     assert "row 50" in said
     assert "stars" in said
-    assert "option reward-range" in refused(*prepare, *columns, "--reward-range", "5", "1")
+    assert "option --reward-range" in refused(*prepare, *columns, "--reward-range", "5", "1", code=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["items.csv", "log.csv"]
 
 

@@ -34,8 +34,8 @@ def test_gt_needs_a_truth(tmp_path, tiny, refused):
     log = tmp_path / "log.csv"
     log.write_text("user,item,reward\n" + "".join(f"{u},{i},{(u + i) % 5}\n" for u in range(6) for i in range(5)))
     assert main(["data", "prepare", "table", "--out", str(tmp_path / "own"), "--log", str(log)]) == 0
-    said = refused("train", "--out", tmp_path / "run", *tiny, "--method", "gt", "--data", tmp_path / "own")
-    assert "option method: gt learns from the truth" in said
+    said = refused("train", "--out", tmp_path / "run", *tiny, "--method", "gt", "--data", tmp_path / "own", code=2)
+    assert "option --method: gt learns from the truth" in said
     assert not (tmp_path / "run").exists()
 
 
@@ -43,5 +43,5 @@ def test_ips_fits_its_own_weights_and_refuses_others(tmp_path, tiny, trained, re
     run = train(tmp_path / "ips", tiny, "--method", "ips")
     assert run.config.world_model.weighting == "inverse-popularity"
     plain = ("--method", "ips", "--world", trained / "world")
-    assert "weighting 'none'" in refused("train", "--out", tmp_path / "no", *tiny, *plain)
+    assert "weighting 'none'" in refused("train", "--out", tmp_path / "no", *tiny, *plain, code=2)
     train(tmp_path / "again", tiny, "--method", "ips", "--world", str(tmp_path / "ips" / "world"))

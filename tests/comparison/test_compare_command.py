@@ -136,7 +136,7 @@ def test_a_failing_cell_stops_no_other(
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     def run(*arguments: str) -> str:
-        assert main(["compare", *arguments]) == 1
+        assert main(["compare", *arguments]) == 2
         return capsys.readouterr().err.replace("\n", " ")
 
     return run
@@ -147,7 +147,7 @@ def test_hints(tmp_path: Path, refused: Callable[..., str]) -> None:
     assert "no method is called mbpp; perhaps mbpo is meant" in refused(*out, "--methods", "mbpp")
     assert "no method is called linusb; perhaps linucb is meant" in refused(*out, "--methods", "mbpo,linusb")
     assert "name at least one method" in refused(*out, "--methods", ",")
-    assert "option seeds: must be at least 1" in refused(*out, "--seeds", "0")
-    assert "option jobs: must be at least 1" in refused(*out, "--jobs", "0")
-    assert "option windows" in refused(*out, "--windows", "0")
+    assert "option --seeds: must be at least 1" in refused(*out, "--seeds", "0")
+    assert "option --jobs: must be at least 1" in refused(*out, "--jobs", "0")
+    assert "option --windows" in refused(*out, "--windows", "0")
     assert not (tmp_path / "none").exists()

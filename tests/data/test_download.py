@@ -18,7 +18,7 @@ import pytest
 from darlr.data import download as module
 from darlr.data.download import download
 from darlr.data.public import PUBLIC, PublicSet, listed, public_set
-from darlr.errors import ConfigError, DataError
+from darlr.errors import ConfigError, DataError, MachineError
 
 pytest.importorskip("pooch")
 
@@ -189,7 +189,7 @@ def test_bad_options(mirror, tmp_path, monkeypatch):
     with pytest.raises(DataError, match="synthetic needs none"):
         public_set("synthetic")
     monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(ConfigError, match=r"pip install 'darlr\[download\]'"):
+    with pytest.raises(MachineError, match=r"pip install 'darlr\[download\]'"):
         download(entry_of(b""), tmp_path / "to", str(mirror))
     assert left(tmp_path / "to") == []
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sample import ROW
 
-from darlr.errors import ConfigError
+from darlr.errors import ConfigError, MachineError
 from darlr.evaluation import bars, canvas, curves
 
 RECORDS = [{"epoch": e, "steps": 10 * e, "reward": 2.0, "turns": 30, "penalty": 0.1 / e} for e in (1, 2, 3)]
@@ -115,7 +115,7 @@ def test_running_mean_by_hand():
 
 def test_without_matplotlib_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ConfigError, match=r"pip install 'darlr\[plots\]'"):
+    with pytest.raises(MachineError, match=r"pip install 'darlr\[plots\]'"):
         curves.learning_curve(tmp_path / "curve.png", RECORDS)
     assert list(tmp_path.iterdir()) == []
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from darlr.errors import ConfigError
+from darlr.errors import ConfigError, DataError
 from darlr.evaluation.statistics import (
     bootstrap,
     bootstrap_ratio,
@@ -142,5 +142,5 @@ def test_a_ratio_without_events_is_no_number():
     draws = bootstrap_ratio(np.array([1.0, 0.0]), np.array([1.0, 0.0]), generator=rng(), resamples=200)
     assert np.isnan(draws).any()
     assert interval(draws) == (1.0, 1.0)
-    with pytest.raises(ConfigError, match="too few users"):
+    with pytest.raises(DataError, match="too few users"):
         interval(np.full(3, np.nan))

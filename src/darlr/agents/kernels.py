@@ -17,7 +17,7 @@ from torch import Tensor
 from darlr.agents.recommender import Observation, Recommender
 from darlr.agents.rollout import TurnFunction, turn
 from darlr.agents.selector import Selector
-from darlr.errors import ConfigError
+from darlr.errors import MachineError
 
 
 def judge(recommender: Recommender, seen: Observation, own: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -49,7 +49,7 @@ R = TypeVar("R")
 def compiled(device: str, backend: str = "inductor") -> Kernels:
     """Kernels that compile themselves at their first call, and once more for any other shape.
 
-    Raises ConfigError without what PyTorch's compiler needs (`require_compiler`).
+    Raises MachineError without what PyTorch's compiler needs (`require_compiler`).
     """
     options: dict[str, Any] | None = None
     if backend == "inductor":
@@ -65,14 +65,14 @@ def compiled(device: str, backend: str = "inductor") -> Kernels:
 
 
 def require_compiler(device: str) -> None:
-    """Raise ConfigError where PyTorch's compiler lacks what it needs: on a CPU a compiler of C++, on a GPU Triton."""
+    """Raise MachineError where PyTorch's compiler lacks what it needs: on a CPU a compiler of C++, on a GPU Triton."""
     if torch.device(device).type == "cuda":
         if find_spec("triton") is None:
-            raise ConfigError("option compile: PyTorch compiles for a GPU with Triton: pip install triton")
+            raise MachineError("option compile: PyTorch compiles for a GPU with Triton: pip install triton")
         return
     name = os.environ.get("CXX", "g++")
     if shutil.which(name) is None:
-        raise ConfigError(
+        raise MachineError(
             f"option compile: PyTorch compiles for the CPU with {name}, which is not there; "
             "install it, name another in the environment variable CXX, or leave the option out"
         )

@@ -13,7 +13,7 @@ from darlr.comparison.cells import Cell, Result, find, read_result
 from darlr.comparison.grid import Grid, missing, plan, variants
 from darlr.comparison.pictures import draw
 from darlr.comparison.schedule import cost, run_cells, title
-from darlr.errors import ConfigError, RunError
+from darlr.errors import ConfigError, MachineError, RunError
 from darlr.stages.checks import check_options
 from darlr.stages.progress import say
 
@@ -87,5 +87,5 @@ def write(options: Compare, grid: Grid, results: Mapping[str, Result]) -> None:
     if options.pictures:
         try:
             say(f"pictures: {', '.join(draw(options.out, grid.data, blocks, options.study))}")
-        except ConfigError as error:  # no matplotlib: the tables are what counts
+        except MachineError as error:  # no matplotlib: the tables are what counts
             say(f"no pictures: {error}, or pass --no-pictures")

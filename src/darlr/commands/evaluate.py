@@ -11,7 +11,7 @@ from darlr.cli import Evaluate
 from darlr.commands.unseen import Ground, find_ground
 from darlr.config import METHOD_TITLES
 from darlr.config_json import differences, to_json
-from darlr.errors import ConfigError, RunError
+from darlr.errors import ConfigError, MachineError, RunError
 from darlr.evaluation.bars import bar_chart
 from darlr.evaluation.curves import estimation_error, learning_curve
 from darlr.evaluation.evaluate import Row, can_leave, published_mean, settings, sound
@@ -68,7 +68,7 @@ def run(options: Evaluate) -> None:
     if options.pictures:
         try:
             draw(out, f"{first.logs.whole.name}{ground.title}", leading, metrics)
-        except ConfigError as error:  # no matplotlib: the tables are what counts
+        except MachineError as error:  # no matplotlib: the tables are what counts
             say(f"no pictures: {error}, or pass --no-pictures")
         else:
             say(f"pictures: {out}")

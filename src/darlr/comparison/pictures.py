@@ -18,7 +18,7 @@ from darlr.evaluation.evaluate import Row
 
 
 def draw(folder: Path, data: str, blocks: Sequence[Block], study: str) -> list[str]:
-    """Every picture of the tables; returns their names. Raises ConfigError without matplotlib."""
+    """Every picture of the tables; returns their names. Raises MachineError without matplotlib."""
     drawn = []
     for block in blocks:
         if block.mode != "NX_0" or not block.lines:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from darlr.data.public import PublicSet
-from darlr.errors import ConfigError, DataError
+from darlr.errors import ConfigError, DataError, MachineError
 from darlr.files import beside, left_behind
 
 TIMEOUT = 30  # seconds without an answer
@@ -30,7 +30,7 @@ def download(entry: PublicSet, into: Path, mirror: str | None = None, progress: 
 
     mirror: a folder, file:// or http(s):// address that holds its archive, instead of its own address.
     Raises DataError when it may not be downloaded, is there already, cannot be reached, or is not what its checksum
-    says; ConfigError without the extra `download`.
+    says; MachineError without the extra `download`.
     """
     target = into / entry.name
     if entry.archive is None or (entry.url is None and mirror is None):
@@ -65,7 +65,7 @@ def _pooch() -> Any:
     try:
         import pooch
     except ImportError as error:
-        raise ConfigError("downloads need the extra `download`: pip install 'darlr[download]'") from error
+        raise MachineError("downloads need the extra `download`: pip install 'darlr[download]'") from error
     pooch.get_logger().setLevel("ERROR")
     return pooch
 

@@ -42,7 +42,7 @@ def bar_chart(path: Path, rows: Sequence[Row], title: str | None = None) -> None
     """One setting's rows as horizontal bars with 95% intervals, the largest on top.
 
     Learned rows stand out; rows that read the truth are hatched. Raises ConfigError for no rows, or rows of several
-    settings, and without matplotlib.
+    settings, MachineError without matplotlib.
     """
     if len({(row.mode, row.window) for row in rows}) != 1:
         raise ConfigError("a bar chart shows the rows of exactly one mode and exit window; choose them first")
@@ -57,7 +57,7 @@ def bar_chart(path: Path, rows: Sequence[Row], title: str | None = None) -> None
 def draw_bars(path: Path, bars: Sequence[Bar], title: str, *, note: str = "", pitch: float = 0.27) -> None:
     """The bars, the largest on top, with a legend of their kinds. note: below the axis. pitch: inches a bar.
 
-    Raises ConfigError without matplotlib.
+    Raises MachineError without matplotlib.
     """
     ordered = sorted(bars, key=lambda bar: bar.value)
     figure = canvas.blank(1.4 + pitch * len(ordered))

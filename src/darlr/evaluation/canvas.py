@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from darlr.errors import ConfigError
+from darlr.errors import MachineError
 from darlr.files import atomic_write_bytes
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ STYLES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
 
 
 def blank(height: float) -> "Figure":
-    """A figure without a display; raises ConfigError without matplotlib. height: inches."""
+    """A figure without a display; raises MachineError without matplotlib. height: inches."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ConfigError("pictures need matplotlib: pip install 'darlr[plots]'") from error
+        raise MachineError("pictures need matplotlib: pip install 'darlr[plots]'") from error
     return Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
 
 

@@ -36,7 +36,7 @@ def learning_curve(
     """Training over epochs, with evaluation points above and the trivial rows as horizontal lines.
 
     records: metrics rows with `epoch` and any of reward, estimate, turns, penalty, similarity, diversity.
-    evaluations: rows with `epoch` and `R_tra`. lines: name -> R_tra. Raises ConfigError without matplotlib.
+    evaluations: rows with `epoch` and `R_tra`. lines: name -> R_tra. Raises MachineError without matplotlib.
     """
     panels = [key for key in PANELS if any(record.get(key) is not None for record in records)]
     depth = -(-len(panels) // 3)
@@ -103,7 +103,7 @@ def estimation_error(path: Path, records: Sequence[Record], title: str = "Error 
     """Mean absolute error of the frozen and the dynamic reward over training, one panel a true-reward interval.
 
     records: rows with `epoch`, `frozen` and `dynamic`, the latter two from `reward_error`.
-    Raises ConfigError for no records, and without matplotlib.
+    Raises ConfigError for no records, MachineError without matplotlib.
     """
     if not records:
         raise ConfigError("no reward errors were recorded, so there is nothing to draw")

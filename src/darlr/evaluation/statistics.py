@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from darlr.errors import ConfigError
+from darlr.errors import ConfigError, DataError
 
 Array = NDArray[np.float64]
 Statistic = Literal["mean", "iqm"]
@@ -134,11 +134,11 @@ def bootstrap_ratio(
 def interval(draws: Array, confidence: float = 0.95) -> tuple[float, float]:
     """Percentile interval of bootstrap draws; those that could not be computed (NaN) are left out.
 
-    Raises ConfigError when none could.
+    Raises DataError when none could.
     """
     known = draws[~np.isnan(draws)]
     if not len(known):
-        raise ConfigError("no bootstrap sample gives a value: too few users have any event that counts")
+        raise DataError("no bootstrap sample gives a value: too few users have any event that counts")
     low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 

@@ -9,7 +9,7 @@ import torch
 from darlr.agents.kernels import require_compiler
 from darlr.config import RunConfig
 from darlr.data.log import InteractionLog
-from darlr.errors import ConfigError
+from darlr.errors import ConfigError, MachineError
 
 MOST = 2**32 - 1  # the largest seed that every generator takes
 
@@ -50,7 +50,7 @@ def check_run(config: RunConfig, log: InteractionLog) -> None:
 
 
 def check_device(device: str) -> None:
-    """Raise ConfigError when PyTorch cannot use the device."""
+    """Raise ConfigError for what is no device, MachineError for one that PyTorch does not find here."""
     try:
         wanted = torch.device(device)
     except RuntimeError:
@@ -58,6 +58,6 @@ def check_device(device: str) -> None:
     if wanted.type not in ("cpu", "cuda"):
         raise ConfigError(f"option device: '{device}' is not supported; use cpu or cuda")
     if wanted.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"option device: {device} is asked for, but PyTorch finds no GPU; use cpu")
+        raise MachineError(f"option device: {device} is asked for, but PyTorch finds no GPU; use cpu")
     if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"option device: {device} is asked for, but there are {torch.cuda.device_count()} GPUs")
+        raise MachineError(f"option device: {device} is asked for, but there are {torch.cuda.device_count()} GPUs")
