@@ -317,7 +317,8 @@ def main(arguments: list[str] | None = None) -> int:
         module = importlib.import_module(f"darlr.commands.{type(command).__name__.lower()}")
         if isinstance(command, Train) and command.resume:
             command = parse(arguments, module.as_started(command))
-        module.run(command)
+        with importlib.import_module("darlr.process").single_precision():
+            module.run(command)
     except DarlrError as error:
         print(f"darlr: {as_written(str(error), arguments)}", file=sys.stderr)
         return BAD_USAGE if isinstance(error, ConfigError) else BAD_INPUT

@@ -1,7 +1,9 @@
 """What a program that trains asks of its process; importing darlr changes none of it."""
 
+import contextlib
 import ctypes
 import sys
+from collections.abc import Iterator
 
 import torch
 
@@ -13,6 +15,17 @@ def settle(threads: int) -> None:
     """Use so many threads for tensors, and keep freed memory."""
     torch.set_num_threads(threads)
     keep_freed_memory()
+
+
+@contextlib.contextmanager
+def single_precision() -> Iterator[None]:
+    """New tensors are float32 meanwhile, also in a notebook whose default is another."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def keep_freed_memory() -> bool:

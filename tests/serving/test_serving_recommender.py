@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from darlr.cli import main
-from darlr.errors import DarlrError, RunError
+from darlr.errors import ConfigError, DarlrError, RunError
 from darlr.serving.recommender import load_policy
 from darlr.tensors import read_tensors, write_both
 
@@ -76,6 +76,62 @@ def test_what_cannot_be_recommended_is_refused(run: Path) -> None:
         policy.recommend(3, count=0)
     with pytest.raises(DarlrError, match="reward of item 2 must be a number, not nan"):
         policy.recommend(3, history=[(2, float("nan"))])
+
+
+def test_a_history_may_come_from_anywhere(run: Path) -> None:
+    policy = load_policy(run)
+    events = [(7, 4.0), (2, 1.0), (5, 3.0)]
+    wanted = policy.recommend(3, 5, events)
+    assert policy.recommend(3, 5, zip([7, 2, 5], np.array([4.0, 1.0, 3.0]), strict=True)) == wanted
+    assert policy.recommend(3, np.int64(5), (event for event in events)) == wanted
+    assert policy.recommend(3, 5, np.array(events).astype(object).tolist()[:0]) == policy.recommend(3, 5)
+    low, high = policy.recommender.low, policy.recommender.high
+    assert policy.recommend(3, 1, [(7, low), (2, high)])  # the ends of the range belong to it
+
+
+@pytest.mark.parametrize(
+    ("history", "message"),
+    [
+        ([(2, None)], "reward of item 2 must be a number, not None"),
+        ([(2, "4")], "reward of item 2 must be a number, not '4'"),
+        ([(2, 10**400)], "reward of item 2 must be a number"),
+        (zip([2, 3], [1.0, float("nan")], strict=True), "reward of item 3 must be a number, not nan"),
+        ([(2, 50)], "reward of item 2 is 50, outside the log's range of 1 to 5; use its units"),
+        ([(2, float("inf"))], "outside the log's range"),
+        ([(2, -1.0)], "outside the log's range"),
+        (["ab"], "'ab' is no event; give"),
+        ([5], "5 is no event"),
+        ([(5,)], "is no event"),
+        ("sku", "'sku' holds no events"),
+        ({2: 4.0}, "holds no events"),
+        (None, "None holds no events"),
+    ],
+)
+def test_a_history_that_says_nothing_is_refused(run: Path, history: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"option history: .*{message}"):
+        load_policy(run).recommend(3, 5, history)
+
+
+def test_a_count_must_be_a_whole_number(run: Path) -> None:
+    for count in (2.0, None, "3"):
+        with pytest.raises(ConfigError, match="option count: must be a whole number"):
+            load_policy(run).recommend(3, count)  # type: ignore[arg-type]
+
+
+def test_a_default_of_float64_changes_nothing(tmp_path: Path, run: Path) -> None:
+    more = ["--recommender.belief", "1", "--recommender.caution", "5"]
+    plus, again = tmp_path / "plus", tmp_path / "again"
+    assert main(["train", "--out", str(plus), *TINY.split(), *more]) == 0
+    history = [(7, 4.0), (2, 1.0)]
+    wanted = [load_policy(folder).recommend(3, 5, history) for folder in (run, plus)]
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert [load_policy(folder).recommend(3, 5, history) for folder in (run, plus)] == wanted
+        assert main(["train", "--out", str(again), *TINY.split(), *more]) == 0
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert load_policy(again).recommend(3, 5, history) == wanted[1]
 
 
 def test_folders_that_hold_no_policy(run: Path, tmp_path: Path) -> None:
@@ -187,11 +243,11 @@ def test_on_the_command_line(run: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "16 of 99: the catalogue has no more" in said.err
     for arguments, message in [
         (["--user", "nobody"], "user 'nobody' is not in the log"),
-        (["--user", "3", "--history", "5"], "option history: '5' is not ITEM:REWARD"),
-        (["--user", "3", "--history", "5:nan"], "option history: '5:nan' is not ITEM:REWARD"),
-        (["--user", "3", "-n", "0"], "option count: must be at least 1"),
+        (["--user", "3", "--history", "5"], "option --history: '5' is not ITEM:REWARD"),
+        (["--user", "3", "--history", "5:nan"], "option --history: '5:nan' is not ITEM:REWARD"),
+        (["--user", "3", "-n", "0"], "option --count: must be at least 1"),
     ]:
-        assert main(["recommend", str(run), *arguments]) == 1
+        assert main(["recommend", str(run), *arguments]) == (2 if "option" in message else 1)
         assert message in capsys.readouterr().err
 
 

@@ -21,7 +21,7 @@ def taste(
     features: x_i, each scaled by the deviation of its weight in units of the noise (`World.taste`).
     """
     x = features[items.clamp(min=0)] * there[..., None]
-    precision = torch.eye(features.shape[1], device=x.device) + strength * x.mT @ x
+    precision = torch.eye(features.shape[1], dtype=x.dtype, device=x.device) + strength * x.mT @ x
     evidence = strength * (x * surprise[..., None]).sum(1)
     factor, _ = torch.linalg.cholesky_ex(precision)  # a precision this far from 0 needs no check, which a GPU waits for
     mean: Tensor = torch.cholesky_solve(evidence[..., None], factor).squeeze(-1)

@@ -194,7 +194,7 @@ class Recommender(nn.Module):
         """What the logits hold besides the networks' output: the prior, less caution. It is not learned."""
         if self.leaving is None:
             return self._prior(seen)
-        caution = self.config.caution * Leaving(self.bits, *self.leaving).items(seen.recent)
+        caution = self.config.caution * Leaving(self.bits, *self.leaving).items(seen.recent).float()
         return self._prior(seen) - caution if self.config.prior else -caution
 
     def _prior(self, seen: Observation) -> Float[Tensor, "B I"]:

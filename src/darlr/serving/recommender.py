@@ -7,12 +7,12 @@ for found in policy.recommend(user=42, count=5, history=[(7, 4.0), (12, 2.0)]): 
     print(found.item, found.probability)
 """
 
-import math
+import operator
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -22,8 +22,9 @@ from darlr.config import RecommenderConfig, TrainConfig
 from darlr.config_json import from_json, to_json
 from darlr.data.log import InteractionLog
 from darlr.data.spelling import plain, without_point
-from darlr.errors import DarlrError, RunError
+from darlr.errors import ConfigError, DataError, RunError
 from darlr.files import drafting
+from darlr.serving.history import read_history
 from darlr.serving.policy_checks import (
     check_ids,
     check_leaving,
@@ -59,16 +60,21 @@ class TrainedPolicy:
     item_ids: Sequence[str | int]
 
     def recommend(
-        self, user: str | int, count: int = 10, history: Sequence[tuple[str | int, float]] = ()
+        self, user: str | int, count: SupportsIndex = 10, history: Iterable[tuple[str | int, SupportsFloat]] = ()
     ) -> list[Recommendation]:
         """The best next items for a user, best first; what the session has shown already is left out.
 
         history: (item id, reward in the log's units), oldest first. Fewer than `count` come back when the
-        catalogue has no more. Raises DarlrError for an unknown user or item, and for a reward that is no number.
+        catalogue has no more. Raises DataError for an unknown user or item, ConfigError for a count below 1 and for a
+        reward that is no number or outside the log's range.
         """
+        try:
+            count = operator.index(count)
+        except TypeError:
+            raise ConfigError(f"option count: must be a whole number, not {count!r}") from None
         if count < 1:
-            raise DarlrError(f"option count: must be at least 1, not {count}")
-        session = self._session(user, history)
+            raise ConfigError(f"option count: must be at least 1, not {count}")
+        session = self._session(user, read_history(history, self.recommender.low, self.recommender.high))
         logits = RecommenderPolicy(self.recommender).scores(session)
         if not bool(logits.isfinite().all()):
             raise RunError(f"user {user!r}: the policy's scores are no finite numbers; its weights are damaged")
@@ -78,9 +84,6 @@ class TrainedPolicy:
 
     def _session(self, user: str | int, history: Sequence[tuple[str | int, float]]) -> Session:
         codes = [_code(self.item_codes, item, "item") for item, _ in history]
-        for item, reward in history:
-            if not math.isfinite(reward):
-                raise DarlrError(f"option history: the reward of item {item!r} must be a number, not {reward}")
         start = reset(torch.tensor([_code(self.user_codes, user, "user")]), len(self.item_ids), max(1, len(codes)))
         if not codes:
             return start
@@ -88,7 +91,7 @@ class TrainedPolicy:
         return Session(
             user=start.user,
             items=items,
-            rewards=torch.tensor([[float(reward) for _, reward in history]]),
+            rewards=torch.tensor([[reward for _, reward in history]], dtype=torch.float32),
             turn=torch.tensor([len(codes)]),
             done=start.done,
             n_items=start.n_items,
@@ -102,7 +105,7 @@ def _code(codes: dict[str, int], name: str | int, what: str) -> int:
     for spelled in (str(name), typed, *([whole] if whole != typed and _numbers(codes) else [])):
         if spelled in codes:
             return codes[spelled]
-    raise DarlrError(f"{what} {name!r} is not in the log that the policy was trained on")
+    raise DataError(f"{what} {name!r} is not in the log that the policy was trained on")
 
 
 def _numbers(codes: dict[str, int]) -> bool:

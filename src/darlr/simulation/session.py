@@ -46,7 +46,7 @@ def reset(user: Tensor, n_items: int, turns: int) -> Session:
     return Session(
         user=user,
         items=torch.full((size, turns), -1, dtype=torch.int64, device=device),
-        rewards=torch.zeros((size, turns), device=device),
+        rewards=torch.zeros((size, turns), dtype=torch.float32, device=device),
         turn=torch.zeros(size, dtype=torch.int64, device=device),
         done=torch.zeros(size, dtype=torch.bool, device=device),
         n_items=n_items,
