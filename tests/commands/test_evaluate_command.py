@@ -94,4 +94,4 @@ def test_a_run_without_a_checkpoint_or_with_a_damaged_one(trained: Path, tmp_pat
     assert f"no checkpoint yet; train it first with `darlr train --out {folder} --resume`" in refused(
         "evaluate", folder
     )
-    assert "name at least one run folder" in refused("evaluate")
+    assert "name at least one run folder" in refused("evaluate", code=2)
