@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
-from darlr.evaluation.statistics import Samples, draw_samples, interval, resampled
+from darlr.evaluation.statistics import Samples, draw_samples, interval, other_seeds, user_means, without_each_seed
 
 Array = NDArray[np.float64]
 
@@ -86,16 +86,9 @@ def estimate(tallies: Array) -> float | None:
     return float(turns * said / asked) if asked > 0 else None
 
 
-def estimate_draws(tallies: Array, samples: Samples) -> Array:
-    """`estimate` on bootstrap samples of seeds and users, float64 [R]; NaN where nothing shown was asked."""
-    said, asked, turns = (resampled(tallies[..., part], samples) for part in range(3))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(asked > 0, turns * said / asked, np.nan))
-
-
 def estimate_interval(tallies: Array, samples: Samples) -> tuple[float, float]:
     """The 95% bootstrap interval of `estimate`, over seeds and users."""
-    return interval(estimate_draws(tallies, samples))
+    return interval(other_seeds(estimate_draws(tallies, samples), _left_out(tallies), samples))
 
 
 def difference(one: Array, other: Array, *, resamples: int = 2000) -> tuple[float, float, float]:
@@ -106,5 +99,17 @@ def difference(one: Array, other: Array, *, resamples: int = 2000) -> tuple[floa
     shape = (max(len(one), len(other)), *one.shape[1:])
     a, b = np.broadcast_to(one, shape), np.broadcast_to(other, shape)
     samples = draw_samples(shape[:2], np.random.default_rng(0), resamples=resamples)
-    draws = estimate_draws(a, samples) - estimate_draws(b, samples)
+    draws = other_seeds(estimate_draws(a, samples) - estimate_draws(b, samples), _left_out(a) - _left_out(b), samples)
     return float((estimate(a) or np.nan) - (estimate(b) or np.nan)), *interval(draws)
+
+
+def estimate_draws(tallies: Array, samples: Samples) -> Array:
+    """`estimate` over the users of each sample and all seeds, float64 [R]; NaN where nothing shown was asked."""
+    said, asked, turns = (user_means(tallies[..., part], samples) for part in range(3))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(asked > 0, turns * said / asked, np.nan))
+
+
+def _left_out(tallies: Array) -> Array:
+    """`estimate` without each seed, float64 [S]; NaN where nothing shown was asked."""
+    return np.array([np.nan if (found := estimate(part)) is None else found for part in without_each_seed(tallies)])

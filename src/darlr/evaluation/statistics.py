@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from darlr.errors import ConfigError, DataError
 
@@ -38,11 +39,6 @@ def _counts(n: int, resamples: int, generator: np.random.Generator) -> Array:
     return np.bincount(drawn.ravel(), minlength=resamples * n).reshape(resamples, n).astype(np.float64)
 
 
-def _crossed(seeds: Array, users: Array) -> Array:
-    """How often each cell of a table [S, U] was drawn: counts [R, S] times counts [R, U], float64 [R, S * U]."""
-    return users if seeds.shape[1] == 1 else (seeds[:, :, None] * users[:, None, :]).reshape(len(seeds), -1)
-
-
 def bootstrap(
     values: NDArray[np.floating],
     statistic: Statistic = "mean",
@@ -51,11 +47,13 @@ def bootstrap(
     strata: NDArray[np.integer] | None = None,
     resamples: int = 2000,
 ) -> Array:
-    """The statistic on `resamples` bootstrap samples of returns [seeds, users], float64 [resamples].
+    """The statistic of returns [seeds, users] as it might have come out, float64 [resamples].
 
-    Seeds and users are crossed (the same users play every seed), so both are drawn with replacement and a drawn user is
-    drawn for all seeds: the spread covers other training seeds and other users alike. Users are drawn within their
-    stratum. With one seed the spread is over users alone. strata: int [users], e.g. one a data set; None = one stratum.
+    The spread covers other training seeds and other users alike. Users are drawn with replacement, within their
+    stratum, a drawn user for all seeds (the same users play every seed). Seeds are few, and drawn alike they would
+    spread too little: each draw is moved by the jackknife's standard error over seeds times a draw of Student's t with
+    seeds - 1 degrees of freedom. With one seed the spread is over users alone. strata: int [users], e.g. one a data
+    set; None = one stratum.
     """
     table = _table(values)
     return resampled(table, draw_samples(table.shape, generator, strata=strata, resamples=resamples), statistic)
@@ -63,7 +61,10 @@ def bootstrap(
 
 @dataclass(frozen=True)
 class Samples:
-    """Bootstrap samples of a table of returns: how often each seed and each user was drawn, float64 [R, S], [R, U]."""
+    """Samples for a table of returns. users: how often each was drawn, float64 [R, U].
+
+    seeds: by how many standard errors over seeds a sample is moved, float64 [R]; 0 for one seed.
+    """
 
     seeds: Array
     users: Array
@@ -78,7 +79,8 @@ def draw_samples(
 ) -> Samples:
     """The samples of `bootstrap` for any table of this shape, (seeds, users)."""
     n_seeds, n_users = shape
-    seeds = _counts(n_seeds, resamples, generator)
+    level = (generator.permutation(resamples) + 0.5) / resamples  # every quantile once: tails without luck
+    seeds = np.asarray(student.ppf(level, n_seeds - 1)) if n_seeds > 1 else np.zeros(resamples)
     if strata is None:
         return Samples(seeds, _counts(n_users, resamples, generator))
     users = np.empty((resamples, n_users))
@@ -90,17 +92,39 @@ def draw_samples(
 
 def resampled(values: NDArray[np.floating], samples: Samples, statistic: Statistic = "mean") -> Array:
     """The statistic of returns [seeds, users] on each of the samples, float64 [resamples]."""
-    table, seeds, users = _table(values), samples.seeds, samples.users
+    table = _table(values)
     if statistic == "mean":
-        return np.asarray((seeds * (users @ table.T)).sum(1) / table.size)
+        left_out = np.array([part.mean() for part in without_each_seed(table)])
+        return other_seeds(user_means(table, samples), left_out, samples)
+    users = samples.users
     order = np.argsort(table, axis=None, kind="stable")
-    ordered = table.ravel()[order]
+    ordered, place = table.ravel()[order], order % table.shape[1]
     size = max(1, BLOCK // table.size)
-    parts = [
-        _weighted_iqm(ordered, _crossed(seeds[start : start + size], users[start : start + size]).take(order, 1))
-        for start in range(0, len(seeds), size)
-    ]
-    return np.concatenate(parts)
+    parts = [_weighted_iqm(ordered, users[start : start + size].take(place, 1)) for start in range(0, len(users), size)]
+    left_out = np.array([iqm(part) for part in without_each_seed(table)])
+    return other_seeds(np.concatenate(parts), left_out, samples)
+
+
+def user_means(table: Array, samples: Samples) -> Array:
+    """The mean of returns [seeds, users] over the users of each sample and all seeds, float64 [resamples]."""
+    return np.asarray(samples.users @ table.mean(0) / table.shape[1])
+
+
+def without_each_seed(table: Array) -> list[Array]:
+    """The tables that leave one seed out, [S - 1, ...] each; none of one seed, as nothing would be left."""
+    return [np.delete(table, seed, axis=0) for seed in range(len(table))] if len(table) > 1 else []
+
+
+def other_seeds(draws: Array, left_out: Array, samples: Samples) -> Array:
+    """Draws [resamples] over users, moved as other training seeds might.
+
+    left_out: the statistic without each seed, [S]; NaN where it cannot be computed.
+    """
+    known = left_out[~np.isnan(left_out)]
+    if len(known) < 2:
+        return draws
+    error = np.sqrt((len(known) - 1) * known.var())
+    return np.asarray(draws + error * samples.seeds)
 
 
 def _table(values: NDArray[np.floating]) -> Array:
