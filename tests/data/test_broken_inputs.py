@@ -17,7 +17,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from darlr.cli import BAD_INPUT, main
+from darlr.cli import BAD_INPUT, BAD_USAGE, main
 from darlr.config import TableConfig
 from darlr.data import store
 from darlr.data.prepare import prepare
@@ -38,6 +38,7 @@ class Case:
     file: str = "log.csv"
     options: str = ""
     kept: int | None = None
+    code: int = BAD_INPUT
     extra: dict[str, str] = field(default_factory=dict)
 
 
@@ -122,7 +123,7 @@ CASES = {
     ),
     # columns
     "no such column": Case(GOOD, "there is no column 'usr'; perhaps you meant 'user'", options="--user usr"),
-    "one column for two": Case(GOOD, "column 'user' is named twice", options="--item user"),
+    "one column for two": Case(GOOD, "column 'user' is named twice", options="--item user", code=BAD_USAGE),
     "a doubled column": Case("user,item,reward,user\na,1,1,b\n", "row 1, column 'user': occurs twice"),
     "spaces around names": Case(" user , item,reward \na,1,1\nb,2,0\n", "2 of 2 rows kept", kept=2),
     # ids
@@ -153,7 +154,9 @@ CASES = {
     "outside its range": Case(
         GOOD, "row 2, column 'reward': reward 1 must be from 0 to 0.5", options="--reward-range 0 .5"
     ),
-    "an empty range": Case(GOOD, "option reward-range: 2.0 must be below 1.0", options="--reward-range 2 1"),
+    "an empty range": Case(
+        GOOD, "reward-range: 2.0 must be below 1.0", options="--reward-range 2 1", code=BAD_USAGE
+    ),
     "all equal": Case(H + "a,1,4\nb,2,4\n", "positives only (every reward is 4)", kept=2),
     "all zero": Case(H + "a,1,0\nb,2,0\n", "positives only (every reward is 0)", kept=2),
     "dates for rewards": Case(H + "a,1,1\nb,2,2024-01-01\n", "'2024-01-01' is not a number"),
@@ -227,7 +230,7 @@ def test_broken(name, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert "Traceback" not in err
     if case.kept is None:
-        assert code == BAD_INPUT, out
+        assert code == case.code, out
         assert case.said in err
         assert [path.name for path in tmp_path.iterdir()] == ["raw"]
         return
