@@ -71,7 +71,8 @@ def test_a_run_is_played_on_the_evaluation_world_model(evaluated: Path) -> None:
     assert {row["mode"] for row in found["rows"]} == {"NX_0", "FB", "NX_10"}
     ours, judge = (found["sections"]["Unseen events"][row] for row in (0, 3))
     assert (ours["name"], judge["name"]) == ("world model of the run", "evaluation world model")
-    assert ours["events"] + judge["events"] == 40 * 30
+    assert 0 < ours["events"] < 0.3 * 40 * 30 + 40  # those in cells that training saw do not count
+    assert 0 < judge["events"] < 40 * 30
     assert ours["metrics"].keys() == {"RMSE", "MAE", "pairs", "NDCG"}
 
 

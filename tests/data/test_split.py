@@ -85,7 +85,8 @@ def test_by_time_needs_timestamps():
 @given(users=st.lists(st.integers(0, 4), min_size=8, max_size=40), share=st.floats(0.05, 0.95))
 def test_reserving_takes_whole_cells_and_leaves_every_user_some(users, share):
     log = log_of(users)
-    log = dataclasses.replace(log, item=log.item // 3, item_ids=tuple(range(len(users) // 3 + 1)))  # cells repeat
+    few = tuple(range(len(users) // 3 + 1))
+    log = dataclasses.replace(log, item=log.item // 3, item_ids=few, propensity=None)  # cells repeat
     cells = log.user * log.n_items + log.item
     try:
         rest, kept = reserve(log, share)
@@ -102,12 +103,30 @@ def test_reserving_takes_whole_cells_and_leaves_every_user_some(users, share):
 
 
 def test_reserving_gives_the_share_and_no_seed_changes_it():
-    log = log_of([user for user in range(2000) for _ in range(3)])
+    log = dataclasses.replace(log_of([user for user in range(2000) for _ in range(3)]), propensity=None)
     assert len(reserve(log, 0.3)[1]) == pytest.approx(1800, abs=100)
     assert (reserve(log, 0.3)[1].item == reserve(log, 0.3)[1].item).all()
     assert len(reserve(log, 0.0)[1]) == 0
 
 
+@given(users=st.lists(st.integers(0, 4), min_size=8, max_size=40), share=st.floats(0.05, 0.95))
+def test_with_propensities_events_are_reserved_whatever_their_items(users, share):
+    log = log_of(users)
+    same = dataclasses.replace(log, item=log.item * 0, item_ids=(0,))
+    try:
+        rest, kept = reserve(log, share)
+    except DataError:
+        return
+    assert sorted([*rest.reward, *kept.reward]) == list(range(len(users)))
+    assert (reserve(same, share)[1].reward == kept.reward).all()
+    count, out = (np.bincount(of.user, minlength=5) for of in (log, kept))
+    assert (abs(out - count * share) < 1 + 1e-9).all()
+
+
+def test_with_propensities_users_of_one_event_give_their_share_too():
+    assert len(reserve(log_of(list(range(1000))), 0.3)[1]) == pytest.approx(300, abs=45)
+
+
 def test_reserving_nothing_is_an_error_that_says_how_to_train_on_everything():
     with pytest.raises(DataError, match=r"split.evaluation.*--split.evaluation 0"):
-        reserve(log_of([0, 1, 2]), 0.3)
+        reserve(dataclasses.replace(log_of([0, 1, 2]), propensity=None), 0.3)

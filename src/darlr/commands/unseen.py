@@ -144,8 +144,10 @@ def sections(run: FinishedRun, learned: Sequence[Entry], kept: Logs, judge: Fitt
 
 
 def _known(name: str, table: Tensor, own: Logs, other: Logs, *, trained: bool = True) -> Known | None:
-    """What a model of `own` events knows of the `other` ones, on the service; None without any there."""
+    """What a model of `own` events knows of the `other` ones, on the service; None without any in cells new to it."""
     seen, unseen = (served(log, own.service) for log in (own.fitted, other.whole))
+    of, known = (log.user * log.n_items + log.item for log in (unseen, seen))
+    unseen = select(unseen, ~np.isin(of, known))
     if not len(unseen):
         return None
     baseline = "popularity list" if positives_only(own.catalogue) else "bias model"

@@ -42,16 +42,21 @@ def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, Int
 
 
 def reserve(log: InteractionLog, share: float) -> tuple[InteractionLog, InteractionLog]:
-    """(rest, kept): the log without the events kept for evaluation, and those events; disjoint in (user, item) cells.
+    """(rest, kept): the log without the events kept for evaluation, and those events.
 
     Of a user's k distinct items floor(k * share + uniform) are drawn, and all their events are kept; at least one item
-    stays. No option but the share changes the draw, so that runs of all seeds leave out the same events.
+    stays. So no (user, item) cell is on both sides. A log with propensities is drawn by event, whatever its item, and
+    no user needs to keep one: only then does a propensity say how likely the item of a kept event was, given the rest.
+    No option but the share changes the draw, so that runs of all seeds leave out the same events.
     Raises DataError when a share above 0 can keep nothing.
     """
-    cell, place = np.unique(log.user * log.n_items + log.item, return_inverse=True)
     generator = np.random.default_rng(RESERVED)
-    drawn = _last(cell // log.n_items, log.n_users, share, generator.random(len(cell)), generator)
-    kept = drawn[place]
+    if log.propensity is None:
+        cell, place = np.unique(log.user * log.n_items + log.item, return_inverse=True)
+        drawn = _last(cell // log.n_items, log.n_users, share, generator.random(len(cell)), generator)
+        kept = drawn[place]
+    else:
+        kept = _last(log.user, log.n_users, share, generator.random(len(log)), generator, stay=0)
     if share > 0 and not kept.any():
         raise DataError(
             f"{log.name}: nothing to keep for evaluation at a share of {share} (option split.evaluation); raise it, "
@@ -61,9 +66,14 @@ def reserve(log: InteractionLog, share: float) -> tuple[InteractionLog, Interact
 
 
 def _last(
-    user: NDArray[np.int64], n_users: int, share: float, late: NDArray[np.generic], generator: np.random.Generator
+    user: NDArray[np.int64],
+    n_users: int,
+    share: float,
+    late: NDArray[np.generic],
+    generator: np.random.Generator,
+    stay: int = 1,
 ) -> NDArray[np.bool_]:
-    """The latest entries of each user by `late` [L], their share of them and at most all but one, bool [L]."""
+    """The latest entries of each user by `late` [L], their share of them and at most all but `stay`, bool [L]."""
     n = len(user)
     order = np.lexsort((np.arange(n), late, user))
     entries = np.bincount(user, minlength=n_users)
@@ -71,7 +81,7 @@ def _last(
     place = np.empty(n, dtype=np.int64)
     place[order] = np.arange(n) - start[user[order]]
     wanted = np.floor(entries * share + generator.random(n_users)).astype(np.int64)
-    kept = entries - np.minimum(wanted, np.maximum(entries - 1, 0))
+    kept = entries - np.minimum(wanted, np.maximum(entries - stay, 0))
     return np.asarray(place >= kept[user])
 
 

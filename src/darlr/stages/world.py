@@ -27,8 +27,10 @@ ORIGIN = "origin.json"  # beside a world model: what it was fitted on; written l
 
 def origin(logs: Logs, split_config: SplitConfig) -> dict[str, Any]:
     """What a world model depends on besides its options."""
-    known = replace(split_config, evaluation=logs.evaluation)
-    return {"data": logs.whole.name, "checksum": logs.checksum, "split": to_json(known)}
+    known = to_json(replace(split_config, evaluation=logs.evaluation))
+    if logs.evaluation and logs.whole.propensity is not None:
+        known["kept"] = "events"  # older versions kept whole (user, item) cells of such a log
+    return {"data": logs.whole.name, "checksum": logs.checksum, "split": known}
 
 
 def refuse_other_content(folder: Path) -> None:
