@@ -57,6 +57,8 @@ def _breaches(code: str, path: Path) -> list[str]:
                 found.append(f"calls {called}")
             if GLOBAL_RANDOM.match(called):
                 found.append(f"draws from a global generator: {called}")
+            if called in ("json.dump", "json.dumps") and "allow_nan=False" not in ast.unparse(node):
+                found.append("may write NaN or Infinity, which are no JSON")
             if any(key.arg == "allow_pickle" and getattr(key.value, "value", True) for key in node.keywords):
                 found.append("allows pickle")
             if READS.match(called) and ".absolute()" not in ast.unparse(node):
@@ -84,6 +86,7 @@ def test_module_keeps_the_rules(path: Path) -> None:
         ("serving", "import torch\ntorch.load('x')"),
         ("data", "import numpy as np\nnp.load('x', allow_pickle=True)"),
         ("data", "import numpy as np\nnp.random.rand(3)"),
+        ("data", "import json\njson.dumps({'x': float('inf')})"),
         ("data", "import polars as pl\npl.read_parquet(path.absolute())"),
         ("data", "import polars as pl\npl.scan_csv(path, glob=False)"),
     ],

@@ -4,6 +4,7 @@ The command line is generated from these classes; a field's docstring is its hel
 "Reading" marks a choice the paper's text leaves open (see docs/method.md).
 """
 
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ METHOD_TITLES: dict[Method, str] = {
     "gt": "GT",
 }
 Mode = Literal["FB", "NX_0", "NX_10"]
+LARGEST_REWARD = 1e12  # squares of larger ones, summed over a log, leave float32
 
 
 def _require(condition: bool, option: str, problem: str) -> None:
@@ -473,4 +475,8 @@ class TableConfig:
             _require(not read, "ignore", f"'{name}' is also named as a feature to read; leave out one of the two")
         if self.reward_range is not None:
             low, high = self.reward_range
-            _require(low < high, "reward-range", f"{low} must be below {high}")
+            limits = f"must lie between -{LARGEST_REWARD:g} and {LARGEST_REWARD:g}"
+            for end in self.reward_range:
+                _require(abs(end) <= LARGEST_REWARD, "reward-range", f"{end} {limits}")
+            apart = struct.pack("f", low) != struct.pack("f", high)
+            _require(low < high and apart, "reward-range", f"{low} must be below {high}, in float32 too")

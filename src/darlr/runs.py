@@ -225,7 +225,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _write_json(path: Path, content: Any) -> None:
-    atomic_write_text(path, json.dumps(content, indent=2) + "\n")
+    atomic_write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def _summary_writer() -> Any:

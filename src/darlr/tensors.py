@@ -23,8 +23,8 @@ ENTRY = "darlr"
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
     """Replace the file at `path`. tensors: any shapes, strides and devices; they may share memory. facts: JSON."""
-    tensors, text = separate(tensors), json.dumps(dict(facts or {}))
-    header = {ENTRY: json.dumps({"facts": text, "crc32": _crc(tensors, text)})}
+    tensors, text = separate(tensors), json.dumps(dict(facts or {}), allow_nan=False)
+    header = {ENTRY: json.dumps({"facts": text, "crc32": _crc(tensors, text)}, allow_nan=False)}
     with naming(path, (OSError, SafetensorError)), replacing(path) as draft:
         save_file(tensors, draft, header)
 

@@ -50,6 +50,30 @@ def test_from_a_users_own_table_to_a_recommendation(
     assert "i1" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (["u0,i0,1", "u1,i1,2"], "no user has two events"),
+        ([f"u{n // 4},i{n % 4},{n % 3}" for n in range(40)], "option selector.picks: 10"),
+        ([f"u{n // 2},i{n % 4},{n % 3}" for n in range(400)], None),
+    ],
+)
+def test_check_foresees_what_train_refuses(
+    lines: list[str], reason: str | None, tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,reward", *lines]) + "\n")
+    assert main(["data", "prepare", "table", "--log", str(tmp_path / "log.csv"), "--out", str(tmp_path / "d")]) == 0
+    capsys.readouterr()
+    assert main(["data", "check", str(tmp_path / "d"), "--json"]) == 0
+    found = [entry["means"] for entry in json.loads(capsys.readouterr().out)["findings"] if "train" in entry["found"]]
+    if reason is None:
+        assert found == []
+        return
+    assert reason in found[0]
+    said = refused("train", "--data", tmp_path / "d", "--out", tmp_path / "run", code=2 if "option" in reason else 1)
+    assert said.replace("option --", "option ") == f"darlr: {found[0]}\n"
+
+
 def test_a_bad_table_writes_nothing(events: Path, tmp_path: Path, refused: Refused) -> None:
     prepare = ["data", "prepare", "table", "--log", events, "--out", tmp_path / "mine"]
     assert "user" in refused(*prepare)

@@ -72,8 +72,30 @@ def test_the_seed_decides():
 
 
 def test_one_event_a_user_cannot_be_split():
-    with pytest.raises(DataError, match="nothing to hold out: 3 events of 3 users"):
-        split(log_of([0, 1, 2]), SplitConfig())
+    for share in (0.1, 0.9):  # no share helps, so none is advised
+        with pytest.raises(DataError, match=r"no user has two events.*bring a longer period"):
+            split(log_of([0, 1, 2]), SplitConfig(held_out=share))
+    with pytest.raises(DataError, match="no user has two events"):
+        reserve(dataclasses.replace(log_of([0, 1, 2]), propensity=None), 0.3)
+
+
+def test_a_share_that_is_advised_works():
+    for most in range(2, 12):
+        log = log_of([0, *[1] * most, 2])
+        with pytest.raises(DataError, match=r"of 3 users at a share of 1e-09; --split.held-out (\S+) works") as found:
+            split(log, SplitConfig(held_out=1e-9))
+        share = float(str(found.value).split()[-2])
+        assert all(len(split(log, SplitConfig(held_out=share, seed=seed))[1]) for seed in range(20))
+        for kind in (log, dataclasses.replace(log, propensity=None)):
+            with pytest.raises(
+                DataError, match=r"share of 1e-09; --split.evaluation (\S+) works, or train on"
+            ) as found:
+                reserve(kind, 1e-9)
+            assert f"--split.evaluation {share} works" in str(found.value)
+            assert len(reserve(kind, share)[1])
+    again = dataclasses.replace(log_of([0, 0, 1, 1]), item=np.zeros(4, np.int64), propensity=None)
+    with pytest.raises(DataError, match=r"at a share of 0.9; train on everything with --split.evaluation 0"):
+        reserve(again, 0.9)
 
 
 def test_by_time_needs_timestamps():
@@ -125,8 +147,3 @@ def test_with_propensities_events_are_reserved_whatever_their_items(users, share
 
 def test_with_propensities_users_of_one_event_give_their_share_too():
     assert len(reserve(log_of(list(range(1000))), 0.3)[1]) == pytest.approx(300, abs=45)
-
-
-def test_reserving_nothing_is_an_error_that_says_how_to_train_on_everything():
-    with pytest.raises(DataError, match=r"split.evaluation.*--split.evaluation 0"):
-        reserve(dataclasses.replace(log_of([0, 1, 2]), propensity=None), 0.3)

@@ -217,6 +217,7 @@ def test_damage_is_found(damage, message, tmp_path):
         ({"reward": np.array([0, np.nan, 1], dtype=np.float32)}, "reward has a NaN"),
         ({"reward": np.array([0, 2, 1], dtype=np.float32)}, "outside the reward range"),
         ({"reward_range": (1.0, 1.0)}, "is empty"),
+        ({"reward_range": (0.0, float("inf"))}, "is infinite"),
         ({"timestamp": np.array([1.0, 2.0, 3.0])}, "timestamp must be int64"),
         ({"propensity": np.array([0.5, 0.0, 1.0], dtype=np.float32)}, "outside"),
         ({"category": "colour"}, "category 'colour'"),
@@ -236,3 +237,13 @@ def test_an_inconsistent_log_is_not_written(changes, message, tmp_path):
 
 def test_the_report_says_what_was_dropped():
     assert str(REPORT) == ("test: 2 of 3 rows kept\n  dropped 1: no user id (first at a.csv, row 4)\n  note: a note")
+
+
+def test_a_manifest_with_numbers_that_are_no_json_is_damaged(tmp_path):
+    prepare("synthetic", tmp_path / "d")
+    path = tmp_path / "d" / store.MANIFEST
+    text = path.read_text()
+    path.write_text(text.replace('"reward_range": [\n    1.0,\n    5.0\n  ]', '"reward_range": [0, Infinity]'))
+    assert path.read_text() != text
+    with pytest.raises(DataError, match=r"dataset.json: damaged.*\(Infinity is no JSON number\)"):
+        store.load(tmp_path / "d")

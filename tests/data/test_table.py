@@ -43,6 +43,20 @@ def files(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "limits", [(0, float("inf")), (float("nan"), 1), (-1e300, 1), (0, 2e12), (2, 1), (2**24, 2**24 + 0.5)]
+)
+def test_reward_ranges_that_are_none(limits, tmp_path):
+    with pytest.raises(ConfigError, match=r"^option reward-range: "):
+        TableConfig(tmp_path, reward_range=limits)
+
+
+def test_a_reward_range_far_from_the_rewards_is_noted(files):
+    for limits, noted in (((0, 1e9), True), ((0, 5), False)):
+        notes = read_table(replace(files, reward_range=limits))[1].notes
+        assert any("option reward-range: 0 to 1e+09 is far wider" in note for note in notes) == noted
+
+
 def test_everything_at_once(files, tmp_path):
     report = prepare(files, tmp_path / "out")
     log = load(tmp_path / "out")

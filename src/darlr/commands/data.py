@@ -23,6 +23,7 @@ from darlr.cli import (
     Synthetic,
     Yahoo,
 )
+from darlr.config import RunConfig
 from darlr.data.download import download
 from darlr.data.log import InteractionLog
 from darlr.data.prepare import prepare
@@ -33,9 +34,11 @@ from darlr.data.report import PrepareReport
 from darlr.data.service import service_of
 from darlr.data.sources import BUILT_IN, raw_folder, read_source
 from darlr.data.store import check_target
+from darlr.errors import DarlrError
 from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.stages.checks import check_options
 from darlr.stages.progress import say
+from darlr.stages.training import ready
 
 NAMES = {Coat: "coat", KuaiRand: "kuairand", KuaiRecBinary: "kuairec_binary", Yahoo: "yahoo"}
 
@@ -92,9 +95,20 @@ def _with(truth: Truth | None) -> Callable[[Path], None]:
 def profiled(options: Check) -> None:
     """Print a profile of a data set, and what its reader dropped and noted."""
     log, report = read_source(options.source)
-    found = profile(log)
-    read = {"report": report.to_json()}
-    show(json.dumps(to_json(found) | read, indent=2) if options.json else f"{text(found)}\n\n{report}")
+    found, refused = profile(log), refusal(log, options.source)
+    if options.json:
+        show(json.dumps(to_json(found, refused) | {"report": report.to_json()}, indent=2, allow_nan=False))
+    else:
+        show(f"{text(found, refused)}\n\n{report}")
+
+
+def refusal(log: InteractionLog, data: str) -> str | None:
+    """Why `darlr train` with its default options refuses the data set, or None where it does not."""
+    try:
+        ready(log, RunConfig(data=data))
+    except DarlrError as error:
+        return str(error)
+    return None
 
 
 def fetch(options: Download) -> None:

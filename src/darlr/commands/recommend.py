@@ -18,7 +18,7 @@ def run(options: Recommend) -> None:
     history = [parse(event) for event in options.history]
     found = load_policy(options.run).recommend(options.user, options.count, history)
     if options.json:
-        print(json.dumps([asdict(one) for one in found]))
+        print(json.dumps([asdict(one) for one in found], allow_nan=False))
     else:
         table = Table("rank", "item", "probability")
         for rank, one in enumerate(found, start=1):

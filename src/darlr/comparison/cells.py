@@ -63,7 +63,7 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """16 hex digits of the identity."""
-        return sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
+        return sha256(json.dumps(self.identity, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
 
     @property
     def digest(self) -> str:
@@ -88,7 +88,7 @@ class Cell:
             "config": to_json(self.config),
             "world": None if self.world is None else self.world.folder,
         }
-        text = json.dumps(content, indent=1) + "\n"
+        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
         if not (place / CELL).exists() or (place / CELL).read_text(encoding="utf-8") != text:
             atomic_write_text(place / CELL, text)
         return place

@@ -217,7 +217,7 @@ def _note_time(place: Path, before: float) -> None:
         time.sleep(BEAT)
         if (place / RESULT).exists():
             return
-        atomic_write_text(place / STATUS, json.dumps({"cpu_seconds": before + time.process_time()}))
+        atomic_write_text(place / STATUS, json.dumps({"cpu_seconds": before + time.process_time()}, allow_nan=False))
 
 
 def _end_with_parent() -> None:

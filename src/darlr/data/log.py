@@ -113,6 +113,7 @@ def check(log: InteractionLog) -> None:
     _check_numbers(log, "reward", log.reward)
     low, high = log.reward_range
     _require(low < high, log, f"reward range {low} to {high} is empty")
+    _require(bool(np.isfinite([low, high]).all()), log, f"reward range {low} to {high} is infinite")
     inside = (log.reward >= np.float32(low)) & (log.reward <= np.float32(high))
     _require(bool(inside.all()), log, f"a reward lies outside the reward range {low} to {high}")
     if log.timestamp is not None:

@@ -30,18 +30,18 @@ class Finding:
         return f"{self.level}: {self.found}\n  means: {self.means}\n  do: {self.do}"
 
 
-def findings(p: Profile) -> tuple[Finding, ...]:
-    """Everything worth acting on, warnings first."""
-    found = [*_size(p), *_rewards(p), *_popularity(p), *_rows(p), *map(_leak, p.leaks)]
+def findings(p: Profile, refused: str | None = None) -> tuple[Finding, ...]:
+    """Everything worth acting on, warnings first. refused: why training refuses the log, where it does."""
+    found = [*_refused(refused), *_size(p), *_rewards(p), *_popularity(p), *_rows(p), *map(_leak, p.leaks)]
     return tuple(sorted(found, key=lambda finding: finding.level != "warning"))
 
 
-def to_json(p: Profile) -> dict[str, Any]:
+def to_json(p: Profile, refused: str | None = None) -> dict[str, Any]:
     """Numbers and findings, for machines."""
-    return {"profile": asdict(p), "findings": [asdict(finding) for finding in findings(p)]}
+    return {"profile": asdict(p), "findings": [asdict(finding) for finding in findings(p, refused)]}
 
 
-def text(p: Profile) -> str:
+def text(p: Profile, refused: str | None = None) -> str:
     """Numbers and findings, for people."""
     lines = [
         f"{p.name}: {p.events:,} events, {p.active_users:,} of {p.users:,} users and {p.active_items:,} of {p.items:,} "
@@ -56,8 +56,14 @@ def text(p: Profile) -> str:
         *_bars(p.histogram),
         "",
     ]
-    listed = findings(p)
+    listed = findings(p, refused)
     return "\n".join(lines + ([str(finding) for finding in listed] or ["nothing to act on"]))
+
+
+def _refused(reason: str | None) -> list[Finding]:
+    if reason is None:
+        return []
+    return [Finding("warning", "darlr train refuses this data with its default options", reason, "mend this first")]
 
 
 def _size(p: Profile) -> list[Finding]:

@@ -3,6 +3,7 @@
 A third part, kept for evaluation, is taken off before these two: nothing that learns or chooses sees it.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -34,9 +35,10 @@ def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, Int
         late = generator.random(n)
     held = _last(log.user, log.n_users, config.held_out, late, generator)
     if not held.any() and config.keep == 1 and config.isolated == 0:
+        _require_two_events(log)
         raise DataError(
             f"{log.name}: nothing to hold out: {n} events of {len(np.unique(log.user))} users at a share of "
-            f"{config.held_out}; raise the share or bring users with more events"
+            f"{config.held_out}; {_enough(log.user, 'split.held-out')} works"
         )
     return select(log, ~held), select(log, held)
 
@@ -53,16 +55,34 @@ def reserve(log: InteractionLog, share: float) -> tuple[InteractionLog, Interact
     generator = np.random.default_rng(RESERVED)
     if log.propensity is None:
         cell, place = np.unique(log.user * log.n_items + log.item, return_inverse=True)
-        drawn = _last(cell // log.n_items, log.n_users, share, generator.random(len(cell)), generator)
-        kept = drawn[place]
+        users = cell // log.n_items
+        kept = _last(users, log.n_users, share, generator.random(len(cell)), generator)[place]
     else:
+        users = log.user
         kept = _last(log.user, log.n_users, share, generator.random(len(log)), generator, stay=0)
     if share > 0 and not kept.any():
+        _require_two_events(log)
+        several = np.bincount(users).max() > 1
+        advice = f"{_enough(users, 'split.evaluation')} works, or " if several else ""
         raise DataError(
-            f"{log.name}: nothing to keep for evaluation at a share of {share} (option split.evaluation); raise it, "
-            "bring users with more events, or train on everything with --split.evaluation 0"
+            f"{log.name}: nothing to keep for evaluation at a share of {share}; "
+            f"{advice}train on everything with --split.evaluation 0"
         )
     return select(log, ~kept), select(log, kept)
+
+
+def _require_two_events(log: InteractionLog) -> None:
+    """Raise DataError where no share holds anything out, as one event of each user stays."""
+    if np.bincount(log.user).max(initial=0) < 2:
+        raise DataError(
+            f"{log.name}: no user has two events, so that none can be held out, and training needs some that are; "
+            "bring a longer period of the log, or ids under which a user's events come together"
+        )
+
+
+def _enough(user: NDArray[np.int64], option: str) -> str:
+    """The option and a share at which the user with the most entries surely loses one."""
+    return f"--{option} {math.ceil(100 / int(np.bincount(user).max())) / 100}"
 
 
 def _last(

@@ -146,7 +146,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write dataset.json; atomic."""
-    atomic_write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    atomic_write_text(folder / MANIFEST, json.dumps(manifest, indent=2, allow_nan=False) + "\n")
 
 
 def checksum(log: InteractionLog) -> str:
@@ -154,7 +154,7 @@ def checksum(log: InteractionLog) -> str:
     digest = hashlib.sha256()
 
     def feed(value: object) -> None:
-        text = json.dumps(value, ensure_ascii=True).encode()
+        text = json.dumps(value, ensure_ascii=True, allow_nan=False).encode()
         digest.update(len(text).to_bytes(8, "little") + text)
 
     def feed_array(array: np.ndarray[Any, Any] | None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from darlr.config import TableConfig
+from darlr.config import LARGEST_REWARD, TableConfig
 from darlr.data.log import FeatureColumn, FloatArray, InteractionLog, check
 from darlr.data.report import Dropped, PrepareReport
 from darlr.data.spelling import plain
@@ -21,7 +21,7 @@ from darlr.data.table_paths import log_files, log_name
 from darlr.data.table_times import read_times
 from darlr.errors import ConfigError, DataError
 
-LARGEST = 1e12  # of a reward: squares of larger ones, summed over a log, leave float32
+SHARE = 0.01  # of the reward range: where the rewards fill less, the range is noted
 
 
 def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
@@ -55,7 +55,7 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
     reward = events.numbers["reward"][keep]
     low, high = config.reward_range or _observed(reward)
     _check_range(events, config.reward, "reward", keep, (low, high))
-    _check_range(events, config.reward, "reward", keep, (-LARGEST, LARGEST))
+    _check_range(events, config.reward, "reward", keep, (-LARGEST_REWARD, LARGEST_REWARD))
 
     for side in (user, item):
         side.restrict(keep)
@@ -79,6 +79,7 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
         dropped.append(Dropped(f"rows of {users.table.path.name}: users without events", int((~silent).sum())))
     notes = [
         *left_out,
+        *_unused(reward, low, high),
         *events.notes,
         *odd_ids(config.user, user),
         *odd_ids(config.item, item),
@@ -151,6 +152,15 @@ def _observed(reward: FloatArray) -> tuple[float, float]:
     if low < high:
         return low, high
     return (min(low, 0.0), max(high, 0.0)) if low else (0.0, 1.0)
+
+
+def _unused(reward: FloatArray, low: float, high: float) -> list[str]:
+    """A note where the reward range is far wider than the rewards are."""
+    least, most = float(reward.min()), float(reward.max())
+    if least == most or most - least >= SHARE * (high - low):
+        return []
+    found = f"{low:g} to {high:g} is far wider than the rewards, which are {least:g} to {most:g}"
+    return [f"option reward-range: {found}; is it right?"]
 
 
 def _check_range(

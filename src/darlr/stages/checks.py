@@ -20,12 +20,16 @@ def check_options(config: Any, where: str = "") -> None:
         value, name = getattr(config, option.name), option_name(where, option.name)
         if is_dataclass(value):
             check_options(value, name)
-        elif isinstance(value, float) and not math.isfinite(value):
+        elif any(isinstance(one, float) and not math.isfinite(one) for one in _each(value)):
             raise ConfigError(f"option {name}: must be a finite number, not {value}")
         elif option.name == "threads" and value < 1:
             raise ConfigError(f"option {name}: must be at least 1, not {value}")
         elif option.name == "seed" and not 0 <= value <= MOST:
             raise ConfigError(f"option {name}: must be from 0 to {MOST}, not {value}")
+
+
+def _each(value: Any) -> Any:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def option_name(where: str, name: str) -> str:

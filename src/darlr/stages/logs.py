@@ -75,7 +75,11 @@ class Logs:
 
 def open_logs(config: RunConfig) -> Logs:
     """Read the data set that the configuration names, take off what is kept for evaluation, and split the rest."""
-    source = open_source(config.data, synthetic=config.synthetic)
+    return divided(open_source(config.data, synthetic=config.synthetic), config)
+
+
+def divided(source: InteractionLog, config: RunConfig) -> Logs:
+    """`open_logs` of a data set that was read already."""
     share = evaluation_share(config)
     log = thin(reserve(source, share)[0] if share else source, config.split)
     train, held_out = split(log, config.split)

@@ -14,7 +14,8 @@ from darlr.agents.recommender import RecommenderPolicy
 from darlr.agents.train import Progress, train
 from darlr.cli import Train
 from darlr.config import RunConfig, TrainConfig
-from darlr.data.sources import BUILT_IN
+from darlr.data.log import InteractionLog
+from darlr.data.sources import BUILT_IN, open_source
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.estimation import reward_error
 from darlr.evaluation.evaluate import published, published_setting
@@ -26,7 +27,7 @@ from darlr.serving.recommender import export
 from darlr.simulation.exits import Exit, build_exit
 from darlr.stages.checks import check_options, check_run
 from darlr.stages.finished import trained, world_folder
-from darlr.stages.logs import NOTHING_KEPT, Logs, open_logs, resolved
+from darlr.stages.logs import NOTHING_KEPT, Logs, divided, resolved
 from darlr.stages.progress import Meter, say
 from darlr.stages.world import fit_into, is_fitted, load_world_model, paid_world, true_reward, world_of
 from darlr.world.fitted import FILES, FittedWorldModel
@@ -40,12 +41,10 @@ def train_run(options: Train) -> None:
     """Train, or continue, what `darlr train` names. Nothing is written before everything that can be checked is."""
     check_options(options.config)
     settle(options.train.threads)
-    logs = open_logs(options.config)  # before its folder is spelt out: the error then names what was asked for
+    # Before its folder is spelt out: the error then names what was asked for.
+    logs, train_config, exit_rule = ready(open_source(options.config.data, synthetic=options.synthetic), options.config)
     config = weighted(anchored(options.config))
     config = replace(config, split=replace(config.split, evaluation=logs.evaluation))  # what evaluation must know
-    check_run(config, logs.served)
-    train_config = resolved(config.train, logs.whole)
-    exit_rule = build_exit(train_config.session, logs.catalogue, train_config.device)
     watch = watcher(config, train_config, logs) if options.watch else lambda *_: {}
     if options.evaluate and not logs.evaluation and not has_truth(config.data):
         raise RunError(NOTHING_KEPT.format(folder=options.out, data=config.data))
@@ -74,6 +73,14 @@ def train_run(options: Train) -> None:
         except KeyboardInterrupt:
             again = f"darlr train --out {quote(str(options.out))} --resume" + " --evaluate" * options.evaluate
             raise KeyboardInterrupt(leave(options.out, config, train_config, logs, again)) from None
+
+
+def ready(source: InteractionLog, config: RunConfig) -> tuple[Logs, TrainConfig, Exit]:
+    """What training on a data set starts from; raises DarlrError where it cannot start."""
+    logs = divided(source, config)
+    check_run(config, logs.served)
+    train_config = resolved(config.train, logs.whole)
+    return logs, train_config, build_exit(train_config.session, logs.catalogue, train_config.device)
 
 
 def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, exit_rule: Exit, watch: Watch) -> None:

@@ -68,7 +68,7 @@ def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldM
         fitted = replace(fitted, metrics={**chosen, "refit": fitted.metrics})
     (folder / ORIGIN).unlink(missing_ok=True)  # killed between these lines, the folder counts as not fitted
     fitted.save(folder)
-    atomic_write_text(folder / ORIGIN, json.dumps(origin(logs, split_config), indent=2) + "\n")
+    atomic_write_text(folder / ORIGIN, json.dumps(origin(logs, split_config), indent=2, allow_nan=False) + "\n")
     return fitted
 
 
