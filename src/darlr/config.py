@@ -396,6 +396,8 @@ class TrainConfig:
     """Simulated steps in an epoch, at least (whole rollouts)."""
     sessions: int = 128
     """B: sessions simulated side by side."""
+    keep: Literal["best", "last"] = "best"
+    """Policy that the run hands over: the best of its start and its epochs by greedy return on r_0, or the last."""
     seed: int = 0
     """Seed of initial weights and every draw."""
     threads: int = 1

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from darlr.config import DiagnosticsConfig
 
-Signature = Literal["short-sessions", "reward-hacking", "critic-diverging", "selector-critic-diverging"]
+Signature = Literal["below-start", "short-sessions", "reward-hacking", "critic-diverging", "selector-critic-diverging"]
+BELOW = 2  # epochs in a row that must earn less than the start
 DEAD = 1e-3  # explained variance of a critic that says one number, give or take rounding
 Rows = Sequence[Mapping[str, Any]]
 
@@ -22,6 +23,7 @@ class Sign:
 def diagnose(rows: Rows, config: DiagnosticsConfig, reward_range: tuple[float, float]) -> list[Sign]:
     """Signatures that the rows of metrics.jsonl so far show, the newest row last."""
     return [
+        *_below_start(rows),
         *_short_sessions(rows, config),
         *_reward_hacking(rows, config, reward_range),
         *_diverging(rows, config, "", "critic-diverging"),
@@ -42,6 +44,16 @@ def _newest(rows: Rows, patience: int, *names: str) -> list[tuple[float, ...]]:
 
 def _all(conditions: list[bool]) -> bool:
     return bool(conditions) and all(conditions)
+
+
+def _below_start(rows: Rows) -> Iterator[Sign]:
+    if "greedy_gain" in rows[-1] and _all([gain < 0 for (gain,) in _newest(rows, BELOW, "greedy_gain")]):
+        kept = "the start" if rows[-1]["kept"] == 0 else f"epoch {rows[-1]['kept']}"
+        yield Sign(
+            "below-start",
+            f"by the world model the policy has earned less than its start did for {BELOW} epochs; the best so far is "
+            f"{kept}, and the best is what the run hands over; lower recommender.a2c.learning-rate, or train less",
+        )
 
 
 def _short_sessions(rows: Rows, config: DiagnosticsConfig) -> Iterator[Sign]:

@@ -20,7 +20,7 @@ from darlr.simulation.rewards import REWARDS, RewardTables, refine, shift
 from darlr.world.tables import World
 
 # What a run's seed is drawn on for; changing a number changes every result.
-RECOMMENDER, SELECTOR, USERS, ACTIONS, PICKS, BATCHES, HELD_OUT, CANDIDATES = range(1, 9)
+RECOMMENDER, SELECTOR, USERS, ACTIONS, PICKS, BATCHES, HELD_OUT, CANDIDATES, KEPT = range(1, 10)
 
 
 @dataclass

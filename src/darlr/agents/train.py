@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from darlr.agents.diagnostics import Sign, diagnose, first_time
+from darlr.agents.keep import Judge, Keeper
 from darlr.agents.learner import HELD_OUT, Learner, build_learner, build_simulator, learn
 from darlr.agents.recommender import Decision
 from darlr.agents.rollout import Simulator
@@ -44,6 +45,7 @@ def train(
     held_out: InteractionLog,
     config: TrainConfig,
     *,
+    judge: Judge | None = None,
     on_rollout: Callable[[Progress], None] = lambda _: None,
     after_epoch: Callable[[int, Learner], Mapping[str, Any]] = lambda *_: {},
     on_warning: Callable[[int, Sign], None] = lambda *_: None,
@@ -51,13 +53,15 @@ def train(
     """Train until `config.epochs`, from the run's newest checkpoint where there is one.
 
     world: on config.device. held_out: logged events that nothing trained on, to watch the reward estimate.
-    config.session must be resolved. after_epoch: (epoch, learner) -> more columns for the log line; it must not
+    config.session must be resolved. judge: by which the best policy so far is kept (`darlr.agents.keep`); None = none
+    is, and the last one counts. after_epoch: (epoch, learner) -> more columns for the log line; it must not
     change the learner. on_warning: (epoch, failure signature), when the run shows that signature for the first time;
     the log lines hold all warnings. Raises RunError when training diverges.
     """
     learner = build_learner(world, config)
     simulator = build_simulator(world, learner.tables, exit_rule, config)
     done = resume(run, learner)
+    keeper = None if judge is None else Keeper(run.folder, judge, learner.recommender, done)
     rows = read_metrics(run.folder)
     if config.epochs == done == 0:
         run.save_checkpoint(state(learner), {"epoch": 0})  # the untrained policy: what all learning starts from
@@ -73,6 +77,7 @@ def train(
         steps = epoch * rollouts * config.sessions * config.session.turns
         row: dict[str, Any] = {"epoch": epoch, "steps": steps, **means}
         row |= held_out_error(learner, simulator, held_out, derived(config.seed, HELD_OUT, epoch))
+        row |= {} if keeper is None else keeper.see(epoch, learner.recommender)
         row |= after_epoch(epoch, learner)
         signs = diagnose([*rows, row], config.diagnostics, world.reward_range)
         for sign in first_time(signs, rows):
@@ -107,7 +112,7 @@ def refuse_divergence(epoch: int, metrics: Metrics) -> None:
 
 @torch.no_grad()
 def held_out_error(learner: Learner, simulator: Simulator, held_out: InteractionLog, seed: int) -> Metrics:
-    """Mean absolute error of the reward estimate on held-out events: r0, and the dynamic reward where there is one.
+    """Mean absolute error of the reward estimate on held-out events, in the log's unit: r0, and the dynamic reward.
 
     At most HELD_OUT_ROWS events, evenly spread over the log; `seed` is for the picks alone.
     """
@@ -117,12 +122,12 @@ def held_out_error(learner: Learner, simulator: Simulator, held_out: Interaction
     count = min(len(held_out), HELD_OUT_ROWS)
     rows = torch.arange(count) * len(held_out) // count
     user, item = torch.from_numpy(held_out.user)[rows].to(device), torch.from_numpy(held_out.item)[rows].to(device)
-    target = torch.from_numpy(held_out.reward)[rows].to(device)
-    errors = {"held_out_frozen": float((learner.tables.frozen[user, item] - target).abs().mean())}
+    target, scale = torch.from_numpy(held_out.reward)[rows].to(device), held_out.unit.scale
+    errors = {"held_out_frozen": float((learner.tables.frozen[user, item] - target).abs().mean()) * scale}
     if learner.selector is not None or simulator.references is not None:
         generator = torch.Generator(device).manual_seed(seed)
         estimate = dynamic_estimate(learner, simulator, user, item, generator)
-        errors["held_out_dynamic"] = float((estimate - target).abs().mean())
+        errors["held_out_dynamic"] = float((estimate - target).abs().mean()) * scale
     return errors
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from darlr.evaluation.bars import bar_chart
 from darlr.evaluation.curves import estimation_error, learning_curve
 from darlr.evaluation.evaluate import Row, can_leave, published_mean, settings, sound
 from darlr.evaluation.lists import Entry, Kind, trivial_rows
+from darlr.evaluation.report import Section, print_tables, write_report
 from darlr.evaluation.report import label as row_label
-from darlr.evaluation.report import print_tables, write_report
 from darlr.evaluation.statistics import Comparison, compare
+from darlr.evaluation.verdict import START, verdict
 from darlr.process import settle
 from darlr.runs import read_metrics
 from darlr.stages.finished import FinishedRun, open_run
@@ -50,13 +52,17 @@ def run(options: Evaluate) -> None:
         "exit": session.exit,
         "runs": [str(one.folder) for one in runs],
         "seeds": sorted({one.config.train.seed for one in runs}),
-        "epochs": sorted({one.epoch for one in runs}),
+        "epochs": sorted({one.epochs for one in runs}),
+        "policy of epoch": sorted({one.epoch for one in runs}),
         **ground.about,
     }
     leading = rows_of_first_setting(rows)
     published = published_mean(metrics) if any("R_tra" in row for row in metrics) else None
     pairs = comparisons(leading)
-    write_report(out, rows, about=about, comparisons=pairs, published=published, sections=ground.sections)
+    serve = f"darlr export {quote(str(first.folder))} --row {{row}} --out FOLDER"
+    sentences = verdict(leading, ground.trust, serve)
+    sections = [*ground.sections, Section("Verdict", tuple(sentences), sentences)]
+    write_report(out, rows, about=about, comparisons=pairs, published=published, sections=sections)
     print_tables(leading)
     for section in ground.sections:
         say("\n".join((f"\n{section.title}", *section.lines)))
@@ -72,16 +78,19 @@ def run(options: Evaluate) -> None:
             say(f"no pictures: {error}, or pass --no-pictures")
         else:
             say(f"pictures: {out}")
+    say("\n" + " ".join(sentences))
 
 
 def comparisons(rows: Sequence[Row]) -> dict[str, Comparison]:
-    """Every learned greedy row against the best one from logs alone, and the best learned row against the others.
+    """Every learned greedy row against its start and the best one from logs alone, and the best one against the others.
 
     Paired by user and seed; rows with other numbers of seeds than their partner are left out.
     """
     learned = sorted((r for r in rows if r.kind == "learned" and not r.sampled), key=lambda r: -r.mean)
-    log = sorted((r for r in rows if r.kind == "log"), key=lambda r: -r.mean)
-    pairs = [(row, log[0]) for row in learned if log] + [(learned[0], row) for row in learned[1:]]
+    log = sorted((r for r in rows if r.kind == "log" and not r.name.endswith(START)), key=lambda r: -r.mean)
+    starts = {row.name.removesuffix(START): row for row in rows if row.name.endswith(START)}
+    pairs = [(row, starts[row.name]) for row in learned if row.name in starts]
+    pairs += [(row, log[0]) for row in learned if log] + [(learned[0], row) for row in learned[1:]]
     return {
         f"{row_label(one)} - {row_label(other)}": compare(
             one.returns, other.returns, generator=np.random.default_rng(0)
@@ -125,15 +134,16 @@ def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
 
 
 def learned_rows(runs: Sequence[FinishedRun]) -> list[Entry]:
-    """Each method's greedy and sampled policy, one policy a seed."""
+    """Each method's greedy and sampled policy, and the greedy one before training, one policy a seed."""
     methods: dict[str, list[FinishedRun]] = defaultdict(list)
     for one in runs:
         methods[label(one)].append(one)
-    return [
-        Entry(name, [one.policy for one in group], kind(group[0]), greedy=greedy)
-        for name, group in methods.items()
-        for greedy in (True, False)
-    ]
+    entries = []
+    for name, group in methods.items():
+        trained, kept = [one.policy for one in group], kind(group[0])
+        entries += [Entry(name, trained, kept), Entry(name, trained, kept, greedy=False)]
+        entries.append(Entry(name + START, [one.start for one in group], "truth" if kept == "truth" else "log"))
+    return entries
 
 
 def label(run: FinishedRun) -> str:

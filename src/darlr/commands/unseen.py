@@ -13,13 +13,15 @@ from darlr.data.service import served
 from darlr.data.sources import open_source
 from darlr.data.split import reserve, select, split
 from darlr.data.store import checksum
+from darlr.data.unit import Unit, as_learned
 from darlr.errors import DataError, RunError
 from darlr.evaluation.held_out import held_out_sums
 from darlr.evaluation.lists import Entry, popularity, positives_only
 from darlr.evaluation.off_policy import bandit_of, mean_reward, off_policy
 from darlr.evaluation.report import Section
-from darlr.evaluation.sections import Known, held_out_section, off_policy_section
-from darlr.evaluation.truth import Truth, load_truth
+from darlr.evaluation.sections import Known, failures, held_out_section, off_policy_section
+from darlr.evaluation.truth import Truth, load_truth, whole
+from darlr.evaluation.verdict import Trust
 from darlr.simulation.fixed import Random
 from darlr.stages.finished import FinishedRun
 from darlr.stages.logs import NOTHING_KEPT, Logs, evaluation_share
@@ -42,7 +44,8 @@ WARNING = (
 class Ground:
     """What sessions are played on, and what else a report says of it.
 
-    name: what its references are called. about: lines for the head of the report.
+    name: what its references are called. about: lines for the head of the report. trust: how far what is played on
+    can be believed.
     """
 
     truth: Truth
@@ -50,6 +53,7 @@ class Ground:
     title: str = ""
     about: Mapping[str, str] = field(default_factory=dict)
     sections: Sequence[Section] = ()
+    trust: Trust = field(default_factory=Trust)
 
 
 def find_ground(runs: Sequence[FinishedRun], learned: Sequence[Entry], out: Path, *, without_truth: bool) -> Ground:
@@ -63,16 +67,25 @@ def find_ground(runs: Sequence[FinishedRun], learned: Sequence[Entry], out: Path
     if truth is None:
         refuse_without_kept_events(runs)
     elif not all(one.logs.evaluation == run.logs.evaluation > 0 for one in runs):
-        return Ground(beside_logs(truth, runs))
-    kept = open_evaluation_logs(run.config)
+        return Ground(beside_logs(truth, runs), trust=trust_in(truth))
+    kept = open_evaluation_logs(run.config, run.logs.unit)
     if truth is not None:
-        return Ground(beside_logs(truth, runs), sections=sections(run, learned, kept, None))
+        return Ground(beside_logs(truth, runs), sections=sections(run, learned, kept, None)[0], trust=trust_in(truth))
     judge = evaluation_world(run, kept, out)
     about = {
         "played on": f"{JUDGE}, fitted on {len(kept.whole):,} events that training never saw",
         "warning": WARNING,
     }
-    return Ground(believed(judge), REFERENCE, f", {JUDGE}", about, sections(run, learned, kept, judge))
+    found, trust = sections(run, learned, kept, judge)
+    return Ground(believed(judge, kept.unit), REFERENCE, f", {JUDGE}", about, found, trust)
+
+
+def trust_in(truth: Truth) -> Trust:
+    """How far a truth can be believed."""
+    if not truth.notes:
+        return Trust("Sessions were played on the data set's own truth.")
+    doubt = f"The truth that sessions were played on was not observed everywhere ({truth.notes[0]})"
+    return Trust(f"{doubt}, so small differences between rows prove little.")
 
 
 def beside_logs(truth: Truth, runs: Sequence[FinishedRun]) -> Truth:
@@ -82,20 +95,21 @@ def beside_logs(truth: Truth, runs: Sequence[FinishedRun]) -> Truth:
     return truth
 
 
-def open_evaluation_logs(config: RunConfig) -> Logs:
+def open_evaluation_logs(config: RunConfig, unit: Unit) -> Logs:
     """The events that `open_logs` leaves out, split for a world model of their own: nothing but evaluation reads them.
 
-    The same events and the same split for every seed of a run. Where users have so few events that `split` can
-    hold out none of theirs, a tenth of all events is held out.
+    unit: that of the run, in which this model learns too. The same events and the same split for every seed of a run.
+    Where users have so few events that `split` can hold out none of theirs, a tenth of all events is held out.
     """
     source, share = open_source(config.data, synthetic=config.synthetic), evaluation_share(config)
-    kept = reserve(source, share)[1]
+    recorded = reserve(source, share)[1]
+    kept = as_learned(recorded, unit)
     try:
         train, held_out = split(kept, SplitConfig())
     except DataError:
         held = np.random.default_rng(0).permutation(len(kept)) < len(kept) * SplitConfig.held_out
         train, held_out = select(kept, ~held), select(kept, held)
-    return Logs(kept, train, held_out, checksum(source), refit=True, evaluation=share)
+    return Logs(kept, train, held_out, checksum(source), True, recorded, share)
 
 
 def refuse_without_kept_events(runs: Sequence[FinishedRun]) -> None:
@@ -121,14 +135,15 @@ def evaluation_world(run: FinishedRun, kept: Logs, out: Path) -> FittedWorldMode
         return fit_into(out / FOLDER, kept, split, WorldModelConfig())
 
 
-def believed(fitted: FittedWorldModel) -> Truth:
-    """The model's rewards in the truth's place."""
-    users, items = fitted.reward.shape
-    return Truth(np.arange(users, dtype=np.int64), np.arange(items, dtype=np.int64), fitted.reward)
+def believed(fitted: FittedWorldModel, unit: Unit) -> Truth:
+    """The model's rewards, in the log's unit, in the truth's place."""
+    return whole(unit.show(fitted.reward))
 
 
-def sections(run: FinishedRun, learned: Sequence[Entry], kept: Logs, judge: FittedWorldModel | None) -> list[Section]:
-    """Errors on unseen events, and off-policy values where propensities are logged; empty outside of both.
+def sections(
+    run: FinishedRun, learned: Sequence[Entry], kept: Logs, judge: FittedWorldModel | None
+) -> tuple[list[Section], Trust]:
+    """Errors on unseen events, and off-policy values where propensities are logged; how far the judge can be believed.
 
     learned: the policies; run: whose world model is measured, and expects rewards for DM and DR.
     """
@@ -136,16 +151,20 @@ def sections(run: FinishedRun, learned: Sequence[Entry], kept: Logs, judge: Fitt
     if judge is not None:
         known.append(_known(JUDGE, judge.reward, kept, run.logs, trained=judge.trained))
     measured = [one for one in known if one is not None]
+    reasons = [reason for one in measured if one.model == JUDGE for reason in failures(one)]
     found = [held_out_section(measured, JUDGE)] if measured else []
-    log = served(kept.whole, kept.service)
+    log = served(kept.recorded, kept.service)
     if log.propensity is not None and len(log):
-        found.append(_off_policy(log, learned, run.world.reward))
-    return found
+        found.append(_off_policy(log, learned, run.logs.unit.show(run.world.reward)))
+    if reasons or len(measured) < len(known):
+        doubt = f"The {JUDGE} fails its test ({'; '.join(reasons) or 'no unseen event could test it'})"
+        return found, Trust(f"{doubt}, so the order of these rows means nothing.", believable=False)
+    return found, Trust(f"The {JUDGE} passes its test, so it can rank policies; its values are what it believes.")
 
 
 def _known(name: str, table: Tensor, own: Logs, other: Logs, *, trained: bool = True) -> Known | None:
-    """What a model of `own` events knows of the `other` ones, on the service; None without any in cells new to it."""
-    seen, unseen = (served(log, own.service) for log in (own.fitted, other.whole))
+    """What a model of `own` events knows of the `other` ones, in the log's unit; None without any in cells new to it."""
+    seen, unseen = (served(log, own.service) for log in (own.fitted, other.recorded))
     of, known = (log.user * log.n_items + log.item for log in (unseen, seen))
     unseen = select(unseen, ~np.isin(of, known))
     if not len(unseen):
@@ -155,7 +174,8 @@ def _known(name: str, table: Tensor, own: Logs, other: Logs, *, trained: bool = 
         simple = popularity(own.catalogue).expand(len(table), -1)
     else:
         simple = bias_table(own.train, own.held_out, own.fitted, own.service)
-    own_sums, simple_sums = (held_out_sums(rewards.numpy(), unseen, seen) for rewards in (table, simple))
+    shown = [own.unit.show(rewards).numpy() for rewards in (table, simple)]
+    own_sums, simple_sums = (held_out_sums(rewards, unseen, seen) for rewards in shown)
     return Known(name, baseline, len(unseen), own_sums, simple_sums, trained)
 
 

@@ -30,7 +30,7 @@ from darlr.files import Lock, atomic_write_text
 from darlr.process import settle
 from darlr.provenance import provenance
 from darlr.runs import CONFIG, read_metrics
-from darlr.simulation.policy import Policy
+from darlr.simulation.policy import Policy, translated
 from darlr.stages.finished import open_run
 from darlr.stages.logs import Logs, open_logs
 from darlr.stages.training import train_run
@@ -143,7 +143,7 @@ def baseline(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             turns=task.config.train.session.turns,
         )
         save_baseline(fit_baseline(name, context, task.config.train.seed), place)
-    policy = load_baseline(place)
+    policy = translated(load_baseline(place), logs.unit)
     aware = [False, True] if registered.exit_aware and can_leave(task.config.train.session, logs.catalogue) else [False]
     entries = [
         Entry(registered.title + (", exit-aware" if twin else ""), [policy], "log", registered.greedy, twin)

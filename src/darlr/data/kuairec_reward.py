@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from darlr.data.log import FloatArray, IntArray
 
@@ -31,7 +32,7 @@ def clipped(watched: FloatArray) -> FloatArray:
     return np.minimum(watched, np.float32(MOST))
 
 
-def fit_scale(item: IntArray, watched: FloatArray, n_items: int) -> VideoScale:
+def fit_scale(item: IntArray, watched: NDArray[np.floating], n_items: int) -> VideoScale:
     """The scale of each video by its logged watch ratios, clipped, [L].
 
     Short videos are watched several times over and long ones in part: between a video's percentiles they compare. A

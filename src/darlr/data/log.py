@@ -1,11 +1,12 @@
 """The interaction log: what every later stage reads, whatever file it came from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from darlr.data.unit import Unit
 from darlr.errors import DataError
 
 IntArray = NDArray[np.int64]
@@ -43,16 +44,18 @@ class Block:
 class InteractionLog:
     """Logged feedback with ids mapped to 0..n-1.
 
-    user, item: int64 [L]; reward: float32 [L]; timestamp: int64 [L] or None (any unit, only order counts);
+    user, item: int64 [L]; reward: float32 [L], or float64 as read from tables;
+    timestamp: int64 [L] or None (any unit, only order counts);
     propensity: float32 [L] in (0, 1] or None. user_ids, item_ids: original ids in code order, [U] and [I],
     all str or all int. category: name of the item feature that drives the exit rule and MCD, or None.
-    exit: the rule by which users leave where the configuration says `exit = auto`.
+    exit: the rule by which users leave where the configuration says `exit = auto`. unit: where rewards are as they are
+    learned (`darlr.data.unit.as_learned`), the way back; it is not stored.
     """
 
     name: str
     user: IntArray
     item: IntArray
-    reward: FloatArray
+    reward: FloatArray | NDArray[np.float64]
     user_ids: tuple[str, ...] | tuple[int, ...]
     item_ids: tuple[str, ...] | tuple[int, ...]
     timestamp: IntArray | None = None
@@ -63,6 +66,7 @@ class InteractionLog:
     reward_range: tuple[float, float] = (0.0, 1.0)
     block: Block | None = None
     exit: ExitKind = "none"
+    unit: Unit = field(default_factory=Unit)
 
     @property
     def n_users(self) -> int:
@@ -110,11 +114,12 @@ def check(log: InteractionLog) -> None:
         for column in features:
             _check_feature(log, side, column, len(ids))
     _require(log.user.shape == log.item.shape, log, "user and item differ in length")
-    _check_numbers(log, "reward", log.reward)
+    _check_numbers(log, "reward", log.reward, (np.float32, np.float64))
     low, high = log.reward_range
     _require(low < high, log, f"reward range {low} to {high} is empty")
     _require(bool(np.isfinite([low, high]).all()), log, f"reward range {low} to {high} is infinite")
-    inside = (log.reward >= np.float32(low)) & (log.reward <= np.float32(high))
+    reward = log.reward.astype(np.float32, copy=False)  # as bounds of 0.1 hold a float32 of 0.1
+    inside = (reward >= np.float32(low)) & (reward <= np.float32(high))
     _require(bool(inside.all()), log, f"a reward lies outside the reward range {low} to {high}")
     if log.timestamp is not None:
         right = log.timestamp.dtype == np.int64 and log.timestamp.shape == log.user.shape
@@ -144,9 +149,11 @@ def _check_codes(log: InteractionLog, name: str, codes: IntArray, n: int) -> Non
     _require(bool(((codes >= 0) & (codes < n)).all()), log, f"{name} has a code outside 0 to {n - 1}")
 
 
-def _check_numbers(log: InteractionLog, name: str, values: FloatArray) -> None:
-    right = values.dtype == np.float32 and values.shape == log.user.shape
-    _require(right, log, f"{name} must be float32, one for each event")
+def _check_numbers(
+    log: InteractionLog, name: str, values: NDArray[np.floating], kinds: tuple[type, ...] = (np.float32,)
+) -> None:
+    right = values.dtype in kinds and values.shape == log.user.shape
+    _require(right, log, f"{name} must be {' or '.join(kind.__name__ for kind in kinds)}, one for each event")
     _require(bool(np.isfinite(values).all()), log, f"{name} has a NaN or infinite value")
 
 

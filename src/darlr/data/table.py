@@ -28,7 +28,7 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
     """The log that the files and columns of `config` hold, and what was dropped and why.
 
     Rows without a user or item id are dropped, and with a timestamp exact repeats too; users without events are
-    dropped, items without events stay. The files are streamed (darlr.data.table_events): codes and float32 numbers of
+    dropped, items without events stay. The files are streamed (darlr.data.table_events): codes and numbers of
     all rows must fit in memory, the files need not. Raises DataError naming file, row and column, ConfigError naming
     an option.
     """
@@ -54,8 +54,8 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
         dropped += counted("exact repeat of an earlier row", again, events)
     reward = events.numbers["reward"][keep]
     low, high = config.reward_range or _observed(reward)
-    _check_range(events, config.reward, "reward", keep, (low, high))
     _check_range(events, config.reward, "reward", keep, (-LARGEST_REWARD, LARGEST_REWARD))
+    _check_range(events, config.reward, "reward", keep, (low, high))
 
     for side in (user, item):
         side.restrict(keep)
@@ -172,8 +172,9 @@ def _check_range(
     above: bool = False,
 ) -> None:
     """Raise DataError at the first row to keep outside the limits (`above`: the low limit is out too)."""
-    values = events.numbers[what]
-    low, high = (np.float32(limit) for limit in limits)
+    with np.errstate(over="ignore"):
+        values = events.numbers[what].astype(np.float32, copy=False)  # a limit of 0.1 holds a float32 of 0.1
+        low, high = (np.float32(limit) for limit in limits)
     outside = ((values < low) | (values > high) | (above & (values == low))) & keep
     if outside.any():
         row = int(outside.argmax())

@@ -144,9 +144,9 @@ def refuse_number_type(rows: Rows, row: int, column: str, kind: pl.DataType, wha
 
 
 def number(column: str, kind: pl.DataType) -> pl.Expr:
-    """The column as float32, NaN where there is no number."""
+    """The column as float64, NaN where there is no number."""
     raw = pl.col(column).str.strip_chars() if kind == pl.String else pl.col(column)
-    return raw.cast(pl.Float64, strict=False).cast(pl.Float32).fill_null(float("nan"))
+    return raw.cast(pl.Float64, strict=False).fill_null(float("nan"))
 
 
 def number_problem(cell: object, what: str) -> str:

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from darlr.config import TableConfig
-from darlr.data.log import FloatArray, IntArray
+from darlr.data.log import IntArray
 from darlr.data.table_columns import (
     fractional,
     id_text,
@@ -23,6 +23,7 @@ from darlr.data.table_columns import (
 from darlr.data.table_file import Scan, scan_file
 from darlr.errors import DataError
 
+KINDS = {"reward": pl.Float64, "propensity": pl.Float32}  # rewards of any unit keep their digits
 MISSING = 2**32 - 1  # the code of a row without an id
 
 
@@ -31,14 +32,14 @@ class Events:
     """All rows of all files, in order. starts: int64 [files + 1], the first row of each file, then the number of rows.
 
     coded: uint32 [rows] for user and item, places in `names` (untrimmed, distinct), MISSING where null.
-    numbers: float32 [rows] for reward and propensity, NaN where there is none.
+    numbers: [rows], float64 for reward and float32 for propensity, NaN where there is none.
     """
 
     scans: tuple[Scan, ...]
     starts: IntArray
     coded: dict[str, NDArray[np.uint32]]
     names: dict[str, pl.Series]
-    numbers: dict[str, FloatArray]
+    numbers: dict[str, NDArray[np.floating]]
     notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -88,7 +89,7 @@ def read_events(files: Sequence[Path], config: TableConfig) -> Events:
             .alias(side)
             for side, column in sides.items()
         ]
-        values = [number(column, scan.schema[column]).alias(what) for what, column in numeric.items()]
+        values = [number(column, scan.schema[column]).cast(KINDS[what]).alias(what) for what, column in numeric.items()]
         part = scan.collect(scan.frame.select(*ids, *values))
         if part.is_empty() and len(scans) > 1:
             notes.append(f"{scan.path}: has no rows")

@@ -39,7 +39,8 @@ COMPLETED = "completed by darlr from feedback on random items alone; not a publi
 class Truth:
     """Complete rewards of an evaluation block.
 
-    users: int64 [Ue], items: int64 [Ie], codes of the service (darlr.data.service); reward: float32 tensor [Ue, Ie].
+    users: int64 [Ue], items: int64 [Ie], codes of the service (darlr.data.service); reward: float32 or float64 tensor
+    [Ue, Ie], in the log's own unit.
     notes: what it is where it was not observed (the first goes into every table), how good, what its reader repaired.
     random: what its users said of items drawn for them at random, where that is known.
     """
@@ -78,7 +79,7 @@ def load_truth(
     Raises DataError when a truth file is damaged or belongs to other data.
     """
     if name_or_folder == "synthetic":
-        return _whole(torch.from_numpy(generate(synthetic or SyntheticConfig()).reward))
+        return whole(torch.from_numpy(generate(synthetic or SyntheticConfig()).reward))
     if name_or_folder == "coat":
         return _coat(raw, complete_coat)
     if name_or_folder in (kuairand.NAME, yahoo.NAME):
@@ -104,7 +105,8 @@ def has_truth(name_or_folder: str) -> bool:
     return told
 
 
-def _whole(reward: Tensor) -> Truth:
+def whole(reward: Tensor) -> Truth:
+    """Rewards [U, I] of every user and item."""
     users, items = reward.shape
     return Truth(np.arange(users, dtype=np.int64), np.arange(items, dtype=np.int64), reward)
 
@@ -113,10 +115,10 @@ def _coat(raw: Path | None, own: bool) -> Truth:
     path = (raw or raw_folder()) / "coat" / "coat_pseudoGT_ratingM.ascii"
     if own or not path.is_file():
         return _completed(random_ratings(raw))
-    whole = _whole(torch.from_numpy(read_ratings(path).astype(np.float32)))
+    every = whole(torch.from_numpy(read_ratings(path).astype(np.float32)))
     if not (path.parent / "test.ascii").is_file():
-        return whole
-    return replace(whole, random=random_feedback(random_ratings(raw), whole.users, whole.items))
+        return every
+    return replace(every, random=random_feedback(random_ratings(raw), every.users, every.items))
 
 
 def _of_random_events(name: str, folder: Path, given: Path | None) -> Truth:
@@ -164,7 +166,7 @@ def _positives(folder: Path) -> Truth:
         torch.from_numpy(np.searchsorted(*pair)) for pair in ((service.users, users), (service.items, items))
     )
     reward[row, column] = 1.0
-    return _whole(reward)
+    return whole(reward)
 
 
 def _watched(folder: Path, config: KuaiRecConfig) -> Truth:
@@ -195,8 +197,8 @@ def _watched(folder: Path, config: KuaiRecConfig) -> Truth:
         (len(block) - int((~empty).sum()), "cells without a watch ratio count 0"),
         (int(infinite.sum()), f"infinite watch ratios (a video of no duration) count {MOST:g}"),
     )
-    whole = _whole(torch.from_numpy(block.reshape(shape)))
-    return replace(whole, notes=tuple(f"{count:,} {what}" for count, what in counts if count))
+    every = whole(torch.from_numpy(block.reshape(shape)))
+    return replace(every, notes=tuple(f"{count:,} {what}" for count, what in counts if count))
 
 
 def random_ratings(raw: Path | None = None) -> InteractionLog:
@@ -226,7 +228,7 @@ def write_truth(truth: Truth, folder: Path) -> None:
     tensors = {
         "users": torch.from_numpy(truth.users),
         "items": torch.from_numpy(truth.items),
-        "reward": truth.reward.float(),
+        "reward": truth.reward if truth.reward.dtype == torch.float64 else truth.reward.float(),
     }
     if truth.random is not None:
         tensors |= {"random_cell": truth.random.cell, "random_reward": truth.random.reward}

@@ -22,6 +22,7 @@ from darlr.config import RecommenderConfig, TrainConfig
 from darlr.config_json import from_json, to_json
 from darlr.data.log import InteractionLog
 from darlr.data.spelling import plain, without_point
+from darlr.data.unit import WIDTH, Unit
 from darlr.errors import ConfigError, DataError, RunError
 from darlr.files import drafting
 from darlr.serving.history import read_history
@@ -52,12 +53,17 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class TrainedPolicy:
-    """A policy with the ids it speaks in. user_codes, item_codes: id as text -> code."""
+    """A policy with the ids it speaks in. user_codes, item_codes: id as text -> code.
+
+    unit: how the log's rewards were learned; logged: the log's range of rewards, in its own unit.
+    """
 
     recommender: Recommender
     user_codes: dict[str, int]
     item_codes: dict[str, int]
     item_ids: Sequence[str | int]
+    unit: Unit
+    logged: tuple[float, float]
 
     def recommend(
         self, user: str | int, count: SupportsIndex = 10, history: Iterable[tuple[str | int, SupportsFloat]] = ()
@@ -74,7 +80,7 @@ class TrainedPolicy:
             raise ConfigError(f"option count: must be a whole number, not {count!r}") from None
         if count < 1:
             raise ConfigError(f"option count: must be at least 1, not {count}")
-        session = self._session(user, read_history(history, self.recommender.low, self.recommender.high))
+        session = self._session(user, read_history(history, *self.logged))
         logits = RecommenderPolicy(self.recommender).scores(session)
         if not bool(logits.isfinite().all()):
             raise RunError(f"user {user!r}: the policy's scores are no finite numbers; its weights are damaged")
@@ -91,7 +97,7 @@ class TrainedPolicy:
         return Session(
             user=start.user,
             items=items,
-            rewards=torch.tensor([[reward for _, reward in history]], dtype=torch.float32),
+            rewards=self.unit.learn(torch.tensor([[reward for _, reward in history]], dtype=torch.float64)),
             turn=torch.tensor([len(codes)]),
             done=start.done,
             n_items=start.n_items,
@@ -127,6 +133,8 @@ def export(recommender: Recommender, log: InteractionLog, config: TrainConfig, f
         "data": log.name,
         "recommender": to_json(config.recommender),
         "reward_range": [recommender.low, recommender.high],
+        "unit": [log.unit.low, log.unit.high, log.unit.least],
+        "logged_range": list(log.reward_range if log.unit.identity else log.unit.bounds),
         "leaving": recommender.leaving,
         "user_ids": list(log.user_ids),
         "item_ids": list(log.item_ids),
@@ -168,6 +176,8 @@ def _policy(facts: dict[str, Any], tensors: dict[str, Tensor], source: str) -> T
     ids = {side: check_ids(facts[f"{side}_ids"], side, len(tensors[f"{side}s"])) for side in ("user", "item")}
     weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")}
     tables = tensors.get("reward"), leaving, tensors.get("taste")
+    logged, (low, high, least) = check_range(facts["logged_range"]), facts["unit"]
+    unit = Unit(*check_range((low, high)), *check_range((least, least + WIDTH))[:1], logged)
     with torch.device("meta"):  # weights without memory: what is in the file takes their place
         recommender = Recommender(
             config, tensors["items"], tensors["users"], check_range(facts["reward_range"]), *tables
@@ -175,4 +185,4 @@ def _policy(facts: dict[str, Any], tensors: dict[str, Tensor], source: str) -> T
     check_weights(recommender, weights)
     recommender.load_state_dict(weights, assign=True)
     user_codes, item_codes = ({str(name): code for code, name in enumerate(ids[side])} for side in ("user", "item"))
-    return TrainedPolicy(recommender.eval(), user_codes, item_codes, ids["item"])
+    return TrainedPolicy(recommender.eval(), user_codes, item_codes, ids["item"], unit, logged)

@@ -1,11 +1,13 @@
 """What every recommender offers, learned or not: scores for the next item, given the session so far."""
 
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from darlr.data.unit import Unit
 from darlr.errors import DarlrError
 from darlr.simulation.session import Session
 
@@ -17,6 +19,24 @@ class Policy(Protocol):
     def scores(self, session: Session) -> Tensor:
         """float32 [B, I], a function of the session alone; higher is better. Masks are not its business."""
         ...
+
+
+@dataclass(frozen=True)
+class Translated:
+    """A policy that learned in another unit than the one in which sessions are fed back."""
+
+    policy: Policy
+    unit: Unit
+
+    def scores(self, session: Session) -> Tensor:
+        """float32 [B, I], the policy's for the same session with its rewards as they are learned."""
+        rewards = self.unit.learn(session.rewards).masked_fill(session.items < 0, 0.0)
+        return self.policy.scores(replace(session, rewards=rewards))
+
+
+def translated(policy: Policy, unit: Unit) -> Policy:
+    """The policy for sessions in the log's unit; the policy itself where that is the unit it learned in."""
+    return policy if unit.identity else Translated(policy, unit)
 
 
 def masked(scores: Tensor, allowed: Tensor) -> Tensor:

@@ -1,17 +1,20 @@
-"""A trained run, opened by its newest checkpoint."""
+"""A trained run, opened by the policy that it hands over."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from darlr.agents.keep import read_best
 from darlr.agents.learner import build_recommender
 from darlr.agents.recommender import Recommender, RecommenderPolicy
 from darlr.config import RunConfig, TrainConfig
 from darlr.errors import RunError
 from darlr.runs import load_checkpoint, read_config, read_inputs
+from darlr.simulation.policy import Policy, translated
 from darlr.stages.logs import Logs, open_logs, resolved
 from darlr.stages.world import load_world_model, paid_world, world_of
 from darlr.world.tables import World
@@ -19,7 +22,10 @@ from darlr.world.tables import World
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A trained run, opened for use. world: its tables, never the truth. epoch: how far it was trained."""
+    """A run, opened for use. world: its tables, never the truth. config.train is resolved, for the CPU.
+
+    epoch: that of the policy it hands over, 0 = its start; epochs: how far it was trained.
+    """
 
     folder: Path
     config: RunConfig
@@ -27,11 +33,18 @@ class FinishedRun:
     world: World
     recommender: Recommender
     epoch: int
+    epochs: int
 
     @property
-    def policy(self) -> RecommenderPolicy:
-        """The trained policy."""
-        return RecommenderPolicy(self.recommender)
+    def policy(self) -> Policy:
+        """The policy that the run hands over, for sessions in the log's unit of rewards."""
+        return translated(RecommenderPolicy(self.recommender), self.logs.unit)
+
+    @cached_property
+    def start(self) -> Policy:
+        """The same policy before training."""
+        before = build_recommender(paid_world(self.world, self.logs, self.config), self.config.train)
+        return translated(RecommenderPolicy(before.eval()), self.logs.unit)
 
 
 def world_folder(folder: Path, config: RunConfig) -> Path:
@@ -40,12 +53,12 @@ def world_folder(folder: Path, config: RunConfig) -> Path:
 
 
 def open_run(folder: Path, opened: dict[Any, Logs] | None = None) -> FinishedRun:
-    """Open a run by its newest checkpoint, on the CPU. opened: logs read so far, to share between runs.
+    """Open a run by the policy that it hands over, on the CPU. opened: logs read so far, to share between runs.
 
     Raises RunError when the folder holds no run, or the data set has changed since.
     """
     config, inputs = read_config(folder, RunConfig), read_inputs(folder)
-    found = load_checkpoint(folder)
+    found = handed_over(folder, config.train)
     if found is None:
         raise RunError(f"{folder}: no checkpoint yet; train it first with `darlr train --out {folder} --resume`")
     opened = {} if opened is None else opened
@@ -53,17 +66,43 @@ def open_run(folder: Path, opened: dict[Any, Logs] | None = None) -> FinishedRun
     logs = opened[key] = opened.get(key) or open_logs(config)
     if logs.checksum != inputs["data"]:
         raise RunError(f"{folder}: trained on other data than {config.data} holds now; restore it, or train again")
-    train = replace(resolved(config.train, logs.whole), device="cpu")
+    config = replace(config, train=replace(resolved(config.train, logs.whole), device="cpu"))
     fitted = load_world_model(world_folder(folder, config), logs, config.split)
-    world = world_of(fitted, logs, train)
-    recommender = trained(paid_world(world, logs, config), train, found[0])
-    return FinishedRun(folder, config, logs, world, recommender, int(found[1]["epoch"]))
+    world = world_of(fitted, logs, config.train)
+    recommender = trained(paid_world(world, logs, config), config.train, found.weights)
+    return FinishedRun(folder, config, logs, world, recommender, found.epoch, found.epochs)
 
 
-def trained(world: World, config: TrainConfig, checkpoint: Mapping[str, Tensor]) -> Recommender:
-    """The recommender of a checkpoint."""
+class HandedOver(NamedTuple):
+    """The recommender's weights that a run hands over, their epoch, and how far the run was trained.
+
+    judged: what `darlr.agents.keep` says of them and of the start; empty where the last epoch counts.
+    """
+
+    weights: Mapping[str, Tensor]
+    epoch: int
+    epochs: int
+    judged: Mapping[str, Any]
+
+
+def handed_over(folder: Path, config: TrainConfig) -> HandedOver | None:
+    """What a run hands over by its option `keep`; None before its first checkpoint."""
+    found = load_checkpoint(folder)
+    if found is None:
+        return None
+    epochs = int(found[1]["epoch"])
+    if config.keep == "best":
+        weights, judged = read_best(folder)
+        return HandedOver(weights, int(judged["epoch"]), epochs, judged)
+    mine = {
+        key.removeprefix("recommender."): value for key, value in found[0].items() if key.startswith("recommender.")
+    }
+    return HandedOver(mine, epochs, epochs, {})
+
+
+def trained(world: World, config: TrainConfig, weights: Mapping[str, Tensor]) -> Recommender:
+    """The recommender with these weights."""
     recommender = build_recommender(world, config)
-    weights = {key.removeprefix("recommender."): value for key, value in checkpoint.items()}
     try:
         recommender.load_state_dict({key: weights[key] for key in recommender.state_dict()})
     except (KeyError, RuntimeError) as error:

@@ -12,6 +12,7 @@ from darlr.data.sources import open_source
 from darlr.data.split import reserve, select, split
 from darlr.data.store import checksum
 from darlr.data.thin import thin
+from darlr.data.unit import Unit, as_learned, unit_of
 from darlr.evaluation.truth import has_truth
 from darlr.simulation.exits import resolve
 
@@ -25,8 +26,9 @@ NOTHING_KEPT = (
 
 @dataclass(frozen=True)
 class Logs:
-    """A log, its training and held-out parts, and the checksum of its data set.
+    """A log, its training and held-out parts, and the checksum of its data set; rewards as they are learned.
 
+    recorded: the whole log with its rewards in its own unit.
     evaluation: the share of each user's items (split.evaluation) whose events are in none of them.
     """
 
@@ -35,7 +37,13 @@ class Logs:
     held_out: InteractionLog
     checksum: str
     refit: bool
+    recorded: InteractionLog
     evaluation: float = 0.0
+
+    @property
+    def unit(self) -> Unit:
+        """How rewards are learned, and the way back."""
+        return self.whole.unit
 
     @property
     def fitted(self) -> InteractionLog:
@@ -81,9 +89,10 @@ def open_logs(config: RunConfig) -> Logs:
 def divided(source: InteractionLog, config: RunConfig) -> Logs:
     """`open_logs` of a data set that was read already."""
     share = evaluation_share(config)
-    log = thin(reserve(source, share)[0] if share else source, config.split)
+    recorded = thin(reserve(source, share)[0] if share else source, config.split)
+    log = as_learned(recorded, unit_of(recorded))
     train, held_out = split(log, config.split)
-    return Logs(log, train, held_out, checksum(source), config.split.refit, share)
+    return Logs(log, train, held_out, checksum(source), config.split.refit, recorded, share)
 
 
 def evaluation_share(config: RunConfig) -> float:

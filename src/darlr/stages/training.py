@@ -22,11 +22,13 @@ from darlr.evaluation.evaluate import published, published_setting
 from darlr.evaluation.metrics import majority_items
 from darlr.evaluation.truth import has_truth, load_truth
 from darlr.process import settle
-from darlr.runs import Run, load_checkpoint
+from darlr.runs import Run
 from darlr.serving.recommender import export
 from darlr.simulation.exits import Exit, build_exit
+from darlr.simulation.policy import translated
 from darlr.stages.checks import check_options, check_run
-from darlr.stages.finished import trained, world_folder
+from darlr.stages.finished import handed_over, trained, world_folder
+from darlr.stages.kept import judge_of, kept
 from darlr.stages.logs import NOTHING_KEPT, Logs, divided, resolved
 from darlr.stages.progress import Meter, say
 from darlr.stages.world import fit_into, is_fitted, load_world_model, paid_world, true_reward, world_of
@@ -100,30 +102,34 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
             done = progress.rollout * train_config.epochs / progress.rollouts
             meter.show(done, train_config.epochs, progress.metrics)
 
-        learner = train(
+        train(
             opened,
             world,
             exit_rule,
             logs.served,
             train_config,
+            judge=judge_of(world, exit_rule, train_config, logs) if train_config.keep == "best" else None,
             on_rollout=show,
             after_epoch=watch,
             on_warning=lambda epoch, sign: say(f"warning, epoch {epoch}, {sign.signature}: {sign.message}"),
         )
-    export(learner.recommender, logs.served, train_config, opened.folder / "policy")
+    found = handed_over(opened.folder, train_config)
+    assert found is not None  # training ended with a checkpoint
+    say(kept(found))
+    export(trained(world, train_config, found.weights), logs.served, train_config, opened.folder / "policy")
 
 
 def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs, command: str) -> str:
     """Make what was trained so far usable; returns what to tell the user who interrupted. command: that goes on."""
     again = f"continue with: {command}"
-    found = load_checkpoint(folder)
+    found = handed_over(folder, train_config)
     if found is None:
         return f"interrupted before the first checkpoint; {again}"
-    world = world_of(load_world_model(world_folder(folder, config), logs, config.split), logs, train_config)
-    export(
-        trained(paid_world(world, logs, config), train_config, found[0]), logs.served, train_config, folder / "policy"
+    world = paid_world(
+        world_of(load_world_model(world_folder(folder, config), logs, config.split), logs, train_config), logs, config
     )
-    done = f"epoch {found[1]['epoch']} of {train_config.epochs}"
+    export(trained(world, train_config, found.weights), logs.served, train_config, folder / "policy")
+    done = f"epoch {found.epochs} of {train_config.epochs}"
     return f"interrupted after {done}; what was learned by then is in {folder} and can be used; {again}"
 
 
@@ -167,13 +173,13 @@ def watcher(config: RunConfig, train_config: TrainConfig, logs: Logs) -> Watch:
 
     def watch(epoch: int, learner: Learner) -> Mapping[str, Any]:
         generator = torch.Generator().manual_seed(train_config.seed * 1_000_003 + epoch)
-        policy = RecommenderPolicy(learner.recommender)
+        policy = translated(RecommenderPolicy(learner.recommender), logs.unit)
         measured: dict[str, Any] = dict(
             published(policy, truth, setting, len(logs.service.items), generator=generator, majority=majority)
         )
         if train_config.method == "darlr":
-            measured["frozen"] = reward_error(learner.tables.frozen, truth)
-            measured["dynamic"] = reward_error(learner.tables.previous, truth)
+            measured["frozen"] = reward_error(logs.unit.show(learner.tables.frozen), truth)
+            measured["dynamic"] = reward_error(logs.unit.show(learner.tables.previous), truth)
         return measured
 
     return watch

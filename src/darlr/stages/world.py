@@ -111,7 +111,7 @@ def paid_world(world: World, logs: Logs, config: RunConfig) -> World:
 
 
 def true_reward(logs: Logs, config: RunConfig) -> Tensor:
-    """What GT learns from, float32 [Us, Is]; raises ConfigError unless the truth covers the service."""
+    """What GT learns from, float32 [Us, Is], as it is learned; ConfigError unless the truth covers the service."""
     truth = load_truth(config.data, synthetic=config.synthetic)
     if truth is None:
         raise ConfigError(f"option method: gt learns from the truth, and {config.data} has none")
@@ -123,4 +123,4 @@ def true_reward(logs: Logs, config: RunConfig) -> Tensor:
         )
     reward = torch.empty_like(truth.reward)
     reward[torch.from_numpy(truth.users)[:, None], torch.from_numpy(truth.items)] = truth.reward
-    return reward
+    return logs.unit.learn(reward)

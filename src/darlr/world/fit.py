@@ -26,7 +26,7 @@ LEAST_GAIN = 1e-5  # nats a row that count as a better held-out log loss
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One epoch of a fit (0 = before training); losses in nats a row of standardised reward, RMSE in reward units.
+    """One epoch of a fit (0 = before training); losses in nats a row of standardised reward, RMSE in the log's unit.
 
     Held-out values are None without a held-out log, the training loss at epoch 0.
     """
@@ -143,7 +143,7 @@ def _fit_bayesian(
     progress: Progress | None,
 ) -> Fit:
     model = _sampled(log_train, config, scale, progress)
-    held_out = score(model, logged_rows(log_held_out, config, scale), scale) if len(log_held_out) else (None, None)
+    held_out = _score(model, log_held_out, config, scale) if len(log_held_out) else (None, None)
     return Fit(model, config, scale, _metrics(log_train, log_held_out, held_out, []), service_of(log_train))
 
 
@@ -156,13 +156,21 @@ def _sampled(log: InteractionLog, config: WorldModelConfig, scale: Scale, progre
     return fit_bayesian(log, rows.target, rows.weight, config, report)
 
 
+def _score(
+    model: BayesianFM | Mixture, log: InteractionLog, config: WorldModelConfig, scale: Scale
+) -> tuple[float, float]:
+    """Held-out log loss, and RMSE in the log's unit."""
+    loss, rmse = score(model, logged_rows(log, config, scale), scale)
+    return loss, rmse * log.unit.scale
+
+
 def _mixed(deep: Fit, log_train: InteractionLog, log_held_out: InteractionLog, progress: Progress | None) -> Fit:
     """A fitted DeepFM ensemble averaged with a Bayesian factorisation machine; held-out numbers are the average's."""
     assert isinstance(deep.model, DeepFM)
     model = Mixture(deep.model, _sampled(log_train, deep.config, deep.scale, progress))
     if not len(log_held_out):
         return replace(deep, model=model)
-    loss, rmse = score(model, logged_rows(log_held_out, deep.config, deep.scale), deep.scale)
+    loss, rmse = _score(model, log_held_out, deep.config, deep.scale)
     return replace(deep, model=model, metrics={**deep.metrics, "held_out_loss": loss, "held_out_rmse": rmse})
 
 
@@ -188,7 +196,7 @@ def _scale(log: InteractionLog, config: WorldModelConfig) -> Scale:
     """Mean and standard deviation of the logged rewards; of an implicit log, of its rows and their negatives."""
     low, high = log.reward_range
     if config.loss == "pointneg":
-        low = min(low, 0.0)
+        low = min(low, log.unit.zero)
     centre, spread = float(log.reward.mean()), float(log.reward.std())
     if config.loss == "pointneg" and is_implicit(log):
         share, gap = 1 / (1 + config.negatives), centre - low
@@ -210,6 +218,7 @@ def _train(
                 "--learning-rate of darlr fit, --model.learning-rate of darlr train"
             )
         loss, rmse = score(trainer.model, held_out, trainer.scale) if held_out is not None else (None, None)
+        rmse = None if rmse is None else rmse * trainer.log.unit.scale
         if loss is None or loss < best_loss - LEAST_GAIN:
             best_epoch, best_loss, best_state = epoch, math.inf if loss is None else loss, _copy(trainer.model)
         history.append(EpochReport(epoch, config.epochs, train_loss, loss, rmse, best_epoch))

@@ -1,0 +1,117 @@
+"""The unit that everything learns in: the logged rewards, mapped affinely onto 1 to 5, whatever unit the log has.
+
+Step sizes, clipped gradients, lambda_s, lambda_d, lambda_U and lambda_E then mean the same on every data set (a
+Reading: docs/method.md, The unit of rewards). People read and write rewards in the log's own unit.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from darlr.data.log import InteractionLog
+
+LEAST, WIDTH = 1.0, 4.0  # a log of ratings from 1 to 5 is learned as it is
+TAIL = 0.005  # share of the rewards, on either side, that may be called a tail
+FAR = 5.0  # a tail that reaches so many times further than the other rewards is cut
+
+
+@dataclass(frozen=True)
+class Unit:
+    """learned = least + 4 (reward - low) / (high - low), and back; rewards outside low..high are learned as the bound.
+
+    low, high: in the log's unit. least: what `low` is learned as. bounds: the log's own range, which may be wider.
+    """
+
+    low: float = LEAST
+    high: float = LEAST + WIDTH
+    least: float = LEAST
+    bounds: tuple[float, float] = (LEAST, LEAST + WIDTH)
+
+    @property
+    def scale(self) -> float:
+        """How much of the log's unit one learned unit is: of differences, errors and standard deviations."""
+        return (self.high - self.low) / WIDTH
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the largest learned reward."""
+        return self.least, self.least + WIDTH
+
+    @property
+    def identity(self) -> bool:
+        """Whether rewards are learned as they are logged."""
+        return (self.low, self.high) == self.range
+
+    @property
+    def zero(self) -> float:
+        """What a reward of 0 is learned as, wherever it lies: the target of sampled negatives."""
+        return 0.0 if self.identity else self.least + WIDTH * (0.0 - self.low) / (self.high - self.low)
+
+    @overload
+    def learn(self, reward: Tensor) -> Tensor: ...
+    @overload
+    def learn(self, reward: NDArray[np.floating]) -> NDArray[np.float32]: ...
+    def learn(self, reward: Tensor | NDArray[np.floating]) -> Tensor | NDArray[np.float32]:
+        """Rewards as they are learned, float32 of any shape. Where `identity` holds they come back as they are."""
+        if isinstance(reward, Tensor):
+            if self.identity:
+                return reward.float()
+            share = (reward.double() - self.low) / (self.high - self.low)
+            return (self.least + WIDTH * share.clamp(0, 1)).float()
+        if self.identity:
+            return reward.astype(np.float32, copy=False)
+        shares = (reward.astype(np.float64) - self.low) / (self.high - self.low)
+        mapped: NDArray[np.float32] = (self.least + WIDTH * shares.clip(0, 1)).astype(np.float32)
+        return mapped
+
+    def show(self, learned: Tensor) -> Tensor:
+        """Learned rewards in the log's unit, of the same type and shape."""
+        if self.identity:
+            return learned
+        return (self.low + (learned.double() - self.least) * self.scale).to(learned.dtype)
+
+    def describe(self, log: "InteractionLog") -> str | None:
+        """A sentence for whoever trains on the log (in its own unit); None where rewards are learned as they are."""
+        if self.identity:
+            return None
+        text = f"rewards from {self.low:g} to {self.high:g} are learned as {self.range[0]:g} to {self.range[1]:g}"
+        reward = log.reward.astype(np.float32, copy=False)
+        outside = int(((reward < np.float32(self.low)) | (reward > np.float32(self.high))).sum())
+        if outside:
+            text += f"; {outside:,} of {len(log):,} rewards lie far outside and are learned as the nearer bound"
+        return text
+
+
+def unit_of(log: "InteractionLog") -> Unit:
+    """The unit in which a log is learned.
+
+    It spans the log's range of rewards. A tail is cut: where the range reaches more than FAR times the spread of the
+    other rewards beyond them, it ends at the largest (or least) of these. "The other rewards" are all but a share TAIL,
+    at least one, on either side, of those that differ from the most frequent reward, and this one. Only order
+    statistics are used, so that a reward a r + b is learned as r is. Where all logged rewards are equal and the range
+    begins at 0, as in a log of positives, 0 stays 0.
+    """
+    low, high = log.reward_range
+    if not len(log):
+        return Unit(low, high, bounds=(low, high))
+    values, counts = np.unique(log.reward.astype(np.float64), return_counts=True)
+    if len(values) == 1:
+        return Unit(low, high, 0.0 if low == 0 else LEAST, (low, high))
+    usual = int(counts.argmax())
+    counts[usual] = 0
+    reached, total = np.cumsum(counts), int(counts.sum())
+    left_out = min(max(1, int(TAIL * total)), (total - 1) // 2)
+    inner = values[np.searchsorted(reached, [left_out, total - 1 - left_out], side="right")]
+    least, most = float(min(inner[0], values[usual])), float(max(inner[1], values[usual]))
+    reach = FAR * (most - least)
+    cut = least if least - low > reach else low, most if high - most > reach else high
+    return Unit(*cut, bounds=(low, high))
+
+
+def as_learned(log: "InteractionLog", unit: Unit) -> "InteractionLog":
+    """The log with its rewards as they are learned; `log.unit` leads back."""
+    return replace(log, reward=unit.learn(log.reward), reward_range=unit.range, unit=unit)

@@ -1,0 +1,98 @@
+"""What a table says, in a few sentences: who is first, what ties, whether training paid, what to serve."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from shlex import quote
+
+import numpy as np
+
+from darlr.evaluation.evaluate import Row
+from darlr.evaluation.statistics import Comparison, compare
+
+START = ", start"  # behind a method's name: its policy before training
+SIMPLE = ("popularity list", "popularity list, by users", "item-mean list", "bias-model list")
+AWARE = ", exit-aware"
+NAMED = 4  # rows that a sentence names
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far what sessions were played on can be believed, in a sentence. believable: whether it may rank policies."""
+
+    sentence: str = ""
+    believable: bool = True
+
+
+def verdict(rows: Sequence[Row], trust: Trust, serve: str) -> list[str]:
+    """Three or four sentences on rows of one setting.
+
+    serve: the command that makes a row a policy for serving, with {row} for its name. Rows that read the truth and
+    sampled rows are left out: nobody would serve the former, and the latter repeat the greedy ones.
+    """
+    said = [trust.sentence] if trust.sentence else []
+    fair = sorted((row for row in rows if row.kind != "truth" and not row.sampled), key=lambda row: -row.mean)
+    if len(fair) < 2:
+        return said
+    if len({row.mean for row in rows}) == 1:
+        return ["All rows earn the same, so nothing here tells one policy from another.", *said]
+    first, *others = fair
+    tied = [row for row in others if _difference(first, row).low <= 0]
+    sentences = [_first(first, tied)]
+    learned = next((row for row in fair if row.kind == "learned"), None)
+    if learned is not None:
+        sentences.append(_learned(learned, fair))
+    if not trust.believable:
+        return [*sentences, *said, "Nothing here says what to serve; test on users, or keep what serves today."]
+    return [*sentences, *said, _serve([first, *tied], learned, serve)]
+
+
+def _difference(one: Row, other: Row) -> Comparison:
+    return compare(one.returns, other.returns, generator=np.random.default_rng(0))
+
+
+def _names(rows: Sequence[Row]) -> str:
+    names = [row.name for row in rows[:NAMED]]
+    more = len(rows) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
+def _first(first: Row, tied: Sequence[Row]) -> str:
+    lead = f"First is {first.name} with {first.mean:.4g} a session"
+    if not tied:
+        return f"{lead}, and it is surely ahead of every other row (95% intervals of paired differences)."
+    ties = "ties" if len(tied) == 1 else "tie"
+    return f"{lead}; {_names(tied)} {ties} with it (the 95% interval of the paired difference holds 0)."
+
+
+def _learned(learned: Row, rows: Sequence[Row]) -> str:
+    start = next((row for row in rows if row.name == learned.name + START), None)
+    simple = next((row for row in rows if row.name.removesuffix(AWARE) in SIMPLE), None)
+    parts = [_against(learned, row, what) for row, what in ((start, "its start"), (simple, "")) if row is not None]
+    return f"{learned.name} as it would be served " + " and ".join(parts) + "." if parts else ""
+
+
+def _against(learned: Row, other: Row, what: str) -> str:
+    """How the learned row stands to another, with the paired difference."""
+    found = _difference(learned, other)
+    named = what or f"the best simple list ({other.name})"
+    if found.difference == found.low == found.high == 0:
+        return f"is {named}" if what else f"earns what {named} earns"
+    text = f"{found.difference:+.3g} [{found.low:+.3g}, {found.high:+.3g}]"
+    if found.low > 0:
+        return f"beats {named} by {text}"
+    return f"is worse than {named}: {text}" if found.high < 0 else f"can't be told from {named}: {text}"
+
+
+def _serve(best: Sequence[Row], learned: Row | None, serve: str) -> str:
+    """The simplest of the rows that tie for the first place."""
+
+    def cost(row: Row) -> tuple[int, float]:
+        plain = row.name.removesuffix(AWARE)
+        kind = 0 if plain in SIMPLE else 3 if row.kind == "learned" else 2 if row.name.endswith(START) else 1
+        return kind, -row.mean
+
+    chosen = min((row for row in best if row.name.removesuffix(AWARE) != "random"), key=cost, default=best[0])
+    if chosen is learned:
+        return f"Serve {chosen.name}: the run folder is ready for that."
+    why = "it is first" if chosen is best[0] else "it is the simplest of those that tie for the first place"
+    return f"Serve {chosen.name}, as {why}: {serve.format(row=quote(chosen.name))}"
