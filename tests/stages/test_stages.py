@@ -42,6 +42,8 @@ def test_a_model_that_reads_no_held_out_row_is_trained_once(
     config = SplitConfig(refit=refit)
     log, _ = two_tastes()
     train, held_out = split(log, config)
-    fitted = fit_into(tmp_path / "world", Logs(log, train, held_out, "", refit), config, WorldModelConfig(members=1))
+    fitted = fit_into(
+        tmp_path / "world", Logs(log, train, held_out, "", refit, log), config, WorldModelConfig(members=1)
+    )
     assert rows == [len(log) if refit else len(train)]
     assert fitted.metrics["train_rows"] == rows[0]

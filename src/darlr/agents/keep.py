@@ -20,10 +20,14 @@ FILE = "best.safetensors"
 
 @dataclass(frozen=True)
 class Earned:
-    """Mean return of a session. learned: in the learned unit, by which policies are ranked; shown: in the log's."""
+    """Mean return of a session. learned: as it is learned, by which policies are ranked; shown: in the log's unit.
+
+    turns: mean length of the sessions.
+    """
 
     learned: float
     shown: float
+    turns: float
 
 
 Judge = Callable[[Recommender], Earned]
@@ -48,7 +52,8 @@ class Keeper:
     def see(self, epoch: int, recommender: Recommender) -> Mapping[str, Any]:
         """Judge the policy of this epoch; columns for the log line.
 
-        greedy_return: in the log's unit; greedy_gain: over the start, in the learned unit; kept: the best epoch so far.
+        greedy_return: in the log's unit; greedy_length: turns; greedy_gain: over the start, as it is learned; kept: the
+        best epoch so far.
         """
         earned, start = self.judge(recommender), self.best["start"]
         if earned.learned > self.best["earned"]["learned"]:
@@ -56,6 +61,7 @@ class Keeper:
             self._write(recommender)
         return {
             "greedy_return": earned.shown,
+            "greedy_length": earned.turns,
             "greedy_gain": earned.learned - start["learned"],
             "kept": self.best["epoch"],
         }

@@ -163,7 +163,7 @@ def sections(
 
 
 def _known(name: str, table: Tensor, own: Logs, other: Logs, *, trained: bool = True) -> Known | None:
-    """What a model of `own` events knows of the `other` ones, in the log's unit; None without any in cells new to it."""
+    """What a model of `own` events knows of the `other` ones, in the log's unit; None without any in new cells."""
     seen, unseen = (served(log, own.service) for log in (own.fitted, other.recorded))
     of, known = (log.user * log.n_items + log.item for log in (unseen, seen))
     unseen = select(unseen, ~np.isin(of, known))

@@ -44,7 +44,7 @@ class Unit:
     @property
     def identity(self) -> bool:
         """Whether rewards are learned as they are logged."""
-        return (self.low, self.high) == self.range
+        return (self.low, self.high) == self.range == self.bounds
 
     @property
     def zero(self) -> float:

@@ -65,15 +65,15 @@ def item_means(log: InteractionLog, shrinkage: float = 0.0) -> Tensor:
 
 def best_fixed_list(truth: "Truth", n_items: int) -> FixedList:
     """The list with the largest mean true reward over the truth's users; items outside the truth come last."""
-    value = torch.full((n_items,), -torch.inf, device=truth.reward.device)
-    value[torch.as_tensor(truth.items, device=value.device)] = truth.reward.double().mean(0).float()
+    value = torch.full((n_items,), -torch.inf, dtype=truth.reward.dtype, device=truth.reward.device)
+    value[torch.as_tensor(truth.items, device=value.device)] = truth.reward.double().mean(0).to(value)
     return FixedList(value)
 
 
 def oracle(truth: "Truth", n_users: int, n_items: int) -> UserGreedy:
     """Each user's best items on the truth, greedy turn by turn. With exit-awareness it avoids exits, still greedily."""
     device = truth.reward.device
-    table = torch.full((len(truth.users), n_items), -torch.inf, device=device)
+    table = torch.full((len(truth.users), n_items), -torch.inf, dtype=truth.reward.dtype, device=device)
     table[:, torch.as_tensor(truth.items, device=device)] = truth.reward
     row = torch.zeros(n_users, dtype=torch.int64, device=device)
     row[torch.as_tensor(truth.users, device=device)] = torch.arange(len(truth.users), device=device)

@@ -1,7 +1,7 @@
 """Play a policy against the truth: every user at once, a Python loop over turns only."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from darlr.config import Mode
 from darlr.errors import ConfigError
 from darlr.simulation.exits import Exit, never
-from darlr.simulation.policy import Policy, sample
+from darlr.simulation.policy import Policy, Translated, sample
 from darlr.simulation.policy import greedy as best
 from darlr.simulation.session import Session, end_exhausted, last_items, oldest_first, reset, step
 
@@ -73,6 +73,7 @@ def play(
     device = truth.reward.device
     items, order = torch.as_tensor(truth.items, device=device).sort()  # ties then go to the lowest id
     payoff = truth.reward[:, order]
+    exact = payoff.dtype == torch.float32 or isinstance(policy, Translated)  # which reads rewards to the last digit
     whole = len(items) == n_items  # then a table's columns are the truth's: no gather
     known = torch.as_tensor(truth.users, device=device)
     users = known if users is None else users.to(device)
@@ -99,7 +100,7 @@ def play(
                 if bool(session.done.all()):
                     break
                 allowed = _without_exits(left, session, items, rule, window) if exit_aware else left
-                scores = policy.scores(session)
+                scores = policy.scores(session if exact else replace(session, rewards=session.rewards.float()))
                 scores = scores if whole else scores[:, items]
                 place = best(scores, allowed) if uniform is None else sample(scores, allowed, uniform[part, turn])
                 action, reward = items[place], payoff[rows[part], place]

@@ -36,7 +36,7 @@ def judge_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs) -> 
         )
         learned, unit = float(played.returns.mean()), logs.unit
         length = float(played.length.double().mean())
-        return Earned(learned, unit.low * length + unit.scale * (learned - unit.least * length))
+        return Earned(learned, unit.low * length + unit.scale * (learned - unit.least * length), length)
 
     return judge
 
