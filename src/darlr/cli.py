@@ -1,4 +1,4 @@
-"""The command line: `darlr data | fit | train | evaluate | compare | recommend`.
+"""The command line: `darlr data | fit | train | evaluate | compare | recommend | export`.
 
 Options are parsed from dataclasses before anything heavy is imported, so `--help` is quick.
 """
@@ -275,6 +275,20 @@ class Recommend:
     """Print JSON instead of a table."""
 
 
+@dataclass(frozen=True)
+class Export:
+    """Make a row of a run's tables a policy folder, to serve it in place of the trained policy."""
+
+    run: Annotated[Positional[Path], FOLDER]
+    """Run folder."""
+    out: Annotated[Path, FOLDER]
+    """Policy folder to write; a policy in it is replaced."""
+    row: str = ""
+    """Name of the row as tables have it, such as 'item-mean list'; left out, the trained policy."""
+    refit: bool = False
+    """Fit the row again on the whole log, with what was held out and kept for evaluation."""
+
+
 Command = (
     Annotated[Data, subcommand("data")]
     | Annotated[Fit, subcommand("fit")]
@@ -282,6 +296,7 @@ Command = (
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Compare, subcommand("compare")]
     | Annotated[Recommend, subcommand("recommend")]
+    | Annotated[Export, subcommand("export")]
 )
 
 

@@ -85,7 +85,7 @@ def test_a_history_may_come_from_anywhere(run: Path) -> None:
     assert policy.recommend(3, 5, zip([7, 2, 5], np.array([4.0, 1.0, 3.0]), strict=True)) == wanted
     assert policy.recommend(3, np.int64(5), (event for event in events)) == wanted
     assert policy.recommend(3, 5, np.array(events).astype(object).tolist()[:0]) == policy.recommend(3, 5)
-    low, high = policy.recommender.low, policy.recommender.high
+    low, high = policy.policy.recommender.low, policy.policy.recommender.high
     assert policy.recommend(3, 1, [(7, low), (2, high)])  # the ends of the range belong to it
 
 
@@ -257,7 +257,7 @@ def test_the_policy_is_the_one_that_was_trained(run: Path) -> None:
 
     finished = open_run(run)
     session = reset(torch.arange(24), 16, 5)
-    loaded = load_policy(run).recommender
+    loaded = load_policy(run).policy.recommender
     assert torch.equal(
         finished.recommender(finished.recommender.observe(session)).logits, loaded(loaded.observe(session)).logits
     )

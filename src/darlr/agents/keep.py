@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from darlr.agents.recommender import Recommender
 from darlr.checkpoint import read_checkpoint, write_checkpoint
 from darlr.errors import RunError
 
@@ -30,13 +29,13 @@ class Earned:
     turns: float
 
 
-Judge = Callable[[Recommender], Earned]
+Judge = Callable[[Any], Earned]  # of a recommender
 
 
 class Keeper:
     """Judges a recommender after each epoch and keeps the weights of the best so far in the run folder."""
 
-    def __init__(self, folder: Path, judge: Judge, recommender: Recommender, done: int) -> None:
+    def __init__(self, folder: Path, judge: Judge, recommender: nn.Module, done: int) -> None:
         """done: the epoch that `recommender` was trained to; at 0 it is the start.
 
         Raises RunError when an earlier epoch's weights are missing or damaged.
@@ -49,7 +48,7 @@ class Keeper:
         self.best = {"epoch": 0, "earned": vars(start), "start": vars(start)}
         self._write(recommender)
 
-    def see(self, epoch: int, recommender: Recommender) -> Mapping[str, Any]:
+    def see(self, epoch: int, recommender: nn.Module) -> Mapping[str, Any]:
         """Judge the policy of this epoch; columns for the log line.
 
         greedy_return: in the log's unit; greedy_length: turns; greedy_gain: over the start, as it is learned; kept: the
@@ -66,7 +65,7 @@ class Keeper:
             "kept": self.best["epoch"],
         }
 
-    def _write(self, recommender: Recommender) -> None:
+    def _write(self, recommender: nn.Module) -> None:
         write_checkpoint(self.path, recommender.state_dict(), self.best)
 
 

@@ -89,25 +89,40 @@ def trivial_rows(
     repeats: int = 5,
     reference: str = "truth",
 ) -> list[Entry]:
-    """The rows that belong beside every learned one.
+    """The rows that belong beside every learned one: `log_rows`, and two references that read the truth.
+
+    exits: whether an exit rule can fire; then every row has an exit-aware twin. repeats: sampled runs of the random
+    row. reference: what the truth is called, where something stands in its place.
+    """
+    plain = [
+        Entry("random", [Random()] * repeats, "log", greedy=False),
+        *log_rows(log, tables, truth.reward.device),
+        Entry(f"best fixed list ({reference})", [best_fixed_list(truth, log.n_items)], "truth"),
+        Entry(f"oracle ({reference})", [oracle(truth, log.n_users, log.n_items)], "truth"),
+    ]
+    return plain + (exit_aware(plain) if exits else [])
+
+
+def exit_aware(entries: Sequence[Entry]) -> list[Entry]:
+    """The twins that skip items which would make the user leave, for worlds in which that can happen."""
+    return [Entry(f"{e.name}, exit-aware", e.policies, e.kind, e.greedy, True) for e in entries]
+
+
+def log_rows(
+    log: InteractionLog, tables: Mapping[str, Sequence[Tensor]], device: torch.device | str = "cpu"
+) -> list[Entry]:
+    """The rows that come from a log alone, and always show the same items to a user.
 
     log: the service's catalogue (darlr.data.service) of the training log. Where it holds positives only, lists of mean
     rewards would be all ties, and popularity also comes by distinct users. tables: name -> one float32 [U, I] a seed,
     e.g. {"bias-model list": ..., "world-model greedy": ..., "neighbour-table greedy": ...}, each played greedily per
-    user. exits: whether an exit rule can fire; then every row has an exit-aware twin. repeats: sampled runs of the
-    random row. reference: what the truth is called, where something stands in its place.
+    user.
     """
-    device = truth.reward.device
     lists = {"item-mean list": item_means(log)}
     if positives_only(log):
         lists = {"popularity list, by users": popularity_by_users(log)}
-    plain = [
-        Entry("random", [Random()] * repeats, "log", greedy=False),
+    return [
         Entry("popularity list", [FixedList(popularity(log).to(device))], "log"),
         *(Entry(name, [FixedList(value.to(device))], "log") for name, value in lists.items()),
         *(Entry(name, [UserGreedy(t.to(device)) for t in seeds], "log") for name, seeds in tables.items()),
-        Entry(f"best fixed list ({reference})", [best_fixed_list(truth, log.n_items)], "truth"),
-        Entry(f"oracle ({reference})", [oracle(truth, log.n_users, log.n_items)], "truth"),
     ]
-    aware = [Entry(f"{e.name}, exit-aware", e.policies, e.kind, e.greedy, True) for e in plain if exits]
-    return plain + aware

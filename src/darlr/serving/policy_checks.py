@@ -14,19 +14,25 @@ MOST_ITEMS = 10_000  # of a window that no tensor bounds
 
 
 def check_tensors(tensors: Mapping[str, Tensor]) -> None:
-    """Raise ValueError unless all are finite float32, except bits, and tables are of one number of users and items."""
+    """Raise ValueError unless all are finite float32, except bits, which are int64."""
     for name, tensor in tensors.items():
         if tensor.dtype != (torch.int64 if name == "bits" else torch.float32):
             raise ValueError(f"{name} is of type {tensor.dtype}")
         if not bool(tensor.isfinite().all()):
             raise ValueError(f"{name} has a NaN or infinite value")
-    users, items = len(tensors["users"]), len(tensors["items"])
-    rows = {"users": users, "items": items, "reward": users, "taste": items, "bits": items}
+
+
+def check_rows(tensors: Mapping[str, Tensor], users: int, items: int) -> None:
+    """Raise ValueError unless the tables are of so many users and items; `table` may have one row for everybody."""
+    rows = {"users": users, "items": items, "reward": users, "taste": items, "bits": items, "table": users}
     for name, count in rows.items():
-        if name in tensors and (tensors[name].ndim != 2 or len(tensors[name]) != count or not count):
-            raise ValueError(f"{name} is of shape {tuple(tensors[name].shape)}, not {count} rows")
-    if "reward" in tensors and tensors["reward"].shape[1] != items:
-        raise ValueError(f"reward is of shape {tuple(tensors['reward'].shape)}, not {users} x {items}")
+        shape = tuple(tensors[name].shape) if name in tensors else (count, items)
+        if len(shape) != 2 or (shape[0] != count and not (name == "table" and shape[0] == 1)):
+            if name in ("users", "items") and len(shape) == 2:
+                raise ValueError(f"{count} {name[:-1]} ids for {shape[0]} {name}")
+            raise ValueError(f"{name} is of shape {shape}, not {count} rows")
+        if name in ("reward", "table") and shape[1] != items:
+            raise ValueError(f"{name} is of shape {shape}, not {users} x {items}")
 
 
 def check_sizes(recommender: Any, tensors: Mapping[str, Tensor]) -> None:
@@ -41,10 +47,10 @@ def check_sizes(recommender: Any, tensors: Mapping[str, Tensor]) -> None:
         raise ValueError(f"a window of {tracker['window']} items, more than {MOST_ITEMS}")
 
 
-def check_ids(ids: Any, side: str, count: int) -> list[str] | list[int]:
-    """The ids as they are; raises ValueError unless they are `count` different ones, all text or all integers."""
-    if not isinstance(ids, list) or len(ids) != count:
-        raise ValueError(f"{len(ids) if isinstance(ids, list) else 'no list of'} {side} ids for {count} {side}s")
+def check_ids(ids: Any, side: str) -> list[str] | list[int]:
+    """The ids as they are; raises ValueError unless they are different ones, at least one, all text or all integers."""
+    if not isinstance(ids, list) or not ids:
+        raise ValueError(f"{'an empty' if isinstance(ids, list) else 'no'} list of {side} ids")
     if {type(one) for one in ids} not in ({str}, {int}):
         raise ValueError(f"{side} ids must be all text or all integers")
     if len(set(ids)) != len(ids):

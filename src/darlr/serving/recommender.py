@@ -30,12 +30,14 @@ from darlr.serving.policy_checks import (
     check_ids,
     check_leaving,
     check_range,
+    check_rows,
     check_sizes,
     check_tensors,
     check_weights,
 )
 from darlr.simulation.exits import Leaving
-from darlr.simulation.policy import masked
+from darlr.simulation.fixed import FixedList, Staying, UserGreedy
+from darlr.simulation.policy import Policy, masked
 from darlr.simulation.session import Session, reset
 from darlr.tensors import read_both, write_both
 
@@ -58,7 +60,7 @@ class TrainedPolicy:
     unit: how the log's rewards were learned; logged: the log's range of rewards, in its own unit.
     """
 
-    recommender: Recommender
+    policy: Policy
     user_codes: dict[str, int]
     item_codes: dict[str, int]
     item_ids: Sequence[str | int]
@@ -81,11 +83,16 @@ class TrainedPolicy:
         if count < 1:
             raise ConfigError(f"option count: must be at least 1, not {count}")
         session = self._session(user, read_history(history, *self.logged))
-        logits = RecommenderPolicy(self.recommender).scores(session)
+        logits = self.policy.scores(session)
         if not bool(logits.isfinite().all()):
             raise RunError(f"user {user!r}: the policy's scores are no finite numbers; its weights are damaged")
         scores = masked(logits, ~session.seen)
-        probability, code = scores.softmax(-1)[0].topk(min(count, int((~session.seen).sum())))
+        left = min(count, int((~session.seen).sum()))
+        code = scores[0].argsort(descending=True, stable=True)[:left]  # of equals the lowest code, as in evaluation
+        if isinstance(self.policy, RecommenderPolicy):
+            probability = scores.softmax(-1)[0, code]
+        else:  # a list or a table shows its first item, and no other
+            probability = torch.eye(1, len(code))[0]
         return [Recommendation(self.item_ids[c], p) for c, p in zip(code.tolist(), probability.tolist(), strict=True)]
 
     def _session(self, user: str | int, history: Sequence[tuple[str | int, float]]) -> Session:
@@ -129,15 +136,31 @@ def export(recommender: Recommender, log: InteractionLog, config: TrainConfig, f
     if recommender.leaving is not None:
         tensors["bits"] = recommender.bits
     facts = {
-        "schema": SCHEMA,
-        "data": log.name,
         "recommender": to_json(config.recommender),
         "reward_range": [recommender.low, recommender.high],
+        "leaving": recommender.leaving,
+    }
+    _write(tensors, facts, log, folder)
+
+
+def export_table(table: Tensor, leaving: Leaving | None, log: InteractionLog, folder: Path) -> None:
+    """Write a policy folder of fixed scores, float32 [U, I], or [1, I] where everybody has the same.
+
+    leaving: the exit rule that the policy avoids, if any. log: whose ids and unit of rewards the policy speaks in.
+    """
+    tensors = {"table": table.float()} | ({} if leaving is None else {"bits": leaving.bits})
+    _write(tensors, {"leaving": None if leaving is None else [leaving.window, leaving.threshold]}, log, folder)
+
+
+def _write(tensors: dict[str, Tensor], facts: dict[str, Any], log: InteractionLog, folder: Path) -> None:
+    facts = {
+        "schema": SCHEMA,
+        "data": log.name,
         "unit": [log.unit.low, log.unit.high, log.unit.least],
         "logged_range": list(log.reward_range if log.unit.identity else log.unit.bounds),
-        "leaving": recommender.leaving,
         "user_ids": list(log.user_ids),
         "item_ids": list(log.item_ids),
+        **facts,
     }
     with drafting(folder) as draft:
         write_both(draft / WEIGHTS, draft / FACTS, tensors, facts)
@@ -169,20 +192,31 @@ REMEDY = "restore it, or finish the run again to write it anew"
 
 def _policy(facts: dict[str, Any], tensors: dict[str, Tensor], source: str) -> TrainedPolicy:
     check_tensors(tensors)
-    check_sizes(facts["recommender"], tensors)
-    config = from_json(RecommenderConfig, facts["recommender"], source)
     rule = check_leaving(facts["leaving"])
     leaving = None if rule is None else Leaving(tensors["bits"], *rule)
-    ids = {side: check_ids(facts[f"{side}_ids"], side, len(tensors[f"{side}s"])) for side in ("user", "item")}
-    weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")}
-    tables = tensors.get("reward"), leaving, tensors.get("taste")
+    users, items = ids = [check_ids(facts[f"{side}_ids"], side) for side in ("user", "item")]
+    check_rows(tensors, len(users), len(items))
     logged, (low, high, least) = check_range(facts["logged_range"]), facts["unit"]
     unit = Unit(*check_range((low, high)), *check_range((least, least + WIDTH))[:1], logged)
+    policy = _table(tensors["table"], leaving) if "table" in tensors else _networks(facts, tensors, leaving, source)
+    user_codes, item_codes = ({str(name): code for code, name in enumerate(names)} for names in ids)
+    return TrainedPolicy(policy, user_codes, item_codes, items, unit, logged)
+
+
+def _table(table: Tensor, leaving: Leaving | None) -> Policy:
+    policy = FixedList(table[0]) if len(table) == 1 else UserGreedy(table)
+    return policy if leaving is None else Staying(policy, leaving)
+
+
+def _networks(facts: dict[str, Any], tensors: dict[str, Tensor], leaving: Leaving | None, source: str) -> Policy:
+    check_sizes(facts["recommender"], tensors)
+    config = from_json(RecommenderConfig, facts["recommender"], source)
+    weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")}
+    tables = tensors.get("reward"), leaving, tensors.get("taste")
     with torch.device("meta"):  # weights without memory: what is in the file takes their place
         recommender = Recommender(
             config, tensors["items"], tensors["users"], check_range(facts["reward_range"]), *tables
         )
     check_weights(recommender, weights)
     recommender.load_state_dict(weights, assign=True)
-    user_codes, item_codes = ({str(name): code for code, name in enumerate(ids[side])} for side in ("user", "item"))
-    return TrainedPolicy(recommender.eval(), user_codes, item_codes, ids["item"], unit, logged)
+    return RecommenderPolicy(recommender.eval())

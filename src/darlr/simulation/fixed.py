@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from darlr.simulation.session import Session
+from darlr.simulation.exits import Leaving
+from darlr.simulation.policy import Policy
+from darlr.simulation.session import Session, last_items
 
 
 @dataclass(frozen=True)
@@ -38,3 +40,18 @@ class UserGreedy:
     def scores(self, session: Session) -> Tensor:
         """float32 [B, I], the users' rows of the table."""
         return self.table[session.user if self.row is None else self.row[session.user]]
+
+
+@dataclass(frozen=True)
+class Staying:
+    """A policy that shows what would make the user leave only after everything else. leaving: when users leave."""
+
+    policy: Policy
+    leaving: Leaving
+
+    def scores(self, session: Session) -> Tensor:
+        """float32 [B, I], the policy's, those of items that end the session below all others and in the same order."""
+        scores = self.policy.scores(session)
+        leaves = self.leaving.items(last_items(session, self.leaving.window))
+        reach = scores.amax(1, keepdim=True) - scores.amin(1, keepdim=True) + 1
+        return torch.where(leaves, scores - reach, scores)

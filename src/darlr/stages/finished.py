@@ -41,10 +41,14 @@ class FinishedRun:
         return translated(RecommenderPolicy(self.recommender), self.logs.unit)
 
     @cached_property
+    def untrained(self) -> Recommender:
+        """The same networks before training."""
+        return build_recommender(paid_world(self.world, self.logs, self.config), self.config.train).eval()
+
+    @property
     def start(self) -> Policy:
-        """The same policy before training."""
-        before = build_recommender(paid_world(self.world, self.logs, self.config), self.config.train)
-        return translated(RecommenderPolicy(before.eval()), self.logs.unit)
+        """The policy before training."""
+        return translated(RecommenderPolicy(self.untrained), self.logs.unit)
 
 
 def world_folder(folder: Path, config: RunConfig) -> Path:

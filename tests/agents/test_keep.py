@@ -1,0 +1,88 @@
+"""A run keeps the best of its start and its epochs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from darlr.agents.diagnostics import diagnose
+from darlr.agents.keep import FILE, Earned, Keeper, read_best
+from darlr.config import DiagnosticsConfig
+from darlr.errors import RunError
+
+
+class Net(torch.nn.Linear):
+    """A policy that earns its one weight."""
+
+    def __init__(self, earns: float) -> None:
+        super().__init__(1, 1, bias=False)
+        self.earn(earns)
+
+    def earn(self, value: float) -> "Net":
+        with torch.no_grad():
+            self.weight.fill_(value)
+        return self
+
+
+def judge(net: Any) -> Earned:
+    value = float(net.weight.detach())
+    return Earned(value, 10 * value, 5.0)
+
+
+def keep(folder: Path, *earned: float) -> tuple[Keeper, list[dict[str, Any]]]:
+    net = Net(earned[0])
+    keeper = Keeper(folder, judge, net, 0)
+    return keeper, [dict(keeper.see(epoch, net.earn(value))) for epoch, value in enumerate(earned[1:], 1)]
+
+
+@pytest.mark.parametrize(
+    ("earned", "epoch"), [((5, 3, 4), 0), ((5, 6, 4), 1), ((5, 4, 7), 2), ((5, 5, 5), 0), ((1, 3, 3), 1)]
+)
+def test_the_best_is_kept_and_the_earlier_of_equals(tmp_path: Path, earned: tuple[float, ...], epoch: int):
+    _, rows = keep(tmp_path, *earned)
+    weights, facts = read_best(tmp_path)
+    assert facts["epoch"] == rows[-1]["kept"] == epoch
+    assert float(weights["weight"]) == earned[epoch] == facts["earned"]["learned"]
+    assert facts["start"]["shown"] == 10 * earned[0]
+    assert [row["greedy_return"] for row in rows] == [10 * value for value in earned[1:]]
+    assert [row["greedy_gain"] for row in rows] == [value - earned[0] for value in earned[1:]]
+
+
+def test_going_on_ends_where_it_would_have_ended(tmp_path: Path):
+    keep(tmp_path, 5, 6)
+    net = Net(4)
+    keeper = Keeper(tmp_path, judge, net, 1)
+    assert keeper.see(2, net)["kept"] == 1
+    assert keeper.see(3, net.earn(9))["kept"] == 3
+    assert read_best(tmp_path)[1] == keeper.best
+
+
+def test_an_epoch_that_is_done_again_changes_nothing(tmp_path: Path):
+    keep(tmp_path, 5, 6, 8)  # killed after epoch 2 was kept, before its checkpoint
+    before = (tmp_path / FILE).read_bytes()
+    net = Net(8)
+    keeper = Keeper(tmp_path, judge, net, 1)
+    assert keeper.see(2, net)["kept"] == 2
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_missing_weights_are_told(tmp_path: Path):
+    with pytest.raises(RunError, match="is missing, the policy that the run hands over"):
+        Keeper(tmp_path, judge, Net(1), 3)
+
+
+def row(gain: float | None, kept: int = 0) -> dict[str, Any]:
+    common = {"turns": 5.0, "penalty": 0.0, "steps": 1, "epoch": 1}
+    return common if gain is None else common | {"greedy_gain": gain, "kept": kept}
+
+
+@pytest.mark.parametrize(
+    ("gains", "warns"), [((-1, -1), True), ((-1,), False), ((-1, 0), False), ((1, -1, -1), True), ((None, None), False)]
+)
+def test_two_epochs_below_the_start_are_a_warning(gains: tuple[float | None, ...], warns: bool):
+    rows = [row(gain) for gain in gains]
+    found = [sign for sign in diagnose(rows, DiagnosticsConfig(), (1.0, 5.0)) if sign.signature == "below-start"]
+    assert bool(found) == warns
+    if found:
+        assert "the start" in found[0].message

@@ -1,0 +1,82 @@
+"""What a table's verdict says."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from darlr.evaluation.evaluate import Row
+from darlr.evaluation.verdict import Trust, verdict
+
+USERS = 200
+NOISE = np.random.default_rng(0).standard_normal((1, USERS))
+SERVE = "darlr export runs/one --row {row} --out FOLDER"
+
+
+def row(name: str, mean: float, kind: str = "log", sampled: bool = False) -> Row:
+    """A row whose users differ by the same noise: paired differences are sure however small."""
+    returns = mean + NOISE
+    nothing = (mean, mean)
+    return Row(
+        *(name, kind, sampled, False, "NX_0", None, float(returns.mean()), nothing, mean, nothing, 30.0, mean / 30),
+        *(0.5, None, 1, USERS, None, None),
+        returns=returns,
+    )
+
+
+def blurred(one: Row, seed: int) -> Row:
+    """The same row with noise of its own, so that it ties with its like."""
+    noise = np.random.default_rng(seed).standard_normal((1, USERS))
+    return replace(one, returns=one.returns + noise - noise.mean())
+
+
+LEARNED, START, LIST = row("DARLR", 80.0, "learned"), row("DARLR, start", 78.0), row("item-mean list", 70.0)
+ORACLE, RANDOM = row("oracle (truth)", 99.0, "truth"), row("random", 60.0, sampled=True)
+
+
+def test_a_trained_policy_that_is_first_is_served():
+    told = verdict([LEARNED, START, LIST, ORACLE, RANDOM], Trust("It was the truth."), SERVE)
+    assert len(told) == 4
+    assert told[0].startswith("First is DARLR with 80")
+    assert "surely ahead of every other row" in told[0]
+    assert "beats its start by +2 [+2, +2]" in told[1]
+    assert "beats the best simple list (item-mean list) by +10 [+10, +10]" in told[1]
+    assert told[2] == "It was the truth."
+    assert told[3] == "Serve DARLR: the run folder is ready for that."
+    assert not any(name in " ".join(told) for name in ("oracle", "random"))
+
+
+def test_training_that_destroyed_a_start_is_told():
+    told = " ".join(verdict([row("DARLR", 75.0, "learned"), START, LIST], Trust(), SERVE))
+    assert "First is DARLR, start" in told
+    assert "DARLR as it would be served is worse than its start: -3 [-3, -3]" in told
+    assert "--row 'DARLR, start'" in told
+
+
+def test_the_simplest_of_those_that_tie_is_served():
+    tied = blurred(row("popularity list", 79.95), 1)
+    told = verdict([LEARNED, tied, row("world-model greedy", 70.0)], Trust(), SERVE)
+    assert "popularity list ties with it" in told[0]
+    assert "can't be told from the best simple list (popularity list)" in told[1]
+    assert told[-1].startswith("Serve popularity list, as it is the simplest")
+    assert told[-1].endswith("--row 'popularity list' --out FOLDER")
+
+
+def test_a_start_that_is_handed_over_is_said_to_be_the_start():
+    told = verdict([row("DARLR", 78.0, "learned"), START, LIST], Trust(), SERVE)
+    assert "DARLR as it would be served is its start" in told[1]
+
+
+def test_nothing_is_served_on_the_word_of_a_judge_that_failed():
+    told = verdict([LEARNED, START, LIST], Trust("The judge fails its test.", believable=False), SERVE)
+    assert told[-2] == "The judge fails its test."
+    assert told[-1].startswith("Nothing here says what to serve")
+
+
+@pytest.mark.parametrize("rows", [[row("DARLR", 5.0, "learned"), row("item-mean list", 5.0)]])
+def test_rows_that_can_not_differ(rows: list[Row]):
+    assert verdict(rows, Trust(), SERVE) == ["All rows earn the same, so nothing here tells one policy from another."]
+
+
+def test_one_row_alone():
+    assert verdict([LEARNED], Trust("Believed."), SERVE) == ["Believed."]
