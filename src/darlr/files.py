@@ -1,6 +1,7 @@
 """Files that are either the old one or the new one, whole, whenever the process is killed."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -90,6 +91,12 @@ def sync(path: Path) -> None:
     """Flush a file to disk; some file systems only say here that they are full."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path, remedy: str, kind: type[DarlrError] = RunError) -> Any:
@@ -215,9 +222,12 @@ class Lock:
             self._file.close()
             message = f"{folder}: process {holder} is writing to this run; wait for it or choose another folder"
             raise RunError(message) from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        try:  # not through the file's buffer, which would be written again when a full disk has refused it
+            os.ftruncate(self._file.fileno(), 0)
+            os.write(self._file.fileno(), str(os.getpid()).encode())
+        except OSError:
+            self._file.close()
+            raise
 
     def release(self) -> None:
         """Let others write; calling it twice does no harm."""

@@ -14,6 +14,7 @@ from darlr.errors import RunError
 from darlr.runs import load_checkpoint, read_config, read_inputs
 from darlr.stages.logs import Logs, open_logs, resolved
 from darlr.stages.world import load_world_model, paid_world, world_of
+from darlr.world.fitted import FILES
 from darlr.world.tables import World
 
 
@@ -39,13 +40,18 @@ def world_folder(folder: Path, config: RunConfig) -> Path:
     return Path(config.world) if config.world else folder / "world"
 
 
+def world_parts(place: Path) -> dict[str, Path]:
+    """What a run depends on besides its options and data: the world model in `place`."""
+    return {"world model": place / FILES[0]}
+
+
 def open_run(folder: Path, opened: dict[Any, Logs] | None = None) -> FinishedRun:
     """Open a run by its newest checkpoint, on the CPU. opened: logs read so far, to share between runs.
 
-    Raises RunError when the folder holds no run, or the data set has changed since.
+    Raises RunError when the folder holds no run, or the data set or the world model has changed since.
     """
     config, inputs = read_config(folder, RunConfig), read_inputs(folder)
-    found = load_checkpoint(folder)
+    found = load_checkpoint(folder, world_parts(world_folder(folder, config)))
     if found is None:
         raise RunError(f"{folder}: no checkpoint yet; train it first with `darlr train --out {folder} --resume`")
     opened = {} if opened is None else opened

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from hashlib import file_digest
 from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
@@ -21,19 +20,20 @@ from darlr.evaluation.estimation import reward_error
 from darlr.evaluation.evaluate import published, published_setting
 from darlr.evaluation.metrics import majority_items
 from darlr.evaluation.truth import has_truth, load_truth
+from darlr.files import digest
 from darlr.process import settle
 from darlr.runs import Run, load_checkpoint
 from darlr.serving.recommender import export
 from darlr.simulation.exits import Exit, build_exit
 from darlr.stages.checks import check_options, check_run
-from darlr.stages.finished import trained, world_folder
+from darlr.stages.finished import trained, world_folder, world_parts
 from darlr.stages.logs import NOTHING_KEPT, Logs, divided, resolved
 from darlr.stages.progress import Meter, say
 from darlr.stages.world import fit_into, is_fitted, load_world_model, paid_world, true_reward, world_of
 from darlr.world.fitted import FILES, FittedWorldModel
 
 IPS_WEIGHTING: Literal["inverse-popularity"] = "inverse-popularity"
-MAY_CHANGE = ("train.epochs", "train.threads", "label")
+MAY_CHANGE = ("train.epochs", "label")
 Watch = Callable[[int, Learner], Mapping[str, Any]]
 
 
@@ -53,8 +53,7 @@ def train_run(options: Train) -> None:
     inputs = {"data": logs.checksum}
     if config.world:
         check_weighting(config, load_world_model(Path(config.world), logs, config.split))
-        with open(Path(config.world) / FILES[0], "rb") as file:
-            inputs["world"] = file_digest(file, "sha256").hexdigest()
+        inputs["world"] = digest(Path(config.world) / FILES[0])
     if logs.evaluation and options.split.evaluation is None:
         say(
             f"{logs.evaluation:.0%} of each user's items are kept from training, for darlr evaluate "
@@ -90,6 +89,7 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
         fit_into(place, logs, config.split, config.world_model)
     # Always from disk and always seeded here, so that a run resumed after the fit goes the same way.
     fitted = load_world_model(place, logs, config.split)
+    opened.depend_on(world_parts(place))
     world = paid_world(world_of(fitted, logs, train_config), logs, config)
     torch.manual_seed(train_config.seed)
     if train_config.compile:
@@ -116,7 +116,7 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
 def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs, command: str) -> str:
     """Make what was trained so far usable; returns what to tell the user who interrupted. command: that goes on."""
     again = f"continue with: {command}"
-    found = load_checkpoint(folder)
+    found = load_checkpoint(folder, world_parts(world_folder(folder, config)))
     if found is None:
         return f"interrupted before the first checkpoint; {again}"
     world = world_of(load_world_model(world_folder(folder, config), logs, config.split), logs, train_config)
