@@ -156,7 +156,13 @@ def _unreadable(error: OSError) -> None:
 
 
 def refuse_address(path: Path | str) -> None:
-    """Raise DataError when it is an address (s3://...), of which a Path keeps only one of the slashes."""
+    """Raise DataError for an address (s3://...), of which a Path keeps only one of the slashes, and for a name that is
+    not UTF-8, which polars and safetensors cannot open."""
+    full = str(Path(path).absolute())
+    try:
+        full.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{full}: the name is not valid UTF-8, so that the file cannot be opened; rename it") from None
     found = ADDRESS.match(str(path))
     if found and not Path(found[1]).exists():
         raise DataError(

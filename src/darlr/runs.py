@@ -82,7 +82,7 @@ class Run:
                 _refuse_changes(folder, _stored(config, inputs), may_change)
                 _rewind_metrics(folder)
             # Provenance first: a folder counts as a run from the moment it has a config.
-            seed = getattr(config, "seed", None)
+            seed = getattr(getattr(config, "train", config), "seed", None)
             _write_json(folder / PROVENANCE, [*_starts(folder), provenance(seed)])
             _write_json(folder / CONFIG, _stored(config, inputs))
             return cls(folder, lock, writer)

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from darlr.text import visible
+
 console = Console(stderr=True)
 # metric -> how it is shown, short enough that all fit beside a bar in 80 columns
 SHOWN = {
@@ -23,7 +25,7 @@ SHOWN = {
 
 def say(message: str) -> None:
     """One message on stderr, never wrapped, so that paths and commands in it can be copied."""
-    console.print(message, soft_wrap=True, markup=False, highlight=False)
+    console.print(visible(message), soft_wrap=True, markup=False, highlight=False, emoji=False)
 
 
 def numbers(metrics: Mapping[str, float | None]) -> str:
