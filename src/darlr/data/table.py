@@ -33,7 +33,8 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
     an option.
     """
     config = _plain_columns(config)
-    columns = [c for c in (config.user, config.item, config.reward, config.timestamp, config.propensity) if c]
+    reward_column = None if config.implicit else config.reward
+    columns = [c for c in (config.user, config.item, reward_column, config.timestamp, config.propensity) if c]
     doubled = [c for c in columns if columns.count(c) > 1]
     if doubled:
         raise ConfigError(f"options user, item, reward, timestamp, propensity: column '{doubled[0]}' is named twice")
