@@ -15,7 +15,7 @@ from darlr.text import markdown as shown
 SCHEMA = 2
 HEAD = ("row", "R_tra [95%]", "IQM [95%]", "Length", "R_each", "CV", "MCD", "first minus this [95%]", "seeds")
 NOTES = (
-    "R_tra: mean summed reward a session, with its 95% bootstrap interval over seeds and users; IQM: interquartile "
+    "R_tra: mean summed reward a session, with its 95% interval over seeds and users; IQM: interquartile "
     "mean of the same returns; R_each = R_tra / Length; CV: share of the catalogue recommended; MCD: share of "
     "recommendations from the majority categories. Bold: first, or tied with the first (the 95% interval of the paired "
     "difference over the same users and seeds includes 0). †: reads the truth; a reference, never ranked. Actions are "
@@ -93,12 +93,12 @@ def _table(block: Block) -> list[str]:
 
 
 def _random_table(block: Block) -> list[str]:
-    """The same rows by what users said of random items, where that is known."""
+    """The same rows by what users said of new random items, where that is known."""
     ranked = by_random_feedback(block.lines)
     if not ranked:
         return []
     head = ("row", RANDOM, "first minus this [95%]", "R_tra")
-    lines = [f"### {block.title}, by what users said of random items", "", _join(head), "|---|---:|---:|---:|"]
+    lines = [f"### {block.title}, by what users said of new random items", "", _join(head), "|---|---:|---:|---:|"]
     first = next((line for line, apart in ranked if apart is not None), None)
     form = styles([line.row for line, _ in ranked])[0]
     for line, apart in ranked:

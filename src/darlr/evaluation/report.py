@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 SCHEMA = 2
 HEAD = ("row", "R_tra [95%]", "IQM [95%]", "Length", "R_each", "CV", "MCD", "seeds")
 NOTES = (
-    "R_tra: mean summed reward a session, with its 95% bootstrap interval over seeds and users; IQM: interquartile "
+    "R_tra: mean summed reward a session, with its 95% interval over seeds and users; IQM: interquartile "
     "mean of the same returns; R_each = R_tra / Length; CV: share of the catalogue recommended; MCD: share of "
     "recommendations from the majority categories. Bold: learned. †: reads the rewards that sessions are played on; a "
     "reference, not a method."
 )
 RANDOM = "R_random [95%]"
 RANDOM_NOTE = (
-    "R_random: the same sum by what users said of items drawn for them at random, so far as these were shown: Length "
-    "times their mean; items that a user's own log holds are left out. Sessions are still answered by the rewards that "
-    "they are played on."
+    "R_random: Length times the mean of what users said of items drawn for them at random and new to their own log, so "
+    "far as these were shown. It speaks of a session's new items alone and is not R_tra by users' words: what the log "
+    "holds users like more or less than that. Sessions are still answered by the rewards that they are played on."
 )
 
 
@@ -250,4 +250,4 @@ def print_tables(rows: Sequence[Row]) -> None:
         console.print(table)
     console.print("† reads the rewards played on: a reference, not a method. Green: learned.", style="dim")
     if any(row.random is not None for row in rows):
-        console.print("R_random: the same by what users said of items drawn for them at random.", style="dim")
+        console.print("R_random: Length times what users said of new items among those shown; not R_tra by their words.", style="dim")
