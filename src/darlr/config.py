@@ -307,7 +307,8 @@ class SelectorConfig:
     """K_sel: reference users picked for each recommendation."""
     candidates: int | None = None
     """Users that a pick is made from: three quarters of them the nearest by p, the others drawn once by chance; 0:
-    everyone; left out: everyone among up to 2,048 users, else 64, or 4 K_sel if that is more. Reading."""
+    everyone; left out: everyone among up to 2,048 users, else 64, or 4 K_sel if that is more. A pool is another method
+    than picking from everyone, not only a cheaper one. Reading."""
     lambda_s: float = 5.0
     """lambda_s: weight of similarity in the selector's reward (Eq. 12)."""
     lambda_d: float = 0.1

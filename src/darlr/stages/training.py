@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 
+from darlr.agents.candidates import pool_note
 from darlr.agents.learner import Learner
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.agents.train import Progress, train
@@ -92,6 +93,9 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
     opened.depend_on(world_parts(place))
     world = paid_world(world_of(fitted, logs, train_config), logs, config)
     torch.manual_seed(train_config.seed)
+    note = pool_note(train_config.selector, world.n_users)
+    if train_config.method == "darlr" and note:
+        say(note)
     if train_config.compile:
         say("compiling the inner loop; where nothing of it is cached, the first steps take a minute")
     with Meter(train_config.method) as meter:
