@@ -22,7 +22,7 @@ QUICK = WorldModelConfig(members=2, epochs=2, hidden=(4,), embedding=2)
 def test_the_tables_are_predicted_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refit: bool) -> None:
     finished: list[Fit] = []
     finish = Fit.finish
-    monkeypatch.setattr(Fit, "finish", lambda self: finished.append(self) or finish(self))
+    monkeypatch.setattr(Fit, "finish", lambda self, *rest: finished.append(self) or finish(self, *rest))
     config = RunConfig(data="synthetic", synthetic=SMALL, split=SplitConfig(refit=refit))
     logs = open_logs(config)
     fitted = fit_into(tmp_path / "world", logs, config.split, QUICK)

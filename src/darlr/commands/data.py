@@ -38,6 +38,7 @@ from darlr.errors import DarlrError
 from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.stages.checks import check_options
 from darlr.stages.progress import say
+from darlr.stages.size import size_of, told
 from darlr.stages.training import ready
 from darlr.text import visible
 
@@ -146,6 +147,7 @@ def describe(log: InteractionLog, report: PrepareReport) -> None:
         *([] if service.whole else [offered]),
         f"timestamps: {'yes' if log.timestamp is not None else 'no'}; category: {log.category or 'none'}",
         f"features: {', '.join(features) or 'none'}",
+        f"training: {told(size_of(log, RunConfig()))}",
         str(report),
     ):
         show(line)

@@ -1,7 +1,7 @@
 """`darlr evaluate`: the sound protocol on trained runs, beside the trivial rows, as tables and pictures."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from darlr.config_json import differences, to_json
 from darlr.errors import ConfigError, MachineError, RunError
 from darlr.evaluation.bars import bar_chart
 from darlr.evaluation.curves import estimation_error, learning_curve
-from darlr.evaluation.evaluate import Row, can_leave, published_mean, settings, sound
+from darlr.evaluation.evaluate import Row, Setting, can_leave, published_mean, settings, sound
 from darlr.evaluation.lists import Entry, Kind, trivial_rows
 from darlr.evaluation.report import label as row_label
 from darlr.evaluation.report import print_tables, write_report
@@ -24,7 +24,7 @@ from darlr.process import settle
 from darlr.runs import read_metrics
 from darlr.stages.finished import FinishedRun, open_run
 from darlr.stages.logs import Logs, resolved
-from darlr.stages.progress import say
+from darlr.stages.progress import PATIENCE, Meter, say
 from darlr.stages.trivial import trivial_tables
 
 SEEDS = ("seed", "world", "threads", "device")  # what seeds of one row may differ in
@@ -46,7 +46,8 @@ def run(options: Evaluate) -> None:
     ground = find_ground(runs, entries, out, without_truth=options.without_truth)
     if options.only == "all":
         entries += trivial(runs, ground, exits=can_leave(session, first.logs.catalogue))
-    rows = sound(entries, settings(session, first.logs.catalogue), ground.truth, first.logs.train_catalogue)
+    wanted = settings(session, first.logs.catalogue)
+    rows = sound(entries, shown(wanted), ground.truth, first.logs.train_catalogue)
     metrics = read_metrics(first.folder) if len(runs) == 1 and not options.without_truth else []
     about = {
         "data": first.config.data,
@@ -76,6 +77,15 @@ def run(options: Evaluate) -> None:
             say(f"no pictures: {error}, or pass --no-pictures")
         else:
             say(f"pictures: {out}")
+
+
+def shown(wanted: Sequence[Setting]) -> Iterator[Setting]:
+    """Settings one after the other, and how far playing them is, where it takes long."""
+    with Meter("evaluating") as meter:
+        meter.begin("evaluating", "setting", after=PATIENCE)
+        for done, setting in enumerate(wanted):
+            meter.show(done, len(wanted), {})
+            yield setting
 
 
 def comparisons(rows: Sequence[Row]) -> dict[str, Comparison]:

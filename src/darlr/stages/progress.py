@@ -23,6 +23,9 @@ SHOWN = {
 }
 
 
+PATIENCE = 10.0  # seconds of a part that is mostly short, before it shows how far it is
+
+
 def say(message: str) -> None:
     """One message on stderr, never wrapped, so that paths and commands in it can be copied."""
     console.print(visible(message), soft_wrap=True, markup=False, highlight=False, emoji=False)
@@ -52,7 +55,7 @@ class Meter:
         """every: epochs a line where there is no bar."""
         self.name, self.unit, self.every = name, "epoch", every
         self._first: tuple[float, float] | None = None
-        self._epoch = -1
+        self._epoch, self._quiet = -1, 0.0
         self._bar: Progress | None = None
         self._task = TaskID(0)
         if console.is_terminal:
@@ -67,9 +70,10 @@ class Meter:
             )
             self._task = self._bar.add_task(name, total=None, epoch="", numbers="")
 
-    def begin(self, name: str, unit: str = "epoch") -> None:
-        """The next part of the stage, from its first epoch, or whatever it counts."""
-        self.name, self.unit, self._first, self._epoch = name, unit, None, -1
+    def begin(self, name: str, unit: str = "epoch", *, every: int = 1, after: float = 0.0) -> None:
+        """The next part of the stage, from its first epoch, or whatever it counts; after: seconds before a line."""
+        self.name, self.unit, self.every, self._first, self._epoch = name, unit, every, None, -1
+        self._quiet = time.monotonic() + after
 
     def tell(self, text: str) -> None:
         """A part of the stage that has no epochs."""
@@ -94,7 +98,7 @@ class Meter:
         now = time.monotonic()
         if self._first is None:
             self._first = now, done
-        if int(done) == self._epoch or int(done) % self.every:
+        if int(done) == self._epoch or int(done) % self.every or now < self._quiet:
             return
         self._epoch = int(done)
         start, before = self._first

@@ -30,6 +30,7 @@ from darlr.stages.checks import check_options, check_run
 from darlr.stages.finished import trained, world_folder, world_parts
 from darlr.stages.logs import NOTHING_KEPT, Logs, divided, resolved
 from darlr.stages.progress import Meter, say
+from darlr.stages.size import plan, require_disk, require_memory, size_of
 from darlr.stages.world import fit_into, is_fitted, load_world_model, paid_world, true_reward, world_of
 from darlr.world.fitted import FILES, FittedWorldModel
 
@@ -55,6 +56,9 @@ def train_run(options: Train) -> None:
     if config.world:
         check_weighting(config, load_world_model(Path(config.world), logs, config.split))
         inputs["world"] = digest(Path(config.world) / FILES[0])
+    size = size_of(logs.whole, config)
+    require_disk(size, options.out)
+    say(plan(size))
     if logs.evaluation and options.split.evaluation is None:
         say(
             f"{logs.evaluation:.0%} of each user's items are kept from training, for darlr evaluate "
@@ -77,6 +81,7 @@ def train_run(options: Train) -> None:
 
 def ready(source: InteractionLog, config: RunConfig) -> tuple[Logs, TrainConfig, Exit]:
     """What training on a data set starts from; raises DarlrError where it cannot start."""
+    require_memory(size_of(source, config))  # before anything else takes minutes
     logs = divided(source, config)
     check_run(config, logs.served)
     train_config = resolved(config.train, logs.whole)

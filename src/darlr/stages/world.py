@@ -15,7 +15,8 @@ from darlr.errors import ConfigError, RunError
 from darlr.evaluation.truth import load_truth
 from darlr.files import read_json, require_writable
 from darlr.stages.logs import Logs
-from darlr.stages.progress import Meter
+from darlr.stages.progress import PATIENCE, Meter
+from darlr.stages.size import FIT, require_memory, size_of
 from darlr.world.context import Context
 from darlr.world.fit import EpochReport, SweepReport, train_world
 from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
@@ -45,6 +46,7 @@ def refuse_other_content(folder: Path) -> None:
 
 def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldModelConfig) -> FittedWorldModel:
     """Fit a world model, showing progress, and write it, with its origin, into `folder`."""
+    require_memory(size_of(logs.whole, RunConfig(world_model=config), FIT))
     with Meter("world model", every=10) as meter:
 
         def report(done: EpochReport | SweepReport) -> None:
@@ -52,7 +54,7 @@ def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldM
                 meter.show(done.epoch, done.epochs, {"held_out_rmse": done.held_out_rmse})
                 return
             if done.sweep == 0:
-                meter.begin(f"{meter.name}, posterior", "sweep")
+                meter.begin(f"{meter.name}, posterior", "sweep", every=10)
             meter.show(done.sweep, done.sweeps, {})
 
         # kind history has no epoch to choose on held-out rows before the fit that counts
@@ -60,12 +62,13 @@ def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldM
         trained = train_world(logs.train if twice else logs.fitted, logs.held_out, config, report)
         chosen = trained.metrics
         if twice:
-            meter.begin("world model, whole log")
+            meter.begin("world model, whole log", every=10)
             again = replace(config, epochs=int(chosen["best_epoch"]))
             trained = train_world(logs.whole, logs.unseen, again, report)
         users, items = len(trained.service.users), len(trained.service.items)
         meter.tell(f"world model: predicting {users:,} x {items:,} rewards")
-        fitted = trained.finish()
+        meter.begin("world model, predicting", "tenth", after=PATIENCE)
+        fitted = trained.finish(lambda done: meter.show(done * 10 // users, 10, {}))
     if twice:
         fitted = replace(fitted, metrics={**chosen, "refit": fitted.metrics})
     text = json.dumps(origin(logs, split_config), indent=2, allow_nan=False) + "\n"

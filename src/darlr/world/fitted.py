@@ -1,7 +1,7 @@
 """A fitted world model: its tables, its members, and how it is kept on disk."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -168,15 +168,21 @@ def _part(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def finish(
-    model: Model, config: WorldModelConfig, scale: Scale, metrics: dict[str, Any], service: Service
+    model: Model,
+    config: WorldModelConfig,
+    scale: Scale,
+    metrics: dict[str, Any],
+    service: Service,
+    report: Callable[[int], None] = lambda _: None,
 ) -> FittedWorldModel:
-    """Compute the service's tables of a trained model, in chunks of users."""
+    """Compute the service's tables of a trained model, in chunks of users. report: called with the users done."""
     users, items = torch.from_numpy(service.users), torch.from_numpy(service.items)
     reward = torch.empty(len(users), len(items))
     risk = torch.empty(len(users), len(items))
     for rows, mean, log_variance in _predict(model, users, items):
         reward[rows] = scale.reward(mean).mean(0)
         risk[rows] = scale.variance(log_variance.amax(0))
+        report(rows.stop)
     vectors = model.vectors(config.embedding, users, items)
     return FittedWorldModel(model, config, scale, users, items, reward, risk, *vectors, metrics)
 
