@@ -5,6 +5,7 @@ Options are parsed from dataclasses before anything heavy is imported, so `--hel
 
 import gc
 import importlib
+import io
 import re
 import sys
 from dataclasses import dataclass, field, fields
@@ -26,6 +27,7 @@ from darlr.config import (
     WorldModelConfig,
 )
 from darlr.errors import ConfigError, DarlrError
+from darlr.text import visible
 
 BAD_INPUT, BAD_USAGE, INTERRUPTED = 1, 2, 130
 YOUNG = 20_000  # objects between collections: imports make many and no garbage, a twentieth of a short command's time
@@ -323,6 +325,9 @@ def main(arguments: list[str] | None = None) -> int:
     What cannot even be parsed raises SystemExit with 2.
     """
     gc.set_threshold(YOUNG)
+    for stream in (sys.stdout, sys.stderr):  # an encoding or a name of a file that cannot be written is spelt out
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments in (["--version"], ["-V"]):
         print(f"darlr {__version__}")
@@ -335,15 +340,15 @@ def main(arguments: list[str] | None = None) -> int:
         with importlib.import_module("darlr.process").single_precision():
             module.run(command)
     except DarlrError as error:
-        print(f"darlr: {as_written(str(error), arguments)}", file=sys.stderr)
+        print(visible(f"darlr: {as_written(str(error), arguments)}"), file=sys.stderr)
         return BAD_USAGE if isinstance(error, ConfigError) else BAD_INPUT
     except KeyboardInterrupt as stop:
-        print(f"darlr: {stop}" if stop.args else "darlr: interrupted", file=sys.stderr)
+        print(visible(f"darlr: {stop}") if stop.args else "darlr: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return BAD_INPUT
     except OSError as error:  # a full disk, a folder that may not be written
-        print(f"darlr: {error}", file=sys.stderr)
+        print(visible(f"darlr: {error}"), file=sys.stderr)
         return BAD_INPUT
     return 0

@@ -307,7 +307,8 @@ class SelectorConfig:
     """K_sel: reference users picked for each recommendation."""
     candidates: int | None = None
     """Users that a pick is made from: three quarters of them the nearest by p, the others drawn once by chance; 0:
-    everyone; left out: everyone among up to 2,048 users, else 64, or 4 K_sel if that is more. Reading."""
+    everyone; left out: everyone among up to 2,048 users, else 64, or 4 K_sel if that is more. A pool is another method
+    than picking from everyone, not only a cheaper one. Reading."""
     lambda_s: float = 5.0
     """lambda_s: weight of similarity in the selector's reward (Eq. 12)."""
     lambda_d: float = 0.1
@@ -446,6 +447,8 @@ class TableConfig:
     """Column of item ids, in the log and in the items' file."""
     reward: str = "reward"
     """Column of rewards."""
+    implicit: bool = False
+    """The log has no rewards: each event (a click, a purchase) is a positive of reward 1."""
     timestamp: str | None = None
     """Column of times (numbers or ISO 8601); only their order counts."""
     propensity: str | None = None
@@ -472,6 +475,7 @@ class TableConfig:
     def __post_init__(self) -> None:
         _require(self.separator != "", "separator", "must not be empty")
         _require(self.category is None or self.items is not None, "category", "needs the file of items (option items)")
+        _require(not self.implicit or self.reward == "reward", "implicit", f"reward '{self.reward}' is named too")
         for name in self.ignore:
             read = name in (self.category, *self.multi, *self.categorical)
             _require(not read, "ignore", f"'{name}' is also named as a feature to read; leave out one of the two")
@@ -481,4 +485,6 @@ class TableConfig:
             for end in self.reward_range:
                 _require(abs(end) <= LARGEST_REWARD, "reward-range", f"{end} {limits}")
             apart = struct.pack("f", low) != struct.pack("f", high)
+            held = not self.implicit or low <= 1 <= high
+            _require(held, "reward-range", f"{low} to {high} must hold 1, the reward of all events with --implicit")
             _require(low < high and apart, "reward-range", f"{low} must be below {high}, in float32 too")

@@ -1,6 +1,7 @@
 """Files that are either the old one or the new one, whole, whenever the process is killed."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -92,6 +93,12 @@ def sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def read_json(path: Path, remedy: str, kind: type[DarlrError] = RunError) -> Any:
     """What a JSON file holds; raises `kind`, with the remedy, when it is damaged or no plain file (a pipe would hang).
 
@@ -149,7 +156,13 @@ def _unreadable(error: OSError) -> None:
 
 
 def refuse_address(path: Path | str) -> None:
-    """Raise DataError when it is an address (s3://...), of which a Path keeps only one of the slashes."""
+    """Raise DataError for an address (s3://...), of which a Path keeps only one of the slashes, and for a name that is
+    not UTF-8, which polars and safetensors cannot open."""
+    full = str(Path(path).absolute())
+    try:
+        full.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{full}: the name is not valid UTF-8, so that the file cannot be opened; rename it") from None
     found = ADDRESS.match(str(path))
     if found and not Path(found[1]).exists():
         raise DataError(
@@ -215,9 +228,12 @@ class Lock:
             self._file.close()
             message = f"{folder}: process {holder} is writing to this run; wait for it or choose another folder"
             raise RunError(message) from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        try:  # not through the file's buffer, which would be written again when a full disk has refused it
+            os.ftruncate(self._file.fileno(), 0)
+            os.write(self._file.fileno(), str(os.getpid()).encode())
+        except OSError:
+            self._file.close()
+            raise
 
     def release(self) -> None:
         """Let others write; calling it twice does no harm."""

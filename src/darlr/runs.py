@@ -10,7 +10,7 @@ tensorboard/            with the extra
 import json
 import math
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -20,7 +20,7 @@ from torch import Tensor
 from darlr.checkpoint import read_checkpoint, write_checkpoint
 from darlr.config_json import differences, from_json, to_json
 from darlr.errors import MachineError, RunError
-from darlr.files import Lock, atomic_write_text, refuse_address, remove_stale
+from darlr.files import Lock, atomic_write_text, digest, naming, read_json, refuse_address, remove_stale
 from darlr.provenance import provenance
 
 CONFIG = "config.json"
@@ -38,7 +38,9 @@ class Run:
     def __init__(self, folder: Path, lock: Lock, writer: Any = None) -> None:
         self.folder = folder
         self._lock = lock
-        self._metrics = open(folder / METRICS, "ab")  # noqa: SIM115 (closed by close)
+        # no buffer, which would be written again at the end when a full disk has refused it
+        self._metrics = open(folder / METRICS, "ab", buffering=0)  # noqa: SIM115 (closed by close)
+        self._parts: dict[str, str] = {}
         self._rows = len(read_metrics(folder))
         self._board = writer(str(folder / "tensorboard"), purge_step=self._rows + 1) if writer else None
 
@@ -80,7 +82,7 @@ class Run:
                 _refuse_changes(folder, _stored(config, inputs), may_change)
                 _rewind_metrics(folder)
             # Provenance first: a folder counts as a run from the moment it has a config.
-            seed = getattr(config, "seed", None)
+            seed = getattr(getattr(config, "train", config), "seed", None)
             _write_json(folder / PROVENANCE, [*_starts(folder), provenance(seed)])
             _write_json(folder / CONFIG, _stored(config, inputs))
             return cls(folder, lock, writer)
@@ -91,24 +93,33 @@ class Run:
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one row to metrics.jsonl (and TensorBoard); numbers that are not finite are written as null."""
         finite = {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()}
-        self._metrics.write(json.dumps(finite, allow_nan=False).encode() + b"\n")
-        self._metrics.flush()
+        line = json.dumps(finite, allow_nan=False).encode() + b"\n"
+        with naming(self.folder / METRICS):
+            while line:  # a disk that becomes full takes a part of it
+                line = line[self._metrics.write(line) :]
         self._rows += 1
         if self._board is not None:
             for key, value in finite.items():
                 if isinstance(value, (int, float)) and not isinstance(value, bool):
                     self._board.add_scalar(key, value, self._rows)
 
+    def depend_on(self, parts: Mapping[str, Path]) -> None:
+        """Files that checkpoints come from, such as the world model's: a checkpoint made with others is refused."""
+        self._parts = {name: digest(path) for name, path in parts.items()}
+
     def save_checkpoint(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Replace the checkpoint; rows logged so far belong to it, so log an epoch first, then save it."""
-        os.fsync(self._metrics.fileno())
-        write_checkpoint(
-            self.folder / CHECKPOINT, tensors, {"metrics_bytes": self._metrics.tell(), "state": dict(state)}
-        )
+        with naming(self.folder / METRICS):
+            os.fsync(self._metrics.fileno())
+        about = {"metrics_bytes": self._metrics.tell(), "parts": self._parts, "state": dict(state)}
+        write_checkpoint(self.folder / CHECKPOINT, tensors, about)
 
     def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The newest checkpoint's tensors (on the CPU) and state, or None before the first one."""
-        return load_checkpoint(self.folder)
+        """The newest checkpoint's tensors (on the CPU) and state, or None before the first one.
+
+        RunError when it was made with other parts than those that the run depends on now.
+        """
+        return _opened(self.folder, lambda _: self._parts)
 
     def close(self) -> None:
         """Close files and let others write."""
@@ -137,10 +148,31 @@ def read_inputs(folder: Path) -> dict[str, str]:
     return inputs
 
 
-def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """A run's newest checkpoint without opening the run for writing; None before the first one."""
+def load_checkpoint(
+    folder: Path, parts: Mapping[str, Path] | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """A run's newest checkpoint without opening the run for writing; None before the first one.
+
+    parts: see `Run.depend_on`; RunError when one that is there is not what the checkpoint was made with.
+    """
+    there = {name: path for name, path in (parts or {}).items() if path.is_file()}
+    return _opened(folder, lambda known: {name: digest(there[name]) for name in known if name in there})
+
+
+def _opened(
+    folder: Path, parts: Callable[[Mapping[str, str]], Mapping[str, str]]
+) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     found = _checkpoint(folder)
-    return None if found is None else (found[0], found[1]["state"])
+    if found is None:
+        return None
+    known = found[1].get("parts", {})
+    for name, now in parts(known).items():
+        if known.get(name, now) != now:
+            raise RunError(
+                f"{folder}: its {name} is not the one that it was trained with (made again since, or damaged); restore "
+                "that, or train in another folder"
+            )
+    return found[0], found[1]["state"]
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -218,10 +250,7 @@ def _rewind_metrics(folder: Path) -> None:
 
 
 def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"{path}: damaged, not JSON ({error}); restore the file") from error
+    return read_json(path, "restore the file")
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -248,3 +248,20 @@ def test_update_clips_the_gradient_and_reports_it_before():
     assert metrics["grad_norm"].item() == pytest.approx(5 / 4)  # (3, 4) / 4
     assert metrics["value_error"].item() == pytest.approx(25 / 4)
     torch.testing.assert_close(table.value.detach(), 0.1 * torch.tensor([0.6, 0.0, 0.0, 0.8]), rtol=1e-4, atol=1e-6)
+
+
+def test_the_value_error_is_that_of_the_difference_and_constant_targets_are_no_division_by_nothing():
+    table = Table()
+    with torch.no_grad():
+        table.value += 2.0
+    optimiser = torch.optim.SGD(table.parameters(), lr=0.0)
+    config = A2CConfig(normalise_advantages=False, minibatch=9)
+    generator = torch.Generator().manual_seed(0)
+    target = torch.full((4,), 3.0)  # the critic says 2: an advantage of 1 everywhere
+    metrics = update(table, optimiser, table.judge, target - 2.0, target, config, generator)
+    assert metrics["value_error"].item() == pytest.approx(1.0)  # not (3 + 2)^2
+    assert metrics["explained_variance"].item() == 1.0
+    apart = torch.tensor([1.0, 3.0, 1.0, 3.0])  # a critic that varies where the targets do not
+    metrics = update(table, optimiser, table.judge, apart, target, config, generator)
+    assert metrics["explained_variance"].isfinite()
+    assert metrics["explained_variance"].item() < -1

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import build, make_world, options
 
-from darlr.agents.candidates import build_pool, candidate_count
+from darlr.agents.candidates import build_pool, candidate_count, pool_note
 from darlr.agents.selector import pick_draws, select
 from darlr.config import SelectorConfig
 from darlr.errors import ConfigError
@@ -24,6 +24,15 @@ from darlr.errors import ConfigError
 )
 def test_how_many_candidates(asked, picks, users, count):
     assert candidate_count(SelectorConfig(candidates=asked, picks=picks), users) == count
+
+
+def test_a_run_says_that_it_picks_from_a_pool():
+    assert "64 candidates for each user" in pool_note(SelectorConfig(), 2049)
+    assert "(the default above 2,048 users), not from all 2,049 users" in pool_note(SelectorConfig(), 2049)
+    assert "(as asked)" in pool_note(SelectorConfig(candidates=32), 290)
+    assert pool_note(SelectorConfig(), 2048) is None
+    assert pool_note(SelectorConfig(candidates=0), 2049) is None
+    assert pool_note(SelectorConfig(kind="nearest"), 2049) is None
 
 
 @pytest.mark.parametrize("asked", [9, -1])

@@ -9,7 +9,7 @@ from tiny import build, make_world, options, same_category_leaves
 from darlr.agents import learner as learner_module
 from darlr.agents import rollout as rollout_module
 from darlr.agents import selector as selector_module
-from darlr.agents.learner import learn, reward_tables
+from darlr.agents.learner import learn, prior_table, reward_tables
 from darlr.simulation.policy import draw
 from darlr.world.entries import entries
 from darlr.world.tables import standardise
@@ -228,6 +228,19 @@ def test_start_tables():
         assert torch.equal(tables.risk, world.risk)
         assert torch.equal(roler.neighbours, neighbours)
         assert torch.equal(roler.neighbour_risk, risk)
+
+
+def test_the_prior_is_the_table_that_the_estimate_starts_from():
+    world = make_world()
+    averaged = world.neighbour_reward(options().tables)
+    assert not torch.equal(averaged, world.reward)
+    prior = {"recommender__prior": 1.0}
+    assert torch.equal(prior_table(world, options("roler", **prior)), averaged)
+    assert torch.equal(prior_table(world, options("darlr", reward__start="neighbours", **prior)), averaged)
+    assert torch.equal(prior_table(world, options("darlr", reward__start="frozen", **prior)), world.reward)
+    for method in ("mbpo", "mopo", "dorl"):
+        assert torch.equal(prior_table(world, options(method, reward__start="neighbours", **prior)), world.reward)
+    assert prior_table(world, options("roler")) is None
 
 
 def test_building_leaves_the_global_generator_alone():

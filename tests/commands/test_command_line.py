@@ -157,3 +157,6 @@ def test_fit_then_train_on_it(tmp_path: Path, tiny: list[str], refused: Refused)
     assert not (tmp_path / "run" / "world").exists()
     assert main([*fit, "--seed", "5"]) == 0  # another world model in the same folder
     assert "input world was" in refused("train", "--out", tmp_path / "run", "--resume")
+    assert "run: its world model is not the one that it was trained with" in refused("evaluate", tmp_path / "run")
+    assert main(fit) == 0  # the same world model again
+    assert main(["evaluate", str(tmp_path / "run"), "--only", "learned", "--no-pictures"]) == 0

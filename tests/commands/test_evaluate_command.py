@@ -56,7 +56,7 @@ def test_runs_that_are_no_seeds_of_one_row(
 ) -> None:
     assert "named twice" in refused("evaluate", trained, trained)
     shutil.copytree(trained, tmp_path / "copy")
-    assert "have the same options and seeds" in refused("evaluate", trained, tmp_path / "copy")
+    assert "both are DARLR but have seed 0" in refused("evaluate", trained, tmp_path / "copy")
 
     changed = tmp_path / "changed"
     world = ["--world", str(trained / "world")]
@@ -67,6 +67,8 @@ def test_runs_that_are_no_seeds_of_one_row(
     assert main(["train", "--out", str(changed), "--resume", "--label", "steeper"]) == 0
     table = ["--out", str(tmp_path / "table"), "--no-pictures", "--only", "learned"]
     assert main(["evaluate", str(trained), str(changed), *table]) == 0
+    shutil.copytree(changed, tmp_path / "twin")  # a label of one's own makes one seed no two
+    assert "both are steeper but have seed 0" in refused("evaluate", changed, tmp_path / "twin", *table)
     assert {row["name"] for row in rows(tmp_path / "table")} == {"DARLR", "steeper"}
 
 

@@ -1,5 +1,6 @@
 """A run that was killed, interrupted or watched ends with the same bytes as one that was not."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def left(folder: Path) -> dict[str, bytes]:
     ("place", "call", "epochs"),
     [
         ("darlr.world.trainer.Trainer.epoch", 2, None),  # in the fit of the world model
-        ("darlr.stages.world.atomic_write_text", 1, None),  # with the world model there but not its origin
+        ("darlr.world.fitted.atomic_write_text", 1, None),  # with the world model written but not its origin
         ("darlr.agents.train.learn", 2, None),  # before the first checkpoint
         ("darlr.agents.train.learn", 6, 2),  # in the middle of the third epoch
         ("darlr.runs.Run.save_checkpoint", 3, 2),  # between a log line and its checkpoint
@@ -134,6 +135,27 @@ def test_ctrl_c_leaves_a_usable_run(tmp_path: Path, tiny: list[str]) -> None:
 def test_resume_takes_the_runs_own_options(tmp_path: Path, trained: Path, refused: Callable[..., str]) -> None:
     said = refused("train", "--out", trained, "--resume", "--seed", "3")
     assert "cannot resume with other options: train.seed was 0, now 3" in said
+    said = refused("train", "--out", trained, "--resume", "--threads", "2", "--epochs", "5")  # other sums, other bits
+    assert "cannot resume with other options: train.threads was 1, now 2." in said
     assert "pass --resume to continue it" in refused("train", "--out", trained)
     assert "no run here to resume" in refused("train", "--out", tmp_path / "none", "--resume")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_world_model_fitted_again_or_damaged_is_refused(
+    tmp_path: Path, tiny: list[str], trained: Path, refused: Callable[..., str]
+) -> None:
+    run, world = tmp_path / "run", tmp_path / "run" / "world"
+    shutil.copytree(trained, run)
+    whole = (world / "model.safetensors").read_bytes()
+    (world / "model.safetensors").write_bytes(whole[:-3] + b"xyz")
+    resume, other = (
+        ["train", "--out", run, "--resume", "--epochs", "5"],
+        "run: its world model is not the one that it was",
+    )
+    assert "world/model.safetensors: damaged world model (its checksum does not fit)" in refused(*resume)
+    assert other in refused("evaluate", run)
+    options = [word.replace("--model.", "--") for word in tiny[: tiny.index("--epochs")]]
+    assert main(["fit", "--out", str(world), *options, "--seed", "1"]) == 0
+    assert other in refused(*resume)
+    assert other in refused("evaluate", run)

@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from darlr.checkpoint import write_checkpoint
 from darlr.cli import parse
 from darlr.comparison import code
 from darlr.comparison.assemble import Block, Line, first_and_second, judge
-from darlr.comparison.cells import RESULT, Cell, Result, find
+from darlr.comparison.cells import RESULT, Cell, Result, find, read_cell, read_result
 from darlr.comparison.grid import GridRow, variants
 from darlr.comparison.options import command_line, override
 from darlr.comparison.report import markdown, verdict
 from darlr.comparison.studies import Variant, chosen
 from darlr.config import RunConfig
-from darlr.errors import ConfigError
+from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import Played, Setting, summarise
 from darlr.evaluation.lists import Entry
 from darlr.simulation.exits import never
@@ -61,6 +62,19 @@ def test_older_code_is_reused_only_when_accepted(tmp_path: Path):
     line = next(line for line in text.splitlines() if '"minimum_gain"' in line)
     (place / "cell.json").write_text(text.replace(line + "\n", ""), "utf-8")
     assert find(newer, tmp_path, ["any"]) == place
+
+
+def test_a_damaged_cell_is_told_to_be_deleted_and_no_run(tmp_path: Path):
+    place = CELL.write(tmp_path)
+    write_checkpoint(place / RESULT, {}, {})
+    assert read_result(place).about == {}
+    (place / RESULT).write_bytes(b"short")
+    with pytest.raises(RunError, match=rf"damaged .*delete the folder {place}, a cell, and run the comparison again"):
+        read_result(place)
+    for text in ("{", "[]", '{"schema": 0}'):
+        (place / "cell.json").write_text(text)
+        with pytest.raises(RunError, match=rf"damaged.*delete the folder {place}, a cell, and run the comparison"):
+            read_cell(place)
 
 
 def test_digest_follows_meaning(tmp_path: Path):

@@ -146,6 +146,7 @@ CASES = {
     # rewards
     "a reward of text": Case(H + "a,1,1\nb,2,good\n", "row 3, column 'reward': 'good' is not a number"),
     "no reward": Case(H + "a,1,\nb,2,1\n", "row 2, column 'reward': the reward is missing"),
+    "a word for no reward": Case(H + "a,1,NULL\nb,2,1\n", "'reward': the reward is missing: the cell says 'NULL'"),
     "a NaN": Case(H + "a,1,1\nb,2,NaN\n", "row 3, column 'reward': 'NaN' is not a finite number"),
     "infinite": Case(H + "a,1,1\nb,2,-inf\n", "row 3, column 'reward': '-inf' is not a finite number"),
     "beyond single precision": Case(H + "a,1,1\nb,2,1e300\n", "'1e300' is not a finite number"),

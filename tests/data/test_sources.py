@@ -45,3 +45,15 @@ def test_the_raw_folder(monkeypatch, tmp_path):
 
 def test_coat_by_name(data_folder):
     assert len(open_source("coat", raw=data_folder)) == 6960
+
+
+def test_no_home_and_no_name(monkeypatch):
+    monkeypatch.delenv("DARLR_DATA", raising=False)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(DataError, match=r"no home folder .* set DARLR_DATA"):
+        raw_folder()

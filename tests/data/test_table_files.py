@@ -1,7 +1,9 @@
 """A log of many files: the same as one, whatever packs them; errors name the file."""
 
 import gzip
+import os
 import shutil
+import sys
 
 import numpy as np
 import polars as pl
@@ -128,3 +130,11 @@ def test_a_fault_in_a_column_that_nobody_asked_for_loses_no_row(tmp_path):
     log, report = read_table(TableConfig(path))
     assert (len(log), report.rows_read) == (2, 2)
     assert "1 line breaks inside quoted cells" in report.notes[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_not_utf_8_is_refused(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.csv")
+    path.write_text("user,item,reward\na,1,1\n")
+    with pytest.raises(DataError, match=r"not valid UTF-8.*rename it"):
+        read_table(TableConfig(log=path))

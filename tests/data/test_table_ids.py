@@ -93,6 +93,8 @@ def test_a_word_for_nothing_is_no_id(word, tmp_path):
 def test_where_only_words_are_left_the_error_names_them(tmp_path):
     with pytest.raises(DataError, match=r"one user \('b'\).*; dropped 1: no user id, but 'NULL'"):
         read(tmp_path, H + "NULL,1,1\nb,2,0\n")
+    with pytest.raises(DataError, match="both a user and an item id; dropped 2: no user id, but 'NULL', 'nan'"):
+        read(tmp_path, H + "NULL,1,1\nnan,2,0\n")
 
 
 def test_words_that_may_say_nothing_are_kept_and_noted(tmp_path):

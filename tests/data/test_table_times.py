@@ -139,7 +139,12 @@ REFUSED = {
         "log0.csv, row 2.*is too large beside",
     ),
     "a clock without a day": ([pl.Series([dt.time(1), dt.time(2)])], "times must be numbers or dates, not Time"),
-    "infinite": ([pl.Series([1.0, float("inf")])], "row 2, .*inf is not a time like the others"),
+    "infinite": ([pl.Series([1.0, float("inf")])], "row 2, .*inf is too large for a time"),
+    "an unsigned number": ([pl.Series([5, 2**64 - 1], dtype=pl.UInt64)], "row 2, .*18446744073709551615 is too large"),
+    "a date type beyond any calendar": (
+        [pl.Series([5, 2**62], dtype=pl.Int64).cast(pl.Datetime("ms"))],
+        "row 2, column 't': the time, 4611686018427387904 ms from 1970, is beyond any calendar",
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""R_tra by what users said of items drawn at random: by hand, without bias, in tables and back from disk."""
+"""What users said of new items drawn at random: by hand, without bias, in tables and back from disk."""
 
 from dataclasses import replace
 
@@ -201,7 +201,7 @@ def test_a_cell_keeps_what_its_sessions_were_told(tmp_path) -> None:
     assert wanted.random == pytest.approx(wanted.mean, rel=0.25)  # a third of the cells tells nearly what all do
     block = Block("NX_0", 1, [replace(found, best=True, tied=True)])
     text = markdown("Title", [block], {})
-    assert "### NX_0: no repeats, exit window N = 1, by what users said of random items" in text
+    assert "### NX_0: no repeats, exit window N = 1, by what users said of new random items" in text
     assert f"| **list** | {report.random_text(found.row)} | first | {wanted.mean:.2f} |" in text
 
 

@@ -100,3 +100,30 @@ def test_the_terminal_table_fits_80_columns(monkeypatch, capsys):
 
 def test_an_empty_table_says_nothing_but_its_title():
     assert markdown([]).strip() == "# Evaluation"
+
+
+def test_a_label_is_never_markup(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    row = replace(ROW, name="[bold]a|`b` :smile: [/x]\x1b[31m")
+    text = markdown([row], about={"runs": ["[a](b)|c"]}, comparisons={})
+    assert r"**\[bold\]a\|\`b\` :smile: \[/x\]\\x1b\[31m**" in text
+    assert r"\[a\](b)\|c" in text
+    print_tables([row])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "[bold]a|`b` :smile:" in said
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("unit", [1e-5, 1e9])
+def test_rows_in_any_unit_are_told_apart(unit, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [
+        replace(ROW, name=f"list {n}", mean=m * unit, interval=(m * unit * 0.99, m * unit * 1.01), each=m * unit / 30)
+        for n, m in enumerate((30.1, 30.2, 30.3))
+    ]
+    cells = [line.split(" | ") for line in markdown(rows).splitlines() if "list " in line]
+    assert all(len({line[column] for line in cells}) == 3 for column in (1, 4))
+    print_tables(rows)
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    assert [name for name in ("list 0", "list 1", "list 2") if name in said] == ["list 0", "list 1", "list 2"]

@@ -3,10 +3,12 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ import torch
 
 from darlr.cli import main
 from darlr.errors import ConfigError, DarlrError, RunError
-from darlr.serving.recommender import load_policy
+from darlr.serving.recommender import Recommendation, load_policy
 from darlr.tensors import read_tensors, write_both
 
 TINY = (
@@ -261,3 +263,31 @@ def test_the_policy_is_the_one_that_was_trained(run: Path) -> None:
     assert torch.equal(
         finished.recommender(finished.recommender.observe(session)).logits, loaded(loaded.observe(session)).logits
     )
+
+
+def test_ids_are_shown_as_they_are(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = ["shoe[red]42", "[bold]", "[/new]", ":smile:", "日本", "\x1b[31mred", "two\nlines"]
+    found = [Recommendation(item, 1e-5 * place) for place, item in enumerate(ids, 1)]
+    policy = SimpleNamespace(recommend=lambda *_: found)
+    monkeypatch.setattr("darlr.commands.recommend.load_policy", lambda _: policy)
+    assert main(["recommend", "run", "--user", "3", "-n", "7"]) == 0
+    said = capsys.readouterr().out
+    for shown in [*ids[:5], r"\x1b[31mred", r"two\nlines", "1.00e-05"]:
+        assert shown in said
+    assert "\x1b" not in said
+
+
+def test_an_encoding_without_the_letters() -> None:
+    code = "import sys; from darlr.cli import main; sys.exit(main(['recommend', 'x日本', '--user', '1']))"
+    show = "from rich.console import Console; from darlr.cli import main; main(['-V']); Console().print('日本')"
+    for program, rc, wanted in ((code, 1, rb"x\u65e5\u672c"), (show, 0, rb"\u65e5\u672c")):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            check=False,
+            env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        )
+        assert done.returncode == rc, done.stderr
+        assert wanted in done.stdout + done.stderr

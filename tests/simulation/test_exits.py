@@ -13,7 +13,7 @@ from darlr.data.categories import category_bits
 from darlr.data.item_vectors import feature_vectors
 from darlr.data.log import FeatureColumn, InteractionLog
 from darlr.errors import ConfigError
-from darlr.simulation.exits import build_exit, category_exit, distance_exit, never, resolve
+from darlr.simulation.exits import Leaving, build_exit, category_exit, distance_exit, never, resolve
 
 FAST = settings(max_examples=150, deadline=None, derandomize=True)
 
@@ -40,8 +40,10 @@ def test_category_exit_is_its_definition(n_categories, window, threshold, seed):
         ]
         for shown, row in zip(recent.tolist(), items.tolist(), strict=True)
     ]
-    rule = category_exit(category_bits(codes, n_categories), threshold)
-    assert rule(recent, items).tolist() == expected
+    bits = category_bits(codes, n_categories)
+    assert category_exit(bits, threshold)(recent, items).tolist() == expected
+    every = Leaving(bits, window, threshold).items(recent)
+    assert every.gather(1, items).tolist() == expected
 
 
 def test_category_exit_by_hand():

@@ -77,6 +77,7 @@ def test_draw_by_hand():
     probabilities = torch.tensor([0.0, 0.25, 0.0, 0.5, 0.25, 0.0]).expand(6, -1)
     uniform = torch.tensor([0.0, 0.2499, 0.25, 0.7499, 0.75, BELOW_ONE])
     assert draw(probabilities, uniform).tolist() == [1, 1, 3, 3, 4, 4]
+    assert draw(torch.zeros(2, 6), torch.tensor([0.0, BELOW_ONE])).tolist() == [5, 5]
     for block in (1, 2, 3, 4, 5, 6, 7):
         with mock.patch.multiple(policy, WIDE=0, BLOCK=block):
             assert draw(probabilities, uniform).tolist() == [1, 1, 3, 3, 4, 4]

@@ -1,14 +1,16 @@
 """What the commands share: fitting a world model into a folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from darlr.config import RunConfig, SplitConfig, SyntheticConfig, WorldModelConfig
 from darlr.data.split import split
+from darlr.errors import RunError
 from darlr.stages import world
 from darlr.stages.logs import Logs, open_logs
-from darlr.stages.world import fit_into
+from darlr.stages.world import ORIGIN, fit_into, load_world_model
 from darlr.world.fit import Fit, train_world
 from tests.world.test_history import two_tastes
 
@@ -20,7 +22,7 @@ QUICK = WorldModelConfig(members=2, epochs=2, hidden=(4,), embedding=2)
 def test_the_tables_are_predicted_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refit: bool) -> None:
     finished: list[Fit] = []
     finish = Fit.finish
-    monkeypatch.setattr(Fit, "finish", lambda self: finished.append(self) or finish(self))
+    monkeypatch.setattr(Fit, "finish", lambda self, *rest: finished.append(self) or finish(self, *rest))
     config = RunConfig(data="synthetic", synthetic=SMALL, split=SplitConfig(refit=refit))
     logs = open_logs(config)
     fitted = fit_into(tmp_path / "world", logs, config.split, QUICK)
@@ -47,3 +49,15 @@ def test_a_model_that_reads_no_held_out_row_is_trained_once(
     )
     assert rows == [len(log) if refit else len(train)]
     assert fitted.metrics["train_rows"] == rows[0]
+
+
+def test_codes_that_are_not_the_services_are_refused(tmp_path: Path) -> None:
+    config = RunConfig(data="synthetic", synthetic=SMALL)
+    logs = open_logs(config)
+    fitted = fit_into(tmp_path / "world", logs, config.split, QUICK)
+    assert load_world_model(tmp_path / "world", logs, config.split).users.equal(fitted.users)
+    origin = {ORIGIN: (tmp_path / "world" / ORIGIN).read_text("utf-8")}
+    for changed in ({"users": fitted.users + 1}, {"items": fitted.items.flip(0)}):
+        replace(fitted, **changed).save(tmp_path / "world", origin)
+        with pytest.raises(RunError, match="its users and items are not those that synthetic recommends to"):
+            load_world_model(tmp_path / "world", logs, config.split)

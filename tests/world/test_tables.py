@@ -47,9 +47,15 @@ def test_similarity_by_hand():
 def test_similarity_on_the_fly_equals_the_table(monkeypatch):
     vectors = torch.randn(20, 6, generator=torch.Generator().manual_seed(0))
     u, v = torch.arange(20)[:, None], torch.arange(20)
-    held = make_world(torch.zeros(20, 3), vectors).similarity(u, v)
+    world, rows = make_world(torch.zeros(20, 3), vectors), torch.tensor([[3, 0, 19], [7, 7, 1]])
+    held, among = world.similarity(u, v), world.similarities(rows)
     monkeypatch.setattr(tables, "SIMILARITY_USERS", 5)
-    torch.testing.assert_close(make_world(torch.zeros(20, 3), vectors).similarity(u, v), held)
+    world = make_world(torch.zeros(20, 3), vectors)
+    torch.testing.assert_close(world.similarity(u, v), held)
+    torch.testing.assert_close(world.similarities(rows), among)
+    for b, row in enumerate(rows.tolist()):
+        for i, one in enumerate(row):
+            assert among[b, i].tolist() == pytest.approx([held[one, other].item() for other in row], abs=1e-6)
 
 
 def test_neighbours_by_hand():
@@ -177,6 +183,21 @@ def test_neighbours_of_positives_are_what_they_logged_and_ratings_refuse_that():
     ratings = make_log([0, 1, 2, 2], [0, 1, 0, 2], [1, 2, 1, 1], 3, 3)
     with pytest.raises(ConfigError, match=r"tables\.neighbour-source"):
         build_world(known, ratings, TablesConfig(neighbour_source="logged"))
+
+
+@pytest.mark.parametrize("centre", ["none", "user", "item"])
+def test_a_user_without_feedback_is_like_nobody(centre):
+    log = make_log([0, 0, 2, 2], [0, 1, 0, 2], [1, 3, 5, 2], 3, 3)  # user 1 logged nothing
+    table = torch.tensor([[1.0, 2.0, 3.0], [2.0, 2.0, 2.0], [3.0, 1.0, 2.0]])
+    known = SimpleNamespace(reward=table, risk=table, item_vectors=table, reward_range=(1.0, 5.0))
+    world = build_world(known, log, TablesConfig(indicator="logged", indicator_centre=centre))
+    assert world.unit[1].tolist() == [0.0] * 3
+    assert world.unit[[0, 2]].norm(dim=1).tolist() == pytest.approx([1.0, 1.0])
+    assert world.user_features.isfinite().all()
+    assert world.similarity(torch.tensor(1), torch.arange(3)).tolist() == [0.0] * 3
+    reward, risk = world.neighbour_table(TablesConfig(neighbours=2))
+    assert reward.isfinite().all()
+    assert risk.isfinite().all()
 
 
 def test_entropy_by_hand():

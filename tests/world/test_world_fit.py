@@ -1,3 +1,5 @@
+import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -133,6 +135,19 @@ def test_missing_and_damaged_models_are_named(tmp_path):
     (tmp_path / "model.json").write_text('{"schema": 99}')
     with pytest.raises(RunError, match="schema 99"):
         load(tmp_path)
+
+
+def test_tables_that_contradict_themselves_are_refused(tmp_path):
+    train, held_out = split(checkerboard(), SplitConfig())
+    fitted = fit_world(train, held_out, QUICK)
+    for change, message in (
+        ({"reward": fitted.reward[:, :-1]}, "reward is of shape"),
+        ({"risk": fitted.risk * math.nan}, "risk has a NaN"),
+        ({"user_vectors": fitted.user_vectors[1:]}, "vectors are not as many"),
+    ):
+        replace(fitted, **change).save(tmp_path / "world")
+        with pytest.raises(RunError, match=f"damaged world model .*{message}"):
+            load(tmp_path / "world")
 
 
 def test_no_held_out_rows_runs_all_epochs():

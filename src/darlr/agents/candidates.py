@@ -20,6 +20,19 @@ def candidate_count(config: SelectorConfig, n_users: int) -> int:
     return 0 if asked >= n_users - 1 else asked
 
 
+def pool_note(config: SelectorConfig, n_users: int) -> str | None:
+    """What a run says where the learned selector picks from a pool; None where it picks from everyone."""
+    count = candidate_count(config, n_users)
+    if config.kind != "learned" or not count:
+        return None
+    why = f"the default above {EVERYONE:,} users" if config.candidates is None else "as asked"
+    return (
+        f"the selector picks from {count} candidates for each user, most of them the user's nearest ({why}), not from "
+        f"all {n_users:,} users as in the paper: that is another method, whose references are more alike; "
+        "--selector.candidates 0 picks from everyone"
+    )
+
+
 def build_pool(world: World, count: int, generator: torch.Generator) -> Int[Tensor, "U C"]:
     """`count` distinct others for each user: three quarters with the largest cos(p_u, p_v), the rest by chance.
 

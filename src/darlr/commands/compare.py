@@ -14,6 +14,7 @@ from darlr.comparison.grid import Grid, missing, plan, variants
 from darlr.comparison.pictures import draw
 from darlr.comparison.schedule import cost, run_cells, title
 from darlr.errors import ConfigError, MachineError, RunError
+from darlr.files import naming, require_writable
 from darlr.stages.checks import check_options
 from darlr.stages.progress import say
 
@@ -36,7 +37,10 @@ def run(options: Compare) -> None:
             if (found := find(cell, place, options.accept_code)) is not None:
                 say(f"reused    {title(cell)}: {found}")
         return
-    place.mkdir(parents=True, exist_ok=True)
+    for folder in (options.out, place):
+        require_writable(folder)
+    with naming(place):
+        place.mkdir(parents=True, exist_ok=True)
     failed = work(wanted, place, options.jobs, reused)
     results = read_results(grid.cells, place, options.accept_code)
     write(options, grid, results)

@@ -38,7 +38,9 @@ from darlr.errors import DarlrError
 from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.stages.checks import check_options
 from darlr.stages.progress import say
+from darlr.stages.size import size_of, told
 from darlr.stages.training import ready
+from darlr.text import visible
 
 NAMES = {Coat: "coat", KuaiRand: "kuairand", KuaiRecBinary: "kuairec_binary", Yahoo: "yahoo"}
 
@@ -126,7 +128,7 @@ def fetch(options: Download) -> None:
 
 def show(said: str) -> None:
     """Print as it is."""
-    console.print(said, soft_wrap=True, markup=False, highlight=False)
+    console.print(visible(said), soft_wrap=True, markup=False, highlight=False, emoji=False)
 
 
 def describe(log: InteractionLog, report: PrepareReport) -> None:
@@ -135,7 +137,7 @@ def describe(log: InteractionLog, report: PrepareReport) -> None:
     service = service_of(log)
     offered = f"recommends {len(service.items):,} of the items to {len(service.users):,} of the users (unlogged cells)"
     low, high = float(log.reward.min()), float(log.reward.max())
-    rewards = f"rewards {low:g} to {high:g}, mean {float(np.mean(log.reward)):.3f}"
+    rewards = f"rewards {low:g} to {high:g}, mean {float(np.mean(log.reward)):.4g}"
     if low == high:
         rewards = f"positives only (every reward is {low:g}), negatives are not recorded"
     features = [f"{column.name} ({column.kind})" for column in (*log.user_features, *log.item_features)]
@@ -145,6 +147,7 @@ def describe(log: InteractionLog, report: PrepareReport) -> None:
         *([] if service.whole else [offered]),
         f"timestamps: {'yes' if log.timestamp is not None else 'no'}; category: {log.category or 'none'}",
         f"features: {', '.join(features) or 'none'}",
+        f"training: {told(size_of(log, RunConfig()))}",
         str(report),
     ):
         show(line)

@@ -1,7 +1,7 @@
 """`darlr evaluate`: the sound protocol on trained runs, beside the trivial rows, as tables and pictures."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -15,17 +15,18 @@ from darlr.config_json import differences, to_json
 from darlr.errors import ConfigError, MachineError, RunError
 from darlr.evaluation.bars import bar_chart
 from darlr.evaluation.curves import estimation_error, learning_curve
-from darlr.evaluation.evaluate import Row, can_leave, published_mean, settings, sound
+from darlr.evaluation.evaluate import Row, Setting, can_leave, published_mean, settings, sound
 from darlr.evaluation.lists import Entry, Kind, trivial_rows
 from darlr.evaluation.report import Section, print_tables, write_report
 from darlr.evaluation.report import label as row_label
 from darlr.evaluation.statistics import Comparison, compare
 from darlr.evaluation.verdict import START, verdict
+from darlr.files import require_writable
 from darlr.process import settle
 from darlr.runs import read_metrics
 from darlr.stages.finished import FinishedRun, open_run
 from darlr.stages.logs import Logs, resolved
-from darlr.stages.progress import say
+from darlr.stages.progress import PATIENCE, Meter, say
 from darlr.stages.trivial import trivial_tables
 
 SEEDS = ("seed", "world", "threads", "device")  # what seeds of one row may differ in
@@ -35,16 +36,20 @@ def run(options: Evaluate) -> None:
     """Evaluate runs on the same data; runs of one method are seeds of one row."""
     if not options.runs:
         raise ConfigError("name at least one run folder, such as darlr evaluate runs/demo")
+    place = options.runs[0]
+    out = options.out or (place / "without-truth" if options.without_truth else place)
+    if options.out or place.is_dir():
+        require_writable(out)  # before the work
     runs = open_runs(options.runs)
     first = runs[0]
     settle(first.config.train.threads)
-    out = options.out or (first.folder / "without-truth" if options.without_truth else first.folder)
     session = resolved(first.config.train, first.logs.whole).session
     entries = learned_rows(runs)
     ground = find_ground(runs, entries, out, without_truth=options.without_truth)
     if options.only == "all":
         entries += trivial(runs, ground, exits=can_leave(session, first.logs.catalogue))
-    rows = sound(entries, settings(session, first.logs.catalogue), ground.truth, first.logs.train_catalogue)
+    wanted = settings(session, first.logs.catalogue)
+    rows = sound(entries, shown(wanted), ground.truth, first.logs.train_catalogue)
     metrics = read_metrics(first.folder) if len(runs) == 1 and not options.without_truth else []
     about = {
         "data": first.config.data,
@@ -79,6 +84,15 @@ def run(options: Evaluate) -> None:
         else:
             say(f"pictures: {out}")
     say("\n" + " ".join(sentences))
+
+
+def shown(wanted: Sequence[Setting]) -> Iterator[Setting]:
+    """Settings one after the other, and how far playing them is, where it takes long."""
+    with Meter("evaluating") as meter:
+        meter.begin("evaluating", "setting", after=PATIENCE)
+        for done, setting in enumerate(wanted):
+            meter.show(done, len(wanted), {})
+            yield setting
 
 
 def comparisons(rows: Sequence[Row]) -> dict[str, Comparison]:
@@ -121,15 +135,17 @@ def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
     before, now = (resolved(run.config.train, run.logs.whole).session for run in (one, other))
     if (before.exit, before.threshold, before.turns) != (now.exit, now.threshold, now.turns):
         raise RunError(f"{other.folder}: trained for other sessions than {one.folder}; evaluate them apart")
-    if label(one) != label(other) or one.config.label:
+    if label(one) != label(other):
         return
     changed = differences(to_json(one.config), to_json(other.config))
     options = [name for name in changed if name.split(".")[-1] not in SEEDS]
-    if options or not changed:
-        what = f"differ in {', '.join(options)}" if options else "have the same options and seeds"
+    equal = one.config.train.seed == other.config.train.seed
+    if equal or (options and not one.config.label):
+        unlike = options and not one.config.label
+        what = f"differ in {', '.join(options)}" if unlike else f"have seed {one.config.train.seed}"
         raise RunError(
-            f"{one.folder}, {other.folder}: both are {label(one)} but {what}, so they are no seeds of one row; "
-            f"name one with `darlr train --out {other.folder} --resume --label NAME`"
+            f"{one.folder}, {other.folder}: both are {label(one)} but {what}, so they are no seeds of one row; train "
+            f"one with another --seed, or name it with `darlr train --out {other.folder} --resume --label NAME`"
         )
 
 

@@ -6,11 +6,14 @@ from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from darlr.cli import Recommend
 from darlr.errors import ConfigError
+from darlr.evaluation.numbers import style
 from darlr.serving.recommender import load_policy
 from darlr.stages.progress import say
+from darlr.text import one_line
 
 
 def run(options: Recommend) -> None:
@@ -21,8 +24,9 @@ def run(options: Recommend) -> None:
         print(json.dumps([asdict(one) for one in found], allow_nan=False))
     else:
         table = Table("rank", "item", "probability")
+        form = style([one.probability for one in found], least=3)
         for rank, one in enumerate(found, start=1):
-            table.add_row(str(rank), str(one.item), f"{one.probability:.3f}")
+            table.add_row(str(rank), Text(one_line(str(one.item)), overflow="fold"), f"{one.probability:{form}}")
         Console().print(table)
     if len(found) < options.count:
         say(f"{len(found)} of {options.count}: the catalogue has no more that this session has not shown")

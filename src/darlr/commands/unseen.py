@@ -130,7 +130,9 @@ def evaluation_world(run: FinishedRun, kept: Logs, out: Path) -> FittedWorldMode
     split = SplitConfig(evaluation=run.logs.evaluation)
     try:
         return load_world_model(out / FOLDER, kept, split)
-    except RunError:  # not there, or of other data
+    except RunError as error:  # not there, or of other data, or damaged
+        if (out / FOLDER).exists():
+            say(f"{error}")
         say(f"fitting the {JUDGE} on events that training never saw")
         return fit_into(out / FOLDER, kept, split, WorldModelConfig())
 

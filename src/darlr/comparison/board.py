@@ -12,6 +12,7 @@ from rich.text import Text
 
 from darlr.comparison.schedule import State, title
 from darlr.stages.progress import clock, console, say
+from darlr.text import one_line
 
 
 class Board:
@@ -58,7 +59,7 @@ class Board:
                 f"epoch {worker.epoch}/{worker.cell.config.train.epochs}  " if worker.cell.kind == "learned" else ""
             )
             bar = ProgressBar(total=1.0, completed=worker.share)
-            grid.add_row(f"  {title(worker.cell)}", bar, f"{epochs}{seconds}")
+            grid.add_row(Text(f"  {one_line(title(worker.cell))}"), bar, f"{epochs}{seconds}")
         return Group(grid)
 
     def __enter__(self) -> Self:

@@ -19,7 +19,7 @@ from darlr.comparison.code import Kind, digest
 from darlr.config import RunConfig
 from darlr.config_json import differences, from_json, to_json
 from darlr.errors import RunError
-from darlr.files import atomic_write_text
+from darlr.files import atomic_write_text, naming, read_json
 from darlr.provenance import commit
 
 CELL, RESULT, STATUS, LOG = "cell.json", "result.safetensors", "status.json", "log.txt"
@@ -78,7 +78,8 @@ class Cell:
     def write(self, cells: Path) -> Path:
         """Make the cell's folder, with its description in it."""
         place = cells / self.folder
-        place.mkdir(parents=True, exist_ok=True)
+        with naming(place):
+            place.mkdir(parents=True, exist_ok=True)
         content = {
             "schema": SCHEMA,
             "identity": self.identity,
@@ -106,12 +107,13 @@ class Result:
 
 def read_cell(place: Path) -> dict[str, Any]:
     """The content of a cell's cell.json; RunError when it is missing or damaged."""
+    remedy = f"delete the folder {place}, a cell, and run the comparison again"
     try:
-        content: dict[str, Any] = json.loads((place / CELL).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{place / CELL}: damaged ({error}); delete the folder {place}") from error
-    if content.get("schema") != SCHEMA:
-        raise RunError(f"{place / CELL}: of another version of darlr; delete the folder {place}")
+        content: dict[str, Any] = read_json(place / CELL, remedy)
+    except FileNotFoundError as error:
+        raise RunError(f"{place / CELL}: is missing; {remedy}") from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise RunError(f"{place / CELL}: damaged, or of another version of darlr; {remedy}")
     return content
 
 
@@ -150,5 +152,5 @@ def _fits(cell: Cell, place: Path, accepted: Collection[str]) -> bool:
 
 def read_result(place: Path) -> Result:
     """The result of a finished cell; RunError when it is damaged."""
-    tensors, about = read_checkpoint(place / RESULT)
+    tensors, about = read_checkpoint(place / RESULT, f"delete the folder {place}, a cell, and run the comparison again")
     return Result(place, {name: tensor.double().numpy() for name, tensor in tensors.items()}, about)

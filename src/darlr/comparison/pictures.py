@@ -48,7 +48,7 @@ def _of_table(lines: Sequence[Line], title: str) -> Mapping[str, Callable[[Path]
     told = [line for line in greedy if line.row.random is not None]
     if told:
         pictures["random"] = partial(
-            scatter, lines=told, title=f"{title}: the truth, and users' own words", measures=SECOND_OPINION
+            scatter, lines=told, title=f"{title}: the truth, and users' words on new items", measures=SECOND_OPINION
         )
     if any(line.row.majority is not None for line in greedy):
         pictures["mcd"] = partial(majority_bars, lines=greedy, title=f"{title}: MCD")
@@ -150,7 +150,7 @@ SECOND_OPINION = Measures(
     rank=lambda row: row.random or 0.0,
     names=(
         "R_tra, by the truth that sessions are played on",
-        "R_random, by what users said of random items",
+        "R_random, by what users said of new random items",
         "R_random",
     ),
 )

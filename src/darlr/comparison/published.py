@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from darlr.comparison.assemble import Block, Line
 from darlr.evaluation.evaluate import published_mean
+from darlr.text import markdown
 
 DATA = ("KuaiRec", "KuaiRand", "Coat", "Yahoo")
 # method -> mean R_tra on each of DATA
@@ -49,7 +50,7 @@ def section(data: str, blocks: Sequence[Block]) -> list[str]:
     lines += [row for line in rows if (row := _row(line, column))]
     short = [line.label for line in rows if 0 < _epochs(line) < EPOCHS]
     if short:
-        lines += ["", f"Fewer than {EPOCHS} epochs, so not like for like: {', '.join(short)}."]
+        lines += ["", f"Fewer than {EPOCHS} epochs, so not like for like: {', '.join(map(markdown, short))}."]
     return [*lines, ""]
 
 
@@ -67,4 +68,4 @@ def _row(line: Line, column: int | None) -> str:
     known = R_TRA.get(line.source.variant.method) if column is not None else None
     beside = "–" if known is None or column is None else f"{known[column]:.2f}"
     numbers = f"{mean('R_tra'):.2f} ± {mean('R_tra_std'):.2f} | {mean('Length'):.2f} | {mean('R_each'):.3f}"
-    return f"| {line.label} | {numbers} | {_epochs(line)} | {len(found)} | {beside} |"
+    return f"| {markdown(line.label)} | {numbers} | {_epochs(line)} | {len(found)} | {beside} |"

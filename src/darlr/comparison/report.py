@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from darlr.comparison.assemble import Block, Line, by_random_feedback, first_and_second, paired
-from darlr.evaluation.report import RANDOM, RANDOM_NOTE, random_text, row_json
+from darlr.evaluation.report import RANDOM, RANDOM_NOTE, number_cells, random_text, row_json, styles
 from darlr.evaluation.statistics import Comparison
 from darlr.files import atomic_write_text
+from darlr.text import markdown as shown
 
 SCHEMA = 2
 HEAD = ("row", "R_tra [95%]", "IQM [95%]", "Length", "R_each", "CV", "MCD", "first minus this [95%]", "seeds")
 NOTES = (
-    "R_tra: mean summed reward a session, with its 95% bootstrap interval over seeds and users; IQM: interquartile "
+    "R_tra: mean summed reward a session, with its 95% interval over seeds and users; IQM: interquartile "
     "mean of the same returns; R_each = R_tra / Length; CV: share of the catalogue recommended; MCD: share of "
     "recommendations from the majority categories. Bold: first, or tied with the first (the 95% interval of the paired "
     "difference over the same users and seeds includes 0). †: reads the truth; a reference, never ranked. Actions are "
@@ -49,7 +50,7 @@ def markdown(
     published: Sequence[str] = (),
 ) -> str:
     """The whole document."""
-    lines = [f"# {title}", "", *_facts(about), "", *summary]
+    lines = [f"# {shown(title)}", "", *_facts(about), "", *summary]
     for block in blocks:
         lines += _table(block)
     told = any(line.row.random is not None for block in blocks for line in block.lines)
@@ -63,11 +64,11 @@ def verdict(block: Block) -> str:
     if pair is None:
         return ""
     first, second = pair
-    found = paired(first, second)
+    found, form = paired(first, second), styles([line.row for line in block.lines])[0]
     sure = "tied with" if found.low <= 0 <= found.high else "ahead of"
     return (
-        f"{first.label} is {sure} {second.label}: {_interval(found)} a session, better for {found.users_better:.0%} of "
-        f"users, p = {found.p_value:.2g} (paired over users and seeds)."
+        f"{first.label} is {sure} {second.label}: {_interval(found, form)} a session, better for "
+        f"{found.users_better:.0%} of users, p = {found.p_value:.2g} (paired over users and seeds)."
     )
 
 
@@ -77,53 +78,51 @@ def _facts(about: Mapping[str, Any]) -> list[str]:
 
 def _fact(value: Any) -> str:
     """A value, or how many cells have which."""
-    return ", ".join(f"{name} ({n} cells)" for name, n in value.items()) if isinstance(value, dict) else str(value)
+    counted = isinstance(value, dict)
+    return shown(", ".join(f"{name} ({n} cells)" for name, n in value.items()) if counted else str(value))
 
 
 def _table(block: Block) -> list[str]:
     study = any(line.to_base is not None for line in block.lines)
     head = (*HEAD[:-1], *(("minus base [95%]",) if study else ()), HEAD[-1])
     lines = [f"## {block.title}", "", _join(head), "|---|" + "---:|" * (len(head) - 1)]
-    lines += [_join(_cells(line, study)) for line in block.lines]
-    said = verdict(block)
+    forms = styles([line.row for line in block.lines])
+    lines += [_join(_cells(line, study, forms)) for line in block.lines]
+    said = shown(verdict(block))
     return [*lines, "", *([said, ""] if said else []), *_random_table(block)]
 
 
 def _random_table(block: Block) -> list[str]:
-    """The same rows by what users said of random items, where that is known."""
+    """The same rows by what users said of new random items, where that is known."""
     ranked = by_random_feedback(block.lines)
     if not ranked:
         return []
     head = ("row", RANDOM, "first minus this [95%]", "R_tra")
-    lines = [f"### {block.title}, by what users said of random items", "", _join(head), "|---|---:|---:|---:|"]
+    lines = [f"### {block.title}, by what users said of new random items", "", _join(head), "|---|---:|---:|---:|"]
     first = next((line for line, apart in ranked if apart is not None), None)
+    form = styles([line.row for line, _ in ranked])[0]
     for line, apart in ranked:
-        name = line.label.replace("|", "\\|")
+        name = shown(line.label)
         tied = apart is not None and apart[1] <= 0 <= apart[2]
-        minus = "–" if apart is None else f"{apart[0]:+.2f} [{apart[1]:+.2f}, {apart[2]:+.2f}]"
-        cells = (f"**{name}**" if tied else name, random_text(line.row), "first" if line is first else minus)
-        lines.append(_join([*cells, f"{line.row.mean:.2f}"]))
+        minus = "–" if apart is None else f"{apart[0]:+{form}} [{apart[1]:+{form}}, {apart[2]:+{form}}]"
+        cells = (f"**{name}**" if tied else name, random_text(line.row, form), "first" if line is first else minus)
+        lines.append(_join([*cells, format(line.row.mean, form)]))
     return [*lines, ""]
 
 
-def _cells(line: Line, study: bool) -> list[str]:
-    row, name = line.row, line.label.replace("|", "\\|")
+def _cells(line: Line, study: bool, forms: tuple[str, str]) -> list[str]:
+    name = shown(line.label)
     return [
         f"**{name}**" if line.tied else name,
-        f"{row.mean:.2f} [{row.interval[0]:.2f}, {row.interval[1]:.2f}]",
-        f"{row.iqm:.2f} [{row.iqm_interval[0]:.2f}, {row.iqm_interval[1]:.2f}]",
-        f"{row.length:.2f}",
-        f"{row.each:.3f}",
-        f"{row.coverage:.3f}",
-        "–" if row.majority is None else f"{row.majority:.3f}",
-        "first" if line.best else _interval(line.to_best),
-        *([_interval(line.to_base)] if study else []),
-        str(row.seeds),
+        *number_cells(line.row, forms),
+        "first" if line.best else _interval(line.to_best, forms[0]),
+        *([_interval(line.to_base, forms[0])] if study else []),
+        str(line.row.seeds),
     ]
 
 
-def _interval(found: Comparison | None) -> str:
-    return "–" if found is None else f"{found.difference:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+def _interval(found: Comparison | None, form: str) -> str:
+    return "–" if found is None else f"{found.difference:+{form}} [{found.low:+{form}}, {found.high:+{form}}]"
 
 
 def _join(cells: Sequence[str]) -> str:
@@ -142,7 +141,7 @@ def _commands(blocks: Sequence[Block]) -> list[str]:
     for line in seen.values():
         name = line.label.removesuffix(" (sampled)") if line.source.learned else line.source.variant.label
         code = ", ".join(sorted({result.about["code"] for result in line.results}))
-        lines.append(_join([name, f"{line.steps:,}", f"{line.cpu_seconds:.0f}", code]))
+        lines.append(_join([shown(name), f"{line.steps:,}", f"{line.cpu_seconds:.0f}", code]))
         commands += [result.about["command"] for result in line.results if result.about["command"]]
     if commands:
         lines += ["", "## Commands", "", "```sh", *commands, "```"]

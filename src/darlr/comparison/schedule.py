@@ -12,6 +12,7 @@ from pathlib import Path
 from darlr.comparison.cells import LOG, RESULT, Cell
 from darlr.comparison.code import snapshot
 from darlr.comparison.work import BUSY
+from darlr.files import naming
 from darlr.runs import read_metrics
 
 PAUSE = 0.2  # seconds between two looks at the workers
@@ -132,7 +133,7 @@ def _start(cell: Cell, place: Path, source: Path) -> Worker:
         "OMP_WAIT_POLICY": "PASSIVE",
         "GOMP_SPINCOUNT": "0",
     }
-    with open(folder / LOG, "ab") as log:
+    with naming(folder / LOG), open(folder / LOG, "ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "darlr.comparison.work", str(folder)],
             stdin=subprocess.PIPE,
@@ -172,4 +173,8 @@ def _last_words(log: Path, code: int) -> str:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         if code > 0 and lines:
             return lines[-1].removeprefix("darlr: ")
-    return f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
+    return (
+        f"killed by signal {-code}"
+        if code < 0
+        else f"ended with code {code}, and its log does not say why; is the disk full?"
+    )

@@ -10,6 +10,8 @@ import numpy as np
 from darlr.comparison.assemble import Block, Line, entry_name, paired
 from darlr.evaluation import canvas
 from darlr.evaluation.canvas import INK, TRUTH
+from darlr.evaluation.numbers import style
+from darlr.text import markdown
 
 RANDOM = "random"
 WORSE = "#a3262a"
@@ -79,10 +81,12 @@ def section(blocks: Sequence[Block]) -> list[str]:
         if not rows:
             continue
         tails = _tails(rows)
+        form = style([line.row.mean for row in rows for line in row.lines.values()])
         lines += [f"## Thinner logs: {block.title}", ""]
         lines += [f"| row | {' | '.join(tails)} | fails at |", "|---|" + "---:|" * (len(tails) + 1)]
         lines += [
-            f"| {row.name} | {' | '.join(_cell(row, tail) for tail in tails)} | {row.threshold} |" for row in rows
+            f"| {markdown(row.name)} | {' | '.join(_cell(row, tail, form) for tail in tails)} | {row.threshold} |"
+            for row in rows
         ]
         lines += [""]
     return [*lines, NOTE, ""] if lines else []
@@ -94,10 +98,10 @@ NOTE = (
 )
 
 
-def _cell(row: Thinned, tail: str) -> str:
+def _cell(row: Thinned, tail: str, form: str) -> str:
     if tail not in row.lines:
         return "–"
-    number = f"{row.lines[tail].row.mean:.2f}"
+    number = format(row.lines[tail].row.mean, form)
     return f"*{number}*" if tail in row.failing else number
 
 

@@ -3,6 +3,7 @@
 Killed at any moment, it goes on where it was. It ends by itself when the process that started it is gone.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -217,7 +218,10 @@ def _note_time(place: Path, before: float) -> None:
         time.sleep(BEAT)
         if (place / RESULT).exists():
             return
-        atomic_write_text(place / STATUS, json.dumps({"cpu_seconds": before + time.process_time()}, allow_nan=False))
+        with contextlib.suppress(RunError):  # a full disk stops the work itself, where it matters
+            atomic_write_text(
+                place / STATUS, json.dumps({"cpu_seconds": before + time.process_time()}, allow_nan=False)
+            )
 
 
 def _end_with_parent() -> None:
@@ -240,7 +244,7 @@ def main(place: Path) -> int:
         settle(task.config.train.threads)
         threading.Thread(target=_note_time, args=(place, _spent(place)), daemon=True).start()
         work(task)
-    except DarlrError as error:
+    except (DarlrError, OSError) as error:
         print(f"darlr: {error}", file=sys.stderr, flush=True)
         return 1
     finally:

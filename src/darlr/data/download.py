@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from darlr.data.public import PublicSet
 from darlr.errors import ConfigError, DataError, MachineError
-from darlr.files import beside, left_behind
+from darlr.files import beside, left_behind, naming
 
 TIMEOUT = 30  # seconds without an answer
 PAPERS = ("LICENSE", "README")  # starts of the names of files that go with the data wherever it goes
@@ -37,21 +37,22 @@ def download(entry: PublicSet, into: Path, mirror: str | None = None, progress: 
         raise DataError(f"{entry.name} cannot be downloaded. {by_hand(entry, target)}")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DataError(f"{target}: is there already; remove it to download again, or choose another folder (--to)")
-    into.mkdir(parents=True, exist_ok=True)
-    for leftover in left_behind(target, "download"):
-        shutil.rmtree(leftover)
-    part = beside(target, "download")
-    part.mkdir()
-    try:
-        archive = _fetch(entry, part, mirror, progress)
-        _unpack(archive, part / "content")
-        folder = _with_sign(part / "content", entry, archive.name)
-        if target.is_dir():
-            target.rmdir()
-        folder.rename(target)
-        sha256 = None if entry.known_hash else str(_pooch().file_hash(str(archive), alg="sha256"))
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with naming(target, kind=DataError):
+        into.mkdir(parents=True, exist_ok=True)
+        for leftover in left_behind(target, "download"):
+            shutil.rmtree(leftover)
+        part = beside(target, "download")
+        part.mkdir()
+        try:
+            archive = _fetch(entry, part, mirror, progress)
+            _unpack(archive, part / "content")
+            folder = _with_sign(part / "content", entry, archive.name)
+            if target.is_dir():
+                target.rmdir()
+            folder.rename(target)
+            sha256 = None if entry.known_hash else str(_pooch().file_hash(str(archive), alg="sha256"))
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
     return Downloaded(target, sha256)
 
 

@@ -32,12 +32,17 @@ BUILT_IN = ("synthetic", "kuairec", *READERS)
 def raw_folder() -> Path:
     """The folder of raw data sets: DARLR_DATA, else the user's own data folder."""
     named = os.environ.get("DARLR_DATA")
-    if named:
-        return Path(named).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    else:
-        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    try:
+        if named:
+            return Path(named).expanduser()
+        if sys.platform == "win32":
+            base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+        else:
+            base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    except RuntimeError:  # as in containers: no HOME, and a user id without a name
+        raise DataError(
+            "this user has no home folder to look for raw data in; set DARLR_DATA to the full path of a folder"
+        ) from None
     return Path(base) / "darlr"
 
 

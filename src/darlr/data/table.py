@@ -33,7 +33,8 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
     an option.
     """
     config = _plain_columns(config)
-    columns = [c for c in (config.user, config.item, config.reward, config.timestamp, config.propensity) if c]
+    reward_column = None if config.implicit else config.reward
+    columns = [c for c in (config.user, config.item, reward_column, config.timestamp, config.propensity) if c]
     doubled = [c for c in columns if columns.count(c) > 1]
     if doubled:
         raise ConfigError(f"options user, item, reward, timestamp, propensity: column '{doubled[0]}' is named twice")
@@ -42,7 +43,7 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
     user, item = (Side(events, side) for side in ("user", "item"))
     keep, dropped = without_ids(events, user, item)
     if not keep.any():
-        raise DataError(f"{_source(files)}: no row has both a user and an item id")
+        raise DataError(f"{_source(files)}: no row has both a user and an item id{_reasons(dropped)}")
     refuse_bad_numbers(events, "reward", config.reward, keep)
     times = None if config.timestamp is None else read_times(events, config.timestamp, keep)
     if config.propensity is not None:
@@ -62,8 +63,7 @@ def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
     if len(user.ids) < 2:
         raise DataError(
             f"{_source(files)}, column '{config.user}': all rows belong to one user ({user.ids[0]!r}); "
-            "learning from other users needs at least 2"
-            + "".join(f"; dropped {d.count:,}: {d.reason}" for d in dropped)
+            f"learning from other users needs at least 2{_reasons(dropped)}"
         )
     users = _features_of(config.users, config.user, user, [])
     items = _features_of(config.items, config.item, item, [config.category] if config.category else [])
@@ -127,6 +127,10 @@ def _plain_columns(config: TableConfig) -> TableConfig:
         ignore=tuple(map(plain, config.ignore)),
         categorical=tuple(map(plain, config.categorical)),
     )
+
+
+def _reasons(dropped: Sequence[Dropped]) -> str:
+    return "".join(f"; dropped {d.count:,}: {d.reason}" for d in dropped)
 
 
 def _source(files: Sequence[Path]) -> str:

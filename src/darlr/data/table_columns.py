@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
-from typing import NoReturn, Protocol
+from typing import Literal, NoReturn, Protocol
 
 import numpy as np
 import polars as pl
@@ -32,11 +32,16 @@ class Rows(Protocol):
 
 def trimmed(series: pl.Series) -> pl.Series:
     """Strings as `spelling.plain` makes them, null where nothing is left."""
-    text = series.cast(pl.String).str.strip_chars(SPACES + INVISIBLE)
-    foreign = (text.str.len_bytes() > text.str.len_chars()).fill_null(False)
-    if foreign.any():
-        text = text.scatter(foreign.arg_true(), text.filter(foreign).str.normalize("NFC"))
+    text = normalised(series.cast(pl.String).str.strip_chars(SPACES + INVISIBLE), "NFC")
     return text.set(text == "", None)
+
+
+def normalised(text: pl.Series, form: Literal["NFC", "NFKC"]) -> pl.Series:
+    """Strings in a normal form of Unicode; ASCII, which is in all of them, costs nothing."""
+    foreign = (text.str.len_bytes() > text.str.len_chars()).fill_null(False)
+    if not foreign.any():
+        return text
+    return text.clone().scatter(foreign.arg_true(), text.filter(foreign).str.normalize(form))  # it writes in place
 
 
 def said(text: pl.Series) -> pl.Series:
@@ -153,6 +158,8 @@ def number_problem(cell: object, what: str) -> str:
     """Why a cell that was read as NaN or infinite is no number."""
     if cell is None or (isinstance(cell, str) and not cell.strip()):
         return f"the {what} is missing"
+    if isinstance(cell, str) and cell.strip() in NO_ID and not _is_float(cell):
+        return f"the {what} is missing: the cell says {quoted(cell)}"
     kind = "number" if isinstance(cell, str) and not _is_float(cell) else "finite number"
     return f"{quoted(cell)} is not a {kind} ({what})"
 

@@ -16,14 +16,17 @@ from darlr.data.table_columns import (
     id_text,
     number,
     number_problem,
+    quoted,
     refuse_id_type,
     refuse_number_type,
     refuse_odd_ids,
 )
-from darlr.data.table_file import Scan, scan_file
+from darlr.data.table_file import NoColumnError, Scan, scan_file
 from darlr.errors import DataError
 
 KINDS = {"reward": pl.Float64, "propensity": pl.Float32}  # rewards of any unit keep their digits
+SHOWN = 3  # texts of a column that an error shows
+IMPLICIT = "name the column of rewards (--reward), or, where each event is a positive such as a click, pass --implicit"
 MISSING = 2**32 - 1  # the code of a row without an id
 
 
@@ -59,6 +62,18 @@ class Events:
         scan, place = self._place(row)
         return scan.collect(scan.frame.select(column).slice(place, 1)).item()
 
+    def texts(self, row: int, column: str) -> str:
+        """The commonest texts of a column in the file of a row, each with its count; "" where one is a number."""
+        scan, _ = self._place(row)
+        if scan.schema[column] != pl.String:
+            return ""
+        text = pl.col(column).str.strip_chars()
+        found = scan.collect(scan.frame.group_by(text).len()).filter(pl.col(column) != "")
+        if found[column].cast(pl.Float64, strict=False).is_not_null().any():
+            return ""
+        top = found.sort(["len", column], descending=[True, False]).head(SHOWN)
+        return ", ".join(f"{quoted(name)} ({count:,})" for name, count in top.iter_rows())
+
     def _place(self, row: int) -> tuple[Scan, int]:
         file = int(np.searchsorted(self.starts, row, side="right")) - 1
         return self.scans[file], row - int(self.starts[file])
@@ -69,10 +84,17 @@ def read_events(files: Sequence[Path], config: TableConfig) -> Events:
 
     Raises DataError, naming the file, when one has no such column, cannot be read, or has cells that cannot be ids.
     """
-    numeric = {"reward": config.reward} | ({} if config.propensity is None else {"propensity": config.propensity})
+    numeric = {} if config.implicit else {"reward": config.reward}
+    numeric |= {} if config.propensity is None else {"propensity": config.propensity}
     sides = {"user": config.user, "item": config.item}
     needed = [*sides.values(), *numeric.values()]
-    scans = tuple(scan_file(path, [*needed, *([config.timestamp] if config.timestamp else [])], True) for path in files)
+    needed += [] if config.timestamp is None else [config.timestamp]
+    try:
+        scans = tuple(scan_file(path, needed, True) for path in files)
+    except NoColumnError as error:
+        if error.column != numeric.get("reward"):
+            raise
+        raise DataError(f"{error}; {IMPLICIT}") from error
     known = {side: pl.Categories.random() for side in sides}
     parts, notes = [], []
     for scan in scans:
@@ -106,6 +128,9 @@ def read_events(files: Sequence[Path], config: TableConfig) -> Events:
         {what: whole.drop_in_place(what).to_numpy() for what in numeric},
         notes=notes,
     )
+    if config.implicit:
+        events.numbers["reward"] = np.ones(len(events), dtype=np.float32)
+        notes.append("no rewards were read: every event is a positive of reward 1 (--implicit)")
     if not len(events):
         raise DataError(f"{files[0]}: the file has no rows" + (", and no other file has" if len(files) > 1 else ""))
     for side, column in sides.items():
@@ -119,7 +144,10 @@ def refuse_bad_numbers(events: Events, what: str, column: str, keep: NDArray[np.
     bad = ~np.isfinite(events.numbers[what]) & keep
     if bad.any():
         row = int(bad.argmax())
-        events.fail(row, column, number_problem(events.cell(row, column), what))
+        texts = events.texts(row, column)
+        advice = f"; the column holds texts, {texts}: write a number for each, or keep the rows of one of them"
+        advice += " and pass --implicit" if what == "reward" else ""
+        events.fail(row, column, number_problem(events.cell(row, column), what) + (advice if texts else ""))
 
 
 def repeated(events: Events, times: IntArray, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -69,6 +69,14 @@ class Scan:
         return [f"{self.path}: {count:,} {what}" for count, what in found if count > 0]
 
 
+class NoColumnError(DataError):
+    """A file lacks a column that is needed."""
+
+    def __init__(self, problem: str, column: str) -> None:
+        super().__init__(problem)
+        self.column = column
+
+
 def suffix_of(path: Path) -> str | None:
     """The ending that says what kind of file it is, or None for an unknown one."""
     return next((s for s in (*DELIMITERS, ".parquet") if path.name.lower().endswith(s)), None)
@@ -191,4 +199,4 @@ def _require_columns(path: Path, needed: Sequence[str], names: Sequence[str]) ->
             other = next((mark for mark in (";", "\t", "|", ",") if len(names) == 1 and mark in names[0]), None)
             if other is not None:
                 hint = f"; its header is separated by {other!r}: write .csv files with ',' and .tsv files with tabs"
-            raise DataError(f"{path}: there is no column '{name}'{hint}; columns: {', '.join(names)}")
+            raise NoColumnError(f"{path}: there is no column '{name}'{hint}; columns: {', '.join(names)}", name)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from darlr.data.log import IntArray
 from darlr.data.report import Dropped
 from darlr.data.spelling import DOUBTFUL, INVISIBLE, NO_ID, WHOLE
-from darlr.data.table_columns import codes, plain_ids, quoted, trimmed
+from darlr.data.table_columns import codes, normalised, plain_ids, quoted, trimmed
 from darlr.data.table_events import MISSING, Events
 from darlr.data.table_features import FeatureTable
 
@@ -108,7 +108,7 @@ def odd_ids(column: str, side: Side) -> list[str]:
 def alike(column: str, side: Side, listed: FeatureTable | None) -> list[str]:
     """A note on ids, of the log or of its feature file, that may be one, typed differently."""
     names = side.ids if listed is None else pl.concat([side.ids, listed.ids.drop_nulls()]).unique()
-    plain = names.str.normalize("NFKC").str.replace_all(f"[{INVISIBLE}]", "").str.replace_all(r"\s+", " ")
+    plain = normalised(names, "NFKC").str.replace_all(f"[{INVISIBLE}]", "").str.replace_all(r"\s+", " ")
     plain = plain.str.to_lowercase().str.replace(r"^(-?\d+)\.0*$", "$1").str.replace(r"^0+(\d)", "$1")
     twice = plain.is_duplicated()
     if not twice.any():

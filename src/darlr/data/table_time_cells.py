@@ -142,14 +142,18 @@ class Cells:
 
     def dates(self) -> Times:
         """A date type: millionths of a second, or billionths where they are needed."""
-        zone = getattr(self.kind, "time_zone", None)
-        zones = frozenset([zone is not None])
-        if getattr(self.kind, "time_unit", "us") == "ns":
-            values = self.all_of(self.raw.to_physical(), "date")
-            if (values % 1000).any():
-                return Times("date", values, NANO, zones)
+        unit = getattr(self.kind, "time_unit", "days")
+        zones = frozenset([getattr(self.kind, "time_zone", None) is not None])
+        values = self.all_of(self.raw.to_physical().cast(pl.Int64), "date")
+        if unit == "ns" and (values % 1000).any():
+            return Times("date", values, NANO, zones)
+        if unit == "ns":
             return Times("date", values // 1000, MICRO, zones)
-        return Times("date", self.all_of(self.raw.cast(pl.Datetime("us", zone)).to_physical(), "date"), MICRO, zones)
+        micros = {"us": 1, "ms": 1000, "days": 86_400 * MICRO}[unit]
+        row = int(np.abs(values).argmax())
+        if abs(float(values[row])) * micros >= LIMIT:
+            self.fail(row, f"the time, {values[row]} {unit} from 1970, is beyond any calendar")
+        return Times("date", values * micros, MICRO, zones)
 
     def texts(self, form: re.Match[str]) -> Times:
         """Dates in text, all in the form of the first one if possible (fast), else in any that is read."""
@@ -184,6 +188,8 @@ class Cells:
         text = "" if cell is None else plain(str(cell))
         if not text or text in NO_ID:
             self.fail(row, "the timestamp is missing")
+        if kind == "number" and _is_number(text):
+            self.fail(row, f"{quoted(cell)} is too large for a time")
         if kind == "number" or (kind == "date" and _is_number(text)):
             self.fail(row, f"{quoted(cell)} is not a time like the others, which are {kind}s")
         if DATE.fullmatch(text):

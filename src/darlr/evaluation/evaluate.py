@@ -40,8 +40,8 @@ class Setting:
 class Row:
     """One line of a table: one entry under one setting.
 
-    mean: R_tra over seeds and users, with its 95% bootstrap interval; iqm: the interquartile mean, likewise. Length,
-    R_each (ratio of means), CV and MCD are means over seeds. random: R_tra by what users said of items drawn at random,
+    mean: R_tra over seeds and users, with its 95% interval; iqm: the interquartile mean, likewise. Length,
+    R_each (ratio of means), CV and MCD are means over seeds. random: by what users said of new random items,
     with its interval, where the data set has such events. returns: float64 [seeds, users], and tallies: float64
     [seeds, users, 3] (darlr.evaluation.random_feedback), for comparisons.
     """

@@ -1,8 +1,8 @@
-"""What sessions would earn by feedback that users truly gave on items drawn for them at random.
+"""What users truly said of new items among those shown: feedback on items drawn for them at random.
 
 A completed matrix says what its model of users believes; these events are what users said. An item drawn uniformly is
 among the shown ones by chance alone, so that the mean of what users said of shown items estimates what they would have
-said of all of them (a ratio of Horvitz-Thompson sums; Sarndal, Swensson and Wretman 1992, section 5.7).
+said of all new ones (a ratio of Horvitz-Thompson sums; Sarndal, Swensson and Wretman 1992, section 5.7).
 """
 
 from dataclasses import dataclass, replace
@@ -81,7 +81,7 @@ def _places(size: int, codes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def estimate(tallies: Array) -> float | None:
-    """Mean return by tallies [seeds, users, 3]: mean turns times mean feedback; None where nothing shown was asked."""
+    """R_random of tallies [seeds, users, 3]: mean turns times mean feedback; None where nothing shown was asked."""
     said, asked, turns = tallies.mean((0, 1))
     return float(turns * said / asked) if asked > 0 else None
 

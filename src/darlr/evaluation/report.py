@@ -11,8 +11,11 @@ import numpy as np
 
 from darlr.errors import RunError
 from darlr.evaluation.evaluate import Row
+from darlr.evaluation.numbers import style
 from darlr.evaluation.statistics import Comparison
 from darlr.files import atomic_write_text
+from darlr.text import markdown as shown
+from darlr.text import one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,16 +23,16 @@ if TYPE_CHECKING:
 SCHEMA = 2
 HEAD = ("row", "R_tra [95%]", "IQM [95%]", "Length", "R_each", "CV", "MCD", "seeds")
 NOTES = (
-    "R_tra: mean summed reward a session, with its 95% bootstrap interval over seeds and users; IQM: interquartile "
+    "R_tra: mean summed reward a session, with its 95% interval over seeds and users; IQM: interquartile "
     "mean of the same returns; R_each = R_tra / Length; CV: share of the catalogue recommended; MCD: share of "
     "recommendations from the majority categories. Bold: learned. †: reads the rewards that sessions are played on; a "
     "reference, not a method."
 )
 RANDOM = "R_random [95%]"
 RANDOM_NOTE = (
-    "R_random: the same sum by what users said of items drawn for them at random, so far as these were shown: Length "
-    "times their mean; items that a user's own log holds are left out. Sessions are still answered by the rewards that "
-    "they are played on."
+    "R_random: Length times the mean of what users said of items drawn for them at random and new to their own log, so "
+    "far as these were shown. It speaks of a session's new items alone and is not R_tra by users' words: what the log "
+    "holds users like more or less than that. Sessions are still answered by the rewards that they are played on."
 )
 
 
@@ -120,24 +123,30 @@ def tables(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     return [(heading(*key), sorted(group, key=lambda row: -row.mean)) for key, group in groups]
 
 
-def random_text(row: Row) -> str:
-    """R_random with its interval."""
-    if row.random is None or row.random_interval is None:
-        return "–"
-    return f"{row.random:.2f} [{row.random_interval[0]:.2f}, {row.random_interval[1]:.2f}]"
+def styles(rows: Sequence[Row]) -> tuple[str, str]:
+    """Formats of the rewards in a table: of sums over a session, and a turn."""
+    return style([row.mean for row in rows]), style([row.each for row in rows], least=3)
 
 
-def _cells(row: Row) -> list[str]:
+def random_text(row: Row, form: str) -> str:
+    """R_random with its interval. form: of sums over a session."""
+    return "–" if row.random is None else _with_interval(row.random, row.random_interval, form)
+
+
+def number_cells(row: Row, forms: tuple[str, str]) -> list[str]:
+    """R_tra, IQM, Length, R_each, CV and MCD. forms: from `styles`."""
     return [
-        label(row),
-        f"{row.mean:.2f} [{row.interval[0]:.2f}, {row.interval[1]:.2f}]",
-        f"{row.iqm:.2f} [{row.iqm_interval[0]:.2f}, {row.iqm_interval[1]:.2f}]",
+        _with_interval(row.mean, row.interval, forms[0]),
+        _with_interval(row.iqm, row.iqm_interval, forms[0]),
         f"{row.length:.2f}",
-        f"{row.each:.3f}",
+        format(row.each, forms[1]),
         f"{row.coverage:.3f}",
         "–" if row.majority is None else f"{row.majority:.3f}",
-        str(row.seeds),
     ]
+
+
+def _with_interval(value: float, ends: tuple[float, float] | None, form: str) -> str:
+    return "–" if ends is None else f"{value:{form}} [{ends[0]:{form}}, {ends[1]:{form}}]"
 
 
 def markdown(
@@ -150,25 +159,27 @@ def markdown(
 ) -> str:
     """The whole report as Markdown: a table a setting, comparisons, the published statistic, and other sections."""
     lines = ["# Evaluation", ""]
-    lines += [f"- {key}: {value}" for key, value in (about or {}).items()]
+    lines += [f"- {key}: {shown(str(value))}" for key, value in (about or {}).items()]
     lines += [""] if about else []
     known = any(row.random is not None for row in rows)
     head = (*HEAD[:-1], *((RANDOM,) if known else ()), HEAD[-1])
     for title, group in tables(rows):
         lines += [f"## {title}", "", _line(head), "|---|" + "---:|" * (len(head) - 1)]
+        forms = styles(group)
         for row in group:
-            name, *numbers, seeds = (cell.replace("|", "\\|") for cell in _cells(row))
-            told = [random_text(row)] if known else []
-            lines.append(_line([f"**{name}**" if row.kind == "learned" else name, *numbers, *told, seeds]))
+            name, numbers = shown(label(row)), number_cells(row, forms)
+            told = [random_text(row, forms[0])] if known else []
+            lines.append(_line([f"**{name}**" if row.kind == "learned" else name, *numbers, *told, str(row.seeds)]))
         lines.append("")
     lines += [NOTES, ""] if rows else []
     lines += [RANDOM_NOTE, ""] if known else []
     if comparisons:
         head = ("A - B", "difference [95%]", "users better under A", "p")
         lines += ["## Paired comparisons, same users and seeds", "", _line(head), "|---|---:|---:|---:|"]
+        form = style([0.0, *(c.difference for c in comparisons.values())])
         for name, c in comparisons.items():
-            interval = f"{c.difference:+.2f} [{c.low:+.2f}, {c.high:+.2f}]"
-            lines.append(_line([name.replace("|", "\\|"), interval, f"{c.users_better:.0%}", f"{c.p_value:.3g}"]))
+            interval = f"{c.difference:+{form}} [{c.low:+{form}}, {c.high:+{form}}]"
+            lines.append(_line([shown(name), interval, f"{c.users_better:.0%}", f"{c.p_value:.3g}"]))
         lines.append("")
     if published is not None:
         lines += ["## Published protocol", "", *_published(published), ""]
@@ -190,8 +201,8 @@ def _published(published: Mapping[str, float | int | None]) -> list[str]:
 
 
 def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table: names to the left, numbers to the right."""
-    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    """A Markdown table: names, as they are, to the left, numbers to the right."""
+    escaped = [[shown(name), *numbers] for name, *numbers in rows]
     return [_line(head), "|---|" + "---:|" * (len(head) - 1), *map(_line, escaped)]
 
 
@@ -212,16 +223,20 @@ def terminal_tables(rows: Sequence[Row]) -> list["Table"]:
     known = any(row.random is not None for row in rows)
     for title, group in tables(rows):
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for place, name in enumerate(("row", "R_tra", "95%", "Length", "R_random" if known else "R_each", "CV", "MCD")):
+        forms = styles(group)
+        usual = forms[0] == ".2f"
+        shares = ("CV", "MCD") if usual else ()  # longer numbers would leave no room for names
+        head = ("row", "R_tra", "95%", "Length", "R_random" if known else "R_each", *shares)
+        for place, name in enumerate(head):
             table.add_column(name, justify="right" if place else "left", no_wrap=place > 0)
         for row in group:
-            style = {"learned": "bold green", "truth": "dim", "log": ""}[row.kind]
-            name, _, _, length, each, *others, _ = _cells(row)
-            told = each if not known else "–" if row.random is None else f"{row.random:.1f}"
-            low, high = row.interval
-            digits = 1 if abs(row.mean) >= 10 else 2
-            interval = f"{low:.{digits}f} to {high:.{digits}f}"
-            table.add_row(Text(name), f"{row.mean:.2f}", interval, length, told, *others, style=style)
+            _, _, length, each, *others = number_cells(row, forms)
+            random = "–" if row.random is None else format(row.random, ".1f" if usual else forms[0])
+            ends = (".1f" if abs(row.mean) >= 10 else ".2f") if usual else forms[0]
+            interval = f"{row.interval[0]:{ends}} to {row.interval[1]:{ends}}"
+            numbers = (format(row.mean, forms[0]), interval, length, random if known else each, *others[: len(shares)])
+            looks = {"learned": "bold green", "truth": "dim", "log": ""}[row.kind]
+            table.add_row(Text(one_line(label(row))), *numbers, style=looks)
         found.append(table)
     return found
 
@@ -235,4 +250,4 @@ def print_tables(rows: Sequence[Row]) -> None:
         console.print(table)
     console.print("† reads the rewards played on: a reference, not a method. Green: learned.", style="dim")
     if any(row.random is not None for row in rows):
-        console.print("R_random: the same by what users said of items drawn for them at random.", style="dim")
+        console.print("R_random: Length times what users said of new items among those shown; not R_tra.", style="dim")

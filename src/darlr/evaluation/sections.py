@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from darlr.evaluation.held_out import Interval, Sums, difference, summary
+from darlr.evaluation.numbers import style
 from darlr.evaluation.off_policy import OffPolicy
 from darlr.evaluation.report import Section, table_lines
+from darlr.text import markdown
 
 HELD_OUT = (
     "Events that the model never saw, with 95% bootstrap intervals over users. pairs: share of a user's pairs in the "
@@ -67,8 +69,16 @@ def held_out_section(known: Sequence[Known], judge: str) -> Section:
             reasons = failures(one)
             verdict = (POOR if reasons else GOOD).format(reasons="; ".join(reasons), baseline=one.baseline)
     names = list(dict.fromkeys(name for _, _, measured in rows for name in measured))
+    forms = {
+        metric: style([measured[metric].value for *_, measured in rows if metric in measured], least=3)
+        for metric in names
+    }
     cells = [
-        [name, f"{events:,}", *(text(measured[metric], 3) if metric in measured else "–" for metric in names)]
+        [
+            name,
+            f"{events:,}",
+            *(text(measured[metric], forms[metric]) if metric in measured else "–" for metric in names),
+        ]
         for name, events, measured in rows
     ]
     content = [
@@ -81,11 +91,13 @@ def held_out_section(known: Sequence[Known], judge: str) -> Section:
 
 def off_policy_section(found: Mapping[str, OffPolicy], logged: Interval) -> Section:
     """A table of estimates beside the log's own mean reward; refusals say why."""
-    cells, refusals = [["the log's own policy", text(logged, 3), "–", "–", "–", "–", "–"]], []
+    known = [value for one in found.values() for value in (one.dr, one.snips, one.dm) if value is not None]
+    form = style([logged.value, *(value.value for value in known)], least=3)
+    cells, refusals = [["the log's own policy", text(logged, form), "–", "–", "–", "–", "–"]], []
     for name, one in found.items():
         if one.refused is not None:
-            refusals.append(f"- {name}: {'no DR and no DM' if one.exact else 'no estimate'}: {one.refused}.")
-        values = ["–" if value is None else text(value, 3) for value in (one.dr, one.snips, one.dm)]
+            refusals.append(f"- {markdown(name)}: {'no DR and no DM' if one.exact else 'no estimate'}: {one.refused}.")
+        values = ["–" if value is None else text(value, form) for value in (one.dr, one.snips, one.dm)]
         share = one.support.value
         support = f"{share:.2f}" if share < 1000 else f"{share:.1e}"
         cells.append([name, *values, f"{one.effective:.1f} of {one.events:,}", f"{one.rewarded:.1f}", support])
@@ -94,6 +106,6 @@ def off_policy_section(found: Mapping[str, OffPolicy], logged: Interval) -> Sect
     return Section("Off-policy, first step", (*lines, "", *refusals, *([""] if refusals else []), OFF_POLICY), content)
 
 
-def text(value: Interval, digits: int) -> str:
+def text(value: Interval, form: str) -> str:
     """A value with its interval."""
-    return f"{value.value:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
+    return f"{value.value:{form}} [{value.low:{form}}, {value.high:{form}}]"

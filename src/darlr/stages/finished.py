@@ -17,6 +17,7 @@ from darlr.runs import load_checkpoint, read_config, read_inputs
 from darlr.simulation.policy import Policy, translated
 from darlr.stages.logs import Logs, open_logs, resolved
 from darlr.stages.world import load_world_model, paid_world, world_of
+from darlr.world.fitted import FILES
 from darlr.world.tables import World
 
 
@@ -56,13 +57,18 @@ def world_folder(folder: Path, config: RunConfig) -> Path:
     return Path(config.world) if config.world else folder / "world"
 
 
+def world_parts(place: Path) -> dict[str, Path]:
+    """What a run depends on besides its options and data: the world model in `place`."""
+    return {"world model": place / FILES[0]}
+
+
 def open_run(folder: Path, opened: dict[Any, Logs] | None = None) -> FinishedRun:
     """Open a run by the policy that it hands over, on the CPU. opened: logs read so far, to share between runs.
 
-    Raises RunError when the folder holds no run, or the data set has changed since.
+    Raises RunError when the folder holds no run, or the data set or the world model has changed since.
     """
     config, inputs = read_config(folder, RunConfig), read_inputs(folder)
-    found = handed_over(folder, config.train)
+    found = handed_over(folder, config)
     if found is None:
         raise RunError(f"{folder}: no checkpoint yet; train it first with `darlr train --out {folder} --resume`")
     opened = {} if opened is None else opened
@@ -89,13 +95,13 @@ class HandedOver(NamedTuple):
     judged: Mapping[str, Any]
 
 
-def handed_over(folder: Path, config: TrainConfig) -> HandedOver | None:
+def handed_over(folder: Path, config: RunConfig) -> HandedOver | None:
     """What a run hands over by its option `keep`; None before its first checkpoint."""
-    found = load_checkpoint(folder)
+    found = load_checkpoint(folder, world_parts(world_folder(folder, config)))
     if found is None:
         return None
     epochs = int(found[1]["epoch"])
-    if config.keep == "best":
+    if config.train.keep == "best":
         weights, judged = read_best(folder)
         return HandedOver(weights, int(judged["epoch"]), epochs, judged)
     mine = {

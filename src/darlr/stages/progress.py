@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from darlr.text import visible
+
 console = Console(stderr=True)
 # metric -> how it is shown, short enough that all fit beside a bar in 80 columns
 SHOWN = {
@@ -21,9 +23,12 @@ SHOWN = {
 }
 
 
+PATIENCE = 10.0  # seconds of a part that is mostly short, before it shows how far it is
+
+
 def say(message: str) -> None:
     """One message on stderr, never wrapped, so that paths and commands in it can be copied."""
-    console.print(message, soft_wrap=True, markup=False, highlight=False)
+    console.print(visible(message), soft_wrap=True, markup=False, highlight=False, emoji=False)
 
 
 def numbers(metrics: Mapping[str, float | None]) -> str:
@@ -50,7 +55,7 @@ class Meter:
         """every: epochs a line where there is no bar."""
         self.name, self.unit, self.every = name, "epoch", every
         self._first: tuple[float, float] | None = None
-        self._epoch = -1
+        self._epoch, self._quiet = -1, 0.0
         self._bar: Progress | None = None
         self._task = TaskID(0)
         if console.is_terminal:
@@ -65,9 +70,10 @@ class Meter:
             )
             self._task = self._bar.add_task(name, total=None, epoch="", numbers="")
 
-    def begin(self, name: str, unit: str = "epoch") -> None:
-        """The next part of the stage, from its first epoch, or whatever it counts."""
-        self.name, self.unit, self._first, self._epoch = name, unit, None, -1
+    def begin(self, name: str, unit: str = "epoch", *, every: int = 1, after: float = 0.0) -> None:
+        """The next part of the stage, from its first epoch, or whatever it counts; after: seconds before a line."""
+        self.name, self.unit, self.every, self._first, self._epoch = name, unit, every, None, -1
+        self._quiet = time.monotonic() + after
 
     def tell(self, text: str) -> None:
         """A part of the stage that has no epochs."""
@@ -92,7 +98,7 @@ class Meter:
         now = time.monotonic()
         if self._first is None:
             self._first = now, done
-        if int(done) == self._epoch or int(done) % self.every:
+        if int(done) == self._epoch or int(done) % self.every or now < self._quiet:
             return
         self._epoch = int(done)
         start, before = self._first

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from hashlib import file_digest
 from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
 
 import torch
 
+from darlr.agents.candidates import pool_note
 from darlr.agents.learner import Learner
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.agents.train import Progress, train
@@ -21,21 +21,23 @@ from darlr.evaluation.estimation import reward_error
 from darlr.evaluation.evaluate import published, published_setting
 from darlr.evaluation.metrics import majority_items
 from darlr.evaluation.truth import has_truth, load_truth
+from darlr.files import digest
 from darlr.process import settle
 from darlr.runs import Run
 from darlr.serving.recommender import export
 from darlr.simulation.exits import Exit, build_exit
 from darlr.simulation.policy import translated
 from darlr.stages.checks import check_options, check_run
-from darlr.stages.finished import handed_over, trained, world_folder
+from darlr.stages.finished import handed_over, trained, world_folder, world_parts
 from darlr.stages.kept import judge_of, kept
 from darlr.stages.logs import NOTHING_KEPT, Logs, divided, resolved
 from darlr.stages.progress import Meter, say
+from darlr.stages.size import plan, require_disk, require_memory, size_of
 from darlr.stages.world import fit_into, is_fitted, load_world_model, paid_world, true_reward, world_of
 from darlr.world.fitted import FILES, FittedWorldModel
 
 IPS_WEIGHTING: Literal["inverse-popularity"] = "inverse-popularity"
-MAY_CHANGE = ("train.epochs", "train.threads", "label")
+MAY_CHANGE = ("train.epochs", "label")
 Watch = Callable[[int, Learner], Mapping[str, Any]]
 
 
@@ -55,8 +57,10 @@ def train_run(options: Train) -> None:
     inputs = {"data": logs.checksum}
     if config.world:
         check_weighting(config, load_world_model(Path(config.world), logs, config.split))
-        with open(Path(config.world) / FILES[0], "rb") as file:
-            inputs["world"] = file_digest(file, "sha256").hexdigest()
+        inputs["world"] = digest(Path(config.world) / FILES[0])
+    size = size_of(logs.whole, config)
+    require_disk(size, options.out)
+    say(plan(size))
     if logs.evaluation and options.split.evaluation is None:
         say(
             f"{logs.evaluation:.0%} of each user's items are kept from training, for darlr evaluate "
@@ -79,6 +83,7 @@ def train_run(options: Train) -> None:
 
 def ready(source: InteractionLog, config: RunConfig) -> tuple[Logs, TrainConfig, Exit]:
     """What training on a data set starts from; raises DarlrError where it cannot start."""
+    require_memory(size_of(source, config))  # before anything else takes minutes
     logs = divided(source, config)
     check_run(config, logs.served)
     train_config = resolved(config.train, logs.whole)
@@ -92,8 +97,12 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
         fit_into(place, logs, config.split, config.world_model)
     # Always from disk and always seeded here, so that a run resumed after the fit goes the same way.
     fitted = load_world_model(place, logs, config.split)
+    opened.depend_on(world_parts(place))
     world = paid_world(world_of(fitted, logs, train_config), logs, config)
     torch.manual_seed(train_config.seed)
+    note = pool_note(train_config.selector, world.n_users)
+    if train_config.method == "darlr" and note:
+        say(note)
     if train_config.compile:
         say("compiling the inner loop; where nothing of it is cached, the first steps take a minute")
     with Meter(train_config.method) as meter:
@@ -113,7 +122,7 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
             after_epoch=watch,
             on_warning=lambda epoch, sign: say(f"warning, epoch {epoch}, {sign.signature}: {sign.message}"),
         )
-    found = handed_over(opened.folder, train_config)
+    found = handed_over(opened.folder, config)
     assert found is not None  # training ended with a checkpoint
     say(kept(found))
     export(trained(world, train_config, found.weights), logs.served, train_config, opened.folder / "policy")
@@ -122,7 +131,7 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
 def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs, command: str) -> str:
     """Make what was trained so far usable; returns what to tell the user who interrupted. command: that goes on."""
     again = f"continue with: {command}"
-    found = handed_over(folder, train_config)
+    found = handed_over(folder, config)
     if found is None:
         return f"interrupted before the first checkpoint; {again}"
     world = paid_world(

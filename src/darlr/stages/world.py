@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,12 +13,13 @@ from darlr.config import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.config_json import to_json
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.truth import load_truth
-from darlr.files import atomic_write_text
+from darlr.files import read_json, require_writable
 from darlr.stages.logs import Logs
-from darlr.stages.progress import Meter
+from darlr.stages.progress import PATIENCE, Meter
+from darlr.stages.size import FIT, require_memory, size_of
 from darlr.world.context import Context
 from darlr.world.fit import EpochReport, SweepReport, train_world
-from darlr.world.fitted import FILES, FittedWorldModel, load
+from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
 from darlr.world.implicit import resolve as resolve_model
 from darlr.world.tables import World, build_world
 from darlr.world.taste import taste_features
@@ -34,15 +36,17 @@ def origin(logs: Logs, split_config: SplitConfig) -> dict[str, Any]:
 
 
 def refuse_other_content(folder: Path) -> None:
-    """RunError when `folder` holds something that a world model must not be written into."""
+    """RunError when `folder` cannot be written, or holds something that a world model must not be written into."""
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file; choose another folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / FILES[1]).exists():
         raise RunError(f"{folder}: not empty and no world model; choose another folder")
+    require_writable(folder)
 
 
 def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldModelConfig) -> FittedWorldModel:
     """Fit a world model, showing progress, and write it, with its origin, into `folder`."""
+    require_memory(size_of(logs.whole, RunConfig(world_model=config), FIT))
     with Meter("world model", every=10) as meter:
 
         def report(done: EpochReport | SweepReport) -> None:
@@ -50,7 +54,7 @@ def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldM
                 meter.show(done.epoch, done.epochs, {"held_out_rmse": done.held_out_rmse})
                 return
             if done.sweep == 0:
-                meter.begin(f"{meter.name}, posterior", "sweep")
+                meter.begin(f"{meter.name}, posterior", "sweep", every=10)
             meter.show(done.sweep, done.sweeps, {})
 
         # kind history has no epoch to choose on held-out rows before the fit that counts
@@ -58,17 +62,17 @@ def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldM
         trained = train_world(logs.train if twice else logs.fitted, logs.held_out, config, report)
         chosen = trained.metrics
         if twice:
-            meter.begin("world model, whole log")
+            meter.begin("world model, whole log", every=10)
             again = replace(config, epochs=int(chosen["best_epoch"]))
             trained = train_world(logs.whole, logs.unseen, again, report)
         users, items = len(trained.service.users), len(trained.service.items)
         meter.tell(f"world model: predicting {users:,} x {items:,} rewards")
-        fitted = trained.finish()
+        meter.begin("world model, predicting", "tenth", after=PATIENCE)
+        fitted = trained.finish(lambda done: meter.show(done * 10 // users, 10, {}))
     if twice:
         fitted = replace(fitted, metrics={**chosen, "refit": fitted.metrics})
-    (folder / ORIGIN).unlink(missing_ok=True)  # killed between these lines, the folder counts as not fitted
-    fitted.save(folder)
-    atomic_write_text(folder / ORIGIN, json.dumps(origin(logs, split_config), indent=2, allow_nan=False) + "\n")
+    text = json.dumps(origin(logs, split_config), indent=2, allow_nan=False) + "\n"
+    fitted.save(folder, {ORIGIN: text})
     return fitted
 
 
@@ -82,16 +86,22 @@ def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> Fit
     if not is_fitted(folder):
         raise RunError(f"{folder}: no world model here; make one with `darlr fit --out {folder}`")
     try:
-        known = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+        known = read_json(folder / ORIGIN, REMEDY)
         wanted = origin(logs, split_config)
         differing = [key for key in wanted if known.get(key) != wanted[key]]
-    except (ValueError, AttributeError) as error:
-        raise RunError(f"{folder / ORIGIN}: damaged ({error}); run `darlr fit` again") from error
+    except AttributeError as error:
+        raise RunError(f"{folder / ORIGIN}: damaged ({error}); {REMEDY}") from error
     if differing:
         raise RunError(
             f"{folder}: fitted on something else ({', '.join(differing)} differ); fit again, or name the same data"
         )
-    return load(folder)
+    fitted = load(folder)
+    if any(
+        not np.array_equal(codes, own.numpy())
+        for codes, own in ((logs.service.users, fitted.users), (logs.service.items, fitted.items))
+    ):
+        raise RunError(f"{folder}: its users and items are not those that {logs.whole.name} recommends to; {REMEDY}")
+    return fitted
 
 
 def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World:

@@ -60,9 +60,12 @@ class Fit:
     metrics: dict[str, Any]
     service: Service
 
-    def finish(self) -> FittedWorldModel:
-        """With the tables of the service: the costlier part where there are many users and items."""
-        return finish(self.model, self.config, self.scale, self.metrics, self.service)
+    def finish(self, report: Callable[[int], None] = lambda _: None) -> FittedWorldModel:
+        """With the tables of the service: the costlier part where there are many users and items.
+
+        report: called with the number of users done.
+        """
+        return finish(self.model, self.config, self.scale, self.metrics, self.service, report)
 
 
 def fit_world(

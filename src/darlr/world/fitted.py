@@ -1,7 +1,7 @@
 """A fitted world model: its tables, its members, and how it is kept on disk."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor
 from darlr.config import WorldModelConfig
 from darlr.data.service import Service
 from darlr.errors import RunError
-from darlr.files import drafting
+from darlr.files import atomic_write_text, drafting
 from darlr.tensors import read_both, write_both
 from darlr.world.bayesian import BayesianFM
 from darlr.world.deepfm import DeepFM
@@ -89,9 +89,12 @@ class FittedWorldModel:
             variance[:, rows] = self.scale.variance(log_variance).to(dtype)
         return reward, variance
 
-    def save(self, folder: Path) -> None:
-        """Write model.safetensors and model.json into `folder`; a new folder appears whole or not at all."""
-        folder = Path(folder).resolve()
+    def save(self, folder: Path, beside: Mapping[str, str] | None = None) -> None:
+        """Write model.safetensors and model.json into `folder`; a new folder appears whole or not at all.
+
+        beside: texts by file name, without which a folder is no whole world model: the last to be there.
+        """
+        folder, texts = Path(folder).resolve(), dict(beside or {})
         tensors = {name: getattr(self, name) for name in TABLES}
         tensors |= {f"model.{name}": value for name, value in self.model.state_dict().items()}
         facts = {
@@ -102,11 +105,15 @@ class FittedWorldModel:
         }
         with drafting(folder) as draft:
             write_both(draft / FILES[0], draft / FILES[1], tensors, facts)
-            if folder.exists():
-                for name in FILES:
-                    os.replace(draft / name, folder / name)
-            else:
+            for name, text in texts.items():
+                atomic_write_text(draft / name, text)
+            if not folder.exists():
                 draft.rename(folder)
+                return
+            for name in texts:  # killed between these lines, the folder counts as not fitted
+                (folder / name).unlink(missing_ok=True)
+            for name in (*FILES, *texts):
+                os.replace(draft / name, folder / name)
 
 
 REMEDY = "run `darlr fit` again, or delete the folder of a run's own world model and train again"
@@ -120,11 +127,24 @@ def load(folder: Path) -> FittedWorldModel:
         config = WorldModelConfig(**{**facts["config"], "hidden": tuple(facts["config"]["hidden"])})
         model = _load_model(_part(tensors, "model."), config)
         tables = {name: tensors[name] for name in TABLES}
+        _check(tables)
         return FittedWorldModel(model, config, Scale(**facts["scale"]), **tables, metrics=facts["metrics"])
     except FileNotFoundError as error:
         raise RunError(f"{folder}: no world model ({error.filename} is missing); make one with `darlr fit`") from error
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise RunError(f"{folder}: damaged world model ({error!r}); {REMEDY}") from error
+
+
+def _check(tables: dict[str, Tensor]) -> None:
+    """Raise ValueError unless tables are of one number of users and items, and finite."""
+    sides = len(tables["users"]), len(tables["items"])
+    for name in ("reward", "risk"):
+        if tables[name].shape != sides:
+            raise ValueError(f"{name} is of shape {tuple(tables[name].shape)}, not {sides}")
+        if not bool(tables[name].isfinite().all()):
+            raise ValueError(f"{name} has a NaN or infinite value")
+    if (len(tables["user_vectors"]), len(tables["item_vectors"])) != sides:
+        raise ValueError("vectors are not as many as users and items")
 
 
 def _load_model(state: dict[str, Tensor], config: WorldModelConfig) -> Model:
@@ -148,15 +168,21 @@ def _part(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def finish(
-    model: Model, config: WorldModelConfig, scale: Scale, metrics: dict[str, Any], service: Service
+    model: Model,
+    config: WorldModelConfig,
+    scale: Scale,
+    metrics: dict[str, Any],
+    service: Service,
+    report: Callable[[int], None] = lambda _: None,
 ) -> FittedWorldModel:
-    """Compute the service's tables of a trained model, in chunks of users."""
+    """Compute the service's tables of a trained model, in chunks of users. report: called with the users done."""
     users, items = torch.from_numpy(service.users), torch.from_numpy(service.items)
     reward = torch.empty(len(users), len(items))
     risk = torch.empty(len(users), len(items))
     for rows, mean, log_variance in _predict(model, users, items):
         reward[rows] = scale.reward(mean).mean(0)
         risk[rows] = scale.variance(log_variance.amax(0))
+        report(rows.stop)
     vectors = model.vectors(config.embedding, users, items)
     return FittedWorldModel(model, config, scale, users, items, reward, risk, *vectors, metrics)
 

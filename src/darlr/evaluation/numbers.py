@@ -1,0 +1,25 @@
+"""How the numbers of a table are written: with digits enough to tell its rows apart, and no more."""
+
+import math
+from collections.abc import Iterable
+
+MOST_DIGITS, SMALL, LARGE = 7, 0.01, 1e6  # beyond these a power of ten is shorter
+
+
+def style(values: Iterable[float | None], least: int = 2) -> str:
+    """A format for all of these numbers, such as ".2f". least: digits behind the point of numbers from 1 to 10,000.
+
+    The largest shows three digits that count, and the difference of the largest and the least one two.
+    """
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    top = max(map(abs, known), default=0.0)
+    if not top:
+        return f".{least}f"
+    spread = max(known) - min(known)
+    tops = math.floor(math.log10(top))
+    # a difference in the last bits is none
+    apart = 1 - math.floor(math.log10(spread)) if spread > 1e-9 * top else -tops
+    needed = max(2 - tops, apart)
+    if needed > MOST_DIGITS or not SMALL <= top < LARGE:
+        return f".{min(needed + tops, 9)}e"
+    return f".{max(needed, least if tops < 4 else 0)}f"

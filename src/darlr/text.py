@@ -1,0 +1,27 @@
+"""Text that comes from data, made harmless where it is shown: terminals and Markdown read some characters as orders."""
+
+import re
+
+# All control characters but line feed and tab, and those that turn the direction of text.
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# An underscore within a word is one to Markdown too.
+MARKUP = re.compile(r"[\\`*\[\]<>|~$]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)|^(?=[#>+-](?:\s|$))|^\d+(?=[.)](?:\s|$))")
+
+
+def visible(text: str) -> str:
+    """Control characters as Python would spell them: a terminal would obey them."""
+    return CONTROL.sub(_spelt, text)
+
+
+def one_line(text: str) -> str:
+    """`visible`, also line feeds and tabs: what stands in a cell or a list."""
+    return re.sub("[\n\t\u2028\u2029]", _spelt, visible(text))
+
+
+def markdown(text: str) -> str:
+    """One line of Markdown that shows the text as it is."""
+    return MARKUP.sub(lambda found: found[0] + "\\" if found[0].isdigit() else "\\" + found[0], one_line(text))
+
+
+def _spelt(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
