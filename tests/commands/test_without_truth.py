@@ -88,7 +88,8 @@ def test_it_is_fitted_once_and_the_warning_is_printed(
     assert "fitting" not in said
     assert model.stat().st_mtime_ns == fitted
     after = document(evaluated)
-    assert after["sections"] == before["sections"]
+    for name in before["sections"].keys() - {"Verdict"}:  # which is about the rows of the table
+        assert after["sections"][name] == before["sections"][name]
     assert after["rows"] == [row for row in before["rows"] if row["kind"] == "learned"]
 
 
