@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
@@ -142,8 +142,8 @@ def _exact(user: NDArray[np.int64], reward: Reals, weight: Reals) -> Interval:
         count = min(count, users * weight.sum() / rare.sum())
     hits, misses = share * count, (1 - share) * count
     bounds = (
-        beta.ppf(0.025, hits, misses + 1) if hits > 0 else 0.0,
-        beta.ppf(0.975, hits + 1, misses) if misses > 0 else 1.0,
+        betaincinv(hits, misses + 1, 0.025) if hits > 0 else 0.0,
+        betaincinv(hits + 1, misses, 0.975) if misses > 0 else 1.0,
     )
     return Interval(*(low + (high - low) * float(part) for part in (share, *bounds)))
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from darlr.errors import ConfigError, DataError
 
@@ -80,7 +80,7 @@ def draw_samples(
     """The samples of `bootstrap` for any table of this shape, (seeds, users)."""
     n_seeds, n_users = shape
     level = (generator.permutation(resamples) + 0.5) / resamples  # every quantile once: tails without luck
-    seeds = np.asarray(student.ppf(level, n_seeds - 1)) if n_seeds > 1 else np.zeros(resamples)
+    seeds = np.asarray(stdtrit(n_seeds - 1, level)) if n_seeds > 1 else np.zeros(resamples)
     if strata is None:
         return Samples(seeds, _counts(n_users, resamples, generator))
     users = np.empty((resamples, n_users))
