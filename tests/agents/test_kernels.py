@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from test_devices import CASES
 
 from darlr.agents.kernels import require_compiler
@@ -32,13 +33,21 @@ def test_every_kernel_is_one_graph_with_the_same_results():
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a compiler of C++")
+@pytest.mark.skipif(" " in torch.__file__, reason="PyTorch's compiler cannot handle a space in its own path")
 def test_compiled_for_the_cpu_learning_is_the_same_to_rounding():
     ((plain, compiled),) = both("inductor", [("dorl", {"tracker__kind": "mean", "session__exit": "category"})])
     for one, other in zip(plain, compiled, strict=True):
         assert other == pytest.approx(one, rel=1e-5, abs=1e-6)
 
 
+def test_pytorch_in_a_path_with_a_space_compiles_nothing(monkeypatch):
+    monkeypatch.setattr(torch, "__file__", "/home/me/my work/.venv/torch/__init__.py")
+    with pytest.raises(MachineError, match=r"option compile: .*/home/me/my work/.*spaces"):
+        require_compiler("cpu")
+
+
 def test_without_a_compiler_nothing_starts(monkeypatch):
+    monkeypatch.setattr(torch, "__file__", "/torch/__init__.py")
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(MachineError, match=r"option compile: .*no-such-compiler"):
         require_compiler("cpu")

@@ -1,5 +1,6 @@
 """What the command line says: help, hints, exit codes, and errors before anything is written."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,8 @@ import pytest
 
 from darlr import __version__
 from darlr.cli import main
+from darlr.config import RunConfig
+from darlr.runs import read_config
 
 Refused = Callable[..., str]
 
@@ -147,13 +150,34 @@ def test_tensorboard_that_is_missing(
     assert not (tmp_path / "run").exists()
 
 
-def test_fit_then_train_on_it(tmp_path: Path, tiny: list[str], refused: Refused) -> None:
+def test_fit_then_train_on_it(
+    tmp_path: Path, tiny: list[str], refused: Refused, capsys: pytest.CaptureFixture[str]
+) -> None:
     world = ["--synthetic.users", "24", "--synthetic.items", "16", "--synthetic.categories", "4"]
     world += ["--synthetic.events-per-user", "8"]
     fit = ["fit", "--out", str(tmp_path / "world"), *world, "--members", "2", "--hidden", "8", "--epochs", "1"]
     assert main(fit) == 0
-    train = ["train", "--out", str(tmp_path / "run"), *tiny, "--epochs", "1", "--world", str(tmp_path / "world")]
+    train = [
+        "train",
+        "--out",
+        str(tmp_path / "run"),
+        *tiny,
+        "--model.members",
+        "3",
+        "--epochs",
+        "1",
+        "--world",
+        str(tmp_path / "world"),
+    ]
     assert main(train) == 0
+    said = capsys.readouterr().err
+    assert "warning: ignored" in said
+    assert "--model.members (2 there)" in said
+    stored = read_config(tmp_path / "run", RunConfig)
+    assert (stored.world_model.members, stored.train.seed) == (2, 0)
+    assert json.loads((tmp_path / "run" / "provenance.json").read_text("utf-8"))[0]["seed"] == 0
+    assert main(["train", "--out", str(tmp_path / "run"), "--resume"]) == 0
+    assert "ignored" not in capsys.readouterr().err
     assert not (tmp_path / "run" / "world").exists()
     assert main([*fit, "--seed", "5"]) == 0  # another world model in the same folder
     assert "input world was" in refused("train", "--out", tmp_path / "run", "--resume")

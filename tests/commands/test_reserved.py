@@ -36,12 +36,14 @@ def log() -> InteractionLog:
 
 
 def test_training_is_the_same_to_the_bit_without_the_kept_events(
-    log: InteractionLog, tmp_path: Path, tiny: list[str]
+    log: InteractionLog, tmp_path: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = prepared(log, tmp_path / "all"), prepared(reserve(log, 0.3)[0], tmp_path / "rest")
     runs = tmp_path / "kept", tmp_path / "never-there"
     for source, run, share in zip(data, runs, ([], ["--split.evaluation", "0"]), strict=True):
         assert main(["train", "--data", source, "--out", str(run), *tiny, "--epochs", "2", *share]) == 0
+        following = "recommend" if share else "evaluate"  # where nothing can be evaluated, another command comes next
+        assert f"next: darlr {following} {run}" in capsys.readouterr().err
     for name in ("world/model.safetensors", "checkpoint.safetensors", "policy/policy.safetensors"):
         one, other = (load_file(run / name) for run in runs)
         assert one.keys() == other.keys()

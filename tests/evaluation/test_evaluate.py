@@ -8,9 +8,19 @@ import torch
 
 from darlr.config import SessionConfig
 from darlr.data.log import FeatureColumn, InteractionLog
-from darlr.evaluation.evaluate import can_leave, published, published_mean, published_setting, settings, sound
+from darlr.evaluation.evaluate import (
+    Setting,
+    all_alike,
+    can_leave,
+    published,
+    published_mean,
+    published_setting,
+    settings,
+    sound,
+)
 from darlr.evaluation.lists import Entry, trivial_rows
 from darlr.evaluation.truth import Truth
+from darlr.simulation.exits import never
 from darlr.simulation.fixed import FixedList, Random
 
 LOG = InteractionLog(
@@ -106,3 +116,16 @@ def test_published_mean_by_hand():
     assert (found["epochs"], found["R_tra"], found["R_tra_std"], found["Length_std"]) == (2, 3.0, 1.0, 0.0)
     assert found["MCD"] is None
     assert published_mean([])["R_tra"] is None
+
+
+def test_sessions_that_show_everything_are_warned_of():
+    settings = [
+        Setting("NX_0", None, never, 30),
+        Setting("FB", None, never, 30),
+        Setting("NX_10", None, never, 10),
+    ]
+    assert list(all_alike(settings, 31)) == []
+    assert list(all_alike(settings, 30)) == ["NX_0"]
+    assert list(all_alike(settings, 10)) == ["NX_0", "NX_10"]
+    assert "whole catalogue of 30 items" in all_alike(settings, 30)["NX_0"]
+    assert not all_alike([Setting("NX_0", 1, never, 30)], 5)  # users leave before

@@ -126,3 +126,12 @@ def test_importing_evaluation_imports_no_plotting_library():
         "sys.exit(any(name in sys.modules for name in ('matplotlib', 'rich')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_dollar_is_a_dollar(tmp_path, kept):
+    names = ["$5 or $6$", "$\\frac$"]  # the latter is no formula: as one it would be an error
+    rows = [replace(ROW, name=name, mean=70.0 + place) for place, name in enumerate(names)]
+    bars.bar_chart(tmp_path / "bars.png", rows, title="$a$ and $b$")
+    curves.learning_curve(tmp_path / "curve.png", RECORDS, POINTS, {names[1]: 70.0}, title=names[1])
+    assert [label.get_text() for label in kept[0].axes[0].get_yticklabels()] == names
+    assert not any(label.get_parse_math() for label in kept[0].axes[0].get_yticklabels())

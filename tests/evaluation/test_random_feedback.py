@@ -202,7 +202,7 @@ def test_a_cell_keeps_what_its_sessions_were_told(tmp_path) -> None:
     block = Block("NX_0", 1, [replace(found, best=True, tied=True)])
     text = markdown("Title", [block], {})
     assert "### NX_0: no repeats, exit window N = 1, by what users said of new random items" in text
-    assert f"| **list** | {report.random_text(found.row)} | first | {wanted.mean:.2f} |" in text
+    assert f"| **list** | {report.random_text(found.row, '.2f')} | first | {wanted.mean:.2f} |" in text
 
 
 def heard_by_heart(folder) -> tuple[RunConfig, InteractionLog]:

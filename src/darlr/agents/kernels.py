@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -65,11 +66,18 @@ def compiled(device: str, backend: str = "inductor") -> Kernels:
 
 
 def require_compiler(device: str) -> None:
-    """Raise MachineError where PyTorch's compiler lacks what it needs: on a CPU a compiler of C++, on a GPU Triton."""
+    """Raise MachineError where PyTorch's compiler lacks what it needs: on a CPU a compiler of C++ and a path without
+    spaces, on a GPU Triton."""
     if torch.device(device).type == "cuda":
         if find_spec("triton") is None:
             raise MachineError("option compile: PyTorch compiles for a GPU with Triton: pip install triton")
         return
+    installed = Path(torch.__file__).parent
+    if " " in str(installed):
+        raise MachineError(
+            f"option compile: PyTorch is installed in {installed}, and its compiler cannot handle spaces in that path; "
+            "install in a folder without them, or leave the option out"
+        )
     name = os.environ.get("CXX", "g++")
     if shutil.which(name) is None:
         raise MachineError(

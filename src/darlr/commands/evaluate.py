@@ -15,7 +15,7 @@ from darlr.config_json import differences, to_json
 from darlr.errors import ConfigError, MachineError, RunError
 from darlr.evaluation.bars import bar_chart
 from darlr.evaluation.curves import estimation_error, learning_curve
-from darlr.evaluation.evaluate import Row, Setting, can_leave, published_mean, settings, sound
+from darlr.evaluation.evaluate import Row, Setting, all_alike, can_leave, published_mean, settings, sound
 from darlr.evaluation.lists import Entry, Kind, trivial_rows
 from darlr.evaluation.report import Section, print_tables, write_report
 from darlr.evaluation.report import label as row_label
@@ -48,8 +48,8 @@ def run(options: Evaluate) -> None:
     ground = find_ground(runs, entries, out, without_truth=options.without_truth)
     if options.only == "all":
         entries += trivial(runs, ground, exits=can_leave(session, first.logs.catalogue))
-    wanted = settings(session, first.logs.catalogue)
-    rows = sound(entries, shown(wanted), ground.truth, first.logs.train_catalogue)
+    played = settings(session, first.logs.catalogue)
+    rows = sound(entries, shown(played), ground.truth, first.logs.train_catalogue)
     metrics = read_metrics(first.folder) if len(runs) == 1 and not options.without_truth else []
     about = {
         "data": first.config.data,
@@ -60,6 +60,7 @@ def run(options: Evaluate) -> None:
         "epochs": sorted({one.epochs for one in runs}),
         "policy of epoch": sorted({one.epoch for one in runs}),
         **ground.about,
+        **{f"warning, {mode}": text for mode, text in all_alike(played, len(ground.truth.items)).items()},
     }
     leading = rows_of_first_setting(rows)
     published = published_mean(metrics) if any("R_tra" in row for row in metrics) else None
@@ -71,8 +72,9 @@ def run(options: Evaluate) -> None:
     print_tables(leading)
     for section in ground.sections:
         say("\n".join((f"\n{section.title}", *section.lines)))
-    for name, text in ground.about.items():
-        say(f"{name}: {text}")
+    for name, text in about.items():
+        if name in ground.about or name.startswith("warning"):
+            say(f"{name}: {text}")
     if ground.truth.notes:
         say(f"truth: {ground.truth.notes[0]}")
     say(f"all modes: {out / 'table.md'}, {out / 'table.json'}")
@@ -139,6 +141,10 @@ def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
         return
     changed = differences(to_json(one.config), to_json(other.config))
     options = [name for name in changed if name.split(".")[-1] not in SEEDS]
+    if (
+        one.config.world or other.config.world
+    ):  # a fit's own options, in which defaults are resolved, and its last epoch
+        options = [name for name in options if not name.startswith("world_model.")]
     equal = one.config.train.seed == other.config.train.seed
     if equal or (options and not one.config.label):
         unlike = options and not one.config.label

@@ -6,6 +6,7 @@ from shlex import quote
 from darlr.cli import Evaluate, Train
 from darlr.commands import evaluate
 from darlr.config import RunConfig
+from darlr.evaluation.truth import has_truth
 from darlr.runs import CONFIG, read_config
 from darlr.stages.progress import say
 from darlr.stages.training import train_run
@@ -23,7 +24,10 @@ def run(options: Train) -> None:
     train_run(options)
     command = f"darlr evaluate {quote(str(options.out))}"
     if not options.evaluate:
-        say(f"run in {options.out}; next: {command}")
+        config = read_config(options.out, RunConfig)
+        judged = config.split.evaluation or has_truth(config.data)
+        user = f"darlr recommend {quote(str(options.out))} --user ID"
+        say(f"run in {options.out}; next: {command if judged else user}")
         return
     say(f"run in {options.out}; evaluating it")
     try:

@@ -94,7 +94,12 @@ def save(figure: "Figure", path: Path, *, grid: bool = True) -> None:
     """Plain look for every panel, then the file at once or not at all. grid: lines behind what is no bar."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.image import imsave
+    from matplotlib.text import Text
 
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        axis.get_ticklabels()  # makes those that data name
+    for text in figure.findobj(Text):  # a dollar that comes from data is a dollar
+        text.set_parse_math(False)
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color("#b0b7bf")

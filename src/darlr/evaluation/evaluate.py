@@ -90,6 +90,16 @@ def settings(
     return [*(Setting(mode, n, rule, resolved.turns) for mode in modes for n in windows), ten]
 
 
+def all_alike(settings: Iterable[Setting], items: int) -> dict[str, str]:
+    """Mode -> a warning, for modes whose sessions must show every item. items: how many can be recommended."""
+    return {
+        setting.mode: f"a session of {setting.turns} turns shows the whole catalogue of {items} items, so that rows "
+        "cannot differ; play shorter sessions (--session.turns), or bring a larger catalogue"
+        for setting in settings
+        if setting.mode != "FB" and setting.window is None and setting.turns >= items
+    }
+
+
 def published_setting(config: SessionConfig, log: InteractionLog, device: str = "cpu") -> Setting:
     """NX_0 with N = 1, M = 0, T = 30, and the exit rule of the data set."""
     resolved = replace(resolve(config, log), window=1, threshold=0.0, turns=30)

@@ -131,11 +131,15 @@ def _telling(weight: Reals, reward: Reals) -> float:
 def _exact(user: NDArray[np.int64], reward: Reals, weight: Reals) -> Interval:
     """SNIPS of rewards of two values, with the interval of Clopper and Pearson (Biometrika 1934) for a share.
 
-    Counts are effective ones (Korn and Graubard, Survey Methodology 1998), of users: a user's events go together.
+    Counts are effective ones (Korn and Graubard, Survey Methodology 1998): no more events than their weights leave, and
+    of the rarer value no more than users who have it, as a user's events go together.
     """
     low, high = float(reward.min()), float(reward.max())
-    count = _effective(np.bincount(user, weight).astype(np.float64))
     share = float(weight @ (reward == high) / weight.sum())
+    count, rare = _effective(weight), weight * (reward == (high if share <= 0.5 else low))
+    if rare.any():
+        users = _effective(np.bincount(user, rare).astype(np.float64))
+        count = min(count, users * weight.sum() / rare.sum())
     hits, misses = share * count, (1 - share) * count
     bounds = (
         betaincinv(hits, misses + 1, 0.025) if hits > 0 else 0.0,

@@ -1,7 +1,7 @@
 """A training run in its folder: world model if needed, then the agents, then the policy."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from darlr.agents.learner import Learner
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.agents.train import Progress, train
 from darlr.cli import Train
-from darlr.config import RunConfig, TrainConfig
+from darlr.config import RunConfig, TrainConfig, WorldModelConfig
 from darlr.data.log import InteractionLog
 from darlr.data.sources import BUILT_IN, open_source
 from darlr.errors import ConfigError, RunError
@@ -56,8 +56,11 @@ def train_run(options: Train) -> None:
         true_reward(logs, config)  # raises where there is none
     inputs = {"data": logs.checksum}
     if config.world:
-        check_weighting(config, load_world_model(Path(config.world), logs, config.split))
+        fitted = load_world_model(Path(config.world), logs, config.split)
+        check_weighting(config, fitted)
+        warn_of_ignored(options.world_model, fitted.config)
         inputs["world"] = digest(Path(config.world) / FILES[0])
+        config = replace(config, world_model=fitted.config)  # what the run learns from, for whoever reads it
     size = size_of(logs.whole, config)
     require_disk(size, options.out)
     say(plan(size))
@@ -155,6 +158,16 @@ def weighted(config: RunConfig) -> RunConfig:
     if config.train.method != "ips":
         return config
     return replace(config, world_model=replace(config.world_model, weighting=IPS_WEIGHTING))
+
+
+def warn_of_ignored(asked: WorldModelConfig, there: WorldModelConfig) -> None:
+    """Say which options of the world model do nothing, as the given one has others."""
+    usual = WorldModelConfig()
+    names = [option.name for option in fields(asked)]
+    told = [n for n in names if getattr(asked, n) not in (getattr(usual, n), getattr(there, n))]
+    if told:
+        listed = ", ".join(f"--model.{name.replace('_', '-')} ({getattr(there, name)} there)" for name in told)
+        say(f"warning: ignored, as the world model that --world names is fitted already: {listed}")
 
 
 def check_weighting(config: RunConfig, fitted: FittedWorldModel) -> None:
