@@ -243,7 +243,7 @@ class Compare(Stage):
     study: Literal["table", "ablations", "sensitivity", "sparsity"] = "table"
     """The methods' table; parts of DARLR left out or changed; its five weights; thinner logs."""
     protocol: Literal["sound", "published"] = "sound"
-    """Final policies, all users; or also the mean over all epochs, for numbers beside published ones."""
+    """The policies that runs hand over; or those of the last epoch, and means over epochs beside published numbers."""
     seeds: int = 5
     """Training seeds 0, 1, ...; a seed draws the split, the world model and the agents."""
     windows: tuple[int, ...] = (1, 4)

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from darlr.comparison.cells import TOLD, Result
+from darlr.comparison.cells import STARTED, TOLD, Result
 from darlr.comparison.grid import Grid, GridRow
 from darlr.config import Mode
 from darlr.evaluation.evaluate import Played, Row, Setting, summarise
 from darlr.evaluation.lists import Entry, Kind
 from darlr.evaluation.random_feedback import difference
 from darlr.evaluation.statistics import Comparison, compare
+from darlr.evaluation.verdict import START
 from darlr.simulation.exits import never
 
 MODES: tuple[Mode, ...] = ("NX_0", "FB", "NX_10")
@@ -106,9 +107,10 @@ def _lines(row: GridRow, results: Sequence[Result], mode: Mode, window: int | No
 
 
 def _name(row: GridRow, entry: str) -> str:
-    if row.learned:
-        return row.variant.label
-    return f"{entry}, {row.variant.tail}" if row.variant.tail else entry
+    tail = f", {row.variant.tail}" if row.variant.tail else ""
+    if entry == STARTED:
+        return row.variant.label.removesuffix(tail) + START + tail
+    return row.variant.label if row.learned else entry + tail
 
 
 def judge(lines: Sequence[Line], *, resamples: int = 2000) -> list[Line]:

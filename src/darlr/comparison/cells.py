@@ -24,6 +24,7 @@ from darlr.provenance import commit
 
 CELL, RESULT, STATUS, LOG = "cell.json", "result.safetensors", "status.json", "log.txt"
 SCHEMA = 1
+STARTED = "start"  # a learned cell's entry for its policy before training
 TOLD = "|random"  # ends the name of what users said of random items
 ANY = "any"
 

@@ -41,7 +41,7 @@ def draw(folder: Path, data: str, blocks: Sequence[Block], study: str) -> list[s
 def _of_table(lines: Sequence[Line], title: str) -> Mapping[str, Callable[[Path], None]]:
     """A table's pictures by name: those that show something."""
     greedy = [line for line in lines if not (line.row.sampled and line.source.learned)]
-    learned = [line for line in greedy if line.source.learned]
+    learned = [line for line in greedy if line.source.learned and line.row.kind != "log"]
     pictures = {"rows": partial(return_bars, lines=greedy, title=f"{title}: R_tra")}
     if np.ptp([line.row.length for line in greedy]) > 0.01:  # else R_each says what R_tra says
         pictures["length"] = partial(scatter, lines=greedy, title=f"{title}: Length and R_each", measures=LENGTH)

@@ -46,7 +46,7 @@ def section(data: str, blocks: Sequence[Block]) -> list[str]:
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     shown = [line for block in blocks if block.mode == "NX_0" and block.window in (None, 1) for line in block.lines]
-    rows = [line for line in shown if line.source.learned and not line.row.sampled]
+    rows = [line for line in shown if line.source.learned and not line.row.sampled and line.row.kind != "log"]
     lines += [row for line in rows if (row := _row(line, column))]
     short = [line.label for line in rows if 0 < _epochs(line) < EPOCHS]
     if short:

@@ -18,7 +18,7 @@ import torch
 
 from darlr.checkpoint import write_checkpoint
 from darlr.cli import Train
-from darlr.comparison.cells import RESULT, STATUS, TOLD, cell_config, read_cell
+from darlr.comparison.cells import RESULT, STARTED, STATUS, TOLD, cell_config, read_cell
 from darlr.comparison.code import digest
 from darlr.comparison.options import command_line
 from darlr.config import RunConfig
@@ -102,6 +102,8 @@ def learn(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     train_run(Train(out=folder, resume=started, synthetic=config.synthetic, **options))
     run = open_run(folder)
     entries = [Entry("greedy", [run.policy], "learned"), Entry("sampled", [run.policy], "learned", greedy=False)]
+    if config.train.recommender.prior:  # others start from chance
+        entries.append(Entry(STARTED, [run.start], "log"))
     tensors, about = play_all(task, run.logs, entries, truth_of(task.config, run.logs))
     rows = read_metrics(folder)
     steps = rows[-1]["steps"] if rows else 0
