@@ -151,6 +151,15 @@ def below(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
         yield Path(place), folders, sorted(files)
 
 
+def require_readable(place: Path) -> None:
+    """Raise DataError where `place` is a folder that cannot be read."""
+    if place.is_dir():
+        try:
+            os.scandir(place).close()
+        except OSError as error:
+            _unreadable(error)
+
+
 def _unreadable(error: OSError) -> None:
     raise DataError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from error
 

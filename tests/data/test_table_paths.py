@@ -110,8 +110,9 @@ def test_a_link_to_nothing_and_an_unreadable_folder_are_refused(logs, monkeypatc
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", closed)
-    with pytest.raises(DataError, match=r"2024: cannot be read \(Permission denied\); check its permissions"):
-        log_files(logs)
+    for named in (logs, logs / "*" / "*.csv", logs / "**" / "b.csv", logs / "2024" / "*"):
+        with pytest.raises(DataError, match=r"2024: cannot be read \(Permission denied\); check its permissions"):
+            log_files(named)
 
 
 def test_addresses_are_refused_whole(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from darlr.data.table_file import KNOWN, suffix_of
 from darlr.errors import DataError
-from darlr.files import below, refuse_address
+from darlr.files import below, refuse_address, require_readable
 
 MAGIC = "*?["  # characters that make a name a pattern
 NAMED = 3  # files left out that a note names
@@ -72,7 +72,12 @@ def _matching(pattern: Path) -> tuple[list[Path], list[Path]]:
     start = next(parent for parent in pattern.parents if parent.exists())
     found: list[Path] = []
     left: list[Path] = []
-    names = glob.glob(str(pattern.relative_to(start)), root_dir=start, recursive=True)
+    parts = pattern.relative_to(start).parts
+    require_readable(start)
+    for depth in range(1, len(parts)):  # glob passes over folders that it cannot read
+        for name in glob.iglob(str(Path(*parts[:depth])), root_dir=start, recursive=True):
+            require_readable(start / name)
+    names = glob.glob(str(Path(*parts)), root_dir=start, recursive=True)
     for path in _once([start / name for name in names]):
         if path.is_dir() and not _hidden(path):
             files, others = _inside(path)
