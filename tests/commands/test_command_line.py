@@ -126,6 +126,19 @@ def test_options_are_named_as_they_were_written(tmp_path: Path, refused: Refused
     assert "option --model.epochs: must not" in said
 
 
+def test_options_that_nothing_reads_are_named(tmp_path: Path, refused: Refused) -> None:
+    nowhere = ("--out", tmp_path / "out", "--data", tmp_path / "nowhere")
+    selector = ("--selector.picks", "4", "--selector.a2c.gamma", "0.8", "--reward.lambda-e", "0.2", "--reward.lambda-u")
+    said = refused("train", *nowhere, "--method", "mopo", *selector, "0.3", "--synthetic.users", "9")
+    named = "--selector.picks, --selector.a2c.gamma, --reward.lambda-e: no effect with --method mopo, which does not"
+    assert f"warning: {named}" in said
+    assert f"warning: --synthetic.users: no effect with --data {tmp_path / 'nowhere'}, which" in said
+    assert "warning: --synthetic.users: no effect" in refused("fit", *nowhere, "--synthetic.users", "9")
+    for method in ("darlr", "dorl"):
+        said = refused("train", *nowhere, "--method", method, *selector[-3:], "0.3")
+        assert "no effect" not in said
+
+
 def test_folders_that_hold_something_else(tmp_path: Path, tiny: list[str], trained: Path, refused: Refused) -> None:
     (tmp_path / "thesis.txt").touch()
     assert "not empty and no run" in refused("train", "--out", tmp_path, *tiny)

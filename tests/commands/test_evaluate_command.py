@@ -5,10 +5,12 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from darlr.cli import main
+from darlr.commands.evaluate import open_runs, serving
 
 Refused = Callable[..., str]
 
@@ -49,6 +51,22 @@ def test_seeds_make_one_row(trained: Path, other_seed: Path, tmp_path: Path) -> 
     assert seeds["item-mean list"] == 1
     about = json.loads((tmp_path / "table.json").read_text("utf-8"))["about"]
     assert about["seeds"] == [0, 1]
+
+
+def test_a_row_is_served_from_the_run_that_made_it(trained: Path, tmp_path: Path, tiny: list[str]) -> None:
+    mbpo = tmp_path / "{braces} and spaces"
+    assert main(["train", "--out", str(mbpo), *tiny, "--method", "mbpo"]) == 0
+    serve = serving(open_runs([trained, mbpo]), "distance")
+
+    def row(name: str, kind: str = "log", **more: bool) -> SimpleNamespace:
+        return SimpleNamespace(name=name, kind=kind, **{"sampled": False, "exit_aware": False, **more})
+
+    assert f"'{mbpo}'" in serve(row("MBPO", "learned"))
+    assert serve(row("MBPO, start")) == f"darlr export '{mbpo}' --row 'MBPO, start' --out FOLDER"
+    assert serve(row("item-mean list")).startswith(f"darlr export {trained} ")
+    assert serve(row("random", sampled=True)) is None
+    assert serve(row("item-mean list, exit-aware", exit_aware=True)) is None  # by distance
+    assert main(["evaluate", str(mbpo), "--no-pictures"]) == 0
 
 
 def test_runs_that_are_no_seeds_of_one_row(

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import darlr.commands.export
 from darlr.cli import main
 from darlr.commands.export import rows_of
 from darlr.config import SyntheticConfig
@@ -80,6 +81,21 @@ def test_refitted_rows_know_the_whole_log(tmp_path: Path, tiny: list[str]) -> No
         shown[name] = [one.item for one in load_policy(tmp_path / name).recommend(0, 16)]
     assert shown["whole"] == sorted(range(16), key=lambda item: (-count[item], item))
     assert shown["part"] != shown["whole"]
-    assert main(["export", str(run), "--out", str(tmp_path / "again"), "--refit"]) == 0
-    assert len(load_policy(tmp_path / "again").recommend(0, 5)) == 5
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "data", "part", "run", "whole"]
+    again = tmp_path / "new" / "again"
+    assert main(["export", str(run), "--out", str(again), "--refit"]) == 0
+    assert len(load_policy(again).recommend(0, 5)) == 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "new", "part", "run", "whole"]
+    assert [path.name for path in again.parent.iterdir()] == ["again"]
+
+
+def test_an_interrupted_refit_names_no_folder_that_is_gone(
+    trained: Path, tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt("continue with: darlr train --out gone --resume")
+
+    monkeypatch.setattr(darlr.commands.export, "train_run", stop)
+    said = refused("export", trained, "--refit", "--out", tmp_path / "policy", code=130)
+    assert "gone" not in said
+    assert "nothing was exported" in said
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """What a table's verdict says."""
 
 from dataclasses import replace
+from shlex import quote
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from darlr.evaluation.verdict import Trust, verdict
 
 USERS = 200
 NOISE = np.random.default_rng(0).standard_normal((1, USERS))
-SERVE = "darlr export runs/one --row {row} --out FOLDER"
 
 
 def row(name: str, mean: float, kind: str = "log", sampled: bool = False) -> Row:
@@ -24,6 +24,13 @@ def row(name: str, mean: float, kind: str = "log", sampled: bool = False) -> Row
     )
 
 
+def serve(one: Row) -> str | None:
+    """As `darlr evaluate` says it, of one run in runs/one."""
+    if one.kind == "learned":
+        return "the run folder runs/one is ready for that."
+    return None if one.sampled else f"darlr export runs/one --row {quote(one.name)} --out FOLDER"
+
+
 def blurred(one: Row, seed: int) -> Row:
     """The same row with noise of its own, so that it ties with its like."""
     noise = np.random.default_rng(seed).standard_normal((1, USERS))
@@ -35,19 +42,19 @@ ORACLE, RANDOM = row("oracle (truth)", 99.0, "truth"), row("random", 60.0, sampl
 
 
 def test_a_trained_policy_that_is_first_is_served():
-    told = verdict([LEARNED, START, LIST, ORACLE, RANDOM], Trust("It was the truth."), SERVE)
+    told = verdict([LEARNED, START, LIST, ORACLE, RANDOM], Trust("It was the truth."), serve)
     assert len(told) == 4
     assert told[0].startswith("First is DARLR with 80")
-    assert "surely ahead of every other row" in told[0]
+    assert "surely ahead of every other row but the references" in told[0]
     assert "beats its start by +2 [+2, +2]" in told[1]
     assert "beats the best simple list (item-mean list) by +10 [+10, +10]" in told[1]
     assert told[2] == "It was the truth."
-    assert told[3] == "Serve DARLR: the run folder is ready for that."
+    assert told[3] == "Serve DARLR, as it is first: the run folder runs/one is ready for that."
     assert not any(name in " ".join(told) for name in ("oracle", "random"))
 
 
 def test_training_that_destroyed_a_start_is_told():
-    told = " ".join(verdict([row("DARLR", 75.0, "learned"), START, LIST], Trust(), SERVE))
+    told = " ".join(verdict([row("DARLR", 75.0, "learned"), START, LIST], Trust(), serve))
     assert "First is DARLR, start" in told
     assert "DARLR as it would be served is worse than its start: -3 [-3, -3]" in told
     assert "--row 'DARLR, start'" in told
@@ -55,7 +62,7 @@ def test_training_that_destroyed_a_start_is_told():
 
 def test_the_simplest_of_those_that_tie_is_served():
     tied = blurred(row("popularity list", 79.95), 1)
-    told = verdict([LEARNED, tied, row("world-model greedy", 70.0)], Trust(), SERVE)
+    told = verdict([LEARNED, tied, row("world-model greedy", 70.0)], Trust(), serve)
     assert "popularity list ties with it" in told[0]
     assert "can't be told from the best simple list (popularity list)" in told[1]
     assert told[-1].startswith("Serve popularity list, as it is the simplest")
@@ -63,20 +70,37 @@ def test_the_simplest_of_those_that_tie_is_served():
 
 
 def test_a_start_that_is_handed_over_is_said_to_be_the_start():
-    told = verdict([row("DARLR", 78.0, "learned"), START, LIST], Trust(), SERVE)
+    told = verdict([row("DARLR", 78.0, "learned"), START, LIST], Trust(), serve)
     assert "DARLR as it would be served is its start" in told[1]
 
 
 def test_nothing_is_served_on_the_word_of_a_judge_that_failed():
-    told = verdict([LEARNED, START, LIST], Trust("The judge fails its test.", believable=False), SERVE)
-    assert told[-2] == "The judge fails its test."
+    told = verdict([LEARNED, START, LIST], Trust("The judge fails its test.", believable=False), serve)
+    assert told[0] == "The judge fails its test."
+    assert told[1].startswith("Taken at its word, first is DARLR with 80")
     assert told[-1].startswith("Nothing here says what to serve")
 
 
 @pytest.mark.parametrize("rows", [[row("DARLR", 5.0, "learned"), row("item-mean list", 5.0)]])
 def test_rows_that_can_not_differ(rows: list[Row]):
-    assert verdict(rows, Trust(), SERVE) == ["All rows earn the same, so nothing here tells one policy from another."]
+    assert verdict(rows, Trust(), serve) == ["All rows earn the same, so nothing here tells one policy from another."]
 
 
 def test_one_row_alone():
-    assert verdict([LEARNED], Trust("Believed."), SERVE) == ["Believed."]
+    assert verdict([LEARNED], Trust("Believed."), serve) == ["Believed."]
+
+
+def test_a_random_policy_that_is_first_is_told_and_not_served():
+    told = verdict([LEARNED, LIST, row("random", 90.0, sampled=True)], Trust(), serve)
+    assert told[0].startswith("First is random with 90")
+    assert told[-1].startswith("There is nothing to serve: random is first")
+
+
+def test_a_sampled_twin_says_nothing_of_its_own():
+    told = verdict([LEARNED, LIST, row("DARLR (sampled)", 90.0, "learned", sampled=True)], Trust(), serve)
+    assert told[0].startswith("First is DARLR with 80")
+
+
+def test_rows_of_unequal_numbers_of_seeds_are_compared():
+    seeds = [replace(one, returns=np.repeat(one.returns, n, 0), seeds=n) for one, n in ((LEARNED, 3), (LIST, 2))]
+    assert "beats the best simple list (item-mean list) by +10" in verdict(seeds, Trust(), serve)[1]

@@ -9,6 +9,8 @@ from darlr.config import RunConfig, SplitConfig, SyntheticConfig, WorldModelConf
 from darlr.data.split import split
 from darlr.errors import RunError
 from darlr.stages import world
+from darlr.stages.finished import HandedOver
+from darlr.stages.kept import kept
 from darlr.stages.logs import Logs, open_logs
 from darlr.stages.world import ORIGIN, fit_into, load_world_model
 from darlr.world.fit import Fit, train_world
@@ -61,3 +63,14 @@ def test_codes_that_are_not_the_services_are_refused(tmp_path: Path) -> None:
         replace(fitted, **changed).save(tmp_path / "world", origin)
         with pytest.raises(RunError, match="its users and items are not those that synthetic recommends to"):
             load_world_model(tmp_path / "world", logs, config.split)
+
+
+def test_what_is_handed_over_is_said() -> None:
+    start, epoch = {"shown": 2.0}, {"shown": 3.0}
+    assert kept(HandedOver({}, 0, 0, {})) == kept(HandedOver({}, 0, 0, {"start": start, "earned": start}))
+    assert "nothing was trained" in kept(HandedOver({}, 0, 0, {}))
+    assert "the last epoch, 4" in kept(HandedOver({}, 4, 4, {}))
+    assert "earns 2 a session, and no epoch earns more" in kept(HandedOver({}, 0, 4, {"start": start, "earned": start}))
+    said = kept(HandedOver({}, 3, 4, {"start": start, "earned": epoch}))
+    assert "epoch 3 of 4" in said
+    assert "3 a session; the start earns 2" in said

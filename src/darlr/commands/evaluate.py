@@ -1,7 +1,7 @@
 """`darlr evaluate`: the sound protocol on trained runs, beside the trivial rows, as tables and pictures."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -65,7 +65,7 @@ def run(options: Evaluate) -> None:
     leading = rows_of_first_setting(rows)
     published = published_mean(metrics) if any("R_tra" in row for row in metrics) else None
     pairs = comparisons(leading)
-    serve = f"darlr export {quote(str(first.folder))} --row {{row}} --out FOLDER"
+    serve = serving(runs, session.exit)
     sentences = verdict(leading, ground.trust, serve)
     sections = [*ground.sections, Section("Verdict", tuple(sentences), sentences)]
     write_report(out, rows, about=about, comparisons=pairs, published=published, sections=sections)
@@ -95,6 +95,24 @@ def shown(wanted: Sequence[Setting]) -> Iterator[Setting]:
         for done, setting in enumerate(wanted):
             meter.show(done, len(wanted), {})
             yield setting
+
+
+def serving(runs: Sequence[FinishedRun], exit_rule: str) -> Callable[[Row], str | None]:
+    """How each row of these runs is served; None for those that `darlr export` refuses.
+
+    Of several seeds the first run counts.
+    """
+    homes = {label(one): quote(str(one.folder)) for one in reversed(runs)}
+    first = quote(str(runs[0].folder))
+
+    def serve(row: Row) -> str | None:
+        if row.sampled or (row.exit_aware and exit_rule == "distance"):
+            return None
+        if row.kind == "learned":
+            return f"the run folder {homes[row.name]} is ready for that."
+        return f"darlr export {homes.get(row.name.removesuffix(START), first)} --row {quote(row.name)} --out FOLDER"
+
+    return serve
 
 
 def comparisons(rows: Sequence[Row]) -> dict[str, Comparison]:

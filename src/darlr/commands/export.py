@@ -15,6 +15,7 @@ from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import can_leave
 from darlr.evaluation.lists import Entry, exit_aware, log_rows
 from darlr.evaluation.verdict import START
+from darlr.files import naming
 from darlr.serving.recommender import FACTS, export, export_table
 from darlr.simulation.fixed import FixedList, UserGreedy
 from darlr.stages.finished import FinishedRun, open_run, world_folder
@@ -32,8 +33,14 @@ def run(options: Export) -> None:
     row = options.row or label(found)
     write = writer(found, row)
     if options.refit:
-        with tempfile.TemporaryDirectory(dir=options.out.parent, prefix=".refit-") as place:
-            write = writer(refitted(found, row, place), row)
+        with naming(options.out):
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            made = tempfile.TemporaryDirectory(dir=options.out.parent, prefix=".refit-")
+        with made as place:
+            try:
+                write = writer(refitted(found, row, place), row)
+            except KeyboardInterrupt:  # what was trained by now is no run of the user's
+                raise KeyboardInterrupt("interrupted while fitting again; nothing was exported") from None
             write(options.out)
     else:
         write(options.out)
@@ -54,7 +61,7 @@ def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
         close = difflib.get_close_matches(row, known, n=1)
         hint = f"perhaps {close[0]!r} is meant; " if close else ""
         raise ConfigError(
-            f"option row: the run has no row {row!r} that can be served; {hint}these can: {', '.join(known)}"
+            f"option row: the run has no row {row!r} that can be served; {hint}these can: {', '.join(map(repr, known))}"
         )
     entry = entries[row]
     rule = leaving(found.world, train) if entry.exit_aware else None

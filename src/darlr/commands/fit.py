@@ -3,7 +3,7 @@
 from darlr.cli import Fit
 from darlr.config import RunConfig
 from darlr.process import settle
-from darlr.stages.checks import check_options
+from darlr.stages.checks import check_options, without_effect
 from darlr.stages.logs import open_logs
 from darlr.stages.progress import say
 from darlr.stages.world import fit_into, refuse_other_content
@@ -17,6 +17,8 @@ def run(options: Fit) -> None:
     config = RunConfig(
         data=options.data, split=options.split, synthetic=options.synthetic, world_model=options.world_model
     )
+    for warning in without_effect(config):
+        say(warning)
     fitted = fit_into(options.out, open_logs(config), options.split, options.world_model)
     found = fitted.metrics
     held_out = "no held-out events to measure it on"

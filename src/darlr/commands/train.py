@@ -8,6 +8,7 @@ from darlr.commands import evaluate
 from darlr.config import RunConfig
 from darlr.evaluation.truth import has_truth
 from darlr.runs import CONFIG, read_config
+from darlr.stages.checks import without_effect
 from darlr.stages.progress import say
 from darlr.stages.training import train_run
 
@@ -21,6 +22,8 @@ def as_started(options: Train) -> Train:
 
 def run(options: Train) -> None:
     """Train, or continue, one run; then, with `evaluate`, do what `darlr evaluate` does with it."""
+    for warning in [] if options.resume else without_effect(options.config):
+        say(warning)
     train_run(options)
     command = f"darlr evaluate {quote(str(options.out))}"
     if not options.evaluate:

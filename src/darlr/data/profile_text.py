@@ -101,7 +101,7 @@ def _rewards(p: Profile) -> list[Finding]:
         return [Finding("note", f"all rewards are {p.reward.most:g}", means, do)]
     if p.tail > LONG_TAIL:
         what = f"the largest reward is {p.tail:,.0f} times the 99th percentile of their size"
-        means = "squared errors, and so the world model, follow a few events"
+        means = "means and squared errors follow a few events; what lies far outside is learned as the nearer bound"
         return [Finding("warning", what, means, "cut rewards, or take their logarithm, before preparing")]
     return []
 

@@ -1,8 +1,7 @@
 """What a table says, in a few sentences: who is first, what ties, whether training paid, what to serve."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from shlex import quote
 
 import numpy as np
 
@@ -23,31 +22,38 @@ class Trust:
     believable: bool = True
 
 
-def verdict(rows: Sequence[Row], trust: Trust, serve: str) -> list[str]:
+def verdict(rows: Sequence[Row], trust: Trust, serve: Callable[[Row], str | None]) -> list[str]:
     """Three or four sentences on rows of one setting.
 
-    serve: the command that makes a row a policy for serving, with {row} for its name. Rows that read the truth and
-    sampled rows are left out: nobody would serve the former, and the latter repeat the greedy ones.
+    serve: how a row becomes what is served, None where it can't be. Rows that read the truth and sampled twins are left
+    out: nobody would serve the former, and the latter repeat the greedy ones.
     """
     said = [trust.sentence] if trust.sentence else []
-    fair = sorted((row for row in rows if row.kind != "truth" and not row.sampled), key=lambda row: -row.mean)
+    fair = sorted((row for row in rows if row.kind != "truth" and not _twin(row)), key=lambda row: -row.mean)
     if len(fair) < 2:
         return said
     if len({row.mean for row in rows}) == 1:
         return ["All rows earn the same, so nothing here tells one policy from another.", *said]
     first, *others = fair
     tied = [row for row in others if _difference(first, row).low <= 0]
-    sentences = [_first(first, tied)]
     learned = next((row for row in fair if row.kind == "learned"), None)
-    if learned is not None:
-        sentences.append(_learned(learned, fair))
+    against = [] if learned is None else _learned(learned, fair)
     if not trust.believable:
-        return [*sentences, *said, "Nothing here says what to serve; test on users, or keep what serves today."]
-    return [*sentences, *said, _serve([first, *tied], learned, serve)]
+        doubt = "Nothing here says what to serve; test on users, or keep what serves today."
+        return [*said, _first("Taken at its word, first is", first, tied), *against, doubt]
+    return [_first("First is", first, tied), *against, *said, _serve([first, *tied], serve)]
+
+
+def _twin(row: Row) -> bool:
+    """Whether a row samples from a policy that has a greedy row too; the random one has none."""
+    return row.sampled and row.kind == "learned"
 
 
 def _difference(one: Row, other: Row) -> Comparison:
-    return compare(one.returns, other.returns, generator=np.random.default_rng(0))
+    """Paired by user and seed; of unequal numbers of seeds, above 1, as many as both have."""
+    both = min(one.seeds, other.seeds)
+    a, b = (row.returns if both == 1 else row.returns[:both] for row in (one, other))
+    return compare(a, b, generator=np.random.default_rng(0))
 
 
 def _names(rows: Sequence[Row]) -> str:
@@ -56,19 +62,20 @@ def _names(rows: Sequence[Row]) -> str:
     return ", ".join(names) + (f" and {more} more" if more else "")
 
 
-def _first(first: Row, tied: Sequence[Row]) -> str:
-    lead = f"First is {first.name} with {first.mean:.4g} a session"
+def _first(lead: str, first: Row, tied: Sequence[Row]) -> str:
+    lead = f"{lead} {first.name} with {first.mean:.4g} a session"
     if not tied:
-        return f"{lead}, and it is surely ahead of every other row (95% intervals of paired differences)."
+        sure = "surely ahead of every other row but the references"
+        return f"{lead}, and it is {sure} (95% intervals of paired differences)."
     ties = "ties" if len(tied) == 1 else "tie"
     return f"{lead}; {_names(tied)} {ties} with it (the 95% interval of the paired difference holds 0)."
 
 
-def _learned(learned: Row, rows: Sequence[Row]) -> str:
+def _learned(learned: Row, rows: Sequence[Row]) -> list[str]:
     start = next((row for row in rows if row.name == learned.name + START), None)
     simple = next((row for row in rows if row.name.removesuffix(AWARE) in SIMPLE), None)
     parts = [_against(learned, row, what) for row, what in ((start, "its start"), (simple, "")) if row is not None]
-    return f"{learned.name} as it would be served " + " and ".join(parts) + "." if parts else ""
+    return [f"{learned.name} as it would be served " + " and ".join(parts) + "."] if parts else []
 
 
 def _against(learned: Row, other: Row, what: str) -> str:
@@ -83,16 +90,17 @@ def _against(learned: Row, other: Row, what: str) -> str:
     return f"is worse than {named}: {text}" if found.high < 0 else f"can't be told from {named}: {text}"
 
 
-def _serve(best: Sequence[Row], learned: Row | None, serve: str) -> str:
-    """The simplest of the rows that tie for the first place."""
+def _serve(best: Sequence[Row], serve: Callable[[Row], str | None]) -> str:
+    """The simplest of the rows that tie for the first place, among those that can be served."""
 
     def cost(row: Row) -> tuple[int, float]:
         plain = row.name.removesuffix(AWARE)
         kind = 0 if plain in SIMPLE else 3 if row.kind == "learned" else 2 if row.name.endswith(START) else 1
         return kind, -row.mean
 
-    chosen = min((row for row in best if row.name.removesuffix(AWARE) != "random"), key=cost, default=best[0])
-    if chosen is learned:
-        return f"Serve {chosen.name}: the run folder is ready for that."
+    able = {row.name: how for row in best if (how := serve(row)) is not None}
+    chosen = min((row for row in best if row.name in able), key=cost, default=None)
+    if chosen is None:
+        return f"There is nothing to serve: {best[0].name} is first, and it can't be exported."
     why = "it is first" if chosen is best[0] else "it is the simplest of those that tie for the first place"
-    return f"Serve {chosen.name}, as {why}: {serve.format(row=quote(chosen.name))}"
+    return f"Serve {chosen.name}, as {why}: {able[chosen.name]}"

@@ -7,11 +7,18 @@ from typing import Any
 import torch
 
 from darlr.agents.kernels import require_compiler
-from darlr.config import RunConfig
+from darlr.config import Method, RewardConfig, RunConfig, SelectorConfig, SyntheticConfig
+from darlr.config_json import differences, to_json
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError, MachineError
 
 MOST = 2**32 - 1  # the largest seed that every generator takes
+# Weights of the reward that a method reads; darlr reads all options of the reward, and methods that are not here none.
+READ: dict[Method, tuple[str, ...]] = {
+    "mopo": ("lambda_u",),
+    "dorl": ("lambda_u", "lambda_e"),
+    "roler": ("lambda_u", "lambda_e"),
+}
 
 
 def check_options(config: Any, where: str = "") -> None:
@@ -65,3 +72,29 @@ def check_device(device: str) -> None:
         raise MachineError(f"option device: {device} is asked for, but PyTorch finds no GPU; use cpu")
     if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
         raise MachineError(f"option device: {device} is asked for, but there are {torch.cuda.device_count()} GPUs")
+
+
+def without_effect(config: RunConfig) -> list[str]:
+    """A warning for each kind of options that were set, and that the method or the data set does not read."""
+    train, found = config.train, {}
+    if config.data != "synthetic":
+        found[f"--data {config.data}"] = _set("synthetic", config.synthetic, SyntheticConfig())
+    if train.method != "darlr":
+        reward = _set("reward", train.reward, RewardConfig())
+        read = [_spelt("reward", name) for name in READ.get(train.method, ())]
+        selector = _set("selector", train.selector, SelectorConfig())
+        found[f"--method {train.method}"] = [*selector, *(name for name in reward if name not in read)]
+    return [
+        f"warning: {', '.join(names)}: no effect with {cause}, which does not read such options; leave them out"
+        for cause, names in found.items()
+        if names
+    ]
+
+
+def _set(where: str, config: Any, usual: Any) -> list[str]:
+    """The options of a class that are not the usual ones, as the command line calls them."""
+    return [_spelt(where, name) for name in differences(to_json(usual), to_json(config))]
+
+
+def _spelt(where: str, name: str) -> str:
+    return f"--{where}.{name.replace('_', '-')}"

@@ -43,11 +43,14 @@ def judge_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs) -> 
 
 def kept(found: HandedOver) -> str:
     """Which policy the run hands over, in a sentence."""
+    if not found.epochs:
+        return "the policy is the start, as nothing was trained"
     if not found.judged:
         return f"the policy is that of the last epoch, {found.epochs}"
     earned, start = (found.judged[name]["shown"] for name in ("earned", "start"))
-    which = f"that of epoch {found.epoch} of {found.epochs}" if found.epoch else "the start, before any training"
+    if not found.epoch:
+        return f"the policy is the start: by the world model it earns {start:.4g} a session, and no epoch earns more"
     return (
-        f"the policy is {which}: of its start and its epochs it earns most by the world model, {earned:.4g} a session; "
-        f"the start earns {start:.4g}"
+        f"the policy is that of epoch {found.epoch} of {found.epochs}: of its start and its epochs it earns most by "
+        f"the world model, {earned:.4g} a session; the start earns {start:.4g}"
     )
