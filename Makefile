@@ -1,13 +1,14 @@
 # Everything runs from .venv, which is made on first use and then needs no network.
 # make PYTHON=python3.12 ...      another interpreter
 # make TORCH_INDEX=URL venv       take PyTorch from there: https://download.pytorch.org/whl/cpu has the CPU build
-# make test ARGS="tests/world -x" pass options to pytest
+# make test ARGS="tests/world -x" pass options to pytest; JOBS=4: that many processes
 
 PYTHON ?= python3
 DATA ?= synthetic
 RUN := runs/demo-$(notdir $(DATA))
 EXTRAS := dev,plots,baselines
 ARGS ?=
+JOBS ?= 2
 TORCH_INDEX ?=
 
 # One thread suits nets this small; on busy cores more of them only spin. Set them yourself to override.
@@ -47,7 +48,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@printf '%s' "$(CURDIR)" > $@
 
 test: $(STAMP)
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 demo: $(STAMP)
 	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)" --epochs 8 $(if $(wildcard $(RUN)),--resume)

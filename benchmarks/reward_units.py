@@ -8,7 +8,9 @@ relative difference of R_tra of any row to a R_tra + b Length; "bits": whether R
 """
 
 import json
+import sys
 import tempfile
+from contextlib import redirect_stdout
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -53,7 +55,9 @@ def run(place: Path, method: str, a: float, b: float) -> tuple[list[Any], list[d
         ["train", "--out", str(out), "--resume", "--epochs", "2"],
         ["evaluate", str(out), "--no-pictures"],
     ):
-        if code := darlr(command):
+        with redirect_stdout(sys.stderr):
+            code = darlr(command)
+        if code:
             raise SystemExit(code)
     policy = load_policy(out)
     history = [(3, a * 4.5 + b), (7, a * 1.25 + b)]
