@@ -8,7 +8,7 @@ import importlib
 import io
 import re
 import sys
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +27,7 @@ from darlr.config import (
     WorldModelConfig,
 )
 from darlr.errors import ConfigError, DarlrError
+from darlr.files import refuse_address
 from darlr.text import visible
 
 BAD_INPUT, BAD_USAGE, INTERRUPTED = 1, 2, 130
@@ -308,6 +309,17 @@ def parse(arguments: list[str], default: Any = MISSING) -> Any:
     return tyro.cli(Command, prog="darlr", description=DESCRIPTION, args=arguments, default=default, config=config)
 
 
+def refuse_addresses(options: Any) -> None:
+    """Raise DataError where a file or folder that is named is an address: written to, it would be a folder here."""
+    for option in fields(options):
+        value = getattr(options, option.name)
+        if is_dataclass(value):
+            refuse_addresses(value)
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, Path) or (isinstance(one, str) and option.name == "world"):
+                refuse_address(one)
+
+
 def as_written(message: str, arguments: list[str]) -> str:
     """The message with options named as the arguments name them: some commands leave out the prefix."""
     given = {word.partition("=")[0].replace("_", "-") for word in arguments}
@@ -334,6 +346,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         command = parse(arguments)
+        refuse_addresses(command)
         module = importlib.import_module(f"darlr.commands.{type(command).__name__.lower()}")
         if isinstance(command, Train) and command.resume:
             command = parse(arguments, module.as_started(command))

@@ -139,6 +139,33 @@ def test_options_that_nothing_reads_are_named(tmp_path: Path, refused: Refused) 
         assert "no effect" not in said
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train --out {}",
+        "train --out run --world {}",
+        "fit --out {}",
+        "evaluate {}",
+        "evaluate run --out {}",
+        "recommend {} --user 1",
+        "export run --out {}",
+        "compare --out {}",
+        "compare --out out --cells {}",
+        "data prepare coat --raw {} --out out",
+        "data prepare table --log log.csv --items {} --out out",
+        "data prepare synthetic --out {}",
+        "data check {}",
+    ],
+)
+def test_an_address_is_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = refused(*command.format("s3://bucket/shop").split())
+    assert "darlr: s3://bucket/shop: is an address, and only files and folders of this machine" in said
+    assert not list(tmp_path.iterdir())
+
+
 def test_folders_that_hold_something_else(tmp_path: Path, tiny: list[str], trained: Path, refused: Refused) -> None:
     (tmp_path / "thesis.txt").touch()
     assert "not empty and no run" in refused("train", "--out", tmp_path, *tiny)

@@ -43,6 +43,15 @@ def test_one_run_beside_the_trivial_rows(
     assert not (trained / "table.md").exists()
 
 
+def test_a_long_evaluation_shows_how_far_it_is(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("darlr.commands.evaluate.PATIENCE", 0.0)
+    options = ["--out", str(tmp_path), "--only", "learned", "--no-pictures"]
+    assert main(["evaluate", str(trained), *options]) == 0
+    assert "evaluating: setting 0/5, begins\nevaluating: setting 1/5, " in capsys.readouterr().err
+
+
 def test_seeds_make_one_row(trained: Path, other_seed: Path, tmp_path: Path) -> None:
     assert main(["evaluate", str(trained), str(other_seed), "--out", str(tmp_path), "--no-pictures"]) == 0
     seeds = {row["name"]: row["seeds"] for row in rows(tmp_path)}

@@ -57,3 +57,9 @@ def test_no_home_and_no_name(monkeypatch):
     monkeypatch.setattr(Path, "home", homeless)
     with pytest.raises(DataError, match=r"no home folder .* set DARLR_DATA"):
         raw_folder()
+
+
+def test_raw_data_at_an_address_are_refused(monkeypatch):
+    monkeypatch.setenv("DARLR_DATA", "s3://bucket/raw")
+    with pytest.raises(DataError, match=r"^s3://bucket/raw: is an address"):
+        raw_folder()

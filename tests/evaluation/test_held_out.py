@@ -1,5 +1,6 @@
 """Held-out metrics against numbers by hand, slow loops, and intervals that narrow."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -50,6 +51,15 @@ def test_ndcg_by_hand():
     discount = 1 / np.log2([2, 3, 4])
     found = summary(held_out_sums(table, log, NOTHING), resamples=50)["NDCG"]
     assert found.value == pytest.approx(gains @ discount / (ideal @ discount))
+
+
+def test_ndcg_does_not_depend_on_a_range_that_is_declared_far_too_wide():
+    log = log_of([0, 0, 0], [0, 1, 2], [5, 1, 3])
+    table, wide = np.array([[1.0, 3.0, 2.0, 0.0], [0.0] * 4]), replace(log, reward_range=(-1000.0, 1000.0))
+    usual, least = (summary(held_out_sums(table, one, NOTHING, 1.0), resamples=50)["NDCG"] for one in (log, wide))
+    assert usual == least
+    tail = log_of([0, 0, 0], [0, 1, 2], [5, -90, 3])  # below `least` there is no gain
+    assert summary(held_out_sums(table, tail, NOTHING, 1.0), resamples=50)["NDCG"] == usual
 
 
 @pytest.mark.parametrize("cells", [7, 2**22])

@@ -93,7 +93,12 @@ def test_one_row_alone():
 def test_a_random_policy_that_is_first_is_told_and_not_served():
     told = verdict([LEARNED, LIST, row("random", 90.0, sampled=True)], Trust(), serve)
     assert told[0].startswith("First is random with 90")
-    assert told[-1].startswith("There is nothing to serve: random is first")
+    assert told[-1] == "There is nothing to serve: random is first."
+
+
+def test_where_the_first_row_can_not_be_exported_the_best_that_can_is_served():
+    told = verdict([LEARNED, LIST], Trust(), lambda one: None if one is LEARNED else serve(one))
+    assert told[-1].startswith("Serve item-mean list, as of the rows that can be exported, which DARLR can't, it earns")
 
 
 def test_a_sampled_twin_says_nothing_of_its_own():

@@ -53,6 +53,16 @@ def test_a_model_that_reads_no_held_out_row_is_trained_once(
     assert fitted.metrics["train_rows"] == rows[0]
 
 
+def test_a_long_prediction_shows_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(world, "PATIENCE", 0.0)
+    config = RunConfig(data="synthetic", synthetic=SMALL)
+    fit_into(tmp_path / "world", open_logs(config), config.split, QUICK)
+    said = capsys.readouterr().err
+    assert "world model: predicting 30 x 20 rewards\nworld model, predicting: tenth " in said
+
+
 def test_codes_that_are_not_the_services_are_refused(tmp_path: Path) -> None:
     config = RunConfig(data="synthetic", synthetic=SMALL)
     logs = open_logs(config)

@@ -177,7 +177,7 @@ def _known(name: str, table: Tensor, own: Logs, other: Logs, *, trained: bool = 
     else:
         simple = bias_table(own.train, own.held_out, own.fitted, own.service)
     shown = [own.unit.show(rewards).numpy() for rewards in (table, simple)]
-    own_sums, simple_sums = (held_out_sums(rewards, unseen, seen) for rewards in shown)
+    own_sums, simple_sums = (held_out_sums(rewards, unseen, seen, own.unit.low) for rewards in shown)
     return Known(name, baseline, len(unseen), own_sums, simple_sums, trained)
 
 

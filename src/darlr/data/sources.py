@@ -34,6 +34,7 @@ def raw_folder() -> Path:
     named = os.environ.get("DARLR_DATA")
     try:
         if named:
+            refuse_address(named)
             return Path(named).expanduser()
         if sys.platform == "win32":
             base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")

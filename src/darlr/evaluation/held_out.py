@@ -31,13 +31,16 @@ class Interval:
     high: float
 
 
-def held_out_sums(table: NDArray[np.floating], unseen: InteractionLog, known: InteractionLog) -> Sums:
+def held_out_sums(
+    table: NDArray[np.floating], unseen: InteractionLog, known: InteractionLog, least: float | None = None
+) -> Sums:
     """What each user adds to each metric: name -> (numerator, denominator), float64 [U] both.
 
     table: predicted rewards [U, I]. unseen: the events to predict; known: those that the model was fitted on, whose
     cells do not count. "RMSE" is the ratio of squared errors, before its root. "pairs": share of a user's pairs of
     differently rewarded events in the right order, equal predictions counted half; of positives, pairs of a positive
-    and an item without event. "NDCG": over a user's unseen events with gain reward - lowest reward; of positives @30.
+    and an item without event. "NDCG": over a user's unseen events with gain reward - least (no gain below it); of
+    positives @30. least: by default the lower end of the log's range.
     pairs and NDCG are means over the users who have such a pair. Raises DataError when there is no unseen event.
     """
     if is_implicit(unseen) and is_implicit(known):
@@ -50,7 +53,7 @@ def held_out_sums(table: NDArray[np.floating], unseen: InteractionLog, known: In
     return {
         "RMSE": (_by_user(unseen, np.square(error)), count),
         "MAE": (_by_user(unseen, np.abs(error)), count),
-        **_order(table, unseen),
+        **_order(table, unseen, unseen.reward_range[0] if least is None else least),
     }
 
 
@@ -96,7 +99,7 @@ def _draws(name: str, sums: tuple[Reals, Reals], seed: int, resamples: int) -> R
     return np.sqrt(ratio) if name == "RMSE" else ratio
 
 
-def _order(table: NDArray[np.floating], log: InteractionLog) -> Sums:
+def _order(table: NDArray[np.floating], log: InteractionLog, least: float) -> Sums:
     """Pairs and NDCG of each user's own events."""
     order = np.argsort(log.user, kind="stable")
     user, item, reward = log.user[order], log.item[order], log.reward[order].astype(np.float64)
@@ -117,7 +120,7 @@ def _order(table: NDArray[np.floating], log: InteractionLog) -> Sums:
         pairs += np.bincount(user[of], minlength=log.n_users)
     some = pairs > 0
     tie = np.random.default_rng(0).random(len(user))  # equal scores in an order that means nothing
-    gain = reward - log.reward_range[0]
+    gain = np.maximum(reward - least, 0.0)
     discount = 1 / np.log2(np.arange(len(user)) - start[user] + 2)
     ideal = np.bincount(user, gain[np.lexsort((-gain, user))] * discount, log.n_users)
     reached = np.bincount(user, gain[np.lexsort((tie, -score, user))] * discount, log.n_users)

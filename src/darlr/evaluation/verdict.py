@@ -41,7 +41,7 @@ def verdict(rows: Sequence[Row], trust: Trust, serve: Callable[[Row], str | None
     if not trust.believable:
         doubt = "Nothing here says what to serve; test on users, or keep what serves today."
         return [*said, _first("Taken at its word, first is", first, tied), *against, doubt]
-    return [_first("First is", first, tied), *against, *said, _serve([first, *tied], serve)]
+    return [_first("First is", first, tied), *against, *said, _serve([first, *tied], fair, serve)]
 
 
 def _twin(row: Row) -> bool:
@@ -90,17 +90,21 @@ def _against(learned: Row, other: Row, what: str) -> str:
     return f"is worse than {named}: {text}" if found.high < 0 else f"can't be told from {named}: {text}"
 
 
-def _serve(best: Sequence[Row], serve: Callable[[Row], str | None]) -> str:
-    """The simplest of the rows that tie for the first place, among those that can be served."""
+def _serve(best: Sequence[Row], rows: Sequence[Row], serve: Callable[[Row], str | None]) -> str:
+    """The simplest of the rows that tie for the first place, or, where none can be served, the best that can."""
 
     def cost(row: Row) -> tuple[int, float]:
         plain = row.name.removesuffix(AWARE)
         kind = 0 if plain in SIMPLE else 3 if row.kind == "learned" else 2 if row.name.endswith(START) else 1
         return kind, -row.mean
 
-    able = {row.name: how for row in best if (how := serve(row)) is not None}
+    able = {row.name: how for row in rows if (how := serve(row)) is not None}
     chosen = min((row for row in best if row.name in able), key=cost, default=None)
     if chosen is None:
-        return f"There is nothing to serve: {best[0].name} is first, and it can't be exported."
-    why = "it is first" if chosen is best[0] else "it is the simplest of those that tie for the first place"
+        chosen = next((row for row in rows if row.name in able), None)
+        if chosen is None or best[0].sampled:
+            return f"There is nothing to serve: {best[0].name} is first."
+        why = f"of the rows that can be exported, which {best[0].name} can't, it earns most"
+    else:
+        why = "it is first" if chosen is best[0] else "it is the simplest of those that tie for the first place"
     return f"Serve {chosen.name}, as {why}: {able[chosen.name]}"
