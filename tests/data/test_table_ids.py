@@ -65,6 +65,7 @@ def test_repeats_are_seen_through_spellings(tmp_path):
         (["a b,x,1", "a\u00a0b,x,1"], r"'a b' and 'a\xa0b'"),
         (["ab,x,1", "a\u200bb,x,1"], r"'ab' and 'a\u200bb'"),
         (["7a,x,1", "\uff17a,x,1"], "'7a' and '\uff17a'"),
+        (["+49151,x,1", "49151,x,1"], "'+49151' and '49151'"),
     ],
 )
 def test_what_may_be_one_id_is_kept_apart_and_shown(rows, pair, tmp_path):

@@ -101,6 +101,20 @@ def test_texts_that_only_look_like_lists_stay_texts(read):
     assert any("column 'x': 2 values look like lists, but not all can be read so" in note for note in notes)
 
 
+def test_texts_that_seem_to_join_categories_are_noted(read):
+    for mark, values in ((",", ["drama,crime", "crime", "drama"]), (";", ["a; b", "b;a", "a"])):
+        column, notes = read(values)
+        assert column.kind == "categorical"
+        assert any(f"column 'x': its values seem to be categories with '{mark}' between" in note for note in notes)
+        assert not any("seem to be" in note for note in read(values, categorical=("x",))[1])
+        column, notes = read(values, separator=mark)
+        assert column.kind == "multi"
+        assert column.vocabulary in (("crime", "drama"), ("a", "b"))
+        assert not any("seem to be" in note for note in notes)
+    _, notes = read(["Bern, CH", "Rome, IT", "Ulm, DE"])
+    assert not any("seem to be" in note for note in notes)
+
+
 def test_every_other_column_is_a_feature_and_says_so(read):
     _, notes = read(["a", "b", None])
     assert notes[-1].endswith("items.csv: every other column is a feature: x (categorical), n (numeric); "

@@ -69,7 +69,7 @@ def write(frame: pl.DataFrame, folder, kinds) -> None:
 def test_rows_in_are_rows_out_or_counted(events, kinds, times, tmp_path_factory):
     folder = tmp_path_factory.mktemp("any")
     (folder / "raw").mkdir()
-    schema = {"who": pl.String, "what": pl.String, "stars": pl.Float32, "when": pl.Int64}
+    schema = {"who": pl.String, "what": pl.String, "stars": pl.Float64, "when": pl.Int64}
     write(pl.DataFrame(events, schema=schema, orient="row"), folder / "raw", kinds)
     config = TableConfig(folder / "raw", "who", "what", "stars", timestamp="when" if times else None)
     prepare(config, folder / "out")

@@ -122,3 +122,10 @@ def test_back_and_forth():
     assert Unit().zero == 0.0
     assert unit.describe(log_of(np.array([-10.0, 10.0]))) == "rewards from -10 to 10 are learned as 1 to 5"
     assert Unit().describe(log_of(RATINGS)) is None
+
+
+@pytest.mark.parametrize("sentinel", [573.0, -999.0])
+def test_a_value_that_comes_back_among_rewards_that_do_not_is_still_a_tail(sentinel: float):
+    shares = np.linspace(0, 1, 991)  # no two are alike, so that the sentinel is the most frequent reward
+    found = unit_of(log_of(np.concatenate([shares, np.full(4, sentinel)])))
+    assert (found.low, found.high) == pytest.approx((0, 1), abs=0.01)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from darlr.config import RunConfig, SplitConfig, SyntheticConfig, WorldModelConfig
@@ -84,3 +85,10 @@ def test_what_is_handed_over_is_said() -> None:
     said = kept(HandedOver({}, 3, 4, {"start": start, "earned": epoch}))
     assert "epoch 3 of 4" in said
     assert "3 a session; the start earns 2" in said
+
+
+def test_what_is_kept_for_evaluation_is_said_as_it_is_drawn() -> None:
+    logs = open_logs(RunConfig(data="synthetic", synthetic=SMALL, split=SplitConfig(evaluation=0.3)))
+    assert logs.reserved == "30% of each user's items"
+    likely = replace(logs.whole, propensity=np.full(len(logs.whole), 0.5, dtype=np.float32))
+    assert replace(logs, whole=likely).reserved == "30% of the events"

@@ -13,7 +13,7 @@ from darlr.data.report import Dropped
 from darlr.data.spelling import NO_ID, NO_VALUE
 from darlr.data.table_columns import codes, quoted, read_ids, said, trimmed
 from darlr.data.table_file import Table, read_file
-from darlr.data.table_lists import looks_like_list, unfit, with_lists
+from darlr.data.table_lists import joined, looks_like_list, unfit, with_lists
 from darlr.errors import DataError
 
 NAMES = 20  # a text column of more rows than this, with a value of its own in each, is a name and no feature
@@ -66,11 +66,8 @@ def feature_columns(
         else:
             columns.append(column)
             notes += _words(table, series)
-            odd = sum(map(looks_like_list, column.vocabulary)) if column.kind == "categorical" else 0
-            if odd and name not in config.categorical:
-                notes.append(
-                    f"{table.path}: column '{name}': {odd:,} values look like lists, but not all can be read so"
-                )
+            if column.kind == "categorical" and name not in config.categorical:
+                notes += [f"{table.path}: column '{name}': {note}" for note in _several(column.vocabulary)]
     if columns:
         listed = ", ".join(f"{column.name} ({column.kind})" for column in columns)
         notes.append(f"{table.path}: every other column is a feature: {listed}; --ignore leaves columns out")
@@ -105,6 +102,16 @@ def _column(table: Table, series: pl.Series, rows: IntArray, config: TableConfig
         return _multi(name, text.str.split(config.separator), rows)
     vocabulary = tuple(text.drop_nulls().unique().sort().to_list())
     return FeatureColumn(name, "categorical", np.append(codes(text, vocabulary), -1)[rows], vocabulary)
+
+
+def _several(texts: Sequence[str]) -> list[str]:
+    """Notes on texts that may say several categories, and count as one each."""
+    odd, mark = sum(map(looks_like_list, texts)), joined(texts)
+    if odd:
+        return [f"{odd:,} values look like lists, but not all can be read so; write each as ['a', 'b'], or as a|b"]
+    if mark:
+        return [f"its values seem to be categories with {mark!r} between them; --separator '{mark}' takes them apart"]
+    return []
 
 
 def _words(table: Table, series: pl.Series) -> list[str]:

@@ -109,13 +109,14 @@ def alike(column: str, side: Side, listed: FeatureTable | None) -> list[str]:
     """A note on ids, of the log or of its feature file, that may be one, typed differently."""
     names = side.ids if listed is None else pl.concat([side.ids, listed.ids.drop_nulls()]).unique()
     plain = normalised(names, "NFKC").str.replace_all(f"[{INVISIBLE}]", "").str.replace_all(r"\s+", " ")
-    plain = plain.str.to_lowercase().str.replace(r"^(-?\d+)\.0*$", "$1").str.replace(r"^0+(\d)", "$1")
+    plain = plain.str.to_lowercase().str.replace(r"^\+(\d)", "$1")
+    plain = plain.str.replace(r"^(-?\d+)\.0*$", "$1").str.replace(r"^0+(\d)", "$1")
     twice = plain.is_duplicated()
     if not twice.any():
         return []
     groups = pl.DataFrame({"plain": plain, "name": names}).filter(twice).group_by("plain").agg(pl.col("name").sort())
     pairs = [f"{quoted(a)} and {quoted(b)}" for a, b, *_ in groups.sort("plain")["name"].head(EXAMPLES)]
-    kinds = "case or leading zeros (or inner spaces, invisible characters, width, a point and zeros)"
+    kinds = "case or leading zeros (or inner spaces, invisible characters, width, a plus sign, a point and zeros)"
     return [
         f"column '{column}': {int((~plain.is_first_distinct()).sum()):,} ids are another one's but for {kinds}, "
         f"as {', '.join(pairs)}; kept apart"

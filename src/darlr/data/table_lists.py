@@ -2,6 +2,7 @@
 
 import ast
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -31,6 +32,14 @@ def unfit(series: pl.Series, separator: str, multi: bool) -> str | None:
 def looks_like_list(text: str) -> bool:
     """Whether a text is in brackets and has several parts."""
     return text[0] + text[-1] in ("[]", "()", "{}") and "," in text
+
+
+def joined(texts: Sequence[str]) -> str | None:
+    """The mark that seems to join several categories in a text, as taken apart there they are fewer; or None."""
+    for mark in (",", ";"):
+        if len({part.strip() for text in texts for part in text.split(mark)}) < len(texts):
+            return mark
+    return None
 
 
 def with_lists(series: pl.Series) -> pl.Series:

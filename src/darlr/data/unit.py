@@ -91,9 +91,9 @@ def unit_of(log: "InteractionLog") -> Unit:
 
     It spans the log's range of rewards. A tail is cut: where the range reaches more than FAR times the spread of the
     other rewards beyond them, it ends at the largest (or least) of these. "The other rewards" are all but a share TAIL,
-    at least one, on either side, of those that differ from the most frequent reward, and this one. Only order
-    statistics are used, so that a reward a r + b is learned as r is. Where all logged rewards are equal and the range
-    begins at 0, as in a log of positives, 0 stays 0.
+    at least one, on either side. Where half of the rewards or more are one and the same, as in 99% zeros, shares are of
+    those that differ from it, and it is no tail. Only order statistics are used, so that a reward a r + b is learned
+    as r is. Where all logged rewards are equal and the range begins at 0, as in a log of positives, 0 stays 0.
     """
     low, high = log.reward_range
     if not len(log):
@@ -101,12 +101,12 @@ def unit_of(log: "InteractionLog") -> Unit:
     values, counts = np.unique(log.reward.astype(np.float64), return_counts=True)
     if len(values) == 1:
         return Unit(low, high, 0.0 if low == 0 else LEAST, (low, high))
-    usual = int(counts.argmax())
-    counts[usual] = 0
+    usual = values[2 * counts >= len(log)][:1]
+    counts[np.isin(values, usual)] = 0
     reached, total = np.cumsum(counts), int(counts.sum())
     left_out = min(max(1, int(TAIL * total)), (total - 1) // 2)
     inner = values[np.searchsorted(reached, [left_out, total - 1 - left_out], side="right")]
-    least, most = float(min(inner[0], values[usual])), float(max(inner[1], values[usual]))
+    least, most = float(min(*inner, *usual)), float(max(*inner, *usual))
     reach = FAR * (most - least)
     cut = least if least - low > reach else low, most if high - most > reach else high
     return Unit(*cut, bounds=(low, high))

@@ -46,6 +46,11 @@ class Logs:
         return self.whole.unit
 
     @property
+    def reserved(self) -> str:
+        """What is kept for evaluation, in words: single events where propensities speak of them (data.split)."""
+        return f"{self.evaluation:.0%} of " + ("each user's items" if self.whole.propensity is None else "the events")
+
+    @property
     def fitted(self) -> InteractionLog:
         """What the world model saw in the end: the whole log after a refit, else its training part."""
         return self.whole if self.refit else self.train

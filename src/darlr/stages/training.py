@@ -65,10 +65,7 @@ def train_run(options: Train) -> None:
     require_disk(size, options.out)
     say(plan(size))
     if logs.evaluation and options.split.evaluation is None:
-        say(
-            f"{logs.evaluation:.0%} of each user's items are kept from training, for darlr evaluate "
-            "(--split.evaluation 0 trains on everything)"
-        )
+        say(f"{logs.reserved} are kept from training, for darlr evaluate (--split.evaluation 0 trains on everything)")
     with Run.start(
         options.out,
         config,
