@@ -129,3 +129,9 @@ def test_a_value_that_comes_back_among_rewards_that_do_not_is_still_a_tail(senti
     shares = np.linspace(0, 1, 991)  # no two are alike, so that the sentinel is the most frequent reward
     found = unit_of(log_of(np.concatenate([shares, np.full(4, sentinel)])))
     assert (found.low, found.high) == pytest.approx((0, 1), abs=0.01)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1.5, 2.0, 3.0])
+def test_a_log_normal_reward_keeps_a_spread_of_its_own(spread):
+    log = log_of(np.exp(spread * np.random.default_rng(3).standard_normal(5000)))
+    assert learn(log).reward.std() > 0.3  # by the range alone 0.1 and less, where ratings have about 1

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 LEAST, WIDTH = 1.0, 4.0  # a log of ratings from 1 to 5 is learned as it is
 TAIL = 0.005  # share of the rewards, on either side, that may be called a tail
-FAR = 5.0  # a tail that reaches so many times further than the other rewards is cut
+FAR = 1.0  # a tail that reaches so many times further than the other rewards is cut
+LEVELS, FAR_OF_LEVELS = (
+    20,
+    5.0,
+)  # likewise for rewards of at most so many values, such as ratings, whose ends may be rare
 
 
 @dataclass(frozen=True)
@@ -90,10 +94,11 @@ def unit_of(log: "InteractionLog") -> Unit:
     """The unit in which a log is learned.
 
     It spans the log's range of rewards. A tail is cut: where the range reaches more than FAR times the spread of the
-    other rewards beyond them, it ends at the largest (or least) of these. "The other rewards" are all but a share TAIL,
-    at least one, on either side. Where half of the rewards or more are one and the same, as in 99% zeros, shares are of
-    those that differ from it, and it is no tail. Only order statistics are used, so that a reward a r + b is learned
-    as r is. Where all logged rewards are equal and the range begins at 0, as in a log of positives, 0 stays 0.
+    other rewards beyond them (FAR_OF_LEVELS times for a scale of few values), it ends at the largest (or least) of
+    these. "The other rewards" are all but a share TAIL, at least one, on either side. Where half of the rewards or more
+    are one and the same, as in 99% zeros, shares are of those that differ from it, and it is no tail. Only order
+    statistics are used, so that a reward a r + b is learned as r is. Where all logged rewards are equal and the range
+    begins at 0, as in a log of positives, 0 stays 0.
     """
     low, high = log.reward_range
     if not len(log):
@@ -107,7 +112,7 @@ def unit_of(log: "InteractionLog") -> Unit:
     left_out = min(max(1, int(TAIL * total)), (total - 1) // 2)
     inner = values[np.searchsorted(reached, [left_out, total - 1 - left_out], side="right")]
     least, most = float(min(*inner, *usual)), float(max(*inner, *usual))
-    reach = FAR * (most - least)
+    reach = (FAR if len(values) > LEVELS else FAR_OF_LEVELS) * (most - least)
     cut = least if least - low > reach else low, most if high - most > reach else high
     return Unit(*cut, bounds=(low, high))
 
