@@ -171,3 +171,11 @@ def test_ties_and_pairs_by_hand():
     assert "| oracle † | 9.00 [9.00, 9.00] |" in text
     assert "+0.50 [+0.50, +0.50] | -0.50 [-0.50, -0.50] |" in text
     assert verdict(Block("NX_0", None, judge([first, truth]))) == ""
+
+
+def test_a_row_is_not_compared_with_its_own_start_or_twin():
+    first = line("DARLR+", [[3.0, 1.0, 4.0, 2.0]] * 2)
+    start = line("DARLR+, start", [[3.0, 1.0, 4.0, 2.0]] * 2, kind="log")
+    other = line("MBPO", [[2.0, 1.0, 3.0, 1.0]] * 2)
+    pair = first_and_second(Block("NX_0", None, judge([start, other, first])))
+    assert [one.row.name for one in pair] in (["DARLR+", "MBPO"], ["DARLR+, start", "MBPO"])

@@ -151,3 +151,16 @@ def test_hints(tmp_path: Path, refused: Callable[..., str]) -> None:
     assert "option --jobs: must be at least 1" in refused(*out, "--jobs", "0")
     assert "option --windows" in refused(*out, "--windows", "0")
     assert not (tmp_path / "none").exists()
+
+
+def test_the_start_is_a_row_where_the_policy_has_a_prior(tmp_path: Path) -> None:
+    options = ["--methods", "darlr+,mbpo", "--seeds", "1", "--windows", "1", "--jobs", "2", "--protocol", "published"]
+    assert main(["compare", "--out", str(tmp_path), *options, *TINY]) == 0
+    labels = [row["label"] for row in table(tmp_path)["tables"][0]["rows"]]
+    assert "DARLR+, start" in labels
+    assert "MBPO, start" not in labels
+    published = (tmp_path / "table.md").read_text("utf-8").split("## Published protocol")[1]
+    assert "| DARLR+ |" in published
+    assert "start" not in published.split("## ")[0]
+    commands = [one for row in table(tmp_path)["tables"][0]["rows"] for one in row["commands"]]
+    assert all("--keep last" in one for one in commands if one)

@@ -171,9 +171,9 @@ def entry_name(line: Line) -> str:
 
 
 def first_and_second(block: Block) -> tuple[Line, Line] | None:
-    """The two best lines of different rows, references left out; a row and its exit-aware twin are one."""
+    """The two best lines of different rows, references left out; a row, its exit-aware twin and its start are one."""
     ranked = [line for line in block.lines if line.row.kind != "truth"]
-    names = [line.row.name.removesuffix(", exit-aware") for line in ranked]
+    names = [line.row.name.removesuffix(", exit-aware").replace(START, "") for line in ranked]
     second = next((place for place, name in enumerate(names) if name != names[0]), None)
     return None if second is None else (ranked[0], ranked[second])
 
