@@ -31,7 +31,7 @@ from darlr.stages.checks import check_options, check_run
 from darlr.stages.finished import handed_over, trained, world_folder, world_parts
 from darlr.stages.kept import judge_of, kept
 from darlr.stages.logs import NOTHING_KEPT, Logs, divided, resolved
-from darlr.stages.progress import Meter, say
+from darlr.stages.progress import Meter, say, watched
 from darlr.stages.size import plan, require_disk, require_memory, size_of
 from darlr.stages.world import fit_into, is_fitted, load_world_model, paid_world, true_reward, world_of
 from darlr.world.fitted import FILES, FittedWorldModel
@@ -109,7 +109,7 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
 
         def show(progress: Progress) -> None:
             done = progress.rollout * train_config.epochs / progress.rollouts
-            meter.show(done, train_config.epochs, progress.metrics)
+            meter.show(done, train_config.epochs, watched(progress.metrics, logs.unit))
 
         train(
             opened,
