@@ -6,8 +6,8 @@ import re
 import pytest
 from rich.console import Console
 
-from darlr.stages import progress
 from darlr.data.unit import Unit
+from darlr.stages import progress
 from darlr.stages.progress import Meter, clock, numbers, say, watched
 
 METRICS = {"estimate": -12345.6, "turns": 28.11, "reward": 9.0}

@@ -12,6 +12,7 @@ from darlr.errors import ConfigError
 from darlr.evaluation import canvas
 from darlr.evaluation.canvas import BASELINE, INK, LEARNED, LOGGED, TRUTH
 from darlr.evaluation.evaluate import Row
+from darlr.evaluation.numbers import style
 from darlr.evaluation.report import heading
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ def bar_chart(path: Path, rows: Sequence[Row], title: str | None = None) -> None
     if len({(row.mode, row.window) for row in rows}) != 1:
         raise ConfigError("a bar chart shows the rows of exactly one mode and exit window; choose them first")
     names = [row.name + (" (sampled)" if row.sampled and row.kind == "learned" else "") for row in rows]
+    form = style(row.mean for row in rows)
     bars = [
-        Bar(textwrap.fill(name, 40), row.mean, *row.interval, row.kind, f"{row.mean:.2f}")
+        Bar(textwrap.fill(name, 40), row.mean, *row.interval, row.kind, format(row.mean, form))
         for name, row in zip(names, rows, strict=True)
     ]
     draw_bars(path, bars, title or heading(rows[0].mode, rows[0].window), note="R_tra", pitch=0.34)
@@ -83,7 +85,7 @@ def draw_bars(path: Path, bars: Sequence[Bar], title: str, *, note: str = "", pi
     axes.set_ylim(-0.6, len(ordered) - 0.4)
     starts = "" if left == 0 else f"(axis starts at {left:g})"
     axes.set_xlabel(f"{note}  {starts}".strip(), fontsize=9, color=INK)
-    canvas.head(axes, title)
+    canvas.head(figure, title)
     legend_of_kinds(figure, {bar.kind for bar in ordered})
     canvas.save(figure, path)
 
