@@ -58,12 +58,13 @@ def test_learning_curve(tmp_path, kept):
 
 
 def test_without_a_truth_the_curve_is_what_is_earned_greedily(tmp_path, kept):
-    points = [{**row, "greedy_return": 0.0041 + row["epoch"] / 1e4} for row in RECORDS]
+    points = [{**row, "greedy_return": 0.0041 + row["epoch"] / 1e4, "kept": 2} for row in RECORDS]
     curves.learning_curve(tmp_path / "a.png", points, points, {"start": 0.0041}, measure="greedy_return")
     top = kept[0].axes[0]
     assert top.get_ylabel() == "reward of a session"
     assert top.lines[1].get_ydata().tolist() == pytest.approx([0.0042, 0.0043, 0.0044])
     assert [text.get_text() for text in top.texts] == ["start  4.10e-03"]
+    assert top.get_title(loc="left") == "dotted: epoch 2, which is handed over"
     curves.learning_curve(tmp_path / "b.png", RECORDS)  # nothing was judged
     assert [axes.get_ylabel() for axes in kept[1].axes if axes.get_visible()] == [""] * 3
 
@@ -119,6 +120,17 @@ def test_bar_chart(tmp_path, kept):
 def test_short_bars_start_at_zero(tmp_path, kept):
     bars.bar_chart(tmp_path / "bars.png", [ROW, replace(ROW, name="random", mean=3.0, interval=(2.5, 3.5))])
     assert kept[0].axes[0].get_xlim()[0] == 0
+
+
+def test_bars_of_negative_rewards_reach_zero(tmp_path, kept):
+    rows = [replace(ROW, name=f"list {n}", mean=m, interval=(m - 1, m + 1)) for n, m in enumerate((-80.0, -10.0))]
+    bars.bar_chart(tmp_path / "bars.png", rows)
+    axes = kept[0].axes[0]
+    left, right = axes.get_xlim()
+    assert left < -81
+    assert right > 0
+    assert all(text.get_position()[0] > 0 for text in axes.texts)  # beside the bars, not on them
+    assert axes.get_xlabel() == "R_tra"
 
 
 def test_estimation_error(tmp_path, kept):

@@ -239,7 +239,7 @@ def draw(out: Path, run: FinishedRun, title: str, rows: Sequence[Row], metrics: 
         learning_curve(out / "curve.png", seen, watched, lines, title=f"{data}: learning curve")
     else:
         judged = [row for row in metrics if "greedy_return" in row]
-        title = f"{data}: learning curve" + ": what the policy earns greedily by the world model" * bool(judged)
+        title = f"{data}: {'what the policy earns greedily by the world model' if judged else 'learning curve'}"
         start = {"start": run.judged["start"]["shown"]} if judged else {}
         learning_curve(out / "curve.png", seen, judged, start, title=title, measure="greedy_return")
     if any("dynamic" in row for row in metrics):

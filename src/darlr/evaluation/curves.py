@@ -82,6 +82,10 @@ def _evaluated(axes: "Axes", evaluations: Sequence[Record], lines: Mapping[str, 
         axes.plot(epochs, values, ".", color=LEARNED, alpha=0.35 if many else 0.9, markersize=4 if many else 6)
         axes.plot(epochs, smooth(values), color=LEARNED, linewidth=2.2)
         axes.set_title("dots: evaluations, line: running mean", fontsize=9, loc="right", color=INK)
+    kept = evaluations[-1].get("kept") if measure == "greedy_return" and evaluations else None
+    if kept:
+        axes.axvline(kept, color=LEARNED, linewidth=1, linestyle=":", zorder=0)
+        axes.set_title(f"dotted: epoch {kept}, which is handed over", fontsize=9, loc="left", color=INK)
     for value in lines.values():
         axes.axhline(value, color=LOGGED, linewidth=1, linestyle=(0, (5, 3)), zorder=0)
     axes.set_ylabel(MEASURES[measure], fontsize=10)
