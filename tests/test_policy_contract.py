@@ -179,7 +179,7 @@ def test_a_learned_policy_saved_and_loaded_plays_the_same(name, n_items, tmp_pat
     nothing = np.zeros(0, dtype=np.int64)
     log = InteractionLog("tiny", nothing, nothing, np.zeros(0, np.float32), tuple(range(USERS)), tuple(range(n_items)))
     export(recommender, log, TrainConfig(recommender=recommender.config), tmp_path / "policy")
-    again = load_policy(tmp_path / "policy").recommender
+    again = load_policy(tmp_path / "policy").policy.recommender
     assert (again.leaving is not None) == ("caution" in name)
     assert torch.equal(played(policy, n_items).items, played(RecommenderPolicy(again), n_items).items)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from darlr.text import markdown, one_line, visible
+from darlr.text import markdown, one_line, plain, visible
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,19 @@ from darlr.text import markdown, one_line, visible
 )
 def test_markdown_shows_text_as_it_is(text, shown):
     assert markdown(text) == shown
+    assert plain([f"| {shown} | 1.25 |"]) == [f"{one_line(text)}  1.25"]
+
+
+def test_a_terminal_gets_tables_without_markup():
+    names = ("a | b", "\\", "shoe[red]")
+    lines = ["| policy | DR |", "|---|---:|", *(f"| {markdown(name)} | {n}.5 |" for n, name in enumerate(names, 9))]
+    table = ["policy       DR", "a | b       9.5", "\\          10.5", "shoe[red]  11.5"]
+    assert plain([*lines, "", f"- {markdown(names[2])}: none.", *lines[:1]]) == [
+        *table,
+        "",
+        "- shoe[red]: none.",
+        "policy  DR",
+    ]
 
 
 def test_a_terminal_gets_no_orders():

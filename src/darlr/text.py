@@ -1,6 +1,8 @@
 """Text that comes from data, made harmless where it is shown: terminals and Markdown read some characters as orders."""
 
 import re
+from collections.abc import Sequence
+from itertools import groupby
 
 # All control characters but line feed and tab, and those that turn the direction of text.
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -21,6 +23,26 @@ def one_line(text: str) -> str:
 def markdown(text: str) -> str:
     """One line of Markdown that shows the text as it is."""
     return MARKUP.sub(lambda found: found[0] + "\\" if found[0].isdigit() else "\\" + found[0], one_line(text))
+
+
+def plain(lines: Sequence[str]) -> list[str]:
+    """Lines of Markdown as they read in a terminal: without escapes, the cells of a table below each other."""
+    found = []
+    for is_table, group in groupby(lines, key=lambda line: line.startswith("|")):
+        if not is_table:
+            found += [_unescaped(line) for line in group]
+            continue
+        rows = [_unescaped(line[2:-2]).split("\0") for line in group if not line.startswith("|---")]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for name, *numbers in rows:
+            padded = (number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True))
+            found.append("  ".join((name.ljust(widths[0]), *padded)))
+    return found
+
+
+def _unescaped(text: str) -> str:
+    """What `markdown` escaped as it was; NUL for the lines between cells."""
+    return re.sub(r"\\(.)| \| ", lambda found: found[1] or "\0", text)
 
 
 def _spelt(found: re.Match[str]) -> str:

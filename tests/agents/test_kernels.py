@@ -1,10 +1,13 @@
 """Compiled kernels: one graph each, and the same numbers."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 import torch
@@ -33,7 +36,10 @@ def test_every_kernel_is_one_graph_with_the_same_results():
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a compiler of C++")
-@pytest.mark.skipif(" " in torch.__file__, reason="PyTorch's compiler cannot handle a space in its own path")
+@pytest.mark.skipif(
+    any(" " in place for place in (torch.__file__, gettempdir(), os.environ.get("TORCHINDUCTOR_CACHE_DIR", ""))),
+    reason="PyTorch's compiler cannot handle spaces in the paths that it works in",
+)
 def test_compiled_for_the_cpu_learning_is_the_same_to_rounding():
     ((plain, compiled),) = both("inductor", [("dorl", {"tracker__kind": "mean", "session__exit": "category"})])
     for one, other in zip(plain, compiled, strict=True):
@@ -43,6 +49,16 @@ def test_compiled_for_the_cpu_learning_is_the_same_to_rounding():
 def test_pytorch_in_a_path_with_a_space_compiles_nothing(monkeypatch):
     monkeypatch.setattr(torch, "__file__", "/home/me/my work/.venv/torch/__init__.py")
     with pytest.raises(MachineError, match=r"option compile: .*/home/me/my work/.*spaces"):
+        require_compiler("cpu")
+
+
+@pytest.mark.parametrize("name", ["TMPDIR", "TORCHINDUCTOR_CACHE_DIR"])
+def test_a_compiler_that_works_in_a_path_with_a_space_is_refused(name, tmp_path, monkeypatch):
+    (tmp_path / "my work").mkdir()
+    monkeypatch.setattr(torch, "__file__", "/torch/__init__.py")
+    monkeypatch.setenv(name, str(tmp_path / "my work"))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # read TMPDIR again
+    with pytest.raises(MachineError, match=rf"option compile: .*/my work, .* spaces .* variable {name} "):
         require_compiler("cpu")
 
 

@@ -154,7 +154,11 @@ BAD = {
     "decimal comma": (H + 'a,1,1\nb,2,"1,5"\n', {}, "row 3, column 'reward': '1,5' is not a number"),
     "no reward": (H + "a,1,\nb,2,1\n", {}, "row 2, column 'reward': the reward is missing"),
     "NaN": (H + "a,1,1\nb,2,NaN\n", {}, "row 3, column 'reward': 'NaN' is not a finite number"),
-    "infinite": (H + "a,1,1\nb,2,1e300\n", {}, "row 3, column 'reward': '1e300' is not a finite number"),
+    "infinite": (
+        H + "a,1,1\nb,2,1e300\n",
+        {},
+        r"row 3, column 'reward': reward 1e\+300 must be from -1e\+12 to 1e\+12",
+    ),
     "one user": (H + "a,1,1\na,2,0\n", {}, "column 'user': all rows belong to one user \\('a'\\)"),
     "no ids": (H + "a,,1\n,2,0\n", {}, "no row has both a user and an item id"),
     "colliding ids": (

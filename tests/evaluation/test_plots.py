@@ -48,13 +48,50 @@ def test_learning_curve(tmp_path, kept):
     assert size(tmp_path / "new" / "curve.png")[0] == 1600
     top, *small = kept[0].axes
     assert [axes.get_title(loc="left") for axes in small if axes.get_visible()] == [
-        "shaped reward a step",
+        "shaped reward a turn, as learned",
         "session length",
         "uncertainty penalty",
     ]
     assert len(top.texts) == 4
     assert overlapping(top) == []
     assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "curve.png"]
+
+
+def test_without_a_truth_the_curve_is_what_is_earned_greedily(tmp_path, kept):
+    points = [{**row, "greedy_return": 0.0041 + row["epoch"] / 1e4, "kept": 2} for row in RECORDS]
+    curves.learning_curve(tmp_path / "a.png", points, points, {"start": 0.0041}, measure="greedy_return")
+    top = kept[0].axes[0]
+    assert top.get_ylabel() == "reward of a session"
+    assert top.lines[1].get_ydata().tolist() == pytest.approx([0.0042, 0.0043, 0.0044])
+    assert [text.get_text() for text in top.texts] == ["start  4.10e-03"]
+    assert top.get_title(loc="left") == "dotted: epoch 2, which is handed over"
+    curves.learning_curve(tmp_path / "b.png", RECORDS)  # nothing was judged
+    assert [axes.get_ylabel() for axes in kept[1].axes if axes.get_visible()] == [""] * 3
+
+
+@pytest.mark.parametrize("name", ["my shop " * 25, "W" * 200, "shop"])
+def test_titles_are_whole(tmp_path, kept, name):
+    rows = [ROW, replace(ROW, name="x" * 60)]
+    records = [{"epoch": 1, "frozen": {"all": 0.8}, "dynamic": {"all": 0.7}}]
+    bars.bar_chart(tmp_path / "bars.png", rows, title=name)
+    curves.learning_curve(tmp_path / "curve.png", RECORDS, POINTS, LINES, title=name)
+    curves.estimation_error(tmp_path / "error.png", records, title=name)
+    for figure in kept:
+        (title,) = [text for text in figure.texts if text.get_fontsize() == 11.5]
+        found, whole = title.get_window_extent(), figure.get_window_extent()
+        assert found.x1 <= whole.x1
+        assert found.y1 <= whole.y1
+        assert "".join(title.get_text().split()) == "".join(name.split())
+        assert not any(found.overlaps(axes.get_tightbbox()) for axes in figure.axes if axes.get_visible())
+
+
+def test_numbers_have_digits_enough(tmp_path, kept):
+    rows = [replace(ROW, name=f"list {n}", mean=m, interval=(m, m)) for n, m in enumerate((0.1041, 0.1009))]
+    bars.bar_chart(tmp_path / "bars.png", rows)
+    assert [text.get_text() for text in kept[0].axes[0].texts] == ["0.1009", "0.1041"]
+    lines = {row.name: row.mean for row in rows}
+    curves.learning_curve(tmp_path / "curve.png", RECORDS, [{"epoch": 1, "R_tra": 0.1}], lines)
+    assert [text.get_text() for text in kept[1].axes[0].texts] == ["list 1  0.1009", "list 0  0.1041"]
 
 
 def test_nothing_recorded_yet_is_a_picture_too(tmp_path):
@@ -83,6 +120,17 @@ def test_bar_chart(tmp_path, kept):
 def test_short_bars_start_at_zero(tmp_path, kept):
     bars.bar_chart(tmp_path / "bars.png", [ROW, replace(ROW, name="random", mean=3.0, interval=(2.5, 3.5))])
     assert kept[0].axes[0].get_xlim()[0] == 0
+
+
+def test_bars_of_negative_rewards_reach_zero(tmp_path, kept):
+    rows = [replace(ROW, name=f"list {n}", mean=m, interval=(m - 1, m + 1)) for n, m in enumerate((-80.0, -10.0))]
+    bars.bar_chart(tmp_path / "bars.png", rows)
+    axes = kept[0].axes[0]
+    left, right = axes.get_xlim()
+    assert left < -81
+    assert right > 0
+    assert all(text.get_position()[0] > 0 for text in axes.texts)  # beside the bars, not on them
+    assert axes.get_xlabel() == "R_tra"
 
 
 def test_estimation_error(tmp_path, kept):

@@ -98,6 +98,19 @@ def test_the_terminal_table_fits_80_columns(monkeypatch, capsys):
     assert max(len(line) for line in printed.splitlines()) <= 80
 
 
+def test_a_heading_says_what_policies_were_trained_for(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    other = replace(ROW, window=4)
+    text = markdown([ROW, other, *ROWS[-1:]], trained=(1,))
+    assert "## NX_0: no repeats, exit window N = 1\n" in text
+    assert "## NX_0: no repeats, exit window N = 4, learned rows trained for N = 1\n" in text
+    assert "## NX_10: no repeats, exit off, 10 turns, learned rows trained for N = 1\n" in text
+    assert "N = 1, learned rows trained for N = 1 and 4\n" in markdown([ROW], trained={4, 1})
+    assert "trained" not in markdown([ROW, other])
+    print_tables([ROW], trained=(4,))
+    assert "N = 1, learned rows trained for N = 4" in " ".join(capsys.readouterr().out.split())
+
+
 def test_an_empty_table_says_nothing_but_its_title():
     assert markdown([]).strip() == "# Evaluation"
 

@@ -77,7 +77,7 @@ def test_codes_that_are_not_the_services_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_handed_over_is_said() -> None:
-    start, epoch = {"shown": 2.0}, {"shown": 3.0}
+    start, epoch = {"shown": 2.0, "learned": 2.0}, {"shown": 3.0, "learned": 3.0}
     assert kept(HandedOver({}, 0, 0, {})) == kept(HandedOver({}, 0, 0, {"start": start, "earned": start}))
     assert "nothing was trained" in kept(HandedOver({}, 0, 0, {}))
     assert "the last epoch, 4" in kept(HandedOver({}, 4, 4, {}))
@@ -85,6 +85,9 @@ def test_what_is_handed_over_is_said() -> None:
     said = kept(HandedOver({}, 3, 4, {"start": start, "earned": epoch}))
     assert "epoch 3 of 4" in said
     assert "3 a session; the start earns 2" in said
+    assert "as rewards are learned" not in said
+    mapped = kept(HandedOver({}, 3, 4, {"start": start, "earned": {"shown": -3.0, "learned": 3.0}}))
+    assert "it earns most by the world model as rewards are learned, -3 a session" in mapped
 
 
 def test_what_is_kept_for_evaluation_is_said_as_it_is_drawn() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -66,7 +67,7 @@ def compiled(device: str, backend: str = "inductor") -> Kernels:
 
 
 def require_compiler(device: str) -> None:
-    """Raise MachineError where PyTorch's compiler lacks what it needs: on a CPU a compiler of C++ and a path without
+    """Raise MachineError where PyTorch's compiler lacks what it needs: on a CPU a compiler of C++ and paths without
     spaces, on a GPU Triton."""
     if torch.device(device).type == "cuda":
         if find_spec("triton") is None:
@@ -78,6 +79,15 @@ def require_compiler(device: str) -> None:
             f"option compile: PyTorch is installed in {installed}, and its compiler cannot handle spaces in that path; "
             "install in a folder without them, or leave the option out"
         )
+    # It puts compiled code into the one folder and headers into the other, and quotes neither.
+    places = {"TMPDIR": gettempdir(), "TORCHINDUCTOR_CACHE_DIR": os.environ.get("TORCHINDUCTOR_CACHE_DIR", "/")}
+    for name, place in places.items():
+        folder = os.path.abspath(place)
+        if " " in folder:
+            raise MachineError(
+                f"option compile: PyTorch's compiler works in {folder}, and cannot handle spaces in that path; set the "
+                f"environment variable {name} to a folder without them, or leave the option out"
+            )
     name = os.environ.get("CXX", "g++")
     if shutil.which(name) is None:
         raise MachineError(

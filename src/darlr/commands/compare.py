@@ -34,6 +34,8 @@ def run(options: Compare) -> None:
     wanted = missing(grid, place, options.accept_code)
     reused = len(grid.cells) - sum(cell.kind != "world" for cell in wanted)
     say(f"{grid.data}: {len(grid.cells)} cells, {reused} there already, {len(wanted)} to run (world models included)")
+    for name, text in grid.notes.items():
+        say(f"{name}: {text}")
     if options.dry_run:
         for cell in sorted(wanted, key=lambda cell: (cell.kind != "world", -cost(cell))):
             say(f"would run {title(cell)}: {place / cell.folder}")
@@ -79,6 +81,7 @@ def write(options: Compare, grid: Grid, results: Mapping[str, Result]) -> None:
     facts = {
         "data": grid.data,
         "truth": grid.truth,
+        **grid.notes,
         "study": options.study,
         "seeds": grid.seeds,
         "command": "darlr " + join(argv[1:]),

@@ -17,7 +17,7 @@ from darlr.evaluation.bars import bar_chart
 from darlr.evaluation.curves import estimation_error, learning_curve
 from darlr.evaluation.evaluate import Row, Setting, all_alike, can_leave, published_mean, settings, sound
 from darlr.evaluation.lists import Entry, Kind, trivial_rows
-from darlr.evaluation.report import Section, print_tables, write_report
+from darlr.evaluation.report import Section, heading, print_tables, write_report
 from darlr.evaluation.report import label as row_label
 from darlr.evaluation.statistics import Comparison, compare
 from darlr.evaluation.verdict import START, verdict
@@ -28,6 +28,7 @@ from darlr.stages.finished import FinishedRun, open_run
 from darlr.stages.logs import Logs, resolved
 from darlr.stages.progress import PATIENCE, Meter, say
 from darlr.stages.trivial import trivial_tables
+from darlr.text import markdown, plain
 
 SEEDS = ("seed", "world", "threads", "device")  # what seeds of one row may differ in
 
@@ -51,9 +52,11 @@ def run(options: Evaluate) -> None:
     played = settings(session, first.logs.catalogue)
     rows = sound(entries, shown(played), ground.truth, first.logs.train_catalogue)
     metrics = read_metrics(first.folder) if len(runs) == 1 and not options.without_truth else []
+    told, windows = first.logs.unit.describe(first.logs.recorded), trained_windows(runs)
     about = {
         "data": first.config.data,
         **({"truth": ground.truth.notes[0]} if ground.truth.notes else {}),
+        **({"unit": told} if told else {}),
         "exit": session.exit,
         "runs": [str(one.folder) for one in runs],
         "seeds": sorted({one.config.train.seed for one in runs}),
@@ -67,20 +70,20 @@ def run(options: Evaluate) -> None:
     pairs = comparisons(leading)
     serve = serving(runs, session.exit)
     sentences = verdict(leading, ground.trust, serve)
-    sections = [*ground.sections, Section("Verdict", tuple(sentences), sentences)]
-    write_report(out, rows, about=about, comparisons=pairs, published=published, sections=sections)
-    print_tables(leading)
+    sections = [*ground.sections, Section("Verdict", tuple(map(markdown, sentences)), sentences)]
+    write_report(out, rows, about=about, comparisons=pairs, published=published, sections=sections, trained=windows)
+    print_tables(leading, windows)
     for section in ground.sections:
-        say("\n".join((f"\n{section.title}", *section.lines)))
+        say("\n".join((f"\n{section.title}", *plain(section.lines))))
     for name, text in about.items():
-        if name in ground.about or name.startswith("warning"):
+        if name in ground.about or name.startswith("warning") or name == "unit":
             say(f"{name}: {text}")
     if ground.truth.notes:
         say(f"truth: {ground.truth.notes[0]}")
     say(f"all modes: {out / 'table.md'}, {out / 'table.json'}")
     if options.pictures:
         try:
-            draw(out, f"{first.logs.whole.name}{ground.title}", leading, metrics)
+            draw(out, first, ground.title, leading, metrics)
         except MachineError as error:  # no matplotlib: the tables are what counts
             say(f"no pictures: {error}, or pass --no-pictures")
         else:
@@ -113,6 +116,15 @@ def serving(runs: Sequence[FinishedRun], exit_rule: str) -> Callable[[Row], str 
         return f"darlr export {homes.get(row.name.removesuffix(START), first)} --row {quote(row.name)} --out FOLDER"
 
     return serve
+
+
+def trained_windows(runs: Sequence[FinishedRun]) -> tuple[int, ...]:
+    """The exit windows that runs were trained with; none where no user can leave."""
+    return tuple(
+        sorted(
+            {one.config.train.session.window for one in runs if can_leave(one.config.train.session, one.logs.catalogue)}
+        )
+    )
 
 
 def comparisons(rows: Sequence[Row]) -> dict[str, Comparison]:
@@ -159,10 +171,11 @@ def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
         return
     changed = differences(to_json(one.config), to_json(other.config))
     options = [name for name in changed if name.split(".")[-1] not in SEEDS]
-    if (
-        one.config.world or other.config.world
-    ):  # a fit's own options, in which defaults are resolved, and its last epoch
+    if one.config.world or other.config.world:  # one's options are resolved: compare those of both fits
+        fits = differences(to_json(one.model), to_json(other.model))
+        own = (*SEEDS, "epochs") if one.logs.refit else SEEDS  # a refit's epochs are what the first fit chose
         options = [name for name in options if not name.startswith("world_model.")]
+        options += [f"world_model.{name}" for name in fits if name not in own]
     equal = one.config.train.seed == other.config.train.seed
     if equal or (options and not one.config.label):
         unlike = options and not one.config.label
@@ -210,14 +223,24 @@ def rows_of_first_setting(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if (row.mode, row.window) == (rows[0].mode, rows[0].window)]
 
 
-def draw(out: Path, data: str, rows: Sequence[Row], metrics: Sequence[dict[str, object]]) -> None:
+def draw(out: Path, run: FinishedRun, title: str, rows: Sequence[Row], metrics: Sequence[dict[str, Any]]) -> None:
     """The bars of the first setting, the learning curve, and the error of the reward estimates."""
-    bar_chart(out / "rows.png", rows, title=f"{data}: mean summed reward a session ({rows[0].mode})")
-    if metrics:
+    data = run.logs.whole.name
+    played = heading(rows[0].mode, rows[0].window, trained_windows([run]))
+    bar_chart(out / "rows.png", rows, title=f"{data}{title}: mean summed reward a session ({played})")
+    if not metrics:
+        return
+    watched, unit = [row for row in metrics if "R_tra" in row], run.logs.unit
+    seen = [{**row, "estimate": unit.show(row["estimate"]), "penalty": unit.scale * row["penalty"]} for row in metrics]
+    if watched:
         means, aware = {row.name: row.mean for row in rows if row.kind != "learned"}, ", exit-aware"
         # a twin that plays the same list would only draw the same line again
         lines = {n: mean for n, mean in means.items() if not n.endswith(aware) or mean != means[n.removesuffix(aware)]}
-        watched = [row for row in metrics if "R_tra" in row]
-        learning_curve(out / "curve.png", metrics, watched, lines, title=f"{data}: learning curve")
-        if any("dynamic" in row for row in metrics):
-            estimation_error(out / "estimation.png", [row for row in metrics if "dynamic" in row])
+        learning_curve(out / "curve.png", seen, watched, lines, title=f"{data}: learning curve")
+    else:
+        judged = [row for row in metrics if "greedy_return" in row]
+        title = f"{data}: {'what the policy earns greedily by the world model' if judged else 'learning curve'}"
+        start = {"start": run.judged["start"]["shown"]} if judged else {}
+        learning_curve(out / "curve.png", seen, judged, start, title=title, measure="greedy_return")
+    if any("dynamic" in row for row in metrics):
+        estimation_error(out / "estimation.png", [row for row in metrics if "dynamic" in row])

@@ -1,6 +1,6 @@
 """From a study's rows to cells: a row times seeds times exit windows, and the world models that they share."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +13,7 @@ from darlr.comparison.studies import PLUS, TITLES, TRIVIAL, Study, Variant
 from darlr.config import RunConfig, SessionConfig
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError, RunError
-from darlr.evaluation.evaluate import can_leave
+from darlr.evaluation.evaluate import all_alike, can_leave, settings
 from darlr.evaluation.truth import load_truth
 from darlr.simulation.exits import resolve
 from darlr.stages.checks import check_options, check_run
@@ -39,7 +39,7 @@ class GridRow:
 class Grid:
     """Everything that a comparison needs. windows: those that tables are split by; (None,) where no exit can happen.
 
-    truth: what its first note says, empty where it was observed.
+    truth: what its first note says, empty where it was observed. notes: what else the reader of a table must know.
     """
 
     rows: list[GridRow]
@@ -47,6 +47,7 @@ class Grid:
     seeds: int
     data: str
     truth: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cells(self) -> list[Cell]:
@@ -90,9 +91,11 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
     leave = can_leave(base.train.session, logs.catalogue)
     blocks: tuple[int | None, ...] = _windows(windows) if leave else (None,)
     maker = _Maker(base, logs.whole, logs.checksum, print_of_truth, blocks)
-    return Grid(
-        [maker.row(variant, seeds) for variant in rows], blocks, seeds, logs.whole.name, next(iter(truth.notes), "")
-    )
+    lines = [maker.row(variant, seeds) for variant in rows]
+    unit, alike = logs.unit.describe(logs.recorded), settings(base.train.session, logs.catalogue, windows)
+    notes = {"unit": unit} if unit else {}
+    notes |= {f"warning, {mode}": text for mode, text in all_alike(alike, len(truth.items)).items()}
+    return Grid(lines, blocks, seeds, logs.whole.name, next(iter(truth.notes), ""), notes)
 
 
 def _windows(windows: Sequence[int]) -> tuple[int, ...]:

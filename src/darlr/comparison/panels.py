@@ -9,6 +9,7 @@ from darlr.comparison.assemble import Line
 from darlr.comparison.studies import SYMBOLS
 from darlr.evaluation import canvas
 from darlr.evaluation.canvas import INK, LEARNED, SERIES
+from darlr.evaluation.numbers import style
 
 CHANGED = SERIES[1]
 Change = tuple[float, float, float]  # difference to the base, and its 95% interval
@@ -39,7 +40,8 @@ def ablations(path: Path, lines: Sequence[Line], title: str) -> None:
         color=INK,
     )
     base = next((line for line in greedy if line.source.variant.base), None)
-    canvas.head(axes, title + ("" if base is None else f"; DARLR {base.row.mean:.2f}"))
+    form = style(line.row.mean for line in greedy)
+    canvas.head(figure, title + ("" if base is None else f"; DARLR {base.row.mean:{form}}"))
     canvas.save(figure, path)
 
 
@@ -68,8 +70,7 @@ def sensitivity(path: Path, lines: Sequence[Line], title: str) -> None:
         axes.set_ylabel("R_tra minus the default's" if place % columns == 0 else "", fontsize=8.5, color=INK)
     for axes in panels[len(groups) :]:
         axes.set_visible(False)
-    text = f"{title}  (red: the default; bars: 95%, paired over users and seeds)"
-    figure.suptitle(text, fontsize=10.5, x=0.01, ha="left", color=INK)
+    canvas.head(figure, f"{title}  (red: the default; bars: 95%, paired over users and seeds)")
     canvas.save(figure, path)
 
 

@@ -15,6 +15,7 @@ from darlr.evaluation.bars import KINDS, Bar, draw_bars, legend_of_kinds
 from darlr.evaluation.canvas import INK, apart
 from darlr.evaluation.curves import smooth
 from darlr.evaluation.evaluate import Row
+from darlr.evaluation.numbers import style
 
 
 def draw(folder: Path, data: str, blocks: Sequence[Block], study: str) -> list[str]:
@@ -68,14 +69,14 @@ def kind(line: Line) -> str:
 
 def return_bars(path: Path, lines: Sequence[Line], title: str) -> None:
     """R_tra with its intervals, and a dot at rows tied with the first."""
-    digits = 2 if max(abs(line.row.mean) for line in lines) < 100 else 1
+    form = style(line.row.mean for line in lines)
     bars = [
         Bar(
             line.label,
             line.row.mean,
             *line.row.interval,
             kind(line),
-            f"{line.row.mean:.{digits}f}" + (" ●" if line.tied else ""),
+            format(line.row.mean, form) + (" ●" if line.tied else ""),
         )
         for line in lines
     ]
@@ -84,8 +85,9 @@ def return_bars(path: Path, lines: Sequence[Line], title: str) -> None:
 
 def majority_bars(path: Path, lines: Sequence[Line], title: str) -> None:
     """MCD of the lines that have one; it has no interval."""
+    form = style(line.row.majority for line in lines)
     bars = [
-        Bar(line.label, share, share, share, kind(line), f"{share:.2f}")
+        Bar(line.label, share, share, share, kind(line), format(share, form))
         for line in lines
         if (share := line.row.majority) is not None
     ]
@@ -107,24 +109,26 @@ def learning_curves(path: Path, lines: Sequence[Line], title: str) -> None:
     """Every learned row in one picture: the mean over seeds, and a band of one standard error of it to either side."""
     figure = canvas.blank(5.0)
     axes = figure.add_subplot()
-    ends: list[tuple[float, str, str]] = []
+    ends: list[tuple[float, str, str]] = []  # value, name, colour
     for place, line in enumerate(lines):
         epochs, values = curve(line)
         if not values.size:
             continue
         values = np.stack([smooth(seed) for seed in values])
-        colour, style = canvas.line_look(place)
+        colour, dashes = canvas.line_look(place)
         mean = values.mean(0)
-        axes.plot(epochs, mean, color=colour, linestyle=style, linewidth=1.9, marker="o" if len(epochs) < 3 else None)
+        axes.plot(epochs, mean, color=colour, linestyle=dashes, linewidth=1.9, marker="o" if len(epochs) < 3 else None)
         if len(values) > 1:
             error = values.std(0, ddof=1) / len(values) ** 0.5
             axes.fill_between(epochs, mean - error, mean + error, color=colour, alpha=0.13, linewidth=0)
-        ends.append((float(mean[-1]), f"{line.label}  {mean[-1]:.1f}", colour))
-    canvas.head(axes, title)
+        ends.append((float(mean[-1]), line.label, colour))
+    form = style((value for value, *_ in ends), least=1)
+    canvas.head(figure, title)
     axes.set_xlabel("epoch  (line: mean over seeds; band: ± 1 standard error over seeds)", fontsize=9, color=INK)
     axes.set_ylabel("R_tra, 100 random users", fontsize=9, color=INK)
     canvas.whole_epochs(axes)
-    canvas.end_labels(axes, ends, gap=0.05, weight="bold")
+    labels = [(value, f"{name}  {value:{form}}", colour) for value, name, colour in ends]
+    canvas.end_labels(axes, labels, gap=0.05, weight="bold")
     canvas.save(figure, path)
 
 
@@ -190,9 +194,10 @@ def scatter(path: Path, lines: Sequence[Line], title: str, measures: Measures) -
             axes.plot([xs[index], right], [ys[index], height], color=INK, linewidth=0.4, zorder=0)
             axes.text(right, height, str(index + 1), va="center", fontsize=7.5, color=INK)
     x_name, y_name, rank = measures.names
-    names = "\n".join(f"{n}  {line.label}  {measures.rank(line.row):.1f}" for n, line in enumerate(ordered, 1))
+    form = style((measures.rank(line.row) for line in ordered), least=1)
+    names = "\n".join(f"{n}  {line.label}  {measures.rank(line.row):{form}}" for n, line in enumerate(ordered, 1))
     axes.text(1.03, 1.0, f"row, by {rank}\n{names}", transform=axes.transAxes, va="top", fontsize=7.5, color=INK)
-    canvas.head(axes, title)
+    canvas.head(figure, title)
     axes.set_xlabel(x_name, fontsize=9, color=INK)
     axes.set_ylabel(y_name, fontsize=9, color=INK)
     legend_of_kinds(figure, {kind(line) for line in ordered})

@@ -110,6 +110,7 @@ def picture(path: Path, block: Block, title: str) -> None:
     rows = thinned(block)
     tails = _tails(rows)
     table = np.array([[row.lines[t].row.mean if t in row.lines else np.nan for t in tails] for row in rows])
+    form = style(table.ravel().tolist(), least=1)
     names = [row.name + (" †" if next(iter(row.lines.values())).row.kind == "truth" else "") for row in rows]
     ranked = [row.mean for row, name in zip(rows, names, strict=True) if not name.endswith("†")]
     figure = canvas.blank(1.3 + 0.24 * len(rows))
@@ -124,11 +125,13 @@ def picture(path: Path, block: Block, title: str) -> None:
         dark = shade > low + 0.9 * (max(ranked, default=low + 1) - low)
         colour = WORSE if fails else ("white" if dark else INK)
         weight = "bold" if fails else "normal"
-        axes.text(column, place, f"{shade:.1f}", ha="center", va="center", fontsize=8, color=colour, fontweight=weight)
+        axes.text(
+            column, place, format(shade, form), ha="center", va="center", fontsize=8, color=colour, fontweight=weight
+        )
     axes.set_yticks(range(len(rows)), names, color=INK)
     axes.set_xticks(range(len(tails)), [fill(tail, 9) for tail in tails], color=INK)
     axes.tick_params(length=0)
-    canvas.head(axes, title)
+    canvas.head(figure, title)
     axes.set_xlabel("R_tra, greedy; red: not surely better than random; †: reads the truth", fontsize=9, color=INK)
     axes.set_facecolor(TRUTH)
     canvas.save(figure, path, grid=False)

@@ -183,7 +183,7 @@ def _check_range(
     if outside.any():
         row = int(outside.argmax())
         wanted = f"above {limits[0]:g} and at most {limits[1]:g}" if above else f"from {limits[0]:g} to {limits[1]:g}"
-        events.fail(row, column, f"{what} {values[row]:g} must be {wanted}")
+        events.fail(row, column, f"{what} {events.numbers[what][row]:g} must be {wanted}")
 
 
 def _features_of(path: Path | None, id_column: str, side: Side, needed: list[str]) -> FeatureTable | None:

@@ -72,10 +72,16 @@ class Unit:
         mapped: NDArray[np.float32] = (self.least + WIDTH * shares.clip(0, 1)).astype(np.float32)
         return mapped
 
-    def show(self, learned: Tensor) -> Tensor:
+    @overload
+    def show(self, learned: Tensor) -> Tensor: ...
+    @overload
+    def show(self, learned: float) -> float: ...
+    def show(self, learned: Tensor | float) -> Tensor | float:
         """Learned rewards in the log's unit, of the same type and shape."""
         if self.identity:
             return learned
+        if not isinstance(learned, Tensor):
+            return self.low + (learned - self.least) * self.scale
         return (self.low + (learned.double() - self.least) * self.scale).to(learned.dtype)
 
     def describe(self, log: "InteractionLog") -> str | None:

@@ -12,6 +12,7 @@ from darlr.errors import ConfigError
 from darlr.evaluation import canvas
 from darlr.evaluation.canvas import BASELINE, INK, LEARNED, LOGGED, TRUTH
 from darlr.evaluation.evaluate import Row
+from darlr.evaluation.numbers import style
 from darlr.evaluation.report import heading
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ def bar_chart(path: Path, rows: Sequence[Row], title: str | None = None) -> None
     if len({(row.mode, row.window) for row in rows}) != 1:
         raise ConfigError("a bar chart shows the rows of exactly one mode and exit window; choose them first")
     names = [row.name + (" (sampled)" if row.sampled and row.kind == "learned" else "") for row in rows]
+    form = style(row.mean for row in rows)
     bars = [
-        Bar(textwrap.fill(name, 40), row.mean, *row.interval, row.kind, f"{row.mean:.2f}")
+        Bar(textwrap.fill(name, 40), row.mean, *row.interval, row.kind, format(row.mean, form))
         for name, row in zip(names, rows, strict=True)
     ]
     draw_bars(path, bars, title or heading(rows[0].mode, rows[0].window), note="R_tra", pitch=0.34)
@@ -74,29 +76,29 @@ def draw_bars(path: Path, bars: Sequence[Bar], title: str, *, note: str = "", pi
     left, right = window(values, low, high)
     axes.set_xlim(left, right)
     for index, bar in enumerate(ordered):
-        axes.text(bar.high + (right - left) * 0.012, index, bar.text, va="center", fontsize=8.5, color=INK)
+        axes.text(max(bar.high, 0.0) + (right - left) * 0.012, index, bar.text, va="center", fontsize=8.5, color=INK)
     axes.set_yticks(place, [bar.label for bar in ordered])
     for tick, bar in zip(axes.get_yticklabels(), ordered, strict=True):
         tick.set_color(LEARNED if bar.kind == "learned" else INK)
         tick.set_fontweight("bold" if bar.kind == "learned" else "normal")
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(-0.6, len(ordered) - 0.4)
-    starts = "" if left == 0 else f"(axis starts at {left:g})"
+    starts = "" if left <= 0 else f"(axis starts at {left:g})"
     axes.set_xlabel(f"{note}  {starts}".strip(), fontsize=9, color=INK)
-    canvas.head(axes, title)
+    canvas.head(figure, title)
     legend_of_kinds(figure, {bar.kind for bar in ordered})
     canvas.save(figure, path)
 
 
 def window(means: np.ndarray[Any, Any], low: np.ndarray[Any, Any], high: np.ndarray[Any, Any]) -> tuple[float, float]:
     """Ends of the value axis: from 0, or from a round number when every bar is long and the differences short."""
-    bottom, top = min(float(low.min()), 0.0), float(high.max())
+    bottom, top = min(float(low.min()), 0.0), max(float(high.max()), 0.0)
     spread = top - float(low.min())
     if float(low.min()) > 2 * spread > 0:
         step = 10.0 ** np.floor(np.log10(spread))
         bottom = float(np.floor((float(low.min()) - 0.3 * spread) / step) * step)
     width = top - bottom or 1.0
-    return bottom, top + 0.12 * width
+    return bottom - (0.03 * width if bottom < 0 else 0.0), top + 0.12 * width
 
 
 def legend_of_kinds(figure: "Figure", kinds: Collection[str]) -> None:

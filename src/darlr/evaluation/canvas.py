@@ -1,6 +1,7 @@
 """What every picture shares: a figure, its plain look, colours and labels, and a file at once or not at all."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,13 @@ from darlr.files import atomic_write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
 
 WIDTH, DPI = 8.0, 200  # inches, pixels an inch: the text stays readable when shown 1000 pixels wide
 LEARNED, LOGGED, TRUTH, INK = "#1b6ca8", "#9aa5b1", "#d9dde2", "#333a42"
 BASELINE = "#d99a2b"
 SERIES = ("#1b6ca8", "#d1495b", "#edae49", "#00798c", "#7b5ea7", "#66a182")
+LONGEST = 40  # letters of a word: as many of the widest fill a line
 # Okabe and Ito's colours, told apart by colour-blind eyes; line styles tell apart what shares a colour.
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333a42", "#7b5ea7")
 STYLES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
@@ -35,9 +37,10 @@ def line_look(place: int) -> tuple[str, Any]:
     return LINES[place % len(LINES)], STYLES[place // len(LINES) % len(STYLES)]
 
 
-def head(axes: "Axes", title: str) -> None:
-    """The title of a picture."""
-    axes.set_title(title, fontsize=11.5, loc="left", color=INK, fontweight="bold")
+def head(figure: "FigureBase", title: str) -> None:
+    """The title of a picture, in as many lines as it needs."""
+    broken = " ".join(textwrap.fill(word, LONGEST) for word in title.split())  # wrap breaks at spaces alone
+    figure.suptitle(broken, x=0.01, ha="left", fontsize=11.5, color=INK, fontweight="bold", wrap=True)
 
 
 def end_labels(axes: "Axes", labels: Sequence[tuple[float, str, str]], *, gap: float, weight: str = "normal") -> None:

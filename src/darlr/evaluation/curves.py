@@ -10,19 +10,21 @@ import numpy as np
 from darlr.errors import ConfigError
 from darlr.evaluation import canvas
 from darlr.evaluation.canvas import INK, LEARNED, LOGGED
+from darlr.evaluation.numbers import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PANELS = {
-    "reward": "shaped reward a step",
-    "estimate": "estimated reward a step",
+    "reward": "shaped reward a turn, as learned",
+    "estimate": "estimated reward a turn",
     "turns": "session length",
     "penalty": "uncertainty penalty",
     "similarity": "similarity gain",
     "diversity": "diversity gain",
 }
 
+MEASURES = {"R_tra": "R_tra", "greedy_return": "reward of a session"}
 Record = Mapping[str, Any]
 
 
@@ -32,21 +34,24 @@ def learning_curve(
     evaluations: Sequence[Record] = (),
     lines: Mapping[str, float] | None = None,
     title: str = "Learning curve",
+    measure: str = "R_tra",
 ) -> None:
-    """Training over epochs, with evaluation points above and the trivial rows as horizontal lines.
+    """Training over epochs; above it what was evaluated, if anything was, with other rows as horizontal lines.
 
     records: metrics rows with `epoch` and any of reward, estimate, turns, penalty, similarity, diversity.
-    evaluations: rows with `epoch` and `R_tra`. lines: name -> R_tra. Raises MachineError without matplotlib.
+    measure: a key of MEASURES. evaluations: rows with `epoch` and the measure. lines: name -> the measure. Raises
+    MachineError without matplotlib.
     """
     panels = [key for key in PANELS if any(record.get(key) is not None for record in records)]
     depth = -(-len(panels) // 3)
-    figure = canvas.blank(4.2 + 1.7 * depth)
+    heights = [4.2] * bool(evaluations or not panels) + [1.7 * depth] * bool(panels)
+    figure = canvas.blank(0.3 + sum(heights))
+    canvas.head(figure, title)
     # two sub-figures, so that the labels beside the upper picture do not narrow the lower ones
-    upper, *lower = figure.subfigures(
-        1 + min(depth, 1), 1, squeeze=False, height_ratios=[4.2, 1.7 * depth][: 1 + depth]
-    )[:, 0]
-    _evaluated(upper.add_subplot(), evaluations, lines or {}, title)
-    small = lower[0].subplots(depth, 3, squeeze=False).ravel() if lower else []
+    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    if evaluations or not panels:
+        _evaluated(parts[0].add_subplot(), evaluations, lines or {}, measure)
+    small = parts[-1].subplots(depth, 3, squeeze=False).ravel() if panels else []
     for place, (axes, key) in enumerate(zip(small, panels, strict=False)):
         shown = [record for record in records if record.get(key) is not None]
         axes.plot(
@@ -69,23 +74,27 @@ def _marker(points: int) -> str | None:
     return "o" if points < 3 else None
 
 
-def _evaluated(axes: "Axes", evaluations: Sequence[Record], lines: Mapping[str, float], title: str) -> None:
+def _evaluated(axes: "Axes", evaluations: Sequence[Record], lines: Mapping[str, float], measure: str) -> None:
     epochs = np.array([record["epoch"] for record in evaluations], dtype=float)
-    values = np.array([record["R_tra"] for record in evaluations], dtype=float)
+    values = np.array([record[measure] for record in evaluations], dtype=float)
     if len(values):
         many = len(values) > 20
         axes.plot(epochs, values, ".", color=LEARNED, alpha=0.35 if many else 0.9, markersize=4 if many else 6)
         axes.plot(epochs, smooth(values), color=LEARNED, linewidth=2.2)
         axes.set_title("dots: evaluations, line: running mean", fontsize=9, loc="right", color=INK)
+    kept = evaluations[-1].get("kept") if measure == "greedy_return" and evaluations else None
+    if kept:
+        axes.axvline(kept, color=LEARNED, linewidth=1, linestyle=":", zorder=0)
+        axes.set_title(f"dotted: epoch {kept}, which is handed over", fontsize=9, loc="left", color=INK)
     for value in lines.values():
         axes.axhline(value, color=LOGGED, linewidth=1, linestyle=(0, (5, 3)), zorder=0)
-    canvas.head(axes, title)
-    axes.set_ylabel("R_tra", fontsize=10)
+    axes.set_ylabel(MEASURES[measure], fontsize=10)
     axes.set_xlabel("epoch", fontsize=9)
     axes.margins(y=0.08)
     canvas.whole_epochs(axes)
+    form = style(lines.values(), least=1)
     named = [
-        (value, f"{textwrap.shorten(name, 34, placeholder='…')}  {value:.1f}", INK) for name, value in lines.items()
+        (value, f"{textwrap.shorten(name, 34, placeholder='…')}  {value:{form}}", INK) for name, value in lines.items()
     ]
     canvas.end_labels(axes, named, gap=0.062)
 
@@ -113,7 +122,7 @@ def estimation_error(path: Path, records: Sequence[Record], title: str = "Error 
     figure = canvas.blank(0.9 + 2.1 * depth)
     panels = figure.subplots(depth, columns, squeeze=False, sharey=True).ravel()
     for place, (axes, name) in enumerate(zip(panels, names, strict=False)):
-        for source, colour, style in (
+        for source, colour, dashes in (
             ("frozen", canvas.SERIES[1], (0, (4, 2))),
             ("dynamic", canvas.SERIES[0], "solid"),
         ):
@@ -122,7 +131,7 @@ def estimation_error(path: Path, records: Sequence[Record], title: str = "Error 
                 [r["epoch"] for r in shown],
                 [r[source][name] for r in shown],
                 color=colour,
-                linestyle=style,
+                linestyle=dashes,
                 linewidth=1.8,
                 marker=_marker(len(shown)),
                 markersize=4,
@@ -139,5 +148,5 @@ def estimation_error(path: Path, records: Sequence[Record], title: str = "Error 
     panels[0].set_ylim(bottom=0)  # shared, so only once every line is drawn
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    figure.suptitle(title, fontsize=12, x=0.01, ha="left", color=INK, fontweight="bold")
+    canvas.head(figure, title)
     canvas.save(figure, path)

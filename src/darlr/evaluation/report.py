@@ -1,7 +1,7 @@
 """The table of results: Markdown and JSON for people and programs, and rich for the terminal."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from pathlib import Path
@@ -53,11 +53,13 @@ def write_report(
     comparisons: Mapping[str, Comparison] | None = None,
     published: Mapping[str, float | int | None] | None = None,
     sections: Sequence[Section] = (),
+    trained: Collection[int] = (),
 ) -> None:
     """Write `table.md` and `table.json` into `folder`, each at once or not at all.
 
     about: what was evaluated (data set, seeds, exit rule), any JSON values. comparisons: "A - B" -> paired comparison.
-    published: the published statistic of a run, from `published_mean`. sections: what else there is to say.
+    published: the published statistic of a run, from `published_mean`. sections: what else there is to say. trained:
+    see `heading`.
     """
     document = {
         "schema": SCHEMA,
@@ -69,7 +71,7 @@ def write_report(
     }
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write_text(folder / "table.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
-    text = markdown(rows, about=about, comparisons=comparisons, published=published, sections=sections)
+    text = markdown(rows, about=about, comparisons=comparisons, published=published, sections=sections, trained=trained)
     atomic_write_text(folder / "table.md", text)
 
 
@@ -109,18 +111,23 @@ def label(row: Row) -> str:
     return row.name + sampled + (" †" if row.kind == "truth" else "")
 
 
-def heading(mode: str, window: int | None) -> str:
-    """The title of one setting, e.g. "NX_0, exit window N = 1"."""
+def heading(mode: str, window: int | None, trained: Collection[int] = ()) -> str:
+    """The title of one setting, e.g. "NX_0: no repeats, exit window N = 1".
+
+    trained: exit windows that learned rows were trained with, named where it is another.
+    """
+    other = set(trained) - {window}
+    learned = f", learned rows trained for N = {' and '.join(map(str, sorted(trained)))}" if other else ""
     if mode == "NX_10":
-        return "NX_10: no repeats, exit off, 10 turns"
+        return f"NX_10: no repeats, exit off, 10 turns{learned}"
     what = {"FB": "FB: repeats allowed", "NX_0": "NX_0: no repeats"}[mode]
-    return f"{what}, no exit can happen" if window is None else f"{what}, exit window N = {window}"
+    return (f"{what}, no exit can happen" if window is None else f"{what}, exit window N = {window}") + learned
 
 
-def tables(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """Rows by setting, in the order given, the largest mean first."""
+def tables(rows: Sequence[Row], trained: Collection[int] = ()) -> list[tuple[str, list[Row]]]:
+    """Rows by setting, in the order given, the largest mean first. trained: see `heading`."""
     groups = groupby(rows, key=lambda row: (row.mode, row.window))
-    return [(heading(*key), sorted(group, key=lambda row: -row.mean)) for key, group in groups]
+    return [(heading(*key, trained), sorted(group, key=lambda row: -row.mean)) for key, group in groups]
 
 
 def styles(rows: Sequence[Row]) -> tuple[str, str]:
@@ -156,6 +163,7 @@ def markdown(
     comparisons: Mapping[str, Comparison] | None = None,
     published: Mapping[str, float | int | None] | None = None,
     sections: Sequence[Section] = (),
+    trained: Collection[int] = (),
 ) -> str:
     """The whole report as Markdown: a table a setting, comparisons, the published statistic, and other sections."""
     lines = ["# Evaluation", ""]
@@ -163,7 +171,7 @@ def markdown(
     lines += [""] if about else []
     known = any(row.random is not None for row in rows)
     head = (*HEAD[:-1], *((RANDOM,) if known else ()), HEAD[-1])
-    for title, group in tables(rows):
+    for title, group in tables(rows, trained):
         lines += [f"## {title}", "", _line(head), "|---|" + "---:|" * (len(head) - 1)]
         forms = styles(group)
         for row in group:
@@ -210,7 +218,7 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def terminal_tables(rows: Sequence[Row]) -> list["Table"]:
+def terminal_tables(rows: Sequence[Row], trained: Collection[int] = ()) -> list["Table"]:
     """The tables for a terminal of 80 columns: without IQM, and with R_random in place of R_each where it is known.
 
     rich is imported here and not before.
@@ -221,7 +229,7 @@ def terminal_tables(rows: Sequence[Row]) -> list["Table"]:
 
     found = []
     known = any(row.random is not None for row in rows)
-    for title, group in tables(rows):
+    for title, group in tables(rows, trained):
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         forms = styles(group)
         usual = forms[0] == ".2f"
@@ -241,12 +249,12 @@ def terminal_tables(rows: Sequence[Row]) -> list["Table"]:
     return found
 
 
-def print_tables(rows: Sequence[Row]) -> None:
-    """Print every table, and what the marks mean."""
+def print_tables(rows: Sequence[Row], trained: Collection[int] = ()) -> None:
+    """Print every table, and what the marks mean. trained: see `heading`."""
     from rich.console import Console
 
     console = Console()
-    for table in terminal_tables(rows):
+    for table in terminal_tables(rows, trained):
         console.print(table)
     console.print("† reads the rewards played on: a reference, not a method. Green: learned.", style="dim")
     if any(row.random is not None for row in rows):

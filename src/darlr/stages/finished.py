@@ -11,7 +11,7 @@ from torch import Tensor
 from darlr.agents.keep import read_best
 from darlr.agents.learner import build_recommender
 from darlr.agents.recommender import Recommender, RecommenderPolicy
-from darlr.config import RunConfig, TrainConfig
+from darlr.config import RunConfig, TrainConfig, WorldModelConfig
 from darlr.errors import RunError
 from darlr.runs import load_checkpoint, read_config, read_inputs
 from darlr.simulation.policy import Policy, translated
@@ -23,9 +23,10 @@ from darlr.world.tables import World
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run, opened for use. world: its tables, never the truth. config.train is resolved, for the CPU.
+    """A run, opened for use. world: its tables, never the truth; model: what it was fitted with. config.train is
+    resolved, for the CPU.
 
-    epoch: that of the policy it hands over, 0 = its start; epochs: how far it was trained.
+    epoch: that of the policy it hands over, 0 = its start; epochs: how far it was trained; judged: see `HandedOver`.
     """
 
     folder: Path
@@ -33,8 +34,10 @@ class FinishedRun:
     logs: Logs
     world: World
     recommender: Recommender
+    model: WorldModelConfig
     epoch: int
     epochs: int
+    judged: Mapping[str, Any]
 
     @property
     def policy(self) -> Policy:
@@ -80,7 +83,7 @@ def open_run(folder: Path, opened: dict[Any, Logs] | None = None) -> FinishedRun
     fitted = load_world_model(world_folder(folder, config), logs, config.split)
     world = world_of(fitted, logs, config.train)
     recommender = trained(paid_world(world, logs, config), config.train, found.weights)
-    return FinishedRun(folder, config, logs, world, recommender, found.epoch, found.epochs)
+    return FinishedRun(folder, config, logs, world, recommender, fitted.config, *found[1:])
 
 
 class HandedOver(NamedTuple):

@@ -1,5 +1,7 @@
 """How a run chooses the policy that it hands over (darlr.agents.keep), and says so."""
 
+from math import isclose
+
 import torch
 
 from darlr.agents.keep import Earned, Judge
@@ -48,9 +50,14 @@ def kept(found: HandedOver) -> str:
     if not found.judged:
         return f"the policy is that of the last epoch, {found.epochs}"
     earned, start = (found.judged[name]["shown"] for name in ("earned", "start"))
+    # the best as it is learned need not be the best as shown, where sessions differ in length
+    mapped = not all(isclose(one["learned"], one["shown"]) for one in (found.judged["earned"], found.judged["start"]))
+    most = " as rewards are learned" * mapped
     if not found.epoch:
-        return f"the policy is the start: by the world model it earns {start:.4g} a session, and no epoch earns more"
+        return (
+            f"the policy is the start: by the world model it earns {start:.4g} a session, and no epoch earns more{most}"
+        )
     return (
         f"the policy is that of epoch {found.epoch} of {found.epochs}: of its start and its epochs it earns most by "
-        f"the world model, {earned:.4g} a session; the start earns {start:.4g}"
+        f"the world model{most}, {earned:.4g} a session; the start earns {start:.4g}"
     )

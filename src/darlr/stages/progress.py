@@ -9,16 +9,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from darlr.data.unit import Unit
 from darlr.text import visible
 
 console = Console(stderr=True)
-# metric -> how it is shown, short enough that all fit beside a bar in 80 columns
+# metric -> how it is shown, short enough that all fit beside a bar in 80 columns; metrics.jsonl has the others
 SHOWN = {
-    "reward": "reward {:.2f}",
-    "turns": "len {:.1f}",
-    "penalty": "pen {:.2f}",
-    "similarity": "sim {:.2f}",
-    "diversity": "div {:.2f}",
+    "estimate": "reward {:.4g} a turn",
+    "turns": "{:.1f} turns",
     "held_out_rmse": "held-out RMSE {:.3f}",
 }
 
@@ -34,7 +32,12 @@ def say(message: str) -> None:
 def numbers(metrics: Mapping[str, float | None]) -> str:
     """The metrics that people watch, in a few words."""
     values = {name: metrics.get(name) for name in SHOWN}
-    return " ".join(SHOWN[name].format(value) for name, value in values.items() if value is not None)
+    return ", ".join(SHOWN[name].format(value) for name, value in values.items() if value is not None)
+
+
+def watched(metrics: Mapping[str, float], unit: Unit) -> dict[str, float | None]:
+    """What people watch of training: the mean estimated reward of a turn, in the log's unit, and sessions' length."""
+    return {"estimate": unit.show(metrics["estimate"]), "turns": metrics["turns"]}
 
 
 def _whole() -> Column:

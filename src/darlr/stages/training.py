@@ -18,7 +18,7 @@ from darlr.data.log import InteractionLog
 from darlr.data.sources import BUILT_IN, open_source
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.estimation import reward_error
-from darlr.evaluation.evaluate import published, published_setting
+from darlr.evaluation.evaluate import all_alike, published, published_setting, settings
 from darlr.evaluation.metrics import majority_items
 from darlr.evaluation.truth import has_truth, load_truth
 from darlr.files import digest
@@ -31,9 +31,17 @@ from darlr.stages.checks import check_options, check_run
 from darlr.stages.finished import handed_over, trained, world_folder, world_parts
 from darlr.stages.kept import judge_of, kept
 from darlr.stages.logs import NOTHING_KEPT, Logs, divided, resolved
-from darlr.stages.progress import Meter, say
+from darlr.stages.progress import Meter, say, watched
 from darlr.stages.size import plan, require_disk, require_memory, size_of
-from darlr.stages.world import fit_into, is_fitted, load_world_model, paid_world, true_reward, world_of
+from darlr.stages.world import (
+    fit_into,
+    is_fitted,
+    load_world_model,
+    paid_world,
+    true_reward,
+    warn_of_untrained,
+    world_of,
+)
 from darlr.world.fitted import FILES, FittedWorldModel
 
 IPS_WEIGHTING: Literal["inverse-popularity"] = "inverse-popularity"
@@ -59,11 +67,13 @@ def train_run(options: Train) -> None:
         fitted = load_world_model(Path(config.world), logs, config.split)
         check_weighting(config, fitted)
         warn_of_ignored(options.world_model, fitted.config)
+        warn_of_untrained(fitted)
         inputs["world"] = digest(Path(config.world) / FILES[0])
         config = replace(config, world_model=fitted.config)  # what the run learns from, for whoever reads it
     size = size_of(logs.whole, config)
     require_disk(size, options.out)
     say(plan(size))
+    say_what_is_learned(logs, train_config)
     if logs.evaluation and options.split.evaluation is None:
         say(f"{logs.reserved} are kept from training, for darlr evaluate (--split.evaluation 0 trains on everything)")
     with Run.start(
@@ -79,6 +89,17 @@ def train_run(options: Train) -> None:
         except KeyboardInterrupt:
             again = f"darlr train --out {quote(str(options.out))} --resume" + " --evaluate" * options.evaluate
             raise KeyboardInterrupt(leave(options.out, config, train_config, logs, again)) from None
+
+
+def say_what_is_learned(logs: Logs, train_config: TrainConfig) -> None:
+    """How rewards are learned, where it is not as they are; and a warning where sessions teach nothing."""
+    unit = logs.unit.describe(logs.recorded)
+    if unit:
+        say(unit)
+    session = train_config.session
+    alike = all_alike(settings(session, logs.catalogue), len(logs.service.items))
+    if "NX_0" in alike and not session.repeats:
+        say(f"warning: {alike['NX_0']}")
 
 
 def ready(source: InteractionLog, config: RunConfig) -> tuple[Logs, TrainConfig, Exit]:
@@ -109,7 +130,7 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
 
         def show(progress: Progress) -> None:
             done = progress.rollout * train_config.epochs / progress.rollouts
-            meter.show(done, train_config.epochs, progress.metrics)
+            meter.show(done, train_config.epochs, watched(progress.metrics, logs.unit))
 
         train(
             opened,

@@ -15,7 +15,7 @@ from darlr.errors import ConfigError, RunError
 from darlr.evaluation.truth import load_truth
 from darlr.files import read_json, require_writable
 from darlr.stages.logs import Logs
-from darlr.stages.progress import PATIENCE, Meter
+from darlr.stages.progress import PATIENCE, Meter, say
 from darlr.stages.size import FIT, require_memory, size_of
 from darlr.world.context import Context
 from darlr.world.fit import EpochReport, SweepReport, train_world
@@ -73,7 +73,17 @@ def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldM
         fitted = replace(fitted, metrics={**chosen, "refit": fitted.metrics})
     text = json.dumps(origin(logs, split_config), indent=2, allow_nan=False) + "\n"
     fitted.save(folder, {ORIGIN: text})
+    warn_of_untrained(fitted)
     return fitted
+
+
+def warn_of_untrained(fitted: FittedWorldModel) -> None:
+    """Say so where a world model knows nothing of the log."""
+    if not fitted.trained:
+        say(
+            "warning: the world model is untrained: no epoch predicts held-out events better than its random start, so "
+            "what learns from it learns noise; give it more events, or change model.learning-rate or model.epochs"
+        )
 
 
 def is_fitted(folder: Path) -> bool:
