@@ -33,13 +33,14 @@ from darlr.evaluation.truth import load_truth, whole, write_truth
 from darlr.stages.finished import open_run
 
 Reals = NDArray[np.float64]
+NOISE = 1.5  # deviation of the logarithm of a dwell time
 PLUS = "--model.kind mixed --reward.start frozen --recommender.prior 10 --recommender.belief 1 "
 PLUS += "--recommender.caution 1000 --label DARLR+ --no-watch"
 
 
 def dwell(reward: Reals) -> Reals:
-    """Seconds, log-normal in the rating."""
-    return np.asarray(np.exp(2.5 * (reward - 1)))
+    """Expected seconds, exponential in the rating."""
+    return np.asarray(np.exp(reward - 1))
 
 
 def revenue(reward: Reals) -> Reals:
@@ -60,6 +61,8 @@ def prepared(folder: Path, kind: str, config: SyntheticConfig) -> str:
     """The bent log and truth."""
     made, bend = generate(config), KINDS[kind]
     reward = bend(made.log.reward.astype(np.float64))
+    if kind == "dwell times":  # log-normal around what is expected
+        reward = reward * np.exp(NOISE * np.random.default_rng(0).standard_normal(len(reward)) - NOISE**2 / 2)
     if kind == "one of 1e6":
         reward[7] = 1e6
     limits = (min(0.0, float(reward.min())) if kind == "all equal" else float(reward.min()), float(reward.max()))
