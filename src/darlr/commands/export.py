@@ -18,11 +18,10 @@ from darlr.evaluation.verdict import START
 from darlr.files import naming
 from darlr.serving.recommender import FACTS, export, export_table
 from darlr.simulation.fixed import FixedList, UserGreedy
-from darlr.stages.finished import FinishedRun, open_run, world_folder
+from darlr.stages.finished import FinishedRun, open_run
 from darlr.stages.progress import say
 from darlr.stages.training import train_run
 from darlr.stages.trivial import trivial_tables
-from darlr.stages.world import load_world_model
 
 
 def run(options: Export) -> None:
@@ -86,17 +85,12 @@ def refitted(found: FinishedRun, row: str, place: str) -> FinishedRun:
 
     A learned policy is trained for as many epochs as the one that the run hands over.
     """
-    stored = found.config
-    epochs = found.epoch if row == label(found) else 0
-    model = stored.world_model
-    if stored.world:
-        model = load_world_model(world_folder(found.folder, stored), found.logs, stored.split).config
+    before = found.config
     config = replace(
-        stored,
+        before,
         world=None,
-        world_model=model,
-        split=replace(stored.split, refit=True, evaluation=0.0),
-        train=replace(stored.train, epochs=epochs, keep="last"),
+        split=replace(before.split, refit=True, evaluation=0.0),
+        train=replace(before.train, epochs=found.epoch if row == label(found) else 0, keep="last"),
     )
     given = {option.name: getattr(config, option.name) for option in fields(RunConfig)}
     train_run(Train(out=Path(place, "run"), watch=False, **given))
