@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.methods import METHODS
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.cli import main as darlr
 from darlr.config import RunConfig
@@ -27,11 +28,6 @@ from darlr.runs import read_config
 from darlr.simulation.policy import Policy, translated
 from darlr.stages.finished import FinishedRun, handed_over, open_run, trained
 from darlr.stages.world import paid_world
-
-PLUS = "--model.kind mixed --reward.start frozen --recommender.prior 10 --recommender.belief 1 "
-PLUS += "--recommender.caution 1000 --label DARLR+"
-METHODS = {name: f"--method {name}" for name in ("mbpo", "mopo", "ips", "dorl", "roler", "darlr")}
-METHODS["darlr+"] = f"--method darlr {PLUS}"
 
 
 def stretched_coat(folder: Path) -> str:

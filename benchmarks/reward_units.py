@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.methods import METHODS
 from darlr.cli import main as darlr
 from darlr.config import SyntheticConfig
 from darlr.data.report import PrepareReport
@@ -27,18 +28,15 @@ from darlr.data.synthetic import generate
 from darlr.evaluation.truth import whole, write_truth
 from darlr.serving.recommender import load_policy
 
+ALL = METHODS | {"gt": "--method gt"}
 WORLD = SyntheticConfig(users=60, items=40, events_per_user=12)
 SMALL = "--steps 1000 --sessions 16 --model.epochs 3 --model.members 2 --selector.picks 5"
-PLUS = "--model.kind mixed --reward.start frozen --recommender.prior 10 --recommender.belief 1 "
-PLUS += "--recommender.caution 1000 --label DARLR+"
-METHODS = {name: f"--method {name}" for name in ("mbpo", "mopo", "ips", "dorl", "roler", "gt", "darlr")}
-METHODS["darlr+"] = f"--method darlr {PLUS}"
 UNITS = list(product((0.01, 1.0, 10.0, 1000.0), (-5.0, 0.0, 100.0)))
 
 
-def prepared(folder: Path, a: float, b: float) -> str:
-    """The world with rewards a r + b."""
-    made = generate(WORLD)
+def prepared(folder: Path, a: float, b: float, world: SyntheticConfig = WORLD) -> str:
+    """A built-in world's log and truth with rewards a r + b, as a data set."""
+    made = generate(world)
     low, high = (a * bound + b for bound in made.log.reward_range)
     log = replace(made.log, reward=a * made.log.reward.astype(np.float64) + b, reward_range=(low, high))
     save(log, folder, PrepareReport("synthetic", rows_read=len(log), rows_kept=len(log)))
@@ -49,7 +47,7 @@ def prepared(folder: Path, a: float, b: float) -> str:
 def run(place: Path, method: str, a: float, b: float) -> tuple[list[Any], list[dict[str, Any]]]:
     """Recommended items, and the rows of the table."""
     data, out = prepared(place / "data", a, b), place / "run"
-    words = ["train", "--data", data, "--out", str(out), *SMALL.split(), *METHODS[method].split()]
+    words = ["train", "--data", data, "--out", str(out), *SMALL.split(), *ALL[method].split()]
     for command in (
         [*words, "--epochs", "1"],
         ["train", "--out", str(out), "--resume", "--epochs", "2"],
@@ -69,7 +67,7 @@ def run(place: Path, method: str, a: float, b: float) -> tuple[list[Any], list[d
 def main() -> None:
     """Print the table."""
     print("| method | a | b | items | returns | bits |\n|---|---:|---:|---|---:|---|")
-    for method in METHODS:
+    for method in ALL:
         with tempfile.TemporaryDirectory() as folder:
             base_items, base = run(Path(folder, "base"), method, 1.0, 0.0)
             for number, (a, b) in enumerate(UNITS):

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.methods import PLUS
 from darlr.cli import main as darlr
 from darlr.commands.export import rows_of
 from darlr.config import SyntheticConfig
@@ -34,8 +35,6 @@ from darlr.stages.finished import open_run
 
 Reals = NDArray[np.float64]
 NOISE = 1.5  # deviation of the logarithm of a dwell time
-PLUS = "--model.kind mixed --reward.start frozen --recommender.prior 10 --recommender.belief 1 "
-PLUS += "--recommender.caution 1000 --label DARLR+ --no-watch"
 
 
 def dwell(reward: Reals) -> Reals:
@@ -94,7 +93,7 @@ def main() -> None:
                 unit.FAR = reach
                 out = Path(place, name.replace(" ", "-"))
                 words = ["train", "--data", data, "--out", str(out), "--epochs", "2", "--steps", str(options.steps)]
-                if code := darlr([*words, *PLUS.split()]):
+                if code := darlr([*words, "--no-watch", *PLUS.split()]):
                     raise SystemExit(code)
                 run, truth = open_run(out), load_truth(data)
                 assert truth is not None

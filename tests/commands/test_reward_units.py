@@ -1,20 +1,15 @@
 """For r -> a r + b every method learns the same policy, and what is told of it is the same up to the unit."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
+from benchmarks.reward_units import prepared
 from darlr.cli import main
 from darlr.config import SyntheticConfig
-from darlr.data.report import PrepareReport
-from darlr.data.store import save
-from darlr.data.synthetic import generate
-from darlr.evaluation.truth import whole, write_truth
 from darlr.serving.recommender import load_policy
 
 WORLD = SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)
@@ -25,18 +20,8 @@ UNITS = [(0.01, 100.0), (1000.0, -5.0)]
 REWARDS = ("mean", "interval", "iqm", "iqm_interval", "each")  # of table.json, in the log's unit
 
 
-def world_in(folder: Path, a: float, b: float) -> str:
-    """The built-in world's log and truth with rewards a r + b."""
-    made = generate(WORLD)
-    low, high = (a * bound + b for bound in made.log.reward_range)
-    log = replace(made.log, reward=a * made.log.reward.astype(np.float64) + b, reward_range=(low, high))
-    save(log, folder, PrepareReport("test", rows_read=len(log), rows_kept=len(log)))
-    write_truth(whole(torch.from_numpy(a * made.reward.astype(np.float64) + b)), folder)
-    return str(folder)
-
-
 def trained(folder: Path, a: float, b: float, options: list[str]) -> Path:
-    data, run = world_in(folder / "data", a, b), folder / "run"
+    data, run = prepared(folder / "data", a, b, WORLD), folder / "run"
     assert main(["train", "--data", data, "--out", str(run), *options, "--epochs", "1"]) == 0
     assert main(["train", "--out", str(run), "--resume", "--epochs", "2"]) == 0
     assert main(["evaluate", str(run), "--no-pictures"]) == 0
