@@ -158,9 +158,9 @@ def number_problem(cell: object, what: str) -> str:
     """Why a cell that was read as NaN or infinite is no number."""
     if cell is None or (isinstance(cell, str) and not cell.strip()):
         return f"the {what} is missing"
-    if isinstance(cell, str) and cell.strip() in NO_ID and not _is_float(cell):
+    if isinstance(cell, str) and cell.strip() in NO_ID and not is_float(cell):
         return f"the {what} is missing: the cell says {quoted(cell)}"
-    kind = "number" if isinstance(cell, str) and not _is_float(cell) else "finite number"
+    kind = "number" if isinstance(cell, str) and not is_float(cell) else "finite number"
     return f"{quoted(cell)} is not a {kind} ({what})"
 
 
@@ -177,7 +177,8 @@ def _first_row(coded: NDArray[np.integer], chosen: pl.Series) -> int:
     return int(mask[np.minimum(coded, len(mask) - 1)].argmax())
 
 
-def _is_float(text: str) -> bool:
+def is_float(text: str) -> bool:
+    """Whether Python reads the text as a number."""
     try:
         float(text)
     except ValueError:

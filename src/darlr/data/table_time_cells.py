@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from darlr.data.log import IntArray
 from darlr.data.spelling import NO_ID, plain
-from darlr.data.table_columns import quoted
+from darlr.data.table_columns import is_float, quoted
 from darlr.data.table_events import Events
 from darlr.data.table_file import Scan
 
@@ -71,7 +71,7 @@ class Cells:
         form = DATE.fullmatch(first)
         if form is not None:
             return self.texts(form)
-        if _is_number(first):
+        if is_float(first):
             return self.decimals()
         self.refuse(int(self.chosen.argmax()), None)
 
@@ -188,22 +188,14 @@ class Cells:
         text = "" if cell is None else plain(str(cell))
         if not text or text in NO_ID:
             self.fail(row, "the timestamp is missing")
-        if kind == "number" and _is_number(text):
+        if kind == "number" and is_float(text):
             self.fail(row, f"{quoted(cell)} is too large for a time")
-        if kind == "number" or (kind == "date" and _is_number(text)):
+        if kind == "number" or (kind == "date" and is_float(text)):
             self.fail(row, f"{quoted(cell)} is not a time like the others, which are {kind}s")
         if DATE.fullmatch(text):
             self.fail(row, f"{quoted(cell)} is not a day of the calendar, or not a time of the clock")
         hint = next((f"; {hint}" for pattern, hint in HINTS if re.search(pattern, text)), "")
         self.fail(row, f"{quoted(cell)} is not a time; read are {FORMS}{hint}")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _parsed(parsed: tuple[pl.Expr, str], unit: Literal["us", "ns"]) -> pl.Expr:

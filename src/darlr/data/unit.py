@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 LEAST, WIDTH = 1.0, 4.0  # a log of ratings from 1 to 5 is learned as it is
 TAIL = 0.005  # share of the rewards, on either side, that may be called a tail
 FAR = 1.0  # a tail that reaches so many times further than the other rewards is cut
-LEVELS, FAR_OF_LEVELS = (
-    20,
-    5.0,
-)  # likewise for rewards of at most so many values, such as ratings, whose ends may be rare
+LEVELS = 20  # rewards of at most so many values are a scale, such as ratings, whose ends may be rare:
+FAR_OF_LEVELS = 5.0  # what is far is further there
 
 
 @dataclass(frozen=True)

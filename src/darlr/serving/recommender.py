@@ -57,7 +57,7 @@ class Recommendation:
 class TrainedPolicy:
     """A policy with the ids it speaks in. user_codes, item_codes: id as text -> code.
 
-    unit: how the log's rewards were learned; logged: the log's range of rewards, in its own unit.
+    unit: how the log's rewards were learned, and the log's own range of them.
     """
 
     policy: Policy
@@ -65,7 +65,6 @@ class TrainedPolicy:
     item_codes: dict[str, int]
     item_ids: Sequence[str | int]
     unit: Unit
-    logged: tuple[float, float]
 
     def recommend(
         self, user: str | int, count: SupportsIndex = 10, history: Iterable[tuple[str | int, SupportsFloat]] = ()
@@ -82,7 +81,7 @@ class TrainedPolicy:
             raise ConfigError(f"option count: must be a whole number, not {count!r}") from None
         if count < 1:
             raise ConfigError(f"option count: must be at least 1, not {count}")
-        session = self._session(user, read_history(history, *self.logged))
+        session = self._session(user, read_history(history, *self.unit.bounds))
         logits = self.policy.scores(session)
         if not bool(logits.isfinite().all()):
             raise RunError(f"user {user!r}: the policy's scores are no finite numbers; its weights are damaged")
@@ -196,11 +195,12 @@ def _policy(facts: dict[str, Any], tensors: dict[str, Tensor], source: str) -> T
     leaving = None if rule is None else Leaving(tensors["bits"], *rule)
     users, items = ids = [check_ids(facts[f"{side}_ids"], side) for side in ("user", "item")]
     check_rows(tensors, len(users), len(items))
-    logged, (low, high, least) = check_range(facts["logged_range"]), facts["unit"]
-    unit = Unit(*check_range((low, high)), *check_range((least, least + WIDTH))[:1], logged)
+    low, high, least = facts["unit"]
+    bounds = check_range(facts["logged_range"])
+    unit = Unit(*check_range((low, high)), *check_range((least, least + WIDTH))[:1], bounds)
     policy = _table(tensors["table"], leaving) if "table" in tensors else _networks(facts, tensors, leaving, source)
     user_codes, item_codes = ({str(name): code for code, name in enumerate(names)} for names in ids)
-    return TrainedPolicy(policy, user_codes, item_codes, items, unit, logged)
+    return TrainedPolicy(policy, user_codes, item_codes, items, unit)
 
 
 def _table(table: Tensor, leaving: Leaving | None) -> Policy:
