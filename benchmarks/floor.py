@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from darlr.agents.candidates import candidate_count
-from darlr.config import A2CConfig, TrackerConfig, TrainConfig
+from darlr.options import A2CConfig, TrackerConfig, TrainConfig
 from darlr.world.tables import World
 
 FLOAT = 4

@@ -26,9 +26,9 @@ from benchmarks.growth import made_up
 from benchmarks.hot_loop import STEPS, costs
 from darlr.agents.learner import Learner, build_learner, build_simulator, learn
 from darlr.agents.rollout import Simulator
-from darlr.config import Method, Precision, SessionConfig, TrainConfig
-from darlr.files import atomic_write_text
-from darlr.provenance import provenance
+from darlr.experiments.provenance import provenance
+from darlr.io.files import atomic_write_text
+from darlr.options import Method, Precision, SessionConfig, TrainConfig
 from darlr.simulation.exits import never
 from darlr.world.tables import World
 

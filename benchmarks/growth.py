@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks import memory
-from darlr.evaluation import canvas
-from darlr.process import settle
+from darlr.evaluation.pictures import canvas
+from darlr.experiments.process import settle
 
 if TYPE_CHECKING:
     from darlr.world.tables import World
@@ -137,7 +137,7 @@ def main() -> None:
     from benchmarks.hot_loop import costs
     from darlr.agents.learner import Learner, build_learner, build_simulator, learn
     from darlr.agents.rollout import Simulator
-    from darlr.config import SelectorConfig, SessionConfig, TrainConfig
+    from darlr.options import SelectorConfig, SessionConfig, TrainConfig
     from darlr.simulation.exits import never
     from darlr.world.tables import World
 

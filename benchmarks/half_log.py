@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from darlr.config import WorldModelConfig
 from darlr.data.report import PrepareReport
 from darlr.data.sources import open_source
 from darlr.data.split import select
 from darlr.data.store import save
 from darlr.evaluation.truth import Truth, write_truth
+from darlr.options import WorldModelConfig
 from darlr.world.fit import fit_world
 
 HELD_OUT = 0.1  # of the judging half, to stop its world model by

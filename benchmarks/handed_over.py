@@ -16,18 +16,18 @@ import numpy as np
 
 from benchmarks.methods import METHODS
 from darlr.agents.recommender import RecommenderPolicy
-from darlr.cli import main as darlr
-from darlr.config import RunConfig
+from darlr.cli.main import main as darlr
 from darlr.data.report import PrepareReport
 from darlr.data.sources import open_source
 from darlr.data.store import save
 from darlr.evaluation.evaluate import settings, sound
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.truth import Truth, load_truth, write_truth
-from darlr.runs import read_config
+from darlr.experiments.finished import FinishedRun, handed_over, open_run, trained
+from darlr.experiments.runs import read_config
+from darlr.experiments.world import paid_world
+from darlr.options import RunConfig
 from darlr.simulation.policy import Policy, translated
-from darlr.stages.finished import FinishedRun, handed_over, open_run, trained
-from darlr.stages.world import paid_world
 
 
 def stretched_coat(folder: Path) -> str:

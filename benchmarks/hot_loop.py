@@ -12,11 +12,11 @@ from statistics import median
 
 from darlr.agents.learner import Learner, build_learner, build_simulator, learn
 from darlr.agents.rollout import Simulator
-from darlr.config import Method, RunConfig, SplitConfig, TrainConfig
-from darlr.process import settle
+from darlr.experiments.logs import Logs, open_logs, resolved
+from darlr.experiments.process import settle
+from darlr.experiments.world import world_of
+from darlr.options import Method, RunConfig, SplitConfig, TrainConfig
 from darlr.simulation.exits import build_exit
-from darlr.stages.logs import Logs, open_logs, resolved
-from darlr.stages.world import world_of
 from darlr.world.fit import fit_world
 from darlr.world.fitted import FittedWorldModel
 from darlr.world.tables import World

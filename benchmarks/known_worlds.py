@@ -17,11 +17,11 @@ from torch import Tensor
 from darlr.agents.learner import Learner, build_learner, build_simulator, learn
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.agents.rollout import rollout
-from darlr.config import A2CConfig, RecommenderConfig, RewardConfig, SelectorConfig, SessionConfig, TrainConfig
 from darlr.data.categories import category_bits
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth
-from darlr.process import settle
+from darlr.experiments.process import settle
+from darlr.options import A2CConfig, RecommenderConfig, RewardConfig, SelectorConfig, SessionConfig, TrainConfig
 from darlr.simulation.exits import Exit, category_exit, never
 from darlr.world.entropy import EntropyTable
 from darlr.world.tables import World, standardise

@@ -18,9 +18,9 @@ from benchmarks import machine
 from benchmarks.floor import Floor, Sizes, floor, sizes_of
 from benchmarks.hot_loop import STEPS, costs, prepare, quick_world
 from benchmarks.parts import profile
-from darlr.cli import parse
-from darlr.config import TrainConfig
-from darlr.process import settle
+from darlr.cli.main import parse
+from darlr.experiments.process import settle
+from darlr.options import TrainConfig
 
 
 @dataclass(frozen=True)

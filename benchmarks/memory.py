@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from darlr.config import RunConfig, SplitConfig
-from darlr.process import settle
+from darlr.experiments.process import settle
+from darlr.options import RunConfig, SplitConfig
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def main() -> None:
     """Print one line of JSON."""
     from benchmarks.limit import arguments, train_options
     from darlr.agents.learner import build_learner, build_simulator, learn
+    from darlr.experiments.logs import open_logs, resolved
+    from darlr.experiments.world import world_of
     from darlr.simulation.exits import build_exit
-    from darlr.stages.logs import open_logs, resolved
-    from darlr.stages.world import world_of
     from darlr.world.fitted import load
 
     own, train = arguments(sys.argv[1:])

@@ -12,12 +12,12 @@ from pathlib import Path
 from benchmarks.hot_loop import prepare, quick_world
 from benchmarks.training_rows import Measure, Result, only
 from darlr.agents.recommender import RecommenderPolicy
-from darlr.config import RunConfig, SplitConfig, SyntheticConfig, TrainConfig
 from darlr.evaluation.evaluate import settings, sound
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.truth import load_truth
-from darlr.process import settle
-from darlr.stages.logs import open_logs
+from darlr.experiments.logs import open_logs
+from darlr.experiments.process import settle
+from darlr.options import RunConfig, SplitConfig, SyntheticConfig, TrainConfig
 from darlr.world.fit import fit_world
 
 WORLD = "coat: world model, 5 members x 5 epochs"

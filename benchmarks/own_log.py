@@ -28,7 +28,7 @@ TIMED = """
 import importlib, json, resource, sys, time
 from pathlib import Path
 from typing import Any
-from darlr.cli import main
+from darlr.cli.main import main
 
 spent, open_stages = {}, []
 

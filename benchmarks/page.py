@@ -22,10 +22,10 @@ from typing import Any
 from benchmarks import growth, machine, other_rows, training_rows
 from benchmarks.growth import Point
 from benchmarks.training_rows import Measure, Result
-from darlr.agents import products
 from darlr.agents.candidates import EVERYONE
-from darlr.files import atomic_write_text
-from darlr.provenance import provenance
+from darlr.agents.fast import products
+from darlr.experiments.provenance import provenance
+from darlr.io.files import atomic_write_text
 
 ROOT = Path(__file__).parents[1]
 STATE, PAGE = ROOT / "runs" / "bench.json", ROOT / "docs" / "benchmarks.md"

@@ -17,25 +17,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from darlr.baselines.linucb import LinUCB
-from darlr.config import SessionConfig, WorldModelConfig
 from darlr.data.log import Block, InteractionLog
 from darlr.data.report import PrepareReport
-from darlr.data.service import Service, catalogue, service_of
+from darlr.data.scope import Service, catalogue, service_of
 from darlr.data.sources import open_source
 from darlr.data.split import select
 from darlr.data.store import save
 from darlr.evaluation.lists import popularity_by_users
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth, write_truth
-from darlr.process import settle
+from darlr.experiments.process import settle
+from darlr.options import SessionConfig, WorldModelConfig
+from darlr.policies.fixed import UserGreedy
+from darlr.policies.linucb import LinUCB
 from darlr.simulation.exits import build_exit
-from darlr.simulation.fixed import UserGreedy
 from darlr.simulation.policy import Policy
 from darlr.world.context import Context
-from darlr.world.factors import factorise
 from darlr.world.fit import fit_world
 from darlr.world.logged_neighbours import logged_neighbour_table
+from darlr.world.models.factors import factorise
 from darlr.world.taste import taste_features
 
 K = 30

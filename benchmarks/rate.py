@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from benchmarks.hot_loop import STEPS, costs, prepare, quick_world
 from benchmarks.limit import arguments, train_options
-from darlr.process import settle
+from darlr.experiments.process import settle
 
 
 def rates(data: str, options: Sequence[str], threads: int, steps: int) -> list[float]:

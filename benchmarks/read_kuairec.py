@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from benchmarks.raw_kuairec import DATA, Size, write
-from darlr.cli import main as darlr
+from darlr.cli.main import main as darlr
 from darlr.data.prepare import prepare
 
 

@@ -25,15 +25,15 @@ rows = pl.read_csv(folder + "/*.csv").height
 """
 OURS = """
 from pathlib import Path
-from darlr.config import TableConfig
-from darlr.data.table import read_table
+from darlr.options import TableConfig
+from darlr.data.tabular.read import read_table
 baseline = peak()
 log, report = read_table(TableConfig(Path(folder), user="uid", item="sku", reward="dwell"{extra}))
 rows = report.rows_read
 """
 PREPARE = """
 from pathlib import Path
-from darlr.config import TableConfig
+from darlr.options import TableConfig
 from darlr.data.prepare import prepare
 baseline = peak()
 config = TableConfig(Path(folder), user="uid", item="sku", reward="dwell", timestamp="ts")

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 
 from benchmarks.methods import METHODS
-from darlr.cli import main as darlr
-from darlr.config import SyntheticConfig
+from darlr.cli.main import main as darlr
 from darlr.data.report import PrepareReport
+from darlr.data.sets.synthetic import generate
 from darlr.data.store import save
-from darlr.data.synthetic import generate
 from darlr.evaluation.truth import whole, write_truth
+from darlr.options import SyntheticConfig
 from darlr.serving.recommender import load_policy
 
 ALL = METHODS | {"gt": "--method gt"}

@@ -20,18 +20,18 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.methods import PLUS
-from darlr.cli import main as darlr
-from darlr.commands.export import rows_of
-from darlr.config import SyntheticConfig
+from darlr.cli.export import rows_of
+from darlr.cli.main import main as darlr
 from darlr.data import unit
 from darlr.data.log import InteractionLog
 from darlr.data.report import PrepareReport
+from darlr.data.sets.synthetic import generate
 from darlr.data.store import save
-from darlr.data.synthetic import generate
 from darlr.evaluation.evaluate import settings, sound
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.truth import load_truth, whole, write_truth
-from darlr.stages.finished import open_run
+from darlr.experiments.finished import open_run
+from darlr.options import SyntheticConfig
 
 Reals = NDArray[np.float64]
 NOISE = 1.5  # deviation of the logarithm of a dwell time

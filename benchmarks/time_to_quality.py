@@ -22,12 +22,12 @@ from benchmarks.hot_loop import prepare, quick_world
 from benchmarks.limit import train_options
 from darlr.agents.learner import learn
 from darlr.agents.recommender import RecommenderPolicy
-from darlr.config import TrainConfig, WorldModelConfig
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth
-from darlr.process import settle
+from darlr.experiments.logs import Logs
+from darlr.experiments.process import settle
+from darlr.options import TrainConfig, WorldModelConfig
 from darlr.simulation.exits import build_exit
-from darlr.stages.logs import Logs
 from darlr.world.fitted import FittedWorldModel
 
 DEFAULT = ""

@@ -13,8 +13,8 @@ from benchmarks.floor import sizes_of
 from benchmarks.hot_loop import costs, prepare, quick_world
 from benchmarks.parts import profile
 from darlr.agents.learner import learn
-from darlr.config import TrainConfig
-from darlr.process import settle
+from darlr.experiments.process import settle
+from darlr.options import TrainConfig
 
 LONGEST = 5  # parts of a profile that are told
 

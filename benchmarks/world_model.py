@@ -20,14 +20,15 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from darlr.config import SplitConfig, WorldModelConfig
 from darlr.data.log import InteractionLog
 from darlr.data.sources import open_source, raw_folder
 from darlr.data.split import split
-from darlr.process import settle
-from darlr.world import deepfm, fit
-from darlr.world.bias import STRENGTHS, choose_bias, fit_bias
-from darlr.world.features import encode
+from darlr.experiments.process import settle
+from darlr.options import SplitConfig, WorldModelConfig
+from darlr.world import fit
+from darlr.world.models import deepfm
+from darlr.world.models.bias import STRENGTHS, choose_bias, fit_bias
+from darlr.world.models.features import encode
 
 Table = NDArray[np.floating[Any]]  # [U, I]
 Model = Callable[[InteractionLog, InteractionLog, int], Table]
@@ -192,7 +193,7 @@ def world(config: WorldModelConfig, *, stop: bool = True, **patch: Any) -> Model
 
 @contextmanager
 def patched(names: dict[str, Any]) -> Iterator[None]:
-    """Replace names in darlr.world.deepfm and darlr.world.fit for a while."""
+    """Replace names in darlr.world.models.deepfm and darlr.world.fit for a while."""
     for name in names:
         if not any(hasattr(module, name) for module in (deepfm, fit)):
             raise KeyError(f"nothing is called {name}; this ablation would change nothing")

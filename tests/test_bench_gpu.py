@@ -8,7 +8,7 @@ import pytest
 from benchmarks import gpu
 from benchmarks.floor import floor, sizes_of
 from benchmarks.growth import made_up
-from darlr.config import Method
+from darlr.options import Method
 
 
 def test_every_case_is_measured_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ SOURCE = Path(__file__).parents[1] / "src"
 FILES = sorted((SOURCE / "darlr").rglob("*.py"))
 # A package imports only those before it: what learns is before `evaluation`, which knows the truth.
 LAYERS = (
-    *("data", "world", "simulation", "agents", "baselines", "evaluation"),
-    *("serving", "stages", "comparison", "commands"),
+    *("errors", "io", "options", "data", "world", "simulation", "methods", "agents", "policies", "evaluation"),
+    *("serving", "experiments", "cli"),
 )
 UNSAFE_MODULES = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
 UNSAFE_CALLS = {"torch.load", "torch.save", "eval", "exec"}
@@ -80,8 +80,8 @@ def test_module_keeps_the_rules(path: Path) -> None:
         ("agents", "from darlr import evaluation"),
         ("simulation", "from ..evaluation import truth"),
         ("data", "def f():\n    import darlr.evaluation.truth"),
-        ("baselines", "from darlr.evaluation.truth import Truth"),
-        ("comparison", "from darlr.commands import train"),
+        ("policies", "from darlr.evaluation.truth import Truth"),
+        ("experiments", "from darlr.cli import train"),
         ("serving", "import pickle"),
         ("serving", "import torch\ntorch.load('x')"),
         ("data", "import numpy as np\nnp.load('x', allow_pickle=True)"),
@@ -119,11 +119,11 @@ def test_importing_everything_loads_no_extra() -> None:
 
 
 def test_the_command_line_starts_without_anything_heavy() -> None:
-    assert _loaded(["darlr.cli"], {"torch", "numpy", "scipy", "polars", "safetensors"}) == "[]"
+    assert _loaded(["darlr.cli.main"], {"torch", "numpy", "scipy", "polars", "safetensors"}) == "[]"
 
 
 def test_evaluating_and_training_start_without_solvers() -> None:
-    modules = ["darlr.commands.evaluate", "darlr.commands.train"]
+    modules = ["darlr.experiments.evaluate", "darlr.cli.train"]
     assert _loaded(modules, {"scipy.stats", "scipy.optimize"}) == "[]"
 
 

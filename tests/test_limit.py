@@ -8,7 +8,7 @@ from benchmarks import limit, machine
 from benchmarks.floor import Floor, Sizes, floor
 from benchmarks.hot_loop import prepare, quick_world
 from benchmarks.parts import profile
-from darlr.config import A2CConfig, RecommenderConfig, SelectorConfig, SessionConfig, TrackerConfig, TrainConfig
+from darlr.options import A2CConfig, RecommenderConfig, SelectorConfig, SessionConfig, TrackerConfig, TrainConfig
 
 SIZES = Sizes(users=5, items=7, item=3, feedback=5)
 MBPO = TrainConfig(

@@ -1,4 +1,4 @@
-"""docs/method.md names functions and options that exist, and the defaults that config.py has."""
+"""docs/method.md names functions and options that exist, and the defaults that darlr.options has."""
 
 import importlib
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from darlr.config import RunConfig, TrainConfig
+from darlr.options import RunConfig, TrainConfig
 
 TEXT = (Path(__file__).parents[1] / "docs" / "method.md").read_text("utf-8")
 CODE = re.findall(r"`([^`\n]+)`", TEXT)
@@ -58,8 +58,9 @@ def test_defaults_of_readings(name, default):
 
 
 def test_every_option_marked_as_a_reading_is_in_the_table():
-    """config.py marks Readings in its help texts; each is in the table, by the end of its name."""
-    source = (Path(__file__).parents[1] / "src" / "darlr" / "config.py").read_text("utf-8")
+    """Options mark Readings in its help texts; each is in the table, by the end of its name."""
+    folder = Path(__file__).parents[1] / "src" / "darlr" / "options"
+    source = "".join(path.read_text("utf-8") for path in sorted(folder.glob("*.py")))
     marked = set(re.findall(r"^    (\w+): .*\n    \"\"\".*Reading\.\"\"\"", source, flags=re.MULTILINE))
     assert len(marked) >= 8
     assert marked <= {name.rpartition(".")[2] for name, _ in READINGS}

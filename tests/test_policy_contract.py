@@ -9,20 +9,20 @@ import torch
 
 from darlr.agents.learner import build_recommender
 from darlr.agents.recommender import RecommenderPolicy
-from darlr.baselines import load_baseline, save_baseline
-from darlr.baselines.bandits import UCB, EpsilonGreedy
-from darlr.baselines.files import NETWORK, PLAIN
-from darlr.baselines.linucb import LinUCB
-from darlr.baselines.networks import NetworkPolicy, constrained, layers_of, perceptron
-from darlr.baselines.sessions import StateEncoder, transitions
-from darlr.config import TrainConfig
 from darlr.data.categories import category_bits
 from darlr.data.log import InteractionLog
 from darlr.errors import DarlrError
 from darlr.evaluation.protocol import play
+from darlr.options import TrainConfig
+from darlr.policies import load_baseline, save_baseline
+from darlr.policies.bandits import UCB, EpsilonGreedy
+from darlr.policies.files import NETWORK, PLAIN
+from darlr.policies.fixed import FixedList, Random, UserGreedy
+from darlr.policies.linucb import LinUCB
+from darlr.policies.networks import NetworkPolicy, constrained, layers_of, perceptron
+from darlr.policies.sessions import StateEncoder, transitions
 from darlr.serving.recommender import export, load_policy
 from darlr.simulation.exits import category_exit, never
-from darlr.simulation.fixed import FixedList, Random, UserGreedy
 from darlr.simulation.policy import greedy, masked
 from darlr.simulation.session import last_items, reset, step
 from tests.agents.tiny import make_world, options

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.raw_kuairec import DATA, Size, write
-from darlr.cli import main
+from darlr.cli.main import main
 from darlr.data.sources import read_source
 from darlr.data.store import load
 from darlr.evaluation.truth import load_truth

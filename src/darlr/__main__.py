@@ -2,6 +2,6 @@
 
 import sys
 
-from darlr.cli import main
+from darlr.cli.main import main
 
 sys.exit(main())

@@ -11,7 +11,7 @@ from torch.nn.functional import linear
 from darlr.agents import a2c
 from darlr.agents.a2c import Judged, a2c_loss, generalised_advantages, minibatches, update
 from darlr.agents.actor_critic import Actor, forbid
-from darlr.config import A2CConfig
+from darlr.options import A2CConfig
 
 PLAIN = A2CConfig(normalise_advantages=False, value_coefficient=0.5, entropy_coefficient=0.0)
 

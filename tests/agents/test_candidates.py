@@ -6,8 +6,8 @@ from tiny import build, make_world, options
 
 from darlr.agents.candidates import build_pool, candidate_count, pool_note
 from darlr.agents.selector import pick_draws, select
-from darlr.config import SelectorConfig
 from darlr.errors import ConfigError
+from darlr.options import SelectorConfig
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from darlr.agents.learner import Learner, update_recommender, update_selector
 from darlr.agents.references import build_references
 from darlr.agents.rollout import Rollout, Simulator, rollout
 from darlr.data.categories import category_bits
+from darlr.methods.rewards import RewardTables
 from darlr.simulation.exits import category_exit, never
-from darlr.simulation.rewards import RewardTables
 from darlr.world.entropy import EntropyTable
 
 # What a GPU has to finish before the host can go on: a number is read, or a shape depends on numbers.

@@ -8,9 +8,9 @@ from test_training_loop import LEAVE, run
 from tiny import make_world, options
 
 from darlr.agents.diagnostics import diagnose, first_time
-from darlr.config import DiagnosticsConfig
 from darlr.errors import ConfigError
-from darlr.runs import read_metrics
+from darlr.experiments.runs import read_metrics
+from darlr.options import DiagnosticsConfig
 
 CONFIG = DiagnosticsConfig(patience=2, warm_up=200)
 HEALTHY = {
@@ -126,7 +126,7 @@ def test_a_selector_paid_for_high_rewards_alone_is_noticed(tmp_path, refit):
     from test_training_loop import log
 
     from darlr.agents.train import train
-    from darlr.runs import Run
+    from darlr.experiments.runs import Run
 
     reward = torch.full((8, 6), 2.0)
     reward[4:] = 5.0

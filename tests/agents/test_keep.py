@@ -8,8 +8,8 @@ import torch
 
 from darlr.agents.diagnostics import diagnose
 from darlr.agents.keep import FILE, Earned, Keeper, read_best
-from darlr.config import DiagnosticsConfig
 from darlr.errors import RunError
+from darlr.options import DiagnosticsConfig
 
 
 class Net(torch.nn.Linear):

@@ -6,8 +6,8 @@ from tiny import build, make_world, options, same_category_leaves
 
 from darlr.agents.learner import learn
 from darlr.agents.state import load_state, state
-from darlr.checkpoint import read_checkpoint, write_checkpoint
 from darlr.errors import RunError
+from darlr.io.checkpoint import read_checkpoint, write_checkpoint
 
 LEAVE = same_category_leaves([0, 0, 1, 1, 2, 2])
 CASES = [

@@ -12,9 +12,9 @@ from darlr.agents.rollout import rollout
 from darlr.agents.selector import pick_draws, select
 from darlr.agents.state import state
 from darlr.agents.train import dynamic_estimate, held_out_error
-from darlr.config import SelectorConfig
 from darlr.errors import ConfigError
-from darlr.simulation.rewards import refine as write
+from darlr.methods.rewards import refine as write
+from darlr.options import SelectorConfig
 
 LEAVE = same_category_leaves([0, 0, 1, 1, 2, 2])
 KINDS = ["nearest", "random", "none"]

@@ -9,10 +9,10 @@ import torch
 from tiny import options
 
 from darlr.agents.learner import build_learner, build_simulator, learn
-from darlr.config import Method, SplitConfig, SyntheticConfig, TablesConfig, WorldModelConfig
+from darlr.data.sets.synthetic import generate
 from darlr.data.split import split
-from darlr.data.synthetic import generate
 from darlr.data.thin import thin
+from darlr.options import Method, SplitConfig, SyntheticConfig, TablesConfig, WorldModelConfig
 from darlr.simulation.exits import build_exit
 from darlr.world.fit import fit_world
 from darlr.world.tables import build_world

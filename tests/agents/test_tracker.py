@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from darlr.agents.tracker import build_tracker
-from darlr.config import TrackerConfig
+from darlr.options import TrackerConfig
 
 DIM = 6
 TRANSFORMERS = [

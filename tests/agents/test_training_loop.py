@@ -12,7 +12,7 @@ from darlr.agents.state import state
 from darlr.agents.train import dynamic_estimate, held_out_error, refuse_divergence, train
 from darlr.data.log import InteractionLog
 from darlr.errors import RunError
-from darlr.runs import Run, read_metrics
+from darlr.experiments.runs import Run, read_metrics
 
 LEAVE = same_category_leaves([0, 0, 1, 1, 2, 2])
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 
 from darlr.agents.learner import build_learner, build_simulator
-from darlr.config import A2CConfig, RecommenderConfig, SelectorConfig, SessionConfig, TrackerConfig, TrainConfig
 from darlr.data.categories import category_bits
+from darlr.options import A2CConfig, RecommenderConfig, SelectorConfig, SessionConfig, TrackerConfig, TrainConfig
 from darlr.simulation.exits import category_exit, never
 from darlr.world.entropy import EntropyTable
 from darlr.world.tables import World, standardise

@@ -17,11 +17,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from darlr.cli import BAD_INPUT, BAD_USAGE, main
-from darlr.config import TableConfig
+from darlr.cli.main import BAD_INPUT, BAD_USAGE, main
 from darlr.data import store
 from darlr.data.prepare import prepare
 from darlr.data.store import load, load_report
+from darlr.options import TableConfig
 
 H = "user,item,reward\n"
 GOOD = H + "a,1,1\nb,2,0\na,2,0.5\n"
@@ -263,7 +263,7 @@ PREPARE = "prepare(TableConfig(Path(sys.argv[1])), Path(sys.argv[2]))"  # in a p
 IMPORTS = """
 import os, resource, signal, sys
 from pathlib import Path
-from darlr.config import TableConfig
+from darlr.options import TableConfig
 from darlr.data import store
 from darlr.data.prepare import prepare
 from darlr.errors import DataError

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from darlr.config import SyntheticConfig
 from darlr.data import sources
 from darlr.data.prepare import prepare
 from darlr.data.sources import open_source, raw_folder
 from darlr.data.store import checksum
 from darlr.errors import DataError
+from darlr.options import SyntheticConfig
 
 SMALL = SyntheticConfig(users=5, items=7, categories=3)
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darlr.config import SplitConfig
 from darlr.data.log import InteractionLog
 from darlr.data.split import reserve, split
 from darlr.errors import DataError
+from darlr.options import SplitConfig
 
 
 def log_of(users: list[int], timestamp: list[int] | None = None) -> InteractionLog:

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from darlr.config import SessionConfig, SplitConfig
 from darlr.data.sources import open_source
 from darlr.data.split import split
 from darlr.evaluation.evaluate import can_leave, settings, sound
 from darlr.evaluation.lists import trivial_rows
 from darlr.evaluation.truth import load_truth
-from darlr.world.bias import choose_bias
+from darlr.options import SessionConfig, SplitConfig
+from darlr.world.models.bias import choose_bias
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from darlr.data import kuairand as reader
 from darlr.data.log import FeatureColumn, InteractionLog
-from darlr.data.yahoo import TRAIN
+from darlr.data.sets import kuairand as reader
+from darlr.data.sets.yahoo import TRAIN
 from darlr.errors import DataError
 from darlr.evaluation import completion as module
 from darlr.evaluation.completion import Priors, complete, fit

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from darlr.config import SessionConfig
 from darlr.data.log import FeatureColumn, InteractionLog
 from darlr.evaluation.evaluate import (
     Setting,
@@ -20,8 +19,9 @@ from darlr.evaluation.evaluate import (
 )
 from darlr.evaluation.lists import Entry, trivial_rows
 from darlr.evaluation.truth import Truth
+from darlr.options import SessionConfig
+from darlr.policies.fixed import FixedList, Random
 from darlr.simulation.exits import never
-from darlr.simulation.fixed import FixedList, Random
 
 LOG = InteractionLog(
     name="tiny",

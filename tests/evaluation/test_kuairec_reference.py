@@ -4,12 +4,12 @@ import os
 
 import pytest
 
-from darlr.config import RunConfig, SessionConfig, SplitConfig
 from darlr.evaluation.evaluate import settings, sound
 from darlr.evaluation.lists import trivial_rows
 from darlr.evaluation.truth import load_truth
-from darlr.stages.logs import open_logs
-from darlr.stages.trivial import log_tables
+from darlr.experiments.logs import open_logs
+from darlr.experiments.trivial import log_tables
+from darlr.options import RunConfig, SessionConfig, SplitConfig
 
 AWARE = ", exit-aware"
 EXPECTED = {  # row and window N; a few of the known sums, since each takes seconds

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from darlr.config import KuaiRecConfig
 from darlr.errors import DataError
 from darlr.evaluation.truth import load_truth
+from darlr.options import KuaiRecConfig
 from kuairec_raw import HEADER, big, write
 
 

@@ -10,7 +10,7 @@ import torch
 from darlr.data.log import InteractionLog
 from darlr.evaluation.off_policy import Bandit, bandit_of, mean_reward, off_policy
 from darlr.evaluation.sections import off_policy_section
-from darlr.simulation.fixed import Random, UserGreedy
+from darlr.policies.fixed import Random, UserGreedy
 
 USERS, ITEMS, EVENTS = 150, 5, 3
 

@@ -10,8 +10,8 @@ from darlr.data.categories import category_bits
 from darlr.errors import ConfigError, DarlrError
 from darlr.evaluation import protocol
 from darlr.evaluation.protocol import play
+from darlr.policies.fixed import FixedList, Random, UserGreedy
 from darlr.simulation.exits import category_exit, never
-from darlr.simulation.fixed import FixedList, Random, UserGreedy
 
 # 2 users (codes 5 and 2), 3 items (codes 3, 0, 1) of a catalogue of 4: item 2 is outside the truth
 TRUTH = SimpleNamespace(

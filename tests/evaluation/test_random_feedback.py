@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from darlr.cli import main
-from darlr.comparison.assemble import Block, Line, _lines, by_random_feedback
-from darlr.comparison.cells import Result
-from darlr.comparison.grid import GridRow
-from darlr.comparison.report import markdown
-from darlr.comparison.studies import Variant
-from darlr.comparison.work import Task, play_all, truth_of
-from darlr.config import RunConfig, SyntheticConfig
+from darlr.cli.main import main
 from darlr.data.log import InteractionLog
 from darlr.data.prepare import prepare
 from darlr.evaluation import report
@@ -30,9 +23,16 @@ from darlr.evaluation.random_feedback import (
 )
 from darlr.evaluation.statistics import Samples, draw_samples
 from darlr.evaluation.truth import Truth, load_truth, random_ratings, write_truth
+from darlr.experiments.logs import open_logs
+from darlr.experiments.study.assemble import Block, Line, _lines, by_random_feedback
+from darlr.experiments.study.cells import Result
+from darlr.experiments.study.grid import GridRow
+from darlr.experiments.study.report import markdown
+from darlr.experiments.study.studies import Variant
+from darlr.experiments.study.work import Task, play_all, truth_of
+from darlr.options import RunConfig, SyntheticConfig
+from darlr.policies.fixed import FixedList, UserGreedy
 from darlr.simulation.exits import never
-from darlr.simulation.fixed import FixedList, UserGreedy
-from darlr.stages.logs import open_logs
 from tests.world.tiny import log_of
 
 NX_0 = Setting("NX_0", None, never, 3)

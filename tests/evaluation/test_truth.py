@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from darlr.config import SyntheticConfig
 from darlr.data.prepare import prepare
-from darlr.data.synthetic import generate
+from darlr.data.sets.synthetic import generate
 from darlr.errors import DataError
 from darlr.evaluation.random_feedback import RandomFeedback
 from darlr.evaluation.truth import FILE, Truth, has_truth, load_truth, random_ratings, write_truth
+from darlr.options import SyntheticConfig
 
 SMALL = SyntheticConfig(users=5, items=7, categories=3)
 BLOCK = Truth(np.array([3, 1]), np.array([2]), torch.tensor([[0.5], [1.0]]))

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from darlr.cli import main
+from darlr.cli.main import main
 from darlr.errors import ConfigError, DarlrError, RunError
+from darlr.io.tensors import read_tensors, write_both
 from darlr.serving.recommender import Recommendation, load_policy
-from darlr.tensors import read_tensors, write_both
 
 TINY = (
     "--synthetic.users 24 --synthetic.items 16 --synthetic.categories 4 --synthetic.events-per-user 8 "
@@ -254,8 +254,8 @@ def test_on_the_command_line(run: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_policy_is_the_one_that_was_trained(run: Path) -> None:
+    from darlr.experiments.finished import open_run
     from darlr.simulation.session import reset
-    from darlr.stages.finished import open_run
 
     finished = open_run(run)
     session = reset(torch.arange(24), 16, 5)
@@ -271,7 +271,7 @@ def test_ids_are_shown_as_they_are(
     ids = ["shoe[red]42", "[bold]", "[/new]", ":smile:", "日本", "\x1b[31mred", "two\nlines"]
     found = [Recommendation(item, 1e-5 * place) for place, item in enumerate(ids, 1)]
     policy = SimpleNamespace(recommend=lambda *_: found)
-    monkeypatch.setattr("darlr.commands.recommend.load_policy", lambda _: policy)
+    monkeypatch.setattr("darlr.cli.recommend.load_policy", lambda _: policy)
     assert main(["recommend", "run", "--user", "3", "-n", "7"]) == 0
     said = capsys.readouterr().out
     for shown in [*ids[:5], r"\x1b[31mred", r"two\nlines", "1.00e-05"]:
@@ -280,8 +280,8 @@ def test_ids_are_shown_as_they_are(
 
 
 def test_an_encoding_without_the_letters() -> None:
-    code = "import sys; from darlr.cli import main; sys.exit(main(['recommend', 'x日本', '--user', '1']))"
-    show = "from rich.console import Console; from darlr.cli import main; main(['-V']); Console().print('日本')"
+    code = "import sys; from darlr.cli.main import main; sys.exit(main(['recommend', 'x日本', '--user', '1']))"
+    show = "from rich.console import Console; from darlr.cli.main import main; main(['-V']); Console().print('日本')"
     for program, rc, wanted in ((code, 1, rb"x\u65e5\u672c"), (show, 0, rb"\u65e5\u672c")):
         done = subprocess.run(
             [sys.executable, "-c", program],

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from darlr.config import SessionConfig
 from darlr.data.categories import category_bits
 from darlr.data.item_vectors import feature_vectors
 from darlr.data.log import FeatureColumn, InteractionLog
 from darlr.errors import ConfigError
+from darlr.options import SessionConfig
 from darlr.simulation.exits import Leaving, build_exit, category_exit, distance_exit, never, resolve
 
 FAST = settings(max_examples=150, deadline=None, derandomize=True)

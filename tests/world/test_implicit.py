@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from darlr.config import WorldModelConfig
 from darlr.data.log import Block
 from darlr.data.split import select
+from darlr.options import WorldModelConfig
 from darlr.world.fit import fit_world
 from darlr.world.implicit import IMPLICIT, MOST_WEIGHT, distinct, is_implicit, resolve, row_weights
 from tests.world.tiny import log_of

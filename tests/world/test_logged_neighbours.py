@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from darlr.data.log import Block
-from darlr.data.service import service_of
+from darlr.data.scope import service_of
 from darlr.world import logged_neighbours
 from darlr.world.logged_neighbours import logged_feedback, logged_neighbour_table
 from tests.world.tiny import log_of

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darlr.config import TablesConfig
 from darlr.data.log import Block, InteractionLog
 from darlr.errors import ConfigError
+from darlr.options import TablesConfig
 from darlr.world import tables
 from darlr.world.entropy import EntropyTable, build_entropy
 from darlr.world.tables import World, build_world, indicator, standardise

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from darlr.config import SplitConfig, WorldModelConfig
 from darlr.data.log import Block, FeatureColumn
-from darlr.data.service import Service
+from darlr.data.scope import Service
 from darlr.data.split import split
 from darlr.errors import ConfigError, DataError, RunError
-from darlr.world.bias import choose_bias, fit_bias
-from darlr.world.deepfm import DeepFM
-from darlr.world.features import encode
+from darlr.options import SplitConfig, WorldModelConfig
 from darlr.world.fit import fit_world
 from darlr.world.fitted import Scale, finish, load
-from darlr.world.negatives import NegativeSampler
-from darlr.world.trainer import Trainer
+from darlr.world.models.bias import choose_bias, fit_bias
+from darlr.world.models.deepfm import DeepFM
+from darlr.world.models.features import encode
+from darlr.world.models.negatives import NegativeSampler
+from darlr.world.models.trainer import Trainer
 from tests.world.tiny import log_of
 
 QUICK = WorldModelConfig(members=3, embedding=4, hidden=(16,), epochs=3, batch=64)

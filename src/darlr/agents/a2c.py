@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from darlr.agents.actor_critic import Actor, AllActions, Candidates, forbid
-from darlr.config import A2CConfig
+from darlr.options import A2CConfig
 
 # Numbers that are worked on at once: 2 MB, about what a core's caches hold, or a share of a GPU's memory.
 BLOCK = {"cpu": 1 << 19, "cuda": 1 << 26}

@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from darlr.agents.products import product
-from darlr.config import Precision
+from darlr.agents.fast.products import product
+from darlr.options import Precision
 
 
 class Trunk(nn.ModuleList):

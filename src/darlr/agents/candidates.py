@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from darlr.config import SelectorConfig
+from darlr.options import SelectorConfig
 from darlr.world.tables import World
 
 EVERYONE = 2048  # up to so many users a pick is made from all of them, if the options do not say otherwise

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from darlr.config import DiagnosticsConfig
+from darlr.options import DiagnosticsConfig
 
 Signature = Literal["below-start", "short-sessions", "reward-hacking", "critic-diverging", "selector-critic-diverging"]
 BELOW = 2  # epochs in a row that must earn less than the start

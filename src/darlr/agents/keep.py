@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from darlr.checkpoint import read_checkpoint, write_checkpoint
 from darlr.errors import RunError
+from darlr.io.checkpoint import read_checkpoint, write_checkpoint
 
 FILE = "best.safetensors"
 

@@ -8,15 +8,15 @@ from torch.nn.functional import embedding
 
 from darlr.agents.a2c import Judged, generalised_advantages, update
 from darlr.agents.candidates import build_pool, candidate_count
-from darlr.agents.kernels import PLAIN, Kernels, compiled
+from darlr.agents.fast.kernels import PLAIN, Kernels, compiled
 from darlr.agents.recommender import Recommender
 from darlr.agents.references import build_references
 from darlr.agents.rollout import Generators, Rollout, Simulator, rollout
 from darlr.agents.seeds import derived
 from darlr.agents.selector import Selection, Selector, selection_rows
-from darlr.config import A2CConfig, TrainConfig
+from darlr.methods.rewards import REWARDS, RewardTables, refine, shift
+from darlr.options import A2CConfig, TrainConfig
 from darlr.simulation.exits import Exit, Leaving
-from darlr.simulation.rewards import REWARDS, RewardTables, refine, shift
 from darlr.world.tables import World
 
 # What a run's seed is drawn on for; changing a number changes every result.

@@ -12,7 +12,7 @@ from torch.nn.functional import embedding  # several times faster than table[row
 from darlr.agents.actor_critic import ActorCritic
 from darlr.agents.belief import taste
 from darlr.agents.tracker import Folded, build_tracker
-from darlr.config import RecommenderConfig
+from darlr.options import RecommenderConfig
 from darlr.simulation.exits import Leaving
 from darlr.simulation.session import Session, last_items, last_rewards
 from darlr.world.entries import Entries

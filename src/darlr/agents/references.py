@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from darlr.config import SelectorConfig
 from darlr.errors import ConfigError
-from darlr.simulation.rewards import References
+from darlr.methods.rewards import References
+from darlr.options import SelectorConfig
 from darlr.world.tables import World
 
 CHUNK = 64  # users whose gains are computed at once

@@ -12,10 +12,10 @@ from darlr.agents.actor_critic import forbid
 from darlr.agents.recommender import Decision, Observation, Recommender, Tokens
 from darlr.agents.references import ReferenceRule
 from darlr.agents.selector import PickTokens, Selection, Selector, pick_draws, select
-from darlr.config import RewardConfig, SessionConfig
+from darlr.methods.rewards import References, RewardFunction, RewardTables, Shaped, Step
+from darlr.options import RewardConfig, SessionConfig
 from darlr.simulation.exits import Exit, never
 from darlr.simulation.policy import draw
-from darlr.simulation.rewards import References, RewardFunction, RewardTables, Shaped, Step
 from darlr.simulation.session import Session, end_exhausted, last_items, reset, restart, show
 from darlr.world.tables import World
 

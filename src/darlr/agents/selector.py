@@ -12,9 +12,9 @@ from torch.nn.functional import embedding
 from darlr.agents.actor_critic import FORBIDDEN, ActorCritic
 from darlr.agents.references import distances, require_others
 from darlr.agents.tracker import Folded, build_tracker
-from darlr.config import SelectorConfig
+from darlr.methods.rewards import References
+from darlr.options import SelectorConfig
 from darlr.simulation.policy import draw
-from darlr.simulation.rewards import References
 from darlr.world.entries import Entries
 from darlr.world.tables import World
 

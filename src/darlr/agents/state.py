@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from darlr.agents.learner import Learner
-from darlr.checkpoint import generator_states, restore_generators
 from darlr.errors import RunError
+from darlr.io.checkpoint import generator_states, restore_generators
 
 
 def _agents(learner: Learner) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:

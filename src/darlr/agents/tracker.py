@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import dropout, layer_norm, linear
 
-from darlr.config import TrackerConfig
+from darlr.options import TrackerConfig
 
 
 class MeanTracker(nn.Module):

@@ -16,12 +16,12 @@ from darlr.agents.rollout import Simulator
 from darlr.agents.seeds import derived
 from darlr.agents.selector import pick_draws, select
 from darlr.agents.state import load_state, state
-from darlr.config import TrainConfig
 from darlr.data.log import InteractionLog
 from darlr.errors import RunError
-from darlr.runs import Run, read_metrics
+from darlr.experiments.runs import Run, read_metrics
+from darlr.methods.rewards import dynamic_reward
+from darlr.options import TrainConfig
 from darlr.simulation.exits import Exit
-from darlr.simulation.rewards import dynamic_reward
 from darlr.simulation.session import reset
 from darlr.world.tables import World
 

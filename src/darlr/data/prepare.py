@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from darlr.config import KuaiRecConfig, SyntheticConfig, TableConfig
 from darlr.data.report import PrepareReport
 from darlr.data.sources import read_source
 from darlr.data.store import check_target, save
-from darlr.data.table import read_table
+from darlr.data.tabular.read import read_table
+from darlr.options import KuaiRecConfig, SyntheticConfig, TableConfig
 
 
 def prepare(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darlr.data.log import FeatureColumn, IntArray, InteractionLog
-from darlr.data.service import service_of
+from darlr.data.scope import service_of
 
 BINS = 10
 LEAK = 0.999  # share of the rewards' variance, or absolute correlation, from which on something gives the reward away

@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from darlr.config import SelectorConfig
 from darlr.data.profile import Histogram, Leak, Profile, Spread
+from darlr.options import SelectorConfig
 
 FEW_EVENTS = 1_000  # a log below this says little beyond means
 FEW_A_USER = 5  # median events: below this a user's taste is mostly that of others

@@ -6,18 +6,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from darlr.config import KuaiRecConfig, SyntheticConfig
-from darlr.data.coat import read_coat
-from darlr.data.kuairand import read_kuairand
-from darlr.data.kuairec import kuairec_folder, read_kuairec
-from darlr.data.kuairec_binary import read_kuairec_binary
 from darlr.data.log import InteractionLog
 from darlr.data.report import PrepareReport
+from darlr.data.sets.coat import read_coat
+from darlr.data.sets.kuairand import read_kuairand
+from darlr.data.sets.kuairec import kuairec_folder, read_kuairec
+from darlr.data.sets.kuairec_binary import read_kuairec_binary
+from darlr.data.sets.synthetic import generate
+from darlr.data.sets.yahoo import read_yahoo
 from darlr.data.store import is_prepared, load, load_report
-from darlr.data.synthetic import generate
-from darlr.data.yahoo import read_yahoo
 from darlr.errors import DataError
-from darlr.files import refuse_address
+from darlr.io.files import refuse_address
+from darlr.options import KuaiRecConfig, SyntheticConfig
 
 # What is read from the folder of its name without an option.
 READERS: dict[str, Callable[[Path], tuple[InteractionLog, PrepareReport]]] = {

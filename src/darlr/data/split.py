@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from darlr.config import SplitConfig
 from darlr.data.log import InteractionLog
 from darlr.errors import DataError
+from darlr.options import SplitConfig
 
 RESERVED = 0x5EED  # seed of what is kept for evaluation: the same events whatever the seeds of a run
 

@@ -14,7 +14,7 @@ import polars as pl
 from darlr.data.log import Block, FeatureColumn, InteractionLog, check
 from darlr.data.report import PrepareReport
 from darlr.errors import DataError, RunError
-from darlr.files import (
+from darlr.io.files import (
     atomic_write_text,
     beside,
     left_behind,

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from darlr.config import SplitConfig
 from darlr.data.log import InteractionLog
 from darlr.data.split import select
 from darlr.errors import DataError
+from darlr.options import SplitConfig
 
 EVENTS, USERS = 1, 2  # what the split's seed is drawn on for, apart from the split itself
 

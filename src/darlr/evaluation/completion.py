@@ -19,11 +19,11 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from torch import Tensor
 
-from darlr.config import SplitConfig
 from darlr.data.log import FeatureColumn, IntArray, InteractionLog
 from darlr.data.split import split
 from darlr.evaluation.calibration import Quality, quality, report
-from darlr.world.features import encode
+from darlr.options import SplitConfig
+from darlr.world.models.features import encode
 
 Reals = NDArray[np.float64]
 SIZE = 8  # of p_u and q_i

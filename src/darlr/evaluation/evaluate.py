@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from darlr.config import Mode, SessionConfig
 from darlr.data.log import InteractionLog
 from darlr.evaluation.lists import Entry, Kind
 from darlr.evaluation.metrics import Metrics, majority_items, metrics
 from darlr.evaluation.protocol import Trajectories, play
 from darlr.evaluation.random_feedback import estimate, estimate_interval
 from darlr.evaluation.statistics import Samples, draw_samples, interval, iqm, resampled
+from darlr.options import Mode, SessionConfig
 from darlr.simulation.exits import Exit, build_exit, never, resolve
 from darlr.simulation.policy import Policy
 

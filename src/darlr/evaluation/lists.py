@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
-from darlr.simulation.fixed import FixedList, Random, UserGreedy
+from darlr.policies.fixed import FixedList, Random, UserGreedy
 from darlr.simulation.policy import Policy
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def log_rows(
 ) -> list[Entry]:
     """The rows that come from a log alone, and always show the same items to a user.
 
-    log: the service's catalogue (darlr.data.service) of the training log. Where it holds positives only, lists of mean
+    log: the service's catalogue (darlr.data.scope) of the training log. Where it holds positives only, lists of mean
     rewards would be all ties, and popularity also comes by distinct users. tables: name -> one float32 [U, I] a seed,
     e.g. {"bias-model list": ..., "world-model greedy": ..., "neighbour-table greedy": ...}, each played greedily per
     user.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from darlr.config import Mode
 from darlr.errors import ConfigError
+from darlr.options import Mode
 from darlr.simulation.exits import Exit, never
 from darlr.simulation.policy import Policy, Translated, sample
 from darlr.simulation.policy import greedy as best

@@ -13,9 +13,9 @@ from darlr.errors import RunError
 from darlr.evaluation.evaluate import Row
 from darlr.evaluation.numbers import style
 from darlr.evaluation.statistics import Comparison
-from darlr.files import atomic_write_text
-from darlr.text import markdown as shown
-from darlr.text import one_line
+from darlr.io.files import atomic_write_text
+from darlr.io.text import markdown as shown
+from darlr.io.text import one_line
 
 if TYPE_CHECKING:
     from rich.table import Table

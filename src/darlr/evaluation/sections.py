@@ -7,7 +7,7 @@ from darlr.evaluation.held_out import Interval, Sums, difference, summary
 from darlr.evaluation.numbers import style
 from darlr.evaluation.off_policy import OffPolicy
 from darlr.evaluation.report import Section, table_lines
-from darlr.text import markdown
+from darlr.io.text import markdown
 
 HELD_OUT = (
     "Events that the model never saw, with 95% bootstrap intervals over users. pairs: share of a user's pairs in the "

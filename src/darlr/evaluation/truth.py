@@ -9,26 +9,26 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from darlr.config import KuaiRecConfig, SyntheticConfig
-from darlr.data import kuairand, yahoo
-from darlr.data.coat import RATINGS, read_coat, read_matrix, read_ratings
-from darlr.data.kuairec import TRUTH, kuairec_file, kuairec_folder, read_scale, read_sides
-from darlr.data.kuairec_binary import read_kuairec_binary, read_truth_cells
-from darlr.data.kuairec_events import WATCH
-from darlr.data.kuairec_reward import MOST, clipped
-from darlr.data.kuairec_tables import CATEGORIES, USERS
-from darlr.data.kuaishou import ITEM, USER, coded
 from darlr.data.log import IntArray, InteractionLog
 from darlr.data.report import PrepareReport
-from darlr.data.service import service_of
+from darlr.data.scope import service_of
+from darlr.data.sets import kuairand, yahoo
+from darlr.data.sets.coat import RATINGS, read_coat, read_matrix, read_ratings
+from darlr.data.sets.kuairec import TRUTH, kuairec_file, kuairec_folder, read_scale, read_sides
+from darlr.data.sets.kuairec_binary import read_kuairec_binary, read_truth_cells
+from darlr.data.sets.kuairec_events import WATCH
+from darlr.data.sets.kuairec_reward import MOST, clipped
+from darlr.data.sets.kuairec_tables import CATEGORIES, USERS
+from darlr.data.sets.kuaishou import ITEM, USER, coded
+from darlr.data.sets.synthetic import generate
 from darlr.data.sources import BUILT_IN, raw_folder
 from darlr.data.split import select
 from darlr.data.store import MANIFEST, is_prepared, read_manifest, write_manifest
-from darlr.data.synthetic import generate
-from darlr.data.table_scan import scan_numbers
+from darlr.data.tabular.scan import scan_numbers
 from darlr.errors import DataError
 from darlr.evaluation.random_feedback import RandomFeedback, random_feedback, unlogged
-from darlr.tensors import read_tensors, write_tensors
+from darlr.io.tensors import read_tensors, write_tensors
+from darlr.options import KuaiRecConfig, SyntheticConfig
 
 FILE = "truth.safetensors"
 REMEDY = "prepare the data set again"
@@ -39,7 +39,7 @@ COMPLETED = "completed by darlr from feedback on random items alone; not a publi
 class Truth:
     """Complete rewards of an evaluation block.
 
-    users: int64 [Ue], items: int64 [Ie], codes of the service (darlr.data.service); reward: float32 or float64 tensor
+    users: int64 [Ue], items: int64 [Ie], codes of the service (darlr.data.scope); reward: float32 or float64 tensor
     [Ue, Ie], in the log's own unit.
     notes: what it is where it was not observed (the first goes into every table), how good, what its reader repaired.
     random: what its users said of items drawn for them at random, where that is known.

@@ -18,13 +18,15 @@ import torch
 from torch import Tensor
 
 from darlr.agents.recommender import Recommender, RecommenderPolicy
-from darlr.config import RecommenderConfig, TrainConfig
-from darlr.config_json import from_json, to_json
 from darlr.data.log import InteractionLog
 from darlr.data.spelling import plain, without_point
 from darlr.data.unit import WIDTH, Unit
 from darlr.errors import ConfigError, DataError, RunError
-from darlr.files import drafting
+from darlr.io.files import drafting
+from darlr.io.tensors import read_both, write_both
+from darlr.options import RecommenderConfig, TrainConfig
+from darlr.options.json import from_json, to_json
+from darlr.policies.fixed import FixedList, Staying, UserGreedy
 from darlr.serving.history import read_history
 from darlr.serving.policy_checks import (
     check_ids,
@@ -36,10 +38,8 @@ from darlr.serving.policy_checks import (
     check_weights,
 )
 from darlr.simulation.exits import Leaving
-from darlr.simulation.fixed import FixedList, Staying, UserGreedy
 from darlr.simulation.policy import Policy, masked
 from darlr.simulation.session import Session, reset
-from darlr.tensors import read_both, write_both
 
 WEIGHTS, FACTS = "policy.safetensors", "policy.json"
 SCHEMA = 2

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from darlr.config import SessionConfig
 from darlr.data.categories import log_category_bits
 from darlr.data.item_vectors import feature_vectors
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError
+from darlr.options import SessionConfig
 
 Exit = Callable[[Tensor, Tensor], Tensor]
 

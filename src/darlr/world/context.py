@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darlr.data.log import InteractionLog
-from darlr.data.service import Service
+from darlr.data.scope import Service
 from darlr.data.split import select
 from darlr.errors import DataError
 from darlr.world.implicit import is_implicit

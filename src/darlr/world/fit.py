@@ -8,18 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from darlr.config import WorldModelConfig
 from darlr.data.log import InteractionLog
-from darlr.data.service import Service, service_of
+from darlr.data.scope import Service, service_of
 from darlr.errors import DataError
-from darlr.world.bayesian import BayesianFM, fit_bayesian
-from darlr.world.deepfm import DeepFM
-from darlr.world.features import encode
+from darlr.options import WorldModelConfig
 from darlr.world.fitted import FittedWorldModel, Model, Scale, finish
-from darlr.world.history import fit_history
 from darlr.world.implicit import distinct, is_implicit, resolve
-from darlr.world.mixture import Mixture
-from darlr.world.trainer import Rows, Trainer, logged_rows, score
+from darlr.world.models.bayesian import BayesianFM, fit_bayesian
+from darlr.world.models.deepfm import DeepFM
+from darlr.world.models.features import encode
+from darlr.world.models.history import fit_history
+from darlr.world.models.mixture import Mixture
+from darlr.world.models.trainer import Rows, Trainer, logged_rows, score
 
 LEAST_GAIN = 1e-5  # nats a row that count as a better held-out log loss
 
@@ -89,9 +89,9 @@ def train_world(
     One stopping point for all members: the ensemble is what is used, and K choices on the same few held-out rows
     would fit their noise K times. Without held-out rows all epochs run. With loss pointneg the range of rewards
     reaches down to 0. An implicit log is fitted, and scored, on its distinct cells. Kind history has no epochs and
-    reads no held-out row: it is chosen on users left out (`darlr.world.history`). Kinds bayesian and mixed learn from
-    the log's rewards, kind bayesian without epochs. progress: called with epoch 0 (untrained) and after each epoch, and
-    with the sweeps of the sampler.
+    reads no held-out row: it is chosen on users left out (`darlr.world.models.history`). Kinds bayesian and mixed learn
+    from the log's rewards, kind bayesian without epochs.
+    progress: called with epoch 0 (untrained), after each epoch, and with the sweeps of the sampler.
     Raises DataError when the training log is empty, and when training diverges; ConfigError when the kind does not suit
     the log.
     """

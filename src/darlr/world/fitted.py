@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from darlr.config import WorldModelConfig
-from darlr.data.service import Service
+from darlr.data.scope import Service
 from darlr.errors import RunError
-from darlr.files import atomic_write_text, drafting
-from darlr.tensors import read_both, write_both
-from darlr.world.bayesian import BayesianFM
-from darlr.world.deepfm import DeepFM
-from darlr.world.features import Side
-from darlr.world.history import HistoryModel
-from darlr.world.mixture import Mixture
+from darlr.io.files import atomic_write_text, drafting
+from darlr.io.tensors import read_both, write_both
+from darlr.options import WorldModelConfig
+from darlr.world.models.bayesian import BayesianFM
+from darlr.world.models.deepfm import DeepFM
+from darlr.world.models.features import Side
+from darlr.world.models.history import HistoryModel
+from darlr.world.models.mixture import Mixture
 
 Model = DeepFM | BayesianFM | Mixture | HistoryModel
 SCHEMA = 3

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from darlr.config import WorldModelConfig
 from darlr.data.log import InteractionLog
 from darlr.data.split import select
 from darlr.errors import ConfigError
+from darlr.options import WorldModelConfig
 
 MOST_WEIGHT = 10.0  # of an inverse-popularity weight, in mean weights: a row of a rare item must not rule a minibatch
 IMPLICIT: dict[str, Any] = {  # a budget of CPU time, see docs/world-model.md, "Implicit logs"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from darlr.data.log import IntArray, InteractionLog
-from darlr.data.service import Service
+from darlr.data.scope import Service
 
 CHUNK = 1024  # candidates whose feedback is held densely at once
 

@@ -6,11 +6,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from darlr.config import TablesConfig
 from darlr.data.categories import log_category_bits
 from darlr.data.log import InteractionLog
-from darlr.data.service import Service, catalogue, service_of
+from darlr.data.scope import Service, catalogue, service_of
 from darlr.errors import ConfigError
+from darlr.options import TablesConfig
 from darlr.world.entries import Entries, entries
 from darlr.world.entropy import EntropyTable, build_entropy
 from darlr.world.fitted import FittedWorldModel

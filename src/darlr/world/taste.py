@@ -11,10 +11,10 @@ from torch import Tensor
 from darlr.data.item_vectors import feature_vectors
 from darlr.data.split import select
 from darlr.errors import ConfigError
-from darlr.world.bias import choose_bias, fit_bias
 from darlr.world.context import Context, events
-from darlr.world.history import tastes
 from darlr.world.implicit import has_strangers
+from darlr.world.models.bias import choose_bias, fit_bias
+from darlr.world.models.history import tastes
 
 FOLDS = 5
 TURNS = 30  # residuals of a user that take part: a session's worth

@@ -1,0 +1,1 @@
+"""The same as plain functions compute, faster."""

@@ -1,0 +1,102 @@
+"""`darlr compare`: run what is missing of a grid, and write its tables and pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from shlex import join
+from sys import argv
+
+from darlr.cli.options import Compare
+from darlr.errors import ConfigError, MachineError, RunError
+from darlr.experiments.checks import check_options
+from darlr.experiments.progress import say
+from darlr.experiments.study import published, report, thinning
+from darlr.experiments.study.assemble import about, assemble
+from darlr.experiments.study.board import Board
+from darlr.experiments.study.cells import Cell, Result, find, read_result
+from darlr.experiments.study.grid import Grid, missing, plan, variants
+from darlr.experiments.study.pictures import draw
+from darlr.experiments.study.schedule import cost, run_cells, title
+from darlr.io.files import naming, require_writable
+
+
+def run(options: Compare) -> None:
+    """Compare methods on one data set."""
+    check_options(options.config)
+    if options.jobs < 1:
+        raise ConfigError(f"option jobs: must be at least 1, not {options.jobs}")
+    config = options.config
+    if options.protocol == "published":  # whose numbers are means over all epochs: none is chosen
+        config = replace(config, train=replace(config.train, keep="last"))
+    rows = variants(options.study, options.methods, config)
+    grid = plan(config, rows, options.seeds, options.windows)
+    place = options.cells or options.out / "cells"
+    wanted = missing(grid, place, options.accept_code)
+    reused = len(grid.cells) - sum(cell.kind != "world" for cell in wanted)
+    say(f"{grid.data}: {len(grid.cells)} cells, {reused} there already, {len(wanted)} to run (world models included)")
+    for name, text in grid.notes.items():
+        say(f"{name}: {text}")
+    if options.dry_run:
+        for cell in sorted(wanted, key=lambda cell: (cell.kind != "world", -cost(cell))):
+            say(f"would run {title(cell)}: {place / cell.folder}")
+        for cell in grid.cells:
+            if (found := find(cell, place, options.accept_code)) is not None:
+                say(f"reused    {title(cell)}: {found}")
+        return
+    for folder in (options.out, place):
+        require_writable(folder)
+    with naming(place):
+        place.mkdir(parents=True, exist_ok=True)
+    failed = work(wanted, place, options.jobs, reused)
+    results = read_results(grid.cells, place, options.accept_code)
+    write(options, grid, results)
+    if failed:
+        listed = "\n".join(f"  {name}: {why}" for name, why in failed.items())
+        raise RunError(f"{len(failed)} cells failed; their rows are left out of the tables:\n{listed}")
+
+
+def work(wanted: Sequence[Cell], place: Path, jobs: int, reused: int) -> Mapping[str, str]:
+    """Run the missing cells; returns those that failed."""
+    if not wanted:
+        return {}
+    with Board(reused) as board:
+        try:
+            return run_cells(wanted, place, jobs, board.show, board.line)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"interrupted; finished cells are kept in {place}; the same command continues the others"
+            ) from None
+
+
+def read_results(cells: Sequence[Cell], place: Path, accepted: Sequence[str]) -> dict[str, Result]:
+    """Results by the folder name that today's code would give them."""
+    found = {cell.folder: find(cell, place, accepted) for cell in cells}
+    return {name: read_result(folder) for name, folder in found.items() if folder is not None}
+
+
+def write(options: Compare, grid: Grid, results: Mapping[str, Result]) -> None:
+    """Tables and pictures."""
+    blocks = assemble(grid, results)
+    complete = {line.source.variant.label for block in blocks for line in block.lines}
+    facts = {
+        "data": grid.data,
+        "truth": grid.truth,
+        **grid.notes,
+        "study": options.study,
+        "seeds": grid.seeds,
+        "command": "darlr " + join(argv[1:]),
+        "left out (cells missing)": [r.variant.label for r in grid.rows if r.variant.label not in complete],
+        **about(results),
+    }
+    beside = published.section(grid.data, blocks) if options.protocol == "published" else []
+    summary = thinning.section(blocks) if options.study == "sparsity" else []
+    name = f"Comparison on {grid.data}: {options.study}"
+    report.write(options.out, name, blocks, facts, summary=summary, published=beside)
+    for block in blocks[:1]:
+        say(report.verdict(block))
+    say(f"tables: {options.out / 'table.md'}, {options.out / 'table.json'}")
+    if options.pictures:
+        try:
+            say(f"pictures: {', '.join(draw(options.out, grid.data, blocks, options.study))}")
+        except MachineError as error:  # no matplotlib: the tables are what counts
+            say(f"no pictures: {error}, or pass --no-pictures")

@@ -1,0 +1,153 @@
+"""`darlr data`: prepare and inspect data sets."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from shlex import quote
+
+import numpy as np
+from rich.console import Console
+
+from darlr.cli.options import (
+    Check,
+    Coat,
+    Data,
+    Download,
+    Info,
+    KuaiRand,
+    KuaiRec,
+    KuaiRecBinary,
+    ListSets,
+    Prepare,
+    Synthetic,
+    Yahoo,
+)
+from darlr.data.log import InteractionLog
+from darlr.data.prepare import prepare
+from darlr.data.profile import profile
+from darlr.data.profile_text import text, to_json
+from darlr.data.report import PrepareReport
+from darlr.data.scope import service_of
+from darlr.data.sets.download import download
+from darlr.data.sets.public import listed, public_set
+from darlr.data.sources import BUILT_IN, raw_folder, read_source
+from darlr.data.store import check_target
+from darlr.errors import DarlrError
+from darlr.evaluation.truth import Truth, load_truth, write_truth
+from darlr.experiments.checks import check_options
+from darlr.experiments.progress import say
+from darlr.experiments.size import size_of, told
+from darlr.experiments.training import ready
+from darlr.io.text import visible
+from darlr.options import RunConfig
+
+NAMES = {Coat: "coat", KuaiRand: "kuairand", KuaiRecBinary: "kuairec_binary", Yahoo: "yahoo"}
+
+console = Console()
+
+
+def run(options: Data) -> None:
+    """Prepare a data set, or say what is in one."""
+    if isinstance(options.action, Info):
+        describe(*read_source(options.action.source))
+    elif isinstance(options.action, Check):
+        profiled(options.action)
+    elif isinstance(options.action, ListSets):
+        show(listed(raw_folder(), BUILT_IN))
+    elif isinstance(options.action, Download):
+        fetch(options.action)
+    else:
+        write(options.action)
+
+
+def write(options: Prepare) -> None:
+    """Read, check and write one data set, with its truth where it is known."""
+    source, out = options.source, options.source.out
+    check_target(out)  # before a fit that takes minutes
+    if isinstance(source, Coat | KuaiRand | KuaiRecBinary | Yahoo):
+        name = NAMES[type(source)]
+        own, given = getattr(source, "complete", False), getattr(source, "truth", None)
+        truth = load_truth(name, source.raw, complete_coat=own, given=given)
+        prepare(name, out, raw=source.raw, notes=_of_truth(truth), finish=_with(truth))
+    elif isinstance(source, KuaiRec):
+        truth = load_truth("kuairec", source.raw, kuairec=source.config)
+        prepare("kuairec", out, raw=source.raw, notes=_of_truth(truth), kuairec=source.config, finish=_with(truth))
+    elif isinstance(source, Synthetic):
+        check_options(source.world)
+        truth = load_truth("synthetic", synthetic=source.world)
+        prepare("synthetic", out, synthetic=source.world, finish=_with(truth))
+    else:
+        check_options(source.table)
+        prepare(source.table, out)
+    describe(*read_source(str(out)))
+    data, run = quote(str(out)), quote(f"runs/{out.resolve().name}")
+    say(f"prepared in {out}; next: darlr train --data {data} --out {run}")
+
+
+def _of_truth(truth: Truth | None) -> list[str]:
+    return [f"truth: {note}" for note in truth.notes] if truth is not None else []
+
+
+def _with(truth: Truth | None) -> Callable[[Path], None]:
+    """Writes the truth into a draft of a data set: without its truth it is half of one."""
+    return lambda draft: None if truth is None else write_truth(truth, draft)
+
+
+def profiled(options: Check) -> None:
+    """Print a profile of a data set, and what its reader dropped and noted."""
+    log, report = read_source(options.source)
+    found, refused = profile(log), refusal(log, options.source)
+    if options.json:
+        show(json.dumps(to_json(found, refused) | {"report": report.to_json()}, indent=2, allow_nan=False))
+    else:
+        show(f"{text(found, refused)}\n\n{report}")
+
+
+def refusal(log: InteractionLog, data: str) -> str | None:
+    """Why `darlr train` with its default options refuses the data set, or None where it does not."""
+    try:
+        ready(log, RunConfig(data=data))
+    except DarlrError as error:
+        return str(error)
+    return None
+
+
+def fetch(options: Download) -> None:
+    """Download one data set, and say where it is and whether it was verified."""
+    entry = public_set(options.name)
+    found = download(entry, options.to or raw_folder(), options.mirror, progress=sys.stderr.isatty())
+    if found.sha256 is not None:
+        say(f"{entry.archive}: NOT verified, no checksum of it is known; its SHA-256 is {found.sha256}")
+    say(f"{entry.name} is in {found.folder}; licence: {entry.licence}")
+    if entry.by_hand:
+        say(entry.by_hand)
+    if options.to is not None:
+        say(f"to use it: export DARLR_DATA={quote(str(options.to.resolve()))}")
+
+
+def show(said: str) -> None:
+    """Print as it is."""
+    console.print(visible(said), soft_wrap=True, markup=False, highlight=False, emoji=False)
+
+
+def describe(log: InteractionLog, report: PrepareReport) -> None:
+    """Counts, density, rewards, features, and what the reader dropped."""
+    cells = log.n_users * log.n_items
+    service = service_of(log)
+    offered = f"recommends {len(service.items):,} of the items to {len(service.users):,} of the users (unlogged cells)"
+    low, high = float(log.reward.min()), float(log.reward.max())
+    rewards = f"rewards {low:g} to {high:g}, mean {float(np.mean(log.reward)):.4g}"
+    if low == high:
+        rewards = f"positives only (every reward is {low:g}), negatives are not recorded"
+    features = [f"{column.name} ({column.kind})" for column in (*log.user_features, *log.item_features)]
+    for line in (
+        f"{log.name}: {len(log):,} events, {log.n_users:,} users, {log.n_items:,} items",
+        f"density {log.count_cells() / cells:.2%}, " + rewards,
+        *([] if service.whole else [offered]),
+        f"timestamps: {'yes' if log.timestamp is not None else 'no'}; category: {log.category or 'none'}",
+        f"features: {', '.join(features) or 'none'}",
+        f"training: {told(size_of(log, RunConfig()))}",
+        str(report),
+    ):
+        show(line)

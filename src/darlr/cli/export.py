@@ -1,0 +1,97 @@
+"""`darlr export`: any row of a run's tables that needs no truth, as a policy for serving."""
+
+import difflib
+import tempfile
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from shlex import quote
+
+from darlr.agents.learner import leaving
+from darlr.cli.options import Export, Train
+from darlr.errors import ConfigError, RunError
+from darlr.evaluation.evaluate import can_leave
+from darlr.evaluation.lists import Entry, exit_aware, log_rows
+from darlr.evaluation.verdict import START
+from darlr.experiments.evaluate import label
+from darlr.experiments.finished import FinishedRun, open_run
+from darlr.experiments.progress import say
+from darlr.experiments.training import train_run
+from darlr.experiments.trivial import trivial_tables
+from darlr.io.files import naming
+from darlr.options import RunConfig
+from darlr.policies.fixed import FixedList, UserGreedy
+from darlr.serving.recommender import FACTS, export, export_table
+
+
+def run(options: Export) -> None:
+    """Write the policy folder of a row; nothing is written before the row is known to be there."""
+    if options.out.exists() and not (options.out / FACTS).is_file():
+        raise RunError(f"{options.out}: exists and is no policy folder; choose another --out")
+    found = open_run(options.run)
+    row = options.row or label(found)
+    write = writer(found, row)
+    if options.refit:
+        with naming(options.out):
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            made = tempfile.TemporaryDirectory(dir=options.out.parent, prefix=".refit-")
+        with made as place:
+            try:
+                write = writer(refitted(found, row, place), row)
+            except KeyboardInterrupt:  # what was trained by now is no run of the user's
+                raise KeyboardInterrupt("interrupted while fitting again; nothing was exported") from None
+            write(options.out)
+    else:
+        write(options.out)
+    say(f"policy of {row} in {options.out}; ask it with: darlr recommend {quote(str(options.out))} --user ID")
+
+
+def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
+    """What writes the row's policy into a folder; ConfigError where the run has no such row."""
+    name, train = label(found), found.config.train
+    if train.method == "gt" and row.removesuffix(START) == name:
+        raise ConfigError(f"option row: {row} learned from the truth; it is a reference and no policy to serve")
+    if row in (name, name + START):
+        chosen = found.recommender if row == name else found.untrained
+        return lambda folder: export(chosen, found.logs.served, train, folder)
+    entries = rows_of(found)
+    if row not in entries:
+        known = [name, name + START, *entries]
+        close = difflib.get_close_matches(row, known, n=1)
+        hint = f"perhaps {close[0]!r} is meant; " if close else ""
+        raise ConfigError(
+            f"option row: the run has no row {row!r} that can be served; {hint}these can: {', '.join(map(repr, known))}"
+        )
+    entry = entries[row]
+    rule = leaving(found.world, train) if entry.exit_aware else None
+    if entry.exit_aware and rule is None:
+        raise ConfigError(f"option row: {row} avoids exits by distance, which a served policy can't do yet")
+    (policy,) = entry.policies
+    assert isinstance(policy, FixedList | UserGreedy)
+    table = policy.value[None] if isinstance(policy, FixedList) else policy.table
+    return lambda folder: export_table(table, rule, found.logs.served, folder)
+
+
+def rows_of(found: FinishedRun) -> dict[str, Entry]:
+    """The run's rows that come from the log alone, by name."""
+    logs, train = found.logs, found.config.train
+    plain = log_rows(logs.catalogue, trivial_tables(logs, [(logs, found.world, train.tables)]))
+    twins = exit_aware(plain) if can_leave(train.session, logs.catalogue) else []
+    return {entry.name: entry for entry in [*plain, *twins]}
+
+
+def refitted(found: FinishedRun, row: str, place: str) -> FinishedRun:
+    """The run again on the whole log, what was held out and kept for evaluation included.
+
+    A learned policy is trained for as many epochs as the one that the run hands over.
+    """
+    before = found.config
+    config = replace(
+        before,
+        world=None,
+        split=replace(before.split, refit=True, evaluation=0.0),
+        train=replace(before.train, epochs=found.epoch if row == label(found) else 0, keep="last"),
+    )
+    given = {option.name: getattr(config, option.name) for option in fields(RunConfig)}
+    train_run(Train(out=Path(place, "run"), watch=False, **given))
+    return open_run(Path(place, "run"))

@@ -1,0 +1,88 @@
+"""Parse the command line, run a command, and say what went wrong in a line and an exit code."""
+
+import gc
+import importlib
+import io
+import re
+import sys
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from tyro import MISSING
+from tyro.conf import OmitSubcommandPrefixes
+
+from darlr import __version__
+from darlr.cli.options import Command, Train
+from darlr.errors import ConfigError, DarlrError
+from darlr.io.files import refuse_address
+from darlr.io.text import visible
+
+BAD_INPUT, BAD_USAGE, INTERRUPTED = 1, 2, 130
+YOUNG = 20_000  # objects between collections: imports make many and no garbage, a twentieth of a short command's time
+DESCRIPTION = "Offline reinforcement learning for recommenders: learn from logs, evaluate, use."
+
+
+def parse(arguments: list[str], default: Any = MISSING) -> Any:
+    """The command that the arguments name. default: one whose options hold where none is given."""
+    config = (OmitSubcommandPrefixes,)
+    return tyro.cli(Command, prog="darlr", description=DESCRIPTION, args=arguments, default=default, config=config)
+
+
+def refuse_addresses(options: Any) -> None:
+    """Raise DataError where a file or folder that is named is an address: written to, it would be a folder here."""
+    for option in fields(options):
+        value = getattr(options, option.name)
+        if is_dataclass(value):
+            refuse_addresses(value)
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, Path) or (isinstance(one, str) and option.name == "world"):
+                refuse_address(one)
+
+
+def as_written(message: str, arguments: list[str]) -> str:
+    """The message with options named as the arguments name them: some commands leave out the prefix."""
+    given = {word.partition("=")[0].replace("_", "-") for word in arguments}
+
+    def spelt(found: re.Match[str]) -> str:
+        whole, short = f"--{found[1]}", f"--{found[1].rpartition('.')[2]}"
+        return f"option {short if short in given and whole not in given else whole}:"
+
+    return re.sub(r"\boption ([a-z][\w.-]*):", spelt, message)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, run, and return the exit code: 0 done, 1 bad input, 2 bad option, 130 interrupted.
+
+    What cannot even be parsed raises SystemExit with 2.
+    """
+    gc.set_threshold(YOUNG)
+    for stream in (sys.stdout, sys.stderr):  # an encoding or a name of a file that cannot be written is spelt out
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments in (["--version"], ["-V"]):
+        print(f"darlr {__version__}")
+        return 0
+    try:
+        command = parse(arguments)
+        refuse_addresses(command)
+        module = importlib.import_module(f"darlr.cli.{type(command).__name__.lower()}")
+        if isinstance(command, Train) and command.resume:
+            command = parse(arguments, module.as_started(command))
+        with importlib.import_module("darlr.experiments.process").single_precision():
+            module.run(command)
+    except DarlrError as error:
+        print(visible(f"darlr: {as_written(str(error), arguments)}"), file=sys.stderr)
+        return BAD_USAGE if isinstance(error, ConfigError) else BAD_INPUT
+    except KeyboardInterrupt as stop:
+        print(visible(f"darlr: {stop}") if stop.args else "darlr: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return BAD_INPUT
+    except OSError as error:  # a full disk, a folder that may not be written
+        print(visible(f"darlr: {error}"), file=sys.stderr)
+        return BAD_INPUT
+    return 0

@@ -1,0 +1,39 @@
+"""`darlr train`: a training run, and its evaluation if asked for."""
+
+from dataclasses import replace
+from shlex import quote
+
+from darlr.cli.options import Evaluate, Train
+from darlr.evaluation.truth import has_truth
+from darlr.experiments import evaluate
+from darlr.experiments.checks import without_effect
+from darlr.experiments.progress import say
+from darlr.experiments.runs import CONFIG, read_config
+from darlr.experiments.training import train_run
+from darlr.options import RunConfig
+
+
+def as_started(options: Train) -> Train:
+    """The same options with those that the run was started with, where there is one."""
+    if not (options.out / CONFIG).exists():
+        return options
+    return replace(options, **vars(read_config(options.out, RunConfig)))
+
+
+def run(options: Train) -> None:
+    """Train, or continue, one run; then, with `evaluate`, do what `darlr evaluate` does with it."""
+    for warning in [] if options.resume else without_effect(options.config):
+        say(warning)
+    train_run(options)
+    command = f"darlr evaluate {quote(str(options.out))}"
+    if not options.evaluate:
+        config = read_config(options.out, RunConfig)
+        judged = config.split.evaluation or has_truth(config.data)
+        user = f"darlr recommend {quote(str(options.out))} --user ID"
+        say(f"run in {options.out}; next: {command if judged else user}")
+        return
+    say(f"run in {options.out}; evaluating it")
+    try:
+        evaluate.run(Evaluate((options.out,)))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted after training, which is whole; evaluate it with: {command}") from None

@@ -1,0 +1,70 @@
+"""Yahoo! R3 (Marlin and Zemel, RecSys 2009) in its own files: ratings of songs, self-selected and of random songs.
+
+The licence lets nobody pass the files on: each user asks Yahoo for them. The train file is the log. Of the test file
+only ids are read into it: its ratings of random songs are evaluation's (darlr.evaluation.truth).
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from darlr.data.log import FloatArray, InteractionLog
+from darlr.data.report import Dropped, PrepareReport
+from darlr.data.sets.coat import RATINGS
+from darlr.data.sets.kuaishou import coded, existing, ids, occurs_before
+from darlr.data.tabular.file import Table, read_plain_file
+
+NAME = "yahoo"
+TRAIN, TEST = "ydata-ymusic-rating-study-v1_0-train.txt", "ydata-ymusic-rating-study-v1_0-test.txt"
+USER, SONG, RATING = "user", "song", "rating"
+
+
+def read_yahoo(folder: Path) -> tuple[InteractionLog, PrepareReport]:
+    """The self-selected ratings 1 to 5. There are no features, no times, and nothing that makes a user leave.
+
+    A second rating of a song by the same user is dropped and counted. Raises DataError, naming file, row and column,
+    when a file is missing or not what the layout says.
+    """
+    return _log(folder, TRAIN)
+
+
+def read_random(folder: Path) -> tuple[InteractionLog, PrepareReport]:
+    """The ratings of random songs, which are no part of the log, with the same ids."""
+    return _log(folder, TEST)
+
+
+def _log(folder: Path, chosen: str) -> tuple[InteractionLog, PrepareReport]:
+    tables = {
+        name: read_plain_file(existing(folder / name, f"{NAME}/"), (USER, SONG, RATING)) for name in (TRAIN, TEST)
+    }
+    users, songs = (np.unique(np.concatenate([ids(table, side) for table in tables.values()])) for side in (USER, SONG))
+    table = tables[chosen]
+    user, item = coded(table, USER, users, TRAIN), coded(table, SONG, songs, TRAIN)
+    reward = _ratings(table)
+    again = occurs_before([user, item])
+    dropped = Dropped(
+        "another rating of a song that the user rated before",
+        int(again.sum()),
+        table.at(int(again.argmax())) if again.any() else "",
+    )
+    log = InteractionLog(
+        name=NAME,
+        user=user[~again],
+        item=item[~again],
+        reward=reward[~again],
+        user_ids=tuple(users.tolist()),
+        item_ids=tuple(songs.tolist()),
+        reward_range=RATINGS,
+        exit="none",
+    )
+    return log, PrepareReport(NAME, len(user), rows_kept=len(log), dropped=(dropped,))
+
+
+def _ratings(table: Table) -> FloatArray:
+    """float32 [rows]; raises DataError at the first that is not a whole number 1 to 5."""
+    ratings = ids(table, RATING)
+    wrong = (ratings < RATINGS[0]) | (ratings > RATINGS[1])
+    if wrong.any():
+        row = int(wrong.argmax())
+        table.fail(row, RATING, f"{ratings[row]} is not a rating 1 to 5")
+    return ratings.astype(np.float32)

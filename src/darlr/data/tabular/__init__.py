@@ -1,0 +1,1 @@
+"""Anybody's own tables: files and frames, read with their faults named by column and row."""

@@ -1,0 +1,150 @@
+"""A file of user or item features: the kind of each column, and its values in code order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from darlr.data.log import FeatureColumn, FloatArray, IntArray
+from darlr.data.report import Dropped
+from darlr.data.spelling import NO_ID, NO_VALUE
+from darlr.data.tabular.columns import codes, quoted, read_ids, said, trimmed
+from darlr.data.tabular.file import Table, read_file
+from darlr.data.tabular.lists import joined, looks_like_list, unfit, with_lists
+from darlr.errors import DataError
+from darlr.options import TableConfig
+
+NAMES = 20  # a text column of more rows than this, with a value of its own in each, is a name and no feature
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """A feature file and its ids, trimmed strings row by row, null where missing."""
+
+    table: Table
+    id_column: str
+    ids: pl.Series
+
+
+def read_feature_table(path: Path, id_column: str, needed: Sequence[str] = ()) -> FeatureTable:
+    """Read and check a feature file; raises DataError, among others when an id occurs twice."""
+    table = read_file(path, [id_column, *needed], only_needed=False)
+    ids = read_ids(table, id_column)
+    again = ids.is_not_null() & ~ids.is_first_distinct()
+    if again.any():
+        row = int(again.arg_max() or 0)
+        first = int((ids == ids[row]).arg_max() or 0)
+        table.fail(row, id_column, f"id {ids[row]!r} occurs before, in row {first + table.first_row}")
+    return FeatureTable(table, id_column, ids)
+
+
+def feature_columns(
+    source: FeatureTable, names: Sequence[str], config: TableConfig
+) -> tuple[tuple[FeatureColumn, ...], list[str]]:
+    """Every column but the id as a feature of the ids `names`, in their order; and notes on what was seen."""
+    table = source.table
+    row_of = {name: row for row, name in enumerate(source.ids.to_list()) if name is not None}
+    rows = np.array([row_of.get(name, -1) for name in names], dtype=np.int64)
+    wanted = (config.category, *config.categorical, *config.multi)
+    columns, notes = [], []
+    for name in table.frame.columns:
+        if name == source.id_column or name in config.ignore:
+            continue
+        series = table.frame[name] if name in config.categorical else with_lists(table.frame[name])
+        problem = unfit(series, config.separator, name in (*config.multi, *config.categorical))
+        column = None if problem else _column(table, series, rows, config)
+        if problem and name in wanted:
+            raise DataError(f"{table.path}, column '{name}': cannot be a feature: {problem}")
+        if problem:
+            notes.append(f"{table.path}: column '{name}' left out: {problem}")
+        elif column is None:
+            notes.append(f"{table.path}: column '{name}' left out: it has no values")
+        elif len(column.vocabulary) == table.frame.height > NAMES and name not in wanted:
+            notes.append(f"{table.path}: column '{name}' left out: it names the row (a value of its own in each)")
+        else:
+            columns.append(column)
+            notes += _words(table, series)
+            if column.kind == "categorical" and name not in config.categorical:
+                notes += [f"{table.path}: column '{name}': {note}" for note in _several(column.vocabulary)]
+    if columns:
+        listed = ", ".join(f"{column.name} ({column.kind})" for column in columns)
+        notes.append(f"{table.path}: every other column is a feature: {listed}; --ignore leaves columns out")
+    return tuple(columns), notes
+
+
+def missing_ids(source: FeatureTable) -> Dropped:
+    """Rows without an id."""
+    absent = source.ids.is_null()
+    example = source.table.at(int(absent.arg_max() or 0)) if absent.any() else ""
+    return Dropped(f"rows of {source.table.path.name} without an id", int(absent.sum()), example)
+
+
+def _column(table: Table, series: pl.Series, rows: IntArray, config: TableConfig) -> FeatureColumn | None:
+    """The feature of the ids whose rows in the file are `rows` (-1 = not listed); None without any value."""
+    name = series.name
+    if series.dtype in (pl.List, pl.Array):
+        return _multi(name, series.cast(pl.List(pl.String)), rows)
+    chosen = name in config.categorical or name == config.category
+    if series.dtype.is_temporal():
+        series = series.to_physical()
+    if series.dtype.is_numeric() and not (chosen or name in config.multi):
+        return _numeric(table, name, series.cast(pl.Float64), rows)
+    text = said(trimmed(series))
+    if text.null_count() == len(text):
+        return None
+    words = text.is_in(NO_ID)  # "None" among numbers
+    numbers = text.cast(pl.Float64, strict=False)
+    if not (chosen or name in config.multi or words.all()) and (numbers.is_not_null() | words | text.is_null()).all():
+        return _numeric(table, name, numbers, rows)
+    if name in config.multi or text.str.contains(config.separator, literal=True).any():
+        return _multi(name, text.str.split(config.separator), rows)
+    vocabulary = tuple(text.drop_nulls().unique().sort().to_list())
+    return FeatureColumn(name, "categorical", np.append(codes(text, vocabulary), -1)[rows], vocabulary)
+
+
+def _several(texts: Sequence[str]) -> list[str]:
+    """Notes on texts that may say several categories, and count as one each."""
+    odd, mark = sum(map(looks_like_list, texts)), joined(texts)
+    if odd:
+        return [f"{odd:,} values look like lists, but not all can be read so; write each as ['a', 'b'], or as a|b"]
+    if mark:
+        return [f"its values seem to be categories with {mark!r} between them; --separator '{mark}' takes them apart"]
+    return []
+
+
+def _words(table: Table, series: pl.Series) -> list[str]:
+    """A note on cells that say in words that there is no value."""
+    text = trimmed(series) if series.dtype == pl.String else pl.Series([], dtype=pl.String)
+    words = text.filter(text.is_in(NO_VALUE))
+    said_so = ", ".join(map(quoted, words.unique().sort()))
+    return [f"{table.path}: column '{series.name}': {len(words):,} cells say {said_so}: missing"] if len(words) else []
+
+
+def _numeric(table: Table, name: str, values: pl.Series, rows: IntArray) -> FeatureColumn | None:
+    """Missing and NaN become NaN; raises DataError on an infinite value."""
+    numbers = values.fill_null(np.nan).to_numpy()
+    with np.errstate(over="ignore"):
+        single: FloatArray = numbers.astype(np.float32)
+    infinite = np.flatnonzero(np.isinf(single))
+    if len(infinite):
+        table.fail(int(infinite[0]), name, f"{numbers[infinite[0]]} is not a finite number")
+    if np.isnan(single).all():
+        return None
+    return FeatureColumn(name, "numeric", np.append(single, np.float32(np.nan))[rows])
+
+
+def _multi(name: str, lists: pl.Series, rows: IntArray) -> FeatureColumn | None:
+    """Distinct values of each row in their order, padded with -1."""
+    long = pl.DataFrame({"value": lists}).with_row_index("row").explode("value", empty_as_null=False)
+    long = long.with_columns(said(trimmed(long["value"]))).drop_nulls().unique(maintain_order=True)
+    if long.is_empty():
+        return None
+    vocabulary = tuple(long["value"].unique().sort().to_list())
+    row = long["row"].cast(pl.Int64).to_numpy()
+    count = np.bincount(row, minlength=len(lists))
+    place = np.arange(len(row)) - (np.cumsum(count) - count)[row]
+    values = np.full((len(lists) + 1, int(count.max())), -1, dtype=np.int64)
+    values[row, place] = codes(long["value"], vocabulary)
+    return FeatureColumn(name, "multi", values[rows], vocabulary)

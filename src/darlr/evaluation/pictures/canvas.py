@@ -1,0 +1,119 @@
+"""What every picture shares: a figure, its plain look, colours and labels, and a file at once or not at all."""
+
+import io
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from darlr.errors import MachineError
+from darlr.io.files import atomic_write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, FigureBase
+
+WIDTH, DPI = 8.0, 200  # inches, pixels an inch: the text stays readable when shown 1000 pixels wide
+LEARNED, LOGGED, TRUTH, INK = "#1b6ca8", "#9aa5b1", "#d9dde2", "#333a42"
+BASELINE = "#d99a2b"
+SERIES = ("#1b6ca8", "#d1495b", "#edae49", "#00798c", "#7b5ea7", "#66a182")
+LONGEST = 40  # letters of a word: as many of the widest fill a line
+# Okabe and Ito's colours, told apart by colour-blind eyes; line styles tell apart what shares a colour.
+LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333a42", "#7b5ea7")
+STYLES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
+
+
+def blank(height: float) -> "Figure":
+    """A figure without a display; raises MachineError without matplotlib. height: inches."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MachineError("pictures need matplotlib: pip install 'darlr[plots]'") from error
+    return Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
+
+
+def line_look(place: int) -> tuple[str, Any]:
+    """Colour and line style of the line at this place among many."""
+    return LINES[place % len(LINES)], STYLES[place // len(LINES) % len(STYLES)]
+
+
+def head(figure: "FigureBase", title: str) -> None:
+    """The title of a picture, in as many lines as it needs."""
+    broken = " ".join(textwrap.fill(word, LONGEST) for word in title.split())  # wrap breaks at spaces alone
+    figure.suptitle(broken, x=0.01, ha="left", fontsize=11.5, color=INK, fontweight="bold", wrap=True)
+
+
+def end_labels(axes: "Axes", labels: Sequence[tuple[float, str, str]], *, gap: float, weight: str = "normal") -> None:
+    """Labels (value, text, colour) to the right of the axes, each tied to its value and apart from the others.
+
+    gap: the least distance of two labels as a share of the axes' height. Call it when the limits are final.
+    """
+    low, high = axes.get_ylim()
+    ordered = sorted(labels, key=lambda label: label[0])
+    heights = apart([value for value, _, _ in ordered], (high - low) * gap)
+    for (value, text, colour), height in zip(ordered, heights, strict=True):
+        axes.annotate(
+            text,
+            xy=(1, value),
+            xytext=(1.025, height),
+            xycoords=("axes fraction", "data"),
+            textcoords=("axes fraction", "data"),
+            va="center",
+            fontsize=8.5,
+            color=colour,
+            fontweight=weight,
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.7,
+                "shrinkA": 1,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
+        )
+
+
+def apart(values: Sequence[float], gap: float) -> list[float]:
+    """Heights for labels of rising values, at least `gap` apart and as near to the values as that allows."""
+    groups: list[tuple[float, int]] = []  # centre and size of labels that touch
+    for value in values:
+        centre, size = value, 1
+        while groups and centre - groups[-1][0] < gap * (size + groups[-1][1]) / 2:
+            other, count = groups.pop()
+            centre, size = (centre * size + other * count) / (size + count), size + count
+        groups.append((centre, size))
+    return [centre + gap * (place - (size - 1) / 2) for centre, size in groups for place in range(size)]
+
+
+def whole_epochs(axes: "Axes") -> None:
+    """An axis of epochs shows no fractions."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
+
+
+def save(figure: "Figure", path: Path, *, grid: bool = True) -> None:
+    """Plain look for every panel, then the file at once or not at all. grid: lines behind what is no bar."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.image import imsave
+    from matplotlib.text import Text
+
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        axis.get_ticklabels()  # makes those that data name
+    for text in figure.findobj(Text):  # a dollar that comes from data is a dollar
+        text.set_parse_math(False)
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color("#b0b7bf")
+        axes.tick_params(labelsize=9, color="#b0b7bf")
+        if grid and not axes.patches:
+            axes.grid(color="#e8ebee", linewidth=0.8)
+        axes.set_axisbelow(True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    canvas, picture = FigureCanvasAgg(figure), io.BytesIO()
+    canvas.draw()  # type: ignore[no-untyped-call]  # once: figure.savefig draws twice
+    pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+    quickly = {"compress_level": 3}  # half the time for 1.2 times the size
+    imsave(picture, pixels, format="png", dpi=DPI, pil_kwargs=quickly)
+    atomic_write_bytes(path, picture.getvalue())

@@ -1,0 +1,152 @@
+"""Pictures of one run over its epochs: the learning curve, and the error of the reward estimates."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from darlr.errors import ConfigError
+from darlr.evaluation.numbers import style
+from darlr.evaluation.pictures import canvas
+from darlr.evaluation.pictures.canvas import INK, LEARNED, LOGGED
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PANELS = {
+    "reward": "shaped reward a turn, as learned",
+    "estimate": "estimated reward a turn",
+    "turns": "session length",
+    "penalty": "uncertainty penalty",
+    "similarity": "similarity gain",
+    "diversity": "diversity gain",
+}
+
+MEASURES = {"R_tra": "R_tra", "greedy_return": "reward of a session"}
+Record = Mapping[str, Any]
+
+
+def learning_curve(
+    path: Path,
+    records: Sequence[Record],
+    evaluations: Sequence[Record] = (),
+    lines: Mapping[str, float] | None = None,
+    title: str = "Learning curve",
+    measure: str = "R_tra",
+) -> None:
+    """Training over epochs; above it what was evaluated, if anything was, with other rows as horizontal lines.
+
+    records: metrics rows with `epoch` and any of reward, estimate, turns, penalty, similarity, diversity.
+    measure: a key of MEASURES. evaluations: rows with `epoch` and the measure. lines: name -> the measure. Raises
+    MachineError without matplotlib.
+    """
+    panels = [key for key in PANELS if any(record.get(key) is not None for record in records)]
+    depth = -(-len(panels) // 3)
+    heights = [4.2] * bool(evaluations or not panels) + [1.7 * depth] * bool(panels)
+    figure = canvas.blank(0.3 + sum(heights))
+    canvas.head(figure, title)
+    # two sub-figures, so that the labels beside the upper picture do not narrow the lower ones
+    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    if evaluations or not panels:
+        _evaluated(parts[0].add_subplot(), evaluations, lines or {}, measure)
+    small = parts[-1].subplots(depth, 3, squeeze=False).ravel() if panels else []
+    for place, (axes, key) in enumerate(zip(small, panels, strict=False)):
+        shown = [record for record in records if record.get(key) is not None]
+        axes.plot(
+            [r["epoch"] for r in shown],
+            [r[key] for r in shown],
+            color=LEARNED,
+            linewidth=1.4,
+            marker=_marker(len(shown)),
+        )
+        axes.set_title(PANELS[key], fontsize=9, loc="left", color=INK)
+        canvas.whole_epochs(axes)
+        axes.set_xlabel("epoch" if place >= len(panels) - 3 else "", fontsize=9)
+    for axes in small[len(panels) :]:
+        axes.set_visible(False)
+    canvas.save(figure, path)
+
+
+def _marker(points: int) -> str | None:
+    """A line of one or two points would hardly be seen without markers."""
+    return "o" if points < 3 else None
+
+
+def _evaluated(axes: "Axes", evaluations: Sequence[Record], lines: Mapping[str, float], measure: str) -> None:
+    epochs = np.array([record["epoch"] for record in evaluations], dtype=float)
+    values = np.array([record[measure] for record in evaluations], dtype=float)
+    if len(values):
+        many = len(values) > 20
+        axes.plot(epochs, values, ".", color=LEARNED, alpha=0.35 if many else 0.9, markersize=4 if many else 6)
+        axes.plot(epochs, smooth(values), color=LEARNED, linewidth=2.2)
+        axes.set_title("dots: evaluations, line: running mean", fontsize=9, loc="right", color=INK)
+    kept = evaluations[-1].get("kept") if measure == "greedy_return" and evaluations else None
+    if kept:
+        axes.axvline(kept, color=LEARNED, linewidth=1, linestyle=":", zorder=0)
+        axes.set_title(f"dotted: epoch {kept}, which is handed over", fontsize=9, loc="left", color=INK)
+    for value in lines.values():
+        axes.axhline(value, color=LOGGED, linewidth=1, linestyle=(0, (5, 3)), zorder=0)
+    axes.set_ylabel(MEASURES[measure], fontsize=10)
+    axes.set_xlabel("epoch", fontsize=9)
+    axes.margins(y=0.08)
+    canvas.whole_epochs(axes)
+    form = style(lines.values(), least=1)
+    named = [
+        (value, f"{textwrap.shorten(name, 34, placeholder='…')}  {value:{form}}", INK) for name, value in lines.items()
+    ]
+    canvas.end_labels(axes, named, gap=0.062)
+
+
+def smooth(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Centred running mean over a tenth of the points, shorter at both ends."""
+    reach = len(values) // 20
+    total = np.concatenate([[0.0], values.cumsum()])
+    place = np.arange(len(values))
+    start, stop = np.maximum(place - reach, 0), np.minimum(place + reach + 1, len(values))
+    return np.asarray((total[stop] - total[start]) / (stop - start))
+
+
+def estimation_error(path: Path, records: Sequence[Record], title: str = "Error of the estimated reward") -> None:
+    """Mean absolute error of the frozen and the dynamic reward over training, one panel a true-reward interval.
+
+    records: rows with `epoch`, `frozen` and `dynamic`, the latter two from `reward_error`.
+    Raises ConfigError for no records, MachineError without matplotlib.
+    """
+    if not records:
+        raise ConfigError("no reward errors were recorded, so there is nothing to draw")
+    names = list(dict.fromkeys(name for record in records for name in record["frozen"]))
+    columns = min(3, len(names))
+    depth = -(-len(names) // columns)
+    figure = canvas.blank(0.9 + 2.1 * depth)
+    panels = figure.subplots(depth, columns, squeeze=False, sharey=True).ravel()
+    for place, (axes, name) in enumerate(zip(panels, names, strict=False)):
+        for source, colour, dashes in (
+            ("frozen", canvas.SERIES[1], (0, (4, 2))),
+            ("dynamic", canvas.SERIES[0], "solid"),
+        ):
+            shown = [record for record in records if name in record[source]]
+            axes.plot(
+                [r["epoch"] for r in shown],
+                [r[source][name] for r in shown],
+                color=colour,
+                linestyle=dashes,
+                linewidth=1.8,
+                marker=_marker(len(shown)),
+                markersize=4,
+                label=f"{source} reward",
+            )
+        axes.set_title("all cells" if name == "all" else f"true reward {name}", fontsize=9.5, loc="left", color=INK)
+        canvas.whole_epochs(axes)
+        if place % columns == 0:
+            axes.set_ylabel("mean absolute error", fontsize=9)
+        if place >= len(names) - columns:
+            axes.set_xlabel("epoch", fontsize=9)
+    for axes in panels[len(names) :]:
+        axes.set_visible(False)
+    panels[0].set_ylim(bottom=0)  # shared, so only once every line is drawn
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    canvas.head(figure, title)
+    canvas.save(figure, path)

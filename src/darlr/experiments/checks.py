@@ -1,0 +1,100 @@
+"""Options that cannot work, refused before anything is written: what the classes of darlr.options leave to others."""
+
+import math
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+
+from darlr.agents.fast.kernels import require_compiler
+from darlr.data.log import InteractionLog
+from darlr.errors import ConfigError, MachineError
+from darlr.options import Method, RewardConfig, RunConfig, SelectorConfig, SyntheticConfig
+from darlr.options.json import differences, to_json
+
+MOST = 2**32 - 1  # the largest seed that every generator takes
+# Weights of the reward that a method reads; darlr reads all options of the reward, and methods that are not here none.
+READ: dict[Method, tuple[str, ...]] = {
+    "mopo": ("lambda_u",),
+    "dorl": ("lambda_u", "lambda_e"),
+    "roler": ("lambda_u", "lambda_e"),
+}
+
+
+def check_options(config: Any, where: str = "") -> None:
+    """Raise ConfigError at the first number that is not finite, seed that no generator takes, or 0 threads."""
+    for option in fields(config):
+        value, name = getattr(config, option.name), option_name(where, option.name)
+        if is_dataclass(value):
+            check_options(value, name)
+        elif any(isinstance(one, float) and not math.isfinite(one) for one in _each(value)):
+            raise ConfigError(f"option {name}: must be a finite number, not {value}")
+        elif option.name == "threads" and value < 1:
+            raise ConfigError(f"option {name}: must be at least 1, not {value}")
+        elif option.name == "seed" and not 0 <= value <= MOST:
+            raise ConfigError(f"option {name}: must be from 0 to {MOST}, not {value}")
+
+
+def _each(value: Any) -> Any:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def option_name(where: str, name: str) -> str:
+    """A field as the command line calls it."""
+    # TrainConfig's own options have no prefix, and the world model's is short.
+    short = {"train": "", "world_model": "model"}.get(name, name.replace("_", "-"))
+    return f"{where}.{short}" if where and short else where or short
+
+
+def check_run(config: RunConfig, log: InteractionLog) -> None:
+    """Raise ConfigError when training with these options on this log must fail; see also `check_options`."""
+    check_device(config.train.device)
+    if config.train.compile:
+        require_compiler(config.train.device)
+    selector = config.train.selector
+    picks = selector.picks
+    if config.train.method == "darlr" and selector.kind != "none" and picks >= log.n_users:
+        raise ConfigError(
+            f"option selector.picks: {picks} reference users of a user need more than the "
+            f"{log.n_users} users of {log.name}; at most {log.n_users - 1} work"
+        )
+
+
+def check_device(device: str) -> None:
+    """Raise ConfigError for what is no device, MachineError for one that PyTorch does not find here."""
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"option device: no such device as '{device}'; use cpu or cuda") from None
+    if wanted.type not in ("cpu", "cuda"):
+        raise ConfigError(f"option device: '{device}' is not supported; use cpu or cuda")
+    if wanted.type == "cuda" and not torch.cuda.is_available():
+        raise MachineError(f"option device: {device} is asked for, but PyTorch finds no GPU; use cpu")
+    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
+        raise MachineError(f"option device: {device} is asked for, but there are {torch.cuda.device_count()} GPUs")
+
+
+def without_effect(config: RunConfig) -> list[str]:
+    """A warning for each kind of options that were set, and that the method or the data set does not read."""
+    train, found = config.train, {}
+    if config.data != "synthetic":
+        found[f"--data {config.data}"] = _set("synthetic", config.synthetic, SyntheticConfig())
+    if train.method != "darlr":
+        reward = _set("reward", train.reward, RewardConfig())
+        read = [_spelt("reward", name) for name in READ.get(train.method, ())]
+        selector = _set("selector", train.selector, SelectorConfig())
+        found[f"--method {train.method}"] = [*selector, *(name for name in reward if name not in read)]
+    return [
+        f"warning: {', '.join(names)}: no effect with {cause}, which does not read such options; leave them out"
+        for cause, names in found.items()
+        if names
+    ]
+
+
+def _set(where: str, config: Any, usual: Any) -> list[str]:
+    """The options of a class that are not the usual ones, as the command line calls them."""
+    return [_spelt(where, name) for name in differences(to_json(usual), to_json(config))]
+
+
+def _spelt(where: str, name: str) -> str:
+    return f"--{where}.{name.replace('_', '-')}"

@@ -1,0 +1,265 @@
+"""The run folder: everything one training run leaves on disk, and how it is continued.
+
+config.json             options and inputs; a run is never resumed with others
+provenance.json         one entry a start: command, code, versions, machine
+metrics.jsonl           one JSON object a line
+checkpoint.safetensors  the newest checkpoint
+tensorboard/            with the extra
+"""
+
+import json
+import math
+import os
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from torch import Tensor
+
+from darlr.errors import MachineError, RunError
+from darlr.experiments.provenance import provenance
+from darlr.io.checkpoint import read_checkpoint, write_checkpoint
+from darlr.io.files import Lock, atomic_write_text, digest, naming, read_json, refuse_address, remove_stale
+from darlr.options.json import differences, from_json, to_json
+
+CONFIG = "config.json"
+PROVENANCE = "provenance.json"
+METRICS = "metrics.jsonl"
+CHECKPOINT = "checkpoint.safetensors"
+SCHEMA = 1
+
+Config = TypeVar("Config")
+
+
+class Run:
+    """A run folder open for writing by this process alone; use it in a `with` block."""
+
+    def __init__(self, folder: Path, lock: Lock, writer: Any = None) -> None:
+        self.folder = folder
+        self._lock = lock
+        # no buffer, which would be written again at the end when a full disk has refused it
+        self._metrics = open(folder / METRICS, "ab", buffering=0)  # noqa: SIM115 (closed by close)
+        self._parts: dict[str, str] = {}
+        self._rows = len(read_metrics(folder))
+        self._board = writer(str(folder / "tensorboard"), purge_step=self._rows + 1) if writer else None
+
+    @classmethod
+    def start(
+        cls,
+        folder: Path,
+        config: Any,
+        *,
+        inputs: Mapping[str, str] | None = None,
+        resume: bool = False,
+        may_change: Collection[str] = (),
+        tensorboard: bool = False,
+    ) -> Self:
+        """Begin a run in a new or empty folder, or continue the one that is there.
+
+        config: a frozen dataclass. inputs: what else the run depends on (checksum of the data, world folder, ...).
+        may_change: dotted names of options that may differ on resume, such as "epochs". Metrics written after the
+        checkpoint are cut off on resume. Raises RunError when the folder is in use, holds something else, holds a
+        run and `resume` is off, has none and `resume` is on, is damaged, or belongs to other options or inputs.
+        """
+        refuse_address(folder)
+        if resume and not folder.is_dir():
+            raise RunError(f"{folder}: no run here to resume; leave out --resume to start one")
+        writer = _summary_writer() if tensorboard else None
+        _refuse_foreign(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = Lock(folder)
+        except OSError as error:
+            raise RunError(f"{folder}: cannot be written to ({error}); choose another folder") from error
+        try:
+            remove_stale(folder)
+            if (folder / CONFIG).exists():
+                if not resume:
+                    raise RunError(
+                        f"{folder}: holds a run already; pass --resume to continue it, or choose another folder"
+                    )
+                _refuse_changes(folder, _stored(config, inputs), may_change)
+                _rewind_metrics(folder)
+            # Provenance first: a folder counts as a run from the moment it has a config.
+            seed = getattr(getattr(config, "train", config), "seed", None)
+            _write_json(folder / PROVENANCE, [*_starts(folder), provenance(seed)])
+            _write_json(folder / CONFIG, _stored(config, inputs))
+            return cls(folder, lock, writer)
+        except BaseException:
+            lock.release()
+            raise
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Append one row to metrics.jsonl (and TensorBoard); numbers that are not finite are written as null."""
+        finite = {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()}
+        line = json.dumps(finite, allow_nan=False).encode() + b"\n"
+        with naming(self.folder / METRICS):
+            while line:  # a disk that becomes full takes a part of it
+                line = line[self._metrics.write(line) :]
+        self._rows += 1
+        if self._board is not None:
+            for key, value in finite.items():
+                if isinstance(value, (int, float)) and not isinstance(value, bool):
+                    self._board.add_scalar(key, value, self._rows)
+
+    def depend_on(self, parts: Mapping[str, Path]) -> None:
+        """Files that checkpoints come from, such as the world model's: a checkpoint made with others is refused."""
+        self._parts = {name: digest(path) for name, path in parts.items()}
+
+    def save_checkpoint(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Replace the checkpoint; rows logged so far belong to it, so log an epoch first, then save it."""
+        with naming(self.folder / METRICS):
+            os.fsync(self._metrics.fileno())
+        about = {"metrics_bytes": self._metrics.tell(), "parts": self._parts, "state": dict(state)}
+        write_checkpoint(self.folder / CHECKPOINT, tensors, about)
+
+    def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """The newest checkpoint's tensors (on the CPU) and state, or None before the first one.
+
+        RunError when it was made with other parts than those that the run depends on now.
+        """
+        return _opened(self.folder, lambda _: self._parts)
+
+    def close(self) -> None:
+        """Close files and let others write."""
+        self._metrics.close()
+        if self._board is not None:
+            self._board.close()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_config(folder: Path, kind: type[Config]) -> Config:
+    """The options of a run as the dataclass `kind`; RunError when there is no run or an option does not fit."""
+    return from_json(kind, _read_stored(folder)["config"], str(folder / CONFIG))
+
+
+def read_inputs(folder: Path) -> dict[str, str]:
+    """The `inputs` the run was started with."""
+    inputs: dict[str, str] = _read_stored(folder)["inputs"]
+    return inputs
+
+
+def load_checkpoint(
+    folder: Path, parts: Mapping[str, Path] | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """A run's newest checkpoint without opening the run for writing; None before the first one.
+
+    parts: see `Run.depend_on`; RunError when one that is there is not what the checkpoint was made with.
+    """
+    there = {name: path for name, path in (parts or {}).items() if path.is_file()}
+    return _opened(folder, lambda known: {name: digest(there[name]) for name in known if name in there})
+
+
+def _opened(
+    folder: Path, parts: Callable[[Mapping[str, str]], Mapping[str, str]]
+) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    found = _checkpoint(folder)
+    if found is None:
+        return None
+    known = found[1].get("parts", {})
+    for name, now in parts(known).items():
+        if known.get(name, now) != now:
+            raise RunError(
+                f"{folder}: its {name} is not the one that it was trained with (made again since, or damaged); restore "
+                "that, or train in another folder"
+            )
+    return found[0], found[1]["state"]
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl so far; a last line that is still being written is left out."""
+    path = folder / METRICS
+    if not path.exists():
+        return []
+    rows = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise RunError(f"{path}: line {number} is not JSON; delete the line or restore the file") from error
+    return rows
+
+
+def _stored(config: Any, inputs: Mapping[str, str] | None) -> dict[str, Any]:
+    return {"schema": SCHEMA, "config": to_json(config), "inputs": dict(inputs or {})}
+
+
+def _read_stored(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not path.exists():
+        raise RunError(f"{folder}: no run here ({CONFIG} is missing)")
+    stored = _read_json(path)
+    if not isinstance(stored, dict) or stored.get("schema") != SCHEMA or not {"config", "inputs"} <= stored.keys():
+        raise RunError(f"{path}: not written by this version of darlr (schema {SCHEMA} is read)")
+    return stored
+
+
+def _starts(folder: Path) -> list[Any]:
+    path = folder / PROVENANCE
+    starts = _read_json(path) if path.exists() else []
+    if not isinstance(starts, list):
+        raise RunError(f"{path}: must hold an array; restore it, or delete it to go on without the history")
+    return starts
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file; choose another folder")
+    if not folder.is_dir() or (folder / CONFIG).exists():
+        return
+    # What a run leaves when it is killed before it has a config.
+    foreign = [
+        path.name for path in folder.iterdir() if path.name not in (".lock", PROVENANCE) and path.suffix != ".tmp"
+    ]
+    if foreign:
+        raise RunError(f"{folder}: not empty and no run ({min(foreign)} is in it); choose another folder")
+
+
+def _refuse_changes(folder: Path, now: dict[str, Any], may_change: Collection[str]) -> None:
+    before = _read_stored(folder)
+    changed = {k: v for k, v in differences(before["config"], now["config"]).items() if k not in may_change}
+    changed |= {f"input {k}": v for k, v in differences(before["inputs"], now["inputs"]).items()}
+    if changed:
+        listed = "; ".join(f"{name} was {old!r}, now {new!r}" for name, (old, new) in changed.items())
+        raise RunError(f"{folder}: cannot resume with other options: {listed}. Use the old ones, or another folder")
+
+
+def _checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    path = folder / CHECKPOINT
+    return read_checkpoint(path) if path.exists() else None
+
+
+def _rewind_metrics(folder: Path) -> None:
+    """Cut metrics.jsonl back to what the checkpoint has seen."""
+    found, path = _checkpoint(folder), folder / METRICS
+    keep = 0 if found is None else found[1]["metrics_bytes"]
+    size = path.stat().st_size if path.exists() else 0
+    if size < keep:
+        raise RunError(f"{path}: {size} bytes, but the checkpoint was written after {keep}; restore the file")
+    if size > keep:
+        os.truncate(path, keep)
+
+
+def _read_json(path: Path) -> Any:
+    return read_json(path, "restore the file")
+
+
+def _write_json(path: Path, content: Any) -> None:
+    atomic_write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _summary_writer() -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MachineError("option tensorboard: not installed; run pip install 'darlr[tensorboard]'") from error
+    return SummaryWriter

@@ -1,0 +1,133 @@
+"""What a data set takes: memory, disk and time, told before the work; refused where the machine has too little."""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from darlr.data.log import InteractionLog
+from darlr.data.scope import service_of
+from darlr.errors import MachineError
+from darlr.options import RunConfig
+
+TABLE = 4  # bytes of a cell, float32
+PROCESS = 400_000_000  # bytes before any table: PyTorch itself
+# Tables of users x items at the peak, measured on 4,000 x 4,000: a fit's, what every method reads, and what some add.
+FIT, LEAST = 3, 7
+MORE = {"roler": 4, "darlr": 3}
+STEP = {"roler": (11e-6, 10e-9), "darlr": (55e-6, 22e-9)}  # seconds of a simulated step, and more for each item
+OTHER_STEP = (4e-6, 8e-9)
+PREDICTION = 0.7e-6  # seconds for a cell, by one member
+
+
+@dataclass(frozen=True)
+class Size:
+    """users, items: of the service. memory, disk: bytes. seconds: on one thread, the world model's epochs aside."""
+
+    users: int
+    items: int
+    memory: int
+    disk: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.users:,} users x {self.items:,} items take about {gigabytes(self.memory)} of memory"
+
+
+def size_of(log: InteractionLog, config: RunConfig, tables: int | None = None) -> Size:
+    """What training with these options takes on a log. tables: of users x items at most; left out: the method's."""
+    service, train = service_of(log), config.train
+    users, items = len(service.users), len(service.items)
+    cells = users * items
+    most = LEAST + MORE.get(train.method, 0) if tables is None else tables
+    # world model, policy, checkpoint and its draft
+    kept = 3 + 2 * (train.method == "darlr") + bool(train.recommender.prior)
+    step, more = STEP.get(train.method, OTHER_STEP)
+    seconds = cells * config.world_model.members * PREDICTION + train.epochs * train.steps * (step + more * items)
+    return Size(users, items, PROCESS + most * cells * TABLE, kept * cells * TABLE, seconds)
+
+
+def told(size: Size) -> str:
+    """Its memory, and what to do where this machine has less."""
+    free = free_memory()
+    if free is None:
+        return str(size)
+    if size.memory <= free:
+        return f"{size}; {gigabytes(free)} are free"
+    return (
+        f"{size}, and only {gigabytes(free)} are free: prepare a data set with fewer users or items (leave out those "
+        "with few events first), or use a machine with more memory"
+    )
+
+
+def require_memory(size: Size) -> None:
+    """Raise MachineError where this machine surely has too little memory."""
+    free = free_memory()
+    if free is not None and size.memory > free:
+        raise MachineError(told(size))
+
+
+def require_disk(size: Size, folder: Path) -> None:
+    """Raise MachineError where the disk of `folder` has surely too little room."""
+    place = folder.resolve()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if size.disk > free:
+        raise MachineError(
+            f"{folder}: a run of {size.users:,} users x {size.items:,} items takes about {gigabytes(size.disk)} of "
+            f"disk, and {gigabytes(free)} are free; make room or choose another folder with --out"
+        )
+
+
+def plan(size: Size) -> str:
+    """One line of what is to come."""
+    minutes = max(1, round(size.seconds / 60))
+    return (
+        f"plan: {told(size)}; {gigabytes(size.disk)} of disk; roughly {minutes:,} minute{'s' * (minutes > 1)} "
+        "on an idle core, besides the world model's epochs"
+    )
+
+
+def gigabytes(count: float) -> str:
+    """Bytes in a unit that people know."""
+    if count < 1e8:
+        return f"{count / 1e6:,.0f} MB"
+    return f"{count / 1e9:,.1f} GB" if count < 1e11 else f"{count / 1e9:,.0f} GB"
+
+
+def free_memory() -> int | None:
+    """Bytes that a process may still take, swap included: of the machine and of its container; None where unknown."""
+    if sys.platform == "win32":
+        return None
+    found = [value for value in (_of_machine(), _of_container()) if value is not None]
+    return min(found, default=None)
+
+
+def _of_machine() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        known = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}
+        return known["MemAvailable"] + known.get("SwapFree", 0)
+    except (OSError, ValueError, KeyError, IndexError):
+        pass
+    try:  # no such file on a Mac, which does not tell what is free either
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return None
+
+
+def _of_container(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What the limit of a control group leaves, of version 2 or 1; None without a limit."""
+    for most, now in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            limit, used = (int((root / name).read_text(encoding="ascii")) for name in (most, now))
+            stat = dict(line.split() for line in (root / most).with_name("memory.stat").read_text("ascii").splitlines())
+            return max(0, limit - used + int(stat.get("inactive_file", 0)))
+        except (OSError, ValueError):  # also "max"
+            continue
+    return None

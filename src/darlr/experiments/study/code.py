@@ -1,0 +1,102 @@
+"""A digest of the source that can change a result: cells of other code are not reused unless they are asked for."""
+
+import ast
+import contextlib
+import shutil
+import tempfile
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from darlr.io.files import naming
+
+Kind = Literal["world", "learned", "baseline", "trivial"]
+PACKAGE = Path(__file__).parents[2]
+# Files and folders whose source changes no number of a cell. options/: every option's value is in a cell's address.
+NEUTRAL = (
+    "__init__.py",
+    "__main__.py",
+    "cli/",
+    "data/report.py",
+    "errors.py",
+    "evaluation/pictures/",
+    "evaluation/report.py",
+    "evaluation/statistics.py",
+    "experiments/checks.py",
+    "experiments/evaluate.py",
+    "experiments/process.py",
+    "experiments/progress.py",
+    "experiments/provenance.py",
+    "experiments/study/",
+    "experiments/unseen.py",
+    "options/",
+    "serving/",
+)
+WORKER = "experiments/study/work.py"  # what a cell is, so not neutral
+_AGENTS = ("agents/", "evaluation/estimation.py", "experiments/finished.py", "experiments/training.py", "methods/")
+# What else a kind of cell does not touch.
+UNTOUCHED: dict[Kind, tuple[str, ...]] = {
+    "world": (*_AGENTS, "evaluation/", "experiments/trivial.py", "policies/", "simulation/", WORKER),
+    "learned": ("evaluation/lists.py", "experiments/trivial.py", "policies/"),
+    "baseline": (*_AGENTS, "evaluation/lists.py", "experiments/trivial.py"),
+    "trivial": (*_AGENTS, "policies/"),
+}
+
+
+def counted(kind: Kind, package: Path = PACKAGE) -> list[Path]:
+    """The source files that count for a kind of cell, in order."""
+    files = {path.relative_to(package).as_posix(): path for path in sorted(package.rglob("*.py"))}
+    return [
+        path
+        for name, path in files.items()
+        if (name == WORKER or not name.startswith(NEUTRAL)) and not name.startswith(UNTOUCHED[kind])
+    ]
+
+
+def snapshot(cells: Path, package: Path = PACKAGE) -> Path:
+    """Copy the source beside the cells, for workers to run: it may be edited while they do. Returns the import path."""
+    files = sorted(package.rglob("*.py"))
+    whole = sha256(b"".join(path.relative_to(package).as_posix().encode() + path.read_bytes() for path in files))
+    place = cells / "source" / whole.hexdigest()[:12]
+    if not place.exists():
+        with naming(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(prefix=".draft.", dir=place.parent))
+            try:
+                for path in files:
+                    target = draft / package.name / path.relative_to(package)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(path, target)
+                with contextlib.suppress(OSError):  # another comparison was first
+                    draft.rename(place)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+    return place
+
+
+@cache
+def digest(kind: Kind, package: Path = PACKAGE) -> str:
+    """12 hex digits over what those files say: comments, docstrings and layout do not count."""
+    total = sha256()
+    for path in counted(kind, package):
+        total.update(path.relative_to(package).as_posix().encode() + b"\0")
+        total.update(_meaning(path.read_text(encoding="utf-8")).encode() + b"\0")
+    return total.hexdigest()[:12]
+
+
+@cache
+def _meaning(source: str) -> str:
+    """Source without comments, docstrings and layout."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            # Any bare string is a docstring: of a module, class, function or field.
+            node.body = [line for line in node.body if not _is_text(line)]
+            if not node.body and not isinstance(node, ast.Module):
+                node.body = [ast.Pass()]
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def _is_text(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)

@@ -1,0 +1,147 @@
+"""From a study's rows to cells: a row times seeds times exit windows, and the world models that they share."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+
+from darlr.data.log import InteractionLog
+from darlr.errors import ConfigError, RunError
+from darlr.evaluation.evaluate import all_alike, can_leave, settings
+from darlr.evaluation.truth import load_truth
+from darlr.experiments.checks import check_options, check_run
+from darlr.experiments.logs import open_logs
+from darlr.experiments.study import studies
+from darlr.experiments.study.cells import Cell, find
+from darlr.experiments.study.code import Kind
+from darlr.experiments.study.options import override
+from darlr.experiments.study.studies import PLUS, TITLES, TRIVIAL, Study, Variant
+from darlr.experiments.training import anchored
+from darlr.options import RunConfig, SessionConfig
+from darlr.simulation.exits import resolve
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """A row and its cells. cells: exit window (None: no exits) -> one cell a seed, in order."""
+
+    variant: Variant
+    config: RunConfig
+    cells: dict[int | None, list[Cell]] = field(repr=False)
+
+    @property
+    def learned(self) -> bool:
+        """Whether it is trained in the simulator."""
+        return self.variant.method not in {TRIVIAL, *studies.baselines()}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Everything that a comparison needs. windows: those that tables are split by; (None,) where no exit can happen.
+
+    truth: what its first note says, empty where it was observed. notes: what else the reader of a table must know.
+    """
+
+    rows: list[GridRow]
+    windows: tuple[int | None, ...]
+    seeds: int
+    data: str
+    truth: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every cell once, without the world models."""
+        return list({cell.folder: cell for row in self.rows for part in row.cells.values() for cell in part}.values())
+
+
+def variants(study: Study, methods: str, config: RunConfig) -> list[Variant]:
+    """The rows of a study."""
+    if study == "ablations":
+        return studies.ablations()
+    if study == "sensitivity":
+        train = config.train
+        return studies.sensitivity(
+            {
+                "selector.picks": train.selector.picks,
+                "selector.lambda-s": train.selector.lambda_s,
+                "selector.lambda-d": train.selector.lambda_d,
+                "reward.lambda-u": train.reward.lambda_u,
+                "reward.lambda-e": train.reward.lambda_e,
+            }
+        )
+    names = studies.chosen(methods)
+    return studies.table(names) if study == "table" else studies.sparsity(names)
+
+
+def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence[int]) -> Grid:
+    """Lay out the grid. Everything that can be checked is, before anything runs.
+
+    Raises ConfigError for options that cannot work, RunError where the data set has no truth.
+    """
+    if seeds < 1:
+        raise ConfigError(f"option seeds: must be at least 1, not {seeds}")
+    check_options(base)
+    base = replace(anchored(base), label="", world=None)
+    logs = open_logs(base)
+    truth = load_truth(base.data, synthetic=base.synthetic)
+    if truth is None:
+        raise RunError(f"{base.data}: has no truth (complete rewards to play sessions on), so nothing can be compared")
+    print_of_truth = sha256(truth.users.tobytes() + truth.items.tobytes() + truth.reward.numpy().tobytes()).hexdigest()
+    leave = can_leave(base.train.session, logs.catalogue)
+    blocks: tuple[int | None, ...] = _windows(windows) if leave else (None,)
+    maker = _Maker(base, logs.whole, logs.checksum, print_of_truth, blocks)
+    lines = [maker.row(variant, seeds) for variant in rows]
+    unit, alike = logs.unit.describe(logs.recorded), settings(base.train.session, logs.catalogue, windows)
+    notes = {"unit": unit} if unit else {}
+    notes |= {f"warning, {mode}": text for mode, text in all_alike(alike, len(truth.items)).items()}
+    return Grid(lines, blocks, seeds, logs.whole.name, next(iter(truth.notes), ""), notes)
+
+
+def _windows(windows: Sequence[int]) -> tuple[int, ...]:
+    if not windows or min(windows) < 1:
+        raise ConfigError("option windows: name one or more exit windows of at least 1")
+    return tuple(dict.fromkeys(windows))
+
+
+@dataclass(frozen=True)
+class _Maker:
+    base: RunConfig
+    log: InteractionLog
+    data: str
+    truth: str
+    blocks: tuple[int | None, ...]
+
+    def row(self, variant: Variant, seeds: int) -> GridRow:
+        config = override(self.base, variant.options)
+        if variant.method in TITLES:
+            config = override(config, {"method": "darlr" if variant.method == PLUS else variant.method})
+            check_run(config, self.log)
+            cells = {n: [self.cell(variant, config, seed, (n,)) for seed in range(seeds)] for n in self.blocks}
+        else:
+            shared = [self.cell(variant, config, seed, self.blocks) for seed in range(seeds)]
+            cells = dict.fromkeys(self.blocks, shared)
+        return GridRow(variant, config, cells)
+
+    def cell(self, variant: Variant, config: RunConfig, seed: int, windows: tuple[int | None, ...]) -> Cell:
+        """A learned cell trains under its one window; other cells are played under all of them."""
+        seeded = override(config, {"seed": seed, "split.seed": seed, "model.seed": seed})
+        learned = variant.method in TITLES
+        session = resolve(seeded.train.session, self.log)
+        if learned and windows[0] is not None:
+            session = replace(session, window=windows[0])
+        elif not learned:
+            session = replace(session, window=SessionConfig.window)
+        seeded = replace(seeded, train=replace(seeded.train, session=session))
+        numbers = tuple(n for n in windows if n is not None)
+        world = Cell("world", "world", seeded, seed, (), self.data, self.truth)
+        kind: Kind = "learned" if learned else "trivial" if variant.method == TRIVIAL else "baseline"
+        name = seeded.train.method if learned else variant.method
+        return Cell(kind, name, seeded, seed, numbers, self.data, self.truth, world)
+
+
+def missing(grid: Grid, place: Path, accepted: Sequence[str]) -> list[Cell]:
+    """Cells that have to run, world models first where they are missing too."""
+    wanted = [cell for cell in grid.cells if find(cell, place, accepted) is None]
+    worlds = {cell.world.folder: cell.world for cell in wanted if cell.world is not None}
+    return [cell for cell in worlds.values() if find(cell, place, ()) is None] + wanted

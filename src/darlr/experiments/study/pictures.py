@@ -1,0 +1,204 @@
+"""Pictures of a comparison: R_tra and MCD as bars, learning curves with bands, measures against each other."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from darlr.evaluation.evaluate import Row
+from darlr.evaluation.numbers import style
+from darlr.evaluation.pictures import canvas
+from darlr.evaluation.pictures.bars import KINDS, Bar, draw_bars, legend_of_kinds
+from darlr.evaluation.pictures.canvas import INK, apart
+from darlr.evaluation.pictures.curves import smooth
+from darlr.experiments.study import panels, thinning
+from darlr.experiments.study.assemble import Block, Line
+
+
+def draw(folder: Path, data: str, blocks: Sequence[Block], study: str) -> list[str]:
+    """Every picture of the tables; returns their names. Raises MachineError without matplotlib."""
+    drawn = []
+    for block in blocks:
+        if block.mode != "NX_0" or not block.lines:
+            continue
+        tail = "" if block.window is None else f"-n{block.window}"
+        title = data + (" (NX_0)" if block.window is None else f" (NX_0, N = {block.window})")
+        if study == "table":
+            pictures = _of_table(block.lines, title)
+        elif study == "sparsity":
+            pictures = {study: partial(thinning.picture, block=block, title=f"{title}: thinner logs")}
+        else:
+            panel = panels.ablations if study == "ablations" else panels.sensitivity
+            pictures = {study: partial(panel, lines=block.lines, title=f"{title}: {study}")}
+        for name, picture in pictures.items():
+            picture(folder / f"{name}{tail}.png")
+            drawn.append(f"{name}{tail}.png")
+    return drawn
+
+
+def _of_table(lines: Sequence[Line], title: str) -> Mapping[str, Callable[[Path], None]]:
+    """A table's pictures by name: those that show something."""
+    greedy = [line for line in lines if not (line.row.sampled and line.source.learned)]
+    learned = [line for line in greedy if line.source.learned and line.row.kind != "log"]
+    pictures = {"rows": partial(return_bars, lines=greedy, title=f"{title}: R_tra")}
+    if np.ptp([line.row.length for line in greedy]) > 0.01:  # else R_each says what R_tra says
+        pictures["length"] = partial(scatter, lines=greedy, title=f"{title}: Length and R_each", measures=LENGTH)
+    told = [line for line in greedy if line.row.random is not None]
+    if told:
+        pictures["random"] = partial(
+            scatter, lines=told, title=f"{title}: the truth, and users' words on new items", measures=SECOND_OPINION
+        )
+    if any(line.row.majority is not None for line in greedy):
+        pictures["mcd"] = partial(majority_bars, lines=greedy, title=f"{title}: MCD")
+    if learned:
+        pictures["curves"] = partial(
+            learning_curves, lines=learned, title=f"{title}: R_tra after each epoch, actions sampled"
+        )
+    return pictures
+
+
+def kind(line: Line) -> str:
+    """What a line is drawn as."""
+    if line.row.kind != "log":
+        return line.row.kind
+    return "log" if line.source.variant.method == "trivial" else "baseline"
+
+
+def return_bars(path: Path, lines: Sequence[Line], title: str) -> None:
+    """R_tra with its intervals, and a dot at rows tied with the first."""
+    form = style(line.row.mean for line in lines)
+    bars = [
+        Bar(
+            line.label,
+            line.row.mean,
+            *line.row.interval,
+            kind(line),
+            format(line.row.mean, form) + (" ●" if line.tied else ""),
+        )
+        for line in lines
+    ]
+    draw_bars(path, bars, title, note="●: first, or tied with the first")
+
+
+def majority_bars(path: Path, lines: Sequence[Line], title: str) -> None:
+    """MCD of the lines that have one; it has no interval."""
+    form = style(line.row.majority for line in lines)
+    bars = [
+        Bar(line.label, share, share, share, kind(line), format(share, form))
+        for line in lines
+        if (share := line.row.majority) is not None
+    ]
+    draw_bars(path, bars, title, note="share of majority categories")
+
+
+def curve(line: Line) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Epochs [E] that every seed has, and R_tra after each, float64 [seeds, E]."""
+    rows = [
+        [(row["epoch"], row["R_tra"]) for row in result.about["curve"] if row.get("R_tra") is not None]
+        for result in line.results
+    ]
+    length = min(map(len, rows), default=0)
+    values = np.array([[value for _, value in seed[:length]] for seed in rows], dtype=float)
+    return np.array([epoch for epoch, _ in rows[0][:length]] if rows else [], dtype=float), values
+
+
+def learning_curves(path: Path, lines: Sequence[Line], title: str) -> None:
+    """Every learned row in one picture: the mean over seeds, and a band of one standard error of it to either side."""
+    figure = canvas.blank(5.0)
+    axes = figure.add_subplot()
+    ends: list[tuple[float, str, str]] = []  # value, name, colour
+    for place, line in enumerate(lines):
+        epochs, values = curve(line)
+        if not values.size:
+            continue
+        values = np.stack([smooth(seed) for seed in values])
+        colour, dashes = canvas.line_look(place)
+        mean = values.mean(0)
+        axes.plot(epochs, mean, color=colour, linestyle=dashes, linewidth=1.9, marker="o" if len(epochs) < 3 else None)
+        if len(values) > 1:
+            error = values.std(0, ddof=1) / len(values) ** 0.5
+            axes.fill_between(epochs, mean - error, mean + error, color=colour, alpha=0.13, linewidth=0)
+        ends.append((float(mean[-1]), line.label, colour))
+    form = style((value for value, *_ in ends), least=1)
+    canvas.head(figure, title)
+    axes.set_xlabel("epoch  (line: mean over seeds; band: ± 1 standard error over seeds)", fontsize=9, color=INK)
+    axes.set_ylabel("R_tra, 100 random users", fontsize=9, color=INK)
+    canvas.whole_epochs(axes)
+    labels = [(value, f"{name}  {value:{form}}", colour) for value, name, colour in ends]
+    canvas.end_labels(axes, labels, gap=0.05, weight="bold")
+    canvas.save(figure, path)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Two measures of a row and what they are called; rank: by which rows are numbered, and its name."""
+
+    across: Callable[[Row], float]
+    up: Callable[[Row], float]
+    rank: Callable[[Row], float]
+    names: tuple[str, str, str]
+
+
+LENGTH = Measures(
+    across=lambda row: row.length,
+    up=lambda row: row.each,
+    rank=lambda row: row.mean,
+    names=("Length (turns)", "R_each (reward a turn)", "R_tra"),
+)
+SECOND_OPINION = Measures(
+    across=lambda row: row.mean,
+    up=lambda row: row.random or 0.0,
+    rank=lambda row: row.random or 0.0,
+    names=(
+        "R_tra, by the truth that sessions are played on",
+        "R_random, by what users said of new random items",
+        "R_random",
+    ),
+)
+
+
+def _columns(xs: np.ndarray[Any, Any], gap: float) -> list[list[int]]:
+    """Places of values, those no further than `gap` from the next one together."""
+    columns: list[list[int]] = []
+    for index in np.argsort(xs, kind="stable").tolist():
+        if columns and xs[index] - xs[columns[-1][-1]] <= gap:
+            columns[-1].append(index)
+        else:
+            columns.append([index])
+    return columns
+
+
+def scatter(path: Path, lines: Sequence[Line], title: str, measures: Measures) -> None:
+    """Two measures against each other; numbers at the points, names beside, by falling rank."""
+    ordered = sorted(lines, key=lambda line: -measures.rank(line.row))
+    figure = canvas.blank(max(4.2, 0.6 + 0.165 * len(ordered)))
+    axes = figure.add_subplot()
+    xs = np.array([measures.across(line.row) for line in ordered])
+    ys = np.array([measures.up(line.row) for line in ordered])
+    for line, x, y in zip(ordered, xs, ys, strict=True):
+        colour, _ = KINDS[kind(line)]
+        marker = "D" if kind(line) == "truth" else "o"
+        axes.scatter(x, y, s=46, color=colour, edgecolor=INK, linewidth=0.5, marker=marker)
+    width = float(np.ptp(xs)) or 1.0
+    axes.set_xlim(xs.min() - 0.12 * width, xs.max() + 0.12 * width)
+    tall = float(np.ptp(ys)) or 1.0
+    axes.set_ylim(ys.min() - 0.1 * tall, ys.max() + 0.1 * tall)
+    gap = 0.032 * 1.2 * tall
+    for column in _columns(xs, 0.02 * width):  # numbers beside points that lie above each other are moved apart
+        same = sorted(column, key=lambda index: ys[index])
+        right = float(xs[same].max()) + 0.025 * width
+        for index, height in zip(same, apart([float(ys[i]) for i in same], gap), strict=True):
+            axes.plot([xs[index], right], [ys[index], height], color=INK, linewidth=0.4, zorder=0)
+            axes.text(right, height, str(index + 1), va="center", fontsize=7.5, color=INK)
+    x_name, y_name, rank = measures.names
+    form = style((measures.rank(line.row) for line in ordered), least=1)
+    names = "\n".join(f"{n}  {line.label}  {measures.rank(line.row):{form}}" for n, line in enumerate(ordered, 1))
+    axes.text(1.03, 1.0, f"row, by {rank}\n{names}", transform=axes.transAxes, va="top", fontsize=7.5, color=INK)
+    canvas.head(figure, title)
+    axes.set_xlabel(x_name, fontsize=9, color=INK)
+    axes.set_ylabel(y_name, fontsize=9, color=INK)
+    legend_of_kinds(figure, {kind(line) for line in ordered})
+    canvas.save(figure, path)

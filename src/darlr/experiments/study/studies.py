@@ -1,0 +1,162 @@
+"""What can be compared: the rows of the methods' table, and DARLR's ablations, sensitivity and thinner logs."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from darlr.errors import ConfigError
+from darlr.options import METHOD_TITLES
+
+Study = Literal["table", "ablations", "sensitivity", "sparsity"]
+TRIVIAL = "trivial"
+PLUS = "darlr+"
+TITLES: dict[str, str] = {**dict(METHOD_TITLES.items()), PLUS: "DARLR+"}
+IPS = {"model.weighting": "inverse-popularity"}  # IPS differs from MBPO in its world model's weights alone
+# What DARLR+ changes of DARLR; every choice was made on the log alone (docs/results.md).
+DARLR_PLUS: Mapping[str, Any] = {
+    "model.kind": "mixed",
+    "reward.start": "frozen",
+    "recommender.prior": 10.0,
+    "recommender.belief": 1.0,
+    "recommender.caution": 1000.0,
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row before it has seeds. method: "mbpo" ... "gt", a baseline, or "trivial" (all trivial rows).
+
+    options: what differs from the base, by the names of the command line. group, value: its picture panel and place on
+    the axis, in studies that vary a number. tail: what the names of its rows end with, in the study of thinner logs.
+    base: its label is what the study compares its group's rows with.
+    """
+
+    label: str
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    group: str = ""
+    value: float | None = None
+    tail: str = ""
+    base: bool = False
+
+
+def baselines() -> list[str]:
+    """Names of the baselines."""
+    from darlr.policies import BASELINES  # heavy: only when rows are laid out
+
+    return list(BASELINES)
+
+
+def chosen(methods: str) -> list[str]:
+    """Names from a comma-separated list with the groups all, learned, baselines and trivial.
+
+    Raises ConfigError, with a hint, for a name that is none.
+    """
+    groups = {"learned": list(TITLES), "baselines": baselines(), TRIVIAL: [TRIVIAL]}
+    groups["all"] = [name for group in groups.values() for name in group]
+    names: list[str] = []
+    for word in filter(None, (word.strip().lower() for word in methods.split(","))):
+        if word not in groups and word not in groups["all"]:
+            known = [*groups["all"], *groups]
+            close = difflib.get_close_matches(word, known, n=1)
+            hint = f"perhaps {close[0]} is meant" if close else f"choose from {', '.join(known)}"
+            raise ConfigError(f"option methods: no method is called {word}; {hint}")
+        names += groups.get(word, [word])
+    if not names:
+        raise ConfigError("option methods: name at least one method")
+    return list(dict.fromkeys(names))
+
+
+def table(names: Sequence[str]) -> list[Variant]:
+    """One row a method."""
+    return [_method(name) for name in names]
+
+
+def _method(name: str, **more: Any) -> Variant:
+    if name not in TITLES:
+        return Variant(name, name, **more)
+    options = {"ips": IPS, PLUS: DARLR_PLUS}.get(name, {})
+    return Variant(TITLES[name], "darlr" if name == PLUS else name, dict(options) | more.pop("options", {}), **more)
+
+
+ABLATIONS: dict[str, Mapping[str, Any]] = {
+    "no selector (static reward)": {"selector.kind": "none"},
+    "nearest neighbours in place of the selector": {"selector.kind": "nearest"},
+    "random references": {"selector.kind": "random"},
+    "no similarity": {"selector.lambda-s": 0.0},
+    "no diversity": {"selector.lambda-d": 0.0},
+    "static reward": {"reward.estimate": "static"},
+    "static penalty": {"reward.penalty": "static"},
+    "no penalty": {"reward.penalty": "none"},
+    "no entropy term": {"reward.lambda-e": 0.0},
+    "start table: frozen": {"reward.start": "frozen"},
+    "refine in place": {"reward.refine": "in_place"},
+    "selector reward: own": {"selector.reward": "own"},
+    "selector reward: none": {"selector.reward": "none"},
+    "user not in the state": {"recommender.user-in-state": False},
+    "feedback not in the state": {"recommender.feedback-in-state": False},
+    "neither user nor feedback in the state": {
+        "recommender.user-in-state": False,
+        "recommender.feedback-in-state": False,
+    },
+    "tracker: mean": {"recommender.tracker.kind": "mean"},
+    "training repeats items": {"session.repeats": True},
+}
+
+
+def ablations() -> list[Variant]:
+    """DARLR with one part changed at a time."""
+    return [
+        Variant("DARLR", "darlr", base=True),
+        *(Variant(label, "darlr", options) for label, options in ABLATIONS.items()),
+    ]
+
+
+# The ranges of the paper's five weights.
+RANGES: dict[str, tuple[float, ...]] = {
+    "selector.picks": (10, 20, 30, 40),
+    "selector.lambda-s": (0.5, 1.0, 2.0, 5.0),
+    "selector.lambda-d": (0.01, 0.05, 0.1, 0.5),
+    "reward.lambda-u": (0.01, 0.05, 0.1, 0.5, 1.0),
+    "reward.lambda-e": (0.01, 0.05, 0.1, 0.5, 1.0),
+}
+SYMBOLS = {
+    "selector.picks": "K_sel",
+    "selector.lambda-s": "lambda_s",
+    "selector.lambda-d": "lambda_d",
+    "reward.lambda-u": "lambda_U",
+    "reward.lambda-e": "lambda_E",
+}
+
+
+def sensitivity(defaults: Mapping[str, Any]) -> list[Variant]:
+    """DARLR with one weight changed at a time over its range. defaults: the base's values of these options."""
+    rows = [Variant("DARLR", "darlr", base=True)]
+    for name, values in RANGES.items():
+        usual = defaults[name]
+        for value in sorted({*map(type(usual), values), usual}):
+            options = {} if value == usual else {name: value}
+            rows.append(Variant(f"{SYMBOLS[name]} = {value:g}", "darlr", options, SYMBOLS[name], float(value)))
+    return rows
+
+
+KEPT = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+UNKNOWN = 0.2  # share of users without events
+
+
+def sparsity(names: Sequence[str]) -> list[Variant]:
+    """Every method on the log thinned to 100, 50, 20, 10, 5, 2 and 1%, and on one without the events of some users."""
+    rows = []
+    for name in names:
+        for share in KEPT:
+            one = _method(name, options={} if share == 1 else {"split.keep": share})
+            tail = f"{share:.0%} of the log"
+            rows.append(_with_tail(one, tail, share))
+        strangers = _method(name, options={"split.isolated": UNKNOWN})
+        rows.append(_with_tail(strangers, f"{UNKNOWN:.0%} of users without events"))
+    return rows
+
+
+def _with_tail(row: Variant, tail: str, share: float | None = None) -> Variant:
+    return Variant(f"{row.label}, {tail}", row.method, row.options, row.label, share, tail, base=share == 1)

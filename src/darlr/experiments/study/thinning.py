@@ -1,0 +1,137 @@
+"""Where methods fail as the log gets thinner: R_tra of every row over the shares of the log, against random."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+
+import numpy as np
+
+from darlr.evaluation.numbers import style
+from darlr.evaluation.pictures import canvas
+from darlr.evaluation.pictures.canvas import INK, TRUTH
+from darlr.experiments.study.assemble import Block, Line, entry_name, paired
+from darlr.io.text import markdown
+
+RANDOM = "random"
+WORSE = "#a3262a"
+
+
+@dataclass(frozen=True)
+class Thinned:
+    """One greedy or trivial row on thinner and thinner logs.
+
+    lines: by what is left of the log, in the study's order. failing: those whose 95% interval of the paired difference
+    to random choices, over the same users and seeds, is not above 0.
+    """
+
+    name: str
+    lines: dict[str, Line]
+    failing: frozenset[str]
+
+    @property
+    def mean(self) -> float:
+        """Mean R_tra over the logs."""
+        return float(np.mean([line.row.mean for line in self.lines.values()]))
+
+    @property
+    def threshold(self) -> str:
+        """The largest share of the log on which it fails, or "none"."""
+        shares = {tail: line.source.variant.value for tail, line in self.lines.items() if tail in self.failing}
+        known = {share: tail for tail, share in shares.items() if share is not None}
+        return known[max(known)].split()[0] if known else "none"
+
+
+def thinned(block: Block) -> list[Thinned]:
+    """Rows of one table of the sparsity study, by falling mean over the logs."""
+    lines = [line for line in block.lines if not (line.row.sampled and line.source.learned)]
+    tails = list(dict.fromkeys(line.source.variant.tail for line in _in_order(lines)))
+    rows: dict[str, dict[str, Line]] = {}
+    for tail in tails:
+        for line in lines:
+            if line.source.variant.tail == tail:
+                rows.setdefault(entry_name(line), {})[tail] = line
+    chance = rows.get(RANDOM, {})
+    found = [
+        Thinned(name, members, frozenset(tail for tail in members if tail in chance and _fails(members, chance, tail)))
+        for name, members in rows.items()
+    ]
+    return sorted(found, key=lambda row: -row.mean)
+
+
+def _tails(rows: Sequence[Thinned]) -> list[str]:
+    """The logs, of the row that has them all."""
+    return list(max(rows, key=lambda row: len(row.lines)).lines)
+
+
+def _in_order(lines: Sequence[Line]) -> list[Line]:
+    """From the whole log to its thinnest share, other changes of the log last."""
+    return sorted(lines, key=lambda line: -(line.source.variant.value or 0))
+
+
+def _fails(members: dict[str, Line], chance: dict[str, Line], tail: str) -> bool:
+    return members[tail] is not chance[tail] and paired(members[tail], chance[tail]).low <= 0
+
+
+def section(blocks: Sequence[Block]) -> list[str]:
+    """Markdown: R_tra of every row on every log, under NX_0, and the share at which it fails."""
+    lines = []
+    for block in blocks:
+        rows = thinned(block) if block.mode == "NX_0" else []
+        if not rows:
+            continue
+        tails = _tails(rows)
+        form = style([line.row.mean for row in rows for line in row.lines.values()])
+        lines += [f"## Thinner logs: {block.title}", ""]
+        lines += [f"| row | {' | '.join(tails)} | fails at |", "|---|" + "---:|" * (len(tails) + 1)]
+        lines += [
+            f"| {markdown(row.name)} | {' | '.join(_cell(row, tail, form) for tail in tails)} | {row.threshold} |"
+            for row in rows
+        ]
+        lines += [""]
+    return [*lines, NOTE, ""] if lines else []
+
+
+NOTE = (
+    "R_tra, greedy. In italics: not surely better than random choices (the 95% interval of the paired difference over "
+    "the same users and seeds reaches 0). Fails at: the largest share of the log where that happens."
+)
+
+
+def _cell(row: Thinned, tail: str, form: str) -> str:
+    if tail not in row.lines:
+        return "–"
+    number = format(row.lines[tail].row.mean, form)
+    return f"*{number}*" if tail in row.failing else number
+
+
+def picture(path: Path, block: Block, title: str) -> None:
+    """Rows by logs, shaded from random to the best, with R_tra in each field; red where a row fails."""
+    rows = thinned(block)
+    tails = _tails(rows)
+    table = np.array([[row.lines[t].row.mean if t in row.lines else np.nan for t in tails] for row in rows])
+    form = style(table.ravel().tolist(), least=1)
+    names = [row.name + (" †" if next(iter(row.lines.values())).row.kind == "truth" else "") for row in rows]
+    ranked = [row.mean for row, name in zip(rows, names, strict=True) if not name.endswith("†")]
+    figure = canvas.blank(1.3 + 0.24 * len(rows))
+    axes = figure.add_subplot()
+    low = next((row.mean for row in rows if row.name == RANDOM), float(np.nanmin(table)))
+    axes.imshow(table, aspect="auto", cmap="Blues", vmin=low, vmax=low + 1.5 * (max(ranked, default=low + 1) - low))
+    for (place, row), (column, tail) in ((a, b) for a in enumerate(rows) for b in enumerate(tails)):
+        if tail not in row.lines:
+            continue
+        shade = table[place, column]
+        fails = tail in row.failing
+        dark = shade > low + 0.9 * (max(ranked, default=low + 1) - low)
+        colour = WORSE if fails else ("white" if dark else INK)
+        weight = "bold" if fails else "normal"
+        axes.text(
+            column, place, format(shade, form), ha="center", va="center", fontsize=8, color=colour, fontweight=weight
+        )
+    axes.set_yticks(range(len(rows)), names, color=INK)
+    axes.set_xticks(range(len(tails)), [fill(tail, 9) for tail in tails], color=INK)
+    axes.tick_params(length=0)
+    canvas.head(figure, title)
+    axes.set_xlabel("R_tra, greedy; red: not surely better than random; †: reads the truth", fontsize=9, color=INK)
+    axes.set_facecolor(TRUTH)
+    canvas.save(figure, path, grid=False)

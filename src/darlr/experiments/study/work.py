@@ -1,0 +1,260 @@
+"""The work of one cell, in a process of its own: `python -m darlr.experiments.study.work CELL_FOLDER`.
+
+Killed at any moment, it goes on where it was. It ends by itself when the process that started it is gone.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from darlr.cli.options import Train
+from darlr.errors import DarlrError, RunError
+from darlr.evaluation.evaluate import Setting, can_leave, play_seeds, settings
+from darlr.evaluation.lists import Entry, trivial_rows
+from darlr.evaluation.metrics import majority_items
+from darlr.evaluation.truth import Truth, load_truth
+from darlr.experiments.finished import open_run
+from darlr.experiments.logs import Logs, open_logs
+from darlr.experiments.process import settle
+from darlr.experiments.provenance import provenance
+from darlr.experiments.runs import CONFIG, read_metrics
+from darlr.experiments.study.cells import RESULT, STARTED, STATUS, TOLD, cell_config, read_cell
+from darlr.experiments.study.code import digest
+from darlr.experiments.study.options import command_line
+from darlr.experiments.training import train_run
+from darlr.experiments.trivial import trivial_tables
+from darlr.experiments.world import fit_into, is_fitted, load_world_model, world_of
+from darlr.io.checkpoint import write_checkpoint
+from darlr.io.files import Lock, atomic_write_text
+from darlr.options import RunConfig
+from darlr.simulation.policy import Policy, translated
+from darlr.world.tables import World
+
+BUSY = 75  # another process works on this cell
+BEAT = 5.0  # seconds between two notes of the CPU time used so far
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell's folder and what its cell.json says."""
+
+    place: Path
+    content: dict[str, Any]
+    config: RunConfig
+
+    @property
+    def kind(self) -> Any:
+        """What kind of cell it is."""
+        return self.content["identity"]["kind"]
+
+    @property
+    def world(self) -> Path:
+        """The world model that it uses."""
+        return Path(self.place.parent, self.content["world"], "world")
+
+
+def open_task(place: Path) -> Task:
+    """Read a cell; RunError when the code is no longer what the cell was planned with."""
+    content = read_cell(place)
+    task = Task(place, content, cell_config(content, str(place)))
+    now = digest(task.kind)
+    if now != content["code"]:
+        raise RunError(
+            f"the source changed since the comparison began ({content['code']}, now {now}); run the command again"
+        )
+    return task
+
+
+def work(task: Task) -> None:
+    """Do what the cell asks for, and write its result."""
+    before = _spent(task.place)
+    tensors, about = WORK[task.kind](task)
+    about |= {
+        "cpu_seconds": before + time.process_time(),
+        "provenance": provenance(task.config.train.seed) | {"git": task.content["git"]},
+        "code": task.content["code"],
+    }
+    write_checkpoint(task.place / RESULT, tensors, about)
+    (task.place / STATUS).unlink(missing_ok=True)
+
+
+def fit_world_model(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The world model that the rows of one split, seed and weighting share."""
+    fitted = fit_into(task.place / "world", open_logs(task.config), task.config.split, task.config.world_model)
+    return {}, {"metrics": fitted.metrics, "command": _fit_command(task)}
+
+
+def learn(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Train a method and play its final policy, greedy and sampled."""
+    folder = task.place / "run"
+    config = replace(task.config, world=str(task.world))
+    started = (folder / CONFIG).exists()
+    options = {name: getattr(config, name) for name in ("data", "label", "world", "train", "world_model", "split")}
+    train_run(Train(out=folder, resume=started, synthetic=config.synthetic, **options))
+    run = open_run(folder)
+    entries = [Entry("greedy", [run.policy], "learned"), Entry("sampled", [run.policy], "learned", greedy=False)]
+    if config.train.recommender.prior:  # others start from chance
+        entries.append(Entry(STARTED, [run.start], "log"))
+    tensors, about = play_all(task, run.logs, entries, truth_of(task.config, run.logs))
+    rows = read_metrics(folder)
+    steps = rows[-1]["steps"] if rows else 0
+    return tensors, about | {"curve": rows, "steps": steps, "command": command_line(config, folder)}
+
+
+def trivial(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The trivial rows of one seed; those of tables use that seed's world model."""
+    logs = open_logs(task.config)
+    truth = truth_of(task.config, logs)
+    tensors, about = play_all(task, logs, trivial_entries(task, logs, truth), truth)
+    return tensors, about | {"curve": [], "steps": 0, "command": ""}
+
+
+def trivial_entries(task: Task, logs: Logs, truth: Truth) -> list[Entry]:
+    """The trivial rows, their tables from the log and the cell's world model."""
+    world = open_world(task, logs)
+    tables = trivial_tables(logs, [(logs, world, task.config.train.tables)])
+    exits = can_leave(task.config.train.session, logs.catalogue)
+    return trivial_rows(logs.catalogue, truth, tables, exits=exits, repeats=1)
+
+
+def baseline(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Fit a baseline and play it."""
+    from darlr.policies import BASELINES, Context, fit_baseline, load_baseline, save_baseline
+    from darlr.policies.files import FACTS
+
+    logs = open_logs(task.config)
+    truth = truth_of(task.config, logs)
+    name = task.content["identity"]["name"]
+    registered, place = BASELINES[name], task.place / "baseline"
+    if not (place / FACTS).exists():  # written last
+        world = open_world(task, logs) if registered.needs_world else None
+        context = Context(
+            log=logs.fitted,
+            held_out=logs.held_out,
+            service=logs.service,
+            catalogue=logs.catalogue,
+            world=world,
+            turns=task.config.train.session.turns,
+        )
+        save_baseline(fit_baseline(name, context, task.config.train.seed), place)
+    policy = translated(load_baseline(place), logs.unit)
+    aware = [False, True] if registered.exit_aware and can_leave(task.config.train.session, logs.catalogue) else [False]
+    entries = [
+        Entry(registered.title + (", exit-aware" if twin else ""), [policy], "log", registered.greedy, twin)
+        for twin in aware
+    ]
+    tensors, about = play_all(task, logs, entries, truth)
+    return tensors, about | {"curve": [], "steps": 0, "command": ""}
+
+
+WORK = {"world": fit_world_model, "learned": learn, "trivial": trivial, "baseline": baseline}
+
+
+def play_all(
+    task: Task, logs: Logs, entries: Sequence[Entry], truth: Truth
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Every entry under every setting: returns float32 [users] by "entry|mode|window", and their metrics.
+
+    With TOLD behind the name float64 [users, 3], what users said of random items, where the data set knows.
+    """
+    log, seed = logs.train_catalogue, task.content["seed"]
+    majority = majority_items(log)
+    tensors, measured, played = {}, {}, {}
+    for entry, policy, setting in _plays(task, logs, entries):
+        (found,) = play_seeds(entry, policy, setting, truth, log, majority=majority, runs=[seed])
+        name = f"{entry.name}|{setting.mode}|{setting.window or ''}"
+        tensors[name], measured[name] = torch.from_numpy(found.returns).float(), dict(found.metrics)
+        if found.tallies is not None:
+            tensors[f"{name}{TOLD}"] = torch.from_numpy(found.tallies)
+        played[entry.name] = {"kind": entry.kind, "greedy": entry.greedy, "exit_aware": entry.exit_aware}
+    return tensors, {"metrics": measured, "entries": played}
+
+
+def _plays(task: Task, logs: Logs, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Policy, Setting]]:
+    windows = tuple(task.content["identity"]["windows"])
+    for setting in settings(task.config.train.session, logs.catalogue, windows):
+        for entry in entries:
+            if not (entry.exit_aware and setting.window is None):
+                yield entry, entry.policies[0], setting
+
+
+def truth_of(config: RunConfig, logs: Logs) -> Truth:
+    """The truth of the cell's data set for what learns from these logs; the comparison checked that there is one."""
+    truth = load_truth(config.data, synthetic=config.synthetic)
+    if truth is None:
+        raise RunError(f"{config.data}: has no truth to play on")
+    return truth.beside(logs.known)
+
+
+def open_world(task: Task, logs: Logs) -> World:
+    """The tables of the seed's world model."""
+    if not is_fitted(task.world):
+        raise RunError(f"{task.world}: the world model is missing; run the comparison again")
+    return world_of(load_world_model(task.world, logs, task.config.split), logs, task.config.train)
+
+
+def _fit_command(task: Task) -> str:
+    words = command_line(replace(task.config, train=RunConfig().train), task.place / "world")
+    return words.replace("darlr train", "darlr fit", 1).replace("--model.", "--")
+
+
+def _spent(place: Path) -> float:
+    """CPU-seconds of earlier attempts that were killed."""
+    try:
+        return float(json.loads((place / STATUS).read_text(encoding="utf-8"))["cpu_seconds"])
+    except (OSError, ValueError, KeyError):
+        return 0.0
+
+
+def _note_time(place: Path, before: float) -> None:
+    while True:
+        time.sleep(BEAT)
+        if (place / RESULT).exists():
+            return
+        with contextlib.suppress(RunError):  # a full disk stops the work itself, where it matters
+            atomic_write_text(
+                place / STATUS, json.dumps({"cpu_seconds": before + time.process_time()}, allow_nan=False)
+            )
+
+
+def _end_with_parent() -> None:
+    """The parent holds the other end of standard input open for as long as it lives."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def main(place: Path) -> int:
+    """Do one cell; 0 done, 1 failed, BUSY when another process is at it."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        lock = Lock(place)
+    except RunError:
+        return BUSY
+    try:
+        if (place / RESULT).exists():
+            return 0
+        task = open_task(place)
+        settle(task.config.train.threads)
+        threading.Thread(target=_note_time, args=(place, _spent(place)), daemon=True).start()
+        work(task)
+    except (DarlrError, OSError) as error:
+        print(f"darlr: {error}", file=sys.stderr, flush=True)
+        return 1
+    finally:
+        lock.release()
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(Path(sys.argv[1]))
+    sys.stderr.flush()
+    os._exit(code)  # not waiting for the thread that reads standard input

@@ -1,0 +1,27 @@
+"""The tables that trivial rows are played by."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from darlr.evaluation.lists import positives_only
+from darlr.experiments.logs import Logs
+from darlr.options import TablesConfig
+from darlr.world.logged_neighbours import logged_neighbour_table
+from darlr.world.models.bias import bias_table
+from darlr.world.tables import World
+
+
+def trivial_tables(logs: Logs, fitted: Sequence[tuple[Logs, World, TablesConfig]]) -> dict[str, list[Tensor]]:
+    """Name -> tables [Us, Is]: of the log alone, and of each of some world models with the split it was fitted on."""
+    return log_tables(logs, [split for split, _, _ in fitted]) | {
+        "world-model greedy": [world.reward for _, world, _ in fitted],
+        "neighbour-table greedy": [world.neighbour_reward(tables) for _, world, tables in fitted],
+    }
+
+
+def log_tables(logs: Logs, splits: Sequence[Logs]) -> dict[str, list[Tensor]]:
+    """Tables from the log alone, [Us, Is]: biases, one a split; of positives only, what alike users logged."""
+    if positives_only(logs.catalogue):
+        return {"logged-neighbour greedy": [logged_neighbour_table(logs.fitted, logs.service)]}
+    return {"bias-model list": [bias_table(one.train, one.held_out, one.fitted, one.service) for one in splits]}

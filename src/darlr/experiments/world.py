@@ -1,0 +1,146 @@
+"""The world model of a run: fitted into a folder, loaded from there, and the tables that agents are paid by."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from darlr.errors import ConfigError, RunError
+from darlr.evaluation.truth import load_truth
+from darlr.experiments.logs import Logs
+from darlr.experiments.progress import PATIENCE, Meter, say
+from darlr.experiments.size import FIT, require_memory, size_of
+from darlr.io.files import read_json, require_writable
+from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
+from darlr.options.json import to_json
+from darlr.world.context import Context
+from darlr.world.fit import EpochReport, SweepReport, train_world
+from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
+from darlr.world.implicit import resolve as resolve_model
+from darlr.world.tables import World, build_world
+from darlr.world.taste import taste_features
+
+ORIGIN = "origin.json"  # beside a world model: what it was fitted on; written last
+
+
+def origin(logs: Logs, split_config: SplitConfig) -> dict[str, Any]:
+    """What a world model depends on besides its options."""
+    known = to_json(replace(split_config, evaluation=logs.evaluation))
+    if logs.evaluation and logs.whole.propensity is not None:
+        known["kept"] = "events"  # older versions kept whole (user, item) cells of such a log
+    return {"data": logs.whole.name, "checksum": logs.checksum, "split": known}
+
+
+def refuse_other_content(folder: Path) -> None:
+    """RunError when `folder` cannot be written, or holds something that a world model must not be written into."""
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file; choose another folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / FILES[1]).exists():
+        raise RunError(f"{folder}: not empty and no world model; choose another folder")
+    require_writable(folder)
+
+
+def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldModelConfig) -> FittedWorldModel:
+    """Fit a world model, showing progress, and write it, with its origin, into `folder`."""
+    require_memory(size_of(logs.whole, RunConfig(world_model=config), FIT))
+    with Meter("world model", every=10) as meter:
+
+        def report(done: EpochReport | SweepReport) -> None:
+            if isinstance(done, EpochReport):
+                meter.show(done.epoch, done.epochs, {"held_out_rmse": done.held_out_rmse})
+                return
+            if done.sweep == 0:
+                meter.begin(f"{meter.name}, posterior", "sweep", every=10)
+            meter.show(done.sweep, done.sweeps, {})
+
+        # kind history has no epoch to choose on held-out rows before the fit that counts
+        twice = logs.refit and resolve_model(config, logs.train).kind != "history"
+        trained = train_world(logs.train if twice else logs.fitted, logs.held_out, config, report)
+        chosen = trained.metrics
+        if twice:
+            meter.begin("world model, whole log", every=10)
+            again = replace(config, epochs=int(chosen["best_epoch"]))
+            trained = train_world(logs.whole, logs.unseen, again, report)
+        users, items = len(trained.service.users), len(trained.service.items)
+        meter.tell(f"world model: predicting {users:,} x {items:,} rewards")
+        meter.begin("world model, predicting", "tenth", after=PATIENCE)
+        fitted = trained.finish(lambda done: meter.show(done * 10 // users, 10, {}))
+    if twice:
+        fitted = replace(fitted, metrics={**chosen, "refit": fitted.metrics})
+    text = json.dumps(origin(logs, split_config), indent=2, allow_nan=False) + "\n"
+    fitted.save(folder, {ORIGIN: text})
+    warn_of_untrained(fitted)
+    return fitted
+
+
+def warn_of_untrained(fitted: FittedWorldModel) -> None:
+    """Say so where a world model knows nothing of the log."""
+    if not fitted.trained:
+        say(
+            "warning: the world model is untrained: no epoch predicts held-out events better than its random start, so "
+            "what learns from it learns noise; give it more events, or change model.learning-rate or model.epochs"
+        )
+
+
+def is_fitted(folder: Path) -> bool:
+    """Whether a whole world model lies in `folder`."""
+    return (folder / ORIGIN).exists()
+
+
+def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> FittedWorldModel:
+    """Load a fitted world model; RunError when it was fitted on other data or another split."""
+    if not is_fitted(folder):
+        raise RunError(f"{folder}: no world model here; make one with `darlr fit --out {folder}`")
+    try:
+        known = read_json(folder / ORIGIN, REMEDY)
+        wanted = origin(logs, split_config)
+        differing = [key for key in wanted if known.get(key) != wanted[key]]
+    except AttributeError as error:
+        raise RunError(f"{folder / ORIGIN}: damaged ({error}); {REMEDY}") from error
+    if differing:
+        raise RunError(
+            f"{folder}: fitted on something else ({', '.join(differing)} differ); fit again, or name the same data"
+        )
+    fitted = load(folder)
+    if any(
+        not np.array_equal(codes, own.numpy())
+        for codes, own in ((logs.service.users, fitted.users), (logs.service.items, fitted.items))
+    ):
+        raise RunError(f"{folder}: its users and items are not those that {logs.whole.name} recommends to; {REMEDY}")
+    return fitted
+
+
+def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World:
+    """The service's tables on the training device."""
+    world = build_world(fitted, logs.fitted, config.tables, logs.service)
+    if config.recommender.belief:
+        known = Context(logs.fitted, logs.held_out, logs.service, logs.catalogue, world, config.session.turns)
+        world = replace(world, taste=taste_features(known)[0])
+    return world.to(config.device)
+
+
+def paid_world(world: World, logs: Logs, config: RunConfig) -> World:
+    """The world that agents are paid by: the tables themselves, or, for GT, with the truth as their reward."""
+    if config.train.method != "gt":
+        return world
+    return replace(world, reward=true_reward(logs, config).to(world.reward))
+
+
+def true_reward(logs: Logs, config: RunConfig) -> Tensor:
+    """What GT learns from, float32 [Us, Is], as it is learned; ConfigError unless the truth covers the service."""
+    truth = load_truth(config.data, synthetic=config.synthetic)
+    if truth is None:
+        raise ConfigError(f"option method: gt learns from the truth, and {config.data} has none")
+    wanted = len(logs.service.users), len(logs.service.items)
+    if truth.reward.shape != wanted:
+        raise ConfigError(
+            f"option method: gt needs the true reward of every user and item, {wanted[0]} x {wanted[1]} cells; "
+            f"the truth of {config.data} has {truth.reward.shape[0]} x {truth.reward.shape[1]}"
+        )
+    reward = torch.empty_like(truth.reward)
+    reward[torch.from_numpy(truth.users)[:, None], torch.from_numpy(truth.items)] = truth.reward
+    return logs.unit.learn(reward)

@@ -1,0 +1,105 @@
+"""Tensors on disk: a safetensors file that is the old one or the new one, whole, and guarded by a checksum.
+
+Its header has one entry, JSON: facts about the tensors, and the checksum of both. Several entries would come in any
+order, and files of equal content would differ.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from darlr.errors import DarlrError, RunError
+from darlr.io.files import atomic_write_text, naming, read_json, replacing
+
+ENTRY = "darlr"
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
+    """Replace the file at `path`. tensors: any shapes, strides and devices; they may share memory. facts: JSON."""
+    tensors, text = separate(tensors), json.dumps(dict(facts or {}), allow_nan=False)
+    header = {ENTRY: json.dumps({"facts": text, "crc32": _crc(tensors, text)}, allow_nan=False)}
+    with naming(path, (OSError, SafetensorError)), replacing(path) as draft:
+        save_file(tensors, draft, header)
+
+
+def read_tensors(
+    path: Path, remedy: str, kind: type[DarlrError] = RunError, what: str = "file"
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors, on the CPU and in memory of their own, and facts of `write_tensors`.
+
+    Raises `kind`, saying the remedy, when a byte of it has changed, or it is no plain file or of another version. A
+    file that is missing raises FileNotFoundError. what: what it is, for these messages.
+    """
+    if path.exists() and not path.is_file():
+        raise kind(f"{path}: damaged {what} (no plain file); {remedy}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(ENTRY, "{}"))
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a dict)
+        text = header.get("facts")
+        if not isinstance(text, str):
+            raise kind(f"{path}: not a {what} of this version of darlr, or damaged; {remedy}")
+        if header.get("crc32") != _crc(tensors, text):
+            raise kind(f"{path}: damaged {what} (its checksum does not fit); {remedy}")
+        facts = json.loads(text)
+        return tensors, facts if isinstance(facts, dict) else {}
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError, ValueError, AttributeError, RecursionError) as error:
+        raise kind(f"{path}: damaged {what} ({error}); {remedy}") from error
+
+
+def write_both(tensors_path: Path, facts_path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Tensors and a JSON file of facts that belong together: the tensors' file holds the checksum of the other.
+
+    facts: JSON, with a `schema`.
+    """
+    text = json.dumps(facts, indent=1, allow_nan=False) + "\n"
+    write_tensors(tensors_path, tensors, {facts_path.name: zlib.crc32(text.encode())})
+    atomic_write_text(facts_path, text)
+
+
+def read_both(
+    tensors_path: Path, facts_path: Path, remedy: str, what: str, schema: int
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Inverse of `write_both`; RunError when either is damaged or of another schema.
+
+    FileNotFoundError when one is missing.
+    """
+    facts = read_json(facts_path, remedy)
+    found = facts.get("schema") if isinstance(facts, dict) else None
+    if found != schema:
+        raise RunError(f"{facts_path}: {what} of schema {found}, this version of darlr reads {schema}; {remedy}")
+    tensors, about = read_tensors(tensors_path, remedy, what=what)
+    if about.get(facts_path.name) != zlib.crc32(facts_path.read_bytes()):
+        raise RunError(f"{facts_path}: damaged {what} (its checksum does not fit); {remedy}")
+    return tensors, facts
+
+
+def _crc(tensors: Mapping[str, Tensor], text: str) -> int:
+    value = zlib.crc32(text.encode())
+    for name in sorted(tensors):
+        value = zlib.crc32(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode(), value)
+        value = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, value)
+    return value
+
+
+def separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each in memory of its own, on the CPU and contiguous, as safetensors asks; copied only where it is not."""
+    separated: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        storage = own.untyped_storage()
+        if storage.nbytes() != own.nbytes or storage.data_ptr() in taken:
+            own = own.clone()
+        taken.add(own.untyped_storage().data_ptr())
+        separated[name] = own
+    return separated

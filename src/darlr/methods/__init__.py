@@ -1,0 +1,1 @@
+"""The reward functions of all methods."""

@@ -1,0 +1,37 @@
+"""Checks of options that raise ConfigError, naming the option as the command line spells it."""
+
+from typing import Any
+
+from darlr.errors import ConfigError
+
+
+def require(condition: bool, option: str, problem: str) -> None:
+    """Raise ConfigError about `option` unless the condition holds."""
+    if not condition:
+        raise ConfigError(f"option {option}: {problem}")
+
+
+def at_least(least: int, config: Any, names: tuple[str, ...], where: str = "") -> None:
+    """Raise ConfigError where an option is below `least`."""
+    for name in names:
+        value = getattr(config, name)
+        require(value >= least, spelt(where, name), f"must be at least {least}, not {value}")
+
+
+def positive(config: Any, names: tuple[str, ...], where: str = "") -> None:
+    """Raise ConfigError where an option is not above 0."""
+    for name in names:
+        value = getattr(config, name)
+        require(value > 0, spelt(where, name), f"must be positive, not {value}")
+
+
+def not_negative(config: Any, names: tuple[str, ...], where: str = "") -> None:
+    """Raise ConfigError where an option is below 0."""
+    for name in names:
+        value = getattr(config, name)
+        require(value >= 0, spelt(where, name), f"must not be negative, not {value}")
+
+
+def spelt(where: str, name: str) -> str:
+    """An option as `darlr train` spells it; the command line leaves out what another command's spelling lacks."""
+    return (f"{where}.{name}" if where else name).replace("_", "-")

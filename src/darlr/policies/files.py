@@ -1,0 +1,85 @@
+"""A fitted baseline on disk: tensors in safetensors, everything else JSON."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from darlr.errors import RunError
+from darlr.io.files import naming
+from darlr.io.tensors import read_both, write_both
+from darlr.policies.bandits import UCB, EpsilonGreedy
+from darlr.policies.fixed import UserGreedy
+from darlr.policies.linucb import LinUCB
+from darlr.policies.networks import Layers, NetworkPolicy
+from darlr.policies.sessions import StateEncoder
+from darlr.simulation.policy import Policy
+
+TENSORS, FACTS = "baseline.safetensors", "baseline.json"
+SCHEMA = 2
+PLAIN: dict[str, tuple[type, tuple[str, ...], tuple[str, ...]]] = {  # kind -> class, tensors, numbers
+    "user-greedy": (UserGreedy, ("table",), ()),
+    "epsilon-greedy": (EpsilonGreedy, ("table",), ("epsilon", "seed")),
+    "ucb": (UCB, ("table", "count"), ("scale", "c")),
+    "linucb": (LinUCB, ("prior", "features"), ("noise", "alpha")),
+}
+NETWORK = "network"
+REMEDY = "delete its folder and fit it again"
+
+
+def save_baseline(policy: Policy, folder: Path) -> None:
+    """Write a policy that a baseline's fit returned; the facts come last, so a killed save is no baseline."""
+    tensors, facts = _split(policy)
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FACTS).unlink(missing_ok=True)
+    write_both(folder / TENSORS, folder / FACTS, tensors, {"schema": SCHEMA, **facts})
+
+
+def load_baseline(folder: Path) -> Policy:
+    """Read what `save_baseline` wrote; no optional library is needed. RunError when it is missing or damaged."""
+    try:
+        tensors, facts = read_both(folder / TENSORS, folder / FACTS, REMEDY, "baseline", SCHEMA)
+        return _join(tensors, facts)
+    except FileNotFoundError as error:
+        raise RunError(f"{folder}: no baseline here; fit it again") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{folder}: damaged baseline ({error!r}); {REMEDY}") from error
+
+
+def _split(policy: Policy) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    for kind, (found, tensors, numbers) in PLAIN.items():
+        if type(policy) is found:
+            return {n: getattr(policy, n) for n in tensors}, {"kind": kind, **{n: getattr(policy, n) for n in numbers}}
+    if not isinstance(policy, NetworkPolicy):
+        raise TypeError(f"no baseline: {type(policy).__name__}")
+    state = policy.encoder
+    layers = {"value": policy.value, "actor": policy.actor}
+    arrays = {
+        f"{name}.{k}.{part}": array
+        for name, stack in layers.items()
+        for k, pair in enumerate(stack)
+        for part, array in zip(("weight", "bias"), pair, strict=True)
+    }
+    facts = {
+        "kind": NETWORK,
+        "head": policy.head,
+        "low": state.low,
+        "high": state.high,
+        "window": state.window,
+        "layers": {name: len(stack) for name, stack in layers.items()},
+    }
+    return {"vectors": state.vectors, **arrays}, facts
+
+
+def _join(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Policy:
+    if facts["kind"] != NETWORK:
+        found, arrays, numbers = PLAIN[facts["kind"]]
+        policy: Policy = found(**{n: tensors[n] for n in arrays}, **{n: facts[n] for n in numbers})
+        return policy
+    stacks: dict[str, Layers] = {
+        name: [(tensors[f"{name}.{k}.weight"], tensors[f"{name}.{k}.bias"]) for k in range(count)]
+        for name, count in facts["layers"].items()
+    }
+    encoder = StateEncoder(tensors["vectors"], facts["low"], facts["high"], facts["window"])
+    return NetworkPolicy(encoder, facts["head"], **stacks)

@@ -1,0 +1,114 @@
+"""A factorisation machine drawn from its posterior: no step size, no epoch to stop at, its strengths learned too.
+
+Rendle 2010 (the model); the sampler is darlr.world.models.gibbs. Not in the paper; why: docs/world-model.md.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from darlr.data.log import InteractionLog
+from darlr.options import WorldModelConfig
+from darlr.world.models.gibbs import Chains
+from darlr.world.models.vectors import principal
+
+BURN_IN = 50  # sweeps before the first draw is kept
+DRAWS = 20  # kept of each chain
+THIN = 5  # sweeps from one kept draw to the next
+SWEEPS = BURN_IN + DRAWS * THIN
+CELLS = 10_000  # cells of a table predicted at once, of one chain
+
+
+class BayesianFM(nn.Module):
+    """K members, each the mean over D draws of a chain of its own; rewards standardised.
+
+    user_linear: float32 [K, D, U] and item_linear [K, D, I], all that depends on one side alone; user_vector:
+    [K, D, U, d] and item_vector [K, D, I, d], sums of the fields' factors; noise: [K], variance of a logged reward.
+    """
+
+    user_linear: Tensor
+    user_vector: Tensor
+    item_linear: Tensor
+    item_vector: Tensor
+    noise: Tensor
+
+    def __init__(self, **tables: Tensor) -> None:
+        super().__init__()
+        for name in ("user_linear", "user_vector", "item_linear", "item_vector", "noise"):
+            self.register_buffer(name, tables.pop(name))
+        if tables:
+            raise TypeError(f"unknown tables: {', '.join(tables)}")
+        self.members = len(self.noise)
+
+    def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """users, items: int64 [K, B] -> mean and log-variance, float32 [K, B] each."""
+        parts = []
+        for k in range(self.members):
+            u, i = users[k], items[k]
+            linear = self.user_linear[k, :, u] + self.item_linear[k, :, i]
+            parts.append(self._moments(k, linear + (self.user_vector[k, :, u] * self.item_vector[k, :, i]).sum(-1)))
+        mean, log_variance = zip(*parts, strict=True)
+        return torch.stack(mean), torch.stack(log_variance)
+
+    def over(self, items: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """Of these items int64 [i], for users int64 [u] to come: mean and log-variance of every pair, [K, u, i]."""
+        linear, vector = self.item_linear[:, :, None, items], self.item_vector[:, :, items].mT
+
+        @torch.no_grad()
+        def of(users: Tensor) -> tuple[Tensor, Tensor]:
+            size = max(1, CELLS // max(1, len(items)))
+            rows = []
+            for some in torch.split(users, size):
+                own, along = self.user_linear[:, :, some, None], self.user_vector[:, :, some]
+                parts = [self._moments(k, own[k] + linear[k] + along[k] @ vector[k]) for k in range(self.members)]
+                rows.append([torch.stack(part) for part in zip(*parts, strict=True)])
+            mean, log_variance = zip(*rows, strict=True)
+            return torch.cat(mean, 1), torch.cat(log_variance, 1)
+
+        return of
+
+    def vectors(self, size: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """A vector of each of these users and items, float32 [u, size] and [i, size] of unit mean square over all."""
+        sides = ((self.user_vector, self.user_linear), (self.item_vector, self.item_linear))
+        of_users, of_items = (
+            principal(torch.cat([vector.permute(2, 0, 1, 3).flatten(1), linear.flatten(0, 1).T], 1), size)
+            for vector, linear in sides
+        )
+        return of_users[users], of_items[items]
+
+    def _moments(self, k: int, draws: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the draws of member k, [D, ...]: mean, and log of the predictive variance (noise and the draws' own)."""
+        variance, mean = torch.var_mean(draws, dim=0, correction=0)
+        return mean, (variance + self.noise[k]).log()
+
+
+def fit_bayesian(
+    log: InteractionLog,
+    target: Tensor,
+    weight: Tensor,
+    config: WorldModelConfig,
+    progress: Callable[[int, int], None] | None = None,
+) -> BayesianFM:
+    """`config.members` chains of SWEEPS sweeps over the log, all at once, with `config.embedding` factors.
+
+    target: float32 [L], standardised rewards; weight: float32 [L], how much each event counts (1: as one event).
+    progress: called with the sweeps that are done, from 0, and their number.
+    """
+    chains = Chains(log, target.double().numpy(), weight.double().numpy(), config)
+    kept, noise = [], []
+    for sweep in range(1, SWEEPS + 1):
+        if progress is not None:
+            progress(sweep - 1, SWEEPS)
+        chains.sweep()
+        if sweep > BURN_IN and (sweep - BURN_IN) % THIN == 0:
+            kept.append(chains.draw())
+            noise.append(1 / chains.precision)
+    if progress is not None:
+        progress(SWEEPS, SWEEPS)
+    tables = {
+        name: torch.from_numpy(np.stack([draw[name] for draw in kept], 1, dtype=np.float32, casting="same_kind"))
+        for name in kept[0]
+    }
+    return BayesianFM(**tables, noise=torch.from_numpy(np.mean(noise, 0).astype(np.float32)))

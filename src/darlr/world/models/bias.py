@@ -1,0 +1,67 @@
+"""User and item biases, shrunk: the simplest model of a rating, a baseline and a warm start."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from darlr.data.log import InteractionLog
+from darlr.data.scope import Service
+
+STRENGTHS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+SWEEPS = 20
+
+FloatVector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BiasModel:
+    """r(u, i) = mean + user[u] + item[i]; user float64 [U], item float64 [I].
+
+    user_strength, item_strength: the ridge penalties, in logged rows.
+    """
+
+    mean: float
+    user: FloatVector
+    item: FloatVector
+    user_strength: float
+    item_strength: float
+
+    def predict(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> FloatVector:
+        """Expected reward of the pairs (users[j], items[j])."""
+        return self.mean + self.user[users] + self.item[items]
+
+    def table(self) -> FloatVector:
+        """Expected reward of every cell, [U, I]."""
+        return self.mean + self.user[:, None] + self.item
+
+
+def fit_bias(log: InteractionLog, user_strength: float, item_strength: float) -> BiasModel:
+    """Ridge regression on user and item indicators by alternating exact steps."""
+    mean = float(log.reward.mean())
+    residual = log.reward.astype(np.float64) - mean
+    user, item = np.zeros(log.n_users), np.zeros(log.n_items)
+    user_count = np.bincount(log.user, minlength=log.n_users) + user_strength
+    item_count = np.bincount(log.item, minlength=log.n_items) + item_strength
+    for _ in range(SWEEPS):
+        item = np.bincount(log.item, residual - user[log.user], minlength=log.n_items) / np.maximum(item_count, 1e-12)
+        user = np.bincount(log.user, residual - item[log.item], minlength=log.n_users) / np.maximum(user_count, 1e-12)
+    return BiasModel(mean, user, item, user_strength, item_strength)
+
+
+def choose_bias(train: InteractionLog, held_out: InteractionLog) -> BiasModel:
+    """The model whose two strengths give the smallest squared error on the held-out log."""
+    if len(held_out) == 0:
+        return fit_bias(train, 5.0, 5.0)
+    models = [fit_bias(train, a, b) for a in STRENGTHS for b in STRENGTHS]
+    errors = [np.square(m.predict(held_out.user, held_out.item) - held_out.reward).mean() for m in models]
+    return models[int(np.argmin(errors))]
+
+
+def bias_table(train: InteractionLog, held_out: InteractionLog, fitted: InteractionLog, service: Service) -> Tensor:
+    """The bias model's scores of the service, float64 [Us, Is]: strengths chosen on the held-out log, then `fitted`."""
+    chosen = choose_bias(train, held_out)
+    model = fit_bias(fitted, chosen.user_strength, chosen.item_strength)
+    return torch.from_numpy(model.predict(service.users[:, None], service.items))

@@ -1,0 +1,177 @@
+"""K DeepFM members in one batched pass (Guo et al., arXiv 1703.04247; ensemble: method.md section 1).
+
+Every parameter has a leading member dimension. Users and items are first reduced to what each side
+contributes, which is exact and makes the full table cheap: FM(u, i) = FM(u) + FM(i) + s_u . s_i, and the
+first deep layer is a sum over the two sides.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from darlr.options import WorldModelConfig
+from darlr.world.models.features import Side
+from darlr.world.models.vectors import principal
+
+CELLS = 1_000  # cells of a table predicted at once: what all layers make of them stays in a core's cache
+LOG_VARIANCE_RANGE = (-5.0, 3.0)  # in units of the log's variance: a standard deviation of 0.08 to 4.5 times
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one side adds.
+
+    linear: [K, B, 2], first order of mean and log-variance; vector: s [K, B, d], the sum of the field embeddings;
+    pairs: [K, B], FM within the side; deep: [K, B, h], its share of the first deep layer.
+    """
+
+    linear: Tensor
+    vector: Tensor
+    pairs: Tensor
+    deep: Tensor
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Contribution":
+        """The same change of every tensor: of its shape, to broadcast one side against the other, or a part of it."""
+        return Contribution(change(self.linear), change(self.vector), change(self.pairs), change(self.deep))
+
+
+def fm_pairs(vectors: Tensor) -> Tensor:
+    """Dot products summed over pairs of fields, [..., F, d] -> [...] (arXiv 1703.04247 Eq. 2; Rendle 2010)."""
+    if vectors.shape[-2] == 1:
+        return vectors.new_zeros(vectors.shape[:-2])
+    return 0.5 * (vectors.sum(-2).square() - vectors.square().sum(-2)).sum(-1)
+
+
+class SideTable(nn.Module):
+    """Embeddings and first-order weights of one side for K members."""
+
+    codes: Tensor
+    weights: Tensor
+    pool: Tensor
+
+    def __init__(self, side: Side, config: WorldModelConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        k, d, h = config.members, config.embedding, config.hidden[0]
+        self.n_ids = side.codes.shape[0]
+        self.n_codes = side.n_codes
+        self.register_buffer("codes", side.codes)
+        self.register_buffer("weights", side.weights)
+        self.register_buffer("pool", nn.functional.one_hot(side.field, side.n_fields).float())
+        self.embedding = nn.Parameter(torch.randn(k, side.n_codes, d, generator=generator) * config.initial_scale)
+        self.linear = nn.Parameter(torch.zeros(k, side.n_codes, 2))
+        fan_in = side.n_fields * d
+        self.first = nn.Parameter(torch.randn(k, fan_in, h, generator=generator) * math.sqrt(1 / fan_in))
+
+    def forward(self, rows: Tensor) -> Contribution:
+        """rows: int64 [K, B] of user or item codes, member k reads rows[k]."""
+        k, size = rows.shape
+        codes = self.codes[rows] + self.n_codes * torch.arange(k, device=rows.device)[:, None, None]  # [K, B, S]
+        both = torch.cat([self.embedding, self.linear], 2).flatten(0, 1)  # one lookup, and one scatter of gradients
+        slots = nn.functional.embedding(codes, both) * self.weights[rows][..., None]  # [K, B, S, d + 2]
+        vectors, linear = slots[..., :-2], slots[..., -2:].sum(2)
+        if self.pool.shape[0] != self.pool.shape[1]:
+            vectors = torch.einsum("kbsd,sf->kbfd", vectors, self.pool)
+        deep = torch.bmm(vectors.reshape(k, size, -1), self.first)
+        return Contribution(linear, vectors.sum(2), fm_pairs(vectors), deep)
+
+    def vectors(self, size: int) -> Tensor:
+        """Of all ids, [n, size]: the members' sums of field embeddings, and first-order means, reduced."""
+        part = self(torch.arange(self.n_ids).expand(self.embedding.shape[0], -1))
+        return principal(torch.cat([part.vector.transpose(0, 1).flatten(1), part.linear[..., 0].T], 1), size)
+
+
+class DeepFM(nn.Module):
+    """Mean and log-variance of the reward, in standardised reward units, for K members at once."""
+
+    def __init__(self, user: Side, item: Side, config: WorldModelConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        self.members = config.members
+        self.dropout = config.dropout
+        self.user = SideTable(user, config, generator)
+        self.item = SideTable(item, config, generator)
+        widths = [*config.hidden, 2]
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList([nn.Parameter(torch.zeros(config.members, 1, config.hidden[0]))])
+        for fan_in, fan_out in pairwise(widths):
+            scale = math.sqrt(2 / fan_in)
+            weight = torch.randn(config.members, fan_in, fan_out, generator=generator) * scale
+            self.weights.append(nn.Parameter(weight))
+            self.biases.append(nn.Parameter(torch.zeros(config.members, 1, fan_out)))
+
+    def forward(self, users: Tensor, items: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """users, items: int64 [K, B] -> mean and log-variance, float32 [K, B] each.
+
+        generator: source of dropout masks while training; None predicts.
+        """
+        return self.combine(self.user(users), self.item(items), generator)
+
+    def lists(self, users: Tensor, items: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Several items a user: users int64 [K, B], items int64 [K, B, M] -> mean and log-variance [K, B, M].
+
+        The user's side, much the wider one where users have many features, is computed once for its M items.
+        """
+        user = self.user(users).each(lambda part: part[:, :, None])
+        item = self.item(items.flatten(1)).each(lambda part: part.unflatten(1, items.shape[1:]))
+        return self.combine(user, item, generator)
+
+    def combine(
+        self, user: Contribution, item: Contribution, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance from the two sides' contributions, which broadcast against each other."""
+        linear = user.linear + item.linear
+        pairs = user.pairs + item.pairs + (user.vector * item.vector).sum(-1)
+        deep = user.deep + item.deep
+        shape = deep.shape
+        deep = self._deep(deep.reshape(self.members, -1, shape[-1]), generator).reshape(*shape[:-1], 2)
+        mean = linear[..., 0] + pairs + deep[..., 0]
+        low, high = LOG_VARIANCE_RANGE
+        return mean, (linear[..., 1] + deep[..., 1]).clamp(low, high)
+
+    def _deep(self, hidden: Tensor, generator: torch.Generator | None) -> Tensor:
+        hidden = hidden + self.biases[0]
+        for weight, bias in zip(self.weights, self.biases[1:], strict=True):
+            hidden = torch.baddbmm(bias, self._drop(hidden.relu(), generator), weight)
+        return hidden
+
+    def _drop(self, hidden: Tensor, generator: torch.Generator | None) -> Tensor:
+        if generator is None or self.dropout == 0:
+            return hidden
+        keep = torch.empty_like(hidden).bernoulli_(1 - self.dropout, generator=generator)
+        return hidden * keep.div_(1 - self.dropout)
+
+    @torch.no_grad()
+    def vectors(self, size: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """A vector of each of these users and items, float32 [u, size] and [i, size], of unit mean square over all."""
+        return self.user.vectors(size)[users], self.item.vectors(size)[items]
+
+    @torch.no_grad()
+    def table(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Every pair of users int64 [u] and items int64 [i]: mean and log-variance, [K, u, i]."""
+        return self.over(items)(users)
+
+    @torch.no_grad()
+    def over(self, items: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """`table` of these items, for users to come: the items' side is computed once."""
+        side = self.item(items.expand(self.members, -1))
+
+        @torch.no_grad()
+        def of(users: Tensor) -> tuple[Tensor, Tensor]:
+            user = self.user(users.expand(self.members, -1)).each(lambda part: part[:, :, None])
+            size = max(1, CELLS // max(1, len(users)))
+
+            def block(at: int) -> tuple[Tensor, Tensor]:
+                return self.combine(user, side.each(lambda part: part[:, None, at : at + size]))
+
+            mean, log_variance = zip(*map(block, range(0, max(1, len(items)), size)), strict=True)
+            return torch.cat(mean, 2), torch.cat(log_variance, 2)
+
+        return of
+
+
+def gaussian_nll(mean: Tensor, log_variance: Tensor, target: Tensor) -> Tensor:
+    """Negative log likelihood of a Gaussian, elementwise, without the constant log(2 pi) / 2."""
+    return 0.5 * (log_variance + (target - mean).square() * torch.exp(-log_variance))

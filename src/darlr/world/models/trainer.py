@@ -1,0 +1,127 @@
+"""Gradient steps of the world model, all members at once, each with its own order of rows and negatives."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from darlr.data.log import InteractionLog
+from darlr.options import WorldModelConfig
+from darlr.world.fitted import Scale
+from darlr.world.implicit import row_weights
+from darlr.world.models.bayesian import BayesianFM
+from darlr.world.models.deepfm import DeepFM, gaussian_nll
+from darlr.world.models.mixture import Mixture
+from darlr.world.models.negatives import NegativeSampler
+
+SCORE_ROWS = 16_384  # rows scored at once
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to score: user, item int64 [L]; target float32 [L] (standardised); logged bool [L], False = negative.
+
+    weight: float32 [L], of the row in the training loss.
+    """
+
+    user: Tensor
+    item: Tensor
+    target: Tensor
+    logged: Tensor
+    weight: Tensor
+
+
+class Trainer:
+    """One fit in progress: the model, its rows and its optimiser."""
+
+    def __init__(
+        self, model: DeepFM, log: InteractionLog, config: WorldModelConfig, scale: Scale, generator: torch.Generator
+    ) -> None:
+        self.model, self.log, self.config, self.scale, self.generator = model, log, config, scale, generator
+        self.negative = scale.standardise(torch.tensor(scale.low))  # the target of a negative
+        self.rows = logged_rows(log, config, scale)
+        self.negatives = NegativeSampler(log)
+        tables = [table for side in (model.user, model.item) for table in (side.embedding, side.linear)]
+        deep = [p for p in model.parameters() if not any(p is table for table in tables)]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": deep, "weight_decay": config.weight_decay}, {"params": tables, "weight_decay": 0.0}],
+            lr=config.learning_rate,
+            fused=True,  # one pass over all parameters: a fifth of the time of one kernel an operation
+        )
+
+    def epoch(self) -> float:
+        """One pass over the logged rows; the mean loss of a row."""
+        rows, config = self.rows, self.config
+        n = len(rows.user)
+        order = torch.rand(config.members, n, generator=self.generator).argsort(1)
+        total = torch.zeros(())
+        for picked in torch.split(order, config.batch, dim=1):
+            user, item, target = rows.user[picked], rows.item[picked], rows.target[picked]  # [K, B]
+            weight = rows.weight[picked]
+            if config.loss == "pointneg":
+                other = user.unsqueeze(2).repeat(1, 1, config.negatives)
+                drawn, found = self.negatives.draw(other, self.generator)
+                items = torch.cat([item.unsqueeze(2), drawn], 2)
+                target = torch.cat([target.unsqueeze(2), self.negative.expand(other.shape)], 2).flatten(1)
+                weight = torch.cat([weight.unsqueeze(2), found.float()], 2).flatten(1)
+                mean, log_variance = (part.flatten(1) for part in self.model.lists(user, items, self.generator))
+            else:
+                mean, log_variance = self.model(user, item, self.generator)
+            loss = (gaussian_nll(mean, log_variance, target) * weight).sum(1) / weight.sum(1)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.sum().backward()  # type: ignore[no-untyped-call]
+            self.prior()
+            self.optimiser.step()
+            total += loss.detach().mean() * picked.shape[1]
+        return float(total) / n
+
+    def prior(self) -> None:
+        """Add to the tables' gradients that of minus the log density of their Gaussian priors, per logged row.
+
+        A strength of s counts like s logged rows that say 0, as in a shrunk mean sum(r) / (n + s); it depends
+        neither on the batch size nor, as an L2 on every step would, on how often an id occurs.
+        """
+        rows = len(self.rows.user)
+        for side in (self.model.user, self.model.item):
+            for table, decay in ((side.linear, self.config.bias_decay), (side.embedding, self.config.embedding_decay)):
+                assert table.grad is not None
+                table.grad.add_(table.detach(), alpha=decay / rows)
+
+    def held_out_rows(self, log: InteractionLog) -> Rows:
+        """The rows that early stopping scores: held-out rows, and with pointneg one fixed draw of negatives."""
+        rows = logged_rows(log, self.config, self.scale)
+        if self.config.loss == "point":
+            return rows
+        user = rows.user.repeat(self.config.negatives)
+        generator = torch.Generator().manual_seed(self.config.seed + 1)
+        item, found = NegativeSampler(self.log, log).draw(user, generator)
+        user, item = user[found], item[found]
+        return Rows(
+            torch.cat([rows.user, user]),
+            torch.cat([rows.item, item]),
+            torch.cat([rows.target, self.negative.expand(user.shape)]),
+            torch.cat([rows.logged, torch.zeros(user.shape, dtype=torch.bool)]),
+            torch.cat([rows.weight, torch.ones(user.shape)]),
+        )
+
+
+@torch.no_grad()
+def score(model: DeepFM | BayesianFM | Mixture, rows: Rows, scale: Scale) -> tuple[float, float]:
+    """Log loss a row of the members' mixture, and RMSE in reward units of their mean on the logged rows."""
+    loss, error = [], []
+    for user, item, target in zip(
+        *(torch.split(t, SCORE_ROWS) for t in (rows.user, rows.item, rows.target)), strict=True
+    ):
+        mean, log_variance = model(user.expand(model.members, -1), item.expand(model.members, -1))
+        loss.append(-gaussian_nll(mean, log_variance, target).neg().logsumexp(0))
+        error.append(mean.mean(0) - target)
+    squared = torch.cat(error)[rows.logged].square()
+    return float(torch.cat(loss).mean()) + math.log(model.members), float(squared.mean().sqrt()) * scale.spread
+
+
+def logged_rows(log: InteractionLog, config: WorldModelConfig, scale: Scale) -> Rows:
+    """The events of a log, to train on or to score."""
+    reward = scale.standardise(torch.from_numpy(log.reward))
+    logged = torch.ones(len(log), dtype=torch.bool)
+    return Rows(torch.from_numpy(log.user), torch.from_numpy(log.item), reward, logged, row_weights(log, config))

@@ -1,0 +1,80 @@
+"""For r -> a r + b every method learns the same policy, and what is told of it is the same up to the unit."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.reward_units import prepared
+from darlr.cli.main import main
+from darlr.options import SyntheticConfig
+from darlr.serving.recommender import load_policy
+
+WORLD = SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)
+PLUS = "--model.kind mixed --reward.start frozen --recommender.prior 10 --recommender.belief 1 --recommender.caution 9"
+METHODS = {name: ["--method", name] for name in ("mbpo", "mopo", "ips", "dorl", "roler", "gt", "darlr")}
+METHODS["darlr+"] = ["--method", "darlr", *PLUS.split()]
+UNITS = [(0.01, 100.0), (1000.0, -5.0)]
+REWARDS = ("mean", "interval", "iqm", "iqm_interval", "each")  # of table.json, in the log's unit
+
+
+def trained(folder: Path, a: float, b: float, options: list[str]) -> Path:
+    data, run = prepared(folder / "data", a, b, WORLD), folder / "run"
+    assert main(["train", "--data", data, "--out", str(run), *options, "--epochs", "1"]) == 0
+    assert main(["train", "--out", str(run), "--resume", "--epochs", "2"]) == 0
+    assert main(["evaluate", str(run), "--no-pictures"]) == 0
+    return run
+
+
+def rows(run: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((run / "table.json").read_text("utf-8"))["rows"]
+    return found
+
+
+def epochs(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+
+
+def recommended(run: Path, a: float, b: float) -> list[Any]:
+    history = [(3, a * 4.5 + b), (7, a * 1.25 + b)]
+    return load_policy(run).recommend(5, 6, history)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_unit_of_rewards_changes_no_policy(name: str, tmp_path: Path, tiny: list[str]) -> None:
+    options = [*tiny, *METHODS[name]]
+    first = trained(tmp_path / "first", 1.0, 0.0, options)
+    for number, (a, b) in enumerate(UNITS if name == "darlr+" else UNITS[:1]):
+        other = trained(tmp_path / str(number), a, b, options)
+        assert recommended(first, 1.0, 0.0) == recommended(other, a, b)
+        for one, two in zip(rows(first), rows(other), strict=True):
+            assert one["name"] == two["name"]
+            assert (one["length"], one["coverage"]) == (two["length"], two["coverage"]), one["name"]
+            # a sum over L turns is a sum of a r, and L times b
+            assert two["mean"] == pytest.approx(a * one["mean"] + b * one["length"], rel=1e-5), one["name"]
+        for one, two in zip(epochs(first), epochs(other), strict=True):
+            for column in ("reward", "estimate", "penalty", "turns", "value_error", "grad_norm", "greedy_gain", "kept"):
+                assert one[column] == two[column], column
+            assert two["R_tra"] == pytest.approx(a * one["R_tra"] + b * one["Length"], rel=1e-5)
+            assert two["greedy_return"] == pytest.approx(a * one["greedy_return"] + b * length(one), rel=1e-4)
+            if "held_out_frozen" in one:
+                assert two["held_out_frozen"] == pytest.approx(a * one["held_out_frozen"], rel=1e-5)
+
+
+def length(row: dict[str, Any]) -> float:
+    """Turns of the greedy sessions by which the best epoch is chosen."""
+    return float(row["greedy_length"])
+
+
+def test_a_power_of_two_moves_not_a_bit(tmp_path: Path, tiny: list[str]) -> None:
+    options = [*tiny, *METHODS["darlr+"]]
+    first, other = (trained(tmp_path / str(a), a, 0.0, options) for a in (1.0, 1024.0))
+    assert recommended(first, 1.0, 0.0) == recommended(other, 1024.0, 0.0)
+    for one, two in zip(rows(first), rows(other), strict=True):
+        for column in REWARDS:
+            assert np.array_equal(1024 * np.asarray(one[column]), np.asarray(two[column])), (one["name"], column)
+    for one, two in zip(epochs(first), epochs(other), strict=True):
+        assert 1024 * one["R_tra"] == two["R_tra"]
+        assert 1024 * one["greedy_return"] == two["greedy_return"]

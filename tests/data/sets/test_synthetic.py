@@ -1,0 +1,127 @@
+"""The synthetic world, and that it tells methods apart (docs/data.md has the numbers)."""
+
+import numpy as np
+import pytest
+
+from darlr.data.log import check
+from darlr.data.sets import synthetic
+from darlr.data.sets.synthetic import generate
+from darlr.data.store import checksum
+from darlr.options import SyntheticConfig
+
+TURNS = 30
+
+
+def play(scores, truth, share, leaves=True, aware=False):
+    """Mean reward of a session without repeats. scores: [U, I], or [T, U, I] for new ones at each turn.
+
+    leaves: users go after an item that shares a category with the one before. aware: avoid such items if possible.
+    """
+    rows, total, last = np.arange(len(truth)), np.zeros(len(truth)), None
+    free, live = np.ones_like(truth, dtype=bool), np.ones(len(truth), dtype=bool)
+    for turn in range(TURNS):
+        allowed = free.copy()
+        if aware and last is not None:
+            safe = free & ~share[last]
+            allowed = np.where(safe.any(1, keepdims=True), safe, free)
+        item = np.where(allowed, scores[turn] if scores.ndim == 3 else scores, -np.inf).argmax(1)
+        total += live * truth[rows, item]
+        if leaves and last is not None:
+            live &= ~share[last, item]
+        free[rows, item] = False
+        last = item
+    return total.mean()
+
+
+def returns(config):
+    """R_tra of each list: users leave, users leave and the list knows, users stay."""
+    world = generate(config)
+    log, truth, codes = world.log, world.reward, world.categories
+    share = ((codes[:, None, :, None] == codes[None, :, None, :]) & (codes >= 0)[:, None, :, None]).any((2, 3))
+    count = np.bincount(log.item, minlength=log.n_items)
+    mean = (np.bincount(log.item, log.reward, log.n_items) + 5 * log.reward.mean()) / (count + 5)
+    lists = {
+        "random": np.random.default_rng(1).random((TURNS, *truth.shape)),
+        "popularity": np.tile(count.astype(float), (len(truth), 1)),
+        "item mean": np.tile(mean, (len(truth), 1)),
+        "greedy on the truth": truth,
+    }
+    return {
+        name: (play(s, truth, share), play(s, truth, share, aware=True), play(s, truth, share, leaves=False))
+        for name, s in lists.items()
+    }
+
+
+def test_lists_and_tastes_lie_well_apart():
+    seeds = [returns(SyntheticConfig(seed=seed)) for seed in range(5)]
+    names = list(seeds[0])
+    table = np.array([[seed[name] for name in names] for seed in seeds])  # [seeds, lists, modes]
+    gap = table[:, 1:] / table[:, :-1]
+    assert (gap > 1.05).all(), table  # every seed, every neighbouring pair, every mode
+    assert (gap.mean(0)[:, 1:] > 1.2).all(), gap.mean(0)  # exit-aware and without exit
+    assert gap.mean(0)[1, 0] > 1.2, gap.mean(0)
+
+
+def test_popularity_says_a_little_about_quality():
+    for seed in range(3):
+        world = generate(SyntheticConfig(seed=seed))
+        count = np.bincount(world.log.item, minlength=200)
+        assert 0.3 < np.corrcoef(count, world.reward.mean(0))[0, 1] < 0.7
+
+
+@pytest.mark.parametrize("chunk", [50, 1_000, synthetic.CHUNK])
+def test_the_log_is_consistent_at_any_size(chunk, monkeypatch):
+    monkeypatch.setattr(synthetic, "CHUNK", chunk)
+    for users, items, categories in ((2, 1, 1), (7, 50, 3), (30, 5, 90)):
+        world = generate(SyntheticConfig(users=users, items=items, categories=categories))
+        check(world.log)
+        assert len(np.unique(world.log.user * items + world.log.item)) == len(world.log)  # no item twice
+        assert set(world.log.user) == set(range(users))
+        assert world.reward.shape == (users, items)
+        assert ((world.reward >= 1) & (world.reward <= 5)).all()
+        assert (world.categories[:, 0] >= 0).all()
+        assert (world.categories[:, 0] != world.categories[:, 1]).all()
+        later = np.diff(world.log.timestamp)[np.diff(world.log.user) == 0]
+        assert (later > 0).all()
+
+
+def test_the_seed_is_the_world():
+    first, again, other = (generate(SyntheticConfig(seed=seed)) for seed in (3, 3, 4))
+    assert checksum(first.log) == checksum(again.log) != checksum(other.log)
+    np.testing.assert_allclose(first.true_reward(np.array([5, 2])), again.reward[[5, 2]], rtol=1e-6)
+
+
+def test_rewards_are_the_truth_plus_noise_less_boredom():
+    calm = generate(SyntheticConfig(noise=0, boredom=0))
+    log = calm.log
+    np.testing.assert_allclose(log.reward, calm.reward[log.user, log.item], rtol=1e-5)
+    bored = generate(SyntheticConfig(noise=0, boredom=0.5)).log
+    lost = log.reward - bored.reward
+    sets = [set(row[row >= 0]) for row in calm.categories]
+    for k in range(200):  # slow and obvious
+        before = [log.item[j] for j in (k - 1, k - 2) if j >= 0 and log.user[j] == log.user[k]]
+        repeats = any(sets[log.item[k]] & sets[i] for i in before)
+        assert lost[k] == pytest.approx(min(0.5, log.reward[k] - 1) if repeats else 0, abs=1e-5)
+
+
+def test_exposure_follows_popularity_and_taste():
+    world = generate(SyntheticConfig(users=2000, events_per_user=5))
+    counts = np.bincount(world.log.item, minlength=200)
+    assert np.corrcoef(np.log1p(counts), world.popularity)[0, 1] > 0.9
+    chosen = world.reward[world.log.user, world.log.item].mean()
+    assert chosen > world.reward.mean(0)[world.log.item].mean() + 0.1  # beyond what the items themselves explain
+    even = generate(SyntheticConfig(users=2000, events_per_user=5, popularity_bias=0)).log
+    assert np.bincount(even.item, minlength=200).std() < 2 * np.sqrt(50)
+
+
+def test_a_large_world_is_quick():
+    world = generate(SyntheticConfig(users=5_000, items=1_000, categories=31))
+    assert len(world.log) == pytest.approx(150_000, rel=0.02)
+
+
+def test_the_world_does_not_depend_on_how_work_is_shared():
+    """Bit for bit: runs are tied to the log's checksum, and machines differ in their threads."""
+    world = generate(SyntheticConfig(users=40, items=60))
+    whole = world.reward
+    for user in range(40):
+        assert np.array_equal(world.true_reward(np.array([user]))[0], whole[user])

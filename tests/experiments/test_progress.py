@@ -1,0 +1,83 @@
+"""The progress bar in 80 columns, and the lines in its place where there is no terminal."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from darlr.data.unit import Unit
+from darlr.experiments import progress
+from darlr.experiments.progress import Meter, clock, numbers, say, watched
+
+METRICS = {"estimate": -12345.6, "turns": 28.11, "reward": 9.0}
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> io.StringIO:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, width=80, color_system=None)
+    monkeypatch.setattr(progress, "console", console)
+    return file
+
+
+def test_everything_fits_beside_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = shown(monkeypatch, terminal=True)
+    with Meter("darlr") as meter:
+        meter.show(199.5, 200, METRICS)
+    last = re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", file.getvalue()).splitlines()[-1]
+    assert last.startswith("darlr ━")
+    assert "199/200" in last
+    assert " -:--:-- " in last  # too early to tell
+    assert last.rstrip().endswith("reward -1.235e+04 a turn, 28.1 turns")
+    assert "…" not in last
+    assert len(last) <= 80
+
+
+def test_a_line_an_epoch_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = shown(monkeypatch, terminal=False)
+    moments = iter([0.0, 1.0, 2.0, 4.0, 5.0, 50.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(moments))
+    with Meter("darlr") as meter:
+        for done in (0.5, 1.0, 1.5, 2.0):
+            meter.show(done, 4, {"estimate": 1.0})
+        meter.begin("more")
+        meter.show(0.0, 2, {})
+    assert file.getvalue().splitlines() == [
+        "darlr: epoch 0/4, begins, reward 1 a turn",
+        "darlr: epoch 1/4, 0:00:06 left, reward 1 a turn",
+        "darlr: epoch 2/4, 0:00:05 left, reward 1 a turn",
+        "more: epoch 0/2, begins",
+    ]
+
+
+def test_lines_of_the_largest_numbers_fit_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = shown(monkeypatch, terminal=False)
+    with Meter("darlr") as meter:
+        meter.show(199.0, 200, METRICS)
+    (line,) = file.getvalue().splitlines()
+    assert line == "darlr: epoch 199/200, begins, reward -1.235e+04 a turn, 28.1 turns"
+    assert len(line.replace("begins", "0:00:06 left")) <= 80
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (1.0, 5.0, "reward 3 a turn, 2.0 turns"),
+        (0.0, 0.01, "reward 0.005 a turn, 2.0 turns"),
+        (-10.0, 10.0, "reward 0 a turn, 2.0 turns"),
+    ],
+)
+def test_rewards_are_in_the_logs_unit_and_not_shaped(low: float, high: float, text: str) -> None:
+    metrics = {"reward": 9.0, "estimate": 3.0, "turns": 2.0}
+    assert numbers(watched(metrics, Unit(low, high, bounds=(low, high)))) == text
+
+
+def test_clock_and_numbers() -> None:
+    assert [clock(seconds) for seconds in (0, 59.6, 3671)] == ["0:00:00", "0:01:00", "1:01:11"]
+    assert numbers({"held_out_rmse": None}) == ""
+
+
+def test_messages_are_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = shown(monkeypatch, terminal=True)
+    say("run in " + "long/" * 40 + "[bold]")
+    assert file.getvalue().splitlines() == ["run in " + "long/" * 40 + "[bold]"]
