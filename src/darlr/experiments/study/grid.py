@@ -14,10 +14,10 @@ from darlr.experiments.logs import open_logs
 from darlr.experiments.study import studies
 from darlr.experiments.study.cells import Cell, find
 from darlr.experiments.study.code import Kind
-from darlr.experiments.study.options import override
 from darlr.experiments.study.studies import PLUS, TITLES, TRIVIAL, Study, Variant
 from darlr.experiments.training import anchored
 from darlr.options import RunConfig, SessionConfig
+from darlr.options.names import override
 from darlr.simulation.exits import resolve
 
 
