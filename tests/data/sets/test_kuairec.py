@@ -7,7 +7,7 @@ from darlr.data.sets.kuairec import kuairec_folder, read_kuairec
 from darlr.data.sources import open_source
 from darlr.errors import DataError
 from darlr.options import KuaiRecConfig
-from kuairec_raw import FILES, HEADER, big, write
+from tests.kuairec_raw import FILES, HEADER, big, write
 
 
 def cells(log):
