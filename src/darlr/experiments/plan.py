@@ -12,7 +12,7 @@ from darlr.data.log import InteractionLog
 from darlr.data.sources import BUILT_IN
 from darlr.experiments.logs import Logs
 from darlr.experiments.size import Size, size_of
-from darlr.options import METHOD_TITLES, RunConfig
+from darlr.options import METHOD_TITLES, Method, RunConfig
 from darlr.options.json import to_json
 from darlr.options.names import named
 from darlr.simulation.exits import resolve as resolve_exit
@@ -76,10 +76,15 @@ def decided(asked: RunConfig, log: InteractionLog, users: int) -> RunConfig:
     selector = replace(train.selector, candidates=candidate_count(train.selector, users))
     return replace(
         config,
-        label=config.label or METHOD_TITLES[train.method],
+        label=config.label or title(train.method),
         world_model=resolve_model(config.world_model, log),
         train=replace(train, session=resolve_exit(train.session, log), selector=selector),
     )
+
+
+def title(method: Method) -> str:
+    """What tables call a method."""
+    return METHOD_TITLES[method] + (" (true rewards)" if method == "gt" else "")
 
 
 def anchored(config: RunConfig) -> RunConfig:

@@ -23,6 +23,11 @@ def option_name(where: str, field: str) -> str:
     return spelt(where, name) if name else where
 
 
+def named(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a configuration's JSON by the options' names on the command line."""
+    return {name: _at(stored, path) for name, path in _places(stored).items()}
+
+
 def changed(where: str, config: Any, usual: Any) -> list[str]:
     """The options of a group that are not the usual ones, as the command line writes them."""
     return [f"--{spelt(where, name)}" for name in differences(to_json(usual), to_json(config))]
