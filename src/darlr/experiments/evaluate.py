@@ -176,7 +176,7 @@ def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
         return
     changed = differences(to_json(one.config), to_json(other.config))
     options = [name for name in changed if name.split(".")[-1] not in SEEDS]
-    if one.config.world or other.config.world:  # one's options are resolved: compare those of both fits
+    if not (one.config.fits_world and other.config.fits_world):  # a given model has its own options
         fits = differences(to_json(one.model), to_json(other.model))
         own = (*SEEDS, "epochs") if one.logs.refit else SEEDS  # a refit's epochs are what the first fit chose
         options = [name for name in options if not name.startswith("world_model.")]

@@ -102,7 +102,7 @@ def finish(
 
 def world_folder(folder: Path, config: RunConfig) -> Path:
     """Where a run's world model lies."""
-    return Path(config.world) if config.world else folder / "world"
+    return folder / "world" if config.fits_world else Path(config.world)
 
 
 def world_parts(place: Path) -> dict[str, Path]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.table import Table
 
@@ -74,11 +74,17 @@ def decided(asked: RunConfig, log: InteractionLog, users: int) -> RunConfig:
     config = weighted(anchored(asked))
     train = config.train
     selector = replace(train.selector, candidates=candidate_count(train.selector, users))
+    usual: Literal["logged", "predicted"] = "logged" if log.implicit else "predicted"
+    tables = replace(
+        train.tables,
+        indicator=usual if train.tables.indicator == "auto" else train.tables.indicator,
+        neighbour_source=usual if train.tables.neighbour_source == "auto" else train.tables.neighbour_source,
+    )
     return replace(
         config,
         label=config.label or title(train.method),
         world_model=resolve_model(config.world_model, log),
-        train=replace(train, session=resolve_exit(train.session, log), selector=selector),
+        train=replace(train, session=resolve_exit(train.session, log), selector=selector, tables=tables),
     )
 
 
@@ -90,7 +96,7 @@ def title(method: Method) -> str:
 def anchored(config: RunConfig) -> RunConfig:
     """The same with folders by their full paths, so that the run can be used from any working directory."""
     data = config.data if config.data in BUILT_IN or not Path(config.data).exists() else _full(config.data)
-    return replace(config, data=data, world=_full(config.world) if config.world else None)
+    return replace(config, data=data, world=config.world if config.fits_world else _full(config.world))
 
 
 def weighted(config: RunConfig) -> RunConfig:

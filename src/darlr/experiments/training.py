@@ -13,17 +13,19 @@ from darlr.agents.sink import Sink
 from darlr.agents.train import RolloutReport, train
 from darlr.data.log import InteractionLog
 from darlr.data.sources import open_source
+from darlr.data.store import is_prepared
 from darlr.errors import RunError
 from darlr.evaluation.evaluate import all_alike, settings
 from darlr.evaluation.truth import has_truth
 from darlr.experiments.checks import check_options, check_run
-from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run, world_folder, world_parts
+from darlr.experiments.finished import DATA, FinishedRun, finish, handed_over, open_run, world_folder, world_parts
 from darlr.experiments.kept import criterion_of, kept
 from darlr.experiments.logs import NOTHING_KEPT, Logs, divided
 from darlr.experiments.plan import Plan, anchored, make_plan
 from darlr.experiments.process import settle
 from darlr.experiments.progress import Meter, say, watched
 from darlr.experiments.runs import Run
+from darlr.experiments.save import keep_log
 from darlr.experiments.size import outlook, require_disk, require_memory, size_of
 from darlr.experiments.watch import Watch, no_watch, watch_truth
 from darlr.experiments.world import (
@@ -76,7 +78,7 @@ def prepare(asked: RunConfig, source: InteractionLog | None = None) -> Prepared:
     exit_rule = build_exit(plan.config.train.session, logs.catalogue, plan.config.train.device)
     if plan.config.train.method == "gt":
         true_reward(logs, plan.config)  # raises where there is none
-    if plan.config.world is None:
+    if plan.config.fits_world:
         return Prepared(plan, logs, exit_rule, None)
     given = load_world_model(Path(plan.config.world), logs, plan.config.split)
     check_weighting(plan.config, given)
@@ -100,8 +102,8 @@ def train_run(
 ) -> FinishedRun:
     """Train, or continue, a run in its folder `out`. Everything that can be checked is checked before it is written to.
 
-    source: the log, read already. watch: play on the truth, where there is one, after each epoch. evaluate: the run is
-    to be evaluated afterwards. on_epoch: called with the log line of each epoch.
+    source: the log, read already; the run's folder then holds it. watch: play on the truth, where there is one, after
+    each epoch. evaluate: the run is to be evaluated afterwards. on_epoch: called with the log line of each epoch.
     """
     settle(asked.train.threads)
     prepared = prepare(asked, source)
@@ -112,11 +114,13 @@ def train_run(
     require_disk(plan.size, out)
     announce(prepared)
     inputs = {"data": logs.checksum}
-    if config.world:
+    if not config.fits_world:
         inputs["world"] = digest(Path(config.world) / FILES[0])
     options = {"inputs": inputs, "resume": resume, "may_change": MAY_CHANGE, "tensorboard": tensorboard}
     with Run.start(out, config, **options) as run:  # type: ignore[arg-type]
         try:
+            if source is not None and not is_prepared(out / DATA):
+                keep_log(source, out)
             place = world_folder(out, config)
             if not is_fitted(place):
                 fit_into(place, logs, config.split, config.world_model)
