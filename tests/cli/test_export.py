@@ -91,7 +91,7 @@ def test_refitted_rows_know_the_whole_log(tmp_path: Path, tiny: list[str]) -> No
 def test_an_interrupted_refit_names_no_folder_that_is_gone(
     trained: Path, tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt("continue with: darlr train --out gone --resume")
 
     monkeypatch.setattr(darlr.cli.export, "train_run", stop)

@@ -12,7 +12,6 @@ from darlr.agents.candidates import pool_note
 from darlr.agents.learner import Learner
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.agents.train import Progress, train
-from darlr.cli.options import Train
 from darlr.data.log import InteractionLog
 from darlr.data.sources import BUILT_IN, open_source
 from darlr.errors import ConfigError, RunError
@@ -49,46 +48,57 @@ MAY_CHANGE = ("train.epochs", "label")
 Watch = Callable[[int, Learner], Mapping[str, Any]]
 
 
-def train_run(options: Train) -> None:
-    """Train, or continue, what `darlr train` names. Nothing is written before everything that can be checked is."""
-    check_options(options.config)
-    settle(options.train.threads)
+def train_run(
+    asked: RunConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    watch: bool = True,
+    tensorboard: bool = False,
+    evaluate: bool = False,
+) -> None:
+    """Train, or continue, a run in its folder `out`. Everything that can be checked is checked before it is written to.
+
+    watch: play on the truth, where there is one, after each epoch. evaluate: the run is to be evaluated afterwards.
+    """
+    check_options(asked)
+    settle(asked.train.threads)
     # Before its folder is spelt out: the error then names what was asked for.
-    logs, train_config, exit_rule = ready(open_source(options.config.data, synthetic=options.synthetic), options.config)
-    config = weighted(anchored(options.config))
+    logs, train_config, exit_rule = ready(open_source(asked.data, synthetic=asked.synthetic), asked)
+    config = weighted(anchored(asked))
     config = replace(config, split=replace(config.split, evaluation=logs.evaluation))  # what evaluation must know
-    watch = watcher(config, train_config, logs) if options.watch else lambda *_: {}
-    if options.evaluate and not logs.evaluation and not has_truth(config.data):
-        raise RunError(NOTHING_KEPT.format(folder=options.out, data=config.data))
+    watcher = watcher_of(config, train_config, logs) if watch else lambda *_: {}
+    if evaluate and not logs.evaluation and not has_truth(config.data):
+        raise RunError(NOTHING_KEPT.format(folder=out, data=config.data))
     if config.train.method == "gt":
         true_reward(logs, config)  # raises where there is none
     inputs = {"data": logs.checksum}
     if config.world:
         fitted = load_world_model(Path(config.world), logs, config.split)
         check_weighting(config, fitted)
-        warn_of_ignored(options.world_model, fitted.config)
+        warn_of_ignored(asked.world_model, fitted.config)
         warn_of_untrained(fitted)
         inputs["world"] = digest(Path(config.world) / FILES[0])
         config = replace(config, world_model=fitted.config)  # what the run learns from, for whoever reads it
     size = size_of(logs.whole, config)
-    require_disk(size, options.out)
+    require_disk(size, out)
     say(plan(size))
     say_what_is_learned(logs, train_config)
-    if logs.evaluation and options.split.evaluation is None:
+    if logs.evaluation and asked.split.evaluation is None:
         say(f"{logs.reserved} are kept from training, for darlr evaluate (--split.evaluation 0 trains on everything)")
     with Run.start(
-        options.out,
+        out,
         config,
         inputs=inputs,
-        resume=options.resume,
+        resume=resume,
         may_change=MAY_CHANGE,
-        tensorboard=options.tensorboard,
+        tensorboard=tensorboard,
     ) as opened:
         try:
-            work(opened, config, train_config, logs, exit_rule, watch)
+            work(opened, config, train_config, logs, exit_rule, watcher)
         except KeyboardInterrupt:
-            again = f"darlr train --out {quote(str(options.out))} --resume" + " --evaluate" * options.evaluate
-            raise KeyboardInterrupt(leave(options.out, config, train_config, logs, again)) from None
+            again = f"darlr train --out {quote(str(out))} --resume" + " --evaluate" * evaluate
+            raise KeyboardInterrupt(leave(out, config, train_config, logs, again)) from None
 
 
 def say_what_is_learned(logs: Logs, train_config: TrainConfig) -> None:
@@ -197,7 +207,7 @@ def check_weighting(config: RunConfig, fitted: FittedWorldModel) -> None:
         )
 
 
-def watcher(config: RunConfig, train_config: TrainConfig, logs: Logs) -> Watch:
+def watcher_of(config: RunConfig, train_config: TrainConfig, logs: Logs) -> Watch:
     """What the published protocol measures after each epoch, and the error of the reward estimates on the truth.
 
     For the learning curve alone: nothing in training reads it. Empty without a truth.
