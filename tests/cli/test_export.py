@@ -36,7 +36,7 @@ def test_a_served_row_shows_what_its_table_played(trained: Path, tmp_path: Path,
     rule = build_exit(session, run.logs.catalogue)
     (policy,) = entry.policies
     played = play(policy, truth, 16, rule, session.window, mode="NX_0", turns=4, exit_aware=entry.exit_aware)
-    ids = run.logs.served.item_ids
+    ids = run.logs.unseen_in_scope.item_ids
     for user in (0, 7, 23):
         history: list[tuple[str | int, float]] = []
         for turn in range(int(played.length[user])):

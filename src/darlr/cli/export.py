@@ -52,7 +52,7 @@ def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
         raise ConfigError(f"option row: {row} learned from the truth; it is a reference and no policy to serve")
     if row in (name, name + START):
         chosen = found.recommender if row == name else found.untrained
-        return lambda folder: export(chosen, found.logs.served, train, folder)
+        return lambda folder: export(chosen, found.logs.unseen_in_scope, train, folder)
     entries = rows_of(found)
     if row not in entries:
         known = [name, name + START, *entries]
@@ -68,7 +68,7 @@ def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
     (policy,) = entry.policies
     assert isinstance(policy, FixedList | UserGreedy)
     table = policy.value[None] if isinstance(policy, FixedList) else policy.table
-    return lambda folder: export_table(table, rule, found.logs.served, folder)
+    return lambda folder: export_table(table, rule, found.logs.unseen_in_scope, folder)
 
 
 def rows_of(found: FinishedRun) -> dict[str, Entry]:

@@ -107,7 +107,7 @@ def say_what_is_learned(logs: Logs, train_config: TrainConfig) -> None:
     if unit:
         say(unit)
     session = train_config.session
-    alike = all_alike(settings(session, logs.catalogue), len(logs.service.items))
+    alike = all_alike(settings(session, logs.catalogue), len(logs.scope.items))
     if "NX_0" in alike and not session.repeats:
         say(f"warning: {alike['NX_0']}")
 
@@ -116,7 +116,7 @@ def ready(source: InteractionLog, config: RunConfig) -> tuple[Logs, TrainConfig,
     """What training on a data set starts from; raises DarlrError where it cannot start."""
     require_memory(size_of(source, config))  # before anything else takes minutes
     logs = divided(source, config)
-    check_run(config, logs.served)
+    check_run(config, logs.unseen_in_scope)
     train_config = resolved(config.train, logs.whole)
     return logs, train_config, build_exit(train_config.session, logs.catalogue, train_config.device)
 
@@ -146,7 +146,7 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
             opened,
             world,
             exit_rule,
-            logs.served,
+            logs.unseen_in_scope,
             train_config,
             judge=judge_of(world, exit_rule, train_config, logs) if train_config.keep == "best" else None,
             on_rollout=show,
@@ -156,7 +156,7 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
     found = handed_over(opened.folder, config)
     assert found is not None  # training ended with a checkpoint
     say(kept(found))
-    export(trained(world, train_config, found.weights), logs.served, train_config, opened.folder / "policy")
+    export(trained(world, train_config, found.weights), logs.unseen_in_scope, train_config, opened.folder / "policy")
 
 
 def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs, command: str) -> str:
@@ -168,7 +168,7 @@ def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs
     world = paid_world(
         world_of(load_world_model(world_folder(folder, config), logs, config.split), logs, train_config), logs, config
     )
-    export(trained(world, train_config, found.weights), logs.served, train_config, folder / "policy")
+    export(trained(world, train_config, found.weights), logs.unseen_in_scope, train_config, folder / "policy")
     done = f"epoch {found.epochs} of {train_config.epochs}"
     return f"interrupted after {done}; what was learned by then is in {folder} and can be used; {again}"
 
@@ -225,7 +225,7 @@ def watcher_of(config: RunConfig, train_config: TrainConfig, logs: Logs) -> Watc
         generator = torch.Generator().manual_seed(train_config.seed * 1_000_003 + epoch)
         policy = translated(RecommenderPolicy(learner.recommender), logs.unit)
         measured: dict[str, Any] = dict(
-            published(policy, truth, setting, len(logs.service.items), generator=generator, majority=majority)
+            published(policy, truth, setting, len(logs.scope.items), generator=generator, majority=majority)
         )
         if train_config.method == "darlr":
             measured["frozen"] = reward_error(logs.unit.show(learner.tables.frozen), truth)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from darlr.data.log import check
-from darlr.data.scope import service_of
+from darlr.data.scope import scope_of
 from darlr.data.sets.kuairec_binary import read_kuairec_binary
 from darlr.data.sources import read_source
 from darlr.data.store import load, save
@@ -78,7 +78,7 @@ def test_prepared_and_loaded_it_is_the_same(tmp_path):
     save(log, tmp_path / "out", report)
     again = load(tmp_path / "out")
     assert again.block.users.tolist() == [0, 2]
-    assert service_of(again).items.tolist() == [1, 3]
+    assert scope_of(again).items.tolist() == [1, 3]
 
 
 def test_the_real_files():

@@ -138,7 +138,7 @@ def baseline(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         context = Context(
             log=logs.fitted,
             held_out=logs.held_out,
-            service=logs.service,
+            scope=logs.scope,
             catalogue=logs.catalogue,
             world=world,
             turns=task.config.train.session.turns,
