@@ -28,7 +28,6 @@ from darlr.evaluation.statistics import bootstrap_ratio, interval
 from darlr.simulation.policy import Policy, masked
 from darlr.simulation.session import reset
 from darlr.world.context import events
-from darlr.world.implicit import is_implicit
 
 K = 10
 NDCG = f"nDCG@{K}"
@@ -75,13 +74,13 @@ def last_events(test: InteractionLog, training: InteractionLog) -> NDArray[np.bo
 def unseen_items(test: InteractionLog, training: InteractionLog) -> UnseenItems:
     """The test log's items that the user's training log does not hold.
 
-    Both logs are in scope codes and in their own unit of rewards (darlr.data.scope.served).
+    Both logs are in scope codes and in their own unit of rewards (darlr.data.scope.within_scope).
     """
     user, item, mean = events(test)
     known = np.unique(training.user * training.n_items + training.item)
     new = ~np.isin(user * test.n_items + item, known)
     user, item, reward = user[new], item[new], mean[new].astype(np.float64)
-    implicit = is_implicit(training)
+    implicit = training.implicit
     gain = np.ones(len(reward)) if implicit else reward - training.reward.mean(dtype=np.float64)
     return UnseenItems(user, item, reward, np.maximum(gain, 0.0), known, test.n_items, implicit)
 

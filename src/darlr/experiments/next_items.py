@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
-from darlr.data.scope import served
+from darlr.data.scope import within_scope
 from darlr.data.split import select
 from darlr.errors import MachineError
 from darlr.evaluation.lists import Entry
@@ -45,7 +45,7 @@ def next_items(entries: Sequence[Entry], logs: Logs, kept: InteractionLog, *, us
     left_out = []
     if usual:
         ranked["random"] = ("log", rank([Shuffled()], found))
-        context = Context(logs.fitted, logs.held_out, logs.service, logs.catalogue, None)
+        context = Context(logs.fitted, logs.held_out, logs.scope, logs.catalogue, None)
         for name, baseline in BASELINES.items():
             if not baseline.reported:
                 continue
@@ -58,7 +58,7 @@ def next_items(entries: Sequence[Entry], logs: Logs, kept: InteractionLog, *, us
 
 def _tested(kept: InteractionLog, logs: Logs) -> tuple[UnseenItems, str]:
     """The test events, and a sentence on them: each user's last ones where the log has times."""
-    test, training = served(kept, logs.service), served(logs.recorded, logs.service)
+    test, training = within_scope(kept, logs.scope), within_scope(logs.recorded, logs.scope)
     what = "drawn at random from each user's events"
     if test.timestamp is not None and training.timestamp is not None:
         last = last_events(test, training)

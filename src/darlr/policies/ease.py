@@ -28,12 +28,12 @@ def fit_ease(context: Context, seed: int = 0) -> UserGreedy:
         raise MachineError(f"EASE needs dense matrices, too large ones for {n_users:,} users and {n_items:,} items")
     fitted_on = cells[users].toarray().astype(np.float64)
     strength = max(float(fitted_on.sum()) / fitted_on.shape[1], 1.0)
-    known = cells[context.service.users].toarray().astype(np.float64)
+    known = cells[context.scope.users].toarray().astype(np.float64)
     if not items.all():  # what is in the block is unobserved by construction
-        inside = ~np.isin(context.service.users, np.flatnonzero(users))
+        inside = ~np.isin(context.scope.users, np.flatnonzero(users))
         known[np.ix_(inside, ~items)] = 0.0
     product, diagonal = _ridge_inverse(known, fitted_on, strength)
-    scores = (known - product / diagonal)[:, context.service.items]
+    scores = (known - product / diagonal)[:, context.scope.items]
     return UserGreedy(torch.from_numpy(scores.astype(np.float32)))
 
 
