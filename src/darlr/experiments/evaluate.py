@@ -19,6 +19,7 @@ from darlr.evaluation.statistics import Comparison, compare
 from darlr.evaluation.verdict import START, verdict
 from darlr.experiments.finished import FinishedRun, open_run
 from darlr.experiments.logs import Logs
+from darlr.experiments.next_items import next_items
 from darlr.experiments.plan import title
 from darlr.experiments.process import settle
 from darlr.experiments.progress import PATIENCE, Meter, say
@@ -75,10 +76,13 @@ def evaluate(
     pairs = comparisons(leading)
     serve = serving(runs, session.exit)
     sentences = verdict(leading, ground.trust, serve)
-    sections = [*ground.sections, Section("Verdict", tuple(map(markdown, sentences)), sentences)]
+    unseen = list(ground.sections)
+    if ground.kept is not None:
+        unseen += next_items(entries, first.logs, ground.kept, usual=only == "all")
+    sections = [*unseen, Section("Verdict", tuple(map(markdown, sentences)), sentences)]
     write_report(out, rows, about=about, comparisons=pairs, published=published, sections=sections, trained=windows)
     print_tables(leading, windows)
-    for section in ground.sections:
+    for section in unseen:
         say("\n".join((f"\n{section.title}", *plain(section.lines))))
     for name, text in about.items():
         if name in ground.about or name.startswith("warning") or name == "unit":
