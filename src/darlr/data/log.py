@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from darlr.data.report import PrepareReport
 from darlr.data.unit import Unit
 from darlr.errors import DataError
 
@@ -67,6 +68,7 @@ class InteractionLog:
     block: Block | None = None
     exit: ExitKind = "none"
     unit: Unit = field(default_factory=Unit)
+    report: PrepareReport | None = field(default=None, compare=False)
 
     @property
     def n_users(self) -> int:
