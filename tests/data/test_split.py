@@ -82,7 +82,9 @@ def test_one_event_a_user_cannot_be_split():
 def test_a_share_that_is_advised_works():
     for most in range(2, 12):
         log = log_of([0, *[1] * most, 2])
-        with pytest.raises(DataError, match=r"of 3 users at a share of 1e-09; --split.held-out (\S+) works") as found:
+        with pytest.raises(
+            DataError, match=r"of 3 users at a share of 1e-09; a share of (\S+) \(option split.held-out\) works"
+        ) as found:
             split(log, SplitConfig(held_out=1e-9))
         share = float(str(found.value).split()[-2])
         assert all(len(split(log, SplitConfig(held_out=share, seed=seed))[1]) for seed in range(20))
