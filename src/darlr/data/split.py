@@ -29,8 +29,8 @@ def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, Int
     if config.kind == "time":
         if log.timestamp is None:
             raise DataError(
-                f"{log.name}: a split by time needs timestamps, and this log has none; name their column when the log is "
-                "read, or split at random (option split.kind)"
+                f"{log.name}: a split by time needs timestamps, and this log has none; name their column when the log "
+                "is read, or split at random (option split.kind)"
             )
         late: NDArray[np.generic] = log.timestamp
         generator.random(n)  # keeps the number held out of each user the same for both kinds
