@@ -16,7 +16,7 @@ from darlr.data.sets.synthetic import generate
 from darlr.data.sets.yahoo import read_yahoo
 from darlr.data.store import is_prepared, load, load_report
 from darlr.errors import DataError
-from darlr.io.files import refuse_address
+from darlr.io.places import refuse_address
 from darlr.options import KuaiRecConfig, SyntheticConfig
 
 # What is read from the folder of its name without an option.

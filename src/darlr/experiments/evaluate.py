@@ -25,7 +25,7 @@ from darlr.experiments.process import settle
 from darlr.experiments.progress import PATIENCE, Meter, say
 from darlr.experiments.trivial import trivial_tables
 from darlr.experiments.unseen import Ground, find_ground
-from darlr.io.files import require_writable
+from darlr.io.places import require_writable
 from darlr.io.text import markdown, plain
 from darlr.options.json import differences, to_json
 

@@ -8,7 +8,6 @@ for found in policy.recommend(user=42, count=5, history=[(7, 4.0), (12, 2.0)]): 
 """
 
 import operator
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from darlr.data.log import InteractionLog
 from darlr.data.spelling import plain, without_point
 from darlr.data.unit import WIDTH, Unit
 from darlr.errors import ConfigError, DataError, RunError
-from darlr.io.files import drafting
+from darlr.io.folders import recover, replacing_folder
 from darlr.io.tensors import read_both, write_both
 from darlr.options import RecommenderConfig, TrainConfig
 from darlr.options.json import from_json, to_json
@@ -161,10 +160,8 @@ def _write(tensors: dict[str, Tensor], facts: dict[str, Any], log: InteractionLo
         "item_ids": list(log.item_ids),
         **facts,
     }
-    with drafting(folder) as draft:
+    with replacing_folder(folder) as draft:
         write_both(draft / WEIGHTS, draft / FACTS, tensors, facts)
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.rename(folder)
 
 
 def load_policy(folder: Path) -> TrainedPolicy:
@@ -173,6 +170,8 @@ def load_policy(folder: Path) -> TrainedPolicy:
     Raises RunError when there is none, or it is damaged, contradicts itself, or is of another version. The folder may
     come from anywhere: it holds no code, and nothing is built that is larger than its files.
     """
+    for place in (folder, folder / "policy"):
+        recover(place)
     run, folder = folder, folder if (folder / FACTS).exists() else folder / "policy"
     try:
         tensors, facts = read_both(folder / WEIGHTS, folder / FACTS, REMEDY, "policy", SCHEMA)

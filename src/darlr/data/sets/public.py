@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darlr.errors import DataError
-from darlr.io.files import below
+from darlr.io.places import below
 
 
 @dataclass(frozen=True)

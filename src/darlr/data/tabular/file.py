@@ -10,7 +10,7 @@ from darlr.data.spelling import plain
 from darlr.data.tabular.table import NoColumnError, Scan, Table, Text, unreadable
 from darlr.data.tabular.text import explain, header
 from darlr.errors import DataError
-from darlr.io.files import refuse_address
+from darlr.io.places import refuse_address
 
 DELIMITERS = {
     f"{kind}{packed}": mark for packed in ("", ".gz", ".zst") for kind, mark in ((".csv", ","), (".tsv", "\t"))
