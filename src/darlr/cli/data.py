@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 
-import numpy as np
 from rich.console import Console
 
 from darlr.cli.options import (
@@ -35,10 +34,10 @@ from darlr.data.sources import BUILT_IN, raw_folder, read_source
 from darlr.data.store import check_target
 from darlr.errors import DarlrError
 from darlr.evaluation.truth import Truth, load_truth, write_truth
+from darlr.experiments import training
 from darlr.experiments.checks import check_options
 from darlr.experiments.progress import say
 from darlr.experiments.size import size_of, told
-from darlr.experiments.training import ready
 from darlr.io.text import visible
 from darlr.options import RunConfig
 
@@ -107,7 +106,7 @@ def profiled(options: Check) -> None:
 def refusal(log: InteractionLog, data: str) -> str | None:
     """Why `darlr train` with its default options refuses the data set, or None where it does not."""
     try:
-        ready(log, RunConfig(data=data))
+        training.prepare(RunConfig(data=data), log)
     except DarlrError as error:
         return str(error)
     return None
@@ -132,22 +131,9 @@ def show(said: str) -> None:
 
 
 def describe(log: InteractionLog, report: PrepareReport) -> None:
-    """Counts, density, rewards, features, and what the reader dropped."""
-    cells = log.n_users * log.n_items
+    """What the log holds, what training on it takes, and what the reader dropped."""
     scope = scope_of(log)
     offered = f"recommends {len(scope.items):,} of the items to {len(scope.users):,} of the users (unlogged cells)"
-    low, high = float(log.reward.min()), float(log.reward.max())
-    rewards = f"rewards {low:g} to {high:g}, mean {float(np.mean(log.reward)):.4g}"
-    if low == high:
-        rewards = f"positives only (every reward is {low:g}), negatives are not recorded"
-    features = [f"{column.name} ({column.kind})" for column in (*log.user_features, *log.item_features)]
-    for line in (
-        f"{log.name}: {len(log):,} events, {log.n_users:,} users, {log.n_items:,} items",
-        f"density {log.count_cells() / cells:.2%}, " + rewards,
-        *([] if scope.whole else [offered]),
-        f"timestamps: {'yes' if log.timestamp is not None else 'no'}; category: {log.category or 'none'}",
-        f"features: {', '.join(features) or 'none'}",
-        f"training: {told(size_of(log, RunConfig()))}",
-        str(report),
-    ):
+    lines = [] if scope.whole else [offered]
+    for line in (log.describe(), *lines, f"training: {told(size_of(log, RunConfig()))}", str(report)):
         show(line)

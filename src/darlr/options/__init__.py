@@ -5,9 +5,10 @@ The command line is generated from these classes; a field's docstring is its hel
 """
 
 from darlr.options.agents import A2CConfig, Precision, RecommenderConfig, SelectorConfig, TrackerConfig
-from darlr.options.data import LARGEST_REWARD, KuaiRecConfig, SplitConfig, SyntheticConfig, TableConfig
+from darlr.options.data import LARGEST_REWARD, ColumnsConfig, KuaiRecConfig, SplitConfig, SyntheticConfig, TableConfig
 from darlr.options.training import (
     METHOD_TITLES,
+    OWN,
     DiagnosticsConfig,
     Method,
     Mode,
@@ -21,7 +22,9 @@ from darlr.options.world import TablesConfig, WorldModelConfig
 __all__ = [
     "LARGEST_REWARD",
     "METHOD_TITLES",
+    "OWN",
     "A2CConfig",
+    "ColumnsConfig",
     "DiagnosticsConfig",
     "KuaiRecConfig",
     "Method",
