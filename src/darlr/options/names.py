@@ -1,6 +1,5 @@
 """Options by their name on the command line: set them on a configuration, and spell a configuration as a command."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import is_dataclass
@@ -9,6 +8,7 @@ from shlex import quote
 from typing import Any
 
 from darlr.errors import ConfigError, RunError
+from darlr.io.hints import perhaps
 from darlr.options.checks import spelt
 from darlr.options.json import differences, from_json, to_json
 from darlr.options.training import RunConfig
@@ -62,8 +62,8 @@ def override(config: RunConfig, options: Overrides) -> RunConfig:
     places = _places(stored)
     for name, value in options.items():
         if name not in places:
-            close = difflib.get_close_matches(name, places, n=1)
-            raise ConfigError(f"no option is called {name}" + (f"; perhaps {close[0]} is meant" if close else ""))
+            hint = perhaps(name, places)
+            raise ConfigError(f"no option is called {name}" + f"; {hint}" * bool(hint))
         *path, last = places[name]
         inside = stored
         for key in path:
