@@ -13,12 +13,13 @@ from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import can_leave
 from darlr.evaluation.lists import Entry, exit_aware, log_rows
 from darlr.evaluation.verdict import START
-from darlr.experiments.evaluate import label
+from darlr.experiments.entries import label
 from darlr.experiments.finished import FinishedRun, open_run
 from darlr.experiments.progress import say
 from darlr.experiments.training import train_run
 from darlr.experiments.trivial import trivial_tables
 from darlr.io.files import naming
+from darlr.options import OWN
 from darlr.policies.fixed import FixedList, UserGreedy
 from darlr.serving.recommender import FACTS, export, export_table
 
@@ -87,7 +88,7 @@ def refitted(found: FinishedRun, row: str, place: str) -> FinishedRun:
     before = found.config
     config = replace(
         before,
-        world=None,
+        world=OWN,
         split=replace(before.split, refit=True, evaluation=0.0),
         train=replace(before.train, epochs=found.epoch if row == label(found) else 0, keep="last"),
     )

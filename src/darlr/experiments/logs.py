@@ -1,6 +1,6 @@
 """The log of a run: opened, thinned, split; what of it is kept for evaluation."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,8 +13,7 @@ from darlr.data.store import checksum
 from darlr.data.thin import thin
 from darlr.data.unit import Unit, as_learned, unit_of
 from darlr.evaluation.truth import has_truth
-from darlr.options import RunConfig, TrainConfig
-from darlr.simulation.exits import resolve
+from darlr.options import RunConfig
 
 WITHOUT_TRUTH = 0.3  # share of a user's items kept from training where nothing but the log can judge it
 NOTHING_KEPT = (
@@ -29,7 +28,8 @@ class Logs:
     """A log, its training and held-out parts, and the checksum of its data set; rewards as they are learned.
 
     recorded: the whole log with its rewards in its own unit.
-    evaluation: the share of each user's items (split.evaluation) whose events are in none of them.
+    evaluation: the share of each user's items (split.evaluation) whose events are in none of them. kept: these events,
+    in their own unit, for evaluation alone.
     """
 
     whole: InteractionLog
@@ -39,6 +39,7 @@ class Logs:
     refit: bool
     recorded: InteractionLog
     evaluation: float = 0.0
+    kept: InteractionLog | None = None
 
     @property
     def unit(self) -> Unit:
@@ -94,10 +95,11 @@ def open_logs(config: RunConfig) -> Logs:
 def divided(source: InteractionLog, config: RunConfig) -> Logs:
     """`open_logs` of a data set that was read already."""
     share = evaluation_share(config)
-    recorded = thin(reserve(source, share)[0] if share else source, config.split)
+    rest, kept = reserve(source, share) if share else (source, None)
+    recorded = thin(rest, config.split)
     log = as_learned(recorded, unit_of(recorded))
     train, held_out = split(log, config.split)
-    return Logs(log, train, held_out, checksum(source), config.split.refit, recorded, share)
+    return Logs(log, train, held_out, checksum(source), config.split.refit, recorded, share, kept)
 
 
 def evaluation_share(config: RunConfig) -> float:
@@ -105,8 +107,3 @@ def evaluation_share(config: RunConfig) -> float:
     if config.split.evaluation is not None:
         return config.split.evaluation
     return 0.0 if has_truth(config.data) else WITHOUT_TRUTH
-
-
-def resolved(config: TrainConfig, log: InteractionLog) -> TrainConfig:
-    """`exit = auto` replaced by what the data set names."""
-    return replace(config, session=resolve(config.session, log))
