@@ -10,6 +10,7 @@ from darlr.agents.sink import Memory
 from darlr.data.log import InteractionLog
 from darlr.data.sources import open_source
 from darlr.errors import RunError
+from darlr.experiments.checks import check_options
 from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run
 from darlr.experiments.plan import IN_MEMORY
 from darlr.experiments.process import computing
@@ -85,6 +86,7 @@ class Recommender:
             asked = replace(asked, data=IN_MEMORY, split=replace(asked.split, evaluation=kept_apart))
         else:
             asked = replace(asked, data=str(log))
+        check_options(asked)
         called = tuple(callbacks)
 
         def on_epoch(row: Mapping[str, Any]) -> None:

@@ -105,6 +105,7 @@ def train_run(
     source: the log, read already; the run's folder then holds it. watch: play on the truth, where there is one, after
     each epoch. evaluate: the run is to be evaluated afterwards. on_epoch: called with the log line of each epoch.
     """
+    check_options(asked)
     settle(asked.train.threads)
     prepared = prepare(asked, source)
     plan, config, logs = prepared.plan, prepared.config, prepared.logs
