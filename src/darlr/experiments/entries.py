@@ -55,11 +55,8 @@ def serving(runs: Sequence[FinishedRun], exit_rule: str) -> Callable[[Row], str 
             return None
         folder = homes.get(row.name.removesuffix(START), runs[0].folder)
         if row.kind == "learned":
-            return (
-                "the trained model itself."
-                if folder is None
-                else f"the run folder {quote(str(folder))} is ready for that."
-            )
+            ready = "the trained model" if folder is None else f"the run folder {quote(str(folder))}"
+            return f"{ready} is ready for that."
         place = "RUN" if folder is None else quote(str(folder))
         saved = " (RUN is the folder that the model was saved into)" if folder is None else ""
         return f"darlr export {place} --row {quote(row.name)} --out FOLDER{saved}"
