@@ -1,12 +1,11 @@
 from dataclasses import replace
 
-from tests.data.sets.kuairec_files import write
-
 from darlr.data.log import check
 from darlr.data.scope import catalogue, scope_of, within_scope
 from darlr.data.sets.kuairec_binary import read_kuairec_binary
 from darlr.data.sets.synthetic import generate
 from darlr.options import SyntheticConfig
+from tests.data.sets.kuairec_files import write
 
 
 def test_without_a_block_everything_is_served_as_it_is():

@@ -2,7 +2,6 @@ import os
 
 import numpy as np
 import pytest
-from tests.data.sets.kuairec_files import FILES, write
 
 from darlr.data.log import check
 from darlr.data.scope import scope_of
@@ -10,6 +9,7 @@ from darlr.data.sets.kuairec_binary import read_kuairec_binary
 from darlr.data.sources import read_source
 from darlr.data.store import load, save
 from darlr.errors import DataError
+from tests.data.sets.kuairec_files import FILES, write
 
 
 def test_a_tiny_folder(tmp_path):
