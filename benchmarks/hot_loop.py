@@ -51,7 +51,7 @@ def costs(
     clock: Callable[[], float] = time.process_time,
 ) -> list[float]:
     """CPU-seconds (or those of another clock) for 100,000 steps, sorted, from measurements of at least `steps` each."""
-    rollout = sessions * simulator.session.turns
+    rollout = sessions * simulator.environment.turns
     count = -(-steps // rollout)
     learn(learner, simulator, sessions)
     taken = []

@@ -122,7 +122,7 @@ def test_every_advantage_lands_on_its_row(monkeypatch):
     _, advantage, target = seen["updates"][0]
     for b in range(SESSIONS):
         rows = slice(b, None, SESSIONS)
-        columns = (x[rows].tolist() for x in (seen["played"].reward, turns.value, turns.done))
+        columns = (x[rows].tolist() for x in (seen["played"].reward, turns.value, seen["played"].done))
         expected = torch.tensor(slow_advantages(*columns, last_value[b].item(), 0.8))
         torch.testing.assert_close(advantage[rows], expected)
         torch.testing.assert_close(target[rows], expected + turns.value[rows])
@@ -156,7 +156,7 @@ def test_metrics_by_hand():
     assert metrics["reward"].item() == pytest.approx(played.reward.mean().item())
     assert metrics["estimate"].item() == pytest.approx(turns.shaped.estimate.mean().item())
     assert metrics["penalty"].item() == pytest.approx(turns.shaped.uncertainty.mean().item())
-    assert metrics["turns"].item() == pytest.approx(turns.turn[turns.done].float().mean().item())
+    assert metrics["turns"].item() == pytest.approx(played.turn[played.done].float().mean().item())
     assert metrics["similarity"].item() == pytest.approx(turns.references.similarity.mean().item())
     assert metrics["diversity"].item() == pytest.approx(turns.references.diversity.mean().item())
     assert metrics["selector_reward"].item() == pytest.approx(turns.selection.reward.mean().item())

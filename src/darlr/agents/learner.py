@@ -16,7 +16,8 @@ from darlr.agents.seeds import derived
 from darlr.agents.selector import Selection, Selector, selection_rows
 from darlr.methods.rewards import REWARDS, RewardTables, refine, shift
 from darlr.options import A2CConfig, TrainConfig
-from darlr.simulation.exits import Exit, Leaving
+from darlr.simulation.environment import Environment
+from darlr.simulation.exits import EXITS, CategoryExit, Exit
 from darlr.world.tables import World
 
 # What a run's seed is drawn on for; changing a number changes every result.
@@ -61,7 +62,9 @@ def build_simulator(world: World, tables: RewardTables, exit_rule: Exit, config:
     if config.method == "darlr":
         world.hold_cosines()
         references = build_references(world, config.selector)
-    return Simulator(world, exit_rule, config.session, config.reward, REWARDS[config.method], least, references)
+    session = config.session
+    environment = Environment(exit_rule, session.turns, world.n_items, session.repeats, world.n_items)
+    return Simulator(world, environment, config.reward, REWARDS[config.method], least, references)
 
 
 def build_recommender(world: World, config: TrainConfig) -> Recommender:
@@ -91,11 +94,9 @@ def prior_table(world: World, config: TrainConfig) -> Tensor | None:
     return world.neighbour_reward(config.tables) if averaged else world.reward
 
 
-def leaving(world: World, config: TrainConfig) -> Leaving | None:
-    """The exit rule that a cautious recommender heeds; None where users do not leave by categories."""
-    if config.session.exit != "category" or world.categories is None:
-        return None
-    return Leaving(world.categories, config.session.window, config.session.threshold)
+def leaving(world: World, config: TrainConfig) -> CategoryExit | None:
+    """The exit rule that a cautious recommender heeds; None where the World does not hold what the rule needs."""
+    return EXITS[config.session.exit].of_world(config.session, world)
 
 
 def build_selector(world: World, config: TrainConfig, state_dim: int) -> Selector:
@@ -146,7 +147,7 @@ def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Te
     """
     agents = learner.recommender, learner.selector
     played = rollout(*agents, simulator, learner.tables, sessions, learner.generators, learner.kernels.turn)
-    metrics = update_recommender(learner, played, simulator.session.repeats)
+    metrics = update_recommender(learner, played, simulator.environment.repeats)
     turns = played.turns
     frozen = learner.tables.frozen[turns.observation.user, turns.action]
     if turns.selection is not None:
@@ -154,13 +155,13 @@ def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Te
     if turns.references is not None:
         metrics |= {"similarity": turns.references.similarity.mean(), "diversity": turns.references.diversity.mean()}
         refine(learner.tables.previous, turns.observation.user, turns.action, turns.shaped.estimate)
-    ended = turns.done.sum().clamp(min=1)
+    ended = played.done.sum().clamp(min=1)
     return metrics | {
         "reward": played.reward.mean(),
         "estimate": turns.shaped.estimate.mean(),
         "inflation": (turns.shaped.estimate - frozen).mean(),
         "penalty": turns.shaped.uncertainty.mean(),
-        "turns": (turns.turn * turns.done).sum() / ended,
+        "turns": (played.turn * played.done).sum() / ended,
     }
 
 
@@ -171,7 +172,7 @@ def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict
     advantage = generalised_advantages(
         played.reward.view(-1, sessions),
         turns.value.view(-1, sessions),
-        turns.done.view(-1, sessions),
+        played.done.view(-1, sessions),
         played.last_value,
         config.gamma,
         config.gae_lambda,
