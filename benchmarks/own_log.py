@@ -19,10 +19,10 @@ import numpy as np
 import polars as pl
 
 STAGES = {  # function of darlr -> the stage that its time counts for
-    "stages.training.fit_into": "world model",
-    "stages.training.train": "agents",
-    "commands.evaluate.run": "evaluation",
-    "commands.unseen.fit_into": "evaluation world model",
+    "experiments.training.fit_into": "world model",
+    "experiments.training.train": "agents",
+    "experiments.evaluate.evaluate": "evaluation",
+    "experiments.unseen.fit_into": "evaluation world model",
 }
 TIMED = """
 import importlib, json, resource, sys, time

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from darlr.data.log import Block, InteractionLog
 from darlr.data.report import PrepareReport
-from darlr.data.scope import Service, catalogue, service_of
+from darlr.data.scope import Scope, catalogue, scope_of
 from darlr.data.sources import open_source
 from darlr.data.split import select
 from darlr.data.store import save
@@ -81,10 +81,10 @@ def world_table(log: InteractionLog, config: WorldModelConfig) -> Tensor:
     return fit_world(log, select(log, np.zeros(len(log), dtype=bool)), config).reward
 
 
-def factor_table(log: InteractionLog, service: Service, block: Block | None, size: int, penalty: float) -> Tensor:
+def factor_table(log: InteractionLog, scope: Scope, block: Block | None, size: int, penalty: float) -> Tensor:
     """Scores of implicit ALS. block: None = its cells are zeros."""
     user, item = factorise(log, block, 0, size=size, penalty=penalty)
-    return torch.from_numpy(user[service.users] @ item[service.items].T).float()
+    return torch.from_numpy(user[scope.users] @ item[scope.items].T).float()
 
 
 def main() -> None:
@@ -100,15 +100,15 @@ def main() -> None:
         save(log, options.save, PrepareReport(log.name, len(log), len(log)))
         write_truth(truth, options.save)
         return
-    service = service_of(log)
-    known = catalogue(log, service)
+    scope = scope_of(log)
+    known = catalogue(log, scope)
     rows: dict[str, Callable[[], Tensor]] = {
         "popularity": lambda: popularity_by_users(known).expand(truth.reward.shape),
-        "100 neighbours": lambda: logged_neighbour_table(log, service, 100),
-        "300 neighbours": lambda: logged_neighbour_table(log, service, 300),
-        "implicit ALS, block as zeros, 32": lambda: factor_table(log, service, None, 32, 10.0),
-        "implicit ALS, block unobserved, 16": lambda: factor_table(log, service, log.block, 16, 10.0),
-        "implicit ALS, block unobserved, 32": lambda: factor_table(log, service, log.block, 32, 30.0),
+        "100 neighbours": lambda: logged_neighbour_table(log, scope, 100),
+        "300 neighbours": lambda: logged_neighbour_table(log, scope, 300),
+        "implicit ALS, block as zeros, 32": lambda: factor_table(log, scope, None, 32, 10.0),
+        "implicit ALS, block unobserved, 16": lambda: factor_table(log, scope, log.block, 16, 10.0),
+        "implicit ALS, block unobserved, 32": lambda: factor_table(log, scope, log.block, 32, 30.0),
         "histories": lambda: world_table(log, WorldModelConfig()),
     }
     if options.deepfm:
@@ -116,7 +116,7 @@ def main() -> None:
 
     def earned(policy: Policy, window: int) -> float:
         rule = build_exit(SessionConfig(window=window, threshold=0), known)
-        played = play(policy, truth, len(service.items), rule, mode="NX_0", exit_aware=True)
+        played = play(policy, truth, len(scope.items), rule, mode="NX_0", exit_aware=True)
         return float(played.returns.mean())
 
     print("| model | NDCG@30 | hits@30 | session, N = 1 | N = 4 | CPU s |\n|---|---|---|---|---|---|")
@@ -132,7 +132,7 @@ def main() -> None:
         if name in ("100 neighbours", "histories"):
             start = time.process_time()
             empty = select(log, np.zeros(len(log), dtype=bool))
-            features, noise = taste_features(Context(log, empty, service, known, None))
+            features, noise = taste_features(Context(log, empty, scope, known, None))
             policy = LinUCB(table, noise * features, noise, alpha=0.0)
             line(f"{name}, with a belief", table, policy, time.process_time() - start)
 

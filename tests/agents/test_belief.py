@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import make_world, options
 
 from darlr.agents.belief import taste
 from darlr.agents.learner import build_recommender
 from darlr.data.categories import category_bits
 from darlr.errors import ConfigError
 from darlr.simulation.session import reset, show
+from tests.agents.tiny import make_world, options
 
 NOBODY = torch.zeros(1, dtype=torch.bool)
 

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import build, make_world, options
 
 from darlr.agents.candidates import build_pool, candidate_count, pool_note
 from darlr.agents.selector import pick_draws, select
 from darlr.errors import ConfigError
 from darlr.options import SelectorConfig
+from tests.agents.tiny import build, make_world, options
 
 
 @pytest.mark.parametrize(

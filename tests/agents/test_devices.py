@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import build, make_world, options
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from darlr.agents.learner import Learner, update_recommender, update_selector
@@ -17,6 +16,7 @@ from darlr.data.categories import category_bits
 from darlr.methods.rewards import RewardTables
 from darlr.simulation.exits import CategoryExit, never
 from darlr.world.entropy import EntropyTable
+from tests.agents.tiny import build, make_world, options
 
 # What a GPU has to finish before the host can go on: a number is read, or a shape depends on numbers.
 WAITING = {

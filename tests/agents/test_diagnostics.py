@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_training_loop import LEAVE, run
-from tiny import make_world, options
 
 from darlr.agents.diagnostics import diagnose, first_time
 from darlr.errors import ConfigError
 from darlr.experiments.runs import read_metrics
 from darlr.options import DiagnosticsConfig
+from tests.agents.test_training_loop import LEAVE, run
+from tests.agents.tiny import make_world, options
 
 CONFIG = DiagnosticsConfig(patience=2, warm_up=200)
 HEALTHY = {
@@ -123,10 +123,9 @@ def test_a_huge_penalty_shortens_sessions(tmp_path):
 @pytest.mark.parametrize("refit", [False, True])
 def test_a_selector_paid_for_high_rewards_alone_is_noticed(tmp_path, refit):
     """Users 0 to 3 would give 2, the others 5: to pick the others pays, and is wrong for all of the first."""
-    from test_training_loop import log
-
     from darlr.agents.train import train
     from darlr.experiments.runs import Run
+    from tests.agents.test_training_loop import log
 
     reward = torch.full((8, 6), 2.0)
     reward[4:] = 5.0

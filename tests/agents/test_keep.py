@@ -1,14 +1,13 @@
 """A run keeps the best of its start and its epochs."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from darlr.agents.diagnostics import diagnose
-from darlr.agents.keep import FILE, Earned, Keeper, read_best
-from darlr.errors import RunError
+from darlr.agents.keep import Earned, Keeper
+from darlr.agents.sink import Memory
 from darlr.options import DiagnosticsConfig
 
 
@@ -30,18 +29,19 @@ def judge(net: Any) -> Earned:
     return Earned(value, 10 * value, 5.0)
 
 
-def keep(folder: Path, *earned: float) -> tuple[Keeper, list[dict[str, Any]]]:
+def keep(sink: Memory, *earned: float) -> tuple[Keeper, list[dict[str, Any]]]:
     net = Net(earned[0])
-    keeper = Keeper(folder, judge, net, 0)
+    keeper = Keeper(sink, judge, net, 0)
     return keeper, [dict(keeper.see(epoch, net.earn(value))) for epoch, value in enumerate(earned[1:], 1)]
 
 
 @pytest.mark.parametrize(
     ("earned", "epoch"), [((5, 3, 4), 0), ((5, 6, 4), 1), ((5, 4, 7), 2), ((5, 5, 5), 0), ((1, 3, 3), 1)]
 )
-def test_the_best_is_kept_and_the_earlier_of_equals(tmp_path: Path, earned: tuple[float, ...], epoch: int):
-    _, rows = keep(tmp_path, *earned)
-    weights, facts = read_best(tmp_path)
+def test_the_best_is_kept_and_the_earlier_of_equals(earned: tuple[float, ...], epoch: int):
+    sink = Memory()
+    _, rows = keep(sink, *earned)
+    weights, facts = sink.load_best()
     assert facts["epoch"] == rows[-1]["kept"] == epoch
     assert float(weights["weight"]) == earned[epoch] == facts["earned"]["learned"]
     assert facts["start"]["shown"] == 10 * earned[0]
@@ -49,27 +49,29 @@ def test_the_best_is_kept_and_the_earlier_of_equals(tmp_path: Path, earned: tupl
     assert [row["greedy_gain"] for row in rows] == [value - earned[0] for value in earned[1:]]
 
 
-def test_going_on_ends_where_it_would_have_ended(tmp_path: Path):
-    keep(tmp_path, 5, 6)
+def test_going_on_ends_where_it_would_have_ended():
+    sink = Memory()
+    keep(sink, 5, 6)
     net = Net(4)
-    keeper = Keeper(tmp_path, judge, net, 1)
+    keeper = Keeper(sink, judge, net, 1)
     assert keeper.see(2, net)["kept"] == 1
     assert keeper.see(3, net.earn(9))["kept"] == 3
-    assert read_best(tmp_path)[1] == keeper.best
+    assert sink.load_best()[1] == keeper.best
 
 
-def test_an_epoch_that_is_done_again_changes_nothing(tmp_path: Path):
-    keep(tmp_path, 5, 6, 8)  # killed after epoch 2 was kept, before its checkpoint
-    before = (tmp_path / FILE).read_bytes()
+def test_an_epoch_that_is_done_again_changes_nothing():
+    sink = Memory()
+    keep(sink, 5, 6, 8)  # killed after epoch 2 was kept, before its checkpoint
+    before = sink.load_best()
     net = Net(8)
-    keeper = Keeper(tmp_path, judge, net, 1)
+    keeper = Keeper(sink, judge, net, 1)
     assert keeper.see(2, net)["kept"] == 2
-    assert (tmp_path / FILE).read_bytes() == before
+    assert sink.load_best() is before
 
 
-def test_missing_weights_are_told(tmp_path: Path):
-    with pytest.raises(RunError, match="is missing, the policy that the run hands over"):
-        Keeper(tmp_path, judge, Net(1), 3)
+def test_missing_weights_are_an_error():
+    with pytest.raises(ValueError, match="no policy was kept yet"):
+        Keeper(Memory(), judge, Net(1), 3)
 
 
 def row(gain: float | None, kept: int = 0) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import build, make_world, options, same_category_leaves
 
 from darlr.agents import learner as learner_module
 from darlr.agents import rollout as rollout_module
@@ -13,6 +12,7 @@ from darlr.agents.learner import learn, prior_table, reward_tables
 from darlr.simulation.policy import draw
 from darlr.world.entries import entries
 from darlr.world.tables import standardise
+from tests.agents.tiny import build, make_world, options, same_category_leaves
 
 LEAVE = same_category_leaves([0, 0, 1, 1, 2, 2])
 SESSIONS = 12

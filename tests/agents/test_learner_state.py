@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from tiny import build, make_world, options, same_category_leaves
 
 from darlr.agents.learner import learn
 from darlr.agents.state import load_state, state
 from darlr.errors import RunError
 from darlr.io.checkpoint import read_checkpoint, write_checkpoint
+from tests.agents.tiny import build, make_world, options, same_category_leaves
 
 LEAVE = same_category_leaves([0, 0, 1, 1, 2, 2])
 CASES = [

@@ -4,12 +4,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import build, make_world, options
 from torch import nn
 
 from darlr.agents.recommender import Recommender, RecommenderPolicy, project
 from darlr.simulation.policy import Policy
 from darlr.simulation.session import reset, show
+from tests.agents.tiny import build, make_world, options
 
 NO = torch.zeros(3, dtype=torch.bool)
 

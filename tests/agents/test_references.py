@@ -4,7 +4,6 @@ from itertools import permutations
 
 import pytest
 import torch
-from tiny import build, make_world, options, same_category_leaves
 
 from darlr.agents.learner import learn
 from darlr.agents.references import alone, build_references, diversity, nearest, uniform
@@ -15,6 +14,7 @@ from darlr.agents.train import dynamic_estimate, held_out_error
 from darlr.errors import ConfigError
 from darlr.methods.rewards import refine as write
 from darlr.options import SelectorConfig
+from tests.agents.tiny import build, make_world, options, same_category_leaves
 
 LEAVE = same_category_leaves([0, 0, 1, 1, 2, 2])
 KINDS = ["nearest", "random", "none"]
@@ -144,7 +144,7 @@ def test_dynamic_estimates_of_every_kind(kind):
 
 
 def test_held_out_errors_are_those_of_the_kind():
-    from test_training_loop import HELD_OUT
+    from tests.agents.test_training_loop import HELD_OUT
 
     learner, simulator = build(make_world(), options("darlr", selector__kind="none", reward__start="frozen"))
     errors = held_out_error(learner, simulator, HELD_OUT, seed=0)

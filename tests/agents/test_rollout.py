@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 import torch
-from tiny import build, make_world, options, same_category_leaves
 
 from darlr.agents.rollout import join, rollout
 from darlr.simulation.exits import Never, never
+from tests.agents.tiny import build, make_world, options, same_category_leaves
 
 CATEGORIES = [0, 0, 1, 1, 2, 2]
 LEAVE = same_category_leaves(CATEGORIES)

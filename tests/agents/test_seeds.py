@@ -1,7 +1,6 @@
-from tiny import make_world, options
-
 from darlr.agents.learner import build_learner
 from darlr.agents.seeds import derived
+from tests.agents.tiny import make_world, options
 
 
 def test_neighbouring_seeds_share_nothing():

@@ -1,11 +1,11 @@
 import pytest
 import torch
-from tiny import build, make_world, options
 from torch import nn
 
 from darlr.agents.selector import Selection, pick_draws, select, selection_rows, selector_reward
 from darlr.errors import ConfigError
 from darlr.options import SelectorConfig
+from tests.agents.tiny import build, make_world, options
 
 ESTIMATES = torch.tensor([[1.0, 2.0, 6.0], [4.0, 4.0, 1.0]])
 SIMILARITY, DIVERSITY = (

@@ -6,7 +6,6 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from tiny import options
 
 from darlr.agents.learner import build_learner, build_simulator, learn
 from darlr.data.sets.synthetic import generate
@@ -16,6 +15,7 @@ from darlr.options import Method, SplitConfig, SyntheticConfig, TablesConfig, Wo
 from darlr.simulation.exits import build_exit
 from darlr.world.fit import fit_world
 from darlr.world.tables import build_world
+from tests.agents.tiny import options
 
 LOG = generate(SyntheticConfig(users=12, items=10, categories=3, events_per_user=5)).log
 SPARSE = SplitConfig(keep=2 / len(LOG))

@@ -4,7 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny import build, make_world, options, same_category_leaves
 
 from darlr.agents import train as train_module
 from darlr.agents.learner import learn
@@ -13,6 +12,7 @@ from darlr.agents.train import dynamic_estimate, held_out_error, refuse_divergen
 from darlr.data.log import InteractionLog
 from darlr.errors import RunError
 from darlr.experiments.runs import Run, read_metrics
+from tests.agents.tiny import build, make_world, options, same_category_leaves
 
 LEAVE = same_category_leaves([0, 0, 1, 1, 2, 2])
 

@@ -36,7 +36,7 @@ def test_a_served_row_shows_what_its_table_played(trained: Path, tmp_path: Path,
     rule = build_exit(session, run.logs.catalogue)
     (policy,) = entry.policies
     played = play(policy, truth, 16, rule, mode="NX_0", turns=4, exit_aware=entry.exit_aware)
-    ids = run.logs.served.item_ids
+    ids = run.logs.unseen_in_scope.item_ids
     for user in (0, 7, 23):
         history: list[tuple[str | int, float]] = []
         for turn in range(int(played.length[user])):
@@ -91,7 +91,7 @@ def test_refitted_rows_know_the_whole_log(tmp_path: Path, tiny: list[str]) -> No
 def test_an_interrupted_refit_names_no_folder_that_is_gone(
     trained: Path, tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt("continue with: darlr train --out gone --resume")
 
     monkeypatch.setattr(darlr.cli.export, "train_run", stop)

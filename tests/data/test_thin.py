@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from test_split import log_of
 
 from darlr.data.split import split
 from darlr.data.thin import thin
 from darlr.errors import ConfigError, DataError
 from darlr.options import SplitConfig
+from tests.data.test_split import log_of
 
 
 def test_nothing_is_thinned_by_default():

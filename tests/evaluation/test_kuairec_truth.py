@@ -6,7 +6,7 @@ import pytest
 from darlr.errors import DataError
 from darlr.evaluation.truth import load_truth
 from darlr.options import KuaiRecConfig
-from kuairec_raw import HEADER, big, write
+from tests.kuairec_raw import HEADER, big, write
 
 
 def small(*rows):

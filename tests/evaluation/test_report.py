@@ -4,11 +4,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from sample import ROW
 
 from darlr.errors import RunError
 from darlr.evaluation.report import label, markdown, print_tables, read_rows, tables, write_report
 from darlr.evaluation.statistics import Comparison
+from tests.evaluation.sample import ROW
 
 ROWS = [
     ROW,

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from darlr.errors import MachineError, RunError
-from darlr.experiments.runs import Run, load_checkpoint, read_config, read_inputs, read_metrics
+from darlr.experiments.runs import Run, load_best, load_checkpoint, read_config, read_inputs, read_metrics
 from darlr.io.checkpoint import generator_states, read_checkpoint, restore_generators, write_checkpoint
 from darlr.io.files import Lock, atomic_write_bytes, atomic_write_text
 from darlr.io.tensors import write_tensors
@@ -312,3 +312,8 @@ def test_tensorboard_gets_the_numbers(tmp_path: Path) -> None:
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(event.step, event.value) for event in events.Scalars("reward")] == [(1, 1.5), (2, 2.5)]
     assert events.Tags()["scalars"] == ["reward"]
+
+
+def test_missing_best_weights_are_named(tmp_path: Path):
+    with pytest.raises(RunError, match=r"best\.safetensors is missing, the policy that the run hands over"):
+        load_best(tmp_path)

@@ -64,7 +64,7 @@ def test_a_long_prediction_shows_how_far_it_is(
     assert "world model: predicting 30 x 20 rewards\nworld model, predicting: tenth " in said
 
 
-def test_codes_that_are_not_the_services_are_refused(tmp_path: Path) -> None:
+def test_codes_that_are_not_the_scopes_are_refused(tmp_path: Path) -> None:
     config = RunConfig(data="synthetic", synthetic=SMALL)
     logs = open_logs(config)
     fitted = fit_into(tmp_path / "world", logs, config.split, QUICK)

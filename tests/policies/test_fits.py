@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from darlr.data.log import Block, InteractionLog
-from darlr.data.scope import catalogue, service_of
+from darlr.data.scope import catalogue, scope_of
 from darlr.data.split import select
 from darlr.errors import ConfigError, MachineError
 from darlr.policies import BASELINES, Context, fit_baseline, load_baseline, save_baseline
@@ -43,10 +43,10 @@ def checkerboard(implicit=False, block=None):
 
 
 def context_of(log):
-    service = service_of(log)
+    scope = scope_of(log)
     held_out = select(log, np.arange(len(log)) % 7 == 0)
-    world = make_world(len(service.users), len(service.items))
-    return Context(log, held_out, service, catalogue(log, service), world, turns=6)
+    world = make_world(len(scope.users), len(scope.items))
+    return Context(log, held_out, scope, catalogue(log, scope), world, turns=6)
 
 
 def fit(name, context, seed=0):
@@ -62,7 +62,7 @@ def test_same_seed_same_scores_and_files_keep_them(name, implicit, tmp_path):
     before = torch.get_rng_state()
     policy = fit(name, context)
     assert torch.equal(before, torch.get_rng_state())
-    n_users, n_items = len(context.service.users), len(context.service.items)
+    n_users, n_items = len(context.scope.users), len(context.scope.items)
     session = reset(torch.arange(n_users), n_items, 6)
     session = step(session, torch.arange(n_users) % n_items, torch.ones(n_users), torch.zeros(n_users).bool())
     scores = policy.scores(session)
@@ -78,7 +78,7 @@ def test_supervised_rows_find_the_checkerboard(name):
     block = Block(np.arange(4), np.arange(6))
     implicit = name != "mf"
     context = context_of(checkerboard(implicit, block if implicit else None))
-    scores = fit(name, context).scores(reset(torch.arange(len(context.service.users)), context.catalogue.n_items, 3))
+    scores = fit(name, context).scores(reset(torch.arange(len(context.scope.users)), context.catalogue.n_items, 3))
     even = torch.arange(scores.shape[0])[:, None] % 2 == torch.arange(scores.shape[1]) % 2
     assert (torch.where(even, scores, torch.inf).amin(1) > torch.where(even, -torch.inf, scores).amax(1)).all()
 

@@ -8,7 +8,7 @@ from darlr.data.log import Block
 from darlr.data.split import select
 from darlr.options import WorldModelConfig
 from darlr.world.fit import fit_world
-from darlr.world.implicit import IMPLICIT, MOST_WEIGHT, distinct, is_implicit, resolve, row_weights
+from darlr.world.implicit import IMPLICIT, MOST_WEIGHT, distinct, resolve, row_weights
 from tests.world.tiny import log_of
 
 IPS = WorldModelConfig(weighting="inverse-popularity")
@@ -44,7 +44,7 @@ def test_weights_move_the_fit():
 
 def test_auto_follows_the_log():
     ratings, positives = log_of([0, 1], [0, 1], [1, 0], 2, 2), log_of([0, 1], [0, 1], [1, 1], 2, 2)
-    assert not is_implicit(ratings)
+    assert not ratings.implicit
     assert resolve(WorldModelConfig(), ratings) == WorldModelConfig(kind="deepfm", loss="point")
     chosen = resolve(WorldModelConfig(members=2), positives)
     assert (chosen.loss, chosen.members, chosen.batch) == ("pointneg", 2, IMPLICIT["batch"])
@@ -67,7 +67,7 @@ def test_distinct_cells():
     assert len(distinct(log, select(log, np.array([True, False, False, True])))) == 1
 
 
-def test_positives_alone_are_told_from_cells_without_events_and_tables_are_the_service():
+def test_positives_alone_are_told_from_cells_without_events_and_tables_are_the_scope():
     """Users like items of their own half; the block of users 0 to 4 on items 0 to 9 was cut out of the log."""
     generator = np.random.default_rng(0)
     same = (np.arange(40)[:, None] % 2) == (np.arange(30) % 2)

@@ -151,7 +151,7 @@ def test_predicted_and_logged_indicators():
 def test_the_logged_indicator_leaves_the_block_out():
     log = make_log([0, 1, 1], [0, 1, 2], [2, 3, 4], 2, 3, block=Block(np.array([0]), np.array([1])))
     found = indicator(torch.zeros(1, 1), log, TablesConfig(indicator="logged", indicator_centre="none"))
-    assert found.tolist() == [[2.0, 0.0]]  # the service's user, on items 0 and 2
+    assert found.tolist() == [[2.0, 0.0]]  # the scope's user, on items 0 and 2
 
 
 def test_positives_alone_are_not_centred_away():

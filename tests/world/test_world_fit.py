@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from darlr.data.log import Block, FeatureColumn
-from darlr.data.scope import Service
+from darlr.data.scope import Scope
 from darlr.data.split import split
 from darlr.errors import ConfigError, DataError, RunError
 from darlr.options import SplitConfig, WorldModelConfig
@@ -192,7 +192,7 @@ def test_pointneg_pulls_unlogged_cells_down_but_not_the_block():
     for block in (Block(np.arange(10), np.arange(15, 20)), None):
         train, held_out = split(make_log(user, item, 4.0 + (item % 2), 20, 20, block=block), SplitConfig())
         fitted = fit_world(train, held_out, config)
-        everything = Service(np.arange(20), np.arange(20), 20, 20)
+        everything = Scope(np.arange(20), np.arange(20), 20, 20)
         reward = finish(fitted.model, fitted.config, fitted.scale, {}, everything).reward
         assert reward[:, 10:15].mean() < 1.0
         inside.append(float(reward[:10, 15:].mean()))

@@ -6,15 +6,11 @@ no update has used, of the same users after every epoch (common random numbers).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from darlr.errors import RunError
-from darlr.io.checkpoint import read_checkpoint, write_checkpoint
-
-FILE = "best.safetensors"
+from darlr.agents.sink import Sink
 
 
 @dataclass(frozen=True)
@@ -33,16 +29,16 @@ Judge = Callable[[Any], Earned]  # of a recommender
 
 
 class Keeper:
-    """Judges a recommender after each epoch and keeps the weights of the best so far in the run folder."""
+    """Judges a recommender after each epoch and keeps the weights of the best so far in the run's sink."""
 
-    def __init__(self, folder: Path, judge: Judge, recommender: nn.Module, done: int) -> None:
+    def __init__(self, sink: Sink, judge: Judge, recommender: nn.Module, done: int) -> None:
         """done: the epoch that `recommender` was trained to; at 0 it is the start.
 
         Raises RunError when an earlier epoch's weights are missing or damaged.
         """
-        self.path, self.judge = folder / FILE, judge
+        self.sink, self.judge = sink, judge
         if done:
-            self.best: dict[str, Any] = read_best(folder)[1]
+            self.best: dict[str, Any] = sink.load_best()[1]
             return
         start = judge(recommender)
         self.best = {"epoch": 0, "earned": vars(start), "start": vars(start)}
@@ -66,14 +62,4 @@ class Keeper:
         }
 
     def _write(self, recommender: nn.Module) -> None:
-        write_checkpoint(self.path, recommender.state_dict(), self.best)
-
-
-def read_best(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights that a run hands over, and `epoch`, `earned` and `start`; RunError when there are none."""
-    if not (folder / FILE).exists():
-        raise RunError(
-            f"{folder}: {FILE} is missing, the policy that the run hands over; restore it, or train again in another "
-            "folder"
-        )
-    return read_checkpoint(folder / FILE)
+        self.sink.save_best(recommender.state_dict(), self.best)

@@ -15,10 +15,10 @@ from darlr.agents.recommender import Decision
 from darlr.agents.rollout import Simulator
 from darlr.agents.seeds import derived
 from darlr.agents.selector import pick_draws, select
+from darlr.agents.sink import Sink
 from darlr.agents.state import load_state, state
 from darlr.data.log import InteractionLog
 from darlr.errors import RunError
-from darlr.experiments.runs import Run, read_metrics
 from darlr.methods.rewards import dynamic_reward
 from darlr.options import TrainConfig
 from darlr.simulation.exits import Exit
@@ -39,7 +39,7 @@ class Progress:
 
 
 def train(
-    run: Run,
+    sink: Sink,
     world: World,
     exit_rule: Exit,
     held_out: InteractionLog,
@@ -50,7 +50,7 @@ def train(
     after_epoch: Callable[[int, Learner], Mapping[str, Any]] = lambda *_: {},
     on_warning: Callable[[int, Sign], None] = lambda *_: None,
 ) -> Learner:
-    """Train until `config.epochs`, from the run's newest checkpoint where there is one.
+    """Train until `config.epochs`, from the sink's newest checkpoint where there is one.
 
     world: on config.device. held_out: logged events that nothing trained on, to watch the reward estimate.
     config.session must be resolved. judge: by which the best policy so far is kept (`darlr.agents.keep`); None = none
@@ -60,11 +60,11 @@ def train(
     """
     learner = build_learner(world, config)
     simulator = build_simulator(world, learner.tables, exit_rule, config)
-    done = resume(run, learner)
-    keeper = None if judge is None else Keeper(run.folder, judge, learner.recommender, done)
-    rows = read_metrics(run.folder)
+    done = resume(sink, learner)
+    keeper = None if judge is None else Keeper(sink, judge, learner.recommender, done)
+    rows = sink.rows.copy()
     if config.epochs == done == 0:
-        run.save_checkpoint(state(learner), {"epoch": 0})  # the untrained policy: what all learning starts from
+        sink.save_checkpoint(state(learner), {"epoch": 0})  # the untrained policy: what all learning starts from
     rollouts = math.ceil(config.steps / (config.sessions * config.session.turns))
     for epoch in range(done + 1, config.epochs + 1):
         sums: Metrics = {}
@@ -85,14 +85,14 @@ def train(
         if signs:
             row["warnings"] = [asdict(sign) for sign in signs]
         rows.append(row)
-        run.log(row)
-        run.save_checkpoint(state(learner), {"epoch": epoch})
+        sink.log(row)
+        sink.save_checkpoint(state(learner), {"epoch": epoch})
     return learner
 
 
-def resume(run: Run, learner: Learner) -> int:
-    """Bring the learner to the run's newest checkpoint; returns its epoch, 0 without one."""
-    found = run.load_checkpoint()
+def resume(sink: Sink, learner: Learner) -> int:
+    """Bring the learner to the sink's newest checkpoint; returns its epoch, 0 without one."""
+    found = sink.load_checkpoint()
     if found is None:
         return 0
     tensors, facts = found

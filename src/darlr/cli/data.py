@@ -28,7 +28,7 @@ from darlr.data.prepare import prepare
 from darlr.data.profile import profile
 from darlr.data.profile_text import text, to_json
 from darlr.data.report import PrepareReport
-from darlr.data.scope import service_of
+from darlr.data.scope import scope_of
 from darlr.data.sets.download import download
 from darlr.data.sets.public import listed, public_set
 from darlr.data.sources import BUILT_IN, raw_folder, read_source
@@ -134,8 +134,8 @@ def show(said: str) -> None:
 def describe(log: InteractionLog, report: PrepareReport) -> None:
     """Counts, density, rewards, features, and what the reader dropped."""
     cells = log.n_users * log.n_items
-    service = service_of(log)
-    offered = f"recommends {len(service.items):,} of the items to {len(service.users):,} of the users (unlogged cells)"
+    scope = scope_of(log)
+    offered = f"recommends {len(scope.items):,} of the items to {len(scope.users):,} of the users (unlogged cells)"
     low, high = float(log.reward.min()), float(log.reward.max())
     rewards = f"rewards {low:g} to {high:g}, mean {float(np.mean(log.reward)):.4g}"
     if low == high:
@@ -144,7 +144,7 @@ def describe(log: InteractionLog, report: PrepareReport) -> None:
     for line in (
         f"{log.name}: {len(log):,} events, {log.n_users:,} users, {log.n_items:,} items",
         f"density {log.count_cells() / cells:.2%}, " + rewards,
-        *([] if service.whole else [offered]),
+        *([] if scope.whole else [offered]),
         f"timestamps: {'yes' if log.timestamp is not None else 'no'}; category: {log.category or 'none'}",
         f"features: {', '.join(features) or 'none'}",
         f"training: {told(size_of(log, RunConfig()))}",

@@ -1,5 +1,15 @@
-"""`darlr evaluate`: see darlr.experiments.evaluate."""
+"""`darlr evaluate`: trained policies beside simple ones, as tables and pictures."""
 
-from darlr.experiments.evaluate import run
+from darlr.cli.options import Evaluate
+from darlr.experiments.evaluate import evaluate
 
-__all__ = ["run"]
+
+def run(options: Evaluate) -> None:
+    """Evaluate the runs and write the report."""
+    evaluate(
+        options.runs,
+        options.out,
+        pictures=options.pictures,
+        only=options.only,
+        without_truth=options.without_truth,
+    )

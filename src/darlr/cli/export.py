@@ -3,12 +3,12 @@
 import difflib
 import tempfile
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
 from darlr.agents.learner import leaving
-from darlr.cli.options import Export, Train
+from darlr.cli.options import Export
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import can_leave
 from darlr.evaluation.lists import Entry, exit_aware, log_rows
@@ -19,7 +19,6 @@ from darlr.experiments.progress import say
 from darlr.experiments.training import train_run
 from darlr.experiments.trivial import trivial_tables
 from darlr.io.files import naming
-from darlr.options import RunConfig
 from darlr.policies.fixed import FixedList, UserGreedy
 from darlr.serving.recommender import FACTS, export, export_table
 
@@ -53,7 +52,7 @@ def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
         raise ConfigError(f"option row: {row} learned from the truth; it is a reference and no policy to serve")
     if row in (name, name + START):
         chosen = found.recommender if row == name else found.untrained
-        return lambda folder: export(chosen, found.logs.served, train, folder)
+        return lambda folder: export(chosen, found.logs.unseen_in_scope, train, folder)
     entries = rows_of(found)
     if row not in entries:
         known = [name, name + START, *entries]
@@ -69,7 +68,7 @@ def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
     (policy,) = entry.policies
     assert isinstance(policy, FixedList | UserGreedy)
     table = policy.value[None] if isinstance(policy, FixedList) else policy.table
-    return lambda folder: export_table(table, rule, found.logs.served, folder)
+    return lambda folder: export_table(table, rule, found.logs.unseen_in_scope, folder)
 
 
 def rows_of(found: FinishedRun) -> dict[str, Entry]:
@@ -92,6 +91,5 @@ def refitted(found: FinishedRun, row: str, place: str) -> FinishedRun:
         split=replace(before.split, refit=True, evaluation=0.0),
         train=replace(before.train, epochs=found.epoch if row == label(found) else 0, keep="last"),
     )
-    given = {option.name: getattr(config, option.name) for option in fields(RunConfig)}
-    train_run(Train(out=Path(place, "run"), watch=False, **given))
+    train_run(config, Path(place, "run"), watch=False)
     return open_run(Path(place, "run"))

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from shlex import quote
 
-from darlr.cli.options import Evaluate, Train
+from darlr.cli.options import Train
 from darlr.evaluation.truth import has_truth
-from darlr.experiments import evaluate
 from darlr.experiments.checks import without_effect
+from darlr.experiments.evaluate import evaluate
 from darlr.experiments.progress import say
 from darlr.experiments.runs import CONFIG, read_config
 from darlr.experiments.training import train_run
@@ -24,7 +24,14 @@ def run(options: Train) -> None:
     """Train, or continue, one run; then, with `evaluate`, do what `darlr evaluate` does with it."""
     for warning in [] if options.resume else without_effect(options.config):
         say(warning)
-    train_run(options)
+    train_run(
+        options.config,
+        options.out,
+        resume=options.resume,
+        watch=options.watch,
+        tensorboard=options.tensorboard,
+        evaluate=options.evaluate,
+    )
     command = f"darlr evaluate {quote(str(options.out))}"
     if not options.evaluate:
         config = read_config(options.out, RunConfig)
@@ -34,6 +41,6 @@ def run(options: Train) -> None:
         return
     say(f"run in {options.out}; evaluating it")
     try:
-        evaluate.run(Evaluate((options.out,)))
+        evaluate((options.out,))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted after training, which is whole; evaluate it with: {command}") from None

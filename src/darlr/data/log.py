@@ -81,6 +81,11 @@ class InteractionLog:
     def __len__(self) -> int:
         return len(self.user)
 
+    @property
+    def implicit(self) -> bool:
+        """Whether all rewards are equal, as in a log of clicks: only which items were logged is informative."""
+        return len(self) > 0 and bool((self.reward == self.reward[0]).all())
+
     def count_cells(self) -> int:
         """Distinct pairs of user and item with an event."""
         cells = self.user * self.n_items + self.item

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darlr.data.log import FeatureColumn, IntArray, InteractionLog
-from darlr.data.scope import service_of
+from darlr.data.scope import scope_of
 
 BINS = 10
 LEAK = 0.999  # share of the rewards' variance, or absolute correlation, from which on something gives the reward away
@@ -97,7 +97,7 @@ def profile(log: InteractionLog) -> Profile:
     cell = log.user * log.n_items + log.item
     distinct, code = np.unique(cell, return_inverse=True)
     spread = _range_in(code, reward, len(distinct))
-    service = service_of(log)
+    scope = scope_of(log)
     head = np.sort(per_item)[::-1][: max(1, len(per_item) // 100)]
     return Profile(
         name=log.name,
@@ -106,7 +106,7 @@ def profile(log: InteractionLog) -> Profile:
         items=log.n_items,
         active_users=len(per_user),
         active_items=len(per_item),
-        cells=len(service.users) * len(service.items),
+        cells=len(scope.users) * len(scope.items),
         density=len(distinct) / (len(per_user) * len(per_item)),
         repeats=len(log) - len(distinct),
         conflicts=int((spread > 0).sum()),
@@ -125,7 +125,7 @@ def profile(log: InteractionLog) -> Profile:
         backwards=0 if log.timestamp is None else int((np.diff(log.timestamp) < 0).sum()),
         least_propensity=None if log.propensity is None else float(log.propensity.min()),
         category=log.category,
-        whole=service.whole,
+        whole=scope.whole,
         leaks=tuple(sorted(_leaks(log, reward), key=lambda leak: -leak.strength)),
     )
 

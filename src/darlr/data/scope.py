@@ -1,4 +1,4 @@
-"""The service: whom we recommend to, and what. Everything after the world model speaks in its codes."""
+"""The scope of a log: the users and items we recommend to and from. Everything after the world model uses its codes."""
 
 from dataclasses import dataclass, replace
 
@@ -10,10 +10,11 @@ from darlr.data.split import select
 
 
 @dataclass(frozen=True)
-class Service:
-    """users: int64 [Us], items: int64 [Is], log codes, rising; a place in them is the service code.
+class Scope:
+    """The users and items of the scope.
 
-    n_users, n_items: U and I of the log.
+    users: int64 [Us], items: int64 [Is]: codes of the log in ascending order. The position of a user or item in them is
+    its scope code. n_users, n_items: the numbers U and I of the log.
     """
 
     users: IntArray
@@ -23,68 +24,70 @@ class Service:
 
     @property
     def whole(self) -> bool:
-        """Whether it is the whole log, so that service codes are log codes."""
+        """Whether the scope is the whole log; scope codes are then equal to log codes."""
         return len(self.users) == self.n_users and len(self.items) == self.n_items
 
     def feedback_items(self, log: InteractionLog) -> IntArray:
-        """Items, log codes, on which users of all kinds have feedback: those outside the block."""
+        """The items outside the block, as log codes: users inside and outside the scope have feedback on them."""
         items = np.arange(self.n_items, dtype=np.int64)
         return items if log.block is None else np.setdiff1d(items, log.block.items)
 
     def candidates(self, log: InteractionLog) -> IntArray:
-        """Users, log codes, who may have logged the service's items: those outside the block."""
+        """The users outside the block, as log codes: only they may have logged the items of the scope."""
         users = np.arange(self.n_users, dtype=np.int64)
         return users if log.block is None else np.setdiff1d(users, log.block.users)
 
 
-def service_of(log: InteractionLog) -> Service:
-    """The log's block where it has one, else all its users and items."""
+def scope_of(log: InteractionLog) -> Scope:
+    """The scope of a log: its block if it has one, otherwise all its users and items."""
     if log.block is None:
         users, items = np.arange(log.n_users, dtype=np.int64), np.arange(log.n_items, dtype=np.int64)
     else:
         users, items = np.unique(log.block.users), np.unique(log.block.items)
-    return Service(users, items, log.n_users, log.n_items)
+    return Scope(users, items, log.n_users, log.n_items)
 
 
-def catalogue(log: InteractionLog, service: Service) -> InteractionLog:
-    """The events of all users on the service's items: user codes of the log, item codes of the service.
+def catalogue(log: InteractionLog, scope: Scope) -> InteractionLog:
+    """The events of all users on the items of the scope, with user codes of the log and item codes of the scope.
 
-    What popularity, item means, exit rule, majority categories and entropy read. A whole service: the log itself.
+    Popularity, item means, exit rules, majority categories and entropies are computed from it. If the scope is the
+    whole log, the log itself is returned.
     """
-    if len(service.items) == service.n_items:
+    if len(scope.items) == scope.n_items:
         return log
-    place = _places(service.items, service.n_items)
+    place = _places(scope.items, scope.n_items)
     kept = select(log, place[log.item] >= 0)
     return replace(
         kept,
         item=place[kept.item],
-        item_ids=_chosen(log.item_ids, service.items),
-        item_features=_rows(log.item_features, service.items),
-        block=log.block and Block(log.block.users, np.arange(len(service.items), dtype=np.int64)),
+        item_ids=_chosen(log.item_ids, scope.items),
+        item_features=_rows(log.item_features, scope.items),
+        block=log.block and Block(log.block.users, np.arange(len(scope.items), dtype=np.int64)),
     )
 
 
-def served(log: InteractionLog, service: Service) -> InteractionLog:
-    """The events of the service's users on its items, both in service codes; without events where these are a block.
+def within_scope(log: InteractionLog, scope: Scope) -> InteractionLog:
+    """The events of the scope's users on the scope's items, both in scope codes.
 
-    A whole service: the log itself.
+    A log with a block has no such events, so that the result holds ids and features only. If the scope is the
+    whole log, the log itself is returned.
     """
-    if service.whole:
+    if scope.whole:
         return log
-    place = _places(service.users, service.n_users)
-    offered = catalogue(log, service)
+    place = _places(scope.users, scope.n_users)
+    offered = catalogue(log, scope)
     kept = select(offered, place[offered.user] >= 0)
     return replace(
         kept,
         user=place[kept.user],
-        user_ids=_chosen(log.user_ids, service.users),
-        user_features=_rows(log.user_features, service.users),
+        user_ids=_chosen(log.user_ids, scope.users),
+        user_features=_rows(log.user_features, scope.users),
         block=None,
     )
 
 
 def _places(codes: IntArray, size: int) -> IntArray:
-    """Service code of each log code, int64 [size]; -1 outside the service."""
+    """The scope code of each log code, int64 [size], or -1 outside the scope."""
     place = np.full(size, -1, dtype=np.int64)
     place[codes] = np.arange(len(codes))
     return place

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from darlr.data.log import InteractionLog
 from darlr.errors import DataError
 from darlr.evaluation.statistics import bootstrap_ratio, interval
-from darlr.world.implicit import distinct, is_implicit
+from darlr.world.implicit import distinct
 
 Reals = NDArray[np.float64]
 Sums = Mapping[str, tuple[Reals, Reals]]
@@ -43,7 +43,7 @@ def held_out_sums(
     positives @30. least: by default the lower end of the log's range.
     pairs and NDCG are means over the users who have such a pair. Raises DataError when there is no unseen event.
     """
-    if is_implicit(unseen) and is_implicit(known):
+    if unseen.implicit and known.implicit:
         unseen = distinct(unseen, known)
         _require_events(unseen)
         return _positives(table, unseen, known)
@@ -78,7 +78,7 @@ def difference(sums: Sums, baseline: Sums, *, seed: int = 0, resamples: int = 20
 
 def _require_events(log: InteractionLog) -> None:
     if len(log) == 0:
-        raise DataError(f"{log.name}: no event on the service's items that the model did not see; nothing to measure")
+        raise DataError(f"{log.name}: no event on the scope's items that the model did not see; nothing to measure")
 
 
 def _by_user(log: InteractionLog, values: Reals) -> Reals:

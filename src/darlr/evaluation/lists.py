@@ -44,11 +44,6 @@ def popularity_by_users(log: InteractionLog) -> Tensor:
     return torch.from_numpy(np.bincount(cells % log.n_items, minlength=log.n_items).astype(np.float32))
 
 
-def positives_only(log: InteractionLog) -> bool:
-    """Whether all logged rewards are equal: then means and biases say nothing, and counts say all."""
-    return len(log) > 0 and bool(log.reward.min() == log.reward.max())
-
-
 def item_means(log: InteractionLog, shrinkage: float = 0.0) -> Tensor:
     """Mean logged reward of each item, float32 [I], pulled to the global mean as by `shrinkage` extra rows of it.
 
@@ -113,13 +108,13 @@ def log_rows(
 ) -> list[Entry]:
     """The rows that come from a log alone, and always show the same items to a user.
 
-    log: the service's catalogue (darlr.data.scope) of the training log. Where it holds positives only, lists of mean
+    log: the scope's catalogue (darlr.data.scope) of the training log. Where it holds positives only, lists of mean
     rewards would be all ties, and popularity also comes by distinct users. tables: name -> one float32 [U, I] a seed,
     e.g. {"bias-model list": ..., "world-model greedy": ..., "neighbour-table greedy": ...}, each played greedily per
     user.
     """
     lists = {"item-mean list": item_means(log)}
-    if positives_only(log):
+    if log.implicit:
         lists = {"popularity list, by users": popularity_by_users(log)}
     return [
         Entry("popularity list", [FixedList(popularity(log).to(device))], "log"),

@@ -193,7 +193,7 @@ def _refusal(effective: float, propensity: Reals, support: Interval) -> str | No
 def bandit_of(policy: Policy, log: InteractionLog, reward: Tensor, *, greedy: bool) -> Bandit:
     """The events of a log with propensities, and what the policy would have shown the same users at the first step.
 
-    log: in codes of the service, events that the policy's training never saw. reward: float32 [U, I], the model's.
+    log: in codes of the scope, events that the policy's training never saw. reward: float32 [U, I], the model's.
     greedy: the best item with probability 1 (ties to the lowest id), else the softmax of the scores, as when sampled.
     """
     if log.propensity is None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from darlr.data.log import IntArray, InteractionLog
 from darlr.data.report import PrepareReport
-from darlr.data.scope import service_of
+from darlr.data.scope import scope_of
 from darlr.data.sets import kuairand, yahoo
 from darlr.data.sets.coat import RATINGS, read_coat, read_matrix, read_ratings
 from darlr.data.sets.kuairec import TRUTH, kuairec_file, kuairec_folder, read_scale, read_sides
@@ -39,7 +39,7 @@ COMPLETED = "completed by darlr from feedback on random items alone; not a publi
 class Truth:
     """Complete rewards of an evaluation block.
 
-    users: int64 [Ue], items: int64 [Ie], codes of the service (darlr.data.scope); reward: float32 or float64 tensor
+    users: int64 [Ue], items: int64 [Ie], codes of the scope (darlr.data.scope); reward: float32 or float64 tensor
     [Ue, Ie], in the log's own unit.
     notes: what it is where it was not observed (the first goes into every table), how good, what its reader repaired.
     random: what its users said of items drawn for them at random, where that is known.
@@ -57,7 +57,7 @@ class Truth:
             raise DataError(f"truth: rewards are {tuple(self.reward.shape)}, users and items {sides}")
 
     def beside(self, log: InteractionLog) -> "Truth":
-        """The same for policies that learn from `log` (service codes): of the random feedback what it does not hold."""
+        """The same for policies that learn from `log` (scope codes): of the random feedback what it does not hold."""
         if self.random is None:
             return self
         return replace(self, random=unlogged(self.random, log, self.users, self.items))
@@ -160,11 +160,9 @@ def _positives(folder: Path) -> Truth:
     """1 where the fully observed block has a positive, else 0."""
     log, _ = read_kuairec_binary(folder)
     users, items = read_truth_cells(folder, log)
-    service = service_of(log)
-    reward = torch.zeros(len(service.users), len(service.items))
-    row, column = (
-        torch.from_numpy(np.searchsorted(*pair)) for pair in ((service.users, users), (service.items, items))
-    )
+    scope = scope_of(log)
+    reward = torch.zeros(len(scope.users), len(scope.items))
+    row, column = (torch.from_numpy(np.searchsorted(*pair)) for pair in ((scope.users, users), (scope.items, items)))
     reward[row, column] = 1.0
     return whole(reward)
 
@@ -177,9 +175,9 @@ def _watched(folder: Path, config: KuaiRecConfig) -> Truth:
     users, items = read_sides(folder)
     table = scan_numbers(kuairec_file(folder, TRUTH), {USER: pl.Int32, ITEM: pl.Int32, WATCH: pl.Float32})
     user, item = coded(table, USER, users.ids, USERS), coded(table, ITEM, items.ids, CATEGORIES)
-    service_users, service_items = np.unique(user), np.unique(item)
-    shape = (len(service_users), len(service_items))
-    cell = np.searchsorted(service_users, user) * shape[1] + np.searchsorted(service_items, item)
+    scope_users, scope_items = np.unique(user), np.unique(item)
+    shape = (len(scope_users), len(scope_items))
+    cell = np.searchsorted(scope_users, user) * shape[1] + np.searchsorted(scope_items, item)
     if np.bincount(cell).max() > 1:
         place = int(pl.Series(cell).is_first_distinct().arg_min() or 0)
         table.fail(place, ITEM, f"user {users.ids[user[place]]} and video {items.ids[item[place]]} occur before")
@@ -221,7 +219,7 @@ def random_ratings(raw: Path | None = None) -> InteractionLog:
 def write_truth(truth: Truth, folder: Path) -> None:
     """Write truth.safetensors into a prepared folder, tied to its checksum, and note it in dataset.json; each atomic.
 
-    Raises DataError when its codes or rewards are not those of the data set's service.
+    Raises DataError when its codes or rewards are not those of the data set's scope.
     """
     manifest = read_manifest(folder)
     _check(truth, manifest, folder / FILE)
@@ -257,7 +255,7 @@ def read_truth(folder: Path) -> Truth:
 
 
 def _check(truth: Truth, manifest: dict[str, Any], path: Path) -> None:
-    """Raise DataError unless codes are distinct ones of the service, and rewards finite."""
+    """Raise DataError unless codes are distinct ones of the scope, and rewards finite."""
     block = manifest["block"]
     for side, codes in (("users", truth.users), ("items", truth.items)):
         count = len(set(block[side])) if block else manifest["counts"][side]

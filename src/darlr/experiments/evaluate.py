@@ -4,11 +4,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from darlr.cli.options import Evaluate
 from darlr.errors import ConfigError, MachineError, RunError
 from darlr.evaluation.evaluate import Row, Setting, all_alike, can_leave, published_mean, settings, sound
 from darlr.evaluation.lists import Entry, Kind, trivial_rows
@@ -33,25 +32,32 @@ from darlr.options.json import differences, to_json
 SEEDS = ("seed", "world", "threads", "device")  # what seeds of one row may differ in
 
 
-def run(options: Evaluate) -> None:
+def evaluate(
+    folders: Sequence[Path],
+    out: Path | None = None,
+    *,
+    pictures: bool = True,
+    only: Literal["all", "learned"] = "all",
+    without_truth: bool = False,
+) -> None:
     """Evaluate runs on the same data; runs of one method are seeds of one row."""
-    if not options.runs:
+    if not folders:
         raise ConfigError("name at least one run folder, such as darlr evaluate runs/demo")
-    place = options.runs[0]
-    out = options.out or (place / "without-truth" if options.without_truth else place)
-    if options.out or place.is_dir():
+    place = folders[0]
+    asked, out = out, out or (place / "without-truth" if without_truth else place)
+    if asked or place.is_dir():
         require_writable(out)  # before the work
-    runs = open_runs(options.runs)
+    runs = open_runs(folders)
     first = runs[0]
     settle(first.config.train.threads)
     session = resolved(first.config.train, first.logs.whole).session
     entries = learned_rows(runs)
-    ground = find_ground(runs, entries, out, without_truth=options.without_truth)
-    if options.only == "all":
+    ground = find_ground(runs, entries, out, without_truth=without_truth)
+    if only == "all":
         entries += trivial(runs, ground, exits=can_leave(session, first.logs.catalogue))
     played = settings(session, first.logs.catalogue)
     rows = sound(entries, shown(played), ground.truth, first.logs.train_catalogue)
-    metrics = read_metrics(first.folder) if len(runs) == 1 and not options.without_truth else []
+    metrics = read_metrics(first.folder) if len(runs) == 1 and not without_truth else []
     told, windows = first.logs.unit.describe(first.logs.recorded), trained_windows(runs)
     about = {
         "data": first.config.data,
@@ -81,7 +87,7 @@ def run(options: Evaluate) -> None:
     if ground.truth.notes:
         say(f"truth: {ground.truth.notes[0]}")
     say(f"all modes: {out / 'table.md'}, {out / 'table.json'}")
-    if options.pictures:
+    if pictures:
         try:
             draw(out, first, ground.title, leading, metrics)
         except MachineError as error:  # no matplotlib: the tables are what counts

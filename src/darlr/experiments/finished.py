@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from darlr.agents.keep import read_best
 from darlr.agents.learner import build_recommender
 from darlr.agents.recommender import Recommender, RecommenderPolicy
 from darlr.errors import RunError
 from darlr.experiments.logs import Logs, open_logs, resolved
-from darlr.experiments.runs import load_checkpoint, read_config, read_inputs
+from darlr.experiments.runs import load_best, load_checkpoint, read_config, read_inputs
 from darlr.experiments.world import load_world_model, paid_world, world_of
 from darlr.options import RunConfig, TrainConfig, WorldModelConfig
 from darlr.simulation.policy import Policy, translated
@@ -105,7 +104,7 @@ def handed_over(folder: Path, config: RunConfig) -> HandedOver | None:
         return None
     epochs = int(found[1]["epoch"])
     if config.train.keep == "best":
-        weights, judged = read_best(folder)
+        weights, judged = load_best(folder)
         return HandedOver(weights, int(judged["epoch"]), epochs, judged)
     mine = {
         key.removeprefix("recommender."): value for key, value in found[0].items() if key.startswith("recommender.")

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from darlr.data.log import InteractionLog
-from darlr.data.scope import Service, catalogue, served, service_of
+from darlr.data.scope import Scope, catalogue, scope_of, within_scope
 from darlr.data.sources import open_source
 from darlr.data.split import reserve, select, split
 from darlr.data.store import checksum
@@ -61,29 +61,29 @@ class Logs:
         return select(self.whole, np.zeros(len(self.whole), dtype=bool)) if self.refit else self.held_out
 
     @cached_property
-    def service(self) -> Service:
+    def scope(self) -> Scope:
         """Whom we recommend to, and what: everything after the world model speaks in its codes."""
-        return service_of(self.whole)
+        return scope_of(self.whole)
 
     @cached_property
     def catalogue(self) -> InteractionLog:
-        """What the world model saw of the service's items, by all users; items in service codes."""
-        return catalogue(self.fitted, self.service)
+        """What the world model saw of the scope's items, by all users; items in scope codes."""
+        return catalogue(self.fitted, self.scope)
 
     @cached_property
     def train_catalogue(self) -> InteractionLog:
         """The same of the training part."""
-        return catalogue(self.train, self.service)
+        return catalogue(self.train, self.scope)
 
     @cached_property
     def known(self) -> InteractionLog:
-        """All that a policy may have learned by heart: events of the service's users on its items, in service codes."""
-        return served(self.whole, self.service)
+        """All that a policy may have learned by heart: events of the scope's users on its items, in scope codes."""
+        return within_scope(self.whole, self.scope)
 
     @cached_property
-    def served(self) -> InteractionLog:
-        """`unseen` events of the service's users on its items, both in service codes; also its ids and features."""
-        return served(self.unseen, self.service)
+    def unseen_in_scope(self) -> InteractionLog:
+        """`unseen` events of the scope's users on its items, both in scope codes; also its ids and features."""
+        return within_scope(self.unseen, self.scope)
 
 
 def open_logs(config: RunConfig) -> Logs:

@@ -4,6 +4,7 @@ config.json             options and inputs; a run is never resumed with others
 provenance.json         one entry a start: command, code, versions, machine
 metrics.jsonl           one JSON object a line
 checkpoint.safetensors  the newest checkpoint
+best.safetensors        the weights of the best policy so far
 tensorboard/            with the extra
 """
 
@@ -27,6 +28,7 @@ CONFIG = "config.json"
 PROVENANCE = "provenance.json"
 METRICS = "metrics.jsonl"
 CHECKPOINT = "checkpoint.safetensors"
+BEST = "best.safetensors"
 SCHEMA = 1
 
 Config = TypeVar("Config")
@@ -121,6 +123,19 @@ class Run:
         """
         return _opened(self.folder, lambda _: self._parts)
 
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The log lines so far, one an epoch."""
+        return read_metrics(self.folder)
+
+    def save_best(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Replace the weights of the best policy so far."""
+        write_checkpoint(self.folder / BEST, weights, state)
+
+    def load_best(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The weights of the best policy so far."""
+        return load_best(self.folder)
+
     def close(self) -> None:
         """Close files and let others write."""
         self._metrics.close()
@@ -157,6 +172,16 @@ def load_checkpoint(
     """
     there = {name: path for name, path in (parts or {}).items() if path.is_file()}
     return _opened(folder, lambda known: {name: digest(there[name]) for name in known if name in there})
+
+
+def load_best(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights of the best policy of a run, and `epoch`, `earned` and `start`; RunError when there are none."""
+    if not (folder / BEST).exists():
+        raise RunError(
+            f"{folder}: {BEST} is missing, the policy that the run hands over; restore it, or train again in another "
+            "folder"
+        )
+    return read_checkpoint(folder / BEST)
 
 
 def _opened(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darlr.data.log import InteractionLog
-from darlr.data.scope import service_of
+from darlr.data.scope import scope_of
 from darlr.errors import MachineError
 from darlr.options import RunConfig
 
@@ -23,7 +23,7 @@ PREDICTION = 0.7e-6  # seconds for a cell, by one member
 
 @dataclass(frozen=True)
 class Size:
-    """users, items: of the service. memory, disk: bytes. seconds: on one thread, the world model's epochs aside."""
+    """users, items: of the scope. memory, disk: bytes. seconds: on one thread, the world model's epochs aside."""
 
     users: int
     items: int
@@ -37,8 +37,8 @@ class Size:
 
 def size_of(log: InteractionLog, config: RunConfig, tables: int | None = None) -> Size:
     """What training with these options takes on a log. tables: of users x items at most; left out: the method's."""
-    service, train = service_of(log), config.train
-    users, items = len(service.users), len(service.items)
+    scope, train = scope_of(log), config.train
+    users, items = len(scope.users), len(scope.items)
     cells = users * items
     most = LEAST + MORE.get(train.method, 0) if tables is None else tables
     # world model, policy, checkpoint and its draft

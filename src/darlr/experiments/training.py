@@ -12,7 +12,6 @@ from darlr.agents.candidates import pool_note
 from darlr.agents.learner import Learner
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.agents.train import Progress, train
-from darlr.cli.options import Train
 from darlr.data.log import InteractionLog
 from darlr.data.sources import BUILT_IN, open_source
 from darlr.errors import ConfigError, RunError
@@ -49,46 +48,57 @@ MAY_CHANGE = ("train.epochs", "label")
 Watch = Callable[[int, Learner], Mapping[str, Any]]
 
 
-def train_run(options: Train) -> None:
-    """Train, or continue, what `darlr train` names. Nothing is written before everything that can be checked is."""
-    check_options(options.config)
-    settle(options.train.threads)
+def train_run(
+    asked: RunConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    watch: bool = True,
+    tensorboard: bool = False,
+    evaluate: bool = False,
+) -> None:
+    """Train, or continue, a run in its folder `out`. Everything that can be checked is checked before it is written to.
+
+    watch: play on the truth, where there is one, after each epoch. evaluate: the run is to be evaluated afterwards.
+    """
+    check_options(asked)
+    settle(asked.train.threads)
     # Before its folder is spelt out: the error then names what was asked for.
-    logs, train_config, exit_rule = ready(open_source(options.config.data, synthetic=options.synthetic), options.config)
-    config = weighted(anchored(options.config))
+    logs, train_config, exit_rule = ready(open_source(asked.data, synthetic=asked.synthetic), asked)
+    config = weighted(anchored(asked))
     config = replace(config, split=replace(config.split, evaluation=logs.evaluation))  # what evaluation must know
-    watch = watcher(config, train_config, logs) if options.watch else lambda *_: {}
-    if options.evaluate and not logs.evaluation and not has_truth(config.data):
-        raise RunError(NOTHING_KEPT.format(folder=options.out, data=config.data))
+    watcher = watcher_of(config, train_config, logs) if watch else lambda *_: {}
+    if evaluate and not logs.evaluation and not has_truth(config.data):
+        raise RunError(NOTHING_KEPT.format(folder=out, data=config.data))
     if config.train.method == "gt":
         true_reward(logs, config)  # raises where there is none
     inputs = {"data": logs.checksum}
     if config.world:
         fitted = load_world_model(Path(config.world), logs, config.split)
         check_weighting(config, fitted)
-        warn_of_ignored(options.world_model, fitted.config)
+        warn_of_ignored(asked.world_model, fitted.config)
         warn_of_untrained(fitted)
         inputs["world"] = digest(Path(config.world) / FILES[0])
         config = replace(config, world_model=fitted.config)  # what the run learns from, for whoever reads it
     size = size_of(logs.whole, config)
-    require_disk(size, options.out)
+    require_disk(size, out)
     say(plan(size))
     say_what_is_learned(logs, train_config)
-    if logs.evaluation and options.split.evaluation is None:
+    if logs.evaluation and asked.split.evaluation is None:
         say(f"{logs.reserved} are kept from training, for darlr evaluate (--split.evaluation 0 trains on everything)")
     with Run.start(
-        options.out,
+        out,
         config,
         inputs=inputs,
-        resume=options.resume,
+        resume=resume,
         may_change=MAY_CHANGE,
-        tensorboard=options.tensorboard,
+        tensorboard=tensorboard,
     ) as opened:
         try:
-            work(opened, config, train_config, logs, exit_rule, watch)
+            work(opened, config, train_config, logs, exit_rule, watcher)
         except KeyboardInterrupt:
-            again = f"darlr train --out {quote(str(options.out))} --resume" + " --evaluate" * options.evaluate
-            raise KeyboardInterrupt(leave(options.out, config, train_config, logs, again)) from None
+            again = f"darlr train --out {quote(str(out))} --resume" + " --evaluate" * evaluate
+            raise KeyboardInterrupt(leave(out, config, train_config, logs, again)) from None
 
 
 def say_what_is_learned(logs: Logs, train_config: TrainConfig) -> None:
@@ -97,7 +107,7 @@ def say_what_is_learned(logs: Logs, train_config: TrainConfig) -> None:
     if unit:
         say(unit)
     session = train_config.session
-    alike = all_alike(settings(session, logs.catalogue), len(logs.service.items))
+    alike = all_alike(settings(session, logs.catalogue), len(logs.scope.items))
     if "NX_0" in alike and not session.repeats:
         say(f"warning: {alike['NX_0']}")
 
@@ -106,7 +116,7 @@ def ready(source: InteractionLog, config: RunConfig) -> tuple[Logs, TrainConfig,
     """What training on a data set starts from; raises DarlrError where it cannot start."""
     require_memory(size_of(source, config))  # before anything else takes minutes
     logs = divided(source, config)
-    check_run(config, logs.served)
+    check_run(config, logs.unseen_in_scope)
     train_config = resolved(config.train, logs.whole)
     return logs, train_config, build_exit(train_config.session, logs.catalogue, train_config.device)
 
@@ -136,7 +146,7 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
             opened,
             world,
             exit_rule,
-            logs.served,
+            logs.unseen_in_scope,
             train_config,
             judge=judge_of(world, exit_rule, train_config, logs) if train_config.keep == "best" else None,
             on_rollout=show,
@@ -146,7 +156,7 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
     found = handed_over(opened.folder, config)
     assert found is not None  # training ended with a checkpoint
     say(kept(found))
-    export(trained(world, train_config, found.weights), logs.served, train_config, opened.folder / "policy")
+    export(trained(world, train_config, found.weights), logs.unseen_in_scope, train_config, opened.folder / "policy")
 
 
 def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs, command: str) -> str:
@@ -158,7 +168,7 @@ def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs
     world = paid_world(
         world_of(load_world_model(world_folder(folder, config), logs, config.split), logs, train_config), logs, config
     )
-    export(trained(world, train_config, found.weights), logs.served, train_config, folder / "policy")
+    export(trained(world, train_config, found.weights), logs.unseen_in_scope, train_config, folder / "policy")
     done = f"epoch {found.epochs} of {train_config.epochs}"
     return f"interrupted after {done}; what was learned by then is in {folder} and can be used; {again}"
 
@@ -197,7 +207,7 @@ def check_weighting(config: RunConfig, fitted: FittedWorldModel) -> None:
         )
 
 
-def watcher(config: RunConfig, train_config: TrainConfig, logs: Logs) -> Watch:
+def watcher_of(config: RunConfig, train_config: TrainConfig, logs: Logs) -> Watch:
     """What the published protocol measures after each epoch, and the error of the reward estimates on the truth.
 
     For the learning curve alone: nothing in training reads it. Empty without a truth.
@@ -215,7 +225,7 @@ def watcher(config: RunConfig, train_config: TrainConfig, logs: Logs) -> Watch:
         generator = torch.Generator().manual_seed(train_config.seed * 1_000_003 + epoch)
         policy = translated(RecommenderPolicy(learner.recommender), logs.unit)
         measured: dict[str, Any] = dict(
-            published(policy, truth, setting, len(logs.service.items), generator=generator, majority=majority)
+            published(policy, truth, setting, len(logs.scope.items), generator=generator, majority=majority)
         )
         if train_config.method == "darlr":
             measured["frozen"] = reward_error(logs.unit.show(learner.tables.frozen), truth)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from darlr.evaluation.lists import positives_only
 from darlr.experiments.logs import Logs
 from darlr.options import TablesConfig
 from darlr.world.logged_neighbours import logged_neighbour_table
@@ -22,6 +21,6 @@ def trivial_tables(logs: Logs, fitted: Sequence[tuple[Logs, World, TablesConfig]
 
 def log_tables(logs: Logs, splits: Sequence[Logs]) -> dict[str, list[Tensor]]:
     """Tables from the log alone, [Us, Is]: biases, one a split; of positives only, what alike users logged."""
-    if positives_only(logs.catalogue):
-        return {"logged-neighbour greedy": [logged_neighbour_table(logs.fitted, logs.service)]}
-    return {"bias-model list": [bias_table(one.train, one.held_out, one.fitted, one.service) for one in splits]}
+    if logs.catalogue.implicit:
+        return {"logged-neighbour greedy": [logged_neighbour_table(logs.fitted, logs.scope)]}
+    return {"bias-model list": [bias_table(one.train, one.held_out, one.fitted, one.scope) for one in splits]}

@@ -8,14 +8,14 @@ import numpy as np
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
-from darlr.data.scope import served
+from darlr.data.scope import within_scope
 from darlr.data.sources import open_source
 from darlr.data.split import reserve, select, split
 from darlr.data.store import checksum
 from darlr.data.unit import Unit, as_learned
 from darlr.errors import DataError, RunError
 from darlr.evaluation.held_out import held_out_sums
-from darlr.evaluation.lists import Entry, popularity, positives_only
+from darlr.evaluation.lists import Entry, popularity
 from darlr.evaluation.off_policy import bandit_of, mean_reward, off_policy
 from darlr.evaluation.report import Section
 from darlr.evaluation.sections import Known, failures, held_out_section, off_policy_section
@@ -155,7 +155,7 @@ def sections(
     measured = [one for one in known if one is not None]
     reasons = [reason for one in measured if one.model == JUDGE for reason in failures(one)]
     found = [held_out_section(measured, JUDGE)] if measured else []
-    log = served(kept.recorded, kept.service)
+    log = within_scope(kept.recorded, kept.scope)
     if log.propensity is not None and len(log):
         found.append(_off_policy(log, learned, run.logs.unit.show(run.world.reward)))
     if reasons or len(measured) < len(known):
@@ -166,16 +166,16 @@ def sections(
 
 def _known(name: str, table: Tensor, own: Logs, other: Logs, *, trained: bool = True) -> Known | None:
     """What a model of `own` events knows of the `other` ones, in the log's unit; None without any in new cells."""
-    seen, unseen = (served(log, own.service) for log in (own.fitted, other.recorded))
+    seen, unseen = (within_scope(log, own.scope) for log in (own.fitted, other.recorded))
     of, known = (log.user * log.n_items + log.item for log in (unseen, seen))
     unseen = select(unseen, ~np.isin(of, known))
     if not len(unseen):
         return None
-    baseline = "popularity list" if positives_only(own.catalogue) else "bias model"
-    if positives_only(own.catalogue):
+    baseline = "popularity list" if own.catalogue.implicit else "bias model"
+    if own.catalogue.implicit:
         simple = popularity(own.catalogue).expand(len(table), -1)
     else:
-        simple = bias_table(own.train, own.held_out, own.fitted, own.service)
+        simple = bias_table(own.train, own.held_out, own.fitted, own.scope)
     shown = [own.unit.show(rewards).numpy() for rewards in (table, simple)]
     own_sums, simple_sums = (held_out_sums(rewards, unseen, seen, own.unit.low) for rewards in shown)
     return Known(name, baseline, len(unseen), own_sums, simple_sums, trained)

@@ -65,7 +65,7 @@ def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldM
             meter.begin("world model, whole log", every=10)
             again = replace(config, epochs=int(chosen["best_epoch"]))
             trained = train_world(logs.whole, logs.unseen, again, report)
-        users, items = len(trained.service.users), len(trained.service.items)
+        users, items = len(trained.scope.users), len(trained.scope.items)
         meter.tell(f"world model: predicting {users:,} x {items:,} rewards")
         meter.begin("world model, predicting", "tenth", after=PATIENCE)
         fitted = trained.finish(lambda done: meter.show(done * 10 // users, 10, {}))
@@ -108,17 +108,17 @@ def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> Fit
     fitted = load(folder)
     if any(
         not np.array_equal(codes, own.numpy())
-        for codes, own in ((logs.service.users, fitted.users), (logs.service.items, fitted.items))
+        for codes, own in ((logs.scope.users, fitted.users), (logs.scope.items, fitted.items))
     ):
         raise RunError(f"{folder}: its users and items are not those that {logs.whole.name} recommends to; {REMEDY}")
     return fitted
 
 
 def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World:
-    """The service's tables on the training device."""
-    world = build_world(fitted, logs.fitted, config.tables, logs.service)
+    """The scope's tables on the training device."""
+    world = build_world(fitted, logs.fitted, config.tables, logs.scope)
     if config.recommender.belief:
-        known = Context(logs.fitted, logs.held_out, logs.service, logs.catalogue, world, config.session.turns)
+        known = Context(logs.fitted, logs.held_out, logs.scope, logs.catalogue, world, config.session.turns)
         world = replace(world, taste=taste_features(known)[0])
     return world.to(config.device)
 
@@ -131,11 +131,11 @@ def paid_world(world: World, logs: Logs, config: RunConfig) -> World:
 
 
 def true_reward(logs: Logs, config: RunConfig) -> Tensor:
-    """What GT learns from, float32 [Us, Is], as it is learned; ConfigError unless the truth covers the service."""
+    """What GT learns from, float32 [Us, Is], as it is learned; ConfigError unless the truth covers the scope."""
     truth = load_truth(config.data, synthetic=config.synthetic)
     if truth is None:
         raise ConfigError(f"option method: gt learns from the truth, and {config.data} has none")
-    wanted = len(logs.service.users), len(logs.service.items)
+    wanted = len(logs.scope.users), len(logs.scope.items)
     if truth.reward.shape != wanted:
         raise ConfigError(
             f"option method: gt needs the true reward of every user and item, {wanted[0]} x {wanted[1]} cells; "

@@ -13,7 +13,7 @@ class WorldModelConfig:
     kind: Literal["auto", "deepfm", "bayesian", "mixed", "history"] = "auto"
     """A DeepFM ensemble; draws of a factorisation machine from its posterior; both, averaged (mixed); or a model of
     what users logged outside the block. auto: history where only positives are logged and whom we recommend to have
-    none on the service's items, else deepfm. mixed is like auto where only positives are logged."""
+    none on the scope's items, else deepfm. mixed is like auto where only positives are logged."""
     members: int = 5
     """Ensemble members K, each with its own initial weights, trained in one batched pass; mixed has as many of each."""
     embedding: int = 8

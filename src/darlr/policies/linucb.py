@@ -76,5 +76,5 @@ def fit_linear_greedy(context: Context, seed: int = 0) -> LinUCB:
 def log_table(context: Context) -> Tensor:
     """Expected reward by the log alone, float32 [Us, Is]: biases; of positives alone, what alike users logged."""
     if context.implicit:
-        return logged_neighbour_table(context.log, context.service, NEIGHBOURS, weights="cosine", itself=True)
-    return bias_table(context.train, context.held_out, context.log, context.service).float()
+        return logged_neighbour_table(context.log, context.scope, NEIGHBOURS, weights="cosine", itself=True)
+    return bias_table(context.train, context.held_out, context.log, context.scope).float()

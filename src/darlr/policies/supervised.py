@@ -49,7 +49,7 @@ def fit_matrix_factorisation(context: Context, seed: int = 0, factors: int = FAC
 
 
 def _greedy(context: Context, u: NDArray[Any], i: NDArray[Any], mean: float) -> UserGreedy:
-    u, i = u[context.service.users], i[context.service.items]
+    u, i = u[context.scope.users], i[context.scope.items]
     return UserGreedy(torch.from_numpy((mean + u[:, -1:] + i[:, -1] + u[:, :-1] @ i[:, :-1].T).astype(np.float32)))
 
 
@@ -80,7 +80,7 @@ def fit_implicit(context: Context, seed: int = 0, factors: int = IMPLICIT_FACTOR
             users[inside] = fold_in.recalculate_user(
                 np.arange(len(inside)), positive[inside][:, np.flatnonzero(shared)]
             )
-    table = users[context.service.users] @ model.item_factors[context.service.items].T
+    table = users[context.scope.users] @ model.item_factors[context.scope.items].T
     return UserGreedy(torch.from_numpy(table))
 
 

@@ -1,4 +1,4 @@
-"""What a baseline may read: the log, the service it recommends for, the world model's tables. Never the truth."""
+"""What a baseline may read: the log, the scope it recommends for, the world model's tables. Never the truth."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darlr.data.log import InteractionLog
-from darlr.data.scope import Service
+from darlr.data.scope import Scope
 from darlr.data.split import select
 from darlr.errors import DataError
-from darlr.world.implicit import is_implicit
 from darlr.world.tables import World
 
 
@@ -19,13 +18,13 @@ class Context:
     """The inputs of a fit.
 
     log: the events to fit on, log codes. held_out: events kept for choices (may be empty, and may be part of `log`
-    after a refit). service: whom and what we recommend. catalogue: the log's events on service items, of all users;
-    user log codes, item service codes. world: tables in service codes, or None. turns: T of a session.
+    after a refit). scope: whom and what we recommend. catalogue: the log's events on scope items, of all users;
+    user log codes, item scope codes. world: tables in scope codes, or None. turns: T of a session.
     """
 
     log: InteractionLog
     held_out: InteractionLog
-    service: Service
+    scope: Scope
     catalogue: InteractionLog
     world: World | None
     turns: int = 30
@@ -33,7 +32,7 @@ class Context:
     @property
     def implicit(self) -> bool:
         """Whether the log records positives alone: one reward for all events."""
-        return is_implicit(self.log)
+        return self.log.implicit
 
     @cached_property
     def train(self) -> InteractionLog:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
-from darlr.data.scope import Service, service_of
+from darlr.data.scope import Scope, scope_of
 from darlr.errors import DataError
 from darlr.options import WorldModelConfig
 from darlr.world.fitted import FittedWorldModel, Model, Scale, finish
-from darlr.world.implicit import distinct, is_implicit, resolve
+from darlr.world.implicit import distinct, resolve
 from darlr.world.models.bayesian import BayesianFM, fit_bayesian
 from darlr.world.models.deepfm import DeepFM
 from darlr.world.models.features import encode
@@ -58,14 +58,14 @@ class Fit:
     config: WorldModelConfig
     scale: Scale
     metrics: dict[str, Any]
-    service: Service
+    scope: Scope
 
     def finish(self, report: Callable[[int], None] = lambda _: None) -> FittedWorldModel:
-        """With the tables of the service: the costlier part where there are many users and items.
+        """With the tables of the scope: the costlier part where there are many users and items.
 
         report: called with the number of users done.
         """
-        return finish(self.model, self.config, self.scale, self.metrics, self.service, report)
+        return finish(self.model, self.config, self.scale, self.metrics, self.scope, report)
 
 
 def fit_world(
@@ -74,7 +74,7 @@ def fit_world(
     config: WorldModelConfig,
     progress: Progress | None = None,
 ) -> FittedWorldModel:
-    """`train_world`, and the tables of the service."""
+    """`train_world`, and the tables of the scope."""
     return train_world(log_train, log_held_out, config, progress).finish()
 
 
@@ -98,7 +98,7 @@ def train_world(
     if len(log_train) == 0:
         raise DataError(f"{log_train.name}: the training log is empty; nothing to fit a world model on")
     config = resolve(config, log_train)
-    if is_implicit(log_train):
+    if log_train.implicit:
         log_train, log_held_out = distinct(log_train), distinct(log_held_out, log_train)
     if config.kind == "history":
         return _fit_history(log_train, config)
@@ -117,7 +117,7 @@ def train_world(
     history = _train(trainer, held_out, config, progress)
     best = history[history[-1].best_epoch]
     metrics = _metrics(log_train, log_held_out, (best.held_out_loss, best.held_out_rmse), history)
-    fit = Fit(model, config, scale, metrics, service_of(log_train))
+    fit = Fit(model, config, scale, metrics, scope_of(log_train))
     return _mixed(fit, log_train, log_held_out, progress) if config.kind == "mixed" else fit
 
 
@@ -147,7 +147,7 @@ def _fit_bayesian(
 ) -> Fit:
     model = _sampled(log_train, config, scale, progress)
     held_out = _score(model, log_held_out, config, scale) if len(log_held_out) else (None, None)
-    return Fit(model, config, scale, _metrics(log_train, log_held_out, held_out, []), service_of(log_train))
+    return Fit(model, config, scale, _metrics(log_train, log_held_out, held_out, []), scope_of(log_train))
 
 
 def _sampled(log: InteractionLog, config: WorldModelConfig, scale: Scale, progress: Progress | None) -> BayesianFM:
@@ -178,8 +178,8 @@ def _mixed(deep: Fit, log_train: InteractionLog, log_held_out: InteractionLog, p
 
 
 def _fit_history(log: InteractionLog, config: WorldModelConfig) -> Fit:
-    service = service_of(log)
-    model, explained = fit_history(log, service, config)
+    scope = scope_of(log)
+    model, explained = fit_history(log, scope, config)
     positive = float(log.reward[0])
     scale = Scale(0.0, positive, min(0.0, positive), max(0.0, positive))
     metrics: dict[str, Any] = {
@@ -192,7 +192,7 @@ def _fit_history(log: InteractionLog, config: WorldModelConfig) -> Fit:
         "coordinates": model.coordinates.shape[1],
         "history": [],
     }
-    return Fit(model, config, scale, metrics, service)
+    return Fit(model, config, scale, metrics, scope)
 
 
 def _scale(log: InteractionLog, config: WorldModelConfig) -> Scale:
@@ -201,7 +201,7 @@ def _scale(log: InteractionLog, config: WorldModelConfig) -> Scale:
     if config.loss == "pointneg":
         low = min(low, log.unit.zero)
     centre, spread = float(log.reward.mean()), float(log.reward.std())
-    if config.loss == "pointneg" and is_implicit(log):
+    if config.loss == "pointneg" and log.implicit:
         share, gap = 1 / (1 + config.negatives), centre - low
         centre, spread = low + share * gap, gap * math.sqrt(share * (1 - share))
     return Scale(centre, spread or 1.0, low, high)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from darlr.data.scope import Service
+from darlr.data.scope import Scope
 from darlr.errors import RunError
 from darlr.io.files import atomic_write_text, drafting
 from darlr.io.tensors import read_both, write_both
@@ -51,9 +51,9 @@ class Scale:
 
 @dataclass(frozen=True)
 class FittedWorldModel:
-    """What a fit leaves behind: the model of the whole log, and tables of its service, in service codes.
+    """What a fit leaves behind: the model of the whole log, and tables of its scope, in scope codes.
 
-    users int64 [Us], items int64 [Is]: log codes of the service; reward: float32 [Us, Is], mean of the members' clipped
+    users int64 [Us], items int64 [Is]: log codes of the scope; reward: float32 [Us, Is], mean of the members' clipped
     means (r0); risk: float32 [Us, Is], max_k sigma^2 in squared reward units (P_U); user_vectors [Us, d],
     item_vectors [Is, d]: float32, of unit mean square over the whole log.
     metrics: best epoch, held-out loss and RMSE, and the history of the fit; JSON values only.
@@ -172,11 +172,11 @@ def finish(
     config: WorldModelConfig,
     scale: Scale,
     metrics: dict[str, Any],
-    service: Service,
+    scope: Scope,
     report: Callable[[int], None] = lambda _: None,
 ) -> FittedWorldModel:
-    """Compute the service's tables of a trained model, in chunks of users. report: called with the users done."""
-    users, items = torch.from_numpy(service.users), torch.from_numpy(service.items)
+    """Compute the scope's tables of a trained model, in chunks of users. report: called with the users done."""
+    users, items = torch.from_numpy(scope.users), torch.from_numpy(scope.items)
     reward = torch.empty(len(users), len(items))
     risk = torch.empty(len(users), len(items))
     for rows, mean, log_variance in _predict(model, users, items):

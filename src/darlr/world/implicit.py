@@ -26,37 +26,32 @@ IMPLICIT: dict[str, Any] = {  # a budget of CPU time, see docs/world-model.md, "
 }
 
 
-def is_implicit(log: InteractionLog) -> bool:
-    """Whether all logged rewards are equal, so that only what was logged says anything."""
-    return len(log) > 0 and bool((log.reward == log.reward[0]).all())
-
-
 def has_strangers(log: InteractionLog) -> bool:
     """Whether only positives are logged, none by the block's users on its items, but some by other users."""
-    return is_implicit(log) and log.block is not None and len(np.unique(log.block.users)) < log.n_users
+    return log.implicit and log.block is not None and len(np.unique(log.block.users)) < log.n_users
 
 
 def resolve(config: WorldModelConfig, log: InteractionLog) -> WorldModelConfig:
     """`kind = auto` and `loss = auto` replaced by what suits the log; any other loss leaves every option as it is.
 
-    Positives alone, and strangers to the service's items: kind history, unless a loss is named. Else kind deepfm, with
+    Positives alone, and strangers to the scope's items: kind history, unless a loss is named. Else kind deepfm, with
     loss point for ratings; for positives pointneg, and options that still have their default take those of IMPLICIT.
     Kind mixed is for ratings, and like auto where only positives are logged.
     Raises ConfigError for kind bayesian there, and for bayesian or mixed with loss pointneg.
     """
     if config.kind in ("bayesian", "mixed") and config.loss == "pointneg":
         raise ConfigError(f"option model.kind: {config.kind} samples no negatives; with loss pointneg choose deepfm")
-    if config.kind == "bayesian" and is_implicit(log):
+    if config.kind == "bayesian" and log.implicit:
         raise ConfigError(
             f"option model.kind: bayesian needs ratings, and all rewards of {log.name} are equal; leave it at auto"
         )
-    if config.kind == "auto" or (config.kind == "mixed" and is_implicit(log)):
+    if config.kind == "auto" or (config.kind == "mixed" and log.implicit):
         config = replace(config, kind="history" if config.loss == "auto" and has_strangers(log) else "deepfm")
     if config.kind == "history":
         return config
     if config.loss != "auto":
         return config
-    if not is_implicit(log):
+    if not log.implicit:
         return replace(config, loss="point")
     plain = {field.name: field.default for field in fields(WorldModelConfig)}
     return replace(

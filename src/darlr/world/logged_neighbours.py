@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from darlr.data.log import IntArray, InteractionLog
-from darlr.data.scope import Service
+from darlr.data.scope import Scope
 
 CHUNK = 1024  # candidates whose feedback is held densely at once
 
@@ -27,17 +27,17 @@ def logged_feedback(log: InteractionLog, users: IntArray, items: IntArray) -> tu
 
 
 def logged_neighbours(
-    log: InteractionLog, service: Service, k: int = 300, *, itself: bool = False
+    log: InteractionLog, scope: Scope, k: int = 300, *, itself: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """The k most alike candidates of each service user: log codes int64 [Us, k] and cosines float32 [Us, k].
+    """The k most alike candidates of each scope user: log codes int64 [Us, k] and cosines float32 [Us, k].
 
     Cosine of the logged feedback over items outside the block. Candidates: the users outside the block, who have
-    logged the service's items; in a log without a block all users, oneself only with `itself`. k is cut to the
+    logged the scope's items; in a log without a block all users, oneself only with `itself`. k is cut to the
     candidates there are.
     """
-    columns = service.feedback_items(log)
-    candidates = service.candidates(log)
-    wanted = _unit(logged_feedback(log, service.users, columns)[0])
+    columns = scope.feedback_items(log)
+    candidates = scope.candidates(log)
+    wanted = _unit(logged_feedback(log, scope.users, columns)[0])
     codes = torch.from_numpy(candidates)
     parts = [
         wanted @ _unit(logged_feedback(log, chunk, columns)[0]).T
@@ -46,15 +46,15 @@ def logged_neighbours(
     cosine = torch.cat(parts, 1)
     own = 0
     if not itself:
-        cosine = cosine.masked_fill(codes == torch.from_numpy(service.users)[:, None], -torch.inf)
-        own = int(np.isin(candidates, service.users).any())
+        cosine = cosine.masked_fill(codes == torch.from_numpy(scope.users)[:, None], -torch.inf)
+        own = int(np.isin(candidates, scope.users).any())
     best = cosine.topk(min(k, len(candidates) - own), dim=1)
     return codes[best.indices], best.values
 
 
 def logged_neighbour_table(
     log: InteractionLog,
-    service: Service,
+    scope: Scope,
     k: int = 300,
     *,
     weights: Literal["uniform", "cosine"] = "uniform",
@@ -64,18 +64,18 @@ def logged_neighbour_table(
 
     In a log of positives: the share of the neighbours for whom the item is one.
     """
-    index, cosine = logged_neighbours(log, service, k, itself=itself)
+    index, cosine = logged_neighbours(log, scope, k, itself=itself)
     vote = torch.ones_like(cosine) if weights == "uniform" else cosine
-    table = torch.zeros(len(service.users), len(service.items))
+    table = torch.zeros(len(scope.users), len(scope.items))
     place = torch.full((log.n_users,), -1)
-    candidates = service.candidates(log)
+    candidates = scope.candidates(log)
     for chunk in np.array_split(candidates, max(1, -(-len(candidates) // CHUNK))):
         place.fill_(-1)
         place[torch.from_numpy(chunk)] = torch.arange(len(chunk))
         found = place[index]
         weight = torch.zeros(len(index), len(chunk) + 1)
         weight.scatter_(1, torch.where(found >= 0, found, len(chunk)), vote)  # the last column takes the others
-        table += weight[:, :-1] @ logged_feedback(log, chunk, service.items)[0]
+        table += weight[:, :-1] @ logged_feedback(log, chunk, scope.items)[0]
     return table / vote.sum(1, keepdim=True).clamp(min=1e-12)  # last, so that equal counts stay exactly tied
 
 

@@ -8,13 +8,12 @@ from torch import Tensor
 
 from darlr.data.categories import log_category_bits
 from darlr.data.log import InteractionLog
-from darlr.data.scope import Service, catalogue, service_of
+from darlr.data.scope import Scope, catalogue, scope_of
 from darlr.errors import ConfigError
 from darlr.options import TablesConfig
 from darlr.world.entries import Entries, entries
 from darlr.world.entropy import EntropyTable, build_entropy
 from darlr.world.fitted import FittedWorldModel
-from darlr.world.implicit import is_implicit
 from darlr.world.logged_neighbours import logged_feedback, logged_neighbour_table
 from darlr.world.nearest import nearest
 
@@ -163,12 +162,12 @@ class World:
 
 
 def build_world(
-    fitted: FittedWorldModel, log_train: InteractionLog, config: TablesConfig, service: Service | None = None
+    fitted: FittedWorldModel, log_train: InteractionLog, config: TablesConfig, scope: Scope | None = None
 ) -> World:
-    """The World of a fitted model and the training log, in service codes. service: None = everything in the log."""
-    service = service_of(log_train) if service is None else service
-    vectors = indicator(fitted.reward, log_train, config, service)
-    known = catalogue(log_train, service)
+    """The World of a fitted model and the training log, in scope codes. scope: None = everything in the log."""
+    scope = scope_of(log_train) if scope is None else scope
+    vectors = indicator(fitted.reward, log_train, config, scope)
+    known = catalogue(log_train, scope)
     norm = vectors.norm(dim=1, keepdim=True)
     return World(
         reward=fitted.reward,
@@ -179,17 +178,17 @@ def build_world(
         entropy=build_entropy(known),
         reward_range=fitted.reward_range,
         categories=log_category_bits(known),
-        logged_neighbours=_logged_table(log_train, config, service),
+        logged_neighbours=_logged_table(log_train, config, scope),
         entries=entries(vectors),
     )
 
 
-def _logged_table(log: InteractionLog, config: TablesConfig, service: Service) -> Tensor | None:
-    if config.neighbour_source == "logged" and not is_implicit(log):
+def _logged_table(log: InteractionLog, config: TablesConfig, scope: Scope) -> Tensor | None:
+    if config.neighbour_source == "logged" and not log.implicit:
         raise ConfigError("option tables.neighbour-source: logged is for logs of positives; this one has ratings")
-    if config.neighbour_source == "predicted" or not is_implicit(log):
+    if config.neighbour_source == "predicted" or not log.implicit:
         return None
-    return logged_neighbour_table(log, service, config.logged_neighbours)
+    return logged_neighbour_table(log, scope, config.logged_neighbours)
 
 
 def standardise(indicator: Tensor) -> Tensor:
@@ -201,20 +200,20 @@ def standardise(indicator: Tensor) -> Tensor:
     return centred.div_(centred.std() + 1e-12)
 
 
-def indicator(reward: Tensor, log: InteractionLog, config: TablesConfig, service: Service | None = None) -> Tensor:
-    """Feedback vectors p_u of the service's users, float32 [Us, F] (method.md section 4).
+def indicator(reward: Tensor, log: InteractionLog, config: TablesConfig, scope: Scope | None = None) -> Tensor:
+    """Feedback vectors p_u of the scope's users, float32 [Us, F] (method.md section 4).
 
     "predicted": rows of r0 [Us, Is]. "logged": the mean logged reward of each cell, 0 = missing, over items outside the
     block; centring then moves logged cells only, and nothing where all logged rewards are equal. "auto": logged there,
     else predicted.
     """
-    logged = is_implicit(log) if config.indicator == "auto" else config.indicator == "logged"
+    logged = log.implicit if config.indicator == "auto" else config.indicator == "logged"
     if not logged:
         vectors, present = reward, torch.ones_like(reward)
     else:
-        service = service_of(log) if service is None else service
-        vectors, present = logged_feedback(log, service.users, service.feedback_items(log))
-        if is_implicit(log):
+        scope = scope_of(log) if scope is None else scope
+        vectors, present = logged_feedback(log, scope.users, scope.feedback_items(log))
+        if log.implicit:
             return vectors
     if config.indicator_centre == "none":
         return vectors

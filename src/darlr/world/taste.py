@@ -29,7 +29,7 @@ def taste_features(context: Context, seed: int = 0) -> tuple[Tensor, float]:
 
     Where whom we recommend to are strangers to the items: directions of what a history does not tell."""
     if context.implicit and has_strangers(context.log):
-        directions, noise = tastes(context.log, context.service, seed, context.turns)
+        directions, noise = tastes(context.log, context.scope, seed, context.turns)
         positive = float(context.log.reward[0])
         return directions, noise * positive
     groups = feature_groups(context)
@@ -52,7 +52,7 @@ def feature_groups(context: Context) -> list[Tensor]:
 
 
 def residuals(context: Context, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Items int64 [n, TURNS] of n users (service codes, -1 = none), and what the log-only score missed there.
+    """Items int64 [n, TURNS] of n users (scope codes, -1 = none), and what the log-only score missed there.
 
     Ratings: out-of-fold errors of the bias model. Positives alone: users outside the block, items drawn in
     proportion to how many users logged them (as a list would show them); 1 or 0 times the reward, less that share.

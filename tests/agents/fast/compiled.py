@@ -1,6 +1,6 @@
-"""Metrics of two updates, plain and compiled: `python compiled.py BACKEND CASES`, the latter a JSON list.
+"""Metrics of two updates, plain and compiled: `python -m tests.agents.fast.compiled BACKEND CASES`.
 
-A case is a method and its options; a line of JSON comes for each.
+`CASES` is a JSON list; a case is a method and its options, and each gives one line of JSON.
 
 A process of its own, as the hook that checks shapes in tests would stand in the compiler's way.
 """
@@ -9,10 +9,10 @@ import json
 import sys
 
 import torch
-from test_devices import prepared
 
 from darlr.agents.fast.kernels import compiled
 from darlr.agents.learner import learn
+from tests.agents.test_devices import prepared
 
 if __name__ == "__main__":
     backend, cases = sys.argv[1], json.loads(sys.argv[2])

@@ -11,17 +11,16 @@ from tempfile import gettempdir
 
 import pytest
 import torch
-from test_devices import CASES
 
 from darlr.agents.fast.kernels import require_compiler
 from darlr.errors import MachineError
+from tests.agents.test_devices import CASES
 
 
 def both(backend, cases):
     """[plain, compiled] metrics of two updates, for each case; a graph in pieces fails."""
-    script = Path(__file__).parent / "compiled.py"
-    command = [sys.executable, script, backend, json.dumps(cases)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.agents.fast.compiled", backend, json.dumps(cases)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3])
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from darlr.data.log import check
-from darlr.data.scope import service_of
+from darlr.data.scope import scope_of
 from darlr.data.sets.kuairec import kuairec_folder, read_kuairec
 from darlr.data.sources import open_source
 from darlr.errors import DataError
 from darlr.options import KuaiRecConfig
-from kuairec_raw import FILES, HEADER, big, write
+from tests.kuairec_raw import FILES, HEADER, big, write
 
 
 def cells(log):
@@ -23,8 +23,8 @@ def test_a_tiny_folder(tmp_path):
     assert cells(log) == [(10, 2, 1.5), (10, 0, 0.25), (10, 2, 5.0), (11, 1, 0.0), (13, 4, 1.0)]
     assert log.timestamp.tolist() == [1593878402500, 1593878403438, 1593878404000, 1593878401000, 1593878401000]
     assert (log.reward_range, log.exit, log.category) == ((0, 5), "category", "category")
-    service = service_of(log)
-    assert (service.users.tolist(), service.items.tolist()) == ([0, 2], [1, 3])
+    scope = scope_of(log)
+    assert (scope.users.tolist(), scope.items.tolist()) == ([0, 2], [1, 3])
     category, duration = log.item_features
     names = [{category.vocabulary[code] for code in row if code >= 0} for row in category.values]
     assert names == [{"8"}, {"27", "9"}, {"9"}, {"8"}, {"7"}]

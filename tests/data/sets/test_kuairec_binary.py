@@ -2,14 +2,14 @@ import os
 
 import numpy as np
 import pytest
-from kuairec_files import FILES, write
 
 from darlr.data.log import check
-from darlr.data.scope import service_of
+from darlr.data.scope import scope_of
 from darlr.data.sets.kuairec_binary import read_kuairec_binary
 from darlr.data.sources import read_source
 from darlr.data.store import load, save
 from darlr.errors import DataError
+from tests.data.sets.kuairec_files import FILES, write
 
 
 def test_a_tiny_folder(tmp_path):
@@ -78,7 +78,7 @@ def test_prepared_and_loaded_it_is_the_same(tmp_path):
     save(log, tmp_path / "out", report)
     again = load(tmp_path / "out")
     assert again.block.users.tolist() == [0, 2]
-    assert service_of(again).items.tolist() == [1, 3]
+    assert scope_of(again).items.tolist() == [1, 3]
 
 
 def test_the_real_files():

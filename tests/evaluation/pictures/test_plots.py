@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sample import ROW
 
 from darlr.errors import ConfigError, MachineError
 from darlr.evaluation.pictures import bars, canvas, curves
+from tests.evaluation.sample import ROW
 
 RECORDS = [{"epoch": e, "steps": 10 * e, "reward": 2.0, "turns": 30, "penalty": 0.1 / e} for e in (1, 2, 3)]
 POINTS = [{"epoch": e, "R_tra": 70.0 + e} for e in (1, 2, 3)]

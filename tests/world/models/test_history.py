@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from darlr.data.log import Block, InteractionLog
-from darlr.data.scope import service_of
+from darlr.data.scope import scope_of
 from darlr.data.split import select
 from darlr.errors import ConfigError
 from darlr.options import WorldModelConfig
@@ -69,7 +69,7 @@ def test_an_item_that_nobody_tells_apart_is_worth_its_share() -> None:
     liked[:20, :OFFERED] = False
     user, item = np.nonzero(liked)
     log = log_of(user, item, np.ones(len(user)), *liked.shape, block=Block(np.arange(20), np.arange(OFFERED)))
-    model, explained = fit_history(log, service_of(log), WorldModelConfig(members=1))
+    model, explained = fit_history(log, scope_of(log), WorldModelConfig(members=1))
     assert explained < 0
     mean, log_variance = model.table(torch.arange(20), torch.arange(OFFERED))
     share = torch.from_numpy(liked[20:, :OFFERED].mean(0)).float()
@@ -79,10 +79,10 @@ def test_an_item_that_nobody_tells_apart_is_worth_its_share() -> None:
 
 def test_members_average_regression_neighbours_and_factors() -> None:
     log, _ = two_tastes()
-    service = service_of(log)
-    model, _ = fit_history(log, service, WorldModelConfig(members=1))
+    scope = scope_of(log)
+    model, _ = fit_history(log, scope, WorldModelConfig(members=1))
     regression = (model.base[0] + model.coordinates[:20] @ model.weight[0]).clamp(0, 1)
-    expected = (regression + neighbour_shares(log, service) + factor_shares(log, service, 0)) / 3
+    expected = (regression + neighbour_shares(log, scope) + factor_shares(log, scope, 0)) / 3
     torch.testing.assert_close(model.table(torch.arange(20), torch.arange(OFFERED))[0][0], expected)
     some, items = torch.tensor([7, 2]), torch.tensor([5, 0, 1])
     torch.testing.assert_close(model.table(some, items)[0][0], expected[some][:, items])
@@ -91,9 +91,9 @@ def test_members_average_regression_neighbours_and_factors() -> None:
 def test_shares_do_not_depend_on_the_unit_of_rewards() -> None:
     log, same = two_tastes()
     fives = replace(log, reward=5 * log.reward, reward_range=(0.0, 5.0))
-    for shares in (neighbour_shares, lambda log, service: factor_shares(log, service, 0)):
-        found = shares(log, service_of(log))
-        torch.testing.assert_close(found, shares(fives, service_of(fives)))
+    for shares in (neighbour_shares, lambda log, scope: factor_shares(log, scope, 0)):
+        found = shares(log, scope_of(log))
+        torch.testing.assert_close(found, shares(fives, scope_of(fives)))
         assert found[torch.from_numpy(same)].mean() > found[torch.from_numpy(~same)].mean()
 
 
@@ -109,7 +109,7 @@ def test_ridge_by_hand() -> None:
 def test_coordinates_do_not_read_the_offered_items() -> None:
     log, _ = two_tastes()
     without = select(log, log.item >= OFFERED)
-    items = service_of(log).feedback_items(log)
+    items = scope_of(log).feedback_items(log)
     assert torch.equal(coordinates(log, items, 5), coordinates(without, items, 5))
     strength = coordinates(log, items, 5).square().sum(0)
     assert (strength[:-1] >= strength[1:]).all()
@@ -174,7 +174,7 @@ def test_tastes_are_what_histories_do_not_tell() -> None:
     liked[:20, :OFFERED] = False
     user, item = np.nonzero(liked)
     log = log_of(user, item, np.ones(len(user)), *liked.shape, block=Block(np.arange(20), np.arange(OFFERED)))
-    directions, noise = tastes(log, service_of(log), 0, turns=3)
+    directions, noise = tastes(log, scope_of(log), 0, turns=3)
     assert directions.shape == (OFFERED, 7)
     assert noise == pytest.approx(0.5, abs=0.03)  # at the three items, the best ones: a fair coin
     covariance = noise**2 * directions @ directions.T

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 
-from darlr.cli.options import Train
 from darlr.errors import DarlrError, RunError
 from darlr.evaluation.evaluate import Setting, can_leave, play_seeds, settings
 from darlr.evaluation.lists import Entry, trivial_rows
@@ -98,8 +97,7 @@ def learn(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     folder = task.place / "run"
     config = replace(task.config, world=str(task.world))
     started = (folder / CONFIG).exists()
-    options = {name: getattr(config, name) for name in ("data", "label", "world", "train", "world_model", "split")}
-    train_run(Train(out=folder, resume=started, synthetic=config.synthetic, **options))
+    train_run(config, folder, resume=started)
     run = open_run(folder)
     entries = [Entry("greedy", [run.policy], "learned"), Entry("sampled", [run.policy], "learned", greedy=False)]
     if config.train.recommender.prior:  # others start from chance
@@ -140,7 +138,7 @@ def baseline(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         context = Context(
             log=logs.fitted,
             held_out=logs.held_out,
-            service=logs.service,
+            scope=logs.scope,
             catalogue=logs.catalogue,
             world=world,
             turns=task.config.train.session.turns,

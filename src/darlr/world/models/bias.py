@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
-from darlr.data.scope import Service
+from darlr.data.scope import Scope
 
 STRENGTHS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 SWEEPS = 20
@@ -60,8 +60,8 @@ def choose_bias(train: InteractionLog, held_out: InteractionLog) -> BiasModel:
     return models[int(np.argmin(errors))]
 
 
-def bias_table(train: InteractionLog, held_out: InteractionLog, fitted: InteractionLog, service: Service) -> Tensor:
-    """The bias model's scores of the service, float64 [Us, Is]: strengths chosen on the held-out log, then `fitted`."""
+def bias_table(train: InteractionLog, held_out: InteractionLog, fitted: InteractionLog, scope: Scope) -> Tensor:
+    """The bias model's scores of the scope, float64 [Us, Is]: strengths chosen on the held-out log, then `fitted`."""
     chosen = choose_bias(train, held_out)
     model = fit_bias(fitted, chosen.user_strength, chosen.item_strength)
-    return torch.from_numpy(model.predict(service.users[:, None], service.items))
+    return torch.from_numpy(model.predict(scope.users[:, None], scope.items))

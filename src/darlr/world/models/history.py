@@ -1,7 +1,7 @@
-"""A world model for logs of positives with a block: what users like among the service's items, from what they logged
+"""A world model for logs of positives with a block: what users like among the scope's items, from what they logged
 elsewhere.
 
-Nobody whom we recommend to has logged the service's items there, so an id embedding of theirs never meets those items.
+Nobody whom we recommend to has logged the scope's items there, so an id embedding of theirs never meets those items.
 What they logged elsewhere tells, in three ways that err differently and are averaged: regressions on its leading
 principal coordinates (Hastie, Tibshirani and Friedman 2009, section 3.5), the share of positives among users with alike
 histories, and factors (`darlr.world.models.factors`). Not in the paper; why: docs/world-model.md.
@@ -18,7 +18,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator, svds
 from torch import Tensor, nn
 
 from darlr.data.log import InteractionLog
-from darlr.data.scope import Service
+from darlr.data.scope import Scope
 from darlr.errors import ConfigError
 from darlr.options import WorldModelConfig
 from darlr.world.implicit import distinct, has_strangers, row_weights
@@ -44,7 +44,7 @@ class HistoryModel(nn.Module):
 
     coordinates: float32 [U, d]; base: [K, Is], weight: [K, d, Is], of the regressions, in units of the positive reward;
     shared: [Us, Is], the mean of neighbours' shares and factors; row: int64 [U] and place: int64 [I], row of each user
-    and column of each item, -1 outside the service; scale: [Is], of the predictions, 1 or inverse propensities.
+    and column of each item, -1 outside the scope; scale: [Is], of the predictions, 1 or inverse propensities.
     """
 
     coordinates: Tensor
@@ -64,7 +64,7 @@ class HistoryModel(nn.Module):
         self.members = len(self.base)
 
     def table(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Every pair of users int64 [u] and items int64 [i] of the service, log codes: mean and log-variance [K, u, i].
+        """Every pair of users int64 [u] and items int64 [i] of the scope, log codes: mean and log-variance [K, u, i].
 
         The mean in units of the positive reward; the variance that of a coin with this mean.
         """
@@ -80,7 +80,7 @@ class HistoryModel(nn.Module):
         return partial(self.table, items=items)
 
     def vectors(self, size: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors of these users and items of the service, float32 [u, size], [i, size], of unit mean square over all.
+        """Vectors of these users and items of the scope, float32 [u, size], [i, size], of unit mean square over all.
 
         The leading factors of the product of coordinates and mean weights.
         """
@@ -89,7 +89,7 @@ class HistoryModel(nn.Module):
         return unit_square(of_users, size)[users], unit_square(of_items, size)[self.place[items]]
 
 
-def fit_history(log: InteractionLog, service: Service, config: WorldModelConfig) -> tuple[HistoryModel, float]:
+def fit_history(log: InteractionLog, scope: Scope, config: WorldModelConfig) -> tuple[HistoryModel, float]:
     """Choose coordinates and ridge on users left out, then fit K members; also the variance explained on those users.
 
     Raises ConfigError for other logs.
@@ -99,9 +99,9 @@ def fit_history(log: InteractionLog, service: Service, config: WorldModelConfig)
             "option model.kind: history is for logs of positives with a block (users x items that have no events), "
             "and users outside of it; leave it at auto"
         )
-    learners = service.candidates(log)
-    every = coordinates(log, service.feedback_items(log), max(SIZES))
-    target = logged_feedback(log, learners, service.items)[1]
+    learners = scope.candidates(log)
+    every = coordinates(log, scope.feedback_items(log), max(SIZES))
+    target = logged_feedback(log, learners, scope.items)[1]
     size, ridge, explained = choose(every[learners], target, config.seed)
     points = every[:, :size].contiguous()
     generator = np.random.default_rng(config.seed)
@@ -114,31 +114,31 @@ def fit_history(log: InteractionLog, service: Service, config: WorldModelConfig)
         coordinates=points,
         base=base,
         weight=weight,
-        shared=(neighbour_shares(log, service) + factor_shares(log, service, config.seed)) / 2,
-        row=_place(log.n_users, service.users),
-        place=_place(log.n_items, service.items),
-        scale=_inverse_propensities(log, config)[torch.from_numpy(service.items)],
+        shared=(neighbour_shares(log, scope) + factor_shares(log, scope, config.seed)) / 2,
+        row=_place(log.n_users, scope.users),
+        place=_place(log.n_items, scope.items),
+        scale=_inverse_propensities(log, config)[torch.from_numpy(scope.items)],
     )
     return model, explained
 
 
-def neighbour_shares(log: InteractionLog, service: Service) -> Tensor:
+def neighbour_shares(log: InteractionLog, scope: Scope) -> Tensor:
     """The share of positives among users with alike histories, float32 [Us, Is]."""
-    return logged_neighbour_table(log, service, NEIGHBOURS) / float(log.reward[0])
+    return logged_neighbour_table(log, scope, NEIGHBOURS) / float(log.reward[0])
 
 
-def factor_shares(log: InteractionLog, service: Service, seed: int) -> Tensor:
-    """What factors expect of the service's cells, float32 [Us, Is], in units of the positive reward.
+def factor_shares(log: InteractionLog, scope: Scope, seed: int) -> Tensor:
+    """What factors expect of the scope's cells, float32 [Us, Is], in units of the positive reward.
 
-    Factors shrink; one number stretches them to the positives of the users who logged the service's items.
+    Factors shrink; one number stretches them to the positives of the users who logged the scope's items.
     """
-    learners = service.candidates(log)
+    learners = scope.candidates(log)
     user, item = factorise(log, log.block, seed)
-    item = item[service.items]
+    item = item[scope.items]
     expected = float((user[learners] @ item.T).clip(0, 1).sum())
-    found = float(logged_feedback(log, learners, service.items)[1].sum())
+    found = float(logged_feedback(log, learners, scope.items)[1].sum())
     factor = found / expected if expected > 0 else 0.0
-    return torch.from_numpy((user[service.users] @ item.T * factor).clip(0, 1).astype(np.float32))
+    return torch.from_numpy((user[scope.users] @ item.T * factor).clip(0, 1).astype(np.float32))
 
 
 def _place(size: int, codes: NDArray[np.int64]) -> Tensor:
@@ -148,15 +148,15 @@ def _place(size: int, codes: NDArray[np.int64]) -> Tensor:
     return place
 
 
-def tastes(log: InteractionLog, service: Service, seed: int, turns: int) -> tuple[Tensor, float]:
+def tastes(log: InteractionLog, scope: Scope, seed: int, turns: int) -> tuple[Tensor, float]:
     """Along which directions users differ beyond their histories: float32 [Is, d] and the noise of a session's reward.
 
     Principal directions of the learners' out-of-fold residuals, each scaled by its deviation over users, in units of
     the noise: the root mean square of these residuals where a session would go, at a user's `turns` best items.
     """
-    learners = service.candidates(log)
-    every = coordinates(log, service.feedback_items(log), max(SIZES))
-    target = logged_feedback(log, learners, service.items)[1]
+    learners = scope.candidates(log)
+    every = coordinates(log, scope.feedback_items(log), max(SIZES))
+    target = logged_feedback(log, learners, scope.items)[1]
     size, ridge, _ = choose(every[learners], target, seed)
     points = every[learners, :size]
     fold = _folds(len(learners), seed)
@@ -174,7 +174,7 @@ def tastes(log: InteractionLog, service: Service, seed: int, turns: int) -> tupl
     centred = (residual - residual.mean(0)).double().numpy()
     k = min(TASTES, min(centred.shape) - 1)
     if k < 1:
-        return torch.zeros(len(service.items), 1), noise
+        return torch.zeros(len(scope.items), 1), noise
     _, strength, right = _leading(aslinearoperator(centred), k)
     directions = right.T * strength / len(learners) ** 0.5
     return torch.from_numpy(directions.astype(np.float32)) / noise, noise
