@@ -233,7 +233,7 @@ def test_exit_windows_do_not_wrap_around_before_the_window_is_full():
     assert last_items(session, 3).tolist() == [[-1, -1, 2]]
     assert last_items(session, 6).tolist() == [[-1, -1, -1, -1, -1, 2]]  # a window longer than the session
     rule = CategoryExit(category_bits(torch.tensor([[0], [1], [1], [2], [2], [0]]), 3))
-    assert rule(last_items(session, 3), torch.tensor([[0, 1, 3]])).tolist() == [[False, True, False]]
+    assert rule.ending(last_items(session, 3))[0, [0, 1, 3]].tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize("window", [1, 3, 5])

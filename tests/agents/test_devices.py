@@ -123,8 +123,8 @@ def test_learning_stays_on_its_device(method: str, more: dict[str, Any]) -> None
 def moved(tables: RewardTables) -> RewardTables:
     """The same on a device without numbers."""
     entropy = EntropyTable(*(part.to("meta") for part in vars(tables.entropy).values()))
-    numbers = {name: table.to("meta") for name, table in vars(tables).items() if name != "entropy"}
-    return RewardTables(**numbers, entropy=entropy)
+    numbers = {name: table.to("meta") for name, table in vars(tables).items() if isinstance(table, torch.Tensor)}
+    return replace(tables, **numbers, entropy=entropy)
 
 
 @pytest.mark.parametrize(("method", "more"), CASES)

@@ -134,7 +134,8 @@ def test_rewards_are_what_the_method_pays(method):
         gain = (turns.references.similarity + turns.references.diversity).clamp(min=config.reward.minimum_gain)
         expected = estimate - 0.5 * (estimate - tables.previous[user, item]).abs() / gain + entropy
     else:
-        reward, risk = (tables.neighbours, tables.neighbour_risk) if method == "roler" else (world.reward, world.risk)
+        near = world.neighbour_reward(config.tables), world.neighbour_risk(config.tables)
+        reward, risk = near if method == "roler" else (world.reward, world.risk)
         expected = reward[user, item]
         expected = expected - 0.5 * risk[user, item] if method != "mbpo" else expected
         expected = expected + entropy if method in ("dorl", "roler") else expected

@@ -14,7 +14,8 @@ from darlr.agents.references import build_references
 from darlr.agents.rollout import Generators, Rollout, Simulator, rollout
 from darlr.agents.seeds import derived
 from darlr.agents.selector import Selection, Selector, selection_rows
-from darlr.methods.rewards import REWARDS, RewardTables, refine, shift
+from darlr.methods import RewardTables, find
+from darlr.methods.rewards import refine
 from darlr.options import A2CConfig, TrainConfig
 from darlr.simulation.environment import Environment
 from darlr.simulation.exits import EXITS, CategoryExit, Exit
@@ -42,29 +43,15 @@ class Learner:
         return self.tables.previous is not self.tables.frozen
 
 
-def reward_tables(world: World, config: TrainConfig) -> RewardTables:
-    """The tables that the configured method reads, before training; r0 and P_U stand where it reads no average."""
-    frozen, risk = world.reward, world.risk
-    if config.method == "roler":
-        return RewardTables(frozen, risk, *world.neighbour_table(config.tables), frozen, frozen, world.entropy)
-    if config.method != "darlr":
-        return RewardTables(frozen, risk, frozen, risk, frozen, frozen, world.entropy)
-    start = world.neighbour_reward(config.tables) if config.reward.start == "neighbours" else frozen
-    previous = start.clone()
-    start = previous if config.reward.refine == "in_place" else start
-    return RewardTables(frozen, risk, frozen, risk, start, previous, world.entropy)
-
-
 def build_simulator(world: World, tables: RewardTables, exit_rule: Exit, config: TrainConfig) -> Simulator:
     """The simulated world of one method; config.session must be resolved."""
-    least = shift(config.method, tables, config.reward)
-    references = None
-    if config.method == "darlr":
+    method, references = find(config.method), None
+    if method.references:
         world.hold_cosines()
         references = build_references(world, config.selector)
     session = config.session
     environment = Environment(exit_rule, session.turns, world.n_items, session.repeats, world.n_items)
-    return Simulator(world, environment, config.reward, REWARDS[config.method], least, references)
+    return Simulator(world, environment, config.reward, method, method.shift(tables, config.reward), references)
 
 
 def build_recommender(world: World, config: TrainConfig) -> Recommender:
@@ -78,20 +65,12 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
             world.item_vectors,
             world.user_features,
             world.reward_range,
-            prior_table(world, config),
+            find(config.method).start(world, config) if config.recommender.prior else None,
             leaving(world, config),
             world.taste,
             world.entries,
         )
         return agent.to(config.device)
-
-
-def prior_table(world: World, config: TrainConfig) -> Tensor | None:
-    """The table that the method's estimate starts from, [U, I]; None where the policy has no prior."""
-    if not config.recommender.prior:
-        return None
-    averaged = config.method == "roler" or (config.method == "darlr" and config.reward.start == "neighbours")
-    return world.neighbour_reward(config.tables) if averaged else world.reward
 
 
 def leaving(world: World, config: TrainConfig) -> CategoryExit | None:
@@ -119,7 +98,8 @@ def candidate_pool(world: World, config: TrainConfig) -> Tensor | None:
 def build_learner(world: World, config: TrainConfig) -> Learner:
     """Fresh networks, optimisers and generators, all from `config.seed`; world: on config.device."""
     recommender = build_recommender(world, config).eval()
-    selects = config.method == "darlr" and config.selector.kind == "learned"
+    method = find(config.method)
+    selects = method.references and config.selector.kind == "learned"
     selector = build_selector(world, config, recommender.state_dim).eval() if selects else None
     seeds = (derived(config.seed, purpose) for purpose in (USERS, ACTIONS, PICKS, BATCHES))
     users, actions, picks, batches = (torch.Generator(config.device).manual_seed(seed) for seed in seeds)
@@ -128,7 +108,7 @@ def build_learner(world: World, config: TrainConfig) -> Learner:
         adam(recommender, config.recommender.a2c),
         selector,
         adam(selector, config.selector.a2c) if selector is not None else None,
-        reward_tables(world, config),
+        method.tables(world, config),
         Generators(users, actions, picks, batches),
         compiled(config.device) if config.compile else PLAIN,
     )

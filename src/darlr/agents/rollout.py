@@ -12,7 +12,7 @@ from darlr.agents.actor_critic import forbid
 from darlr.agents.recommender import Decision, Observation, Recommender, Tokens
 from darlr.agents.references import ReferenceRule
 from darlr.agents.selector import PickTokens, Selection, Selector, pick_draws, select
-from darlr.methods.rewards import References, RewardFunction, RewardTables, Shaped, Step
+from darlr.methods import Method, References, RewardTables, Shaped, Step
 from darlr.options import RewardConfig
 from darlr.simulation.environment import Environment, TurnFunction, play, turn
 from darlr.simulation.policy import draw
@@ -30,7 +30,7 @@ class Simulator:
     world: World
     environment: Environment
     reward: RewardConfig
-    shape: RewardFunction
+    method: Method
     shift: float
     references: ReferenceRule | None = None
 
@@ -123,7 +123,7 @@ class Learning(NamedTuple):
                 self.pick_tokens,
             )
         step = Step(session.user, action, session.items[:, -1], references)
-        shaped = simulator.shape(tables, step, simulator.reward)
+        shaped = simulator.method.pay(tables, step, simulator.reward)
         return Turn(observation, session.items, action, decision.value, shaped, references, selection)
 
 

@@ -26,7 +26,7 @@ from darlr.experiments.trivial import trivial_tables
 from darlr.experiments.unseen import Ground, find_ground
 from darlr.io.files import require_writable
 from darlr.io.text import markdown, plain
-from darlr.options import METHOD_TITLES
+from darlr.methods import find
 from darlr.options.json import differences, to_json
 
 SEEDS = ("seed", "world", "threads", "device")  # what seeds of one row may differ in
@@ -207,13 +207,13 @@ def learned_rows(runs: Sequence[FinishedRun]) -> list[Entry]:
 
 def label(run: FinishedRun) -> str:
     """What a run is called in tables: its own label, or its method as published."""
-    method = run.config.train.method
-    return run.config.label or METHOD_TITLES[method] + (" (true rewards)" if method == "gt" else "")
+    method = find(run.config.train.method)
+    return run.config.label or method.title + " (true rewards)" * method.truth
 
 
 def kind(run: FinishedRun) -> Kind:
     """Learned from logs, or, as GT, from the truth."""
-    return "truth" if run.config.train.method == "gt" else "learned"
+    return "truth" if find(run.config.train.method).truth else "learned"
 
 
 def trivial(runs: Sequence[FinishedRun], ground: Ground, *, exits: bool) -> list[Entry]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from shlex import quote
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -37,13 +37,13 @@ from darlr.experiments.world import (
     world_of,
 )
 from darlr.io.files import digest
+from darlr.methods import find, with_defaults
 from darlr.options import RunConfig, TrainConfig, WorldModelConfig
 from darlr.serving.recommender import export
 from darlr.simulation.exits import Exit, build_exit
 from darlr.simulation.policy import translated
 from darlr.world.fitted import FILES, FittedWorldModel
 
-IPS_WEIGHTING: Literal["inverse-popularity"] = "inverse-popularity"
 MAY_CHANGE = ("train.epochs", "label")
 Watch = Callable[[int, Learner], Mapping[str, Any]]
 
@@ -62,15 +62,16 @@ def train_run(
     watch: play on the truth, where there is one, after each epoch. evaluate: the run is to be evaluated afterwards.
     """
     check_options(asked)
+    asked = with_defaults(asked)
     settle(asked.train.threads)
     # Before its folder is spelt out: the error then names what was asked for.
     logs, train_config, exit_rule = ready(open_source(asked.data, synthetic=asked.synthetic), asked)
-    config = weighted(anchored(asked))
+    config = anchored(asked)
     config = replace(config, split=replace(config.split, evaluation=logs.evaluation))  # what evaluation must know
     watcher = watcher_of(config, train_config, logs) if watch else lambda *_: {}
     if evaluate and not logs.evaluation and not has_truth(config.data):
         raise RunError(NOTHING_KEPT.format(folder=out, data=config.data))
-    if config.train.method == "gt":
+    if find(config.train.method).truth:
         true_reward(logs, config)  # raises where there is none
     inputs = {"data": logs.checksum}
     if config.world:
@@ -132,7 +133,7 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
     world = paid_world(world_of(fitted, logs, train_config), logs, config)
     torch.manual_seed(train_config.seed)
     note = pool_note(train_config.selector, world.n_users)
-    if train_config.method == "darlr" and note:
+    if find(train_config.method).references and note:
         say(note)
     if train_config.compile:
         say("compiling the inner loop; where nothing of it is cached, the first steps take a minute")
@@ -181,13 +182,6 @@ def anchored(config: RunConfig) -> RunConfig:
     return replace(config, data=data, world=str(Path(config.world).resolve()) if config.world else None)
 
 
-def weighted(config: RunConfig) -> RunConfig:
-    """IPS is MBPO on a world model of inverse-popularity weights, which a run that fits its own gets."""
-    if config.train.method != "ips":
-        return config
-    return replace(config, world_model=replace(config.world_model, weighting=IPS_WEIGHTING))
-
-
 def warn_of_ignored(asked: WorldModelConfig, there: WorldModelConfig) -> None:
     """Say which options of the world model do nothing, as the given one has others."""
     usual = WorldModelConfig()
@@ -199,11 +193,12 @@ def warn_of_ignored(asked: WorldModelConfig, there: WorldModelConfig) -> None:
 
 
 def check_weighting(config: RunConfig, fitted: FittedWorldModel) -> None:
-    """Raise ConfigError when IPS is given a world model without its weights."""
-    if config.train.method == "ips" and fitted.config.weighting != IPS_WEIGHTING:
+    """Raise ConfigError when a method is given a world model without the weights that it needs."""
+    wanted = find(config.train.method).weighting
+    if wanted is not None and fitted.config.weighting != wanted:
         raise ConfigError(
-            f"option world: {config.world} was fitted with weighting '{fitted.config.weighting}', and ips needs one of "
-            f"`darlr fit --weighting {IPS_WEIGHTING}`; or leave the option out"
+            f"option world: {config.world} was fitted with weighting '{fitted.config.weighting}', and "
+            f"{config.train.method} needs one of `darlr fit --weighting {wanted}`; or leave the option out"
         )
 
 
@@ -227,7 +222,7 @@ def watcher_of(config: RunConfig, train_config: TrainConfig, logs: Logs) -> Watc
         measured: dict[str, Any] = dict(
             published(policy, truth, setting, len(logs.scope.items), generator=generator, majority=majority)
         )
-        if train_config.method == "darlr":
+        if learner.refines:
             measured["frozen"] = reward_error(logs.unit.show(learner.tables.frozen), truth)
             measured["dynamic"] = reward_error(logs.unit.show(learner.tables.previous), truth)
         return measured

@@ -15,6 +15,7 @@ from darlr.experiments.logs import Logs
 from darlr.experiments.progress import PATIENCE, Meter, say
 from darlr.experiments.size import FIT, require_memory, size_of
 from darlr.io.files import read_json, require_writable
+from darlr.methods import find
 from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.options.json import to_json
 from darlr.world.context import Context
@@ -125,7 +126,7 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
 
 def paid_world(world: World, logs: Logs, config: RunConfig) -> World:
     """The world that agents are paid by: the tables themselves, or, for GT, with the truth as their reward."""
-    if config.train.method != "gt":
+    if not find(config.train.method).truth:
         return world
     return replace(world, reward=true_reward(logs, config).to(world.reward))
 

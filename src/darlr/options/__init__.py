@@ -7,9 +7,7 @@ The command line is generated from these classes; a field's docstring is its hel
 from darlr.options.agents import A2CConfig, Precision, RecommenderConfig, SelectorConfig, TrackerConfig
 from darlr.options.data import LARGEST_REWARD, KuaiRecConfig, SplitConfig, SyntheticConfig, TableConfig
 from darlr.options.training import (
-    METHOD_TITLES,
     DiagnosticsConfig,
-    Method,
     Mode,
     RewardConfig,
     RunConfig,
@@ -20,11 +18,9 @@ from darlr.options.world import TablesConfig, WorldModelConfig
 
 __all__ = [
     "LARGEST_REWARD",
-    "METHOD_TITLES",
     "A2CConfig",
     "DiagnosticsConfig",
     "KuaiRecConfig",
-    "Method",
     "Mode",
     "Precision",
     "RecommenderConfig",
