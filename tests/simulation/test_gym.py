@@ -113,9 +113,8 @@ def test_the_same_seed_and_actions_give_the_same_sessions():
 
     assert users(1) == users(1)
     assert users(1) != users(2)
-    assert (
-        make(sessions=50, seed=5).reset()[0]["user"].tolist() == make(sessions=50, seed=5).reset()[0]["user"].tolist()
-    )
+    first, second = (make(sessions=50, seed=5).reset()[0]["user"].tolist() for _ in range(2))
+    assert first == second
 
 
 def test_wrong_actions_and_users_are_refused():

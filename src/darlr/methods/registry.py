@@ -17,7 +17,7 @@ from torch import Tensor
 from darlr.errors import ConfigError
 from darlr.methods.rewards import RewardTables, Shaped, Step
 from darlr.options import RewardConfig, RunConfig, TrainConfig
-from darlr.options.checks import named
+from darlr.options.checks import find_named
 from darlr.world.tables import World
 
 ENTRY_POINTS = "darlr.methods"  # group of entry points: names of methods -> values of Method in installed packages
@@ -139,7 +139,7 @@ def find(name: str) -> Method:
     """The method of that name, also one that an installed package brings; ConfigError with a hint for any other."""
     if name not in METHODS:
         _load_installed()
-    return named(name, METHODS, "method", "method")
+    return find_named(name, METHODS, "method", "method")
 
 
 @cache

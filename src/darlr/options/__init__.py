@@ -7,6 +7,7 @@ The command line is generated from these classes; a field's docstring is its hel
 from darlr.options.agents import A2CConfig, Precision, RecommenderConfig, SelectorConfig, TrackerConfig
 from darlr.options.data import LARGEST_REWARD, KuaiRecConfig, SplitConfig, SyntheticConfig, TableConfig
 from darlr.options.training import (
+    OWN,
     DiagnosticsConfig,
     Mode,
     RewardConfig,
@@ -18,6 +19,7 @@ from darlr.options.world import TablesConfig, WorldModelConfig
 
 __all__ = [
     "LARGEST_REWARD",
+    "OWN",
     "A2CConfig",
     "DiagnosticsConfig",
     "KuaiRecConfig",

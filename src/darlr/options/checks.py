@@ -16,7 +16,7 @@ def require(condition: bool, option: str, problem: str) -> None:
 T = TypeVar("T")
 
 
-def named(name: str, known: Mapping[str, T], option: str, kind: str) -> T:
+def find_named(name: str, known: Mapping[str, T], option: str, kind: str) -> T:
     """What is known by that name; ConfigError about `option`, with a hint, where nothing of the kind is."""
     if name in known:
         return known[name]

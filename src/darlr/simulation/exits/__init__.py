@@ -14,7 +14,7 @@ from torch import Tensor
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError
 from darlr.options import SessionConfig
-from darlr.options.checks import named
+from darlr.options.checks import find_named
 from darlr.simulation.exits import category, distance, none
 from darlr.simulation.exits.category import CategoryExit
 from darlr.simulation.exits.distance import DistanceExit
@@ -71,7 +71,7 @@ def register(name: str, kind: ExitKind) -> None:
 
 def find(name: str) -> ExitKind:
     """The kind of that name; ConfigError with a hint where there is none."""
-    return named(name, EXITS, "session.exit", "exit rule")
+    return find_named(name, EXITS, "session.exit", "exit rule")
 
 
 def resolve(config: SessionConfig, log: InteractionLog) -> SessionConfig:
