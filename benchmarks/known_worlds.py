@@ -22,7 +22,7 @@ from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth
 from darlr.experiments.process import settle
 from darlr.options import A2CConfig, RecommenderConfig, RewardConfig, SelectorConfig, SessionConfig, TrainConfig
-from darlr.simulation.exits import Exit, category_exit, never
+from darlr.simulation.exits import CategoryExit, Exit, never
 from darlr.world.entropy import EntropyTable
 from darlr.world.tables import World, standardise
 
@@ -76,7 +76,7 @@ def checkerboard(users: int = 30, items: int = 24, categories: int = 0) -> Known
     if not categories:
         return known(reward, never, user % 2, vectors, best=float(SESSION.turns))
     category = (item // 2) % categories
-    rule = category_exit(category_bits(category[:, None], categories), 0)
+    rule = CategoryExit(category_bits(category[:, None], categories))
     vectors = torch.cat([vectors, torch.nn.functional.one_hot(category).float()], dim=1)
     return known(reward, rule, user % 2, vectors, best=float(SESSION.turns))
 

@@ -7,7 +7,7 @@ import torch
 from darlr.agents.learner import build_learner, build_simulator
 from darlr.data.categories import category_bits
 from darlr.options import A2CConfig, RecommenderConfig, SelectorConfig, SessionConfig, TrackerConfig, TrainConfig
-from darlr.simulation.exits import category_exit, never
+from darlr.simulation.exits import CategoryExit, never
 from darlr.world.entropy import EntropyTable
 from darlr.world.tables import World, standardise
 
@@ -82,4 +82,4 @@ def build(world, config, exit_rule=never, decided=True):
 def same_category_leaves(categories):
     """Leave when the category of the last item repeats; categories: one a item."""
     codes = torch.tensor(categories)[:, None]
-    return category_exit(category_bits(codes, int(codes.max()) + 1), 0)
+    return CategoryExit(category_bits(codes, int(codes.max()) + 1))

@@ -35,7 +35,7 @@ def test_a_served_row_shows_what_its_table_played(trained: Path, tmp_path: Path,
     session = run.config.train.session
     rule = build_exit(session, run.logs.catalogue)
     (policy,) = entry.policies
-    played = play(policy, truth, 16, rule, session.window, mode="NX_0", turns=4, exit_aware=entry.exit_aware)
+    played = play(policy, truth, 16, rule, mode="NX_0", turns=4, exit_aware=entry.exit_aware)
     ids = run.logs.unseen_in_scope.item_ids
     for user in (0, 7, 23):
         history: list[tuple[str | int, float]] = []

@@ -19,6 +19,7 @@ from darlr.experiments.progress import say
 from darlr.experiments.training import train_run
 from darlr.experiments.trivial import trivial_tables
 from darlr.io.files import naming
+from darlr.methods import find
 from darlr.options import OWN
 from darlr.policies.fixed import FixedList, UserGreedy
 from darlr.serving.recommender import FACTS, export, export_table
@@ -49,7 +50,7 @@ def run(options: Export) -> None:
 def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
     """What writes the row's policy into a folder; ConfigError where the run has no such row."""
     name, train = label(found), found.config.train
-    if train.method == "gt" and row.removesuffix(START) == name:
+    if find(train.method).truth and row.removesuffix(START) == name:
         raise ConfigError(f"option row: {row} learned from the truth; it is a reference and no policy to serve")
     if row in (name, name + START):
         chosen = found.recommender if row == name else found.untrained

@@ -27,6 +27,7 @@ from darlr.experiments.trivial import trivial_tables
 from darlr.experiments.unseen import Ground, find_ground
 from darlr.io.files import require_writable
 from darlr.io.text import markdown, plain
+from darlr.methods import find
 from darlr.options.json import differences, to_json
 
 SEEDS = ("seed", "world", "threads", "device")  # what seeds of one row may differ in
@@ -215,7 +216,7 @@ def label(run: FinishedRun) -> str:
 
 def kind(run: FinishedRun) -> Kind:
     """Learned from logs, or, as GT, from the truth."""
-    return "truth" if run.config.train.method == "gt" else "learned"
+    return "truth" if find(run.config.train.method).truth else "learned"
 
 
 def trivial(runs: Sequence[FinishedRun], ground: Ground, *, exits: bool) -> list[Entry]:

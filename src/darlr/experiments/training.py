@@ -41,6 +41,7 @@ from darlr.experiments.world import (
     world_of,
 )
 from darlr.io.files import digest
+from darlr.methods import find
 from darlr.options import RunConfig
 from darlr.serving.recommender import export
 from darlr.simulation.exits import Exit, build_exit
@@ -77,7 +78,7 @@ def prepare(asked: RunConfig, source: InteractionLog | None = None) -> Prepared:
     check_run(asked, logs.unseen_in_scope)
     plan = make_plan(asked, logs)
     exit_rule = build_exit(plan.config.train.session, logs.catalogue, plan.config.train.device)
-    if plan.config.train.method == "gt":
+    if find(plan.config.train.method).truth:
         true_reward(logs, plan.config)  # raises where there is none
     if plan.config.fits_world:
         return Prepared(plan, logs, exit_rule, None)
@@ -169,7 +170,7 @@ def train_agents(
     options = config.train
     world = paid_world(world_of(fitted, logs, options), logs, config)
     note = pool_note(prepared.plan.asked.train.selector, world.n_users)
-    if options.method == "darlr" and note:
+    if find(options.method).references and note:
         say(note)
     if options.compile:
         say("compiling the inner loop; where nothing of it is cached, the first steps take a minute")

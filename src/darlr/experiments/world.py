@@ -15,6 +15,7 @@ from darlr.experiments.logs import Logs
 from darlr.experiments.progress import PATIENCE, Meter, say
 from darlr.experiments.size import FIT, require_memory, size_of
 from darlr.io.files import read_json, require_writable
+from darlr.methods import find
 from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.options.json import to_json
 from darlr.world.context import Context
@@ -131,7 +132,7 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
 
 def paid_world(world: World, logs: Logs, config: RunConfig) -> World:
     """The world that agents are paid by: the tables themselves, or, for GT, with the truth as their reward."""
-    if config.train.method != "gt":
+    if not find(config.train.method).truth:
         return world
     return replace(world, reward=true_reward(logs, config).to(world.reward))
 
@@ -164,7 +165,8 @@ def warn_of_ignored(asked: WorldModelConfig, there: WorldModelConfig) -> None:
 
 def check_weighting(config: RunConfig, fitted: FittedWorldModel) -> None:
     """Raise ConfigError when the method needs a world model of other weights than the given one."""
-    if config.train.method == "ips" and fitted.config.weighting != "inverse-popularity":
+    wanted = find(config.train.method).weighting
+    if wanted is not None and fitted.config.weighting != wanted:
         raise ConfigError(
             f"option world: {config.world} was fitted with weighting '{fitted.config.weighting}', and ips needs one of "
             f"`darlr fit --weighting inverse-popularity`; or leave the option out"

@@ -37,7 +37,7 @@ from darlr.serving.policy_checks import (
     check_tensors,
     check_weights,
 )
-from darlr.simulation.exits import Leaving
+from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy, masked
 from darlr.simulation.session import Session, reset
 
@@ -142,7 +142,7 @@ def export(recommender: Recommender, log: InteractionLog, config: TrainConfig, f
     _write(tensors, facts, log, folder)
 
 
-def export_table(table: Tensor, leaving: Leaving | None, log: InteractionLog, folder: Path) -> None:
+def export_table(table: Tensor, leaving: CategoryExit | None, log: InteractionLog, folder: Path) -> None:
     """Write a policy folder of fixed scores, float32 [U, I], or [1, I] where everybody has the same.
 
     leaving: the exit rule that the policy avoids, if any. log: whose ids and unit of rewards the policy speaks in.
@@ -192,7 +192,7 @@ REMEDY = "restore it, or finish the run again to write it anew"
 def _policy(facts: dict[str, Any], tensors: dict[str, Tensor], source: str) -> TrainedPolicy:
     check_tensors(tensors)
     rule = check_leaving(facts["leaving"])
-    leaving = None if rule is None else Leaving(tensors["bits"], *rule)
+    leaving = None if rule is None else CategoryExit(tensors["bits"], *rule)
     users, items = ids = [check_ids(facts[f"{side}_ids"], side) for side in ("user", "item")]
     check_rows(tensors, len(users), len(items))
     low, high, least = facts["unit"]
@@ -203,12 +203,12 @@ def _policy(facts: dict[str, Any], tensors: dict[str, Tensor], source: str) -> T
     return TrainedPolicy(policy, user_codes, item_codes, items, unit)
 
 
-def _table(table: Tensor, leaving: Leaving | None) -> Policy:
+def _table(table: Tensor, leaving: CategoryExit | None) -> Policy:
     policy = FixedList(table[0]) if len(table) == 1 else UserGreedy(table)
     return policy if leaving is None else Staying(policy, leaving)
 
 
-def _networks(facts: dict[str, Any], tensors: dict[str, Tensor], leaving: Leaving | None, source: str) -> Policy:
+def _networks(facts: dict[str, Any], tensors: dict[str, Tensor], leaving: CategoryExit | None, source: str) -> Policy:
     check_sizes(facts["recommender"], tensors)
     config = from_json(RecommenderConfig, facts["recommender"], source)
     weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")}

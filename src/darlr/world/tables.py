@@ -121,24 +121,22 @@ class World:
             return self.logged_neighbours
         return self._shaped(*self.neighbours(config.neighbours, config.neighbour_self), config)
 
-    def neighbour_table(self, config: TablesConfig) -> tuple[Tensor, Tensor]:
-        """`neighbour_reward` and its risk, both [U, I].
+    def neighbour_risk(self, config: TablesConfig) -> Tensor:
+        """The risk of `neighbour_reward`, float32 [U, I].
 
-        Risk is the population variance of the neighbours' r0, unweighted, or 0; entries of `logged_neighbours` are
-        shares of positives.
+        It is the population variance of the neighbours' r0, unweighted, or 0. Entries of `logged_neighbours` are shares
+        of positives.
         """
+        if config.neighbour_risk == "zero":
+            return torch.zeros_like(self.reward)
         if self.logged_neighbours is not None:
             share, (low, high) = self.logged_neighbours, self.reward_range
-            risk = (share - low) * (high - share) if config.neighbour_risk == "variance" else torch.zeros_like(share)
-            return share, risk
+            return (share - low) * (high - share)
         index, cosine = self.neighbours(config.neighbours, config.neighbour_self)
-        reward = self._shaped(index, cosine, config)
-        if config.neighbour_risk == "zero":
-            return reward, torch.zeros_like(reward)
         uniform = torch.full_like(cosine, 1 / cosine.shape[1])
         centred = self.reward - self.reward.mean(0)  # smaller numbers: E[x^2] - E[x]^2 loses less
         variance = self._average(index, uniform, centred.square()) - self._average(index, uniform, centred).square()
-        return reward, variance.clamp(min=0)
+        return variance.clamp(min=0)
 
     def _shaped(self, index: Tensor, cosine: Tensor, config: TablesConfig) -> Tensor:
         weight = uniform = torch.full_like(cosine, 1 / cosine.shape[1])
