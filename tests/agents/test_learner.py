@@ -11,7 +11,7 @@ from darlr.agents import selector as selector_module
 from darlr.agents.learner import learn, prior_table, reward_tables
 from darlr.simulation.policy import draw
 from darlr.world.entries import entries
-from darlr.world.tables import standardise
+from darlr.world.feedback import standardise
 from tests.agents.tiny import build, make_world, options, same_category_leaves
 
 LEAVE = same_category_leaves([0, 0, 1, 1, 2, 2])
