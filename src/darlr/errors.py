@@ -19,3 +19,7 @@ class MachineError(DarlrError):
 
 class RunError(DarlrError):
     """A run or world folder is missing, damaged, or belongs to other data or settings."""
+
+
+class DarlrWarning(UserWarning):
+    """Something was left out of what a caller gave, and the call went on without it; the message names it."""

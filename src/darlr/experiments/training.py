@@ -38,7 +38,7 @@ from darlr.experiments.world import (
 )
 from darlr.io.files import digest
 from darlr.options import RunConfig, TrainConfig, WorldModelConfig
-from darlr.serving.recommender import export
+from darlr.serving.folder import export
 from darlr.simulation.exits import Exit, build_exit
 from darlr.simulation.policy import translated
 from darlr.world.fitted import FILES, FittedWorldModel
@@ -156,7 +156,8 @@ def work(opened: Run, config: RunConfig, train_config: TrainConfig, logs: Logs, 
     found = handed_over(opened.folder, config)
     assert found is not None  # training ended with a checkpoint
     say(kept(found))
-    export(trained(world, train_config, found.weights), logs.unseen_in_scope, train_config, opened.folder / "policy")
+    policy = trained(world, train_config, found.weights)
+    export(policy, world, logs.known, train_config, opened.folder / "policy")
 
 
 def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs, command: str) -> str:
@@ -168,7 +169,7 @@ def leave(folder: Path, config: RunConfig, train_config: TrainConfig, logs: Logs
     world = paid_world(
         world_of(load_world_model(world_folder(folder, config), logs, config.split), logs, train_config), logs, config
     )
-    export(trained(world, train_config, found.weights), logs.unseen_in_scope, train_config, folder / "policy")
+    export(trained(world, train_config, found.weights), world, logs.known, train_config, folder / "policy")
     done = f"epoch {found.epochs} of {train_config.epochs}"
     return f"interrupted after {done}; what was learned by then is in {folder} and can be used; {again}"
 
