@@ -15,7 +15,7 @@ FILES = sorted((SOURCE / "darlr").rglob("*.py"))
 # A package imports only those before it: what learns is before `evaluation`, which knows the truth.
 LAYERS = (
     *("errors", "io", "options", "data", "world", "simulation", "methods", "agents", "policies", "evaluation"),
-    *("serving", "experiments", "cli"),
+    *("serving", "experiments", "api", "cli"),
 )
 UNSAFE_MODULES = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
 UNSAFE_CALLS = {"torch.load", "torch.save", "eval", "exec"}

@@ -13,6 +13,7 @@ import torch
 from darlr.cli.main import main
 from darlr.experiments.runs import CHECKPOINT, read_metrics
 from darlr.io.checkpoint import read_checkpoint
+from tests import forked
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes with signals")
 
@@ -42,8 +43,7 @@ sys.exit(main(sys.argv[3:]))
 
 
 def killed_at(place: str, call: int, arguments: list[str]) -> None:
-    command = [sys.executable, "-c", KILLED, place, str(call), *arguments]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    answer = forked.run(KILLED, place, call, *arguments)
     assert answer.returncode == -signal.SIGKILL, answer.stderr
 
 
@@ -61,7 +61,7 @@ def left(folder: Path) -> dict[str, bytes]:
         ("darlr.agents.train.learn", 2, None),  # before the first checkpoint
         ("darlr.agents.train.learn", 6, 2),  # in the middle of the third epoch
         ("darlr.experiments.runs.Run.save_checkpoint", 3, 2),  # between a log line and its checkpoint
-        ("darlr.serving.recommender.write_both", 1, 4),  # with everything learned but no policy
+        ("darlr.serving.folder.write_both", 1, 4),  # with everything learned but no policy
     ],
 )
 def test_a_killed_run_continues_bit_for_bit(

@@ -1,6 +1,7 @@
 """`darlr evaluate` where no truth is known: an evaluation world model, errors on unseen events, off-policy values."""
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -88,7 +89,7 @@ def test_it_is_fitted_once_and_the_warning_is_printed(
     assert "fitting" not in said
     assert model.stat().st_mtime_ns == fitted
     after = document(evaluated)
-    for name in before["sections"].keys() - {"Verdict"}:  # which is about the rows of the table
+    for name in before["sections"].keys() - {"Verdict", "Next items"}:  # which are about the rows of the table
         assert after["sections"][name] == before["sections"][name]
     mine = [row for row in before["rows"] if row["kind"] == "learned" or row["name"].endswith(", start")]
     assert after["rows"] == mine
@@ -115,6 +116,22 @@ def test_propensities_give_off_policy_values(evaluated: Path) -> None:
     assert "- DARLR, greedy: no estimate: effective sample size" in text
 
 
+def test_policies_are_measured_by_what_users_did_next(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["evaluate", str(run), "--out", str(tmp_path), "--no-pictures"]) == 0
+    found = {row["name"]: row for row in document(tmp_path)["sections"]["Next items"]}
+    assert found.keys() >= {"DARLR", "popularity list", "bias-model list", "EASE", "implicit ALS", "random"}
+    assert found["DARLR"]["metrics"].keys() == {"hit rate@10", "recall@10", "nDCG@10", "first own"}
+    text = (tmp_path / "table.md").read_text("utf-8")
+    assert "## Next items\n\nFirst by nDCG@10 is " in text
+    assert "The test events are drawn at random from each user's events: " in text
+    monkeypatch.setitem(sys.modules, "implicit.als", None)
+    assert main(["evaluate", str(run), "--out", str(tmp_path), "--no-pictures"]) == 0
+    assert "implicit ALS" not in {row["name"] for row in document(tmp_path)["sections"]["Next items"]}
+    assert "implicit ALS is left out: this baseline needs implicit" in (tmp_path / "table.md").read_text("utf-8")
+
+
 def test_positives_are_measured_by_order_alone(tmp_path: Path, tiny: list[str]) -> None:
     log = generate(WORLD).log
     log = replace(log, reward=np.ones(len(log), dtype=np.float32), reward_range=(0.0, 1.0), timestamp=None)
@@ -126,6 +143,9 @@ def test_positives_are_measured_by_order_alone(tmp_path: Path, tiny: list[str]) 
     rows = found["sections"]["Unseen events"]
     assert {name for row in rows for name in row["metrics"]} == {"pairs", "NDCG@30"}
     assert rows[1]["name"] == "popularity list, on the same"
+    following = found["sections"]["Next items"]
+    assert {row["name"] for row in following} == {"DARLR", "DARLR, start"}
+    assert following[0]["metrics"].keys() == {"hit rate@10", "recall@10", "nDCG@10"}
     assert "Off-policy, first step" not in found["sections"]
     assert (run / "evaluation-world").is_dir()
 

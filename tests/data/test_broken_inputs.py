@@ -22,6 +22,7 @@ from darlr.data import store
 from darlr.data.prepare import prepare
 from darlr.data.store import load, load_report
 from darlr.options import TableConfig
+from tests import forked
 
 H = "user,item,reward\n"
 GOOD = H + "a,1,1\nb,2,0\na,2,0.5\n"
@@ -259,7 +260,7 @@ def test_a_file_that_may_not_be_read(tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-PREPARE = "prepare(TableConfig(Path(sys.argv[1])), Path(sys.argv[2]))"  # in a process of its own, without PyTorch
+PREPARE = "prepare(TableConfig(Path(sys.argv[1])), Path(sys.argv[2]))"  # in a process of its own
 IMPORTS = """
 import os, resource, signal, sys
 from pathlib import Path
@@ -271,8 +272,7 @@ from darlr.errors import DataError
 
 
 def _elsewhere(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", IMPORTS + code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return forked.run(IMPORTS + code, *arguments)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on a file's size there")

@@ -163,7 +163,7 @@ def test_ratios_draw_whole_users(monkeypatch):
         plain.mean() / 2, rel=0.03
     )
     whole = bootstrap_ratio(values, count, generator=rng(3), resamples=400)
-    monkeypatch.setattr("darlr.evaluation.statistics.BLOCK", 30 * 7)  # in parts
+    monkeypatch.setattr("darlr.evaluation.statistics.CHUNK", 30 * 7)  # in parts
     parts = bootstrap_ratio(values, count, generator=rng(3), resamples=400)
     assert parts == pytest.approx(whole)
     sizes = np.array([1.0, 9.0])  # two users with 1 and 9 events: one of four samples has only the first

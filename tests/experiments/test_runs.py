@@ -15,6 +15,7 @@ from darlr.io.checkpoint import generator_states, read_checkpoint, restore_gener
 from darlr.io.files import Lock, atomic_write_bytes, atomic_write_text
 from darlr.io.tensors import write_tensors
 from darlr.options import SessionConfig, TrainConfig
+from tests import forked
 
 CONFIG = TrainConfig(seed=7)
 
@@ -279,8 +280,8 @@ def test_a_kill_at_any_instant_leaves_a_whole_checkpoint(tmp_path: Path) -> None
         assert [row["epoch"] for row in read_metrics(folder)][:epoch] == list(range(1, epoch + 1))
         return epoch
 
-    with start(full_at=3) as writer:
-        assert writer.communicate()[0].split() == ["1", "2"]
+    writer = forked.run(WRITER, folder, 3)
+    assert writer.stdout.split() == ["1", "2"]
     assert writer.returncode == -signal.SIGXFSZ
     assert len(list(folder.glob(".*.tmp"))) == 1
     assert epoch_on_disk() == 2

@@ -9,7 +9,7 @@ from darlr.cli.main import main
 from darlr.data.log import InteractionLog
 from darlr.errors import MachineError
 from darlr.experiments import size
-from darlr.experiments.size import Size, free_memory, gigabytes, plan, require_disk, require_memory, size_of, told
+from darlr.experiments.size import Size, free_memory, gigabytes, outlook, require_disk, require_memory, size_of, told
 from darlr.options import RunConfig, TrainConfig
 from tests.world.tiny import log_of
 
@@ -42,7 +42,7 @@ def test_what_is_too_large_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPat
         require_disk(huge, tmp_path / "not" / "there")
     monkeypatch.setattr(size, "free_memory", lambda: None)  # unknown: nothing is refused
     require_memory(huge)
-    assert plan(huge).endswith("roughly 60 minutes on an idle core, besides the world model's epochs")
+    assert outlook(huge).endswith("roughly 60 minutes on an idle core, besides the world model's epochs")
 
 
 @pytest.mark.parametrize("command", [["train", "--out"], ["train", "--evaluate", "--out"], ["fit", "--out"]])

@@ -73,7 +73,7 @@ def test_same_seed_same_scores_and_files_keep_them(name, implicit, tmp_path):
     assert torch.equal(scores, load_baseline(tmp_path / "x").scores(session))
 
 
-@pytest.mark.parametrize("name", ["mf", "als", "linear-greedy"])
+@pytest.mark.parametrize("name", ["mf", "als", "ease", "linear-greedy"])
 def test_supervised_rows_find_the_checkerboard(name):
     block = Block(np.arange(4), np.arange(6))
     implicit = name != "mf"
@@ -116,3 +116,23 @@ def test_a_missing_library_names_its_extra(monkeypatch):
 def test_an_unknown_name_is_refused():
     with pytest.raises(ConfigError, match="no baseline is called 'dqn'; there are epsilon-greedy"):
         fit_baseline("dqn", context_of(checkerboard()))
+
+
+@pytest.mark.parametrize("users", [7, 40])  # fewer and more than items: both ways to invert
+def test_ease_is_its_formula(users):
+    draw = np.random.default_rng(0)
+    clicked = draw.random((users, 12)) < 0.4
+    user, item = np.nonzero(clicked)
+    log = InteractionLog("log", user, item, np.ones(len(user), np.float32), tuple(range(users)), tuple(range(12)))
+    scores = fit_baseline("ease", context_of(log)).scores(reset(torch.arange(users), 12, 1)).numpy()
+    x = clicked.astype(float)
+    p = np.linalg.inv(x.T @ x + x.sum() / 12 * np.eye(12))
+    b = -p / np.diag(p)
+    np.fill_diagonal(b, 0)
+    np.testing.assert_allclose(scores, x @ b, atol=1e-5)
+
+
+def test_ease_refuses_what_it_cannot_hold(monkeypatch):
+    monkeypatch.setattr("darlr.policies.ease.ROWS", 5)
+    with pytest.raises(MachineError, match="dense matrices, too large ones for 12 users and 10 items"):
+        fit_baseline("ease", context_of(checkerboard()))

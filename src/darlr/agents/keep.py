@@ -1,6 +1,6 @@
 """Which policy a run hands over: the best of its start and its epochs, by what it would earn on r_0.
 
-Learning can destroy a good start. What tells is no truth but the world model: the return of greedy sessions on r_0 that
+Learning can destroy a good start. No truth decides but the world model: the return of greedy sessions on r_0 that
 no update has used, of the same users after every epoch (common random numbers).
 """
 
@@ -25,32 +25,33 @@ class Earned:
     turns: float
 
 
-Judge = Callable[[Any], Earned]  # of a recommender
+Criterion = Callable[[Any], Earned]
+"""What a recommender earns."""
 
 
 class Keeper:
-    """Judges a recommender after each epoch and keeps the weights of the best so far in the run's sink."""
+    """Scores a recommender after each epoch and keeps the weights of the best so far in the run's sink."""
 
-    def __init__(self, sink: Sink, judge: Judge, recommender: nn.Module, done: int) -> None:
+    def __init__(self, sink: Sink, criterion: Criterion, recommender: nn.Module, done: int) -> None:
         """done: the epoch that `recommender` was trained to; at 0 it is the start.
 
         Raises RunError when an earlier epoch's weights are missing or damaged.
         """
-        self.sink, self.judge = sink, judge
+        self.sink, self.criterion = sink, criterion
         if done:
             self.best: dict[str, Any] = sink.load_best()[1]
             return
-        start = judge(recommender)
+        start = criterion(recommender)
         self.best = {"epoch": 0, "earned": vars(start), "start": vars(start)}
         self._write(recommender)
 
     def see(self, epoch: int, recommender: nn.Module) -> Mapping[str, Any]:
-        """Judge the policy of this epoch; columns for the log line.
+        """Score the policy of this epoch; columns for the log line.
 
         greedy_return: in the log's unit; greedy_length: turns; greedy_gain: over the start, as it is learned; kept: the
         best epoch so far.
         """
-        earned, start = self.judge(recommender), self.best["start"]
+        earned, start = self.criterion(recommender), self.best["start"]
         if earned.learned > self.best["earned"]["learned"]:
             self.best = {"epoch": epoch, "earned": vars(earned), "start": start}
             self._write(recommender)

@@ -5,8 +5,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-Saved = tuple[dict[str, Tensor], dict[str, Any]]
-"""Named tensors on the CPU, and what JSON can hold beside them."""
+from darlr.io.checkpoint import Saved
 
 
 class Sink(Protocol):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from darlr.agents.diagnostics import Sign, diagnose, first_time
-from darlr.agents.keep import Judge, Keeper
+from darlr.agents.keep import Criterion, Keeper
 from darlr.agents.learner import HELD_OUT, Learner, build_learner, build_simulator, learn
 from darlr.agents.recommender import Decision
 from darlr.agents.rollout import Simulator
@@ -30,7 +30,7 @@ HELD_OUT_ROWS = 4096  # held-out events on which the dynamic reward is checked a
 
 
 @dataclass(frozen=True)
-class Progress:
+class RolloutReport:
     """How far a run is: finished rollouts, all of them, and the newest metrics."""
 
     rollout: int
@@ -45,23 +45,25 @@ def train(
     held_out: InteractionLog,
     config: TrainConfig,
     *,
-    judge: Judge | None = None,
-    on_rollout: Callable[[Progress], None] = lambda _: None,
+    criterion: Criterion | None = None,
+    on_rollout: Callable[[RolloutReport], None] = lambda _: None,
     after_epoch: Callable[[int, Learner], Mapping[str, Any]] = lambda *_: {},
+    on_epoch: Callable[[Mapping[str, Any]], None] = lambda _: None,
     on_warning: Callable[[int, Sign], None] = lambda *_: None,
 ) -> Learner:
     """Train until `config.epochs`, from the sink's newest checkpoint where there is one.
 
-    world: on config.device. held_out: logged events that nothing trained on, to watch the reward estimate.
-    config.session must be resolved. judge: by which the best policy so far is kept (`darlr.agents.keep`); None = none
-    is, and the last one counts. after_epoch: (epoch, learner) -> more columns for the log line; it must not
-    change the learner. on_warning: (epoch, failure signature), when the run shows that signature for the first time;
-    the log lines hold all warnings. Raises RunError when training diverges.
+    world: the tables on config.device. held_out: logged events that nothing trained on; the error of the reward
+    estimate is measured on them. config: its session must be resolved. criterion: the best policy by it is kept
+    (`darlr.agents.keep`); without one the last policy counts. after_epoch: gives more columns of an epoch's log line
+    and must not change the learner. on_epoch: called with the log line once the epoch is whole. on_warning: called with
+    the epoch and the failure signature when the run shows that signature for the first time; the log lines hold all
+    warnings. Raises RunError when training diverges.
     """
     learner = build_learner(world, config)
     simulator = build_simulator(world, learner.tables, exit_rule, config)
     done = resume(sink, learner)
-    keeper = None if judge is None else Keeper(sink, judge, learner.recommender, done)
+    keeper = None if criterion is None else Keeper(sink, criterion, learner.recommender, done)
     rows = sink.rows.copy()
     if config.epochs == done == 0:
         sink.save_checkpoint(state(learner), {"epoch": 0})  # the untrained policy: what all learning starts from
@@ -71,7 +73,7 @@ def train(
         for number in range(1, rollouts + 1):
             metrics = {name: float(value) for name, value in learn(learner, simulator, config.sessions).items()}
             sums = {name: sums.get(name, 0.0) + value for name, value in metrics.items()}
-            on_rollout(Progress((epoch - 1) * rollouts + number, config.epochs * rollouts, metrics))
+            on_rollout(RolloutReport((epoch - 1) * rollouts + number, config.epochs * rollouts, metrics))
         means = {name: value / rollouts for name, value in sums.items()}
         refuse_divergence(epoch, means)
         steps = epoch * rollouts * config.sessions * config.session.turns
@@ -87,6 +89,7 @@ def train(
         rows.append(row)
         sink.log(row)
         sink.save_checkpoint(state(learner), {"epoch": epoch})
+        on_epoch(row)
     return learner
 
 

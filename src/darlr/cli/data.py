@@ -35,10 +35,10 @@ from darlr.data.sources import BUILT_IN, raw_folder, read_source
 from darlr.data.store import check_target
 from darlr.errors import DarlrError
 from darlr.evaluation.truth import Truth, load_truth, write_truth
+from darlr.experiments import training
 from darlr.experiments.checks import check_options
 from darlr.experiments.progress import say
 from darlr.experiments.size import size_of, told
-from darlr.experiments.training import ready
 from darlr.io.text import visible
 from darlr.options import RunConfig
 
@@ -107,7 +107,7 @@ def profiled(options: Check) -> None:
 def refusal(log: InteractionLog, data: str) -> str | None:
     """Why `darlr train` with its default options refuses the data set, or None where it does not."""
     try:
-        ready(log, RunConfig(data=data))
+        training.prepare(RunConfig(data=data), log)
     except DarlrError as error:
         return str(error)
     return None

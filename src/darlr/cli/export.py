@@ -19,6 +19,7 @@ from darlr.experiments.progress import say
 from darlr.experiments.training import train_run
 from darlr.experiments.trivial import trivial_tables
 from darlr.io.files import naming
+from darlr.options import OWN
 from darlr.policies.fixed import FixedList, UserGreedy
 from darlr.serving.folder import METADATA, export, export_table
 
@@ -87,7 +88,7 @@ def refitted(found: FinishedRun, row: str, place: str) -> FinishedRun:
     before = found.config
     config = replace(
         before,
-        world=None,
+        world=OWN,
         split=replace(before.split, refit=True, evaluation=0.0),
         train=replace(before.train, epochs=found.epoch if row == label(found) else 0, keep="last"),
     )

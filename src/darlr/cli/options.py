@@ -195,14 +195,16 @@ class Train(Stage):
     """Continue the run in `out`, with its own options, to the same numbers as if it had never stopped."""
     evaluate: bool = False
     """Afterwards do what `darlr evaluate OUT` does: tables and pictures into the run folder."""
+    dry_run: bool = False
+    """Print the plan of the run, in which nothing is left open, and stop: nothing is written."""
     watch: bool = True
     """After each epoch play 100 sessions on the truth, where there is one, for the learning curve only."""
     tensorboard: bool = False
     """Also write TensorBoard events (extra `tensorboard`)."""
     label: str = RunConfig.label
     """Name in tables; default: the method. Runs of one label are seeds of one row."""
-    world: Annotated[str | None, FOLDER] = RunConfig.world
-    """World model from `darlr fit`; left out, the run fits its own."""
+    world: Annotated[str, FOLDER] = RunConfig.world
+    """Folder of a world model from `darlr fit`; own: the run fits its own."""
     train: Annotated[TrainConfig, HERE] = field(default_factory=TrainConfig)
 
 

@@ -3,14 +3,18 @@
 from dataclasses import replace
 from shlex import quote
 
+from rich.console import Console
+
 from darlr.cli.options import Train
 from darlr.evaluation.truth import has_truth
 from darlr.experiments.checks import without_effect
 from darlr.experiments.evaluate import evaluate
 from darlr.experiments.progress import say
 from darlr.experiments.runs import CONFIG, read_config
-from darlr.experiments.training import train_run
+from darlr.experiments.size import outlook
+from darlr.experiments.training import prepare, train_run
 from darlr.options import RunConfig
+from darlr.options.names import command_line
 
 
 def as_started(options: Train) -> Train:
@@ -24,6 +28,12 @@ def run(options: Train) -> None:
     """Train, or continue, one run; then, with `evaluate`, do what `darlr evaluate` does with it."""
     for warning in [] if options.resume else without_effect(options.config):
         say(warning)
+    if options.dry_run:
+        plan = prepare(options.config).plan
+        say(outlook(plan.size))
+        Console().print(plan.table())
+        print(f"the same as a command: {command_line(plan.config, options.out)}")
+        return
     train_run(
         options.config,
         options.out,

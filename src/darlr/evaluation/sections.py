@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from darlr.evaluation.held_out import Interval, Sums, difference, summary
+from darlr.evaluation.next_items import FIRST, NDCG, Measured
 from darlr.evaluation.numbers import style
 from darlr.evaluation.off_policy import OffPolicy
 from darlr.evaluation.report import Section, table_lines
@@ -22,6 +23,18 @@ OFF_POLICY = (
     "sample size; rewarded: that of its events that earned more than the log's least reward; support: share of the "
     "policy's choices that the log's policy could have made, from 0 to 1 if propensities are right. A greedy policy is "
     "judged by the events that show its one item, a sampled one by its probabilities."
+)
+NEXT_ITEMS = (
+    "These measures count what users did with the items that the old system showed them. They reward a policy that "
+    "shows the same items, and an item that the user would have liked but was never shown counts as a miss. They look "
+    "at the first ten items of a session, and say nothing of how a session goes on. Use them to find a policy that is "
+    "broken or far behind a simple row, not to choose between rows that are close. Measures of ten items are means "
+    "over users with a relevant test item, which {relevant}, among all items that are new to the user's training log. "
+    "coverage is the share of the catalogue in the lists of all test users.{first} 95% bootstrap intervals over users."
+)
+FIRST_OWN = (
+    " first own is the mean reward of the test item that the row ranks first among a user's own test items, of users "
+    "whose test rewards differ. It compares only items that the user met, so exposure matters least there."
 )
 
 
@@ -104,6 +117,41 @@ def off_policy_section(found: Mapping[str, OffPolicy], logged: Interval) -> Sect
     lines = table_lines(["policy", "DR [95%]", "SNIPS [95%]", "DM [95%]", "ESS", "rewarded", "support"], cells)
     content = {"log": asdict(logged), **{name: asdict(one) for name, one in found.items()}}
     return Section("Off-policy, first step", (*lines, "", *refusals, *([""] if refusals else []), OFF_POLICY), content)
+
+
+def next_items_section(rows: Sequence[Measured], tested: str, left_out: Sequence[str] = ()) -> Section:
+    """A table of what users did next, after a sentence on who is first and where the learned policies are.
+
+    rows: by falling nDCG. tested: a sentence on the test events. left_out: sentences on rows that could not be made.
+    """
+    names = list(rows[0].measures)
+    forms = {name: style([row.measures[name].value for row in rows], least=3) for name in names}
+    cells = [
+        [row.name, *(text(row.measures[name], forms[name]) for name in names), f"{row.coverage:.3f}"] for row in rows
+    ]
+    lines = table_lines(["row", *(f"{name} [95%]" for name in names), "coverage"], cells)
+    graded = FIRST in names
+    relevant = "has a reward above the training log's mean" if graded else "is any item that the user took"
+    about = NEXT_ITEMS.format(relevant=relevant, first=FIRST_OWN * graded)
+    found = " ".join(map(markdown, [*_standing(rows, forms[NDCG]), tested, *left_out]))
+    content = [
+        {"name": row.name, "kind": row.kind, "coverage": row.coverage, "behind": asdict(row.behind)}
+        | {"metrics": {name: asdict(value) for name, value in row.measures.items()}}
+        for row in rows
+    ]
+    return Section("Next items", (found, "", *lines, "", about), content)
+
+
+def _standing(rows: Sequence[Measured], form: str) -> list[str]:
+    """Who is first by nDCG, and how far behind the learned policies are."""
+    first, *others = rows
+    found = [f"First by {NDCG} is {first.name} with {text(first.measures[NDCG], form)}."]
+    for row in others:
+        if row.kind != "learned":
+            continue
+        sure = "is behind it by" if row.behind.low > 0 else "can't be told from it; it is behind by"
+        found.append(f"{row.name} {sure} {text(row.behind, form)} (paired by user).")
+    return found
 
 
 def text(value: Interval, form: str) -> str:

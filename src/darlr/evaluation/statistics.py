@@ -11,7 +11,7 @@ from darlr.errors import ConfigError, DataError
 
 Array = NDArray[np.float64]
 Statistic = Literal["mean", "iqm"]
-BLOCK = 2**22  # weights held at once while bootstrapping the interquartile mean
+CHUNK = 2**22  # weights held at once while bootstrapping the interquartile mean
 
 
 def iqm(values: NDArray[np.floating]) -> float:
@@ -99,7 +99,7 @@ def resampled(values: NDArray[np.floating], samples: Samples, statistic: Statist
     users = samples.users
     order = np.argsort(table, axis=None, kind="stable")
     ordered, place = table.ravel()[order], order % table.shape[1]
-    size = max(1, BLOCK // table.size)
+    size = max(1, CHUNK // table.size)
     parts = [_weighted_iqm(ordered, users[start : start + size].take(place, 1)) for start in range(0, len(users), size)]
     left_out = np.array([iqm(part) for part in without_each_seed(table)])
     return other_seeds(np.concatenate(parts), left_out, samples)
@@ -143,16 +143,18 @@ def bootstrap_ratio(
 ) -> Array:
     """sum(numerator) / sum(denominator) on bootstrap samples of users, float64 [resamples]; NaN where a sample has 0.
 
-    Both [users], the sums of a user's events, so that all events of a drawn user come together. Ratios drawn from
-    generators of one seed are paired: they are of the same users.
+    Both [users], the sums of a user's events, so that all events of a drawn user come together; or [users, ratios],
+    for [resamples, ratios]. Ratios drawn together, or from generators of one seed, are paired: they are of the same
+    users.
     """
-    both = np.stack([numerator, denominator], axis=1).astype(np.float64)
-    size = max(1, BLOCK // len(both))
+    both = np.column_stack([numerator, denominator]).astype(np.float64)
+    size = max(1, CHUNK // len(both))
     sums = np.concatenate(
         [_counts(len(both), min(size, resamples - start), generator) @ both for start in range(0, resamples, size)]
     )
+    above, below = np.split(sums, 2, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(sums[:, 1] != 0, sums[:, 0] / sums[:, 1], np.nan))
+        return np.asarray(np.where(below != 0, above / below, np.nan)).reshape(resamples, *numerator.shape[1:])
 
 
 def interval(draws: Array, confidence: float = 0.95) -> tuple[float, float]:

@@ -10,7 +10,8 @@ from darlr.agents.fast.kernels import require_compiler
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError, MachineError
 from darlr.options import Method, RewardConfig, RunConfig, SelectorConfig, SyntheticConfig
-from darlr.options.json import differences, to_json
+from darlr.options.checks import spelt
+from darlr.options.names import changed, option_name
 
 MOST = 2**32 - 1  # the largest seed that every generator takes
 # Weights of the reward that a method reads; darlr reads all options of the reward, and methods that are not here none.
@@ -37,13 +38,6 @@ def check_options(config: Any, where: str = "") -> None:
 
 def _each(value: Any) -> Any:
     return value if isinstance(value, tuple) else (value,)
-
-
-def option_name(where: str, name: str) -> str:
-    """A field as the command line calls it."""
-    # TrainConfig's own options have no prefix, and the world model's is short.
-    short = {"train": "", "world_model": "model"}.get(name, name.replace("_", "-"))
-    return f"{where}.{short}" if where and short else where or short
 
 
 def check_run(config: RunConfig, log: InteractionLog) -> None:
@@ -78,23 +72,14 @@ def without_effect(config: RunConfig) -> list[str]:
     """A warning for each kind of options that were set, and that the method or the data set does not read."""
     train, found = config.train, {}
     if config.data != "synthetic":
-        found[f"--data {config.data}"] = _set("synthetic", config.synthetic, SyntheticConfig())
+        found[f"--data {config.data}"] = changed("synthetic", config.synthetic, SyntheticConfig())
     if train.method != "darlr":
-        reward = _set("reward", train.reward, RewardConfig())
-        read = [_spelt("reward", name) for name in READ.get(train.method, ())]
-        selector = _set("selector", train.selector, SelectorConfig())
+        reward = changed("reward", train.reward, RewardConfig())
+        read = [f"--{spelt('reward', name)}" for name in READ.get(train.method, ())]
+        selector = changed("selector", train.selector, SelectorConfig())
         found[f"--method {train.method}"] = [*selector, *(name for name in reward if name not in read)]
     return [
         f"warning: {', '.join(names)}: no effect with {cause}, which does not read such options; leave them out"
         for cause, names in found.items()
         if names
     ]
-
-
-def _set(where: str, config: Any, usual: Any) -> list[str]:
-    """The options of a class that are not the usual ones, as the command line calls them."""
-    return [_spelt(where, name) for name in differences(to_json(usual), to_json(config))]
-
-
-def _spelt(where: str, name: str) -> str:
-    return f"--{where}.{name.replace('_', '-')}"

@@ -18,15 +18,15 @@ from darlr.evaluation.report import label as row_label
 from darlr.evaluation.statistics import Comparison, compare
 from darlr.evaluation.verdict import START, verdict
 from darlr.experiments.finished import FinishedRun, open_run
-from darlr.experiments.logs import Logs, resolved
+from darlr.experiments.logs import Logs
+from darlr.experiments.next_items import next_items
+from darlr.experiments.plan import title
 from darlr.experiments.process import settle
 from darlr.experiments.progress import PATIENCE, Meter, say
-from darlr.experiments.runs import read_metrics
 from darlr.experiments.trivial import trivial_tables
 from darlr.experiments.unseen import Ground, find_ground
 from darlr.io.files import require_writable
 from darlr.io.text import markdown, plain
-from darlr.options import METHOD_TITLES
 from darlr.options.json import differences, to_json
 
 SEEDS = ("seed", "world", "threads", "device")  # what seeds of one row may differ in
@@ -50,14 +50,14 @@ def evaluate(
     runs = open_runs(folders)
     first = runs[0]
     settle(first.config.train.threads)
-    session = resolved(first.config.train, first.logs.whole).session
+    session = first.config.train.session
     entries = learned_rows(runs)
     ground = find_ground(runs, entries, out, without_truth=without_truth)
     if only == "all":
         entries += trivial(runs, ground, exits=can_leave(session, first.logs.catalogue))
     played = settings(session, first.logs.catalogue)
     rows = sound(entries, shown(played), ground.truth, first.logs.train_catalogue)
-    metrics = read_metrics(first.folder) if len(runs) == 1 and not without_truth else []
+    metrics = first.rows if len(runs) == 1 and not without_truth else []
     told, windows = first.logs.unit.describe(first.logs.recorded), trained_windows(runs)
     about = {
         "data": first.config.data,
@@ -76,10 +76,13 @@ def evaluate(
     pairs = comparisons(leading)
     serve = serving(runs, session.exit)
     sentences = verdict(leading, ground.trust, serve)
-    sections = [*ground.sections, Section("Verdict", tuple(map(markdown, sentences)), sentences)]
+    unseen = list(ground.sections)
+    if ground.kept is not None:
+        unseen += next_items(entries, first.logs, ground.kept, usual=only == "all")
+    sections = [*unseen, Section("Verdict", tuple(map(markdown, sentences)), sentences)]
     write_report(out, rows, about=about, comparisons=pairs, published=published, sections=sections, trained=windows)
     print_tables(leading, windows)
-    for section in ground.sections:
+    for section in unseen:
         say("\n".join((f"\n{section.title}", *plain(section.lines))))
     for name, text in about.items():
         if name in ground.about or name.startswith("warning") or name == "unit":
@@ -166,25 +169,25 @@ def open_runs(folders: Sequence[Path]) -> list[FinishedRun]:
 
 def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
     """RunError when two runs are on other data, in other sessions, or of one label but not seeds of one row."""
-    if one.folder.resolve() == other.folder.resolve():
+    if one.folder and other.folder and one.folder.resolve() == other.folder.resolve():
         raise RunError(f"{other.folder}: named twice; it would count as two seeds")
     if one.logs.checksum != other.logs.checksum:
         raise RunError(f"{other.folder}: trained on other data than {one.folder}; evaluate them apart")
-    before, now = (resolved(run.config.train, run.logs.whole).session for run in (one, other))
+    before, now = (run.config.train.session for run in (one, other))
     if (before.exit, before.threshold, before.turns) != (now.exit, now.threshold, now.turns):
         raise RunError(f"{other.folder}: trained for other sessions than {one.folder}; evaluate them apart")
     if label(one) != label(other):
         return
     changed = differences(to_json(one.config), to_json(other.config))
     options = [name for name in changed if name.split(".")[-1] not in SEEDS]
-    if one.config.world or other.config.world:  # one's options are resolved: compare those of both fits
+    if not (one.config.fits_world and other.config.fits_world):  # a given model has its own options
         fits = differences(to_json(one.model), to_json(other.model))
         own = (*SEEDS, "epochs") if one.logs.refit else SEEDS  # a refit's epochs are what the first fit chose
         options = [name for name in options if not name.startswith("world_model.")]
         options += [f"world_model.{name}" for name in fits if name not in own]
     equal = one.config.train.seed == other.config.train.seed
-    if equal or (options and not one.config.label):
-        unlike = options and not one.config.label
+    unlike = options and label(one) == title(one.config.train.method)  # a label of the user's own joins unlike runs
+    if equal or unlike:
         what = f"differ in {', '.join(options)}" if unlike else f"have seed {one.config.train.seed}"
         raise RunError(
             f"{one.folder}, {other.folder}: both are {label(one)} but {what}, so they are no seeds of one row; train "
@@ -207,8 +210,7 @@ def learned_rows(runs: Sequence[FinishedRun]) -> list[Entry]:
 
 def label(run: FinishedRun) -> str:
     """What a run is called in tables: its own label, or its method as published."""
-    method = run.config.train.method
-    return run.config.label or METHOD_TITLES[method] + (" (true rewards)" if method == "gt" else "")
+    return run.config.label
 
 
 def kind(run: FinishedRun) -> Kind:
@@ -246,7 +248,7 @@ def draw(out: Path, run: FinishedRun, title: str, rows: Sequence[Row], metrics: 
     else:
         judged = [row for row in metrics if "greedy_return" in row]
         title = f"{data}: {'what the policy earns greedily by the world model' if judged else 'learning curve'}"
-        start = {"start": run.judged["start"]["shown"]} if judged else {}
+        start = {"start": run.scores["start"]["shown"]} if judged else {}
         learning_curve(out / "curve.png", seen, judged, start, title=title, measure="greedy_return")
     if any("dynamic" in row for row in metrics):
         estimation_error(out / "estimation.png", [row for row in metrics if "dynamic" in row])

@@ -1,4 +1,4 @@
-"""A trained run, opened by the policy that it hands over."""
+"""A trained run by the policy that it hands over, from memory or from its folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,33 +10,61 @@ from torch import Tensor
 
 from darlr.agents.learner import build_recommender
 from darlr.agents.recommender import Recommender, RecommenderPolicy
+from darlr.agents.sink import Sink
+from darlr.data.store import is_prepared
 from darlr.errors import RunError
-from darlr.experiments.logs import Logs, open_logs, resolved
-from darlr.experiments.runs import load_best, load_checkpoint, read_config, read_inputs
+from darlr.experiments.logs import Logs, open_logs
+from darlr.experiments.runs import load_best, load_checkpoint, read_config, read_inputs, read_metrics
 from darlr.experiments.world import load_world_model, paid_world, world_of
+from darlr.io.checkpoint import Saved
 from darlr.options import RunConfig, TrainConfig, WorldModelConfig
 from darlr.simulation.policy import Policy, translated
-from darlr.world.fitted import FILES
+from darlr.world.fitted import FILES, FittedWorldModel
 from darlr.world.tables import World
+
+DATA = "data"  # folder of a run that holds its log, where the run was trained in memory and saved
+
+
+class HandedOver(NamedTuple):
+    """The recommender's weights that a run hands over, their epoch (0: its start), and how far the run was trained.
+
+    scores: what the choice of the epoch was made by (`darlr.agents.keep`); empty where the last epoch counts.
+    """
+
+    weights: Mapping[str, Tensor]
+    epoch: int
+    epochs: int
+    scores: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run, opened for use. world: its tables, never the truth; model: what it was fitted with. config.train is
-    resolved, for the CPU.
+    """A trained run, opened for use on the CPU. It reads no truth.
 
-    epoch: that of the policy it hands over, 0 = its start; epochs: how far it was trained; judged: see `HandedOver`.
+    folder: None where it was trained in memory. config: the options of its plan, with the device of the CPU. rows: the
+    log lines, one an epoch. epoch, epochs, scores: see `HandedOver`.
     """
 
-    folder: Path
+    folder: Path | None
     config: RunConfig
     logs: Logs
+    fitted: FittedWorldModel
     world: World
     recommender: Recommender
-    model: WorldModelConfig
+    rows: list[dict[str, Any]]
     epoch: int
     epochs: int
-    judged: Mapping[str, Any]
+    scores: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What messages call the run: its folder, or its label."""
+        return self.config.label if self.folder is None else str(self.folder)
+
+    @property
+    def model(self) -> WorldModelConfig:
+        """The options that its world model was fitted with."""
+        return self.fitted.config
 
     @property
     def policy(self) -> Policy:
@@ -54,9 +82,27 @@ class FinishedRun:
         return translated(RecommenderPolicy(self.untrained), self.logs.unit)
 
 
+def finish(
+    config: RunConfig,
+    logs: Logs,
+    fitted: FittedWorldModel,
+    found: HandedOver,
+    rows: list[dict[str, Any]],
+    world: World,
+    folder: Path | None = None,
+) -> FinishedRun:
+    """A run with the policy that it hands over, on the CPU. world: the tables that the agents were paid by."""
+    config = replace(config, train=replace(config.train, device="cpu"))
+    world = world.to("cpu")
+    recommender = trained(world, config.train, found.weights)
+    if config.train.method == "gt":  # its tables hold the truth, which belongs to evaluation
+        world = world_of(fitted, logs, config.train)
+    return FinishedRun(folder, config, logs, fitted, world, recommender, rows, *found[1:])
+
+
 def world_folder(folder: Path, config: RunConfig) -> Path:
     """Where a run's world model lies."""
-    return Path(config.world) if config.world else folder / "world"
+    return folder / "world" if config.fits_world else Path(config.world)
 
 
 def world_parts(place: Path) -> dict[str, Path]:
@@ -64,57 +110,61 @@ def world_parts(place: Path) -> dict[str, Path]:
     return {"world model": place / FILES[0]}
 
 
-def open_run(folder: Path, opened: dict[Any, Logs] | None = None) -> FinishedRun:
-    """Open a run by the policy that it hands over, on the CPU. opened: logs read so far, to share between runs.
+def open_run(folder: Path, opened: dict[Any, Logs] | None = None, logs: Logs | None = None) -> FinishedRun:
+    """Open a run by the policy that it hands over, on the CPU.
 
+    opened: logs read so far, to share between runs. logs: those of this run, where they are read already.
     Raises RunError when the folder holds no run, or the data set or the world model has changed since.
     """
     config, inputs = read_config(folder, RunConfig), read_inputs(folder)
-    found = handed_over(folder, config)
-    if found is None:
+    checkpoint = load_checkpoint(folder, world_parts(world_folder(folder, config)))
+    if checkpoint is None:
         raise RunError(f"{folder}: no checkpoint yet; train it first with `darlr train --out {folder} --resume`")
-    opened = {} if opened is None else opened
-    key = config.data, config.synthetic, config.split
-    logs = opened[key] = opened.get(key) or open_logs(config)
+    best = load_best(folder) if config.train.keep == "best" else None
+    found = chosen(checkpoint, best)
+    if logs is None:
+        logs = logs_of(folder, config, {} if opened is None else opened)
     if logs.checksum != inputs["data"]:
         raise RunError(f"{folder}: trained on other data than {config.data} holds now; restore it, or train again")
-    config = replace(config, train=replace(resolved(config.train, logs.whole), device="cpu"))
     fitted = load_world_model(world_folder(folder, config), logs, config.split)
-    world = world_of(fitted, logs, config.train)
-    recommender = trained(paid_world(world, logs, config), config.train, found.weights)
-    return FinishedRun(folder, config, logs, world, recommender, fitted.config, *found[1:])
+    train = replace(config.train, device="cpu")
+    world = paid_world(world_of(fitted, logs, train), logs, config)
+    return finish(config, logs, fitted, found, read_metrics(folder), world, folder)
 
 
-class HandedOver(NamedTuple):
-    """The recommender's weights that a run hands over, their epoch, and how far the run was trained.
-
-    judged: what `darlr.agents.keep` says of them and of the start; empty where the last epoch counts.
-    """
-
-    weights: Mapping[str, Tensor]
-    epoch: int
-    epochs: int
-    judged: Mapping[str, Any]
+def logs_of(folder: Path, config: RunConfig, opened: dict[Any, Logs]) -> Logs:
+    """The logs of a run: from its own folder where it holds them, else from where its options say."""
+    data = folder / DATA
+    source = replace(config, data=str(data)) if is_prepared(data) else config
+    key = source.data, source.synthetic, source.split
+    if key not in opened:
+        opened[key] = open_logs(source)
+    return opened[key]
 
 
-def handed_over(folder: Path, config: RunConfig) -> HandedOver | None:
+def handed_over(sink: Sink, options: TrainConfig) -> HandedOver | None:
     """What a run hands over by its option `keep`; None before its first checkpoint."""
-    found = load_checkpoint(folder, world_parts(world_folder(folder, config)))
-    if found is None:
+    checkpoint = sink.load_checkpoint()
+    if checkpoint is None:
         return None
-    epochs = int(found[1]["epoch"])
-    if config.train.keep == "best":
-        weights, judged = load_best(folder)
-        return HandedOver(weights, int(judged["epoch"]), epochs, judged)
-    mine = {
-        key.removeprefix("recommender."): value for key, value in found[0].items() if key.startswith("recommender.")
-    }
+    return chosen(checkpoint, sink.load_best() if options.keep == "best" else None)
+
+
+def chosen(checkpoint: Saved, best: Saved | None) -> HandedOver:
+    """The weights of the best epoch, or, where none was kept, those of the newest checkpoint."""
+    tensors, state = checkpoint
+    epochs = int(state["epoch"])
+    if best is not None:
+        weights, scores = best
+        return HandedOver(weights, int(scores["epoch"]), epochs, scores)
+    prefix = "recommender."
+    mine = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     return HandedOver(mine, epochs, epochs, {})
 
 
-def trained(world: World, config: TrainConfig, weights: Mapping[str, Tensor]) -> Recommender:
-    """The recommender with these weights."""
-    recommender = build_recommender(world, config)
+def trained(world: World, options: TrainConfig, weights: Mapping[str, Tensor]) -> Recommender:
+    """The recommender with these weights; RunError where they do not fit."""
+    recommender = build_recommender(world, options)
     try:
         recommender.load_state_dict({key: weights[key] for key in recommender.state_dict()})
     except (KeyError, RuntimeError) as error:

@@ -4,7 +4,7 @@ from math import isclose
 
 import torch
 
-from darlr.agents.keep import Earned, Judge
+from darlr.agents.keep import Criterion, Earned
 from darlr.agents.learner import KEPT
 from darlr.agents.recommender import Recommender, RecommenderPolicy
 from darlr.agents.seeds import derived
@@ -16,16 +16,16 @@ from darlr.options import TrainConfig
 from darlr.simulation.exits import Exit
 from darlr.world.tables import World
 
-JUDGED = 512  # users whose sessions are played after an epoch
+SCORED = 512  # users whose sessions are played after an epoch
 
 
-def judge_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs) -> Judge:
-    """What greedy sessions earn on r_0, of JUDGED users at most, drawn once: by that the best epoch is chosen."""
+def criterion_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs) -> Criterion:
+    """What greedy sessions earn on r_0, of SCORED users at most, drawn once: by that the best epoch is chosen."""
     generator = torch.Generator().manual_seed(derived(config.seed, KEPT))
-    users = torch.randperm(world.n_users, generator=generator)[:JUDGED]
+    users = torch.randperm(world.n_users, generator=generator)[:SCORED]
     believed = whole(world.reward)
 
-    def judge(recommender: Recommender) -> Earned:
+    def criterion(recommender: Recommender) -> Earned:
         played = play(
             RecommenderPolicy(recommender),
             believed,
@@ -40,18 +40,18 @@ def judge_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs) -> 
         length = float(played.length.double().mean())
         return Earned(learned, unit.low * length + unit.scale * (learned - unit.least * length), length)
 
-    return judge
+    return criterion
 
 
 def kept(found: HandedOver) -> str:
     """Which policy the run hands over, in a sentence."""
     if not found.epochs:
         return "the policy is the start, as nothing was trained"
-    if not found.judged:
+    if not found.scores:
         return f"the policy is that of the last epoch, {found.epochs}"
-    earned, start = (found.judged[name]["shown"] for name in ("earned", "start"))
+    earned, start = (found.scores[name]["shown"] for name in ("earned", "start"))
     # the best as it is learned need not be the best as shown, where sessions differ in length
-    mapped = not all(isclose(one["learned"], one["shown"]) for one in (found.judged["earned"], found.judged["start"]))
+    mapped = not all(isclose(one["learned"], one["shown"]) for one in (found.scores["earned"], found.scores["start"]))
     most = " as rewards are learned" * mapped
     if not found.epoch:
         return (

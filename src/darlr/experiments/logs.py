@@ -1,6 +1,6 @@
 """The log of a run: opened, thinned, split; what of it is kept for evaluation."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,8 +13,7 @@ from darlr.data.store import checksum
 from darlr.data.thin import thin
 from darlr.data.unit import Unit, as_learned, unit_of
 from darlr.evaluation.truth import has_truth
-from darlr.options import RunConfig, TrainConfig
-from darlr.simulation.exits import resolve
+from darlr.options import RunConfig
 
 WITHOUT_TRUTH = 0.3  # share of a user's items kept from training where nothing but the log can judge it
 NOTHING_KEPT = (
@@ -105,8 +104,3 @@ def evaluation_share(config: RunConfig) -> float:
     if config.split.evaluation is not None:
         return config.split.evaluation
     return 0.0 if has_truth(config.data) else WITHOUT_TRUTH
-
-
-def resolved(config: TrainConfig, log: InteractionLog) -> TrainConfig:
-    """`exit = auto` replaced by what the data set names."""
-    return replace(config, session=resolve(config.session, log))

@@ -18,6 +18,21 @@ def settle(threads: int) -> None:
 
 
 @contextlib.contextmanager
+def computing(threads: int) -> Iterator[None]:
+    """Use so many threads and float32 for new tensors meanwhile, and keep freed memory.
+
+    A program that calls the library finds its own settings again afterwards.
+    """
+    before = torch.get_num_threads()
+    settle(threads)
+    try:
+        with single_precision():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
 def single_precision() -> Iterator[None]:
     """New tensors are float32 meanwhile, also in a notebook whose default is another."""
     before = torch.get_default_dtype()

@@ -1,7 +1,8 @@
 """How far a long stage is, on stderr: a bar with the time left in a terminal, a line an epoch elsewhere."""
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +28,16 @@ PATIENCE = 10.0  # seconds of a part that is mostly short, before it shows how f
 def say(message: str) -> None:
     """One message on stderr, never wrapped, so that paths and commands in it can be copied."""
     console.print(visible(message), soft_wrap=True, markup=False, highlight=False, emoji=False)
+
+
+@contextlib.contextmanager
+def speaking(wanted: bool) -> Iterator[None]:
+    """Show messages and progress meanwhile, or, where they are not wanted, nothing."""
+    before, console.quiet = console.quiet, not wanted
+    try:
+        yield
+    finally:
+        console.quiet = before
 
 
 def numbers(metrics: Mapping[str, float | None]) -> str:

@@ -81,7 +81,7 @@ def require_disk(size: Size, folder: Path) -> None:
         )
 
 
-def plan(size: Size) -> str:
+def outlook(size: Size) -> str:
     """One line of what is to come."""
     minutes = max(1, round(size.seconds / 60))
     return (

@@ -45,7 +45,7 @@ class Ground:
     """What sessions are played on, and what else a report says of it.
 
     name: what its references are called. about: lines for the head of the report. trust: how far what is played on
-    can be believed.
+    can be believed. kept: the events that training never saw, in their own unit, where there are any.
     """
 
     truth: Truth
@@ -54,6 +54,7 @@ class Ground:
     about: Mapping[str, str] = field(default_factory=dict)
     sections: Sequence[Section] = ()
     trust: Trust = field(default_factory=Trust)
+    kept: InteractionLog | None = None
 
 
 def find_ground(runs: Sequence[FinishedRun], learned: Sequence[Entry], out: Path, *, without_truth: bool) -> Ground:
@@ -70,14 +71,15 @@ def find_ground(runs: Sequence[FinishedRun], learned: Sequence[Entry], out: Path
         return Ground(beside_logs(truth, runs), trust=trust_in(truth))
     kept = open_evaluation_logs(run.config, run.logs.unit)
     if truth is not None:
-        return Ground(beside_logs(truth, runs), sections=sections(run, learned, kept, None)[0], trust=trust_in(truth))
+        found, _ = sections(run, learned, kept, None)
+        return Ground(beside_logs(truth, runs), sections=found, trust=trust_in(truth), kept=kept.recorded)
     judge = evaluation_world(run, kept, out)
     about = {
         "played on": f"{JUDGE}, fitted on {len(kept.whole):,} events that training never saw",
         "warning": WARNING,
     }
     found, trust = sections(run, learned, kept, judge)
-    return Ground(believed(judge, kept.unit), REFERENCE, f", {JUDGE}", about, found, trust)
+    return Ground(believed(judge, kept.unit), REFERENCE, f", {JUDGE}", about, found, trust, kept.recorded)
 
 
 def trust_in(truth: Truth) -> Trust:

@@ -1,7 +1,7 @@
 """The world model of a run: fitted into a folder, loaded from there, and the tables that agents are paid by."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,15 @@ def refuse_other_content(folder: Path) -> None:
 
 def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldModelConfig) -> FittedWorldModel:
     """Fit a world model, showing progress, and write it, with its origin, into `folder`."""
+    fitted = fit_model(logs, config)
+    text = json.dumps(origin(logs, split_config), indent=2, allow_nan=False) + "\n"
+    fitted.save(folder, {ORIGIN: text})
+    warn_of_untrained(fitted)
+    return fitted
+
+
+def fit_model(logs: Logs, config: WorldModelConfig) -> FittedWorldModel:
+    """Fit a world model, showing progress; again on the whole log where the split asks for a refit."""
     require_memory(size_of(logs.whole, RunConfig(world_model=config), FIT))
     with Meter("world model", every=10) as meter:
 
@@ -71,9 +80,6 @@ def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldM
         fitted = trained.finish(lambda done: meter.show(done * 10 // users, 10, {}))
     if twice:
         fitted = replace(fitted, metrics={**chosen, "refit": fitted.metrics})
-    text = json.dumps(origin(logs, split_config), indent=2, allow_nan=False) + "\n"
-    fitted.save(folder, {ORIGIN: text})
-    warn_of_untrained(fitted)
     return fitted
 
 
@@ -144,3 +150,22 @@ def true_reward(logs: Logs, config: RunConfig) -> Tensor:
     reward = torch.empty_like(truth.reward)
     reward[torch.from_numpy(truth.users)[:, None], torch.from_numpy(truth.items)] = truth.reward
     return logs.unit.learn(reward)
+
+
+def warn_of_ignored(asked: WorldModelConfig, there: WorldModelConfig) -> None:
+    """Say which options of the world model do nothing, as the given one has others."""
+    usual = WorldModelConfig()
+    names = [option.name for option in fields(asked)]
+    ignored = [n for n in names if getattr(asked, n) not in (getattr(usual, n), getattr(there, n))]
+    if ignored:
+        listed = ", ".join(f"--model.{name.replace('_', '-')} ({getattr(there, name)} there)" for name in ignored)
+        say(f"warning: ignored, as the world model that --world names is fitted already: {listed}")
+
+
+def check_weighting(config: RunConfig, fitted: FittedWorldModel) -> None:
+    """Raise ConfigError when the method needs a world model of other weights than the given one."""
+    if config.train.method == "ips" and fitted.config.weighting != "inverse-popularity":
+        raise ConfigError(
+            f"option world: {config.world} was fitted with weighting '{fitted.config.weighting}', and ips needs one of "
+            f"`darlr fit --weighting inverse-popularity`; or leave the option out"
+        )

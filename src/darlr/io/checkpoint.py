@@ -11,6 +11,8 @@ from darlr.errors import RunError
 from darlr.io.tensors import read_tensors, write_tensors
 
 SCHEMA = "darlr-checkpoint-2"
+Saved = tuple[dict[str, Tensor], dict[str, Any]]
+"""Tensors by name, on the CPU, and what JSON can hold beside them."""
 REMEDY = "restore the file from a copy, or delete the run folder and train again"
 
 

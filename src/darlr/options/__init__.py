@@ -8,6 +8,7 @@ from darlr.options.agents import A2CConfig, Precision, RecommenderConfig, Select
 from darlr.options.data import LARGEST_REWARD, KuaiRecConfig, SplitConfig, SyntheticConfig, TableConfig
 from darlr.options.training import (
     METHOD_TITLES,
+    OWN,
     DiagnosticsConfig,
     Method,
     Mode,
@@ -21,6 +22,7 @@ from darlr.options.world import TablesConfig, WorldModelConfig
 __all__ = [
     "LARGEST_REWARD",
     "METHOD_TITLES",
+    "OWN",
     "A2CConfig",
     "DiagnosticsConfig",
     "KuaiRecConfig",

@@ -19,6 +19,7 @@ METHOD_TITLES: dict[Method, str] = {
     "gt": "GT",
 }
 Mode = Literal["FB", "NX_0", "NX_10"]
+OWN = "own"  # in place of the folder of a world model
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,14 @@ class RunConfig:
     """synthetic, coat, kuairec, kuairec_binary, kuairand, yahoo, or the folder of a prepared data set."""
     label: str = ""
     """Name in tables; default: the method. Runs of one label are seeds of one row."""
-    world: str | None = None
-    """World folder from `darlr fit`; left out, the run fits its own."""
+    world: str = OWN
+    """Folder of a world model from `darlr fit`; own: the run fits its own."""
     split: SplitConfig = field(default_factory=SplitConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     world_model: WorldModelConfig = field(default_factory=WorldModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+
+    @property
+    def fits_world(self) -> bool:
+        """Whether the run fits a world model of its own."""
+        return self.world == OWN

@@ -56,24 +56,19 @@ def _greedy(context: Context, u: NDArray[Any], i: NDArray[Any], mean: float) -> 
 def fit_implicit(context: Context, seed: int = 0, factors: int = IMPLICIT_FACTORS) -> UserGreedy:
     """implicit's alternating least squares (Hu et al. 2008) on positive events.
 
-    Positive: all events of a log of positives alone, else those above the middle of the reward range. Block cells
-    are no zeros: item factors are fitted on users outside the block, and the users inside get theirs from items
-    outside it. With every user inside the block, item factors are fitted on them all.
+    Positive cells: `positive_cells`. Item factors are fitted on users outside the block, and users inside it get theirs
+    from items outside it (`outside_block`).
     """
     implicit = optional("implicit.als")
     log = context.log
-    positive = _positive(context)
+    positive, (outside, shared) = positive_cells(context), outside_block(log)
     with _quiet():
-        outside, shared = np.ones(log.n_users, dtype=bool), np.ones(log.n_items, dtype=bool)
-        if log.block is not None:
-            outside[log.block.users] = False
-            shared[log.block.items] = False
-        fitted_on = np.flatnonzero(outside) if outside.any() else np.arange(log.n_users)
+        fitted_on = np.flatnonzero(outside)
         model = _als(implicit, factors, seed)
         model.fit(positive[fitted_on], show_progress=False)
         users = np.zeros((log.n_users, model.item_factors.shape[1]), dtype=np.float32)
         users[fitted_on] = model.user_factors
-        inside = np.flatnonzero(~outside) if outside.any() else fitted_on[:0]
+        inside = np.flatnonzero(~outside)
         if len(inside):
             fold_in = _als(implicit, factors, seed)
             fold_in.item_factors = np.ascontiguousarray(model.item_factors[shared])
@@ -96,12 +91,29 @@ def _als(implicit: Any, factors: int, seed: int) -> Any:
     )
 
 
-def _positive(context: Context) -> csr_matrix:
+def positive_cells(context: Context) -> csr_matrix:
+    """Pairs of user and item with a positive event, 1 each, [U, I] in log codes.
+
+    Positive: all events of a log of positives alone, else those above the middle of the reward range.
+    """
     log: InteractionLog = context.log
     keep = np.ones(len(log), dtype=bool) if context.implicit else log.reward > sum(log.reward_range) / 2
     cell = np.unique(log.user[keep] * log.n_items + log.item[keep])
     ones = np.ones(len(cell), dtype=np.float32)
     return csr_matrix((ones, (cell // log.n_items, cell % log.n_items)), (log.n_users, log.n_items))
+
+
+def outside_block(log: InteractionLog) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Users, bool [U], and items, bool [I], that are outside the log's block; all users where the block has them all.
+
+    The block's cells are unobserved, so that they are no negatives: an item-item or factor model is fitted on users
+    outside it, and users inside it are described by items outside it.
+    """
+    users, items = np.ones(log.n_users, dtype=bool), np.ones(log.n_items, dtype=bool)
+    if log.block is not None:
+        users[log.block.users] = False
+        items[log.block.items] = False
+    return (users if users.any() else ~users), items
 
 
 @contextlib.contextmanager

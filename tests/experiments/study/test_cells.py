@@ -15,11 +15,11 @@ from darlr.experiments.study import code
 from darlr.experiments.study.assemble import Block, Line, first_and_second, judge
 from darlr.experiments.study.cells import RESULT, Cell, Result, find, read_cell, read_result
 from darlr.experiments.study.grid import GridRow, variants
-from darlr.experiments.study.options import command_line, override
 from darlr.experiments.study.report import markdown, verdict
 from darlr.experiments.study.studies import Variant, chosen
 from darlr.io.checkpoint import write_checkpoint
 from darlr.options import RunConfig
+from darlr.options.names import command_line, override
 from darlr.simulation.exits import never
 
 CELL = Cell("learned", "mbpo", RunConfig(), 0, (1,), "log", "truth", code="0123456789ab")

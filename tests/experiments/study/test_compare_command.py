@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from darlr.cli.main import main
 from darlr.experiments.runs import CHECKPOINT, read_metrics
 from darlr.experiments.study import schedule
 from darlr.experiments.study.cells import RESULT, read_result
+from tests import forked
 
 WORLD = "--synthetic.users 24 --synthetic.items 16 --synthetic.categories 4 --synthetic.events-per-user 8"
 MODEL = "--model.members 2 --model.hidden 8 --model.embedding 4 --model.epochs 2"
@@ -27,6 +28,14 @@ TINY = f"{WORLD} {MODEL} {AGENTS} --no-pictures".split()
 
 def table(folder: Path) -> dict:
     return json.loads((folder / "table.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_workers() -> Iterator[None]:
+    """Workers are forks, which start at once; the test of killed workers has real ones too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schedule, "subprocess", forked)
+        yield
 
 
 @pytest.fixture(scope="module")

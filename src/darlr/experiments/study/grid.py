@@ -14,10 +14,10 @@ from darlr.experiments.logs import open_logs
 from darlr.experiments.study import studies
 from darlr.experiments.study.cells import Cell, find
 from darlr.experiments.study.code import Kind
-from darlr.experiments.study.options import override
 from darlr.experiments.study.studies import PLUS, TITLES, TRIVIAL, Study, Variant
 from darlr.experiments.training import anchored
-from darlr.options import RunConfig, SessionConfig
+from darlr.options import OWN, RunConfig, SessionConfig
+from darlr.options.names import override
 from darlr.simulation.exits import resolve
 
 
@@ -82,7 +82,7 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
     if seeds < 1:
         raise ConfigError(f"option seeds: must be at least 1, not {seeds}")
     check_options(base)
-    base = replace(anchored(base), label="", world=None)
+    base = replace(anchored(base), label="", world=OWN)
     logs = open_logs(base)
     truth = load_truth(base.data, synthetic=base.synthetic)
     if truth is None:

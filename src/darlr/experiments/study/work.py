@@ -28,13 +28,13 @@ from darlr.experiments.provenance import provenance
 from darlr.experiments.runs import CONFIG, read_metrics
 from darlr.experiments.study.cells import RESULT, STARTED, STATUS, TOLD, cell_config, read_cell
 from darlr.experiments.study.code import digest
-from darlr.experiments.study.options import command_line
 from darlr.experiments.training import train_run
 from darlr.experiments.trivial import trivial_tables
 from darlr.experiments.world import fit_into, is_fitted, load_world_model, world_of
 from darlr.io.checkpoint import write_checkpoint
 from darlr.io.files import Lock, atomic_write_text
 from darlr.options import RunConfig
+from darlr.options.names import command_line
 from darlr.simulation.policy import Policy, translated
 from darlr.world.tables import World
 

@@ -1,17 +1,54 @@
 """Options by their name on the command line: set them on a configuration, and spell a configuration as a command."""
 
 import difflib
+import re
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from darlr.errors import ConfigError
-from darlr.experiments.checks import option_name
-from darlr.options import RunConfig
-from darlr.options.json import from_json, to_json
+from darlr.errors import ConfigError, RunError
+from darlr.options.checks import spelt
+from darlr.options.json import differences, from_json, to_json
+from darlr.options.training import RunConfig
 
 Overrides = Mapping[str, Any]
+SHORT = {"train": "", "world_model": "model"}  # options of a run have no prefix, and the world model's is short
+
+
+def option_name(where: str, field: str) -> str:
+    """The name of a field on the command line. where: the name of the group of options that it belongs to."""
+    name = SHORT.get(field, field)
+    return spelt(where, name) if name else where
+
+
+def named(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a configuration's JSON by the options' names on the command line."""
+    return {name: _at(stored, path) for name, path in _places(stored).items()}
+
+
+def changed(where: str, config: Any, usual: Any) -> list[str]:
+    """The options of a group that are not the usual ones, as the command line writes them."""
+    return [f"--{spelt(where, name)}" for name in differences(to_json(usual), to_json(config))]
+
+
+def flat(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords as names on the command line.
+
+    A group may be a mapping or an options dataclass, as in `selector={"picks": 30}`; `selector__picks=30` and
+    `{"selector.picks": 30}` mean the same.
+    """
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        name = key.replace("__", ".").replace("_", "-")
+        name = "model" if name == "world-model" else name
+        inside = to_json(value) if is_dataclass(value) and not isinstance(value, type) else value
+        if isinstance(inside, Mapping):
+            found |= {f"{name}.{inner}" if name != "train" else inner: one for inner, one in flat(inside).items()}
+        else:
+            found[name] = inside
+    return found
 
 
 def override(config: RunConfig, options: Overrides) -> RunConfig:
@@ -32,7 +69,12 @@ def override(config: RunConfig, options: Overrides) -> RunConfig:
         for key in path:
             inside = inside[key]
         inside[last] = to_json(value)
-    return from_json(RunConfig, stored, "this row's options")
+    try:
+        return from_json(RunConfig, stored, "options")
+    except RunError as error:
+        names = {".".join(path): name for name, path in places.items()}
+        problem = str(error).removeprefix("options: ")
+        raise ConfigError(re.sub(r"option ([\w.]+)", lambda k: f"option {names.get(k[1], k[1])}", problem)) from error
 
 
 def command_line(config: RunConfig, out: Path) -> str:

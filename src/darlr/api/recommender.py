@@ -1,0 +1,197 @@
+"""A recommender that learns from a log: `Recommender` and `load`."""
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from darlr.agents.sink import Memory
+from darlr.data.log import InteractionLog
+from darlr.data.sources import open_source
+from darlr.errors import RunError
+from darlr.experiments.checks import check_options
+from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run
+from darlr.experiments.plan import IN_MEMORY
+from darlr.experiments.process import computing
+from darlr.experiments.progress import speaking
+from darlr.experiments.save import save_run
+from darlr.experiments.training import Prepared, announce, prepare, train_agents, train_run
+from darlr.experiments.watch import no_watch, watch_truth
+from darlr.experiments.world import fit_model, paid_world, warn_of_untrained, world_of
+from darlr.options import RunConfig
+from darlr.options.json import to_json
+from darlr.options.names import flat, named, override
+from darlr.serving.folder import export, load_policy
+from darlr.serving.recommender import TrainedPolicy
+from darlr.world.fitted import FittedWorldModel
+
+Callback = Callable[[Mapping[str, Any]], None]
+
+
+class Recommender:
+    """A policy that learns long-term reward from a log alone.
+
+    >>> model = Recommender("darlr+", seed=0).fit(train, epochs=5)
+    >>> model.recommend(["u1", "u2"], n=10)
+
+    Every option of `darlr train` is a keyword: `epochs=5`, `selector={"picks": 30}` or `selector__picks=30`,
+    `model={"members": 3}`. `darlr train --help` and `darlr.options` list them.
+    """
+
+    def __init__(self, method: str = "darlr", *, seed: int = 0, **options: Any) -> None:
+        """Raises ConfigError for an option that is misspelt, with a hint, and for a value that it does not take.
+
+        method: which reward the recommender agent learns from. seed: of initial weights and of every draw of training.
+        """
+        self._begin(override(RunConfig(), flat({**options, "method": method, "seed": seed})))
+
+    def _begin(self, asked: RunConfig) -> None:
+        self.asked = asked
+        self._prepared: Prepared | None = None
+        self._fitted: FittedWorldModel | None = None
+        self._memory = Memory()
+        self._source: InteractionLog | None = None
+        self._run: FinishedRun | None = None
+        self._policy: TrainedPolicy | None = None
+
+    def fit(
+        self,
+        log: InteractionLog | str | Path,
+        *,
+        epochs: int | None = None,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        watch: bool = False,
+        progress: bool = True,
+        callbacks: Iterable[Callback] = (),
+    ) -> Self:
+        """Fit the world model, train the agents, and keep the best policy; returns the recommender itself.
+
+        log: from `darlr.read_events`, or the name or folder of a data set as on the command line. epochs: instead of
+        the option. folder: write everything into this run folder, as `darlr train --out` does; left out, nothing is
+        written. resume: go on with the run in that folder, or with the interrupted fit in memory, to the same numbers
+        as if it had never stopped. watch: after each epoch play sessions on the truth, where there is one, for the
+        learning curve only. progress: show how far it is. callbacks: called after each epoch with its log line, a
+        mapping with `epoch`, `steps`, `reward` and other metrics; one that raises KeyboardInterrupt stops training.
+
+        Fitting in memory, fitting into a folder, and resuming give the same bits. After KeyboardInterrupt the
+        recommender holds what it learned so far. Raises DataError for a log that cannot be learned from, ConfigError
+        for options that do not suit it, RunError for a folder that cannot be used.
+        """
+        asked = self.asked if epochs is None else override(self.asked, {"epochs": epochs})
+        source = None
+        if isinstance(log, InteractionLog):
+            source = log
+            kept_apart = 0.0 if asked.split.evaluation is None else asked.split.evaluation
+            asked = replace(asked, data=IN_MEMORY, split=replace(asked.split, evaluation=kept_apart))
+        else:
+            asked = replace(asked, data=str(log))
+        check_options(asked)
+        called = tuple(callbacks)
+
+        def on_epoch(row: Mapping[str, Any]) -> None:
+            for callback in called:
+                callback(row)
+
+        with computing(asked.train.threads), speaking(progress):
+            if folder is not None:
+                self._hand_over(
+                    train_run(asked, Path(folder), source=source, resume=resume, watch=watch, on_epoch=on_epoch)
+                )
+            else:
+                self._fit_in_memory(asked, source, resume, watch, on_epoch)
+        return self
+
+    def _fit_in_memory(
+        self, asked: RunConfig, source: InteractionLog | None, resume: bool, watch: bool, on_epoch: Callback
+    ) -> None:
+        source = open_source(asked.data, synthetic=asked.synthetic) if source is None else source
+        prepared = prepare(asked, source)
+        if resume:
+            self._refuse_other(prepared)
+        else:
+            self._memory, self._fitted = Memory(), prepared.given
+        self._prepared, self._source = prepared, source
+        announce(prepared)
+        config = prepared.config
+        if self._fitted is None:
+            self._fitted = fit_model(prepared.logs, config.world_model)
+            warn_of_untrained(self._fitted)
+        watching = watch_truth(config, prepared.logs) if watch else no_watch
+        try:
+            self._hand_over(train_agents(prepared, self._fitted, self._memory, watch=watching, on_epoch=on_epoch))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(self._interrupted(prepared, self._fitted)) from None
+
+    def _refuse_other(self, prepared: Prepared) -> None:
+        """Raise RunError unless the fit in memory can go on with these options and this log."""
+        if self._prepared is None:
+            raise RunError("there is no fit in memory to resume; leave out resume=True to start one")
+        before, now = self._prepared.plan, prepared.plan
+        if before.data != now.data:
+            raise RunError("cannot resume on another log than the fit began with; leave out resume=True")
+        old, new = (named(to_json(plan.config)) for plan in (before, now))
+        changed = [name for name in new if new[name] != old[name] and name not in ("epochs", "label")]
+        if changed:
+            raise RunError(f"cannot resume with other options ({', '.join(changed)}); leave out resume=True")
+
+    def _interrupted(self, prepared: Prepared, fitted: FittedWorldModel) -> str:
+        config, logs = prepared.config, prepared.logs
+        found = handed_over(self._memory, config.train)
+        if found is None:
+            return "interrupted before the first epoch was whole; go on with fit(..., resume=True)"
+        world = paid_world(world_of(fitted, logs, replace(config.train, device="cpu")), logs, config)
+        self._hand_over(finish(config, logs, fitted, found, self._memory.rows, world))
+        return (
+            f"interrupted after epoch {found.epochs} of {config.train.epochs}; the recommender holds what was learned "
+            "by then; go on with fit(..., resume=True)"
+        )
+
+    def _hand_over(self, run: FinishedRun) -> None:
+        self._run, self._policy = run, None
+
+    @property
+    def run(self) -> FinishedRun:
+        """The trained run behind the recommender; RunError before `fit`."""
+        if self._run is None:
+            raise RunError("the recommender has not learned yet; call fit(log) first")
+        return self._run
+
+    @property
+    def policy(self) -> TrainedPolicy:
+        """The policy alone, as it is served: it needs neither the log nor the world model."""
+        if self._policy is None:
+            run = self.run
+            with tempfile.TemporaryDirectory() as folder:
+                export(run.recommender, run.world, run.logs.known, run.config.train, Path(folder, "policy"))
+                self._policy = load_policy(Path(folder, "policy"))
+        return self._policy
+
+    def save(self, folder: str | Path) -> None:
+        """Write everything into a folder, the log included, so that it can be moved; `darlr.load` reads it.
+
+        An earlier run in the folder is replaced once the new one is whole; the command line reads the folder as a run.
+        Raises RunError when the folder holds something else or cannot be written.
+        """
+        save_run(self.run, self._memory, self._source, Path(folder))
+
+    def __repr__(self) -> str:
+        """The method, and how far it was trained."""
+        method = self.asked.train.method
+        if self._run is None:
+            return f"Recommender({method!r}), which has not learned yet"
+        run, log = self._run, self._run.logs.whole
+        return f"Recommender({method!r}) of epoch {run.epoch} of {run.epochs}, learned from {log.name}"
+
+
+def load(folder: str | Path) -> Recommender:
+    """The recommender that `save`, `fit(folder=...)` or `darlr train` left in a folder.
+
+    Raises RunError when there is none, when it is damaged, or when its data set has changed since.
+    """
+    run = open_run(Path(folder))
+    model = Recommender.__new__(Recommender)
+    model._begin(run.config)
+    model._hand_over(run)
+    return model

@@ -1,0 +1,79 @@
+"""Write a trained run, its log included, into a folder that can be moved."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from darlr.agents.sink import Memory
+from darlr.data.log import InteractionLog
+from darlr.data.report import PrepareReport
+from darlr.data.sources import open_source
+from darlr.data.store import is_prepared
+from darlr.data.store import save as save_log
+from darlr.errors import RunError
+from darlr.experiments.finished import DATA, FinishedRun, world_folder, world_parts
+from darlr.experiments.plan import IN_MEMORY
+from darlr.experiments.runs import CONFIG, Run
+from darlr.experiments.world import ORIGIN, origin
+from darlr.io.files import drafting
+from darlr.options import OWN
+from darlr.serving.folder import export
+
+
+def save_run(run: FinishedRun, memory: Memory, source: InteractionLog | None, folder: Path) -> None:
+    """Write the run into `folder`, replacing a run that is there once the new one is whole.
+
+    memory: the sink of a run that was trained in memory. source: its log as it was read, None where its options name
+    a data set. Raises RunError when the folder holds something else, or cannot be written.
+    """
+    if folder.exists() and not (folder / CONFIG).is_file():
+        raise RunError(f"{folder}: exists and is no run; choose another folder")
+    with drafting(folder.resolve()) as draft:
+        place = draft / "run"
+        if run.folder is None:
+            _write(run, memory, place)
+        else:
+            shutil.copytree(run.folder, place, ignore=shutil.ignore_patterns(".*"))
+            _own_world(run, place)
+        if not is_prepared(place / DATA):
+            source = open_source(run.config.data, synthetic=run.config.synthetic) if source is None else source
+            keep_log(source, place)
+        shutil.rmtree(folder, ignore_errors=True)
+        place.rename(folder)
+
+
+def keep_log(source: InteractionLog, folder: Path) -> None:
+    """Write the log of a run beside it."""
+    save_log(source, folder / DATA, PrepareReport(IN_MEMORY, rows_read=len(source), rows_kept=len(source)))
+
+
+def _write(run: FinishedRun, memory: Memory, place: Path) -> None:
+    config = replace(run.config, world=OWN)
+    with Run.start(place, config, inputs={"data": run.logs.checksum}) as opened:
+        _save_world(run, place / "world")
+        opened.depend_on(world_parts(place / "world"))
+        checkpoint = memory.load_checkpoint()
+        assert checkpoint is not None  # a trained run has one
+        for row in memory.rows:
+            opened.log(row)
+        if config.train.keep == "best":
+            opened.save_best(*memory.load_best())
+        opened.save_checkpoint(checkpoint[0], {"epoch": checkpoint[1]["epoch"]})
+        export(run.recommender, run.world, run.logs.known, config.train, place / "policy")
+
+
+def _own_world(run: FinishedRun, place: Path) -> None:
+    """Give a copied run the world model that its options name, so that it needs no other folder."""
+    if run.config.fits_world:
+        return
+    shutil.copytree(world_folder(place, run.config), place / "world", dirs_exist_ok=True)
+    stored = json.loads((place / CONFIG).read_text(encoding="utf-8"))
+    stored["config"]["world"] = OWN
+    stored["inputs"].pop("world", None)
+    (place / CONFIG).write_text(json.dumps(stored, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _save_world(run: FinishedRun, place: Path) -> None:
+    text = json.dumps(origin(run.logs, run.config.split), indent=2, allow_nan=False) + "\n"
+    run.fitted.save(place, {ORIGIN: text})

@@ -1,0 +1,130 @@
+"""The recommender of the library: fitted in memory, in a folder, interrupted, resumed, saved and loaded."""
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import darlr
+from darlr.data.log import InteractionLog
+from darlr.data.sets.synthetic import generate
+from darlr.errors import ConfigError, RunError
+from darlr.options import SyntheticConfig
+
+OPTIONS = {"steps": 300, "sessions": 8, "model": {"epochs": 1, "members": 2}, "session": {"turns": 10}}
+
+
+@pytest.fixture(scope="module")
+def log() -> InteractionLog:
+    return generate(SyntheticConfig(users=20, items=16, categories=8, events_per_user=8)).log
+
+
+@pytest.fixture(scope="module")
+def fitted(log: InteractionLog) -> darlr.Recommender:
+    return darlr.Recommender("darlr", **OPTIONS).fit(log, epochs=2, progress=False)
+
+
+def same(one: darlr.Recommender, other: darlr.Recommender) -> bool:
+    first, second = (model.run.recommender.state_dict() for model in (one, other))
+    equal = all(torch.equal(first[name], second[name]) for name in first)
+    rows = [[row["reward"] for row in model.run.rows] for model in (one, other)]
+    return equal and rows[0] == rows[1] and one.run.epoch == other.run.epoch
+
+
+def test_a_folder_changes_no_number(log: InteractionLog, fitted: darlr.Recommender, tmp_path: Path):
+    into = darlr.Recommender("darlr", **OPTIONS).fit(log, epochs=2, folder=tmp_path / "run", progress=False)
+    assert same(into, fitted)
+    assert same(darlr.load(tmp_path / "run"), fitted)
+
+
+def test_an_interrupted_fit_goes_on_to_the_same_numbers(log: InteractionLog, fitted: darlr.Recommender):
+    model = darlr.Recommender("darlr", **OPTIONS)
+
+    def stop(row):
+        if row["epoch"] == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match=r"after epoch 1 of 2.*resume=True"):
+        model.fit(log, epochs=2, progress=False, callbacks=[stop])
+    assert model.run.epochs == 1
+    assert same(model.fit(log, epochs=2, progress=False, resume=True), fitted)
+
+
+def test_saved_moved_and_loaded_it_is_the_same(fitted: darlr.Recommender, tmp_path: Path):
+    fitted.save(tmp_path / "shop")
+    (tmp_path / "shop").rename(tmp_path / "moved")
+    model = darlr.load(tmp_path / "moved")
+    assert same(model, fitted)
+    model.save(tmp_path / "again")
+    assert same(darlr.load(tmp_path / "again"), fitted)
+
+
+def test_a_folder_that_holds_something_else_is_refused(fitted: darlr.Recommender, tmp_path: Path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(RunError, match="exists and is no run"):
+        fitted.save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_callbacks_see_every_epoch(log: InteractionLog):
+    rows: list[int] = []
+    darlr.Recommender("mbpo", **OPTIONS).fit(
+        log, epochs=2, progress=False, callbacks=[lambda row: rows.append(row["epoch"])]
+    )
+    assert rows == [1, 2]
+
+
+def test_fitting_leaves_the_programs_own_settings(log: InteractionLog):
+    torch.manual_seed(7)
+    before = torch.get_rng_state(), torch.get_num_threads(), torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        darlr.Recommender("mbpo", threads=2, **OPTIONS).fit(log, epochs=1, progress=False)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(before[2])
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.get_num_threads() == before[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epoch": 3}, "no option is called epoch; perhaps epochs is meant"),
+        ({"selector": {"pick": 3}}, r"no option is called selector\.pick; perhaps selector\.picks is meant"),
+        ({"selector__picks": 0}, r"option selector\.picks: must be at least 1"),
+        ({"epochs": "many"}, "option epochs must be int, not 'many'"),
+    ],
+)
+def test_options_are_refused_by_their_name(options: dict[str, object], message: str):
+    with pytest.raises(ConfigError, match=message):
+        darlr.Recommender("darlr", **options)
+
+
+def test_before_it_has_learned_it_says_so():
+    model = darlr.Recommender("roler")
+    assert repr(model) == "Recommender('roler'), which has not learned yet"
+    with pytest.raises(RunError, match=r"call fit\(log\) first"):
+        _ = model.run
+    with pytest.raises(RunError, match="no fit in memory to resume"):
+        model.fit("synthetic", resume=True, progress=False)
+
+
+def test_another_log_or_other_options_are_not_resumed(log: InteractionLog):
+    model = darlr.Recommender("mbpo", **OPTIONS).fit(log, epochs=1, progress=False)
+    other = generate(SyntheticConfig(users=20, items=16, categories=8, events_per_user=8, seed=1)).log
+    with pytest.raises(RunError, match="cannot resume on another log"):
+        model.fit(other, epochs=2, resume=True, progress=False)
+
+
+def test_importing_is_quick_and_loads_nothing_heavy():
+    from tests.test_imports import _loaded
+
+    assert _loaded(["darlr"], {"torch", "numpy", "polars", "tyro", "rich"}) == "[]"
+    assert "Recommender" in dir(darlr)
+    with pytest.raises(AttributeError, match="no attribute 'Recomender'"):
+        _ = darlr.Recomender
+    begun = time.perf_counter()
+    darlr.__getattr__("load")
+    assert time.perf_counter() - begun < 1
