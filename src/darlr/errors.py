@@ -5,10 +5,6 @@ class DarlrError(Exception):
     """Base of every error this package raises on purpose: says what is wrong, where, and what to do."""
 
 
-class DarlrWarning(UserWarning):
-    """Something about the data that a person should know of, although the work goes on."""
-
-
 class DataError(DarlrError):
     """A file, table or prepared data set is not usable; names the file, row and column where known."""
 
@@ -23,3 +19,7 @@ class MachineError(DarlrError):
 
 class RunError(DarlrError):
     """A run or world folder is missing, damaged, or belongs to other data or settings."""
+
+
+class DarlrWarning(UserWarning):
+    """Something was left out of what a caller gave, and the call went on without it; the message names it."""

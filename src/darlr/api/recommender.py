@@ -190,9 +190,7 @@ class Recommender:
         are not shown, and only: the only items that may be shown, to everybody or by user. new_items: leave out what
         the user's log holds. See `darlr.serving.recommender.TrainedPolicy.recommend`, which needs no log.
         """
-        return self.policy.recommend(
-            users, n, history=history, exclude=exclude, only=only, new_items=new_items
-        )
+        return self.policy.recommend(users, n, history=history, exclude=exclude, only=only, new_items=new_items)
 
     def explain(self, user: Id, item: Id, history: Pairs = ()) -> Explanation:
         """Why the item is recommended to the user, or not; see `Explanation`.
