@@ -52,10 +52,9 @@ def run(options: Recommend) -> None:
         print(json.dumps(records(answer, several=len(users) > 1), allow_nan=False))
     else:
         Console().print(table(answer, several=len(users) > 1))
-    most = answer.group_by("user").len()["len"]
-    if not len(answer) or int(most.min()) < options.count:  # type: ignore[call-overload]
-        found = int(most.min()) if len(answer) else 0  # type: ignore[call-overload]
-        say(f"{found} of {options.count}: the catalogue has no more that may be shown")
+    fewest = min(answer.group_by("user").len()["len"].to_list(), default=0)
+    if fewest < options.count:
+        say(f"{fewest} of {options.count}: the catalogue has no more that may be shown")
 
 
 def named_users(options: Recommend) -> list[User]:
