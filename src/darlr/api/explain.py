@@ -128,11 +128,8 @@ def explain(run: FinishedRun, user: Id, item: Id, history: Pairs = ()) -> Explan
     who, what = _known(users, user, "user"), _known(items, item, "item")
     session = reset(torch.tensor([who]), log.n_items, run.config.train.session.turns)
     for name, reward in read_history(history, *unit.bounds):
-        shown, learned = (
-            torch.tensor([_known(items, name, "item")]),
-            unit.learn(torch.tensor([reward], dtype=torch.float64)),
-        )
-        session = show(session, shown, learned.float(), torch.tensor([False]))
+        learned = unit.learn(torch.tensor([reward], dtype=torch.float64)).float()
+        session = show(session, torch.tensor([_known(items, name, "item")]), learned, torch.tensor([False]))
     return _explained(run, session, who, what)
 
 

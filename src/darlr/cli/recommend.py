@@ -45,7 +45,8 @@ def run(options: Recommend) -> None:
     unknown = answer.filter(~pl.col("known") & pl.col("user").is_not_null())["user"].unique(maintain_order=True)
     if len(unknown):
         listed = ", ".join(repr(str(user)) for user in unknown[:5]) + (" and others" if len(unknown) > 5 else "")
-        say(f"not in the log: {listed}; such users are answered like a new user with the history given")
+        are = f"users {listed} are" if len(unknown) > 1 else f"user {listed} is"
+        say(f"{are} not in the log; this is the answer for a new user with the history given")
     if options.out is not None:
         write(answer, options.out)
     elif options.json:
@@ -80,11 +81,10 @@ def read_users(path: Path) -> list[str]:
         ids = [line.strip() for line in lines]
     else:
         try:
-            place = path.absolute()
             frame = (
-                pl.read_parquet(place, glob=False)
+                pl.read_parquet(path.absolute(), glob=False)
                 if suffix == ".parquet"
-                else pl.read_csv(place, glob=False, infer_schema=False, separator="\t" if "tsv" in suffix else ",")
+                else pl.read_csv(path.absolute(), glob=False, infer_schema=False, separator="\t" if "tsv" in suffix else ",")
             )
         except (OSError, pl.exceptions.PolarsError) as error:
             raise DataError(f"{path}: cannot be read as a table ({error})") from error
