@@ -1,7 +1,7 @@
 """Every option and its default: frozen dataclasses, the only home of a default.
 
 The command line is generated from these classes; a field's docstring is its help text.
-"Reading" marks a choice the paper's text leaves open (see docs/method.md).
+A text that ends with "The paper leaves this open." marks a reading of the paper, which docs/method.md lists.
 """
 
 from darlr.options.agents import A2CConfig, Precision, RecommenderConfig, SelectorConfig, TrackerConfig
