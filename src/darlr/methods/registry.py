@@ -128,9 +128,9 @@ METHODS: dict[str, Method] = {}
 
 
 def register(*methods: Method) -> None:
-    """Make methods known by their names; raises ConfigError for a name that is taken."""
+    """Make methods known by their names; raises ConfigError for a name that another method has."""
     for method in methods:
-        if method.name in METHODS:
+        if METHODS.get(method.name, method) is not method:
             raise ConfigError(f"a method is called {method.name!r} already; choose another name")
         METHODS[method.name] = method
 
