@@ -9,6 +9,7 @@ from darlr.cli.options import Train
 from darlr.evaluation.truth import has_truth
 from darlr.experiments.checks import without_effect
 from darlr.experiments.evaluate import evaluate
+from darlr.experiments.finished import with_own_log
 from darlr.experiments.progress import say
 from darlr.experiments.runs import CONFIG, read_config
 from darlr.experiments.size import outlook
@@ -21,7 +22,7 @@ def as_started(options: Train) -> Train:
     """The same options with those that the run was started with, where there is one."""
     if not (options.out / CONFIG).exists():
         return options
-    return replace(options, **vars(read_config(options.out, RunConfig)))
+    return replace(options, **vars(with_own_log(read_config(options.out, RunConfig), options.out)))
 
 
 def run(options: Train) -> None:

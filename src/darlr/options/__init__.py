@@ -5,7 +5,7 @@ The command line is generated from these classes; a field's docstring is its hel
 """
 
 from darlr.options.agents import A2CConfig, Precision, RecommenderConfig, SelectorConfig, TrackerConfig
-from darlr.options.data import LARGEST_REWARD, KuaiRecConfig, SplitConfig, SyntheticConfig, TableConfig
+from darlr.options.data import LARGEST_REWARD, ColumnsConfig, KuaiRecConfig, SplitConfig, SyntheticConfig, TableConfig
 from darlr.options.training import (
     METHOD_TITLES,
     OWN,
@@ -24,6 +24,7 @@ __all__ = [
     "METHOD_TITLES",
     "OWN",
     "A2CConfig",
+    "ColumnsConfig",
     "DiagnosticsConfig",
     "KuaiRecConfig",
     "Method",

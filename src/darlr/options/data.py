@@ -76,11 +76,21 @@ class SplitConfig:
 
 
 @dataclass(frozen=True)
-class TableConfig:
-    """A user's own files: CSV, TSV (plain, .gz or .zst) or Parquet, and which column means what."""
+class TableFiles:
+    """The files of a log."""
 
     log: Path | tuple[Path, ...]
     """Files of logged events, one event a row: files, folders or quoted patterns."""
+    users: Path | None = None
+    """File of user features, one user a row; every column but the id is a feature."""
+    items: Path | None = None
+    """File of item features, one item a row; items without events stay in the catalogue."""
+
+
+@dataclass(frozen=True)
+class ColumnsConfig:
+    """Which column of a log, and of the tables of its users and items, means what."""
+
     user: str = "user"
     """Column of user ids, in the log and in the users' file."""
     item: str = "item"
@@ -93,10 +103,6 @@ class TableConfig:
     """Column of times (numbers or ISO 8601); only their order counts."""
     propensity: str | None = None
     """Column of logging probabilities, above 0 and at most 1."""
-    users: Path | None = None
-    """File of user features, one user a row; every column but the id is a feature."""
-    items: Path | None = None
-    """File of item features, one item a row; items without events stay in the catalogue."""
     category: str | None = None
     """Item feature that drives the exit rule: users leave when it repeats."""
     separator: str = "|"
@@ -114,7 +120,6 @@ class TableConfig:
 
     def __post_init__(self) -> None:
         require(self.separator != "", "separator", "must not be empty")
-        require(self.category is None or self.items is not None, "category", "needs the file of items (option items)")
         require(not self.implicit or self.reward == "reward", "implicit", f"reward '{self.reward}' is named too")
         for name in self.ignore:
             read = name in (self.category, *self.multi, *self.categorical)
@@ -126,5 +131,12 @@ class TableConfig:
                 require(abs(end) <= LARGEST_REWARD, "reward-range", f"{end} {limits}")
             apart = struct.pack("f", low) != struct.pack("f", high)
             held = not self.implicit or low <= 1 <= high
-            require(held, "reward-range", f"{low} to {high} must hold 1, the reward of all events with --implicit")
+            require(
+                held, "reward-range", f"{low} to {high} must hold 1, the reward of all events with the option implicit"
+            )
             require(low < high and apart, "reward-range", f"{low} must be below {high}, in float32 too")
+
+
+@dataclass(frozen=True)
+class TableConfig(ColumnsConfig, TableFiles):
+    """A user's own files: CSV, TSV (plain, .gz or .zst) or Parquet, and which column means what."""
