@@ -6,7 +6,7 @@ class DarlrError(Exception):
 
 
 class DarlrWarning(UserWarning):
-    """Something about the data that a person should know of, although the work goes on."""
+    """Something that a person should know about the data, or about what a call left out, although the work goes on."""
 
 
 class DataError(DarlrError):
@@ -23,7 +23,3 @@ class MachineError(DarlrError):
 
 class RunError(DarlrError):
     """A run or world folder is missing, damaged, or belongs to other data or settings."""
-
-
-class DarlrWarning(UserWarning):
-    """Something was left out of what a caller gave, and the call went on without it; the message names it."""
