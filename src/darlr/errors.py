@@ -5,6 +5,10 @@ class DarlrError(Exception):
     """Base of every error this package raises on purpose: says what is wrong, where, and what to do."""
 
 
+class DarlrWarning(UserWarning):
+    """Something that a person should know about the data, or about what a call left out, although the work goes on."""
+
+
 class DataError(DarlrError):
     """A file, table or prepared data set is not usable; names the file, row and column where known."""
 
@@ -19,7 +23,3 @@ class MachineError(DarlrError):
 
 class RunError(DarlrError):
     """A run or world folder is missing, damaged, or belongs to other data or settings."""
-
-
-class DarlrWarning(UserWarning):
-    """Something was left out of what a caller gave, and the call went on without it; the message names it."""

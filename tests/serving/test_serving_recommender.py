@@ -301,7 +301,8 @@ def test_ids_are_shown_as_they_are(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ids = ["shoe[red]42", "[bold]", "[/new]", ":smile:", "日本", "\x1b[31mred", "two\nlines"]
-    found = pl.DataFrame({"item": ids, "score": [1e-5 * place for place in range(1, 8)], "known": [True] * 7})
+    same = {"user": ["3"] * 7, "rank": range(1, 8), "known": [True] * 7}
+    found = pl.DataFrame({"item": ids, "score": [1e-5 * place for place in range(1, 8)], **same})
     policy = SimpleNamespace(recommend=lambda *_, **__: found)
     monkeypatch.setattr("darlr.cli.recommend.load_policy", lambda _: policy)
     assert main(["recommend", "run", "--user", "3", "-n", "7"]) == 0

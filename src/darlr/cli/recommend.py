@@ -80,12 +80,12 @@ def read_users(path: Path) -> list[str]:
             raise DataError(f"{path}: is no UTF-8 text ({error}); write one id a line, or give a .csv file") from error
         ids = [line.strip() for line in lines]
     else:
+        mark = "\t" if "tsv" in suffix else ","
         try:
-            frame = (
-                pl.read_parquet(path.absolute(), glob=False)
-                if suffix == ".parquet"
-                else pl.read_csv(path.absolute(), glob=False, infer_schema=False, separator="\t" if "tsv" in suffix else ",")
-            )
+            if suffix == ".parquet":
+                frame = pl.read_parquet(path.absolute(), glob=False)
+            else:
+                frame = pl.read_csv(path.absolute(), glob=False, infer_schema=False, separator=mark)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise DataError(f"{path}: cannot be read as a table ({error})") from error
         ids = frame.to_series(0).cast(pl.String).drop_nulls().to_list()
