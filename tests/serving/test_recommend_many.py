@@ -11,10 +11,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darlr.agents.learner import build_recommender, leaving, reward_tables
+from darlr.agents.learner import build_recommender, leaving
 from darlr.data.categories import category_bits
 from darlr.data.split import select
 from darlr.errors import DarlrWarning
+from darlr.methods import find
 from darlr.options import TablesConfig
 from darlr.serving import recommender
 from darlr.serving.folder import export, export_table, load_policy
@@ -76,7 +77,7 @@ POLICIES = {
     "learned, caution": learned(recommender__prior=3.0, recommender__caution=5.0, **CATEGORY),
     "list": table(lambda world: world.reward.mean(0, keepdim=True)),
     "table": table(lambda world: world.reward),
-    "table of neighbours": table(lambda world: reward_tables(world, options("roler")).neighbours),
+    "table of neighbours": table(lambda world: find("roler").start(world, options("roler"))),
     "table, exit-aware": table(lambda world: world.reward, aware=True),
 }
 every_policy = pytest.mark.parametrize("name", POLICIES)
