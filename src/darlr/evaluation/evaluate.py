@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +14,7 @@ from darlr.evaluation.lists import Entry, Kind
 from darlr.evaluation.metrics import Metrics, majority_items, metrics
 from darlr.evaluation.protocol import Trajectories, play
 from darlr.evaluation.random_feedback import estimate, estimate_interval
-from darlr.evaluation.statistics import Samples, draw_samples, interval, iqm, resampled
+from darlr.evaluation.statistics import interval, iqm, resampled, shared_samples
 from darlr.options import Mode, SessionConfig
 from darlr.simulation.exits import Exit, build_exit, never, resolve
 from darlr.simulation.policy import Policy
@@ -70,8 +69,7 @@ class Row:
 
 def can_leave(config: SessionConfig, log: InteractionLog) -> bool:
     """Whether the exit rule that `config` names can ever fire on this data set."""
-    resolved = resolve(config, log)
-    return resolved.exit == "category" or (resolved.exit == "distance" and resolved.threshold > 0)
+    return build_exit(config, log) is not never
 
 
 def settings(
@@ -84,10 +82,11 @@ def settings(
     resolved = resolve(config, log)
     ten = Setting("NX_10", None, never, 10)
     modes: tuple[Mode, ...] = ("NX_0", "FB")
-    if not can_leave(config, log):
-        return [*(Setting(mode, None, never, resolved.turns) for mode in modes), ten]
     rule = build_exit(resolved, log, device)
-    return [*(Setting(mode, n, rule, resolved.turns) for mode in modes for n in windows), ten]
+    if rule is never:
+        return [*(Setting(mode, None, never, resolved.turns) for mode in modes), ten]
+    rules = {window: build_exit(replace(resolved, window=window), log, device) for window in windows}
+    return [*(Setting(mode, n, rules[n], resolved.turns) for mode in modes for n in windows), ten]
 
 
 def all_alike(settings: Iterable[Setting], items: int) -> dict[str, str]:
@@ -103,7 +102,8 @@ def all_alike(settings: Iterable[Setting], items: int) -> dict[str, str]:
 def published_setting(config: SessionConfig, log: InteractionLog, device: str = "cpu") -> Setting:
     """NX_0 with N = 1, M = 0, T = 30, and the exit rule of the data set."""
     resolved = replace(resolve(config, log), window=1, threshold=0.0, turns=30)
-    return Setting("NX_0", 1 if can_leave(resolved, log) else None, build_exit(resolved, log, device), 30)
+    rule = build_exit(resolved, log, device)
+    return Setting("NX_0", None if rule is never else rule.window, rule, 30)
 
 
 def published(
@@ -127,7 +127,6 @@ def published(
         truth,
         n_items,
         setting.rule,
-        setting.window or 1,
         mode=setting.mode,
         turns=setting.turns,
         greedy=False,
@@ -227,7 +226,6 @@ def play_seeds(
         truth,
         log.n_items,
         setting.rule,
-        setting.window or 1,
         mode=setting.mode,
         turns=setting.turns,
         greedy=entry.greedy,
@@ -257,7 +255,7 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
     measured = [one.metrics for one in played]
     length = float(np.mean([m["Length"] for m in measured]))
     shares = [m["MCD"] for m in measured if m["MCD"] is not None]
-    samples = _samples(returns.shape, seed, resamples)
+    samples = shared_samples(returns.shape, resamples, seed)
     told = [one.tallies for one in played if one.tallies is not None]
     tallies = np.stack(told) if told else None
     random = None if tallies is None else estimate(tallies)
@@ -283,12 +281,6 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
         returns=returns,
         tallies=tallies,
     )
-
-
-@lru_cache(maxsize=2)
-def _samples(shape: tuple[int, ...], seed: int, resamples: int) -> Samples:
-    """The same for every row of a table: drawn once."""
-    return draw_samples(shape, np.random.default_rng(seed), resamples=resamples)
 
 
 def _generator(seed: int, run: int) -> torch.Generator:
