@@ -48,7 +48,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@printf '%s' "$(CURDIR)" > $@
 
 test: $(STAMP)
-	$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 demo: $(STAMP)
 	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)" --epochs 8 $(if $(wildcard $(RUN)),--resume)

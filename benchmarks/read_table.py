@@ -26,7 +26,7 @@ rows = pl.read_csv(folder + "/*.csv").height
 OURS = """
 from pathlib import Path
 from darlr.options import TableConfig
-from darlr.data.tabular.read import read_table
+from darlr.data.tabular.read_table import read_table
 baseline = peak()
 log, report = read_table(TableConfig(Path(folder), user="uid", item="sku", reward="dwell"{extra}))
 rows = report.rows_read

@@ -112,30 +112,25 @@ def test_rules_allow_what_is_meant() -> None:
     assert _breaches(code, SOURCE / "darlr" / "serving" / "planted.py") == []
 
 
-def _loaded(modules: list[str], heavy: set[str]) -> str:
-    """Which of the heavy modules a new process holds after importing some of ours."""
+EVERYTHING = [".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in FILES if path.stem != "__main__"]
+STEPS = {  # what a new process imports, step after step, and what it must not hold after each
+    "the command line": (["darlr.cli.main"], {"torch", "numpy", "scipy", "polars", "safetensors"}),
+    "tables and pictures": (["darlr.evaluation.report", "darlr.evaluation.pictures.bars"], {"matplotlib", "rich"}),
+    "training and evaluating": (["darlr.experiments.evaluate", "darlr.cli.train"], {"scipy.stats", "scipy.optimize"}),
+    "everything": (EVERYTHING, EXTRAS),
+}
+
+
+def test_what_is_heavy_is_imported_only_when_it_is_used() -> None:
     code = (
         "import importlib, sys\n"
-        f"for name in {modules!r}: importlib.import_module(name.removesuffix('.__init__'))\n"
-        f"print(sorted(set(sys.modules) & {heavy!r}))"
+        f"for step, (modules, heavy) in {STEPS!r}.items():\n"
+        "    for name in modules: importlib.import_module(name.removesuffix('.__init__'))\n"
+        "    print(step, sorted(set(sys.modules) & heavy))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
-    return answer.stdout.strip()
-
-
-def test_importing_everything_loads_no_extra() -> None:
-    modules = [".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in FILES if path.stem != "__main__"]
-    assert _loaded(modules, EXTRAS) == "[]"
-
-
-def test_the_command_line_starts_without_anything_heavy() -> None:
-    assert _loaded(["darlr.cli.main"], {"torch", "numpy", "scipy", "polars", "safetensors"}) == "[]"
-
-
-def test_evaluating_and_training_start_without_solvers() -> None:
-    modules = ["darlr.experiments.evaluate", "darlr.cli.train"]
-    assert _loaded(modules, {"scipy.stats", "scipy.optimize"}) == "[]"
+    assert answer.stdout.splitlines() == [f"{step} []" for step in STEPS]
 
 
 def test_annotated_shapes_are_checked_while_tests_run() -> None:

@@ -5,6 +5,10 @@ class DarlrError(Exception):
     """Base of every error this package raises on purpose: says what is wrong, where, and what to do."""
 
 
+class DarlrWarning(UserWarning):
+    """Something about the data that a person should know of, although the work goes on."""
+
+
 class DataError(DarlrError):
     """A file, table or prepared data set is not usable; names the file, row and column where known."""
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import darlr
+from darlr.cli.main import main
 from darlr.data.log import InteractionLog
 from darlr.data.sets.synthetic import generate
 from darlr.errors import ConfigError, RunError
@@ -58,6 +59,15 @@ def test_saved_moved_and_loaded_it_is_the_same(fitted: darlr.Recommender, tmp_pa
     assert same(model, fitted)
     model.save(tmp_path / "again")
     assert same(darlr.load(tmp_path / "again"), fitted)
+
+
+def test_the_command_line_goes_on_with_a_saved_and_moved_run(log: InteractionLog, tmp_path: Path):
+    model = darlr.Recommender("mbpo", **OPTIONS).fit(log, epochs=1, progress=False)
+    model.save(tmp_path / "shop")
+    (tmp_path / "shop").rename(tmp_path / "moved")
+    assert main(["train", "--out", str(tmp_path / "moved"), "--resume", "--epochs", "2", "--no-watch"]) == 0
+    whole = darlr.Recommender("mbpo", **OPTIONS).fit(log, epochs=2, progress=False)
+    assert same(darlr.load(tmp_path / "moved"), whole)
 
 
 def test_a_folder_that_holds_something_else_is_refused(fitted: darlr.Recommender, tmp_path: Path):

@@ -27,6 +27,7 @@ Refused = Callable[..., str]
         ["fit"],
         ["train"],
         ["evaluate"],
+        ["compare"],
         ["recommend"],
     ],
     ids=" ".join,
@@ -47,7 +48,8 @@ def test_training_options_are_short_and_say_their_default(capsys: pytest.Capture
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     said = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "--epochs INT Epochs; a checkpoint and a log line each. 0 leaves the untrained policy. (default: 20)" in said
+    text = "Number of epochs. Each ends with a checkpoint and a log line. 0 keeps the untrained policy. (default: 20)"
+    assert f"--epochs INT {text}" in said
     for option in ("--method", "--session.turns", "--selector.picks", "--model.members", "--split.held-out"):
         assert f" {option} " in said
     assert "--train." not in said

@@ -82,19 +82,21 @@ def test_one_event_a_user_cannot_be_split():
 def test_a_share_that_is_advised_works():
     for most in range(2, 12):
         log = log_of([0, *[1] * most, 2])
-        with pytest.raises(DataError, match=r"of 3 users at a share of 1e-09; --split.held-out (\S+) works") as found:
+        with pytest.raises(
+            DataError, match=r"of 3 users at a share of 1e-09; a share of (\S+) \(option split.held-out\) works"
+        ) as found:
             split(log, SplitConfig(held_out=1e-9))
-        share = float(str(found.value).split()[-2])
+        share = float(str(found.value).split()[-4])
         assert all(len(split(log, SplitConfig(held_out=share, seed=seed))[1]) for seed in range(20))
         for kind in (log, dataclasses.replace(log, propensity=None)):
             with pytest.raises(
-                DataError, match=r"share of 1e-09; --split.evaluation (\S+) works, or train on"
+                DataError, match=r"share of 1e-09; a share of (\S+) \(option split.evaluation\) works, or train on"
             ) as found:
                 reserve(kind, 1e-9)
-            assert f"--split.evaluation {share} works" in str(found.value)
+            assert f"a share of {share} (option split.evaluation) works" in str(found.value)
             assert len(reserve(kind, share)[1])
     again = dataclasses.replace(log_of([0, 0, 1, 1]), item=np.zeros(4, np.int64), propensity=None)
-    with pytest.raises(DataError, match=r"at a share of 0.9; train on everything with --split.evaluation 0"):
+    with pytest.raises(DataError, match=r"at a share of 0.9; train on everything \(option split.evaluation 0\)"):
         reserve(again, 0.9)
 
 

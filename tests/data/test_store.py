@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darlr.data import store
@@ -81,6 +81,7 @@ def logs(draw):
     )
 
 
+@settings(max_examples=40)
 @given(log=logs())
 def test_a_prepared_folder_gives_back_the_same_log(log, tmp_path_factory):
     folder = tmp_path_factory.mktemp("round") / "trip"

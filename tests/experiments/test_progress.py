@@ -1,14 +1,17 @@
-"""The progress bar in 80 columns, and the lines in its place where there is no terminal."""
+"""The progress bar in 80 columns and in a notebook, and the lines in its place elsewhere."""
 
 import io
 import re
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import pytest
 from rich.console import Console
 
 from darlr.data.unit import Unit
 from darlr.experiments import progress
-from darlr.experiments.progress import Meter, clock, numbers, say, watched
+from darlr.experiments.progress import Meter, clock, numbers, say, speaking, watched
 
 METRICS = {"estimate": -12345.6, "turns": 28.11, "reward": 9.0}
 
@@ -81,3 +84,78 @@ def test_messages_are_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     file = shown(monkeypatch, terminal=True)
     say("run in " + "long/" * 40 + "[bold]")
     assert file.getvalue().splitlines() == ["run in " + "long/" * 40 + "[bold]"]
+
+
+class Output:
+    """Stands in for the notebook's widget: keeps what was displayed in it."""
+
+    inside = False
+
+    def clear_output(self, wait: bool) -> None: ...
+
+    def __enter__(self) -> None:
+        Output.inside = True
+
+    def __exit__(self, *_: object) -> None:
+        Output.inside = False
+
+
+def notebook(monkeypatch: pytest.MonkeyPatch, *, widgets: bool) -> list[str]:
+    """A console that believes it is in a notebook. Returns the texts that widgets show."""
+    bars: list[str] = []
+
+    def display(shown: object) -> None:
+        text = "" if isinstance(shown, Output) else shown._repr_mimebundle_([], [])["text/plain"]  # type: ignore[attr-defined]
+        if text.strip():
+            assert Output.inside  # nothing but the bar goes round standard output
+            bars.append(text)
+
+    for name, content in {"ipywidgets": {"Output": Output}, "IPython.display": {"display": display}}.items():
+        module = ModuleType(name)
+        module.__dict__.update(content, __spec__=ModuleSpec(name, None))
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(progress, "find_spec", lambda name: ModuleSpec(name, None) if widgets else None)
+    monkeypatch.setattr(progress, "console", Console(stderr=True, force_jupyter=True, width=80))
+    return bars
+
+
+def epochs_in_a_notebook() -> None:
+    with Meter("darlr") as meter:
+        for done in (1.0, 2.0):
+            meter.show(done, 2, METRICS)
+        say("kept in runs/shop")
+
+
+def test_a_notebook_shows_a_bar_where_it_has_widgets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars = notebook(monkeypatch, widgets=True)
+    epochs_in_a_notebook()
+    last = re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", bars[-1])
+    assert last.startswith("darlr ━")
+    assert "2/2" in last
+    assert capsys.readouterr() == ("kept in runs/shop\n", "")
+
+
+def test_a_notebook_without_widgets_shows_lines_on_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars = notebook(monkeypatch, widgets=False)
+    epochs_in_a_notebook()
+    shown = capsys.readouterr()
+    assert [line.split(",")[0] for line in shown.out.splitlines()] == [
+        "darlr: epoch 1/2",
+        "darlr: epoch 2/2",
+        "kept in runs/shop",
+    ]
+    assert (bars, shown.err) == ([], "")
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_a_quiet_notebook_shows_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], widgets: bool
+) -> None:
+    bars = notebook(monkeypatch, widgets=widgets)
+    with speaking(False):
+        epochs_in_a_notebook()
+    assert (bars, capsys.readouterr()) == ([], ("", ""))

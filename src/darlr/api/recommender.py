@@ -141,7 +141,7 @@ class Recommender:
         if found is None:
             return "interrupted before the first epoch was whole; go on with fit(..., resume=True)"
         world = paid_world(world_of(fitted, logs, replace(config.train, device="cpu")), logs, config)
-        self._hand_over(finish(config, logs, fitted, found, self._memory.rows, world))
+        self._hand_over(finish(config, logs, fitted, found, self._memory.rows, world, self._memory.load_checkpoint))
         return (
             f"interrupted after epoch {found.epochs} of {config.train.epochs}; the recommender holds what was learned "
             "by then; go on with fit(..., resume=True)"

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 
-import numpy as np
 from rich.console import Console
 
 from darlr.cli.options import (
@@ -132,22 +131,9 @@ def show(said: str) -> None:
 
 
 def describe(log: InteractionLog, report: PrepareReport) -> None:
-    """Counts, density, rewards, features, and what the reader dropped."""
-    cells = log.n_users * log.n_items
+    """What the log holds, what training on it takes, and what the reader dropped."""
     scope = scope_of(log)
     offered = f"recommends {len(scope.items):,} of the items to {len(scope.users):,} of the users (unlogged cells)"
-    low, high = float(log.reward.min()), float(log.reward.max())
-    rewards = f"rewards {low:g} to {high:g}, mean {float(np.mean(log.reward)):.4g}"
-    if low == high:
-        rewards = f"positives only (every reward is {low:g}), negatives are not recorded"
-    features = [f"{column.name} ({column.kind})" for column in (*log.user_features, *log.item_features)]
-    for line in (
-        f"{log.name}: {len(log):,} events, {log.n_users:,} users, {log.n_items:,} items",
-        f"density {log.count_cells() / cells:.2%}, " + rewards,
-        *([] if scope.whole else [offered]),
-        f"timestamps: {'yes' if log.timestamp is not None else 'no'}; category: {log.category or 'none'}",
-        f"features: {', '.join(features) or 'none'}",
-        f"training: {told(size_of(log, RunConfig()))}",
-        str(report),
-    ):
+    lines = [] if scope.whole else [offered]
+    for line in (log.describe(), *lines, f"training: {told(size_of(log, RunConfig()))}", str(report)):
         show(line)

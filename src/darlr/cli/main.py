@@ -1,4 +1,4 @@
-"""Parse the command line, run a command, and say what went wrong in a line and an exit code."""
+"""The command line: parse it, run the command, and end with one line and an exit code where something is wrong."""
 
 import gc
 import importlib
@@ -20,18 +20,18 @@ from darlr.io.files import refuse_address
 from darlr.io.text import visible
 
 BAD_INPUT, BAD_USAGE, INTERRUPTED = 1, 2, 130
-YOUNG = 20_000  # objects between collections: imports make many and no garbage, a twentieth of a short command's time
-DESCRIPTION = "Offline reinforcement learning for recommenders: learn from logs, evaluate, use."
+YOUNG = 20_000  # objects between collections: imports make many objects that stay, and collecting takes time
+DESCRIPTION = "Learn a recommendation policy from logs, evaluate it, and use it."
 
 
 def parse(arguments: list[str], default: Any = MISSING) -> Any:
-    """The command that the arguments name. default: one whose options hold where none is given."""
+    """The command that the arguments name. default: a command, whose options hold where none is given."""
     config = (OmitSubcommandPrefixes,)
     return tyro.cli(Command, prog="darlr", description=DESCRIPTION, args=arguments, default=default, config=config)
 
 
 def refuse_addresses(options: Any) -> None:
-    """Raise DataError where a file or folder that is named is an address: written to, it would be a folder here."""
+    """Raise DataError where an address stands in place of a file or folder: writing to it would make a folder here."""
     for option in fields(options):
         value = getattr(options, option.name)
         if is_dataclass(value):
@@ -42,7 +42,7 @@ def refuse_addresses(options: Any) -> None:
 
 
 def as_written(message: str, arguments: list[str]) -> str:
-    """The message with options named as the arguments name them: some commands leave out the prefix."""
+    """The message with its options as the arguments spell them, as some commands have no prefix before an option."""
     given = {word.partition("=")[0].replace("_", "-") for word in arguments}
 
     def spelt(found: re.Match[str]) -> str:
@@ -53,12 +53,12 @@ def as_written(message: str, arguments: list[str]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, run, and return the exit code: 0 done, 1 bad input, 2 bad option, 130 interrupted.
+    """Run a command and return the exit code: 0 done, 1 bad input, 2 bad option, 130 interrupted.
 
-    What cannot even be parsed raises SystemExit with 2.
+    Arguments that cannot be parsed raise SystemExit with 2.
     """
     gc.set_threshold(YOUNG)
-    for stream in (sys.stdout, sys.stderr):  # an encoding or a name of a file that cannot be written is spelt out
+    for stream in (sys.stdout, sys.stderr):  # characters that the encoding lacks are escaped
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:] if arguments is None else arguments

@@ -19,54 +19,49 @@ from darlr.options import (
     WorldModelConfig,
 )
 
-BAD_INPUT, BAD_USAGE, INTERRUPTED = 1, 2, 130
-YOUNG = 20_000  # objects between collections: imports make many and no garbage, a twentieth of a short command's time
 HERE = arg(name="")  # options without a prefix
 FOLDER = arg(metavar="FOLDER")
-DESCRIPTION = "Offline reinforcement learning for recommenders: learn from logs, evaluate, use."
 
 
 @dataclass(frozen=True)
 class Reader:
-    """What every reader of raw files has."""
+    """Options of every data set that can be prepared."""
 
     out: Annotated[Path, FOLDER]
-    """Folder to write; a prepared data set in it is replaced."""
+    """Folder to write. A prepared data set in it is replaced."""
 
 
 @dataclass(frozen=True)
-class Coat(Reader):
-    """The Coat shopping data set."""
+class PublicReader(Reader):
+    """Options of every public data set."""
 
     raw: Annotated[Path | None, FOLDER] = None
-    """Folder that holds coat/, instead of the one that DARLR_DATA names."""
+    """Folder that holds the folder of the raw files. The default is the one that DARLR_DATA names."""
+
+
+@dataclass(frozen=True)
+class Coat(PublicReader):
+    """The Coat shopping data set, in coat/. It has a published truth."""
+
     complete: bool = False
-    """Complete test.ascii to a truth of our own, even where coat_pseudoGT_ratingM.ascii is there."""
+    """Compute the true rewards from test.ascii, even where coat_pseudoGT_ratingM.ascii holds some."""
 
 
 @dataclass(frozen=True)
-class KuaiRand(Reader):
-    """KuaiRand-Pure; its truth is completed from the random log."""
-
-    raw: Annotated[Path | None, FOLDER] = None
-    """Folder that holds kuairand/, instead of the one that DARLR_DATA names."""
+class KuaiRand(PublicReader):
+    """KuaiRand-Pure, in kuairand/. Its truth is computed from random videos."""
 
 
 @dataclass(frozen=True)
-class KuaiRec(Reader):
-    """KuaiRec in its official files: the big matrix as the log, the small one to play on."""
+class KuaiRec(PublicReader):
+    """KuaiRec, in kuairec/ or 'KuaiRec 2.0/data/'. Its small matrix is the truth."""
 
-    raw: Annotated[Path | None, FOLDER] = None
-    """Folder that holds kuairec/ or 'KuaiRec 2.0/data/', instead of the one that DARLR_DATA names."""
     config: Annotated[KuaiRecConfig, HERE] = field(default_factory=KuaiRecConfig)
 
 
 @dataclass(frozen=True)
-class KuaiRecBinary(Reader):
-    """Logged positives of KuaiRec, and a fully observed block to play on."""
-
-    raw: Annotated[Path | None, FOLDER] = None
-    """Folder that holds kuairec_binary/, instead of the one that DARLR_DATA names."""
+class KuaiRecBinary(PublicReader):
+    """The logged positives of KuaiRec, in kuairec_binary/. Its block is the truth."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +79,16 @@ class Table(Reader):
 
 
 @dataclass(frozen=True)
-class Yahoo(Reader):
-    """Yahoo! R3; its truth is completed from the ratings of random songs."""
+class Yahoo(PublicReader):
+    """Yahoo! R3, in yahoo/. Its truth is computed from ratings of random songs."""
 
-    raw: Annotated[Path | None, FOLDER] = None
-    """Folder that holds yahoo/, instead of the one that DARLR_DATA names."""
     truth: Annotated[Path | None, arg(metavar="FILE")] = None
-    """Matrix of users of the test file x songs to play on, instead of ours."""
+    """File of true rewards to use instead: a matrix of the users of the test file by the songs."""
 
 
 @dataclass(frozen=True)
 class Prepare:
-    """Read raw files, check them, and write a data set folder (Parquet and JSON)."""
+    """Read raw files, check them, and write a data set (Parquet and JSON)."""
 
     source: (
         Annotated[Coat, subcommand("coat")]
@@ -110,7 +103,7 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Info:
-    """Print what a data set holds and what its reader dropped."""
+    """Print what a data set holds, and what its reader dropped."""
 
     source: Positional[str]
     """synthetic, coat, kuairec, kuairec_binary, kuairand, yahoo, or the folder of a prepared data set."""
@@ -118,29 +111,29 @@ class Info:
 
 @dataclass(frozen=True)
 class Check:
-    """Profile a data set: sizes, rewards, popularity, repeats, suspected leaks, what each means and what to do."""
+    """Print a profile of a data set, its problems, and what to do about them."""
 
     source: Positional[str]
-    """synthetic, coat, kuairec_binary, or the folder of a prepared data set."""
+    """synthetic, coat, kuairec, kuairec_binary, kuairand, yahoo, or the folder of a prepared data set."""
     json: bool = False
     """Print JSON instead of text."""
 
 
 @dataclass(frozen=True)
 class ListSets:
-    """Say which data sets are known: licence, size, and where they are at hand."""
+    """List the public data sets: their licences, sizes, and where they are."""
 
 
 @dataclass(frozen=True)
 class Download:
-    """Download a public data set whose licence allows it (extra `download`); for others, say how to get it."""
+    """Download a public data set, or print how to get it (extra `download`)."""
 
     name: Positional[str]
-    """coat, kuairec or kuairand; `darlr data list` tells more."""
+    """coat, kuairec or kuairand. `darlr data list` describes them."""
     to: Annotated[Path | None, FOLDER] = None
-    """Folder below which it goes, instead of the one that DARLR_DATA names."""
+    """Folder to put the data set into. The default is the one that DARLR_DATA names."""
     mirror: Annotated[str | None, arg(metavar="ADDRESS")] = None
-    """Folder, file:// or http(s):// address that holds the archive, instead of the authors'."""
+    """Folder or address (file://, http:// or https://) that holds the archive. The default is that of the authors."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +151,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Stage:
-    """What every command that learns has. Its order is the help's; each says for itself what it writes to `out`."""
+    """Options of every command that learns from a log, in the order of its help."""
 
     out: Annotated[Path, FOLDER]
     data: str = RunConfig.data
@@ -169,87 +162,90 @@ class Stage:
 
     @property
     def config(self) -> RunConfig:
-        """Those of a run's options that this command has."""
+        """The options of a run. Those that this command lacks have their defaults."""
         given = vars(self)
         return RunConfig(**{option.name: given[option.name] for option in fields(RunConfig) if option.name in given})
 
 
 @dataclass(frozen=True)
 class Fit(Stage):
-    """Fit the world model on a log and keep it, for `darlr train --world`."""
+    """Fit a world model to a log and write it, for `darlr train --world`."""
 
     out: Annotated[Path, FOLDER]
-    """Folder to write; an existing world model in it is replaced."""
+    """Folder to write. A world model in it is replaced."""
     threads: int = TrainConfig.threads
-    """CPU threads."""
+    """Number of CPU threads."""
     world_model: Annotated[WorldModelConfig, HERE] = field(default_factory=WorldModelConfig)
 
 
 @dataclass(frozen=True)
 class Train(Stage):
-    """Train a policy in simulated sessions, on its own world model or a given one."""
+    """Train a policy in sessions that a world model simulates."""
 
     out: Annotated[Path, FOLDER]
-    """Run folder."""
+    """Folder of the run."""
     resume: bool = False
-    """Continue the run in `out`, with its own options, to the same numbers as if it had never stopped."""
+    """Continue the run in OUT with its own options. The numbers are those of a run that never stopped."""
     evaluate: bool = False
-    """Afterwards do what `darlr evaluate OUT` does: tables and pictures into the run folder."""
+    """Evaluate the run afterwards, as `darlr evaluate OUT` does, and write tables and pictures into its folder."""
     dry_run: bool = False
-    """Print the plan of the run, in which nothing is left open, and stop: nothing is written."""
+    """Print the plan of the run, with every option decided, and stop. Nothing is written."""
     watch: bool = True
-    """After each epoch play 100 sessions on the truth, where there is one, for the learning curve only."""
+    """After each epoch play 100 sessions on the true rewards, where they are known, for the learning curve only."""
     tensorboard: bool = False
-    """Also write TensorBoard events (extra `tensorboard`)."""
+    """Write TensorBoard events too (extra `tensorboard`)."""
     label: str = RunConfig.label
-    """Name in tables; default: the method. Runs of one label are seeds of one row."""
+    """Name of the run in tables. The default is its method. Runs of one label are seeds of one row."""
     world: Annotated[str, FOLDER] = RunConfig.world
-    """Folder of a world model from `darlr fit`; own: the run fits its own."""
+    """Folder of a world model from `darlr fit`. With own, the run fits one."""
     train: Annotated[TrainConfig, HERE] = field(default_factory=TrainConfig)
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Play trained policies on the truth, else on a world model of unseen events."""
+    """Evaluate trained policies beside simple ones, in tables and pictures."""
 
     runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="FOLDER ...", help_behavior_hint="(one or more)")]
-    """Run folders on the same data; runs of one label count as seeds of one row."""
+    """Folders of runs on the same data. Runs of one label are seeds of one row."""
     out: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: the first run's folder)")] = None
-    """Where to write."""
+    """Folder to write into."""
     pictures: bool = True
-    """Also draw PNGs (extra `plots`)."""
+    """Plot pictures too (extra `plots`)."""
     only: Literal["all", "learned"] = "all"
-    """Every row, or without the trivial ones."""
+    """Rows of the tables: all, or the learned ones without the simple ones."""
     without_truth: bool = False
-    """Play on the evaluation world model although a truth is known, to see how far such tables can be believed."""
+    """Use the evaluation world model although the true rewards are known, to see how far such tables can be trusted."""
 
 
 @dataclass(frozen=True)
 class Compare(Stage):
-    """Train and evaluate a grid of rows and seeds, reusing what is done, into tables and pictures."""
+    """Train many methods and seeds, and compare them in tables and pictures."""
 
     out: Annotated[Path, FOLDER] = Path("compare")
-    """Where tables and pictures go, and the cells' folder unless --cells names it."""
+    """Folder to write tables and pictures into."""
     methods: str = "all"
-    """Comma-separated names, or all, learned, baselines, trivial."""
+    """Names of methods, separated by commas, or the groups all, learned, baselines and trivial."""
     study: Literal["table", "ablations", "sensitivity", "sparsity"] = "table"
-    """The methods' table; parts of DARLR left out or changed; its five weights; thinner logs."""
+    """table: the methods. ablations: DARLR with one part changed at a time.
+    sensitivity: DARLR with one of its five weights changed at a time.
+    sparsity: the methods on smaller and smaller shares of the log."""
     protocol: Literal["sound", "published"] = "sound"
-    """The policies that runs hand over; or those of the last epoch, and means over epochs beside published numbers."""
+    """sound: evaluate the policies that runs hand over.
+    published: evaluate those of the last epoch, and put means over epochs beside the published numbers."""
     seeds: int = 5
-    """Training seeds 0, 1, ...; a seed draws the split, the world model and the agents."""
+    """Number of seeds. A seed sets the split, the world model and the agents."""
     windows: tuple[int, ...] = (1, 4)
-    """Exit windows N, each trained and played apart, where users can leave."""
+    """Exit windows N. Where users can leave, methods are trained and evaluated for each of them."""
     jobs: int = 1
-    """Cells worked on at once, each in a process of its own with `threads` threads."""
+    """Number of cells that run at once, each in a process of its own. A cell is one method, seed and exit window."""
     cells: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: OUT/cells)")] = None
-    """Where cells are kept; tables that share it share cells."""
+    """Folder of the cells. A finished cell is reused, also by other comparisons with this folder."""
     accept_code: tuple[str, ...] = ()
-    """Also reuse cells of these code digests; `any` takes every one. The table tells which."""
+    """Reuse cells of other versions of the code too, named by the digests that the tables show. `any` accepts all."""
     dry_run: bool = False
-    """Say what would run and what is there already, then stop."""
+    """Print what would run and what would be reused, and stop."""
     pictures: bool = True
-    """Also draw PNGs (extra `plots`)."""
+    """Plot pictures too (extra `plots`)."""
     train: Annotated[TrainConfig, HERE] = field(default_factory=TrainConfig)
 
 
@@ -258,29 +254,29 @@ class Recommend:
     """Recommend items to one user with a trained policy."""
 
     run: Annotated[Positional[Path], FOLDER]
-    """Run folder, or its policy folder."""
+    """Folder of a run, or of a policy."""
     user: str
-    """The user's id as in the log."""
+    """Id of the user, as the log has it."""
     count: Annotated[int, arg(aliases=["-n"])] = 10
-    """How many items."""
+    """Number of items."""
     history: Annotated[tuple[str, ...], arg(metavar="ITEM:REWARD ...", help_behavior_hint="(default: none)")] = ()
-    """The session so far, oldest first."""
+    """Items of the current session and their rewards, the oldest first."""
     json: bool = False
     """Print JSON instead of a table."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """Make a row of a run's tables a policy folder, to serve it in place of the trained policy."""
+    """Write a row of the tables of a run as a policy that can be served."""
 
     run: Annotated[Positional[Path], FOLDER]
-    """Run folder."""
+    """Folder of the run."""
     out: Annotated[Path, FOLDER]
-    """Policy folder to write; a policy in it is replaced."""
+    """Folder to write. A policy in it is replaced."""
     row: str = ""
-    """Name of the row as tables have it, such as 'item-mean list'; left out, the trained policy."""
+    """Name of the row in the tables, such as 'item-mean list'. The default is the trained policy."""
     refit: bool = False
-    """Fit the row again on the whole log, with what was held out and kept for evaluation."""
+    """Fit the row again on all events, also on those that were held out or kept for evaluation."""
 
 
 Command = (

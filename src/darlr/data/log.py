@@ -1,13 +1,18 @@
 """The interaction log: what every later stage reads, whatever file it came from."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from darlr.data.report import PrepareReport
 from darlr.data.unit import Unit
 from darlr.errors import DataError
+from darlr.options.checks import require
+
+if TYPE_CHECKING:
+    import polars as pl
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
@@ -40,16 +45,16 @@ class Block:
     items: IntArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class InteractionLog:
-    """Logged feedback with ids mapped to 0..n-1.
+    """Logged feedback. Users and items are codes from 0; `user_ids` and `item_ids` give the id of each code.
 
-    user, item: int64 [L]; reward: float32 [L], or float64 as read from tables;
-    timestamp: int64 [L] or None (any unit, only order counts);
-    propensity: float32 [L] in (0, 1] or None. user_ids, item_ids: original ids in code order, [U] and [I],
-    all str or all int. category: name of the item feature that drives the exit rule and MCD, or None.
-    exit: the rule by which users leave where the configuration says `exit = auto`. unit: where rewards are as they are
-    learned (`darlr.data.unit.as_learned`), the way back; it is not stored.
+    user, item: int64 [L]. reward: float32 [L], or float64 as tables are read. timestamp: int64 [L] or None; only the
+    order of times counts, not their unit. propensity: float32 [L] in (0, 1], or None. user_ids, item_ids: the ids in
+    the order of codes, [U] and [I], all str or all int. category: the name of the item feature that drives the exit
+    rule and MCD, or None. exit: the exit rule that `exit = auto` stands for. unit: leads from rewards as they are
+    learned (`darlr.data.unit.as_learned`) back to rewards as they were logged; it is not stored. report: what the
+    reader of the log dropped and noticed, if it is known.
     """
 
     name: str
@@ -67,6 +72,7 @@ class InteractionLog:
     block: Block | None = None
     exit: ExitKind = "none"
     unit: Unit = field(default_factory=Unit)
+    report: PrepareReport | None = field(default=None, compare=False)
 
     @property
     def n_users(self) -> int:
@@ -85,6 +91,52 @@ class InteractionLog:
     def implicit(self) -> bool:
         """Whether all rewards are equal, as in a log of clicks: only which items were logged is informative."""
         return len(self) > 0 and bool((self.reward == self.reward[0]).all())
+
+    def __repr__(self) -> str:
+        low, high = self.reward_range
+        sizes = f"{len(self):,} events, {self.n_users:,} users, {self.n_items:,} items"
+        return f"<InteractionLog {self.name!r}: {sizes}, rewards {low:g} to {high:g}>"
+
+    def describe(self) -> str:
+        """Sizes, density, rewards, times and features, a line each."""
+        rewards = "no rewards, as there are no events"
+        if len(self):
+            rewards = f"rewards {self.reward.min():g} to {self.reward.max():g}, mean {self.reward.mean():.4g}"
+        if self.implicit:
+            rewards = f"positives only (every reward is {self.reward[0]:g}), negatives are not recorded"
+        features = [f"{column.name} ({column.kind})" for column in (*self.user_features, *self.item_features)]
+        return "\n".join(
+            (
+                f"{self.name}: {len(self):,} events, {self.n_users:,} users, {self.n_items:,} items",
+                f"density {self.count_cells() / (self.n_users * self.n_items):.2%}, {rewards}",
+                f"timestamps: {'no' if self.timestamp is None else 'yes'}; category: {self.category or 'none'}",
+                f"features: {', '.join(features) or 'none'}",
+            )
+        )
+
+    def frame(self) -> "pl.DataFrame":
+        """The events as a polars frame: user and item ids, reward, and timestamp and propensity if there are any."""
+        import polars as pl
+
+        columns = {"user": pl.Series(self.user_ids)[self.user], "item": pl.Series(self.item_ids)[self.item]}
+        rest = {"reward": self.reward, "timestamp": self.timestamp, "propensity": self.propensity}
+        return pl.DataFrame(columns | {name: values for name, values in rest.items() if values is not None})
+
+    def split(
+        self, held_out: float = 0.2, by: Literal["random", "time"] = "random", seed: int = 0
+    ) -> tuple["InteractionLog", "InteractionLog"]:
+        """(train, test): two parts of the events. Both keep the ids, features and range of the log, so codes agree.
+
+        held_out: the share of each user's events that goes to the test part, above 0 and below 1; at least one event of
+        a user stays in training. by: "random" draws them with the seed; "time" takes the user's last events. Raises
+        DataError when nothing can be held out, or the log has no timestamps to split by, and ConfigError for a share or
+        a kind of split that cannot be.
+        """
+        from darlr.data.split import split
+        from darlr.options import SplitConfig
+
+        require(by in ("random", "time"), "by", f"must be 'random' or 'time', not {by!r}")
+        return split(self, SplitConfig(kind=by, held_out=held_out, seed=seed))
 
     def count_cells(self) -> int:
         """Distinct pairs of user and item with an event."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from darlr.data.report import PrepareReport
 from darlr.data.sources import read_source
 from darlr.data.store import check_target, save
-from darlr.data.tabular.read import read_table
+from darlr.data.tabular.read_table import read_table
 from darlr.options import KuaiRecConfig, SyntheticConfig, TableConfig
 
 

@@ -16,13 +16,17 @@ class Dropped:
 
 @dataclass(frozen=True)
 class PrepareReport:
-    """rows_read and rows_kept count events; `dropped` says why they differ, `notes` what else a reader saw."""
+    """What a reader of a data set kept, dropped and noticed.
+
+    rows_read and rows_kept count events; `dropped` says why they differ. notes: what else the reader saw and somebody
+    should check. remarks: what it did that needs no check."""
 
     source: str
     rows_read: int
     rows_kept: int
     dropped: tuple[Dropped, ...] = ()
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.source}: {self.rows_kept:,} of {self.rows_read:,} rows kept"]
@@ -31,7 +35,7 @@ class PrepareReport:
             for d in self.dropped
             if d.count
         ]
-        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+        return "\n".join(lines + [f"  note: {note}" for note in (*self.notes, *self.remarks)])
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries and lists."""
@@ -46,4 +50,5 @@ class PrepareReport:
             rows_kept=values["rows_kept"],
             dropped=tuple(Dropped(**d) for d in values["dropped"]),
             notes=tuple(values["notes"]),
+            remarks=tuple(values.get("remarks", ())),
         )

@@ -1,6 +1,6 @@
-"""Training and held-out parts of a log; every choice that training makes is made on the held-out part.
+"""Training and held-out parts of a log. Training makes all its choices on the held-out part.
 
-A third part, kept for evaluation, is taken off before these two: nothing that learns or chooses sees it.
+A third part, kept for evaluation, is taken off before these two. Nothing that learns or chooses sees it.
 """
 
 import math
@@ -17,18 +17,21 @@ RESERVED = 0x5EED  # seed of what is kept for evaluation: the same events whatev
 
 
 def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, InteractionLog]:
-    """(train, held_out): same ids and features, disjoint events in their original order.
+    """(train, held_out): disjoint events in their original order, with the ids and features of the log.
 
-    Of a user's k events floor(k * share + uniform) are held out, so that short histories give their share
-    on average; at least one event stays in training. Raises DataError when nothing can be held out (a log that was
-    thinned on purpose, see darlr.data.thin, gets an empty held-out part instead), or the split is by time and the log
-    has no timestamps.
+    Of a user's k events floor(k * share + uniform) are held out, so that short histories give their share on average.
+    At least one event of each user stays in training. Raises DataError when nothing can be held out, or when the split
+    is by time and the log has no timestamps. A log that was thinned on purpose (darlr.data.thin) gets an empty held-out
+    part instead of the error.
     """
     generator = np.random.default_rng(config.seed)
     n = len(log)
     if config.kind == "time":
         if log.timestamp is None:
-            raise DataError(f"{log.name}: a split by time needs timestamps, and this log has none; use kind 'random'")
+            raise DataError(
+                f"{log.name}: a split by time needs timestamps, and this log has none; name their column when the log "
+                "is read, or split at random (option split.kind)"
+            )
         late: NDArray[np.generic] = log.timestamp
         generator.random(n)  # keeps the number held out of each user the same for both kinds
     else:
@@ -66,7 +69,7 @@ def reserve(log: InteractionLog, share: float) -> tuple[InteractionLog, Interact
         advice = f"{_enough(users, 'split.evaluation')} works, or " if several else ""
         raise DataError(
             f"{log.name}: nothing to keep for evaluation at a share of {share}; "
-            f"{advice}train on everything with --split.evaluation 0"
+            f"{advice}train on everything (option split.evaluation 0)"
         )
     return select(log, ~kept), select(log, kept)
 
@@ -81,8 +84,8 @@ def _require_two_events(log: InteractionLog) -> None:
 
 
 def _enough(user: NDArray[np.int64], option: str) -> str:
-    """The option and a share at which the user with the most entries surely loses one."""
-    return f"--{option} {math.ceil(100 / int(np.bincount(user).max())) / 100}"
+    """A share at which the user with the most entries surely loses one, and the option that sets it."""
+    return f"a share of {math.ceil(100 / int(np.bincount(user).max())) / 100} (option {option})"
 
 
 def _last(

@@ -24,7 +24,7 @@ from darlr.data.sets.synthetic import generate
 from darlr.data.sources import BUILT_IN, raw_folder
 from darlr.data.split import select
 from darlr.data.store import MANIFEST, is_prepared, read_manifest, write_manifest
-from darlr.data.tabular.scan import scan_numbers
+from darlr.data.tabular.number_columns import scan_numbers
 from darlr.errors import DataError
 from darlr.evaluation.random_feedback import RandomFeedback, random_feedback, unlogged
 from darlr.io.tensors import read_tensors, write_tensors

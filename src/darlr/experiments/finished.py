@@ -1,8 +1,8 @@
 """A trained run by the policy that it hands over, from memory or from its folder."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +43,7 @@ class FinishedRun:
     """A trained run, opened for use on the CPU. It reads no truth.
 
     folder: None where it was trained in memory. config: the options of its plan, with the device of the CPU. rows: the
-    log lines, one an epoch. epoch, epochs, scores: see `HandedOver`.
+    log lines, one an epoch. epoch, epochs, scores: see `HandedOver`. checkpoint: reads the whole state of training.
     """
 
     folder: Path | None
@@ -56,6 +56,7 @@ class FinishedRun:
     epoch: int
     epochs: int
     scores: Mapping[str, Any]
+    checkpoint: Callable[[], Saved | None] = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -90,6 +91,7 @@ def finish(
     found: HandedOver,
     rows: list[dict[str, Any]],
     world: World,
+    checkpoint: Callable[[], Saved | None],
     folder: Path | None = None,
 ) -> FinishedRun:
     """A run with the policy that it hands over, on the CPU. world: the tables that the agents were paid by."""
@@ -98,7 +100,7 @@ def finish(
     recommender = trained(world, config.train, found.weights)
     if find(config.train.method).truth:  # its tables hold the truth, which belongs to evaluation
         world = world_of(fitted, logs, config.train)
-    return FinishedRun(folder, config, logs, fitted, world, recommender, rows, *found[1:])
+    return FinishedRun(folder, config, logs, fitted, world, recommender, rows, *found[1:], checkpoint)
 
 
 def world_folder(folder: Path, config: RunConfig) -> Path:
@@ -118,28 +120,33 @@ def open_run(folder: Path, opened: dict[Any, Logs] | None = None, logs: Logs | N
     Raises RunError when the folder holds no run, or the data set or the world model has changed since.
     """
     config, inputs = read_config(folder, RunConfig), read_inputs(folder)
-    checkpoint = load_checkpoint(folder, world_parts(world_folder(folder, config)))
+    reads = partial(load_checkpoint, folder, world_parts(world_folder(folder, config)))
+    checkpoint = reads()
     if checkpoint is None:
         raise RunError(f"{folder}: no checkpoint yet; train it first with `darlr train --out {folder} --resume`")
     best = load_best(folder) if config.train.keep == "best" else None
     found = chosen(checkpoint, best)
+    config = with_own_log(config, folder)
     if logs is None:
-        logs = logs_of(folder, config, {} if opened is None else opened)
+        logs = logs_of(config, {} if opened is None else opened)
     if logs.checksum != inputs["data"]:
         raise RunError(f"{folder}: trained on other data than {config.data} holds now; restore it, or train again")
     fitted = load_world_model(world_folder(folder, config), logs, config.split)
     train = replace(config.train, device="cpu")
     world = paid_world(world_of(fitted, logs, train), logs, config)
-    return finish(config, logs, fitted, found, read_metrics(folder), world, folder)
+    return finish(config, logs, fitted, found, read_metrics(folder), world, reads, folder)
 
 
-def logs_of(folder: Path, config: RunConfig, opened: dict[Any, Logs]) -> Logs:
-    """The logs of a run: from its own folder where it holds them, else from where its options say."""
-    data = folder / DATA
-    source = replace(config, data=str(data)) if is_prepared(data) else config
-    key = source.data, source.synthetic, source.split
+def with_own_log(config: RunConfig, folder: Path) -> RunConfig:
+    """The options with the log that lies in the run's folder, where there is one: the folder may have been moved."""
+    return replace(config, data=str(folder.resolve() / DATA)) if is_prepared(folder / DATA) else config
+
+
+def logs_of(config: RunConfig, opened: dict[Any, Logs]) -> Logs:
+    """The logs that a run's options name, read once for all runs that share them."""
+    key = config.data, config.synthetic, config.split
     if key not in opened:
-        opened[key] = open_logs(source)
+        opened[key] = open_logs(config)
     return opened[key]
 
 

@@ -28,7 +28,8 @@ class Logs:
     """A log, its training and held-out parts, and the checksum of its data set; rewards as they are learned.
 
     recorded: the whole log with its rewards in its own unit.
-    evaluation: the share of each user's items (split.evaluation) whose events are in none of them.
+    evaluation: the share of each user's items (split.evaluation) whose events are in none of them. kept: these events,
+    in their own unit, for evaluation alone.
     """
 
     whole: InteractionLog
@@ -38,6 +39,7 @@ class Logs:
     refit: bool
     recorded: InteractionLog
     evaluation: float = 0.0
+    kept: InteractionLog | None = None
 
     @property
     def unit(self) -> Unit:
@@ -93,10 +95,11 @@ def open_logs(config: RunConfig) -> Logs:
 def divided(source: InteractionLog, config: RunConfig) -> Logs:
     """`open_logs` of a data set that was read already."""
     share = evaluation_share(config)
-    recorded = thin(reserve(source, share)[0] if share else source, config.split)
+    rest, kept = reserve(source, share) if share else (source, None)
+    recorded = thin(rest, config.split)
     log = as_learned(recorded, unit_of(recorded))
     train, held_out = split(log, config.split)
-    return Logs(log, train, held_out, checksum(source), config.split.refit, recorded, share)
+    return Logs(log, train, held_out, checksum(source), config.split.refit, recorded, share, kept)
 
 
 def evaluation_share(config: RunConfig) -> float:

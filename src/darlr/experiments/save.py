@@ -32,7 +32,7 @@ def save_run(run: FinishedRun, memory: Memory, source: InteractionLog | None, fo
     with drafting(folder.resolve()) as draft:
         place = draft / "run"
         if run.folder is None:
-            _write(run, memory, place)
+            _write(run, memory, place, str(folder.resolve() / DATA))
         else:
             shutil.copytree(run.folder, place, ignore=shutil.ignore_patterns(".*"))
             _own_world(run, place)
@@ -48,8 +48,8 @@ def keep_log(source: InteractionLog, folder: Path) -> None:
     save_log(source, folder / DATA, PrepareReport(IN_MEMORY, rows_read=len(source), rows_kept=len(source)))
 
 
-def _write(run: FinishedRun, memory: Memory, place: Path) -> None:
-    config = replace(run.config, world=OWN)
+def _write(run: FinishedRun, memory: Memory, place: Path, data: str) -> None:
+    config = replace(run.config, world=OWN, data=data)
     with Run.start(place, config, inputs={"data": run.logs.checksum}) as opened:
         _save_world(run, place / "world")
         opened.depend_on(world_parts(place / "world"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -24,7 +25,7 @@ from darlr.experiments.logs import NOTHING_KEPT, Logs, divided
 from darlr.experiments.plan import Plan, anchored, make_plan
 from darlr.experiments.process import settle
 from darlr.experiments.progress import Meter, say, watched
-from darlr.experiments.runs import Run
+from darlr.experiments.runs import CHECKPOINT, Run, load_checkpoint
 from darlr.experiments.save import keep_log
 from darlr.experiments.size import outlook, require_disk, require_memory, size_of
 from darlr.experiments.watch import Watch, no_watch, watch_truth
@@ -46,7 +47,7 @@ from darlr.serving.recommender import export
 from darlr.simulation.exits import Exit, build_exit
 from darlr.world.fitted import FILES, FittedWorldModel
 
-MAY_CHANGE = ("train.epochs", "label")
+MAY_CHANGE = ("train.epochs", "label", "data")  # the checksum of the data may not
 OnEpoch = Callable[[Mapping[str, Any]], None]
 
 
@@ -110,6 +111,8 @@ def train_run(
     settle(asked.train.threads)
     prepared = prepare(asked, source)
     plan, config, logs = prepared.plan, prepared.config, prepared.logs
+    if source is not None:
+        config = replace(config, data=str(out.resolve() / DATA))
     watching = watch_truth(config, logs) if watch else no_watch
     if evaluate and not logs.evaluation and not has_truth(config.data):
         raise RunError(NOTHING_KEPT.format(folder=out, data=config.data))
@@ -129,7 +132,9 @@ def train_run(
             # Always from disk, so that a run that is resumed after the fit goes the same way.
             fitted = load_world_model(place, logs, config.split)
             run.depend_on(world_parts(place))
-            finished = replace(train_agents(prepared, fitted, run, watch=watching, on_epoch=on_epoch), folder=out)
+            finished = train_agents(prepared, fitted, run, watch=watching, on_epoch=on_epoch)
+            reads = partial(load_checkpoint, out)
+            finished = replace(finished, folder=out, checkpoint=reads)
             export(finished.recommender, logs.unseen_in_scope, config.train, out / "policy")
             return finished
         except KeyboardInterrupt:
@@ -191,7 +196,7 @@ def train_agents(
     found = handed_over(sink, options)
     assert found is not None  # training ended with a checkpoint
     say(kept(found))
-    return finish(config, logs, fitted, found, sink.rows, world)
+    return finish(config, logs, fitted, found, sink.rows, world, sink.load_checkpoint)
 
 
 def _devices(device: str) -> list[int]:
@@ -202,7 +207,7 @@ def _devices(device: str) -> list[int]:
 def leave(folder: Path, config: RunConfig, logs: Logs, command: str) -> str:
     """Make usable what was trained so far; returns what to say to the user who interrupted. command: that goes on."""
     again = f"continue with: {command}"
-    if not (folder / "checkpoint.safetensors").exists():
+    if not (folder / CHECKPOINT).exists():
         return f"interrupted before the first checkpoint; {again}"
     run = open_run(folder, logs=logs)
     export(run.recommender, logs.unseen_in_scope, config.train, folder / "policy")

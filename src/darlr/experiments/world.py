@@ -76,7 +76,7 @@ def fit_model(logs: Logs, config: WorldModelConfig) -> FittedWorldModel:
             again = replace(config, epochs=int(chosen["best_epoch"]))
             trained = train_world(logs.whole, logs.unseen, again, report)
         users, items = len(trained.scope.users), len(trained.scope.items)
-        meter.tell(f"world model: predicting {users:,} x {items:,} rewards")
+        meter.describe(f"world model: predicting {users:,} x {items:,} rewards")
         meter.begin("world model, predicting", "tenth", after=PATIENCE)
         fitted = trained.finish(lambda done: meter.show(done * 10 // users, 10, {}))
     if twice:

@@ -10,23 +10,23 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class TrackerConfig:
-    """The state tracker: what an agent sees of a session."""
+    """The state tracker, which encodes the recent turns of a session into the state of an agent."""
 
     kind: Literal["mean", "transformer"] = "transformer"
-    """Mean of the window (DORL), or a Transformer encoder (ROLeR, DARLR)."""
+    """mean: the state is the mean of the window (DORL). transformer: a Transformer encodes it (ROLeR, DARLR)."""
     window: int = 3
-    """w: how many recent tokens the state covers."""
+    """w: number of recent tokens that the state covers."""
     dim: int = 32
-    """Width of a token inside the tracker."""
+    """Width of a token in the tracker."""
     layers: int = 2
-    """Transformer layers."""
+    """Number of Transformer layers."""
     heads: int = 1
-    """Attention heads."""
+    """Number of attention heads."""
     dropout: float = 0.0
-    """Dropout while learning; acting never drops, so any value above 0 makes acting and learning differ."""
+    """Dropout during updates. Acting uses no dropout, so above 0 the two see different networks."""
 
     def check(self, where: str) -> None:
-        """Raise ConfigError unless this can work. where: its place on the command line, which its agent knows."""
+        """Raise ConfigError unless these options can work. where: their prefix on the command line."""
         at_least(1, self, ("window", "dim", "layers", "heads"), where)
         require(self.dim % self.heads == 0, f"{where}.heads", f"must divide {where}.dim ({self.dim})")
         require(0 <= self.dropout < 1, f"{where}.dropout", f"must be at least 0 and below 1, not {self.dropout}")
@@ -34,29 +34,29 @@ class TrackerConfig:
 
 @dataclass(frozen=True)
 class A2CConfig:
-    """Advantage actor-critic, one for both agents (method.md sections 3 and 4)."""
+    """Advantage actor-critic, which both agents use (method.md sections 3 and 4)."""
 
     hidden: tuple[int, ...] = (64, 64)
-    """Widths of the trunk that actor and critic share."""
+    """Widths of the layers that actor and critic share."""
     learning_rate: float = 1e-3
-    """Adam step size."""
+    """Step size of Adam."""
     gamma: float = 0.9
-    """Discount."""
+    """Discount factor of future rewards."""
     gae_lambda: float = 1.0
-    """GAE lambda; 1 gives Monte-Carlo returns."""
+    """Lambda of generalised advantage estimation. 1 gives Monte-Carlo returns."""
     value_coefficient: float = 0.5
-    """Weight of the critic's loss."""
+    """Weight of the loss of the critic."""
     entropy_coefficient: float = 0.0
-    """Weight of the policy-entropy bonus."""
+    """Weight of the entropy bonus of the policy."""
     normalise_advantages: bool = True
-    """Centre and scale advantages in each minibatch; off is the textbook form. Reading."""
+    """Advantages are centred and scaled in each minibatch. Off is the textbook form. The paper leaves this open."""
     minibatch: int = 1024
-    """Transitions in a gradient step."""
+    """Number of transitions in a gradient step."""
     max_grad_norm: float = 1.0
-    """Gradient clipping by global norm."""
+    """Gradients are clipped to this global norm."""
 
     def check(self, where: str) -> None:
-        """Raise ConfigError unless this can work. where: its place on the command line, which its agent knows."""
+        """Raise ConfigError unless these options can work. where: their prefix on the command line."""
         require(all(width >= 1 for width in self.hidden), f"{where}.hidden", "every width must be at least 1")
         at_least(1, self, ("minibatch",), where)
         positive(self, ("learning_rate", "max_grad_norm"), where)
@@ -68,28 +68,31 @@ class A2CConfig:
 
 @dataclass(frozen=True)
 class SelectorConfig:
-    """The selector agent (method.md section 4); K_sel, lambda_s and lambda_d are the paper's tuned values."""
+    """The selector agent, which picks reference users (method.md section 4)."""
 
     kind: Literal["learned", "nearest", "random", "none"] = "learned"
-    """Who picks references: the agent, or (ablations) largest cosines, chance at every turn, only the user itself."""
+    """Who picks the reference users. learned: the selector agent.
+    The others are ablations: the nearest users by cosine, random users at every turn, or none but the user itself."""
     picks: int = 10
-    """K_sel: reference users picked for each recommendation."""
+    """K_sel: number of reference users that are picked for each recommendation."""
     candidates: int | None = None
-    """Users that a pick is made from: three quarters of them the nearest by p, the others drawn once by chance; 0:
-    everyone; left out: everyone among up to 2,048 users, else 64, or 4 K_sel if that is more. A pool is another method
-    than picking from everyone, not only a cheaper one. Reading."""
+    """Number of users that the selector may pick from.
+    Three quarters are the nearest users and the rest are sampled once. 0 means everyone.
+    The default is everyone up to 2,048 users and otherwise 64, or 4 K_sel if that is more.
+    Picking from candidates is another method than picking from everyone. The paper leaves this open."""
     lambda_s: float = 5.0
-    """lambda_s: weight of similarity in the selector's reward (Eq. 12)."""
+    """lambda_s: weight of similarity in the reward of the selector (Eq. 12)."""
     lambda_d: float = 0.1
-    """lambda_d: weight of diversity in the selector's reward (Eq. 12)."""
+    """lambda_d: weight of diversity in the reward of the selector (Eq. 12)."""
     reward: Literal["set_mean", "own", "none"] = "set_mean"
-    """r in Eq. 12: mean over the set so far, the picked user's own, or left out. Reading."""
+    """r in Eq. 12: the mean over the users picked so far, the reward of the picked user alone, or no such term.
+    The paper leaves this open."""
     projection: int = 32
-    """Size to which a feedback vector p is projected before it enters the state. Reading."""
+    """Size to which the feedback vector p of a user is projected for the state. The paper leaves this open."""
     tracker: TrackerConfig = field(default_factory=lambda: TrackerConfig(layers=1))
-    """The Transformer over the last w_sel selection tokens."""
+    """The tracker, which reads the last w_sel picks."""
     a2c: A2CConfig = field(default_factory=lambda: A2CConfig(minibatch=8192))
-    """The selector's own actor, critic and optimiser."""
+    """The actor, the critic and the optimiser of the selector."""
 
     def __post_init__(self) -> None:
         at_least(1, self, ("picks", "projection"), "selector")
@@ -102,24 +105,26 @@ class SelectorConfig:
 
 @dataclass(frozen=True)
 class RecommenderConfig:
-    """The recommender agent (method.md section 3)."""
+    """The recommender agent, which picks items (method.md section 3)."""
 
     user_in_state: bool = True
-    """Whether the state holds the user's feedback vector; the predecessors leave the user out. Reading."""
+    """The state holds the feedback vector of the user. Earlier methods leave it out. The paper leaves this open."""
     feedback_in_state: bool = True
-    """Whether tokens carry the session's rewards."""
+    """The state holds the rewards of the session."""
     prior: float = 0.0
-    """Weight in the logits of the table that the estimate starts from, which they then learn to correct; 0 = none."""
+    """Weight of the initial reward estimates in the logits, so that the policy starts from them. 0 leaves them out."""
     belief: float = 0.0
-    """How far session feedback moves those scores: 1 = as the log says that tastes vary; 0 = not at all."""
+    """How strongly the rewards of a session update those estimates.
+    1 follows the variance of preferences in the log. 0 never updates them."""
     caution: float = 0.0
-    """How far the logits of items that would make the user leave are lowered (category exits); 0 = not."""
+    """How far the logits of items that would make the user leave are lowered. It works with the category exit rule.
+    0 changes nothing."""
     precision: Precision = "float32"
-    """Of the products behind the logits of all items; bfloat16 pays for thousands of items at best."""
+    """Number format of the products behind the logits. bfloat16 can be faster with thousands of items."""
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
-    """The state tracker."""
+    """The tracker, which reads the last w turns."""
     a2c: A2CConfig = field(default_factory=A2CConfig)
-    """The recommender's actor, critic and optimiser."""
+    """The actor, the critic and the optimiser of the recommender."""
 
     def __post_init__(self) -> None:
         not_negative(self, ("prior", "belief", "caution"), "recommender")

@@ -1,4 +1,4 @@
-"""Options of data sets, of splits, and of anybody's own tables."""
+"""Options of data sets, of splits, and of your own tables."""
 
 import struct
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Literal
 
 from darlr.options.checks import at_least, not_negative, require
 
-LARGEST_REWARD = 1e12  # squares of larger ones, summed over a log, leave float32
+LARGEST_REWARD = 1e12  # the sum of the squares of larger rewards over a log overflows float32
 
 
 @dataclass(frozen=True)
 class SyntheticConfig:
-    """The built-in synthetic world."""
+    """The built-in synthetic world, whose true rewards are known."""
 
     users: int = 300
     """Number of users."""
@@ -21,17 +21,17 @@ class SyntheticConfig:
     categories: int = 40
     """Number of item categories."""
     events_per_user: int = 30
-    """Mean number of logged events of a user."""
+    """Mean number of logged events per user."""
     latent: int = 4
-    """Dimension of the latent tastes."""
+    """Number of latent factors behind the preferences."""
     noise: float = 0.5
-    """Standard deviation of the noise on a logged reward (reward units, scale 1 to 5)."""
+    """Standard deviation of the noise of a logged reward, on the scale from 1 to 5."""
     boredom: float = 0.8
-    """What a logged reward loses when a category of the item occurred in the last events (reward units)."""
+    """How much a logged reward falls when a category of the item is among the last events, on the scale from 1 to 5."""
     popularity_bias: float = 1.0
-    """How strongly exposure follows popularity; 0 exposes items uniformly."""
+    """How strongly exposure follows popularity. 0 exposes all items alike."""
     seed: int = 0
-    """Seed of the world; another seed is another world."""
+    """Seed of the world. Another seed gives another world."""
 
     def __post_init__(self) -> None:
         at_least(2, self, ("users",), "synthetic")
@@ -41,31 +41,34 @@ class SyntheticConfig:
 
 @dataclass(frozen=True)
 class KuaiRecConfig:
-    """How KuaiRec's raw files become rewards."""
+    """How the raw files of KuaiRec become rewards."""
 
     reward: Literal["clipped", "raw", "normalised"] = "clipped"
-    """Watch ratio clipped at 5; as it is; or 0 to 1 between a video's 2nd and 98th percentile in the log."""
+    """The reward is the watch ratio. clipped: at most 5. raw: unchanged.
+    normalised: scaled to 0 to 1 between the 2nd and the 98th percentile of the ratios of the video."""
 
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """How the log is split into a training and a held-out part."""
+    """How the log is split into a training part and a held-out part."""
 
     kind: Literal["random", "time"] = "random"
-    """Random within each user, or each user's last events by time."""
+    """random: events of each user are held out at random. time: the last events of each user are held out."""
     held_out: float = 0.1
-    """Share of each user's events that is held out (users with one event keep it for training)."""
+    """Share of the events of each user that is held out. A user with one event keeps it for training."""
     seed: int = 0
     """Seed of the random split."""
     keep: float = 1.0
-    """Share of the events that is kept before anything else; below 1 a stress test of sparsity."""
+    """Share of the events that is used at all. Below 1 it tests how a method copes with a sparse log."""
     isolated: float = 0.0
-    """Share of the users who lose all their events before anything else; above 0 a stress test likewise."""
+    """Share of the users whose events are all dropped. Above 0 it tests how a method copes with cold-start users."""
     refit: bool = True
-    """Once the held-out part has chosen the epoch, fit the world model again on the whole log for as many."""
+    """The held-out part chooses the number of epochs of the world model.
+    Then the world model is fitted again on all events for that many epochs."""
     evaluation: float | None = None
-    """Share of each user's items whose events training never sees, kept for the evaluation world model of `darlr
-    evaluate`; left out: 0 where the data set has a truth, else 0.3."""
+    """Share of the items of each user whose events are kept from training.
+    `darlr evaluate` fits a world model of its own to these events.
+    The default is 0 for a data set whose true rewards are known, and 0.3 for others."""
 
     def __post_init__(self) -> None:
         require(0 < self.held_out < 1, "split.held-out", f"must be above 0 and below 1, not {self.held_out:g}")
@@ -76,45 +79,51 @@ class SplitConfig:
 
 
 @dataclass(frozen=True)
-class TableConfig:
-    """A user's own files: CSV, TSV (plain, .gz or .zst) or Parquet, and which column means what."""
+class TableFiles:
+    """The files of a log."""
 
     log: Path | tuple[Path, ...]
-    """Files of logged events, one event a row: files, folders or quoted patterns."""
+    """The logged events, one event a row: files, folders or quoted patterns."""
+    users: Path | None = None
+    """File of user features, one user a row. Every column but the id is a feature."""
+    items: Path | None = None
+    """File of item features, one item a row. Items without events stay in the catalogue."""
+
+
+@dataclass(frozen=True)
+class ColumnsConfig:
+    """What the columns of a log, and of the tables of its users and items, mean."""
+
     user: str = "user"
-    """Column of user ids, in the log and in the users' file."""
+    """Column of user ids, in the log and in the file of users."""
     item: str = "item"
-    """Column of item ids, in the log and in the items' file."""
+    """Column of item ids, in the log and in the file of items."""
     reward: str = "reward"
     """Column of rewards."""
     implicit: bool = False
-    """The log has no rewards: each event (a click, a purchase) is a positive of reward 1."""
+    """The log has no rewards. Each event, such as a click or a purchase, is a positive of reward 1."""
     timestamp: str | None = None
-    """Column of times (numbers or ISO 8601); only their order counts."""
+    """Column of times, as numbers or in ISO 8601. Only their order counts."""
     propensity: str | None = None
-    """Column of logging probabilities, above 0 and at most 1."""
-    users: Path | None = None
-    """File of user features, one user a row; every column but the id is a feature."""
-    items: Path | None = None
-    """File of item features, one item a row; items without events stay in the catalogue."""
+    """Column of logging probabilities. They are above 0 and at most 1."""
     category: str | None = None
-    """Item feature that drives the exit rule: users leave when it repeats."""
+    """Item feature of the exit rule: a user leaves when a value of it repeats."""
     separator: str = "|"
-    """What separates the values of a multi-valued feature."""
+    """Text between the values of a multi-valued feature."""
     multi: tuple[str, ...] = ()
-    """Features to read as multi-valued; others are when the separator occurs in them."""
+    """Features that are read as multi-valued. Others are multi-valued where the separator occurs in them."""
     categorical: tuple[str, ...] = ()
-    """Features to read as categorical although they look like numbers or lists."""
+    """Features that are read as categorical although they look like numbers or lists."""
     ignore: tuple[str, ...] = ()
-    """Columns of the users' and items' files that are no features."""
+    """Columns of the files of users and items that are not features."""
     reward_range: tuple[float, float] | None = None
-    """Lowest and highest possible reward; by default what occurs (0 and the value where only one occurs)."""
+    """Lowest and highest possible reward.
+    The default is the range that occurs, or 0 and the value where only one value occurs."""
     name: str | None = None
-    """Name of the data set; by default that of the log's first file."""
+    """Name of the data set. The default is the name of the first file of the log."""
 
     def __post_init__(self) -> None:
         require(self.separator != "", "separator", "must not be empty")
-        require(self.category is None or self.items is not None, "category", "needs the file of items (option items)")
         require(not self.implicit or self.reward == "reward", "implicit", f"reward '{self.reward}' is named too")
         for name in self.ignore:
             read = name in (self.category, *self.multi, *self.categorical)
@@ -126,5 +135,12 @@ class TableConfig:
                 require(abs(end) <= LARGEST_REWARD, "reward-range", f"{end} {limits}")
             apart = struct.pack("f", low) != struct.pack("f", high)
             held = not self.implicit or low <= 1 <= high
-            require(held, "reward-range", f"{low} to {high} must hold 1, the reward of all events with --implicit")
+            require(
+                held, "reward-range", f"{low} to {high} must hold 1, the reward of all events with the option implicit"
+            )
             require(low < high and apart, "reward-range", f"{low} must be below {high}, in float32 too")
+
+
+@dataclass(frozen=True)
+class TableConfig(ColumnsConfig, TableFiles):
+    """Your own files, and what their columns mean. CSV, TSV (plain, .gz or .zst) and Parquet are read."""

@@ -20,13 +20,15 @@ class SessionConfig:
     """When users leave: auto (what the data set names), none (never), category (one comes back), distance (an item is
     too close to a recent one), or a rule that was added."""
     window: int = 1
-    """N: how many recent items the exit rule looks at."""
+    """N: number of recent items that the exit rule looks at."""
     threshold: float = 0.0
-    """M: leave when a category occurred more than M times in the window, or an item is closer than M."""
+    """M: a user leaves when a category occurs more than M times in the window.
+    With the distance rule a user leaves when an item is closer than M to one in the window."""
     turns: int = 30
-    """T: most turns of a session."""
+    """T: largest number of turns in a session."""
     repeats: bool = False
-    """Whether training sessions may repeat an item; evaluation NX_0 and NX_10 never allow it. Reading."""
+    """Training sessions may show an item twice. The evaluation modes NX_0 and NX_10 never do.
+    The paper leaves this open."""
 
     def __post_init__(self) -> None:
         at_least(1, self, ("window", "turns"), "session")
@@ -34,22 +36,24 @@ class SessionConfig:
 
 @dataclass(frozen=True)
 class RewardConfig:
-    """The reward the recommender learns from (method.md sections 3, 6, 7)."""
+    """The reward that the recommender learns from (method.md sections 3, 6, 7)."""
 
     lambda_u: float = 0.1
     """lambda_U: weight of the uncertainty penalty."""
     lambda_e: float = 0.1
-    """lambda_E: weight of the entropy penalty of DORL."""
+    """lambda_E: weight of the entropy penalty (DORL)."""
     start: Literal["frozen", "neighbours"] = "neighbours"
-    """Table that the dynamic reward starts from: world model, or ROLeR's neighbour average. Reading."""
+    """Initial estimates of the dynamic reward: the world model, or the neighbour table of ROLeR.
+    The paper leaves this open."""
     refine: Literal["previous", "in_place"] = "previous"
-    """Eq. 15 averages the start table and only r_prev moves, or averages are written back and read later. Reading."""
+    """previous: Eq. 15 averages the initial estimates of the references.
+    in_place: it averages their newest estimates. The paper leaves this open."""
     minimum_gain: float = 0.1
-    """Smallest value of r_sim + r_div in Eq. 16. Reading."""
+    """Smallest value of r_sim + r_div in Eq. 16. The paper leaves this open."""
     estimate: Literal["dynamic", "static"] = "dynamic"
-    """DARLR's r: Eq. 15, or (an ablation) the start table as it is."""
+    """Estimate of DARLR. dynamic: Eq. 15. static (an ablation): the initial estimates, unchanged."""
     penalty: Literal["dynamic", "static", "none"] = "dynamic"
-    """DARLR's penalty: Eq. 16, or (ablations) the world model's risk P_U, or nothing."""
+    """Penalty of DARLR. dynamic: Eq. 16. The others are ablations: the risk P_U of the world model, or none."""
 
     def __post_init__(self) -> None:
         not_negative(self, ("lambda_u", "lambda_e"), "reward")
@@ -58,22 +62,24 @@ class RewardConfig:
 
 @dataclass(frozen=True)
 class DiagnosticsConfig:
-    """When a run warns of a failure signature (docs/method.md, Failure signatures); nothing in training reads it."""
+    """When a run warns that training goes wrong (method.md, Failure signatures). They change nothing in training."""
 
     patience: int = 3
-    """Epochs in a row that must show a signature."""
+    """Number of epochs in a row that must show a signature before it is reported."""
     warm_up: int = 50_000
-    """Simulated steps before which a critic is not judged."""
+    """Number of simulated steps before the error of a critic is looked at."""
     shortening: float = 0.3
-    """Share of the longest mean session by which sessions must have become shorter."""
+    """Warn when the mean session is shorter than the longest so far by this share."""
     hacking: float = 0.1
-    """Rise of the dynamic reward's held-out error over its least, as a share of that, while the selector earns more."""
+    """Warn when the held-out error of the dynamic reward is above its least by this share.
+    It is looked at while the selector earns more."""
     inflation: float = 0.1
-    """Without held-out events: rise of the mean of r - r0 on shown items, as a share of the range of rewards."""
+    """Warn when the mean of r - r_0 on shown items rises by this share of the range of rewards.
+    It is looked at where there are no held-out events."""
     growth: float = 10.0
-    """Growth of a critic's squared error over its least."""
+    """Warn when the squared error of a critic is this many times its least."""
     gradient_growth: float = 100.0
-    """Growth of the gradient norm over its least; a policy that makes up its mind grows it tenfold in health."""
+    """Warn when the gradient norm is this many times its least. In healthy training it grows about tenfold."""
 
     def __post_init__(self) -> None:
         at_least(1, self, ("patience",), "diagnostics")
@@ -90,21 +96,22 @@ class TrainConfig:
     """mbpo, mopo, ips, dorl, roler, darlr, darlr+, gt, or one that was added: which reward the one learner gets. gt
     reads the truth and is a reference. darlr+ is darlr with other defaults, which hold where an option is left out."""
     epochs: int = 20
-    """Epochs; a checkpoint and a log line each. 0 leaves the untrained policy."""
+    """Number of epochs. Each ends with a checkpoint and a log line. 0 keeps the untrained policy."""
     steps: int = 50_000
-    """Simulated steps in an epoch, at least (whole rollouts)."""
+    """Smallest number of simulated steps in an epoch. Whole rollouts are played."""
     sessions: int = 128
-    """B: sessions simulated side by side."""
+    """B: number of sessions that are simulated side by side."""
     keep: Literal["best", "last"] = "best"
-    """Policy that the run hands over: the best of its start and its epochs by greedy return on r_0, or the last."""
+    """Policy that the run hands over.
+    best: the start or the epoch with the highest greedy return on the initial estimates. last: the last epoch."""
     seed: int = 0
-    """Seed of initial weights and every draw."""
+    """Seed of the initial weights and of all sampling in training."""
     threads: int = 1
-    """CPU threads; more than one pays only for large nets on idle cores."""
+    """Number of CPU threads. More than one is faster only for large worlds on idle cores."""
     device: str = "cpu"
-    """cpu or cuda."""
+    """Where to train: cpu, or cuda for a GPU."""
     compile: bool = False
-    """Compile the inner loop at the start: half a minute, less once it is cached, that long runs earn back."""
+    """Compile the inner loop first. It takes half a minute, or less once it is cached, and pays in long runs."""
     session: SessionConfig = field(default_factory=SessionConfig)
     tables: TablesConfig = field(default_factory=TablesConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
@@ -124,9 +131,9 @@ class RunConfig:
     data: str = "synthetic"
     """synthetic, coat, kuairec, kuairec_binary, kuairand, yahoo, or the folder of a prepared data set."""
     label: str = ""
-    """Name in tables; default: the method. Runs of one label are seeds of one row."""
+    """Name of the run in tables. The default is its method. Runs of one label are seeds of one row."""
     world: str = OWN
-    """Folder of a world model from `darlr fit`; own: the run fits its own."""
+    """Folder of a world model from `darlr fit`. With own, the run fits one."""
     split: SplitConfig = field(default_factory=SplitConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     world_model: WorldModelConfig = field(default_factory=WorldModelConfig)

@@ -8,45 +8,48 @@ from darlr.options.checks import at_least, not_negative, positive, require
 
 @dataclass(frozen=True)
 class WorldModelConfig:
-    """The world model (method.md section 1); the defaults were chosen on held-out log, see docs/world-model.md."""
+    """The world model, which predicts rewards (method.md section 1, world-model.md)."""
 
     kind: Literal["auto", "deepfm", "bayesian", "mixed", "history"] = "auto"
-    """A DeepFM ensemble; draws of a factorisation machine from its posterior; both, averaged (mixed); or a model of
-    what users logged outside the block. auto: history where only positives are logged and whom we recommend to have
-    none on the scope's items, else deepfm. mixed is like auto where only positives are logged."""
+    """deepfm: an ensemble of DeepFM networks. bayesian: samples from the posterior of a factorisation machine.
+    mixed: the mean of both. history: a model of what users logged on other items than the recommended ones.
+    auto: history where only positives are logged and none of them on recommended items, otherwise deepfm.
+    On a log of positives, mixed does what auto does."""
     members: int = 5
-    """Ensemble members K, each with its own initial weights, trained in one batched pass; mixed has as many of each."""
+    """K: number of ensemble members. mixed has this many of each kind."""
     embedding: int = 8
-    """Size of an embedding; number of factors."""
+    """Size of an embedding, and number of factors."""
     hidden: tuple[int, ...] = (64, 64)
-    """Widths of the deep part."""
+    """Widths of the layers of the deep part."""
     loss: Literal["auto", "point", "pointneg"] = "auto"
-    """Likelihood on logged rows (point), or also on sampled negatives of the least reward (pointneg). auto: point;
-    where all logged rewards are equal pointneg, and options left at their defaults take values for such logs."""
+    """point: the likelihood of the logged rewards.
+    pointneg: sampled unlogged items count as the lowest reward as well.
+    auto: pointneg where all logged rewards are equal, otherwise point.
+    Where auto is pointneg, other options at their defaults take values that suit such logs."""
     weighting: Literal["none", "inverse-popularity"] = "none"
-    """Weights of logged rows: all 1, or inverse to the number of the item's events (IPS)."""
+    """Weights of the logged events: all 1, or inverse to the number of events of the item (IPS)."""
     negatives: int = 5
-    """Sampled negatives for each logged row (loss pointneg)."""
+    """Number of sampled negatives for each logged event, with the loss pointneg."""
     epochs: int = 60
-    """Most epochs; early stopping usually ends sooner."""
+    """Largest number of epochs. Early stopping usually ends the fit sooner."""
     patience: int = 5
-    """Epochs without a better held-out log loss before a fit stops."""
+    """The fit stops after this many epochs without a lower held-out log loss."""
     batch: int = 256
-    """Logged rows in a minibatch."""
+    """Number of logged events in a minibatch."""
     learning_rate: float = 5e-3
-    """Adam step size."""
+    """Step size of Adam."""
     bias_decay: float = 1.0
-    """Strength of the prior that pulls first-order weights to 0 (in logged rows)."""
+    """Strength of the prior that pulls first-order weights to 0, as a number of logged events."""
     embedding_decay: float = 50.0
-    """Strength of the prior that pulls embeddings to 0 (in logged rows)."""
+    """Strength of the prior that pulls embeddings to 0, as a number of logged events."""
     initial_scale: float = 0.1
-    """Standard deviation of initial embeddings."""
+    """Standard deviation of the initial embeddings."""
     weight_decay: float = 1e-2
-    """Decoupled weight decay on the deep part."""
+    """Decoupled weight decay of the deep part."""
     dropout: float = 0.1
     """Dropout in the deep part."""
     seed: int = 0
-    """Seed of initial weights, minibatches, dropout and negatives."""
+    """Seed of the initial weights, minibatches, dropout and negatives."""
 
     def __post_init__(self) -> None:
         at_least(1, self, ("members", "embedding", "negatives", "patience", "batch"), "model")
@@ -59,25 +62,27 @@ class WorldModelConfig:
 
 @dataclass(frozen=True)
 class TablesConfig:
-    """What is derived from the world model before any agent learns."""
+    """Tables that are computed from the world model before the agents learn."""
 
     indicator: Literal["auto", "predicted", "logged"] = "auto"
-    """A user's feedback vector p_u: row of the predicted matrix, or logged feedback (0 = missing); auto: logged where
-    only positives are logged. Reading."""
+    """Feedback vector p of a user: its predicted rewards, or its logged rewards with 0 where there is none.
+    auto: logged for logs of positives, otherwise predicted. The paper leaves this open."""
     indicator_centre: Literal["none", "item", "user"] = "item"
-    """Subtract the item's or the user's mean from p_u before cosines; raw rows of rewards are all alike. Reading."""
+    """Mean that is subtracted from p before cosines are taken. Without it all users look alike.
+    The paper leaves this open."""
     neighbours: int = 15
-    """k of ROLeR's neighbour table."""
+    """k: number of neighbours in the neighbour table of ROLeR."""
     neighbour_weights: Literal["cosine", "uniform"] = "cosine"
-    """Weights of the neighbour average (method.md section 6)."""
+    """Weights of the neighbours in the average (method.md section 6)."""
     neighbour_source: Literal["auto", "predicted", "logged"] = "auto"
-    """What is averaged: neighbours' predicted rewards, or what they logged; auto: logged in logs of positives."""
+    """What the neighbour table averages: the predicted or the logged rewards of the neighbours.
+    auto: logged for logs of positives, otherwise predicted."""
     logged_neighbours: int = 100
-    """Neighbours whose logged feedback is averaged (neighbour-source logged)."""
+    """Number of neighbours when logged rewards are averaged."""
     neighbour_self: bool = True
-    """Whether a user is among its own neighbours (the predecessors' code says yes)."""
+    """A user is one of its own neighbours, as in the published code of ROLeR."""
     neighbour_risk: Literal["zero", "variance"] = "variance"
-    """ROLeR's risk: none, or the variance of the neighbours' predicted rewards."""
+    """Risk of ROLeR: zero, or the variance of the rewards that are predicted for the neighbours."""
 
     def __post_init__(self) -> None:
         at_least(1, self, ("neighbours", "logged_neighbours"), "tables")

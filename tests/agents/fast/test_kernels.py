@@ -29,7 +29,8 @@ def test_every_kernel_is_one_graph_with_the_same_results():
     """Every kind of agent, exit and reference rule; dropout and bfloat16 too."""
     dropout = {"tracker__dropout": 0.2, "selector_tracker__dropout": 0.2}
     low = {"recommender__precision": "bfloat16", "selector__candidates": 6}
-    cases = [*CASES, ("darlr", dropout | low)]
+    # tracing takes seconds a case: these are every kind of agent, reward, reference rule and exit once
+    cases = [CASES[1], CASES[2], *CASES[5:9], ("darlr", dropout | low)]
     for (method, more), (plain, compiled) in zip(cases, both("eager", cases), strict=True):
         assert plain == compiled, (method, more)
 

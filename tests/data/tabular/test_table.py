@@ -4,13 +4,13 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darlr.data.prepare import prepare
 from darlr.data.spelling import NO_ID, plain
 from darlr.data.store import checksum, load, load_report
-from darlr.data.tabular.read import read_table
+from darlr.data.tabular.read_table import read_table
 from darlr.errors import ConfigError, DataError
 from darlr.options import TableConfig
 
@@ -197,7 +197,7 @@ def test_a_bad_file_gets_file_row_and_column(case, tmp_path):
 
 ITEM_ERRORS = {
     "twice": ("item,c\n1,x\n2,y\n1,z\n", {}, "items.csv, row 4, column 'item': id '1' occurs before, in row 2"),
-    "other ids": ("item,c\n3.0,x\n", {}, "lists none of the log's ids \\(the log has '1', this file '3'\\)"),
+    "other ids": ("item,c\n3.0,x\n", {}, "lists none of the log's ids \\(the log has '1', this table '3'\\)"),
     "no category": ("item,colour\n1,x\n", {"category": "color"}, "no column 'color'; perhaps you meant 'colour'"),
     "empty category": ("item,c\n1,\n", {"category": "c"}, "column 'c': the category has no values"),
     "infinite": ("item,c\n1,3\n2,inf\n", {}, "items.csv, row 3, column 'c': inf is not a finite number"),
@@ -235,8 +235,8 @@ def test_bad_options(files):
         read_table(replace(files, item="uid"))
     with pytest.raises(ConfigError, match="option multi: no file has a feature 'tag'; perhaps you meant 'tags'"):
         read_table(replace(files, multi=("tag",)))
-    with pytest.raises(ConfigError, match="option category: needs the file of items"):
-        replace(files, items=None)
+    with pytest.raises(ConfigError, match="option category: needs the features of items"):
+        read_table(replace(files, items=None))
 
 
 word = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1, max_size=4)
@@ -244,6 +244,7 @@ word = word.filter(lambda w: plain(w) and plain(w) not in NO_ID)
 event = st.tuples(st.sampled_from("pqr") | word, word, st.floats(-1e6, 1e6, width=32))
 
 
+@settings(max_examples=30)
 @given(events=st.lists(event, min_size=2, max_size=12).filter(lambda e: len({plain(u) for u, _, _ in e}) > 1))
 def test_any_ids_survive_csv_and_parquet(events, tmp_path_factory):
     folder = tmp_path_factory.mktemp("any")

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from darlr.data.store import checksum
-from darlr.data.tabular.read import read_table
+from darlr.data.tabular.read_table import read_table
 from darlr.errors import DataError
 from darlr.options import TableConfig
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from darlr.data.tabular.read import read_table
+from darlr.data.tabular.read_table import read_table
 from darlr.errors import DataError
 from darlr.options import TableConfig
 

@@ -3,12 +3,12 @@
 import polars as pl
 import pytest
 
-from darlr.data.tabular.read import read_table
+from darlr.data.tabular.read_table import read_table
 from darlr.errors import ConfigError, DataError
 from darlr.options import TableConfig
 
 PARQUET = {
-    "floats": ([[0.1, 0.2], [0.3, 0.4], None], pl.List(pl.Float32), "lists of decimal numbers; give each number"),
+    "floats": ([[0.1, 0.2], [0.3, 0.4], None], pl.List(pl.Float32), "lists of decimal numbers; make each number"),
     "array": ([[0.1, 0.2], [0.3, 0.4], [1, 2]], pl.Array(pl.Float64, 2), "lists of decimal numbers"),
     "nested": ([[["a"], []], [["b"]], []], pl.List(pl.List(pl.String)), "lists of List values"),
     "matrix": ([[[1, 2]], [[3, 4]], None], pl.Array(pl.Int64, (1, 2)), "lists of Array values"),
@@ -41,7 +41,10 @@ def read(tmp_path):
             frame.write_parquet(tmp_path / "items.parquet")
         items = tmp_path / ("items.csv" if kind == pl.String else "items.parquet")
         log, report = read_table(TableConfig(tmp_path / "log.csv", items=items, **options))
-        return next((column for column in log.item_features if column.name == "x"), None), report.notes
+        return next((column for column in log.item_features if column.name == "x"), None), (
+            *report.notes,
+            *report.remarks,
+        )
 
     return read
 
@@ -117,8 +120,9 @@ def test_texts_that_seem_to_join_categories_are_noted(read):
 
 def test_every_other_column_is_a_feature_and_says_so(read):
     _, notes = read(["a", "b", None])
-    assert notes[-1].endswith("items.csv: every other column is a feature: x (categorical), n (numeric); "
-                              "--ignore leaves columns out")  # fmt: skip
+    assert notes[-1].endswith(
+        "items.csv: every other column is a feature: x (categorical), n (numeric); the option ignore leaves columns out"
+    )
     column, notes = read(["a", "b", None], ignore=("x",))
     assert column is None
     assert "a feature: n (numeric);" in notes[-1]

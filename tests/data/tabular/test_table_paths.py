@@ -10,9 +10,9 @@ from darlr.data.sets.public import public_set
 from darlr.data.sources import open_source
 from darlr.data.store import load, save
 from darlr.data.tabular.file import read_plain_file
+from darlr.data.tabular.number_columns import scan_numbers
 from darlr.data.tabular.paths import log_files
-from darlr.data.tabular.read import read_table
-from darlr.data.tabular.scan import scan_numbers
+from darlr.data.tabular.read_table import read_table
 from darlr.errors import DataError
 from darlr.experiments.runs import Run
 from darlr.options import TableConfig

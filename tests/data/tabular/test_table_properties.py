@@ -71,7 +71,7 @@ def test_rows_in_are_rows_out_or_counted(events, kinds, times, tmp_path_factory)
     (folder / "raw").mkdir()
     schema = {"who": pl.String, "what": pl.String, "stars": pl.Float64, "when": pl.Int64}
     write(pl.DataFrame(events, schema=schema, orient="row"), folder / "raw", kinds)
-    config = TableConfig(folder / "raw", "who", "what", "stars", timestamp="when" if times else None)
+    config = TableConfig(folder / "raw", user="who", item="what", reward="stars", timestamp="when" if times else None)
     prepare(config, folder / "out")
     log, report = load(folder / "out"), load_report(folder / "out")
     kept, gone = expected(events, times)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from darlr.data.tabular.read import read_table
+from darlr.data.tabular.read_table import read_table
 from darlr.errors import DataError
 from darlr.options import TableConfig
 

@@ -27,7 +27,8 @@ from darlr.data.sets.kuaishou import (
 from darlr.data.split import select
 from darlr.data.tabular.columns import trimmed
 from darlr.data.tabular.features import read_feature_table
-from darlr.data.tabular.file import Table, read_file
+from darlr.data.tabular.file import read_file
+from darlr.data.tabular.table import Table
 from darlr.errors import DataError
 
 NAME = "kuairand"
@@ -151,7 +152,7 @@ def _tags(table: Table) -> FeatureColumn:
         row = int(wrong.arg_max() or 0)
         table.fail(row, CATEGORY, f"'{text[row]}' is not a list of tags such as 12,3")
     if text.null_count() == len(text):
-        raise DataError(f"{table.path}, column '{CATEGORY}': no video has a tag")
+        raise DataError(f"{table.name}, column '{CATEGORY}': no video has a tag")
     return number_lists(CATEGORY, text)
 
 

@@ -15,7 +15,7 @@ from darlr.data.sets.kuairec_events import DURATION, Events, median_by_item, rea
 from darlr.data.sets.kuairec_reward import MOST, VideoScale, clipped, fit_scale
 from darlr.data.sets.kuairec_tables import CATEGORIES, CATEGORY, USERS, read_categories
 from darlr.data.sets.kuaishou import ITEM, USER, Side, coded, existing, read_profiles
-from darlr.data.tabular.scan import scan_numbers
+from darlr.data.tabular.number_columns import scan_numbers
 from darlr.options import KuaiRecConfig
 
 NAME = "kuairec"

@@ -11,8 +11,8 @@ from darlr.data.log import Block, FloatArray, IntArray
 from darlr.data.report import Dropped
 from darlr.data.sets.kuairec_tables import CATEGORIES, USERS
 from darlr.data.sets.kuaishou import ITEM, USER, coded
-from darlr.data.tabular.file import Table
-from darlr.data.tabular.scan import scan_numbers
+from darlr.data.tabular.number_columns import scan_numbers
+from darlr.data.tabular.table import Table
 
 WATCH, TIME, DURATION = "watch_ratio", "timestamp", "video_duration"
 UNKNOWN = np.iinfo(np.int64).min  # the time of an event without one

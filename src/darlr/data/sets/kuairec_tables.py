@@ -7,7 +7,8 @@ import numpy as np
 
 from darlr.data.log import FeatureColumn
 from darlr.data.sets.kuaishou import ITEM, Side, ids, number_lists, occurs_before
-from darlr.data.tabular.file import Table, read_file
+from darlr.data.tabular.file import read_file
+from darlr.data.tabular.table import Table
 
 FEAT = "feat"
 USERS, CATEGORIES = "user_features.csv", "item_categories.csv"

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from darlr.data.log import FeatureColumn, IntArray
 from darlr.data.tabular.columns import read_ids
 from darlr.data.tabular.features import feature_columns, read_feature_table
-from darlr.data.tabular.file import Table
+from darlr.data.tabular.table import Table
 from darlr.errors import DataError
-from darlr.options import TableConfig
+from darlr.options import ColumnsConfig
 
 USER, ITEM = "user_id", "video_id"
 COUNTS = ("follow_user_num", "fans_user_num", "friend_user_num", "register_days")
@@ -78,7 +78,7 @@ def read_profiles(path: Path) -> Side:
     source = replace(source, table=replace(source.table, frame=frame))
     categorical = tuple(name for name in frame.columns if name not in (USER, *COUNTS))
     names = source.ids[order].to_list()
-    columns, notes = feature_columns(source, names, TableConfig(log=path, categorical=categorical))
+    columns, notes = feature_columns(source, names, ColumnsConfig(categorical=categorical))
     notes += [
         f"{path}: {UNKNOWN} read as missing in {count[0]:,} rows of '{count.name}'" for count in unknown if count[0]
     ]

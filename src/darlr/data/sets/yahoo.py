@@ -12,7 +12,8 @@ from darlr.data.log import FloatArray, InteractionLog
 from darlr.data.report import Dropped, PrepareReport
 from darlr.data.sets.coat import RATINGS
 from darlr.data.sets.kuaishou import coded, existing, ids, occurs_before
-from darlr.data.tabular.file import Table, read_plain_file
+from darlr.data.tabular.file import read_plain_file
+from darlr.data.tabular.table import Table
 
 NAME = "yahoo"
 TRAIN, TEST = "ydata-ymusic-rating-study-v1_0-train.txt", "ydata-ymusic-rating-study-v1_0-test.txt"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from darlr.data.log import IntArray
 from darlr.data.spelling import INVISIBLE, NO_ID, NO_VALUE, SPACES, WHOLE
-from darlr.data.tabular.file import Table
+from darlr.data.tabular.table import Table
 
 INTEGER = r"^(0|-?[1-9]\d*)$"
 CONTROL = r"[\x00-\x1f\x7f]"  # line breaks, tabs, NUL: no part of an id, but of a cell that was read wrongly

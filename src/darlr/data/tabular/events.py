@@ -1,8 +1,6 @@
 """The events of a log's files, streamed into codes and numbers: nothing else of the files is ever in memory whole."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -14,26 +12,28 @@ from darlr.data.tabular.columns import (
     fractional,
     id_text,
     number,
-    number_problem,
     quoted,
     refuse_id_type,
     refuse_number_type,
     refuse_odd_ids,
 )
-from darlr.data.tabular.file import NoColumnError, Scan, scan_file
+from darlr.data.tabular.inputs import open_log, several
+from darlr.data.tabular.table import NoColumnError, Scan
 from darlr.errors import DataError
-from darlr.options import TableConfig
+from darlr.options import ColumnsConfig
 
 KINDS = {"reward": pl.Float64, "propensity": pl.Float32}  # rewards of any unit keep their digits
 SHOWN = 3  # texts of a column that an error shows
-IMPLICIT = "name the column of rewards (--reward), or, where each event is a positive such as a click, pass --implicit"
+IMPLICIT = "name the column of rewards (option reward), or set the option implicit if each event is a click or the like"
 MISSING = 2**32 - 1  # the code of a row without an id
 
 
 @dataclass
 class Events:
-    """All rows of all files, in order. starts: int64 [files + 1], the first row of each file, then the number of rows.
+    """All rows of all files or frames, in order.
 
+    name: what the log is called if nobody names it. starts: int64 [files + 1], the first row of each file, then the
+    number of rows.
     coded: uint32 [rows] for user and item, places in `names` (untrimmed, distinct), MISSING where null.
     numbers: [rows], float64 for reward and float32 for propensity, NaN where there is none.
     """
@@ -44,6 +44,12 @@ class Events:
     names: dict[str, pl.Series]
     numbers: dict[str, NDArray[np.floating]]
     notes: list[str] = field(default_factory=list)
+    name: str = ""
+
+    @property
+    def source(self) -> str:
+        """The files or frames, as errors about all of them say it."""
+        return several([scan.name for scan in self.scans])
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -51,7 +57,7 @@ class Events:
     def at(self, row: int) -> str:
         """File and row, as errors and reports give them."""
         scan, place = self._place(row)
-        return f"{scan.path}, row {place + scan.first_row}"
+        return f"{scan.name}, row {place + scan.first_row}"
 
     def fail(self, row: int, column: str, problem: str) -> NoReturn:
         """Raise DataError about a cell; `row` counts from 0 over all files."""
@@ -79,10 +85,11 @@ class Events:
         return self.scans[file], row - int(self.starts[file])
 
 
-def read_events(files: Sequence[Path], config: TableConfig) -> Events:
-    """Ids and numbers of all rows, streamed file by file; what is in no row to keep is not judged yet.
+def stream_events(source: Any, config: ColumnsConfig) -> Events:
+    """Ids and numbers of all rows, streamed file by file; rows that will be dropped are not checked yet.
 
-    Raises DataError, naming the file, when one has no such column, cannot be read, or has cells that cannot be ids.
+    source: paths or frames, see `darlr.data.tabular.inputs`. Raises DataError, naming the file or frame, when it lacks
+    a column, cannot be read, or has cells that cannot be ids.
     """
     numeric = {} if config.implicit else {"reward": config.reward}
     numeric |= {} if config.propensity is None else {"propensity": config.propensity}
@@ -90,13 +97,13 @@ def read_events(files: Sequence[Path], config: TableConfig) -> Events:
     needed = [*sides.values(), *numeric.values()]
     needed += [] if config.timestamp is None else [config.timestamp]
     try:
-        scans = tuple(scan_file(path, needed, True) for path in files)
+        scans, left_out, name = open_log(source, needed)
     except NoColumnError as error:
         if error.column != numeric.get("reward"):
             raise
         raise DataError(f"{error}; {IMPLICIT}") from error
     known = {side: pl.Categories.random() for side in sides}
-    parts, notes = [], []
+    parts, notes = [], left_out
     for scan in scans:
         here = Events((scan,), np.array([0, 1]), {}, {}, {})  # its first row, for errors
         for column in sides.values():
@@ -114,7 +121,7 @@ def read_events(files: Sequence[Path], config: TableConfig) -> Events:
         values = [number(column, scan.schema[column]).cast(KINDS[what]).alias(what) for what, column in numeric.items()]
         part = scan.collect(scan.frame.select(*ids, *values))
         if part.is_empty() and len(scans) > 1:
-            notes.append(f"{scan.path}: has no rows")
+            notes.append(f"{scan.name}: has no rows")
         notes += scan.quoting(part.height)
         parts.append(part)
     starts = np.cumsum([0, *(part.height for part in parts)])
@@ -127,27 +134,16 @@ def read_events(files: Sequence[Path], config: TableConfig) -> Events:
         {side: categories.to_series() for side, categories in known.items()},
         {what: whole.drop_in_place(what).to_numpy() for what in numeric},
         notes=notes,
+        name=name,
     )
     if config.implicit:
         events.numbers["reward"] = np.ones(len(events), dtype=np.float32)
-        notes.append("no rewards were read: every event is a positive of reward 1 (--implicit)")
     if not len(events):
-        raise DataError(f"{files[0]}: the file has no rows" + (", and no other file has" if len(files) > 1 else ""))
+        raise DataError(f"{scans[0].name}: the {scans[0].kind} has no rows" + ", and no other has" * (len(scans) > 1))
     for side, column in sides.items():
         floats = all(fractional(scan.schema[column]) for scan in scans)
         refuse_odd_ids(events, column, events.coded[side], events.names[side], floats)
     return events
-
-
-def refuse_bad_numbers(events: Events, what: str, column: str, keep: NDArray[np.bool_]) -> None:
-    """Raise DataError at the first row to keep without a finite number."""
-    bad = ~np.isfinite(events.numbers[what]) & keep
-    if bad.any():
-        row = int(bad.argmax())
-        texts = events.texts(row, column)
-        advice = f"; the column holds texts, {texts}: write a number for each, or keep the rows of one of them"
-        advice += " and pass --implicit" if what == "reward" else ""
-        events.fail(row, column, number_problem(events.cell(row, column), what) + (advice if texts else ""))
 
 
 def repeated(events: Events, times: IntArray, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:

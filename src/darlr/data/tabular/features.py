@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,10 +11,11 @@ from darlr.data.log import FeatureColumn, FloatArray, IntArray
 from darlr.data.report import Dropped
 from darlr.data.spelling import NO_ID, NO_VALUE
 from darlr.data.tabular.columns import codes, quoted, read_ids, said, trimmed
-from darlr.data.tabular.file import Table, read_file
+from darlr.data.tabular.inputs import open_features
 from darlr.data.tabular.lists import joined, looks_like_list, unfit, with_lists
+from darlr.data.tabular.table import Table
 from darlr.errors import DataError
-from darlr.options import TableConfig
+from darlr.options import ColumnsConfig
 
 NAMES = 20  # a text column of more rows than this, with a value of its own in each, is a name and no feature
 
@@ -28,20 +29,23 @@ class FeatureTable:
     ids: pl.Series
 
 
-def read_feature_table(path: Path, id_column: str, needed: Sequence[str] = ()) -> FeatureTable:
-    """Read and check a feature file; raises DataError, among others when an id occurs twice."""
-    table = read_file(path, [id_column, *needed], only_needed=False)
+def read_feature_table(source: Any, id_column: str, needed: Sequence[str] = (), side: str = "users") -> FeatureTable:
+    """Read and check the features of users or items (`side`); raises DataError, among others when an id occurs twice.
+
+    source: paths or frames, see `darlr.data.tabular.inputs`.
+    """
+    table = open_features(source, side, [id_column, *needed])
     ids = read_ids(table, id_column)
     again = ids.is_not_null() & ~ids.is_first_distinct()
     if again.any():
         row = int(again.arg_max() or 0)
         first = int((ids == ids[row]).arg_max() or 0)
-        table.fail(row, id_column, f"id {ids[row]!r} occurs before, in row {first + table.first_row}")
+        table.fail(row, id_column, f"id {ids[row]!r} occurs before, in {table.at(first).rpartition(', ')[2]}")
     return FeatureTable(table, id_column, ids)
 
 
 def feature_columns(
-    source: FeatureTable, names: Sequence[str], config: TableConfig
+    source: FeatureTable, names: Sequence[str], config: ColumnsConfig
 ) -> tuple[tuple[FeatureColumn, ...], list[str]]:
     """Every column but the id as a feature of the ids `names`, in their order; and notes on what was seen."""
     table = source.table
@@ -56,32 +60,36 @@ def feature_columns(
         problem = unfit(series, config.separator, name in (*config.multi, *config.categorical))
         column = None if problem else _column(table, series, rows, config)
         if problem and name in wanted:
-            raise DataError(f"{table.path}, column '{name}': cannot be a feature: {problem}")
+            raise DataError(f"{table.name}, column '{name}': cannot be a feature: {problem}")
         if problem:
-            notes.append(f"{table.path}: column '{name}' left out: {problem}")
+            notes.append(f"{table.name}: column '{name}' left out: {problem}")
         elif column is None:
-            notes.append(f"{table.path}: column '{name}' left out: it has no values")
+            notes.append(f"{table.name}: column '{name}' left out: it has no values")
         elif len(column.vocabulary) == table.frame.height > NAMES and name not in wanted:
-            notes.append(f"{table.path}: column '{name}' left out: it names the row (a value of its own in each)")
+            notes.append(f"{table.name}: column '{name}' left out: it names the row (a value of its own in each)")
         else:
             columns.append(column)
             notes += _words(table, series)
             if column.kind == "categorical" and name not in config.categorical:
-                notes += [f"{table.path}: column '{name}': {note}" for note in _several(column.vocabulary)]
-    if columns:
-        listed = ", ".join(f"{column.name} ({column.kind})" for column in columns)
-        notes.append(f"{table.path}: every other column is a feature: {listed}; --ignore leaves columns out")
+                notes += [f"{table.name}: column '{name}': {note}" for note in _several(column.vocabulary)]
     return tuple(columns), notes
+
+
+def listed_features(source: FeatureTable, columns: Sequence[FeatureColumn]) -> list[str]:
+    """A remark that names the features that were read."""
+    listed = ", ".join(f"{column.name} ({column.kind})" for column in columns)
+    text = f"{source.table.name}: every other column is a feature: {listed}; the option ignore leaves columns out"
+    return [text] if columns else []
 
 
 def missing_ids(source: FeatureTable) -> Dropped:
     """Rows without an id."""
     absent = source.ids.is_null()
     example = source.table.at(int(absent.arg_max() or 0)) if absent.any() else ""
-    return Dropped(f"rows of {source.table.path.name} without an id", int(absent.sum()), example)
+    return Dropped(f"rows of {source.table.short} without an id", int(absent.sum()), example)
 
 
-def _column(table: Table, series: pl.Series, rows: IntArray, config: TableConfig) -> FeatureColumn | None:
+def _column(table: Table, series: pl.Series, rows: IntArray, config: ColumnsConfig) -> FeatureColumn | None:
     """The feature of the ids whose rows in the file are `rows` (-1 = not listed); None without any value."""
     name = series.name
     if series.dtype in (pl.List, pl.Array):
@@ -110,7 +118,9 @@ def _several(texts: Sequence[str]) -> list[str]:
     if odd:
         return [f"{odd:,} values look like lists, but not all can be read so; write each as ['a', 'b'], or as a|b"]
     if mark:
-        return [f"its values seem to be categories with {mark!r} between them; --separator '{mark}' takes them apart"]
+        return [
+            f"its values seem to be categories with {mark!r} between them; set the option separator to take them apart"
+        ]
     return []
 
 
@@ -119,7 +129,7 @@ def _words(table: Table, series: pl.Series) -> list[str]:
     text = trimmed(series) if series.dtype == pl.String else pl.Series([], dtype=pl.String)
     words = text.filter(text.is_in(NO_VALUE))
     said_so = ", ".join(map(quoted, words.unique().sort()))
-    return [f"{table.path}: column '{series.name}': {len(words):,} cells say {said_so}: missing"] if len(words) else []
+    return [f"{table.name}: column '{series.name}': {len(words):,} cells say {said_so}: missing"] if len(words) else []
 
 
 def _numeric(table: Table, name: str, values: pl.Series, rows: IntArray) -> FeatureColumn | None:

@@ -1,80 +1,21 @@
-"""Read one CSV, TSV or Parquet file, whole or as a stream, and say precisely what is wrong with it."""
+"""Open one CSV, TSV or Parquet file, and say precisely what is wrong with it."""
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import polars as pl
 
 from darlr.data.spelling import plain
-from darlr.data.tabular.text import count_lines, explain, first_line, header
+from darlr.data.tabular.table import NoColumnError, Scan, Table, Text, unreadable
+from darlr.data.tabular.text import explain, header
 from darlr.errors import DataError
 from darlr.io.files import refuse_address
 
 DELIMITERS = {
     f"{kind}{packed}": mark for packed in ("", ".gz", ".zst") for kind, mark in ((".csv", ","), (".tsv", "\t"))
 }
-EVERY = pl.QueryOptFlags(projection_pushdown=False)  # else polars skips, with columns nobody asked for, their faults
 KNOWN = ", ".join((*DELIMITERS, ".parquet"))
-
-
-@dataclass(frozen=True)
-class Table:
-    """A file's columns. first_row: the number, as errors give it, of the first row (2 below a header line)."""
-
-    path: Path
-    frame: pl.DataFrame
-    first_row: int
-
-    def fail(self, row: int, column: str, problem: str) -> NoReturn:
-        """Raise DataError about a cell; `row` counts from 0 in the frame."""
-        raise DataError(f"{self.at(row)}, column '{column}': {problem}")
-
-    def at(self, row: int) -> str:
-        """File and row, as errors and reports give them."""
-        return f"{self.path}, row {row + self.first_row}"
-
-
-@dataclass(frozen=True)
-class Scan:
-    """A file not read yet. frame: its columns, lazy; delimiter: None for Parquet; width: columns of its header."""
-
-    path: Path
-    frame: pl.LazyFrame
-    schema: pl.Schema
-    first_row: int
-    delimiter: str | None
-    width: int
-
-    def collect(self, query: pl.LazyFrame) -> pl.DataFrame:
-        """The answer to a query of `frame`, streamed; raises DataError, with the line where known, when it fails."""
-        try:
-            return query.collect(engine="streaming", optimizations=EVERY if self.delimiter else pl.QueryOptFlags())
-        except (OSError, pl.exceptions.PolarsError) as error:
-            if self.delimiter is None:
-                raise _bad_parquet(self.path, error) from error
-            explain(self.path, self.delimiter, self.width, error)
-
-    def quoting(self, rows: int) -> list[str]:
-        """What is odd about the quotation marks of a text file of so many rows."""
-        if self.delimiter is None:
-            return []
-        lines, escaped = count_lines(self.path)
-        found = (
-            (lines - rows - 1, "line breaks inside quoted cells; a stray quotation mark does that too"),
-            (escaped, 'lines with a backslash before a quotation mark; it escapes nothing: write "" inside quotes'),
-        )
-        return [f"{self.path}: {count:,} {what}" for count, what in found if count > 0]
-
-
-class NoColumnError(DataError):
-    """A file lacks a column that is needed."""
-
-    def __init__(self, problem: str, column: str) -> None:
-        super().__init__(problem)
-        self.column = column
 
 
 def suffix_of(path: Path) -> str | None:
@@ -114,11 +55,15 @@ def require_file(path: Path) -> None:
 
 def read_file(path: Path, needed: Sequence[str], only_needed: bool) -> Table:
     """`scan_file`, read whole; raises DataError also when it has no rows, or is ragged or badly encoded."""
-    scan = scan_file(path, needed, only_needed)
+    return whole(scan_file(path, needed, only_needed))
+
+
+def whole(scan: Scan) -> Table:
+    """All rows of a file or frame; raises DataError when there are none."""
     frame = scan.collect(scan.frame)
     if frame.is_empty():
-        raise DataError(f"{path}: the file has no rows")
-    return Table(path, frame, scan.first_row)
+        raise DataError(f"{scan.name}: the {scan.kind} has no rows")
+    return Table(scan.name, frame, scan.first_row)
 
 
 def read_plain_file(path: Path, names: Sequence[str]) -> Table:
@@ -139,25 +84,21 @@ def read_plain_file(path: Path, names: Sequence[str]) -> Table:
         )
     except (OSError, pl.exceptions.PolarsError) as error:
         explain(path, "\t", len(names), error, "the layout has")
-    return Table(path, frame, first_row=1)
+    return Table(str(path), frame, first_row=1)
 
 
 def _scan_parquet(path: Path, needed: Sequence[str], only_needed: bool) -> Scan:
     try:
         frame = pl.scan_parquet(path.absolute(), glob=False)
         written = frame.collect_schema().names()
-        names = _plain_names(path, written)
-        _require_columns(path, needed, names)
+        names = plain_names(f"{path}, row 1", written)
+        require_columns(str(path), needed, names)
         if names != written:
             frame = frame.rename(dict(zip(written, names, strict=True)))
         frame = frame.select(list(dict.fromkeys(needed))) if only_needed else frame
-        return Scan(path, frame, frame.collect_schema(), 1, None, len(names))
+        return Scan(str(path), frame, frame.collect_schema(), 1)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise _bad_parquet(path, error) from error
-
-
-def _bad_parquet(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: is not a readable Parquet file ({first_line(error)}); is it whole?")
+        raise unreadable(str(path), error) from error
 
 
 def csv_header(path: Path, delimiter: str, needed: Sequence[str]) -> list[str]:
@@ -165,18 +106,19 @@ def csv_header(path: Path, delimiter: str, needed: Sequence[str]) -> list[str]:
     written = header(path, delimiter)
     if not any(map(plain, written)):
         raise DataError(f"{path}: the file is empty, or its first line is; it must name the columns")
-    names = _plain_names(path, written)
-    _require_columns(path, needed, names)
+    names = plain_names(f"{path}, row 1", written)
+    require_columns(str(path), needed, names)
     return names
 
 
-def _plain_names(path: Path, written: Sequence[str]) -> list[str]:
+def plain_names(place: str, written: Sequence[str]) -> list[str]:
+    """The names of columns, spelled `plain`; raises DataError, naming the place of the header, if one is doubled."""
     names = [plain(name) for name in written]
-    for place, name in enumerate(names):
-        if name and name in names[:place]:
+    for position, name in enumerate(names):
+        if name and name in names[:position]:
             raise DataError(
-                f"{path}, row 1, column '{name}': occurs twice in the header "
-                f"(columns {names.index(name) + 1} and {place + 1}); rename one"
+                f"{place}, column '{name}': occurs twice in the header "
+                f"(columns {names.index(name) + 1} and {position + 1}); rename one"
             )
     return names
 
@@ -187,10 +129,12 @@ def _scan_csv(path: Path, delimiter: str, needed: Sequence[str], only_needed: bo
     places = [str(place) for place in range(len(names))]  # names of ours: those of the file may be empty
     raw = pl.scan_csv(path.absolute(), glob=False, separator=delimiter, infer_schema=False, new_columns=places)
     frame = raw.select(pl.col(str(names.index(name))).alias(name) for name in wanted)
-    return Scan(path, frame, pl.Schema(dict.fromkeys(wanted, pl.String)), 2, delimiter, len(names))
+    schema = pl.Schema(dict.fromkeys(wanted, pl.String))
+    return Scan(str(path), frame, schema, 2, Text(path, delimiter, len(names)))
 
 
-def _require_columns(path: Path, needed: Sequence[str], names: Sequence[str]) -> None:
+def require_columns(place: str, needed: Sequence[str], names: Sequence[str]) -> None:
+    """Raise NoColumnError, naming the file or frame, when a column is missing."""
     for name in needed:
         if name not in names:
             lower = {known.lower(): known for known in names}
@@ -199,4 +143,4 @@ def _require_columns(path: Path, needed: Sequence[str], names: Sequence[str]) ->
             other = next((mark for mark in (";", "\t", "|", ",") if len(names) == 1 and mark in names[0]), None)
             if other is not None:
                 hint = f"; its header is separated by {other!r}: write .csv files with ',' and .tsv files with tabs"
-            raise NoColumnError(f"{path}: there is no column '{name}'{hint}; columns: {', '.join(names)}", name)
+            raise NoColumnError(f"{place}: there is no column '{name}'{hint}; columns: {', '.join(names)}", name)

@@ -11,7 +11,7 @@ from darlr.data.tabular.columns import trimmed
 
 LIST = r"(?s)^[\[({].*[\])}]$"
 NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
-NUMBERS = "it holds lists of decimal numbers; give each number a column of its own (--multi takes each as a category)"
+NUMBERS = "it holds lists of decimal numbers; make each number a column, or name the column in the option multi"
 
 
 def unfit(series: pl.Series, separator: str, multi: bool) -> str | None:

@@ -12,7 +12,7 @@ MAGIC = "*?["  # characters that make a name a pattern
 NAMED = 3  # files left out that a note names
 
 
-def log_files(named: Path | Sequence[Path]) -> tuple[tuple[Path, ...], list[str]]:
+def log_files(named: Path | Sequence[Path], option: str = "log") -> tuple[tuple[Path, ...], list[str]]:
     """Every file that `named` stands for, and notes on what was left out of folders and patterns.
 
     A file is taken as given; of folders and patterns those of a known kind are taken, by name. Linked folders are
@@ -28,7 +28,7 @@ def log_files(named: Path | Sequence[Path]) -> tuple[tuple[Path, ...], list[str]
         found += files
         notes += [f"{path}: left out {_listed(left)}, hidden or of no known kind"] if left else []
     if not found:
-        raise DataError("option log: names no file")
+        raise DataError(f"option {option}: names no file")
     seen: set[Path] = set()
     for file in found:
         if file.resolve() in seen:

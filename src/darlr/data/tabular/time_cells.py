@@ -12,7 +12,7 @@ from darlr.data.log import IntArray
 from darlr.data.spelling import NO_ID, plain
 from darlr.data.tabular.columns import is_float, quoted
 from darlr.data.tabular.events import Events
-from darlr.data.tabular.file import Scan
+from darlr.data.tabular.table import Scan
 
 MICRO, NANO = 10**6, 10**9
 LIMIT = 2.0**63

@@ -32,7 +32,7 @@ def read_times(events: Events, column: str, keep: NDArray[np.bool_]) -> IntArray
         parts.append((start, part))
         if part.kind != parts[0][1].kind:
             first = start + int(chosen.argmax())
-            problem = f"{quoted(events.cell(first, column))} is not a time like those of {events.scans[0].path}"
+            problem = f"{quoted(events.cell(first, column))} is not a time like those of {events.scans[0].name}"
             events.fail(first, column, problem)
     scale = max(part.scale for _, part in parts)
     times = np.zeros(len(events), dtype=np.int64)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import polars as pl
 
-from darlr.data.tabular.file import Table, csv_header, require_file
+from darlr.data.tabular.file import csv_header, require_file
+from darlr.data.tabular.table import EVERY, Table
 from darlr.data.tabular.text import explain
 from darlr.errors import DataError
 
 ROW = "row of the file"  # no column is called so
-EVERY = pl.QueryOptFlags(projection_pushdown=False)  # else columns that nobody asked for may run over the row's end
 
 
 def scan_numbers(path: Path, kinds: Mapping[str, type[pl.DataType]]) -> Table:
@@ -31,7 +31,7 @@ def scan_numbers(path: Path, kinds: Mapping[str, type[pl.DataType]]) -> Table:
         explain(path, ",", len(names), error)
     if frame.is_empty():
         raise DataError(f"{path}: the file has no rows")
-    return Table(path, frame, first_row=2)
+    return Table(str(path), frame, first_row=2)
 
 
 def _locate(text: pl.LazyFrame, path: Path, kinds: Mapping[str, type[pl.DataType]]) -> None:
@@ -48,4 +48,4 @@ def _locate(text: pl.LazyFrame, path: Path, kinds: Mapping[str, type[pl.DataType
     for name, kind in kinds.items():
         if found.height and found.select(bad[name]).item():
             wanted = "whole number below 2^31" if kind.is_integer() else "number"
-            Table(path, found, first_row=2).fail(found[ROW][0], name, f"'{found[name][0]}' is not a {wanted}")
+            Table(str(path), found, first_row=2).fail(found[ROW][0], name, f"'{found[name][0]}' is not a {wanted}")

@@ -1,0 +1,193 @@
+"""Read anybody's own files or frames into an InteractionLog, by a mapping of columns."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from darlr.data.log import FeatureColumn, InteractionLog, check
+from darlr.data.report import Dropped, PrepareReport
+from darlr.data.spelling import plain
+from darlr.data.tabular.columns import numbered
+from darlr.data.tabular.events import repeated, stream_events
+from darlr.data.tabular.features import (
+    FeatureTable,
+    feature_columns,
+    listed_features,
+    missing_ids,
+    read_feature_table,
+)
+from darlr.data.tabular.ids import Side, alike, counted, odd_ids, without_ids
+from darlr.data.tabular.ranges import observed_range, refuse_bad_numbers, refuse_outside, unused_range
+from darlr.data.tabular.table import Table
+from darlr.data.tabular.times import read_times
+from darlr.errors import ConfigError, DataError
+from darlr.options import LARGEST_REWARD, ColumnsConfig, TableConfig
+
+
+def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
+    """`read_log` of the files that the options of `darlr data prepare table` name."""
+    return read_log(config.log, config, config.users, config.items)
+
+
+def read_log(
+    source: Any, config: ColumnsConfig, users: Any = None, items: Any = None
+) -> tuple[InteractionLog, PrepareReport]:
+    """The log that files or frames and their columns hold, and a report of what was dropped and why.
+
+    source, users, items: paths or frames (darlr.data.tabular.inputs). Rows without a user or item id are dropped, and,
+    if there are timestamps, exact repeats of a row. Users without events are dropped; items without events stay. Files
+    are streamed (darlr.data.tabular.events): the codes and numbers of all rows must fit in memory, the files need not.
+    Raises DataError naming file, row and column, and ConfigError naming an option.
+    """
+    config = _plain_columns(config)
+    reward_column = None if config.implicit else config.reward
+    columns = [c for c in (config.user, config.item, reward_column, config.timestamp, config.propensity) if c]
+    doubled = [c for c in columns if columns.count(c) > 1]
+    if doubled:
+        raise ConfigError(f"options user, item, reward, timestamp, propensity: column '{doubled[0]}' is named twice")
+    if config.category is not None and items is None:
+        raise ConfigError("option category: needs the features of items (option items)")
+    events = stream_events(source, config)
+    user, item = (Side(events, side) for side in ("user", "item"))
+    keep, dropped = without_ids(events, user, item)
+    if not keep.any():
+        raise DataError(f"{events.source}: no row has both a user and an item id{_reasons(dropped)}")
+    refuse_bad_numbers(events, "reward", config.reward, keep)
+    times = None if config.timestamp is None else read_times(events, config.timestamp, keep)
+    if config.propensity is not None:
+        refuse_bad_numbers(events, "propensity", config.propensity, keep)
+        refuse_outside(events, config.propensity, "propensity", keep, (0.0, 1.0), above=True)
+    if times is not None:
+        again = repeated(events, times, keep)
+        keep &= ~again
+        dropped += counted("exact repeat of an earlier row", again, events)
+    reward = events.numbers["reward"][keep]
+    low, high = config.reward_range or observed_range(reward)
+    refuse_outside(events, config.reward, "reward", keep, (-LARGEST_REWARD, LARGEST_REWARD))
+    refuse_outside(events, config.reward, "reward", keep, (low, high))
+    for side in (user, item):
+        side.restrict(keep)
+    if len(user.ids) < 2:
+        raise DataError(
+            f"{events.source}, column '{config.user}': all rows belong to one user ({user.ids[0]!r}); "
+            f"learning from other users needs at least 2{_reasons(dropped)}"
+        )
+    user_table = _features_of(users, config.user, user, [])
+    item_table = _features_of(items, config.item, item, [config.category] if config.category else [])
+    user_names, user_ids = numbered([user.ids])
+    item_names, item_ids = numbered([item.ids] if item_table is None else [item.ids, item_table.ids])
+    user_features, user_notes = _columns(user_table, user_names, config)
+    item_features, item_notes = _columns(item_table, item_names, config)
+    tables = [source for source in (user_table, item_table) if source is not None]
+    _check_named(config, (*user_features, *item_features), [source.table for source in tables])
+    dropped += [missing_ids(source) for source in tables]
+    if user_table is not None:
+        silent = user_table.ids.drop_nulls().is_in(user.ids.to_list())
+        dropped.append(Dropped(f"rows of {user_table.table.short}: users without events", int((~silent).sum())))
+    notes = [
+        *unused_range(reward, low, high),
+        *events.notes,
+        *odd_ids(config.user, user),
+        *odd_ids(config.item, item),
+        *alike(config.user, user, user_table),
+        *alike(config.item, item, item_table),
+        *_lacking(user_table, user),
+        *_lacking(item_table, item),
+        *user_notes,
+        *item_notes,
+    ]
+    remarks = [
+        *(["no rewards were read: every event is a positive of reward 1 (option implicit)"] if config.implicit else []),
+        *_unlogged(item_table, len(item_ids) - len(item.ids)),
+        *([] if user_table is None else listed_features(user_table, user_features)),
+        *([] if item_table is None else listed_features(item_table, item_features)),
+    ]
+    log = InteractionLog(
+        name=config.name or events.name,
+        user=user.codes(user_names, keep),
+        item=item.codes(item_names, keep),
+        reward=reward,
+        user_ids=user_ids,
+        item_ids=item_ids,
+        timestamp=None if times is None else times[keep],
+        propensity=events.numbers["propensity"][keep] if config.propensity is not None else None,
+        user_features=user_features,
+        item_features=item_features,
+        category=config.category,
+        reward_range=(low, high),
+        exit="category" if config.category else "none",
+    )
+    check(log)
+    used = tuple(one for one in dropped if one.count)
+    return log, PrepareReport(events.source, len(events), len(log), used, tuple(notes), tuple(remarks))
+
+
+def _plain_columns(config: ColumnsConfig) -> ColumnsConfig:
+    """The same options, with names of columns spelled as those that are read."""
+    return replace(
+        config,
+        user=plain(config.user),
+        item=plain(config.item),
+        reward=plain(config.reward),
+        timestamp=config.timestamp and plain(config.timestamp),
+        propensity=config.propensity and plain(config.propensity),
+        category=config.category and plain(config.category),
+        multi=tuple(map(plain, config.multi)),
+        ignore=tuple(map(plain, config.ignore)),
+        categorical=tuple(map(plain, config.categorical)),
+    )
+
+
+def _reasons(dropped: Sequence[Dropped]) -> str:
+    return "".join(f"; dropped {d.count:,}: {d.reason}" for d in dropped)
+
+
+def _lacking(source: FeatureTable | None, side: Side) -> list[str]:
+    """A note on ids of the log that a table of features lacks."""
+    if source is None:
+        return []
+    absent = int((~side.ids.is_in(source.ids.drop_nulls().to_list())).sum())
+    text = f"lacks {absent:,} of the log's {len(side.ids):,} ids; their features count as missing"
+    return [f"{source.table.name}: {text}"] if absent else []
+
+
+def _unlogged(source: FeatureTable | None, count: int) -> list[str]:
+    """A remark on items that only their table of features holds."""
+    if source is None or not count:
+        return []
+    return [f"{source.table.name}: {count:,} items without events stay: they can be recommended"]
+
+
+def _features_of(given: Any, id_column: str, side: Side, needed: list[str]) -> FeatureTable | None:
+    """The table of features, if there is one; raises DataError when it lists none of the log's ids."""
+    if given is None:
+        return None
+    source = read_feature_table(given, id_column, needed, f"{side.side}s")
+    if not side.ids.is_in(source.ids.drop_nulls().to_list()).any():
+        raise DataError(
+            f"{source.table.name}, column '{id_column}': lists none of the log's ids (the log has {side.ids[0]!r}, "
+            f"this table {source.ids[0]!r}); is it the right table and column?"
+        )
+    return source
+
+
+def _columns(
+    source: FeatureTable | None, names: tuple[str, ...], config: ColumnsConfig
+) -> tuple[tuple[FeatureColumn, ...], list[str]]:
+    return ((), []) if source is None else feature_columns(source, names, config)
+
+
+def _check_named(config: ColumnsConfig, columns: tuple[FeatureColumn, ...], tables: Sequence[Table]) -> None:
+    """Raise ConfigError when an option names a feature that was not read, or a column that is not there."""
+    read = [column.name for column in columns]
+    there = [name for table in tables for name in table.frame.columns]
+    options = (("multi", config.multi, read), ("categorical", config.categorical, read))
+    for option, names, known in (*options, ("ignore", config.ignore, there)):
+        for name in names:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"perhaps you meant '{close[0]}'" if close else f"features: {', '.join(known) or 'none'}"
+                raise ConfigError(f"option {option}: no file has a feature '{name}'; {hint}")
+    if config.category is not None and config.category not in read:
+        raise DataError(f"{tables[-1].name}, column '{config.category}': the category has no values")
