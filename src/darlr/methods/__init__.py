@@ -12,8 +12,8 @@ from darlr.methods.rewards import References, RewardTables, Shaped, Step
 from darlr.methods.roler import ROLER
 
 __all__ = [
-    "METHODS", "Cost", "Method", "References", "RewardTables", "Shaped", "Step", "find", "register", "usual", "weighted",
-    "with_defaults",
+    "METHODS", "Cost", "Method", "References", "RewardTables", "Shaped", "Step", "find",
+    "register", "usual", "weighted", "with_defaults",
 ]  # fmt: skip
 
 register(MBPO)
