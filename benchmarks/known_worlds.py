@@ -24,7 +24,8 @@ from darlr.experiments.process import settle
 from darlr.options import A2CConfig, RecommenderConfig, RewardConfig, SelectorConfig, SessionConfig, TrainConfig
 from darlr.simulation.exits import CategoryExit, Exit, never
 from darlr.world.entropy import EntropyTable
-from darlr.world.tables import World, standardise
+from darlr.world.feedback import standardise
+from darlr.world.tables import World
 
 SESSION = SessionConfig(exit="category", window=1, turns=8)
 RECOMMENDER = RecommenderConfig(a2c=A2CConfig(learning_rate=3e-3, minibatch=512))

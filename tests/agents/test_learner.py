@@ -12,7 +12,7 @@ from darlr.agents.learner import build_recommender, learn
 from darlr.methods import find
 from darlr.simulation.policy import draw
 from darlr.world.entries import entries
-from darlr.world.tables import standardise
+from darlr.world.feedback import standardise
 from tests.agents.tiny import build, make_world, options, same_category_leaves
 
 LEAVE = same_category_leaves([0, 0, 1, 1, 2, 2])

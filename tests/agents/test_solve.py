@@ -7,7 +7,7 @@ from darlr.agents.learner import learn
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.agents.rollout import rollout
 from darlr.simulation.session import reset
-from darlr.world.tables import standardise
+from darlr.world.feedback import standardise
 from tests.agents.tiny import build, make_world, options, same_category_leaves
 
 QUICK = {"a2c__learning_rate": 0.01, "a2c__minibatch": 64, "selector_a2c__learning_rate": 0.01}

@@ -9,7 +9,8 @@ from darlr.data.categories import category_bits
 from darlr.options import A2CConfig, RecommenderConfig, SelectorConfig, SessionConfig, TrackerConfig, TrainConfig
 from darlr.simulation.exits import CategoryExit, never
 from darlr.world.entropy import EntropyTable
-from darlr.world.tables import World, standardise
+from darlr.world.feedback import standardise
+from darlr.world.tables import World
 
 
 def make_world(n_users=5, n_items=6, seed=0, reward=None):

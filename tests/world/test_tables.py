@@ -11,7 +11,8 @@ from darlr.errors import ConfigError
 from darlr.options import TablesConfig
 from darlr.world import tables
 from darlr.world.entropy import EntropyTable, build_entropy
-from darlr.world.tables import World, build_world, indicator, standardise
+from darlr.world.feedback import indicator, standardise
+from darlr.world.tables import World, build_world
 
 
 def make_world(reward, vectors=None):

@@ -43,7 +43,7 @@ from darlr.experiments.world import (
 from darlr.io.files import digest
 from darlr.methods import find
 from darlr.options import RunConfig
-from darlr.serving.recommender import export
+from darlr.serving.folder import export
 from darlr.simulation.exits import Exit, build_exit
 from darlr.world.fitted import FILES, FittedWorldModel
 
@@ -135,7 +135,7 @@ def train_run(
             finished = train_agents(prepared, fitted, run, watch=watching, on_epoch=on_epoch)
             reads = partial(load_checkpoint, out)
             finished = replace(finished, folder=out, checkpoint=reads)
-            export(finished.recommender, logs.unseen_in_scope, config.train, out / "policy")
+            export(finished.recommender, finished.world, logs.known, config.train, out / "policy")
             return finished
         except KeyboardInterrupt:
             again = f"darlr train --out {quote(str(out))} --resume" + " --evaluate" * evaluate
@@ -210,7 +210,7 @@ def leave(folder: Path, config: RunConfig, logs: Logs, command: str) -> str:
     if not (folder / CHECKPOINT).exists():
         return f"interrupted before the first checkpoint; {again}"
     run = open_run(folder, logs=logs)
-    export(run.recommender, logs.unseen_in_scope, config.train, folder / "policy")
+    export(run.recommender, run.world, logs.known, config.train, folder / "policy")
     done = f"epoch {run.epochs} of {config.train.epochs}"
     return f"interrupted after {done}; what was learned by then is in {folder} and can be used; {again}"
 

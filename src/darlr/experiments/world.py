@@ -19,9 +19,11 @@ from darlr.methods import find
 from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.options.json import to_json
 from darlr.world.context import Context
-from darlr.world.fit import EpochReport, SweepReport, train_world
+from darlr.world.fit import train_world
 from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
 from darlr.world.implicit import resolve as resolve_model
+from darlr.world.kinds.kind import EpochReport, SweepReport
+from darlr.world.kinds.registry import KINDS
 from darlr.world.tables import World, build_world
 from darlr.world.taste import taste_features
 
@@ -68,7 +70,7 @@ def fit_model(logs: Logs, config: WorldModelConfig) -> FittedWorldModel:
             meter.show(done.sweep, done.sweeps, {})
 
         # kind history has no epoch to choose on held-out rows before the fit that counts
-        twice = logs.refit and resolve_model(config, logs.train).kind != "history"
+        twice = logs.refit and KINDS[resolve_model(config, logs.train).kind].uses_held_out
         trained = train_world(logs.train if twice else logs.fitted, logs.held_out, config, report)
         chosen = trained.metrics
         if twice:
