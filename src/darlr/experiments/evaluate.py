@@ -21,7 +21,7 @@ from darlr.experiments.finished import FinishedRun, open_run
 from darlr.experiments.logs import Logs
 from darlr.experiments.next_items import next_items
 from darlr.experiments.plan import title
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 from darlr.experiments.progress import PATIENCE, Meter, say
 from darlr.experiments.trivial import trivial_tables
 from darlr.experiments.unseen import Ground, find_ground
@@ -49,7 +49,7 @@ def evaluate(
         require_writable(out)  # before the work
     runs = open_runs(folders)
     first = runs[0]
-    settle(first.config.train.threads)
+    configure(first.config.train.threads)
     session = first.config.train.session
     entries = learned_rows(runs)
     ground = find_ground(runs, entries, out, without_truth=without_truth)
