@@ -129,7 +129,7 @@ def _picture(points: Mapping[str, Point], path: Path, title: str, cost: Callable
     low, high = panels[0].get_ylim()
     panels[0].set_ylim(low, high * (high / low) ** 0.25)  # room for the legends
     figure.suptitle(title, fontsize=12, x=0.01, ha="left", color=canvas.INK, fontweight="bold")
-    canvas.save(figure, path)
+    canvas.save(canvas.finished(figure), path)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ import polars as pl
 STAGES = {  # function of darlr -> the stage that its time counts for
     "experiments.training.fit_into": "world model",
     "experiments.training.train": "agents",
-    "experiments.evaluate.evaluate": "evaluation",
+    "cli.evaluate.report": "evaluation",
     "experiments.unseen.fit_into": "evaluation world model",
 }
 TIMED = """

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from darlr.cli.main import main
-from darlr.experiments.evaluate import open_runs, serving
+from darlr.experiments.compatible import open_runs
+from darlr.experiments.entries import serving
 
 Refused = Callable[..., str]
 

@@ -118,7 +118,9 @@ def test_fitting_again_keeps_the_old_world_model(tmp_path: Path, refused: Refuse
     assert content(tmp_path) == before
 
 
-@pytest.mark.parametrize(("place", "named"), [("write_report", "table.json"), ("draw", "rows.png")])
+@pytest.mark.parametrize(
+    ("place", "named"), [("result.write_report", "table.json"), ("pictures.canvas.save", "rows.png")]
+)
 def test_evaluating_keeps_older_tables_and_pictures(
     tmp_path: Path, trained: Path, refused: Refused, place: str, named: str
 ) -> None:
@@ -127,7 +129,7 @@ def test_evaluating_keeps_older_tables_and_pictures(
     evaluate = ["evaluate", str(trained), "--only", "learned", "--out", str(tmp_path / "out")]
     assert main(evaluate) == 0
     before = content(tmp_path)
-    with full_before(f"darlr.experiments.evaluate.{place}"):
+    with full_before(f"darlr.evaluation.{place}"):
         said = refused(*evaluate)
     assert f"darlr: {tmp_path / 'out' / named}: cannot be written (File too large)" in said
     assert content(tmp_path) == before
@@ -175,7 +177,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(
 
     monkeypatch.setattr("tempfile.TemporaryFile", denied)
     monkeypatch.setattr("darlr.experiments.runs.Lock", lambda folder: denied(dir=folder))
-    for work in ("experiments.evaluate.open_run", "experiments.world.train_world", "data.prepare.read_source"):
+    for work in ("experiments.compatible.open_run", "experiments.world.train_world", "data.prepare.read_source"):
         monkeypatch.setattr(f"darlr.{work}", None)
     said = refused(*(part.format(**names) for part in command))
     assert str(locked) in said

@@ -16,10 +16,8 @@ from darlr.data.report import PrepareReport
 from darlr.data.sets.synthetic import generate
 from darlr.data.split import reserve
 from darlr.data.store import save
-from darlr.data.unit import Unit
 from darlr.evaluation.truth import load_truth, write_truth
 from darlr.experiments.logs import open_logs
-from darlr.experiments.unseen import open_evaluation_logs
 from darlr.options import RunConfig, SplitConfig, SyntheticConfig
 
 WORLD = SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)
@@ -54,7 +52,8 @@ def test_training_is_the_same_to_the_bit_without_the_kept_events(
 
 def test_the_two_sides_share_no_cell_whatever_the_seed(log: InteractionLog, tmp_path: Path) -> None:
     data = prepared(log, tmp_path / "data")
-    kept = open_evaluation_logs(RunConfig(data=data), Unit()).whole
+    kept = open_logs(RunConfig(data=data)).kept
+    assert kept is not None
     cells = set((kept.user * kept.n_items + kept.item).tolist())
     assert len(kept) == pytest.approx(0.3 * len(log), rel=0.2)
     for split in (SplitConfig(), SplitConfig(seed=7), SplitConfig(seed=7, keep=0.5, refit=False)):
@@ -62,7 +61,8 @@ def test_the_two_sides_share_no_cell_whatever_the_seed(log: InteractionLog, tmp_
         logs = open_logs(config)
         for part in (logs.whole, logs.train, logs.held_out, logs.fitted, logs.unseen, logs.catalogue):
             assert not cells & set((part.user * part.n_items + part.item).tolist())
-        assert np.array_equal(open_evaluation_logs(config, Unit()).whole.item, kept.item)
+        assert logs.kept is not None
+        assert np.array_equal(logs.kept.item, kept.item)
 
 
 def test_data_with_a_truth_keeps_nothing_back(log: InteractionLog, tmp_path: Path) -> None:

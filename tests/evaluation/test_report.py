@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from darlr.errors import RunError
-from darlr.evaluation.report import label, markdown, print_tables, read_rows, tables, write_report
+from darlr.evaluation.report import label, markdown, read_rows, tables, write_report
 from darlr.evaluation.statistics import Comparison
+from darlr.evaluation.terminal import print_tables
 from tests.evaluation.sample import ROW
 
 ROWS = [

@@ -15,7 +15,7 @@ from darlr.experiments.study.assemble import about, assemble
 from darlr.experiments.study.board import Board
 from darlr.experiments.study.cells import Cell, Result, find, read_result
 from darlr.experiments.study.grid import Grid, missing, plan, variants
-from darlr.experiments.study.pictures import draw
+from darlr.experiments.study.pictures import plot
 from darlr.experiments.study.schedule import cost, run_cells, title
 from darlr.io.files import naming, require_writable
 
@@ -97,6 +97,6 @@ def write(options: Compare, grid: Grid, results: Mapping[str, Result]) -> None:
     say(f"tables: {options.out / 'table.md'}, {options.out / 'table.json'}")
     if options.pictures:
         try:
-            say(f"pictures: {', '.join(draw(options.out, grid.data, blocks, options.study))}")
+            say(f"pictures: {', '.join(plot(options.out, grid.data, blocks, options.study))}")
         except MachineError as error:  # no matplotlib: the tables are what counts
             say(f"no pictures: {error}, or pass --no-pictures")

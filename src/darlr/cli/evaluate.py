@@ -1,15 +1,49 @@
 """`darlr evaluate`: trained policies beside simple ones, as tables and pictures."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
 from darlr.cli.options import Evaluate
+from darlr.errors import ConfigError, MachineError
+from darlr.experiments.compatible import open_runs
 from darlr.experiments.evaluate import evaluate
+from darlr.experiments.finished import FinishedRun
+from darlr.experiments.progress import say
+from darlr.io.files import require_writable
 
 
 def run(options: Evaluate) -> None:
     """Evaluate the runs and write the report."""
-    evaluate(
-        options.runs,
-        options.out,
-        pictures=options.pictures,
-        only=options.only,
-        without_truth=options.without_truth,
-    )
+    if not options.runs:
+        raise ConfigError("name at least one run folder, such as darlr evaluate runs/demo")
+    place = options.runs[0]
+    out = options.out or (place / "without-truth" if options.without_truth else place)
+    if options.out or place.is_dir():
+        require_writable(out)  # before the work
+    runs = open_runs(options.runs)
+    report(runs, out, only=options.only, without_truth=options.without_truth, pictures=options.pictures)
+
+
+def report(
+    runs: Sequence[FinishedRun],
+    out: Path,
+    *,
+    only: Literal["all", "learned"] = "all",
+    without_truth: bool = False,
+    pictures: bool = True,
+) -> None:
+    """Evaluate opened runs, write the report into `out`, and print it."""
+    found = evaluate(runs, only=only, without_truth=without_truth, out=out)
+    found.save(out, pictures=False)
+    found.print_tables()
+    for message in (*found.messages(), f"all modes: {out / 'table.md'}, {out / 'table.json'}"):
+        say(message)
+    if pictures:
+        try:
+            found.save_pictures(out)
+        except MachineError as error:  # no matplotlib: the tables are what counts
+            say(f"no pictures: {error}, or pass --no-pictures")
+        else:
+            say(f"pictures: {out}")
+    say("\n" + " ".join(found.verdict))

@@ -13,7 +13,7 @@ from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import can_leave
 from darlr.evaluation.lists import Entry, exit_aware, log_rows
 from darlr.evaluation.verdict import START
-from darlr.experiments.evaluate import label
+from darlr.experiments.entries import label
 from darlr.experiments.finished import FinishedRun, open_run
 from darlr.experiments.progress import say
 from darlr.experiments.training import train_run

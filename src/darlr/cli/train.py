@@ -5,10 +5,10 @@ from shlex import quote
 
 from rich.console import Console
 
+from darlr.cli.evaluate import report
 from darlr.cli.options import Train
 from darlr.evaluation.truth import has_truth
 from darlr.experiments.checks import without_effect
-from darlr.experiments.evaluate import evaluate
 from darlr.experiments.finished import with_own_log
 from darlr.experiments.progress import say
 from darlr.experiments.runs import CONFIG, read_config
@@ -35,7 +35,7 @@ def run(options: Train) -> None:
         Console().print(plan.table())
         print(f"the same as a command: {command_line(plan.config, options.out)}")
         return
-    train_run(
+    trained = train_run(
         options.config,
         options.out,
         resume=options.resume,
@@ -45,13 +45,12 @@ def run(options: Train) -> None:
     )
     command = f"darlr evaluate {quote(str(options.out))}"
     if not options.evaluate:
-        config = read_config(options.out, RunConfig)
-        judged = config.split.evaluation or has_truth(config.data)
+        measurable = trained.config.split.evaluation or has_truth(trained.config.data)
         user = f"darlr recommend {quote(str(options.out))} --user ID"
-        say(f"run in {options.out}; next: {command if judged else user}")
+        say(f"run in {options.out}; next: {command if measurable else user}")
         return
     say(f"run in {options.out}; evaluating it")
     try:
-        evaluate((options.out,))
+        report([trained], options.out)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted after training, which is whole; evaluate it with: {command}") from None

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +14,7 @@ from darlr.evaluation.lists import Entry, Kind
 from darlr.evaluation.metrics import Metrics, majority_items, metrics
 from darlr.evaluation.protocol import Trajectories, play
 from darlr.evaluation.random_feedback import estimate, estimate_interval
-from darlr.evaluation.statistics import Samples, draw_samples, interval, iqm, resampled
+from darlr.evaluation.statistics import interval, iqm, resampled, shared_samples
 from darlr.options import Mode, SessionConfig
 from darlr.simulation.exits import Exit, build_exit, never, resolve
 from darlr.simulation.policy import Policy
@@ -257,7 +256,7 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
     measured = [one.metrics for one in played]
     length = float(np.mean([m["Length"] for m in measured]))
     shares = [m["MCD"] for m in measured if m["MCD"] is not None]
-    samples = _samples(returns.shape, seed, resamples)
+    samples = shared_samples(returns.shape, resamples, seed)
     told = [one.tallies for one in played if one.tallies is not None]
     tallies = np.stack(told) if told else None
     random = None if tallies is None else estimate(tallies)
@@ -283,12 +282,6 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
         returns=returns,
         tallies=tallies,
     )
-
-
-@lru_cache(maxsize=2)
-def _samples(shape: tuple[int, ...], seed: int, resamples: int) -> Samples:
-    """The same for every row of a table: drawn once."""
-    return draw_samples(shape, np.random.default_rng(seed), resamples=resamples)
 
 
 def _generator(seed: int, run: int) -> torch.Generator:

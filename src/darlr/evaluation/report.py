@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,24 +15,24 @@ from darlr.evaluation.numbers import style
 from darlr.evaluation.statistics import Comparison
 from darlr.io.files import atomic_write_text
 from darlr.io.text import markdown as shown
-from darlr.io.text import one_line
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 SCHEMA = 2
 HEAD = ("row", "R_tra [95%]", "IQM [95%]", "Length", "R_each", "CV", "MCD", "seeds")
+MEASURES = (
+    "R_tra is the mean summed reward of a session, with its 95% interval over seeds and users. IQM is the "
+    "interquartile mean of the same returns, R_each is R_tra / Length, CV is the share of the catalogue that was "
+    "recommended, and MCD the share of recommendations from the majority categories."
+)
 NOTES = (
-    "R_tra: mean summed reward a session, with its 95% interval over seeds and users; IQM: interquartile "
-    "mean of the same returns; R_each = R_tra / Length; CV: share of the catalogue recommended; MCD: share of "
-    "recommendations from the majority categories. Bold: learned. †: reads the rewards that sessions are played on; a "
-    "reference, not a method."
+    f"{MEASURES} Bold rows learned from the log. † marks a reference that reads the rewards that sessions are played "
+    "on: it is not a method."
 )
 RANDOM = "R_random [95%]"
 RANDOM_NOTE = (
-    "R_random: Length times the mean of what users said of items drawn for them at random and new to their own log, so "
-    "far as these were shown. It speaks of a session's new items alone and is not R_tra by users' words: what the log "
-    "holds users like more or less than that. Sessions are still answered by the rewards that they are played on."
+    "R_random is Length times the mean of what users said of items that were drawn for them at random, are new to "
+    "their log, and were shown. It measures the new items of a session alone, so it is not R_tra by the users' own "
+    "words: users may like the items of their log more or less. Sessions are still answered by the rewards that they "
+    "are played on."
 )
 
 
@@ -53,25 +53,35 @@ def write_report(
     comparisons: Mapping[str, Comparison] | None = None,
     published: Mapping[str, float | int | None] | None = None,
     sections: Sequence[Section] = (),
+    verdict: Sequence[str] = (),
     trained: Collection[int] = (),
 ) -> None:
     """Write `table.md` and `table.json` into `folder`, each at once or not at all.
 
     about: what was evaluated (data set, seeds, exit rule), any JSON values. comparisons: "A - B" -> paired comparison.
-    published: the published statistic of a run, from `published_mean`. sections: what else there is to say. trained:
-    see `heading`.
+    published: the published statistic of a run, from `published_mean`. sections: what else there is to report. verdict:
+    sentences on what all this says, which come first. trained: see `heading`.
     """
+    content = {section.title: section.content for section in sections} | ({"Verdict": list(verdict)} if verdict else {})
     document = {
         "schema": SCHEMA,
         "about": dict(about or {}),
         "rows": [row_json(row) for row in rows],
         "comparisons": {name: asdict(c) for name, c in (comparisons or {}).items()},
         "published": None if published is None else dict(published),
-        **({"sections": {section.title: section.content for section in sections}} if sections else {}),
+        **({"sections": content} if content else {}),
     }
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write_text(folder / "table.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
-    text = markdown(rows, about=about, comparisons=comparisons, published=published, sections=sections, trained=trained)
+    text = markdown(
+        rows,
+        about=about,
+        comparisons=comparisons,
+        published=published,
+        sections=sections,
+        verdict=verdict,
+        trained=trained,
+    )
     atomic_write_text(folder / "table.md", text)
 
 
@@ -105,9 +115,12 @@ def read_rows(path: Path) -> list[Row]:
         raise RunError(f"{path}: not a table of results ({error}); run the evaluation again") from error
 
 
-def label(row: Row) -> str:
-    """A row's name with its marks: sampled actions, and † for a reference that reads what is played on."""
-    sampled = " (sampled)" if row.sampled and row.kind == "learned" else ""
+def label(row: Row, *, learned: bool | None = None) -> str:
+    """A row's name with its marks: sampled actions of a learned policy, and † for a reference that reads the truth.
+
+    learned: whether the policy learned; None = where the row's kind says so.
+    """
+    sampled = " (sampled)" if row.sampled and (row.kind == "learned" if learned is None else learned) else ""
     return row.name + sampled + (" †" if row.kind == "truth" else "")
 
 
@@ -152,6 +165,11 @@ def number_cells(row: Row, forms: tuple[str, str]) -> list[str]:
     ]
 
 
+def signed(found: Comparison | None, form: str) -> str:
+    """A difference with its interval."""
+    return "–" if found is None else f"{found.difference:+{form}} [{found.low:+{form}}, {found.high:+{form}}]"
+
+
 def _with_interval(value: float, ends: tuple[float, float] | None, form: str) -> str:
     return "–" if ends is None else f"{value:{form}} [{ends[0]:{form}}, {ends[1]:{form}}]"
 
@@ -163,31 +181,31 @@ def markdown(
     comparisons: Mapping[str, Comparison] | None = None,
     published: Mapping[str, float | int | None] | None = None,
     sections: Sequence[Section] = (),
+    verdict: Sequence[str] = (),
     trained: Collection[int] = (),
 ) -> str:
-    """The whole report as Markdown: a table a setting, comparisons, the published statistic, and other sections."""
-    lines = ["# Evaluation", ""]
+    """The whole report as Markdown: the verdict, a table a setting, comparisons, the published statistic, sections."""
+    lines = ["# Evaluation", "", *(["## Verdict", "", " ".join(map(shown, verdict)), ""] if verdict else [])]
     lines += [f"- {key}: {shown(str(value))}" for key, value in (about or {}).items()]
     lines += [""] if about else []
     known = any(row.random is not None for row in rows)
     head = (*HEAD[:-1], *((RANDOM,) if known else ()), HEAD[-1])
     for title, group in tables(rows, trained):
-        lines += [f"## {title}", "", _line(head), "|---|" + "---:|" * (len(head) - 1)]
+        lines += [f"## {title}", "", joined(head), "|---|" + "---:|" * (len(head) - 1)]
         forms = styles(group)
         for row in group:
             name, numbers = shown(label(row)), number_cells(row, forms)
             told = [random_text(row, forms[0])] if known else []
-            lines.append(_line([f"**{name}**" if row.kind == "learned" else name, *numbers, *told, str(row.seeds)]))
+            lines.append(joined([f"**{name}**" if row.kind == "learned" else name, *numbers, *told, str(row.seeds)]))
         lines.append("")
     lines += [NOTES, ""] if rows else []
     lines += [RANDOM_NOTE, ""] if known else []
     if comparisons:
         head = ("A - B", "difference [95%]", "users better under A", "p")
-        lines += ["## Paired comparisons, same users and seeds", "", _line(head), "|---|---:|---:|---:|"]
+        lines += ["## Paired comparisons, same users and seeds", "", joined(head), "|---|---:|---:|---:|"]
         form = style([0.0, *(c.difference for c in comparisons.values())])
         for name, c in comparisons.items():
-            interval = f"{c.difference:+{form}} [{c.low:+{form}}, {c.high:+{form}}]"
-            lines.append(_line([shown(name), interval, f"{c.users_better:.0%}", f"{c.p_value:.3g}"]))
+            lines.append(joined([shown(name), signed(c, form), f"{c.users_better:.0%}", f"{c.p_value:.3g}"]))
         lines.append("")
     if published is not None:
         lines += ["## Published protocol", "", *_published(published), ""]
@@ -211,51 +229,9 @@ def _published(published: Mapping[str, float | int | None]) -> list[str]:
 def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A Markdown table: names, as they are, to the left, numbers to the right."""
     escaped = [[shown(name), *numbers] for name, *numbers in rows]
-    return [_line(head), "|---|" + "---:|" * (len(head) - 1), *map(_line, escaped)]
+    return [joined(head), "|---|" + "---:|" * (len(head) - 1), *map(joined, escaped)]
 
 
-def _line(cells: Sequence[str]) -> str:
+def joined(cells: Sequence[str]) -> str:
+    """A line of a Markdown table."""
     return "| " + " | ".join(cells) + " |"
-
-
-def terminal_tables(rows: Sequence[Row], trained: Collection[int] = ()) -> list["Table"]:
-    """The tables for a terminal of 80 columns: without IQM, and with R_random in place of R_each where it is known.
-
-    rich is imported here and not before.
-    """
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    found = []
-    known = any(row.random is not None for row in rows)
-    for title, group in tables(rows, trained):
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        forms = styles(group)
-        usual = forms[0] == ".2f"
-        shares = ("CV", "MCD") if usual else ()  # longer numbers would leave no room for names
-        head = ("row", "R_tra", "95%", "Length", "R_random" if known else "R_each", *shares)
-        for place, name in enumerate(head):
-            table.add_column(name, justify="right" if place else "left", no_wrap=place > 0)
-        for row in group:
-            _, _, length, each, *others = number_cells(row, forms)
-            random = "–" if row.random is None else format(row.random, ".1f" if usual else forms[0])
-            ends = (".1f" if abs(row.mean) >= 10 else ".2f") if usual else forms[0]
-            interval = f"{row.interval[0]:{ends}} to {row.interval[1]:{ends}}"
-            numbers = (format(row.mean, forms[0]), interval, length, random if known else each, *others[: len(shares)])
-            looks = {"learned": "bold green", "truth": "dim", "log": ""}[row.kind]
-            table.add_row(Text(one_line(label(row))), *numbers, style=looks)
-        found.append(table)
-    return found
-
-
-def print_tables(rows: Sequence[Row], trained: Collection[int] = ()) -> None:
-    """Print every table, and what the marks mean. trained: see `heading`."""
-    from rich.console import Console
-
-    console = Console()
-    for table in terminal_tables(rows, trained):
-        console.print(table)
-    console.print("† reads the rewards played on: a reference, not a method. Green: learned.", style="dim")
-    if any(row.random is not None for row in rows):
-        console.print("R_random: Length times what users said of new items among those shown; not R_tra.", style="dim")

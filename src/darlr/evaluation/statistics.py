@@ -1,6 +1,7 @@
 """Statistics of returns over seeds and users: interquartile mean, bootstrap intervals, paired comparisons."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -88,6 +89,12 @@ def draw_samples(
         inside = np.flatnonzero(strata == group)
         users[:, inside] = _counts(inside.size, resamples, generator)
     return Samples(seeds, users)
+
+
+@lru_cache(maxsize=2)
+def shared_samples(shape: tuple[int, ...], resamples: int = 2000, seed: int = 0) -> Samples:
+    """The samples of all rows and comparisons of this shape, drawn once."""
+    return draw_samples(shape, np.random.default_rng(seed), resamples=resamples)
 
 
 def resampled(values: NDArray[np.floating], samples: Samples, statistic: Statistic = "mean") -> Array:
@@ -185,17 +192,26 @@ class Comparison:
 
 
 def compare(
-    a: NDArray[np.floating], b: NDArray[np.floating], *, generator: np.random.Generator, resamples: int = 2000
+    a: NDArray[np.floating],
+    b: NDArray[np.floating],
+    *,
+    generator: np.random.Generator | None = None,
+    resamples: int = 2000,
 ) -> Comparison:
     """Paired comparison of returns a and b, each [seeds, users]; the same users, seed by seed.
 
-    A side with one seed (a fixed list) is compared with every seed of the other.
+    A side with one seed (a fixed list) is compared with every seed of the other. generator: of the samples; None = the
+    samples that all comparisons share.
     Raises ConfigError where users or seeds do not match.
     """
     if a.shape[1] != b.shape[1] or (a.shape[0] != b.shape[0] and 1 not in (a.shape[0], b.shape[0])):
         raise ConfigError(f"a paired comparison needs the same seeds and users on both sides, not {a.shape}, {b.shape}")
     difference = a.astype(np.float64) - b.astype(np.float64)
-    draws = bootstrap(difference, generator=generator, resamples=resamples)
+    shape = difference.shape
+    samples = (
+        shared_samples(shape, resamples) if generator is None else draw_samples(shape, generator, resamples=resamples)
+    )
+    draws = resampled(difference, samples)
     low, high = interval(draws)
     by_user = difference.mean(0)
     beyond = min((draws <= 0).mean(), (draws >= 0).mean())

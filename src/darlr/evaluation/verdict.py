@@ -1,11 +1,10 @@
 """What a table says, in a few sentences: who is first, what ties, whether training paid, what to serve."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from darlr.evaluation.evaluate import Row
+from darlr.evaluation.report import label
 from darlr.evaluation.statistics import Comparison, compare
 
 START = ", start"  # behind a method's name: its policy before training
@@ -52,8 +51,24 @@ def _twin(row: Row) -> bool:
 def _difference(one: Row, other: Row) -> Comparison:
     """Paired by user and seed; of unequal numbers of seeds, above 1, as many as both have."""
     both = min(one.seeds, other.seeds)
-    a, b = (row.returns if both == 1 else row.returns[:both] for row in (one, other))
-    return compare(a, b, generator=np.random.default_rng(0))
+    return compare(*(row.returns if both == 1 else row.returns[:both] for row in (one, other)))
+
+
+def comparisons(rows: Sequence[Row]) -> Mapping[str, Comparison]:
+    """Every learned greedy row against its start and the best one from logs alone, and the best one against the others.
+
+    Paired by user and seed; rows with other numbers of seeds than their partner are left out.
+    """
+    learned = sorted((r for r in rows if r.kind == "learned" and not r.sampled), key=lambda r: -r.mean)
+    log = sorted((r for r in rows if r.kind == "log" and not r.name.endswith(START)), key=lambda r: -r.mean)
+    starts = {row.name.removesuffix(START): row for row in rows if row.name.endswith(START)}
+    pairs = [(row, starts[row.name]) for row in learned if row.name in starts]
+    pairs += [(row, log[0]) for row in learned if log] + [(learned[0], row) for row in learned[1:]]
+    return {
+        f"{label(one)} - {label(other)}": _difference(one, other)
+        for one, other in pairs
+        if one.seeds == other.seeds or 1 in (one.seeds, other.seeds)
+    }
 
 
 def _names(rows: Sequence[Row]) -> str:

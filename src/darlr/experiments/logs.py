@@ -29,7 +29,7 @@ class Logs:
 
     checksum: of the data set. refit: whether the world model is fitted again to the whole log. recorded: the whole log,
     with rewards in its own unit. evaluation: the share of the items of each user (split.evaluation) whose events are
-    in none of these.
+    in none of these. kept: these events, with rewards in their own unit. Only evaluation reads them.
     """
 
     whole: InteractionLog
@@ -39,6 +39,7 @@ class Logs:
     refit: bool
     recorded: InteractionLog
     evaluation: float = 0.0
+    kept: InteractionLog | None = None
 
     @property
     def unit(self) -> Unit:
@@ -94,10 +95,11 @@ def open_logs(config: RunConfig) -> Logs:
 def divided(source: InteractionLog, config: RunConfig) -> Logs:
     """The same for a data set that was read already."""
     share = evaluation_share(config)
-    recorded = thin(reserve(source, share)[0] if share else source, config.split)
+    rest, kept = reserve(source, share) if share else (source, None)
+    recorded = thin(rest, config.split)
     log = as_learned(recorded, unit_of(recorded))
     train, held_out = split(log, config.split)
-    return Logs(log, train, held_out, checksum(source), config.split.refit, recorded, share)
+    return Logs(log, train, held_out, checksum(source), config.split.refit, recorded, share, kept)
 
 
 def evaluation_share(config: RunConfig) -> float:

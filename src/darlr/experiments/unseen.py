@@ -9,9 +9,7 @@ from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.data.scope import within_scope
-from darlr.data.sources import open_source
-from darlr.data.split import reserve, select, split
-from darlr.data.store import checksum
+from darlr.data.split import select, split
 from darlr.data.unit import Unit, as_learned
 from darlr.errors import DataError, RunError
 from darlr.evaluation.held_out import held_out_sums
@@ -19,19 +17,19 @@ from darlr.evaluation.lists import Entry, popularity
 from darlr.evaluation.off_policy import bandit_of, mean_reward, off_policy
 from darlr.evaluation.report import Section
 from darlr.evaluation.sections import Known, failures, held_out_section, off_policy_section
-from darlr.evaluation.truth import Truth, load_truth, whole
+from darlr.evaluation.truth import Truth, whole
 from darlr.evaluation.verdict import Trust
 from darlr.experiments.finished import FinishedRun
-from darlr.experiments.logs import NOTHING_KEPT, Logs, evaluation_share
+from darlr.experiments.logs import NOTHING_KEPT, Logs
 from darlr.experiments.progress import say
-from darlr.experiments.world import fit_into, load_world_model
-from darlr.options import RunConfig, SplitConfig, WorldModelConfig
+from darlr.experiments.world import fit_into, fit_model, load_world_model
+from darlr.options import SplitConfig, WorldModelConfig
 from darlr.policies.fixed import Random
 from darlr.world.fitted import FittedWorldModel
 from darlr.world.models.bias import bias_table
 
 FOLDER = "evaluation-world"
-JUDGE, REFERENCE = "evaluation world model", "evaluation model"
+EVALUATION_WORLD, REFERENCE = "evaluation world model", "evaluation model"
 WARNING = (
     "no truth is known, so sessions are played on a world model of events that training never saw. It rewards what "
     "this log's models believe, with the log's gaps and exposure in it. Rank policies with it only where its error on "
@@ -44,8 +42,9 @@ WARNING = (
 class Ground:
     """What sessions are played on, and what else a report says of it.
 
-    name: what its references are called. about: lines for the head of the report. trust: how far what is played on
-    can be believed. kept: the events that training never saw, in their own unit, where there are any.
+    name: what its references are called. title: what pictures call it, where it is no truth. about: lines for the head
+    of the report. trust: how far what is played on can be believed. kept: the events that training never saw, in their
+    own unit, where there are any.
     """
 
     truth: Truth
@@ -57,29 +56,35 @@ class Ground:
     kept: InteractionLog | None = None
 
 
-def find_ground(runs: Sequence[FinishedRun], learned: Sequence[Entry], out: Path, *, without_truth: bool) -> Ground:
-    """The truth of the runs' data, else an evaluation world model, written into `out`.
+def find_ground(
+    runs: Sequence[FinishedRun], learned: Sequence[Entry], truth: Truth | None, kept: Logs | None, out: Path | None
+) -> Ground:
+    """The truth, where one is given, else an evaluation world model of the kept events, written into `out` if given.
 
-    Where events were kept from training there are also sections on them: `sections`. without_truth: as if none was
-    known. Raises RunError when neither is to be had.
+    Where there are kept events there are also sections on them: `sections`.
     """
     run = runs[0]
-    truth = None if without_truth else load_truth(run.config.data, synthetic=run.config.synthetic)
-    if truth is None:
-        refuse_without_kept_events(runs)
-    elif not all(one.logs.evaluation == run.logs.evaluation > 0 for one in runs):
-        return Ground(beside_logs(truth, runs), trust=trust_in(truth))
-    kept = open_evaluation_logs(run.config, run.logs.unit)
     if truth is not None:
-        found, _ = sections(run, learned, kept, None)
-        return Ground(beside_logs(truth, runs), sections=found, trust=trust_in(truth), kept=kept.recorded)
-    judge = evaluation_world(run, kept, out)
+        found = sections(run, learned, kept, None)[0] if kept is not None else []
+        recorded = None if kept is None else kept.recorded
+        return Ground(beside_logs(truth, runs), sections=found, trust=trust_in(truth), kept=recorded)
+    assert kept is not None
+    fitted = evaluation_world(run, kept, out)
     about = {
-        "played on": f"{JUDGE}, fitted on {len(kept.whole):,} events that training never saw",
+        "played on": f"{EVALUATION_WORLD}, fitted on {len(kept.whole):,} events that training never saw",
         "warning": WARNING,
     }
-    found, trust = sections(run, learned, kept, judge)
-    return Ground(believed(judge, kept.unit), REFERENCE, f", {JUDGE}", about, found, trust, kept.recorded)
+    found, trust = sections(run, learned, kept, fitted)
+    return Ground(believed(fitted, kept.unit), REFERENCE, EVALUATION_WORLD, about, found, trust, kept.recorded)
+
+
+def kept_by(runs: Sequence[FinishedRun]) -> Logs | None:
+    """The events that all of the runs kept from training; None where one kept none, or another share."""
+    first = runs[0].logs
+    if not all(one.logs.evaluation == first.evaluation > 0 for one in runs):
+        return None
+    assert first.kept is not None
+    return evaluation_logs(first.kept, first)
 
 
 def trust_in(truth: Truth) -> Trust:
@@ -97,21 +102,19 @@ def beside_logs(truth: Truth, runs: Sequence[FinishedRun]) -> Truth:
     return truth
 
 
-def open_evaluation_logs(config: RunConfig, unit: Unit) -> Logs:
-    """The events that `open_logs` leaves out, split for a world model of their own: nothing but evaluation reads them.
+def evaluation_logs(recorded: InteractionLog, logs: Logs) -> Logs:
+    """Events that training never saw, split for a world model of their own: nothing but evaluation reads them.
 
-    unit: that of the run, in which this model learns too. The same events and the same split for every seed of a run.
-    Where users have so few events that `split` can hold out none of theirs, a tenth of all events is held out.
+    recorded: the events, with rewards in their own unit, and with the ids of the run's logs `logs`, in whose unit the
+    model learns. Where users have so few events that `split` can hold out none of theirs, a tenth of all is held out.
     """
-    source, share = open_source(config.data, synthetic=config.synthetic), evaluation_share(config)
-    recorded = reserve(source, share)[1]
-    kept = as_learned(recorded, unit)
+    kept = as_learned(recorded, logs.unit)
     try:
         train, held_out = split(kept, SplitConfig())
     except DataError:
         held = np.random.default_rng(0).permutation(len(kept)) < len(kept) * SplitConfig.held_out
         train, held_out = select(kept, ~held), select(kept, held)
-    return Logs(kept, train, held_out, checksum(source), True, recorded, share)
+    return Logs(kept, train, held_out, logs.checksum, True, recorded, logs.evaluation)
 
 
 def refuse_without_kept_events(runs: Sequence[FinishedRun]) -> None:
@@ -119,23 +122,30 @@ def refuse_without_kept_events(runs: Sequence[FinishedRun]) -> None:
     first = runs[0]
     for run in runs:
         if not run.logs.evaluation:
-            raise RunError(NOTHING_KEPT.format(folder=run.folder, data=run.config.data))
+            raise RunError(NOTHING_KEPT.format(folder=run.name, data=run.config.data))
         if run.logs.evaluation != first.logs.evaluation:
             raise RunError(
-                f"{run.folder}: trained with split.evaluation {run.logs.evaluation:g}, {first.folder} with "
-                f"{first.logs.evaluation:g}: one has seen events that would judge the other; evaluate them apart"
+                f"{run.name}: trained with split.evaluation {run.logs.evaluation:g}, {first.name} with "
+                f"{first.logs.evaluation:g}: one has seen events that the other is evaluated on; evaluate them apart"
             )
 
 
-def evaluation_world(run: FinishedRun, kept: Logs, out: Path) -> FittedWorldModel:
-    """A world model of default options on the kept events: fitted into `out`, or what lies there already."""
+def evaluation_world(run: FinishedRun, kept: Logs, out: Path | None) -> FittedWorldModel:
+    """A world model of default options on the kept events: fitted into `out`, or what lies there already.
+
+    out: None = fitted in memory.
+    """
+    message = f"fitting the {EVALUATION_WORLD} on events that training never saw"
+    if out is None:
+        say(message)
+        return fit_model(kept, WorldModelConfig())
     split = SplitConfig(evaluation=run.logs.evaluation)
     try:
         return load_world_model(out / FOLDER, kept, split)
     except RunError as error:  # not there, or of other data, or damaged
         if (out / FOLDER).exists():
             say(f"{error}")
-        say(f"fitting the {JUDGE} on events that training never saw")
+        say(message)
         return fit_into(out / FOLDER, kept, split, WorldModelConfig())
 
 
@@ -145,25 +155,28 @@ def believed(fitted: FittedWorldModel, unit: Unit) -> Truth:
 
 
 def sections(
-    run: FinishedRun, learned: Sequence[Entry], kept: Logs, judge: FittedWorldModel | None
+    run: FinishedRun, learned: Sequence[Entry], kept: Logs, fitted: FittedWorldModel | None
 ) -> tuple[list[Section], Trust]:
-    """Errors on unseen events, and off-policy values where propensities are logged; how far the judge can be believed.
+    """Errors on unseen events, off-policy values where propensities are logged, and what the evaluation is worth.
 
-    learned: the policies; run: whose world model is measured, and expects rewards for DM and DR.
+    learned: the policies. run: whose world model is measured, and expects rewards for DM and DR. fitted: the evaluation
+    world model, where sessions are played on one.
     """
     known = [_known("world model of the run", run.world.reward, run.logs, kept)]
-    if judge is not None:
-        known.append(_known(JUDGE, judge.reward, kept, run.logs, trained=judge.trained))
+    if fitted is not None:
+        known.append(_known(EVALUATION_WORLD, fitted.reward, kept, run.logs, trained=fitted.trained))
     measured = [one for one in known if one is not None]
-    reasons = [reason for one in measured if one.model == JUDGE for reason in failures(one)]
-    found = [held_out_section(measured, JUDGE)] if measured else []
+    reasons = [reason for one in measured if one.model == EVALUATION_WORLD for reason in failures(one)]
+    found = [held_out_section(measured, EVALUATION_WORLD)] if measured else []
     log = within_scope(kept.recorded, kept.scope)
     if log.propensity is not None and len(log):
         found.append(_off_policy(log, learned, run.logs.unit.show(run.world.reward)))
     if reasons or len(measured) < len(known):
-        doubt = f"The {JUDGE} fails its test ({'; '.join(reasons) or 'no unseen event could test it'})"
+        doubt = f"The {EVALUATION_WORLD} fails its test ({'; '.join(reasons) or 'no unseen event could test it'})"
         return found, Trust(f"{doubt}, so the order of these rows means nothing.", believable=False)
-    return found, Trust(f"The {JUDGE} passes its test, so it can rank policies; its values are what it believes.")
+    return found, Trust(
+        f"The {EVALUATION_WORLD} passes its test, so it can rank policies; its values are what it believes."
+    )
 
 
 def _known(name: str, table: Tensor, own: Logs, other: Logs, *, trained: bool = True) -> Known | None:

@@ -8,6 +8,7 @@ import pytest
 
 from darlr.evaluation.evaluate import Played, Setting, summarise
 from darlr.evaluation.lists import Entry
+from darlr.evaluation.pictures import canvas
 from darlr.experiments.study import panels, pictures
 from darlr.experiments.study.assemble import Line, judge
 from darlr.experiments.study.grid import GridRow
@@ -37,7 +38,7 @@ def lines(variants: list[Variant], generator: np.random.Generator) -> list[Line]
 
 
 def test_parts_are_drawn_as_differences_to_the_base(tmp_path: Path) -> None:
-    panels.ablations(tmp_path / "parts.png", lines(ablations(), np.random.default_rng(0)), "parts")
+    canvas.save(panels.ablations(lines(ablations(), np.random.default_rng(0)), "parts"), tmp_path / "parts.png")
     assert (tmp_path / "parts.png").stat().st_size > 10_000
 
 
@@ -45,7 +46,7 @@ def test_weights_are_drawn_in_the_order_of_the_study(tmp_path: Path) -> None:
     rows = lines(sensitivity(DEFAULTS), np.random.default_rng(0))
     assert list(panels._groups(rows)) == ["K_sel", "lambda_s", "lambda_d", "lambda_U", "lambda_E"]
     assert [panels._value(line) for line in panels._groups(rows)["lambda_s"]] == [0.5, 1.0, 2.0, 5.0]
-    panels.sensitivity(tmp_path / "weights.png", rows, "weights")
+    canvas.save(panels.sensitivity(rows, "weights"), tmp_path / "weights.png")
     assert (tmp_path / "weights.png").stat().st_size > 10_000
 
 
@@ -56,10 +57,10 @@ def test_two_measures_are_drawn_where_there_are_two(tmp_path: Path) -> None:
     assert "random" not in pictures._of_table(known, "world")
     drawn = pictures._of_table(told, "world")
     assert "length" not in drawn  # all sessions alike
-    drawn["random"](tmp_path / "random.png")
+    canvas.save(drawn["random"](), tmp_path / "random.png")
     assert (tmp_path / "random.png").stat().st_size > 10_000
     longer = [replace(line, row=replace(line.row, length=line.row.length + place)) for place, line in enumerate(told)]
-    pictures._of_table(longer, "world")["length"](tmp_path / "length.png")
+    canvas.save(pictures._of_table(longer, "world")["length"](), tmp_path / "length.png")
     assert (tmp_path / "length.png").stat().st_size > 10_000
 
 

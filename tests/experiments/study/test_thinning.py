@@ -7,6 +7,7 @@ import pytest
 
 from darlr.evaluation.evaluate import Played, Setting, summarise
 from darlr.evaluation.lists import Entry
+from darlr.evaluation.pictures import canvas
 from darlr.experiments.study import thinning
 from darlr.experiments.study.assemble import Block, Line
 from darlr.experiments.study.grid import GridRow
@@ -62,7 +63,7 @@ def test_the_section_names_logs_in_order_and_marks_failures(block: Block) -> Non
 
 def test_the_picture_is_drawn(block: Block, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    thinning.picture(tmp_path / "thin.png", block, "thinner logs")
+    canvas.save(thinning.picture(block, "thinner logs"), tmp_path / "thin.png")
     assert (tmp_path / "thin.png").read_bytes()[:4] == b"\x89PNG"
 
 

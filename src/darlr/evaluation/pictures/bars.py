@@ -3,7 +3,6 @@
 import textwrap
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +38,7 @@ class Bar:
     text: str
 
 
-def bar_chart(path: Path, rows: Sequence[Row], title: str | None = None) -> None:
+def bar_chart(rows: Sequence[Row], title: str | None = None) -> "Figure":
     """One setting's rows as horizontal bars with 95% intervals, the largest on top.
 
     Learned rows stand out; rows that read the truth are hatched. Raises ConfigError for no rows, or rows of several
@@ -53,10 +52,10 @@ def bar_chart(path: Path, rows: Sequence[Row], title: str | None = None) -> None
         Bar(textwrap.fill(name, 40), row.mean, *row.interval, row.kind, format(row.mean, form))
         for name, row in zip(names, rows, strict=True)
     ]
-    draw_bars(path, bars, title or heading(rows[0].mode, rows[0].window), note="R_tra", pitch=0.34)
+    return plot_bars(bars, title or heading(rows[0].mode, rows[0].window), note="R_tra", pitch=0.34)
 
 
-def draw_bars(path: Path, bars: Sequence[Bar], title: str, *, note: str = "", pitch: float = 0.27) -> None:
+def plot_bars(bars: Sequence[Bar], title: str, *, note: str = "", pitch: float = 0.27) -> "Figure":
     """The bars, the largest on top, with a legend of their kinds. note: below the axis. pitch: inches a bar.
 
     Raises MachineError without matplotlib.
@@ -87,7 +86,7 @@ def draw_bars(path: Path, bars: Sequence[Bar], title: str, *, note: str = "", pi
     axes.set_xlabel(f"{note}  {starts}".strip(), fontsize=9, color=INK)
     canvas.head(figure, title)
     legend_of_kinds(figure, {bar.kind for bar in ordered})
-    canvas.save(figure, path)
+    return canvas.finished(figure)
 
 
 def window(means: np.ndarray[Any, Any], low: np.ndarray[Any, Any], high: np.ndarray[Any, Any]) -> tuple[float, float]:

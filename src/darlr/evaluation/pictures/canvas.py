@@ -93,10 +93,8 @@ def whole_epochs(axes: "Axes") -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
 
 
-def save(figure: "Figure", path: Path, *, grid: bool = True) -> None:
-    """Plain look for every panel, then the file at once or not at all. grid: lines behind what is no bar."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.image import imsave
+def finished(figure: "Figure", *, grid: bool = True) -> "Figure":
+    """The figure, after every panel was given the plain look. grid: whether there are lines behind what is no bar."""
     from matplotlib.text import Text
 
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
@@ -110,6 +108,14 @@ def save(figure: "Figure", path: Path, *, grid: bool = True) -> None:
         if grid and not axes.patches:
             axes.grid(color="#e8ebee", linewidth=0.8)
         axes.set_axisbelow(True)
+    return figure
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write the figure as PNG, whole or not at all."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.image import imsave
+
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas, picture = FigureCanvasAgg(figure), io.BytesIO()
     canvas.draw()  # type: ignore[no-untyped-call]  # once: figure.savefig draws twice

@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from darlr.evaluation.pictures.canvas import INK, LEARNED, LOGGED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PANELS = {
     "reward": "shaped reward a turn, as learned",
@@ -29,13 +29,12 @@ Record = Mapping[str, Any]
 
 
 def learning_curve(
-    path: Path,
     records: Sequence[Record],
     evaluations: Sequence[Record] = (),
     lines: Mapping[str, float] | None = None,
     title: str = "Learning curve",
     measure: str = "R_tra",
-) -> None:
+) -> "Figure":
     """Training over epochs; above it what was evaluated, if anything was, with other rows as horizontal lines.
 
     records: metrics rows with `epoch` and any of reward, estimate, turns, penalty, similarity, diversity.
@@ -66,7 +65,7 @@ def learning_curve(
         axes.set_xlabel("epoch" if place >= len(panels) - 3 else "", fontsize=9)
     for axes in small[len(panels) :]:
         axes.set_visible(False)
-    canvas.save(figure, path)
+    return canvas.finished(figure)
 
 
 def _marker(points: int) -> str | None:
@@ -108,14 +107,14 @@ def smooth(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.
     return np.asarray((total[stop] - total[start]) / (stop - start))
 
 
-def estimation_error(path: Path, records: Sequence[Record], title: str = "Error of the estimated reward") -> None:
+def estimation_error(records: Sequence[Record], title: str = "Error of the estimated reward") -> "Figure":
     """Mean absolute error of the frozen and the dynamic reward over training, one panel a true-reward interval.
 
     records: rows with `epoch`, `frozen` and `dynamic`, the latter two from `reward_error`.
     Raises ConfigError for no records, MachineError without matplotlib.
     """
     if not records:
-        raise ConfigError("no reward errors were recorded, so there is nothing to draw")
+        raise ConfigError("no reward errors were recorded, so there is nothing to plot")
     names = list(dict.fromkeys(name for record in records for name in record["frozen"]))
     columns = min(3, len(names))
     depth = -(-len(names) // columns)
@@ -149,4 +148,4 @@ def estimation_error(path: Path, records: Sequence[Record], title: str = "Error 
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     canvas.head(figure, title)
-    canvas.save(figure, path)
+    return canvas.finished(figure)

@@ -10,6 +10,7 @@ import numpy as np
 from darlr.evaluation.evaluate import Played, Row, Setting, summarise
 from darlr.evaluation.lists import Entry, Kind
 from darlr.evaluation.random_feedback import difference
+from darlr.evaluation.report import label as marked
 from darlr.evaluation.statistics import Comparison, compare
 from darlr.evaluation.verdict import START
 from darlr.experiments.study.cells import RANDOM_FEEDBACK, STARTED, Result
@@ -41,8 +42,7 @@ class Line:
     @property
     def label(self) -> str:
         """Its name with its marks."""
-        sampled = " (sampled)" if self.row.sampled and self.source.learned else ""
-        return self.row.name + sampled + (" †" if self.row.kind == "truth" else "")
+        return marked(self.row, learned=self.source.learned)
 
     @property
     def cpu_seconds(self) -> float:
@@ -133,7 +133,7 @@ def judge(lines: Sequence[Line], *, resamples: int = 2000) -> list[Line]:
 
 def paired(one: Line, other: Line, resamples: int = 2000) -> Comparison:
     """One minus the other over the same users and seeds."""
-    return compare(one.row.returns, other.row.returns, generator=np.random.default_rng(0), resamples=resamples)
+    return compare(one.row.returns, other.row.returns, resamples=resamples)
 
 
 def by_random_feedback(lines: Sequence[Line]) -> list[tuple[Line, tuple[float, float, float] | None]]:

@@ -1,7 +1,7 @@
 """Pictures of the studies that change DARLR: its parts, and its weights, as paired differences to DARLR itself."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,11 +11,14 @@ from darlr.evaluation.pictures.canvas import INK, LEARNED, SERIES
 from darlr.experiments.study.assemble import Line
 from darlr.experiments.study.studies import SYMBOLS
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 CHANGED = SERIES[1]
 Change = tuple[float, float, float]  # difference to the base, and its 95% interval
 
 
-def ablations(path: Path, lines: Sequence[Line], title: str) -> None:
+def ablations(lines: Sequence[Line], title: str) -> "Figure":
     """What every change of a part gains or loses, greedy and sampled."""
     greedy = [line for line in lines if not line.row.sampled]
     sampled = {line.source.variant.label: line for line in lines if line.row.sampled}
@@ -42,10 +45,10 @@ def ablations(path: Path, lines: Sequence[Line], title: str) -> None:
     base = next((line for line in greedy if line.source.variant.base), None)
     form = style(line.row.mean for line in greedy)
     canvas.head(figure, title + ("" if base is None else f"; DARLR {base.row.mean:{form}}"))
-    canvas.save(figure, path)
+    return canvas.finished(figure)
 
 
-def sensitivity(path: Path, lines: Sequence[Line], title: str) -> None:
+def sensitivity(lines: Sequence[Line], title: str) -> "Figure":
     """A small picture for each weight, the default marked."""
     groups = _groups(lines)
     columns = min(3, max(1, len(groups)))
@@ -71,7 +74,7 @@ def sensitivity(path: Path, lines: Sequence[Line], title: str) -> None:
     for axes in panels[len(groups) :]:
         axes.set_visible(False)
     canvas.head(figure, f"{title}  (red: the default; bars: 95%, paired over users and seeds)")
-    canvas.save(figure, path)
+    return canvas.finished(figure)
 
 
 def _groups(lines: Sequence[Line]) -> Mapping[str, list[Line]]:

@@ -4,21 +4,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from darlr.evaluation.evaluate import Row
 from darlr.evaluation.numbers import style
 from darlr.evaluation.pictures import canvas
-from darlr.evaluation.pictures.bars import KINDS, Bar, draw_bars, legend_of_kinds
+from darlr.evaluation.pictures.bars import KINDS, Bar, legend_of_kinds, plot_bars
 from darlr.evaluation.pictures.canvas import INK, apart
 from darlr.evaluation.pictures.curves import smooth
 from darlr.experiments.study import panels, thinning
 from darlr.experiments.study.assemble import Block, Line
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def draw(folder: Path, data: str, blocks: Sequence[Block], study: str) -> list[str]:
+
+def plot(folder: Path, data: str, blocks: Sequence[Block], study: str) -> list[str]:
     """Every picture of the tables; returns their names. Raises MachineError without matplotlib."""
     drawn = []
     for block in blocks:
@@ -34,12 +37,12 @@ def draw(folder: Path, data: str, blocks: Sequence[Block], study: str) -> list[s
             panel = panels.ablations if study == "ablations" else panels.sensitivity
             pictures = {study: partial(panel, lines=block.lines, title=f"{title}: {study}")}
         for name, picture in pictures.items():
-            picture(folder / f"{name}{tail}.png")
+            canvas.save(picture(), folder / f"{name}{tail}.png")
             drawn.append(f"{name}{tail}.png")
     return drawn
 
 
-def _of_table(lines: Sequence[Line], title: str) -> Mapping[str, Callable[[Path], None]]:
+def _of_table(lines: Sequence[Line], title: str) -> Mapping[str, Callable[[], "Figure"]]:
     """A table's pictures by name: those that show something."""
     greedy = [line for line in lines if not (line.row.sampled and line.source.learned)]
     learned = [line for line in greedy if line.source.learned and line.row.kind != "log"]
@@ -67,7 +70,7 @@ def kind(line: Line) -> str:
     return "log" if line.source.variant.method == "trivial" else "baseline"
 
 
-def return_bars(path: Path, lines: Sequence[Line], title: str) -> None:
+def return_bars(lines: Sequence[Line], title: str) -> "Figure":
     """R_tra with its intervals, and a dot at rows tied with the first."""
     form = style(line.row.mean for line in lines)
     bars = [
@@ -80,10 +83,10 @@ def return_bars(path: Path, lines: Sequence[Line], title: str) -> None:
         )
         for line in lines
     ]
-    draw_bars(path, bars, title, note="●: first, or tied with the first")
+    return plot_bars(bars, title, note="●: first, or tied with the first")
 
 
-def majority_bars(path: Path, lines: Sequence[Line], title: str) -> None:
+def majority_bars(lines: Sequence[Line], title: str) -> "Figure":
     """MCD of the lines that have one; it has no interval."""
     form = style(line.row.majority for line in lines)
     bars = [
@@ -91,7 +94,7 @@ def majority_bars(path: Path, lines: Sequence[Line], title: str) -> None:
         for line in lines
         if (share := line.row.majority) is not None
     ]
-    draw_bars(path, bars, title, note="share of majority categories")
+    return plot_bars(bars, title, note="share of majority categories")
 
 
 def curve(line: Line) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -105,7 +108,7 @@ def curve(line: Line) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     return np.array([epoch for epoch, _ in rows[0][:length]] if rows else [], dtype=float), values
 
 
-def learning_curves(path: Path, lines: Sequence[Line], title: str) -> None:
+def learning_curves(lines: Sequence[Line], title: str) -> "Figure":
     """Every learned row in one picture: the mean over seeds, and a band of one standard error of it to either side."""
     figure = canvas.blank(5.0)
     axes = figure.add_subplot()
@@ -129,7 +132,7 @@ def learning_curves(path: Path, lines: Sequence[Line], title: str) -> None:
     canvas.whole_epochs(axes)
     labels = [(value, f"{name}  {value:{form}}", colour) for value, name, colour in ends]
     canvas.end_labels(axes, labels, gap=0.05, weight="bold")
-    canvas.save(figure, path)
+    return canvas.finished(figure)
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ def _columns(xs: np.ndarray[Any, Any], gap: float) -> list[list[int]]:
     return columns
 
 
-def scatter(path: Path, lines: Sequence[Line], title: str, measures: Measures) -> None:
+def scatter(lines: Sequence[Line], title: str, measures: Measures) -> "Figure":
     """Two measures against each other; numbers at the points, names beside, by falling rank."""
     ordered = sorted(lines, key=lambda line: -measures.rank(line.row))
     figure = canvas.blank(max(4.2, 0.6 + 0.165 * len(ordered)))
@@ -201,4 +204,4 @@ def scatter(path: Path, lines: Sequence[Line], title: str, measures: Measures) -
     axes.set_xlabel(x_name, fontsize=9, color=INK)
     axes.set_ylabel(y_name, fontsize=9, color=INK)
     legend_of_kinds(figure, {kind(line) for line in ordered})
-    canvas.save(figure, path)
+    return canvas.finished(figure)

@@ -6,8 +6,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from darlr.evaluation.report import RANDOM, RANDOM_NOTE, number_cells, random_text, row_json, styles
-from darlr.evaluation.statistics import Comparison
+from darlr.evaluation.report import (
+    MEASURES,
+    RANDOM,
+    RANDOM_NOTE,
+    joined,
+    number_cells,
+    random_text,
+    row_json,
+    signed,
+    styles,
+)
 from darlr.experiments.study.assemble import Block, Line, by_random_feedback, first_and_second, paired
 from darlr.io.files import atomic_write_text
 from darlr.io.text import markdown as shown
@@ -15,11 +24,9 @@ from darlr.io.text import markdown as shown
 SCHEMA = 2
 HEAD = ("row", "R_tra [95%]", "IQM [95%]", "Length", "R_each", "CV", "MCD", "first minus this [95%]", "seeds")
 NOTES = (
-    "R_tra: mean summed reward a session, with its 95% interval over seeds and users; IQM: interquartile "
-    "mean of the same returns; R_each = R_tra / Length; CV: share of the catalogue recommended; MCD: share of "
-    "recommendations from the majority categories. Bold: first, or tied with the first (the 95% interval of the paired "
-    "difference over the same users and seeds includes 0). †: reads the truth; a reference, never ranked. Actions are "
-    "greedy unless marked sampled."
+    f"{MEASURES} Bold rows are first, or tied with the first: the 95% interval of the paired difference over the same "
+    "users and seeds includes 0. † marks a reference that reads the truth and is never ranked. Actions are greedy "
+    "unless marked sampled."
 )
 
 
@@ -67,7 +74,7 @@ def verdict(block: Block) -> str:
     found, form = paired(first, second), styles([line.row for line in block.lines])[0]
     sure = "tied with" if found.low <= 0 <= found.high else "ahead of"
     return (
-        f"{first.label} is {sure} {second.label}: {_interval(found, form)} a session, better for "
+        f"{first.label} is {sure} {second.label}: {signed(found, form)} a session, better for "
         f"{found.users_better:.0%} of users, p = {found.p_value:.2g} (paired over users and seeds)."
     )
 
@@ -85,9 +92,9 @@ def _fact(value: Any) -> str:
 def _table(block: Block) -> list[str]:
     study = any(line.to_base is not None for line in block.lines)
     head = (*HEAD[:-1], *(("minus base [95%]",) if study else ()), HEAD[-1])
-    lines = [f"## {block.title}", "", _join(head), "|---|" + "---:|" * (len(head) - 1)]
+    lines = [f"## {block.title}", "", joined(head), "|---|" + "---:|" * (len(head) - 1)]
     forms = styles([line.row for line in block.lines])
-    lines += [_join(_cells(line, study, forms)) for line in block.lines]
+    lines += [joined(_cells(line, study, forms)) for line in block.lines]
     said = shown(verdict(block))
     return [*lines, "", *([said, ""] if said else []), *_random_table(block)]
 
@@ -98,7 +105,7 @@ def _random_table(block: Block) -> list[str]:
     if not ranked:
         return []
     head = ("row", RANDOM, "first minus this [95%]", "R_tra")
-    lines = [f"### {block.title}, by what users said of new random items", "", _join(head), "|---|---:|---:|---:|"]
+    lines = [f"### {block.title}, by what users said of new random items", "", joined(head), "|---|---:|---:|---:|"]
     first = next((line for line, apart in ranked if apart is not None), None)
     form = styles([line.row for line, _ in ranked])[0]
     for line, apart in ranked:
@@ -106,7 +113,7 @@ def _random_table(block: Block) -> list[str]:
         tied = apart is not None and apart[1] <= 0 <= apart[2]
         minus = "–" if apart is None else f"{apart[0]:+{form}} [{apart[1]:+{form}}, {apart[2]:+{form}}]"
         cells = (f"**{name}**" if tied else name, random_text(line.row, form), "first" if line is first else minus)
-        lines.append(_join([*cells, format(line.row.mean, form)]))
+        lines.append(joined([*cells, format(line.row.mean, form)]))
     return [*lines, ""]
 
 
@@ -115,18 +122,10 @@ def _cells(line: Line, study: bool, forms: tuple[str, str]) -> list[str]:
     return [
         f"**{name}**" if line.tied else name,
         *number_cells(line.row, forms),
-        "first" if line.best else _interval(line.to_best, forms[0]),
-        *([_interval(line.to_base, forms[0])] if study else []),
+        "first" if line.best else signed(line.to_best, forms[0]),
+        *([signed(line.to_base, forms[0])] if study else []),
         str(line.row.seeds),
     ]
-
-
-def _interval(found: Comparison | None, form: str) -> str:
-    return "–" if found is None else f"{found.difference:+{form}} [{found.low:+{form}}, {found.high:+{form}}]"
-
-
-def _join(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _commands(blocks: Sequence[Block]) -> list[str]:
@@ -136,12 +135,12 @@ def _commands(blocks: Sequence[Block]) -> list[str]:
         for line in block.lines:
             seen.setdefault(line.results[0].folder.name, line)
     head = ("row", "simulated steps", "CPU-seconds a seed", "code")
-    lines = ["## Budgets", "", _join(head), "|---|---:|---:|---|"]
+    lines = ["## Budgets", "", joined(head), "|---|---:|---:|---|"]
     commands: list[str] = []
     for line in seen.values():
         name = line.label.removesuffix(" (sampled)") if line.source.learned else line.source.variant.label
         code = ", ".join(sorted({result.about["code"] for result in line.results}))
-        lines.append(_join([shown(name), f"{line.steps:,}", f"{line.cpu_seconds:.0f}", code]))
+        lines.append(joined([shown(name), f"{line.steps:,}", f"{line.cpu_seconds:.0f}", code]))
         commands += [result.about["command"] for result in line.results if result.about["command"]]
     if commands:
         lines += ["", "## Commands", "", "```sh", *commands, "```"]

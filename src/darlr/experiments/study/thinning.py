@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from textwrap import fill
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from darlr.evaluation.pictures import canvas
 from darlr.evaluation.pictures.canvas import INK, TRUTH
 from darlr.experiments.study.assemble import Block, Line, entry_name, paired
 from darlr.io.text import markdown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RANDOM = "random"
 WORSE = "#a3262a"
@@ -105,7 +108,7 @@ def _cell(row: Thinned, tail: str, form: str) -> str:
     return f"*{number}*" if tail in row.failing else number
 
 
-def picture(path: Path, block: Block, title: str) -> None:
+def picture(block: Block, title: str) -> "Figure":
     """Rows by logs, shaded from random to the best, with R_tra in each field; red where a row fails."""
     rows = thinned(block)
     tails = _tails(rows)
@@ -134,4 +137,4 @@ def picture(path: Path, block: Block, title: str) -> None:
     canvas.head(figure, title)
     axes.set_xlabel("R_tra, greedy; red: not surely better than random; †: reads the truth", fontsize=9, color=INK)
     axes.set_facecolor(TRUTH)
-    canvas.save(figure, path, grid=False)
+    return canvas.finished(figure, grid=False)
