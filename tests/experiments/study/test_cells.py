@@ -104,6 +104,11 @@ def test_digest_follows_meaning(tmp_path: Path):
     code.digest.cache_clear()
 
 
+def test_files_that_do_not_count_exist():
+    listed = {*code.NEUTRAL, code.WORKER, *(name for names in code.UNTOUCHED.values() for name in names)}
+    assert [name for name in listed if not (code.PACKAGE / name).exists()] == []
+
+
 def test_commands_say_what_the_configuration_says():
     options = {
         "method": "roler",
