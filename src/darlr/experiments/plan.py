@@ -12,7 +12,8 @@ from darlr.data.log import InteractionLog
 from darlr.data.sources import BUILT_IN
 from darlr.experiments.logs import Logs
 from darlr.experiments.size import Size, size_of
-from darlr.options import METHOD_TITLES, Method, RunConfig
+from darlr.methods import find, usual, weighted
+from darlr.options import RunConfig
 from darlr.options.json import to_json
 from darlr.options.names import named
 from darlr.simulation.exits import resolve as resolve_exit
@@ -34,15 +35,23 @@ class Plan:
     size: Size
     asked: RunConfig
 
+    @property
+    def usual(self) -> RunConfig:
+        """The defaults of the run's method."""
+        return usual(self.config.train.method)
+
     def rows(self) -> Iterator[tuple[str, Any, str]]:
         """Each option by its name on the command line, its value, and where the value comes from."""
-        usual, asked = named(to_json(RunConfig())), named(to_json(self.asked))
-        for name, value in named(to_json(self.config)).items():
+        parts = self.config, RunConfig(), self.usual, self.asked
+        values, plain, mine, asked = (named(to_json(one)) for one in parts)
+        for name, value in values.items():
             if value != asked[name]:
                 origin = "decided by the method and the log"
+            elif value != mine[name]:
+                origin = "given"
             else:
-                origin = "default" if value == usual[name] else "given"
-            yield name, value, origin
+                origin = "default" if value == plain[name] else "default of the method"
+            yield name, value, origin if name != "method" else "given"
 
     def table(self) -> Table:
         """The same as a table for a terminal."""
@@ -88,22 +97,15 @@ def decided(asked: RunConfig, log: InteractionLog, users: int) -> RunConfig:
     )
 
 
-def title(method: Method) -> str:
+def title(method: str) -> str:
     """What tables call a method."""
-    return METHOD_TITLES[method] + (" (true rewards)" if method == "gt" else "")
+    return find(method).title + " (true rewards)" * find(method).truth
 
 
 def anchored(config: RunConfig) -> RunConfig:
     """The same with folders by their full paths, so that the run can be used from any working directory."""
     data = config.data if config.data in BUILT_IN or not Path(config.data).exists() else _full(config.data)
     return replace(config, data=data, world=config.world if config.fits_world else _full(config.world))
-
-
-def weighted(config: RunConfig) -> RunConfig:
-    """The same with the weighting of logged events that the method asks of its world model (IPS)."""
-    if config.train.method != "ips":
-        return config
-    return replace(config, world_model=replace(config.world_model, weighting="inverse-popularity"))
 
 
 def _full(folder: str) -> str:
