@@ -10,8 +10,9 @@ from darlr.cli.main import main
 from darlr.data.log import InteractionLog
 from darlr.data.prepare import prepare
 from darlr.evaluation import report
-from darlr.evaluation.evaluate import Played, Setting, settings, sound, summarise
+from darlr.evaluation.evaluate import settings, sound, summarise
 from darlr.evaluation.lists import Entry
+from darlr.evaluation.playing import Played, Setting
 from darlr.evaluation.random_feedback import (
     RandomFeedback,
     difference,
