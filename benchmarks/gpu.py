@@ -28,7 +28,7 @@ from darlr.agents.learner import Learner, build_learner, build_simulator, learn
 from darlr.agents.rollout import Simulator
 from darlr.experiments.provenance import provenance
 from darlr.io.files import atomic_write_text
-from darlr.options import Method, Precision, SessionConfig, TrainConfig
+from darlr.options import Precision, SessionConfig, TrainConfig
 from darlr.simulation.exits import never
 from darlr.world.tables import World
 
@@ -39,7 +39,7 @@ WAYS: dict[str, tuple[bool, Precision]] = {
     "compiled, bfloat16": (True, "bfloat16"),
 }
 PROBE = 2**28, 8192  # numbers that are copied, width of the matrices
-METHODS: tuple[Method, ...] = ("dorl", "darlr")
+METHODS: tuple[str, ...] = ("dorl", "darlr")
 SESSIONS, SEEDS = (128, 512, 2048), (1, 2, 4)  # the first everywhere, the others alone
 HEADER = "| tables | method | how | sessions | seeds | steps/s | ready after | memory | bandwidth |"
 
@@ -51,7 +51,7 @@ class Case:
     tables: str
     users: int
     items: int
-    method: Method
+    method: str
     way: str
     sessions: int
     seeds: int

@@ -48,7 +48,8 @@ def made_up(users: int, items: int, seed: int = 0) -> "World":
     import torch
 
     from darlr.world.entropy import EntropyTable
-    from darlr.world.tables import World, standardise
+    from darlr.world.feedback import standardise
+    from darlr.world.tables import World
 
     generator = torch.Generator().manual_seed(seed)
     reward = torch.rand(users, items, generator=generator)

@@ -15,13 +15,13 @@ from darlr.agents.rollout import Simulator
 from darlr.experiments.logs import Logs, open_logs, resolved
 from darlr.experiments.process import settle
 from darlr.experiments.world import world_of
-from darlr.options import Method, RunConfig, SplitConfig, TrainConfig
+from darlr.options import RunConfig, SplitConfig, TrainConfig
 from darlr.simulation.exits import build_exit
 from darlr.world.fit import fit_world
 from darlr.world.fitted import FittedWorldModel
 from darlr.world.tables import World
 
-METHODS: tuple[Method, ...] = ("mbpo", "roler", "darlr")
+METHODS: tuple[str, ...] = ("mbpo", "roler", "darlr")
 STEPS = 100_000  # that costs are told for
 
 
@@ -51,7 +51,7 @@ def costs(
     clock: Callable[[], float] = time.process_time,
 ) -> list[float]:
     """CPU-seconds (or those of another clock) for 100,000 steps, sorted, from measurements of at least `steps` each."""
-    rollout = sessions * simulator.session.turns
+    rollout = sessions * simulator.environment.turns
     count = -(-steps // rollout)
     learn(learner, simulator, sessions)
     taken = []

@@ -22,9 +22,10 @@ from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth
 from darlr.experiments.process import settle
 from darlr.options import A2CConfig, RecommenderConfig, RewardConfig, SelectorConfig, SessionConfig, TrainConfig
-from darlr.simulation.exits import Exit, category_exit, never
+from darlr.simulation.exits import CategoryExit, Exit, never
 from darlr.world.entropy import EntropyTable
-from darlr.world.tables import World, standardise
+from darlr.world.feedback import standardise
+from darlr.world.tables import World
 
 SESSION = SessionConfig(exit="category", window=1, turns=8)
 RECOMMENDER = RecommenderConfig(a2c=A2CConfig(learning_rate=3e-3, minibatch=512))
@@ -76,7 +77,7 @@ def checkerboard(users: int = 30, items: int = 24, categories: int = 0) -> Known
     if not categories:
         return known(reward, never, user % 2, vectors, best=float(SESSION.turns))
     category = (item // 2) % categories
-    rule = category_exit(category_bits(category[:, None], categories), 0)
+    rule = CategoryExit(category_bits(category[:, None], categories))
     vectors = torch.cat([vectors, torch.nn.functional.one_hot(category).float()], dim=1)
     return known(reward, rule, user % 2, vectors, best=float(SESSION.turns))
 

@@ -50,12 +50,12 @@ def evaluation() -> Result:
     """One greedy policy of DARLR's networks, untrained as what it has learned costs no time; intervals included."""
     settle(1)
     logs, fitted = quick_world("coat")
-    learner, simulator, _ = prepare(logs, fitted, TrainConfig())
+    learner, _, _ = prepare(logs, fitted, TrainConfig())
     truth = load_truth("coat", synthetic=SyntheticConfig())
     if truth is None:
         raise RuntimeError("coat has no truth")
     entry = Entry("DARLR", [RecommenderPolicy(learner.recommender)], "learned")
-    modes = settings(simulator.session, logs.catalogue)
+    modes = settings(TrainConfig().session, logs.catalogue)
     assert len(modes) == 3
     values = spent(lambda: sound([entry], modes, truth, logs.train_catalogue), 5)
     return Result(EVALUATION, "0.3", "CPU-s", only(EVALUATION), values)

@@ -112,7 +112,7 @@ def profile(agents: Learner, simulator: Simulator, sessions: int, cost: float, r
         column = 0 if event.name in PRODUCTS else 1
         spent[_part(event)][column] += event.self_cpu_time_total
     total = sum(sum(row) for row in spent.values())
-    steps = rollouts * sessions * simulator.session.turns
+    steps = rollouts * sessions * simulator.environment.turns
     one = torch.zeros(1)
     empty = machine.seconds(one.neg_)
     parts = {name: [cost * part / total for part in row] for name, row in spent.items() if sum(row) > 0.001 * total}

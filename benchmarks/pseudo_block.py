@@ -116,7 +116,7 @@ def main() -> None:
 
     def earned(policy: Policy, window: int) -> float:
         rule = build_exit(SessionConfig(window=window, threshold=0), known)
-        played = play(policy, truth, len(scope.items), rule, window, mode="NX_0", exit_aware=True)
+        played = play(policy, truth, len(scope.items), rule, mode="NX_0", exit_aware=True)
         return float(played.returns.mean())
 
     print("| model | NDCG@30 | hits@30 | session, N = 1 | N = 4 | CPU s |\n|---|---|---|---|---|---|")

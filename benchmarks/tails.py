@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.methods import PLUS
 from darlr.cli.export import rows_of
 from darlr.cli.main import main as darlr
 from darlr.data import unit
@@ -93,7 +92,7 @@ def main() -> None:
                 unit.FAR = reach
                 out = Path(place, name.replace(" ", "-"))
                 words = ["train", "--data", data, "--out", str(out), "--epochs", "2", "--steps", str(options.steps)]
-                if code := darlr([*words, "--no-watch", *PLUS.split()]):
+                if code := darlr([*words, "--no-watch", "--method", "darlr+"]):
                     raise SystemExit(code)
                 run, truth = open_run(out), load_truth(data)
                 assert truth is not None

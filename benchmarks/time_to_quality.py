@@ -72,7 +72,7 @@ def run(
         if steps >= due or steps >= budget:
             due += every
             policy = RecommenderPolicy(learner.recommender)
-            played = play(policy, own, world.n_items, rule, session.window, mode="NX_0", turns=session.turns)
+            played = play(policy, own, world.n_items, rule, mode="NX_0", turns=session.turns)
             yield {"steps": steps, "cpu": cpu, "wall": wall, "value": float(played.returns.mean())}
 
 

@@ -8,7 +8,6 @@ import pytest
 from benchmarks import gpu
 from benchmarks.floor import floor, sizes_of
 from benchmarks.growth import made_up
-from darlr.options import Method
 
 
 def test_every_case_is_measured_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +30,7 @@ def test_every_case_is_measured_and_kept(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(("method", "logits"), [("dorl", 40), ("darlr", 40 + 10 * 14)])
-def test_the_share_of_the_bandwidth_by_hand(method: Method, logits: int) -> None:
+def test_the_share_of_the_bandwidth_by_hand(method: str, logits: int) -> None:
     case = gpu.Case("tiny", 14, 40, method, "plain", sessions=3, seeds=1)
     world = made_up(14, 40)
     found = gpu.measure(case, world, "cpu", copied=1e6, rollouts=1)

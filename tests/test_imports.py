@@ -19,7 +19,18 @@ LAYERS = (
 )
 UNSAFE_MODULES = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
 UNSAFE_CALLS = {"torch.load", "torch.save", "eval", "exec"}
-EXTRAS = {"matplotlib", "tensorboard", "surprise", "implicit", "d3rlpy", "pooch", "beartype", "hypothesis", "pytest"}
+EXTRAS = {
+    "matplotlib",
+    "tensorboard",
+    "surprise",
+    "implicit",
+    "d3rlpy",
+    "pooch",
+    "gymnasium",
+    "beartype",
+    "hypothesis",
+    "pytest",
+}
 READS = re.compile(r"(pl|polars)\.(scan|read)_")
 GLOBAL_RANDOM = re.compile(r"(np|numpy)\.random\.(?!(default_rng|Generator|SeedSequence|PCG64|Philox)\b)")
 

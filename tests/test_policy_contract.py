@@ -21,10 +21,10 @@ from darlr.policies.fixed import FixedList, Random, UserGreedy
 from darlr.policies.linucb import LinUCB
 from darlr.policies.networks import NetworkPolicy, constrained, layers_of, perceptron
 from darlr.policies.sessions import StateEncoder, transitions
-from darlr.serving.recommender import export, load_policy
-from darlr.simulation.exits import category_exit, never
+from darlr.serving.folder import export, load_policy
+from darlr.simulation.exits import CategoryExit, never
 from darlr.simulation.policy import greedy, masked
-from darlr.simulation.session import last_items, reset, step
+from darlr.simulation.session import last_items, reset, show
 from tests.agents.tiny import make_world, options
 
 USERS = 6
@@ -98,7 +98,7 @@ def truth_of(n_items, seed=9):
 def played(policy, n_items, users=None, **how):
     sampled = {} if how.get("greedy", True) else {"generators": [torch.Generator().manual_seed(4)]}
     rule = how.pop("rule", never)
-    return play(policy, truth_of(n_items), n_items, rule, 1, mode="NX_0", turns=6, users=users, **how, **sampled)
+    return play(policy, truth_of(n_items), n_items, rule, mode="NX_0", turns=6, users=users, **how, **sampled)
 
 
 @every_policy
@@ -122,8 +122,8 @@ def test_batch_equals_one_by_one(name):
         torch.testing.assert_close(scores, alone, rtol=1e-4, atol=1e-4)
         action, reward = (torch.arange(USERS) * 7 + turn * 3) % 40, 1 + (torch.arange(USERS) + turn).float() % 5
         stay = torch.zeros(USERS, dtype=torch.bool)
-        session = step(session, action, reward, stay)
-        singles = [step(s, action[[u]], reward[[u]], stay[[u]]) for u, s in enumerate(singles)]
+        session = show(session, action, reward, stay)
+        singles = [show(s, action[[u]], reward[[u]], stay[[u]]) for u, s in enumerate(singles)]
     together = played(policy, 40).items
     assert together.tolist() == [played(policy, 40, users=torch.tensor([u])).items[0].tolist() for u in range(USERS)]
 
@@ -132,7 +132,7 @@ def test_batch_equals_one_by_one(name):
 @pytest.mark.parametrize("value", [-1e30, -5.0, 0.0, 3.0])
 def test_equal_and_negative_scores_never_let_a_masked_item_out(name, value):
     policy = build(name, 12, table=torch.full((USERS, 12), value))
-    session = step(
+    session = show(
         reset(torch.arange(USERS), 12, 6), torch.arange(USERS), torch.ones(USERS), torch.zeros(USERS, dtype=torch.bool)
     )
     scores = policy.scores(session)
@@ -178,7 +178,8 @@ def test_a_learned_policy_saved_and_loaded_plays_the_same(name, n_items, tmp_pat
     recommender = policy.recommender
     nothing = np.zeros(0, dtype=np.int64)
     log = InteractionLog("tiny", nothing, nothing, np.zeros(0, np.float32), tuple(range(USERS)), tuple(range(n_items)))
-    export(recommender, log, TrainConfig(recommender=recommender.config), tmp_path / "policy")
+    world = make_world(USERS, n_items)
+    export(recommender, world, log, TrainConfig(recommender=recommender.config), tmp_path / "policy")
     again = load_policy(tmp_path / "policy").policy.recommender
     assert (again.leaving is not None) == ("caution" in name)
     assert torch.equal(played(policy, n_items).items, played(RecommenderPolicy(again), n_items).items)
@@ -192,7 +193,7 @@ def test_every_kind_of_file_is_under_contract():
 
 @every_policy
 def test_exit_aware_play_avoids_what_can_be_avoided(name):
-    rule = category_exit(category_bits(torch.arange(40)[:, None] % 4, 4), 0)
+    rule = CategoryExit(category_bits(torch.arange(40)[:, None] % 4, 4))
     assert played(build(name, 40), 40, rule=rule, exit_aware=True).length.tolist() == [6] * USERS
 
 
@@ -229,11 +230,11 @@ def test_bcq_does_not_pick_the_lowest_allowed_item_through_nan():
 def test_exit_windows_do_not_wrap_around_before_the_window_is_full():
     """Their items[t - N : t] with t < N read from the end of the array."""
     session = reset(torch.zeros(1, dtype=torch.int64), 6, 4)
-    session = step(session, torch.tensor([2]), torch.ones(1), torch.tensor([False]))
+    session = show(session, torch.tensor([2]), torch.ones(1), torch.tensor([False]))
     assert last_items(session, 3).tolist() == [[-1, -1, 2]]
     assert last_items(session, 6).tolist() == [[-1, -1, -1, -1, -1, 2]]  # a window longer than the session
-    rule = category_exit(category_bits(torch.tensor([[0], [1], [1], [2], [2], [0]]), 3), 0)
-    assert rule(last_items(session, 3), torch.tensor([[0, 1, 3]])).tolist() == [[False, True, False]]
+    rule = CategoryExit(category_bits(torch.tensor([[0], [1], [1], [2], [2], [0]]), 3))
+    assert rule.ending(last_items(session, 3))[0, [0, 1, 3]].tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize("window", [1, 3, 5])
@@ -262,7 +263,7 @@ def test_states_of_acting_and_learning_are_the_same(window):
         for event in events:
             torch.testing.assert_close(data.state[place], encoder(acting)[0])
             shown, seen = torch.tensor([int(item[event])]), torch.tensor([float(reward[event])])
-            acting = step(acting, shown, seen, torch.tensor([False]))
+            acting = show(acting, shown, seen, torch.tensor([False]))
             torch.testing.assert_close(data.after[place], encoder(acting)[0])
             torch.testing.assert_close(data.reward[place], (seen[0] - 1) / 4)
             place += 1

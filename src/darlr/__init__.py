@@ -1,5 +1,11 @@
 """DARLR: dual-agent offline reinforcement learning for recommender systems with dynamic reward.
 
+    log = darlr.read_events("events.csv", user="uid", item="sku", reward="stars", timestamp="ts")
+    train, test = log.split(held_out=0.2, by="time")
+    model = darlr.Recommender("darlr+", seed=0).fit(train, epochs=5)
+    model.recommend(["u1", "u2"], n=10)
+    print(darlr.evaluate(model, test))
+
 The names below are all that most programs need. They are imported when they are first used, so that `import darlr`
 itself is quick.
 """
@@ -8,27 +14,35 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from darlr.api.environment import make_env as make_env
+    from darlr.api.evaluate import evaluate as evaluate
     from darlr.api.recommender import Recommender as Recommender
     from darlr.api.recommender import load as load
+    from darlr.data.tabular.read_events import read_events as read_events
+    from darlr.serving.new import NEW as NEW
 
 __version__ = "0.1.0"
+__all__ = ["NEW", "Recommender", "__version__", "evaluate", "load", "make_env", "read_events"]
 
-FACE = {
+HOMES = {
+    "NEW": "darlr.serving.new",
     "Recommender": "darlr.api.recommender",
+    "evaluate": "darlr.api.evaluate",
     "load": "darlr.api.recommender",
+    "make_env": "darlr.api.environment",
+    "read_events": "darlr.data.tabular.read_events",
 }
-__all__ = ["Recommender", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name of the face when it is first used."""
-    if name not in FACE:
+    """Import a name of the library when it is first used."""
+    if name not in HOMES:
         raise AttributeError(f"module 'darlr' has no attribute {name!r}")
-    value = getattr(importlib.import_module(FACE[name]), name)
+    value = getattr(importlib.import_module(HOMES[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    """The names of the face, for completion in a shell or a notebook."""
-    return sorted({*globals(), *FACE})
+    """The names of the library, for completion in a shell or a notebook."""
+    return sorted({*globals(), *HOMES})

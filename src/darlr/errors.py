@@ -6,7 +6,7 @@ class DarlrError(Exception):
 
 
 class DarlrWarning(UserWarning):
-    """Something about the data that a person should know of, although the work goes on."""
+    """Something that a person should know about the data, or about what a call left out, although the work goes on."""
 
 
 class DataError(DarlrError):

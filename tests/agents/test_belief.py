@@ -9,7 +9,7 @@ from darlr.agents.belief import taste
 from darlr.agents.learner import build_recommender
 from darlr.data.categories import category_bits
 from darlr.errors import ConfigError
-from darlr.simulation.session import reset, step
+from darlr.simulation.session import reset, show
 from tests.agents.tiny import make_world, options
 
 NOBODY = torch.zeros(1, dtype=torch.bool)
@@ -18,7 +18,7 @@ NOBODY = torch.zeros(1, dtype=torch.bool)
 def played(agent, user, items, rewards, turns=5):
     session = reset(torch.tensor([user]), agent.items.shape[0], turns)
     for item, reward in zip(items, rewards, strict=True):
-        session = step(session, torch.tensor([item]), torch.tensor([reward]), NOBODY)
+        session = show(session, torch.tensor([item]), torch.tensor([reward]), NOBODY)
     return session
 
 

@@ -14,7 +14,7 @@ from darlr.agents.references import build_references
 from darlr.agents.rollout import Rollout, Simulator, rollout
 from darlr.data.categories import category_bits
 from darlr.methods.rewards import RewardTables
-from darlr.simulation.exits import category_exit, never
+from darlr.simulation.exits import CategoryExit, never
 from darlr.world.entropy import EntropyTable
 from tests.agents.tiny import build, make_world, options
 
@@ -70,7 +70,7 @@ def prepared(method: str, more: dict[str, Any], device: str = "cpu") -> tuple[Le
     """A learner, and the world that it learns in."""
     config = options(method, device=device, **more)
     bits = category_bits(torch.tensor([[0], [0], [1], [1], [2], [2]]), 3).to(device)
-    rule = category_exit(bits, 0) if "session__exit" in more else never
+    rule = CategoryExit(bits) if "session__exit" in more else never
     world = replace(make_world(n_users=12), taste=torch.eye(6), categories=bits).to(device)
     return build(world, config, rule)
 
@@ -101,12 +101,14 @@ def test_learning_stays_on_its_device(method: str, more: dict[str, Any]) -> None
     more = {**more, "recommender__user_in_state": False}  # else the update asks for distinct users, once a minibatch
     learner, simulator = prepared(method, more)
     agents = [agent.to("meta") for agent in (learner.recommender, learner.selector) if agent is not None]
-    world, rule = simulator.world.to("meta"), simulator.exit
+    world, rule = simulator.world.to("meta"), simulator.environment.exit
     if "session__exit" in more:
         assert world.categories is not None
-        rule = category_exit(world.categories, 0)
+        rule = CategoryExit(world.categories)
     references = build_references(world, options(method, **more).selector) if simulator.references else None
-    simulator = replace(simulator, world=world, exit=rule, references=references)
+    simulator = replace(
+        simulator, world=world, environment=replace(simulator.environment, exit=rule), references=references
+    )
     learner.tables = moved(learner.tables)
     played = rollout(agents[0], learner.selector, simulator, learner.tables, 8, learner.generators)
     assert played.reward.is_meta
@@ -121,8 +123,8 @@ def test_learning_stays_on_its_device(method: str, more: dict[str, Any]) -> None
 def moved(tables: RewardTables) -> RewardTables:
     """The same on a device without numbers."""
     entropy = EntropyTable(*(part.to("meta") for part in vars(tables.entropy).values()))
-    numbers = {name: table.to("meta") for name, table in vars(tables).items() if name != "entropy"}
-    return RewardTables(**numbers, entropy=entropy)
+    numbers = {name: table.to("meta") for name, table in vars(tables).items() if isinstance(table, torch.Tensor)}
+    return replace(tables, **numbers, entropy=entropy)
 
 
 @pytest.mark.parametrize(("method", "more"), CASES)

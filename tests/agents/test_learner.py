@@ -8,10 +8,11 @@ import torch
 from darlr.agents import learner as learner_module
 from darlr.agents import rollout as rollout_module
 from darlr.agents import selector as selector_module
-from darlr.agents.learner import learn, prior_table, reward_tables
+from darlr.agents.learner import build_recommender, learn
+from darlr.methods import find
 from darlr.simulation.policy import draw
 from darlr.world.entries import entries
-from darlr.world.tables import standardise
+from darlr.world.feedback import standardise
 from tests.agents.tiny import build, make_world, options, same_category_leaves
 
 LEAVE = same_category_leaves([0, 0, 1, 1, 2, 2])
@@ -122,7 +123,7 @@ def test_every_advantage_lands_on_its_row(monkeypatch):
     _, advantage, target = seen["updates"][0]
     for b in range(SESSIONS):
         rows = slice(b, None, SESSIONS)
-        columns = (x[rows].tolist() for x in (seen["played"].reward, turns.value, turns.done))
+        columns = (x[rows].tolist() for x in (seen["played"].reward, turns.value, seen["played"].done))
         expected = torch.tensor(slow_advantages(*columns, last_value[b].item(), 0.8))
         torch.testing.assert_close(advantage[rows], expected)
         torch.testing.assert_close(target[rows], expected + turns.value[rows])
@@ -156,7 +157,7 @@ def test_metrics_by_hand():
     assert metrics["reward"].item() == pytest.approx(played.reward.mean().item())
     assert metrics["estimate"].item() == pytest.approx(turns.shaped.estimate.mean().item())
     assert metrics["penalty"].item() == pytest.approx(turns.shaped.uncertainty.mean().item())
-    assert metrics["turns"].item() == pytest.approx(turns.turn[turns.done].float().mean().item())
+    assert metrics["turns"].item() == pytest.approx(played.turn[played.done].float().mean().item())
     assert metrics["similarity"].item() == pytest.approx(turns.references.similarity.mean().item())
     assert metrics["diversity"].item() == pytest.approx(turns.references.diversity.mean().item())
     assert metrics["selector_reward"].item() == pytest.approx(turns.selection.reward.mean().item())
@@ -194,14 +195,13 @@ def test_only_darlr_has_a_selector_and_a_moving_table():
 def test_refine_modes(mode):
     learner, simulator = build(make_world(), options("darlr", reward__refine=mode), LEAVE)
     start, played = learner.tables.start.clone(), []
-    real = simulator.shape
+    method = simulator.method
 
-    def shape(tables, step, config):
-        paid = real(tables, step, config)
-        played.append((step, paid.estimate))
-        return paid
+    def estimate(tables, step, config):
+        played.append((step, method.estimate(tables, step, config)))
+        return played[-1][1]
 
-    object.__setattr__(simulator, "shape", shape)
+    simulator = replace(simulator, method=replace(method, estimate=estimate))
     learn(learner, simulator, SESSIONS)
     expected = start.clone()
     for step, estimate in played:  # turn by turn, stream by stream: the newest estimate of a cell stays
@@ -214,20 +214,24 @@ def test_refine_modes(mode):
     assert torch.equal(after.frozen, world.reward)
 
 
+def tables_of(world, config):
+    return find(config.method).tables(world, config)
+
+
 def test_start_tables():
     world = make_world()
-    for start in ("frozen", "neighbours"):
-        config = options("darlr", reward__start=start)
-        tables = reward_tables(world, config)
-        neighbours, risk = world.neighbour_table(config.tables)
-        roler = reward_tables(world, options("roler"))
-        expected = world.reward if start == "frozen" else neighbours
+    averaged = world.neighbour_reward(options().tables)
+    for start, expected in (("frozen", world.reward), ("neighbours", averaged)):
+        tables = tables_of(world, options("darlr", reward__start=start))
         assert torch.equal(tables.start, expected)
         assert torch.equal(tables.previous, expected)
         assert torch.equal(tables.frozen, world.reward)
-        assert torch.equal(tables.risk, world.risk)
-        assert torch.equal(roler.neighbours, neighbours)
-        assert torch.equal(roler.neighbour_risk, risk)
+        assert tables.risk is None  # Eq. 16 has no table
+    static = tables_of(world, options("darlr", reward__penalty="static"))
+    assert torch.equal(static.risk, world.risk)
+    roler = tables_of(world, options("roler"))
+    assert torch.equal(roler.start, averaged)
+    assert torch.equal(roler.risk, world.neighbour_risk(options().tables))
 
 
 def test_the_prior_is_the_table_that_the_estimate_starts_from():
@@ -235,12 +239,16 @@ def test_the_prior_is_the_table_that_the_estimate_starts_from():
     averaged = world.neighbour_reward(options().tables)
     assert not torch.equal(averaged, world.reward)
     prior = {"recommender__prior": 1.0}
-    assert torch.equal(prior_table(world, options("roler", **prior)), averaged)
-    assert torch.equal(prior_table(world, options("darlr", reward__start="neighbours", **prior)), averaged)
-    assert torch.equal(prior_table(world, options("darlr", reward__start="frozen", **prior)), world.reward)
+
+    def prior_of(method, **more):
+        return build_recommender(world, options(method, **prior, **more)).reward
+
+    assert torch.equal(prior_of("roler"), averaged)
+    assert torch.equal(prior_of("darlr", reward__start="neighbours"), averaged)
+    assert torch.equal(prior_of("darlr", reward__start="frozen"), world.reward)
     for method in ("mbpo", "mopo", "dorl"):
-        assert torch.equal(prior_table(world, options(method, reward__start="neighbours", **prior)), world.reward)
-    assert prior_table(world, options("roler")) is None
+        assert torch.equal(prior_of(method, reward__start="neighbours"), world.reward)
+    assert not hasattr(build_recommender(world, options("roler")), "reward")
 
 
 def test_building_leaves_the_global_generator_alone():

@@ -8,7 +8,7 @@ from torch import nn
 
 from darlr.agents.recommender import Recommender, RecommenderPolicy, project
 from darlr.simulation.policy import Policy
-from darlr.simulation.session import reset, step
+from darlr.simulation.session import reset, show
 from tests.agents.tiny import build, make_world, options
 
 NO = torch.zeros(3, dtype=torch.bool)
@@ -18,9 +18,9 @@ def sessions(n_items=6):
     """Users 4, 0, 2: the first has seen items 1, 3, 5, 0 paid 1, 3, 5, 9; the second 1; the last nothing."""
     session = reset(torch.tensor([4, 0, 2]), n_items, 5)
     for item, reward in ((1, 1.0), (3, 3.0), (5, 5.0), (0, 9.0)):
-        session = step(session, torch.full((3,), item), torch.full((3,), reward), NO)
+        session = show(session, torch.full((3,), item), torch.full((3,), reward), NO)
     fresh = reset(session.user, n_items, 5)
-    one = step(fresh, torch.full((3,), 1), torch.full((3,), 2.0), NO)
+    one = show(fresh, torch.full((3,), 1), torch.full((3,), 2.0), NO)
 
     def rows(name):
         return torch.stack([getattr(s, name)[b] for b, s in enumerate((session, one, fresh))])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from darlr.agents.rollout import join, rollout
-from darlr.simulation.exits import never
+from darlr.simulation.exits import Never, never
 from tests.agents.tiny import build, make_world, options, same_category_leaves
 
 CATEGORIES = [0, 0, 1, 1, 2, 2]
@@ -31,8 +31,8 @@ def streams(played):
             "shown": [item for item in turns.shown[n].tolist() if item >= 0],
             "action": turns.action[n].item(),
             "estimate": turns.shaped.estimate[n].item(),
-            "done": turns.done[n].item(),
-            "turn": turns.turn[n].item(),
+            "done": played.done[n].item(),
+            "turn": played.turn[n].item(),
         }
         for n in range(len(turns.action))
     ]
@@ -76,7 +76,7 @@ def test_the_shown_history_is_the_observed_feedback():
     turns = played.turns
     frozen = learner.tables.frozen[turns.observation.user, turns.action]
     assert (turns.shaped.estimate - frozen).abs().max() > 0.1
-    first = turns.observation.feedback[turns.turn == 1]
+    first = turns.observation.feedback[played.turn == 1]
     assert first.abs().max() == 0
 
 
@@ -134,7 +134,8 @@ def test_rewards_are_what_the_method_pays(method):
         gain = (turns.references.similarity + turns.references.diversity).clamp(min=config.reward.minimum_gain)
         expected = estimate - 0.5 * (estimate - tables.previous[user, item]).abs() / gain + entropy
     else:
-        reward, risk = (tables.neighbours, tables.neighbour_risk) if method == "roler" else (world.reward, world.risk)
+        near = world.neighbour_reward(config.tables), world.neighbour_risk(config.tables)
+        reward, risk = near if method == "roler" else (world.reward, world.risk)
         expected = reward[user, item]
         expected = expected - 0.5 * risk[user, item] if method != "mbpo" else expected
         expected = expected + entropy if method in ("dorl", "roler") else expected
@@ -149,7 +150,7 @@ def test_last_value_judges_the_state_after_the_last_turn():
     observed = []
     learner.recommender.register_forward_pre_hook(lambda _, seen: observed.append(seen[0]))
     played = rollout(learner.recommender, None, simulator, learner.tables, 16, learner.generators)
-    after, done = observed[-1], played.turns.done[-16:]
+    after, done = observed[-1], played.done[-16:]
     assert len(observed) == 6
     assert done.any()
     assert not done.all()
@@ -173,7 +174,7 @@ def test_same_seed_same_rollout(method):
 def test_a_rule_that_never_fires_is_no_rule(repeats, n_items):
     """Bit for bit, though the latter plays without looking who leaves."""
     config, world = options(session__repeats=repeats), make_world(n_items=n_items)
-    none, idle = (flat(play(config, rule, world)[0]) for rule in (never, lambda recent, items: items < 0))
+    none, idle = (flat(play(config, rule, world)[0]) for rule in (never, Never()))
     assert none.keys() == idle.keys()
     assert all(torch.equal(none[name], idle[name]) for name in none)
 

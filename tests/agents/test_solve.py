@@ -7,7 +7,7 @@ from darlr.agents.learner import learn
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.agents.rollout import rollout
 from darlr.simulation.session import reset
-from darlr.world.tables import standardise
+from darlr.world.feedback import standardise
 from tests.agents.tiny import build, make_world, options, same_category_leaves
 
 QUICK = {"a2c__learning_rate": 0.01, "a2c__minibatch": 64, "selector_a2c__learning_rate": 0.01}
@@ -48,9 +48,9 @@ def test_feedback_tells_who_the_user_is():
         tracker__window=1, a2c__entropy_coefficient=0.1, **{**QUICK, "a2c__learning_rate": 0.003},
     )  # fmt: skip
     learner, simulator, _ = trained(config, world, rounds=100, sessions=128)
-    turns = rollout(learner.recommender, None, simulator, learner.tables, 200, learner.generators).turns
-    later = turns.turn > 1
-    assert turns.shaped.estimate[later].mean() > 4.7  # without feedback 3
+    played = rollout(learner.recommender, None, simulator, learner.tables, 200, learner.generators)
+    later = played.turn > 1
+    assert played.turns.shaped.estimate[later].mean() > 4.7  # without feedback 3
 
 
 def test_exits_are_avoided():

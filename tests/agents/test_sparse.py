@@ -1,7 +1,6 @@
 """Two events in all, or users without neighbours: every method still trains."""
 
 import math
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +10,8 @@ from darlr.agents.learner import build_learner, build_simulator, learn
 from darlr.data.sets.synthetic import generate
 from darlr.data.split import split
 from darlr.data.thin import thin
-from darlr.options import Method, SplitConfig, SyntheticConfig, TablesConfig, WorldModelConfig
+from darlr.methods import METHODS
+from darlr.options import SplitConfig, SyntheticConfig, TablesConfig, WorldModelConfig
 from darlr.simulation.exits import build_exit
 from darlr.world.fit import fit_world
 from darlr.world.tables import build_world
@@ -22,7 +22,7 @@ SPARSE = SplitConfig(keep=2 / len(LOG))
 ISOLATED = SplitConfig(isolated=0.5)
 
 
-@pytest.mark.parametrize("method", get_args(Method))
+@pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.parametrize("config", [SPARSE, ISOLATED])
 @pytest.mark.parametrize("indicator", ["predicted", "logged"])
 def test_every_method_trains(method, config, indicator):

@@ -7,9 +7,10 @@ import torch
 from darlr.agents.learner import build_learner, build_simulator
 from darlr.data.categories import category_bits
 from darlr.options import A2CConfig, RecommenderConfig, SelectorConfig, SessionConfig, TrackerConfig, TrainConfig
-from darlr.simulation.exits import category_exit, never
+from darlr.simulation.exits import CategoryExit, never
 from darlr.world.entropy import EntropyTable
-from darlr.world.tables import World, standardise
+from darlr.world.feedback import standardise
+from darlr.world.tables import World
 
 
 def make_world(n_users=5, n_items=6, seed=0, reward=None):
@@ -82,4 +83,4 @@ def build(world, config, exit_rule=never, decided=True):
 def same_category_leaves(categories):
     """Leave when the category of the last item repeats; categories: one a item."""
     codes = torch.tensor(categories)[:, None]
-    return category_exit(category_bits(codes, int(codes.max()) + 1), 0)
+    return CategoryExit(category_bits(codes, int(codes.max()) + 1))

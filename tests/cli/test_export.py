@@ -16,7 +16,7 @@ from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import load_truth
 from darlr.experiments.finished import open_run
 from darlr.options import SyntheticConfig
-from darlr.serving.recommender import load_policy
+from darlr.serving.folder import load_policy
 from darlr.simulation.exits import build_exit
 
 WORLD = SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)
@@ -35,23 +35,23 @@ def test_a_served_row_shows_what_its_table_played(trained: Path, tmp_path: Path,
     session = run.config.train.session
     rule = build_exit(session, run.logs.catalogue)
     (policy,) = entry.policies
-    played = play(policy, truth, 16, rule, session.window, mode="NX_0", turns=4, exit_aware=entry.exit_aware)
+    played = play(policy, truth, 16, rule, mode="NX_0", turns=4, exit_aware=entry.exit_aware)
     ids = run.logs.unseen_in_scope.item_ids
     for user in (0, 7, 23):
         history: list[tuple[str | int, float]] = []
         for turn in range(int(played.length[user])):
-            first, *others = served.recommend(user, 16, history)
-            assert first.item == ids[int(played.items[user, turn])]
-            assert first.probability == 1.0
-            assert all(one.probability == 0.0 for one in others)
-            history.append((first.item, float(played.rewards[user, turn])))
+            found = served.recommend(user, 16, history=history)
+            first, *others = found["item"].to_list()
+            assert first == ids[int(played.items[user, turn])]
+            assert found["score"].to_list() == [1.0, *(0.0 for _ in others)]
+            history.append((first, float(played.rewards[user, turn])))
 
 
 def test_the_trained_policy_and_its_start(trained: Path, tmp_path: Path) -> None:
     for row, name in (([], "trained"), (["--row", "DARLR"], "named"), (["--row", "DARLR, start"], "start")):
         assert main(["export", str(trained), *row, "--out", str(tmp_path / name)]) == 0
-    found = {name: load_policy(tmp_path / name).recommend(3, 16) for name in ("trained", "named", "start")}
-    assert found["trained"] == found["named"] == load_policy(trained).recommend(3, 16)
+    found = {name: load_policy(tmp_path / name).recommend(3, 16).rows() for name in ("trained", "named", "start")}
+    assert found["trained"] == found["named"] == load_policy(trained).recommend(3, 16).rows()
     assert found["start"] != found["trained"]
 
 
@@ -78,7 +78,7 @@ def test_refitted_rows_know_the_whole_log(tmp_path: Path, tiny: list[str]) -> No
     shown = {}
     for name, more in (("part", []), ("whole", ["--refit"])):
         assert main(["export", str(run), "--row", "popularity list", "--out", str(tmp_path / name), *more]) == 0
-        shown[name] = [one.item for one in load_policy(tmp_path / name).recommend(0, 16)]
+        shown[name] = load_policy(tmp_path / name).recommend(0, 16)["item"].to_list()
     assert shown["whole"] == sorted(range(16), key=lambda item: (-count[item], item))
     assert shown["part"] != shown["whole"]
     again = tmp_path / "new" / "again"

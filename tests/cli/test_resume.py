@@ -61,7 +61,7 @@ def left(folder: Path) -> dict[str, bytes]:
         ("darlr.agents.train.learn", 2, None),  # before the first checkpoint
         ("darlr.agents.train.learn", 6, 2),  # in the middle of the third epoch
         ("darlr.experiments.runs.Run.save_checkpoint", 3, 2),  # between a log line and its checkpoint
-        ("darlr.serving.recommender.write_both", 1, 4),  # with everything learned but no policy
+        ("darlr.serving.folder.write_both", 1, 4),  # with everything learned but no policy
     ],
 )
 def test_a_killed_run_continues_bit_for_bit(

@@ -9,7 +9,7 @@ from darlr.data.categories import category_bits
 from darlr.data.log import InteractionLog
 from darlr.evaluation.lists import best_fixed_list, item_means, oracle, popularity, trivial_rows
 from darlr.evaluation.protocol import play
-from darlr.simulation.exits import category_exit, never
+from darlr.simulation.exits import CategoryExit, never
 
 LOG = InteractionLog(
     name="tiny",
@@ -33,17 +33,17 @@ def test_list_values_by_hand():
 
 
 def test_references_on_the_truth_by_hand():
-    fixed = play(best_fixed_list(TRUTH, 4), TRUTH, 4, never, 1, mode="NX_0", turns=2)
+    fixed = play(best_fixed_list(TRUTH, 4), TRUTH, 4, never, mode="NX_0", turns=2)
     assert fixed.items.tolist() == [[2, 1], [2, 1]]  # means 2.5, 3, 2.5; the tie goes to the lower id
-    best = play(oracle(TRUTH, 3, 4), TRUTH, 4, never, 1, mode="NX_0", turns=2)
+    best = play(oracle(TRUTH, 3, 4), TRUTH, 4, never, mode="NX_0", turns=2)
     assert best.items.tolist() == [[2, 3], [1, 3]]
     assert best.returns.tolist() == [7, 7]
 
 
 def test_an_exit_aware_oracle_avoids_exits():
-    rule = category_exit(category_bits(torch.tensor([[0], [1], [0], [0]]), 2), 0)  # 2 and 3 share a category
-    plain = play(oracle(TRUTH, 3, 4), TRUTH, 4, rule, 1, mode="NX_0", turns=3)
-    aware = play(oracle(TRUTH, 3, 4), TRUTH, 4, rule, 1, mode="NX_0", turns=3, exit_aware=True)
+    rule = CategoryExit(category_bits(torch.tensor([[0], [1], [0], [0]]), 2))  # 2 and 3 share a category
+    plain = play(oracle(TRUTH, 3, 4), TRUTH, 4, rule, mode="NX_0", turns=3)
+    aware = play(oracle(TRUTH, 3, 4), TRUTH, 4, rule, mode="NX_0", turns=3, exit_aware=True)
     assert plain.items.tolist() == [[2, 3, -1], [1, 3, 2]]
     assert aware.items.tolist() == [[2, 1, 3], [1, 3, 2]]
 

@@ -12,13 +12,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from darlr.cli.main import main
-from darlr.errors import ConfigError, DarlrError, RunError
+from darlr.errors import ConfigError, RunError
 from darlr.io.tensors import read_tensors, write_both
-from darlr.serving.recommender import Recommendation, load_policy
+from darlr.serving.folder import load_policy
+from darlr.serving.ids import Ids
+from darlr.serving.new import NEW
 
 TINY = (
     "--synthetic.users 24 --synthetic.items 16 --synthetic.categories 4 --synthetic.events-per-user 8 "
@@ -34,61 +37,63 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def shown(answer: pl.DataFrame) -> list[tuple[Any, float]]:
+    """Items and scores of one user."""
+    return list(answer.select("item", "score").iter_rows())
+
+
 def test_recommendations_are_the_policys_best_items(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run / "policy", tmp_path / "alone")  # needs no data, no world model, no run
     policy = load_policy(tmp_path / "alone")
-    found = policy.recommend(3, count=5)
-    assert len({one.item for one in found}) == 5
-    chances = [one.probability for one in found]
-    assert chances == sorted(chances, reverse=True)
-    everything = policy.recommend("3", count=16)  # ids as text or as in the log
-    assert everything[:5] == found
-    assert sum(one.probability for one in everything) == pytest.approx(1)
-    assert load_policy(run).recommend(3, count=5) == found
+    found = policy.recommend(3, 5)
+    assert found.columns == ["user", "rank", "item", "score", "known"]
+    assert found["user"].to_list() == [3] * 5
+    assert found["rank"].to_list() == [1, 2, 3, 4, 5]
+    assert found["known"].all()
+    assert found["item"].n_unique() == 5
+    assert found["score"].is_sorted(descending=True)
+    everything = policy.recommend("3", n=16)  # ids as text or as in the log
+    assert everything[:5].equals(found)
+    assert everything["score"].sum() == pytest.approx(1)
+    assert load_policy(run).recommend(3, n=5).equals(found)
 
 
 def test_a_session_changes_what_comes_next(run: Path) -> None:
     policy = load_policy(run)
-    first = policy.recommend(3, count=1)[0].item
-    liked, hated = (policy.recommend(3, 16, [(first, reward)]) for reward in (5.0, 1.0))
-    assert first not in {one.item for one in liked}
+    first = policy.recommend(3, 1)["item"][0]
+    liked, hated = (shown(policy.recommend(3, 16, history=[(first, reward)])) for reward in (5.0, 1.0))
+    assert first not in dict(liked)
     assert len(liked) == 15  # more than there are
     assert liked != hated
-    seen = [(item, 3.0) for item in policy.item_ids]
-    assert policy.recommend(3, 5, seen) == []
+    seen = [(item, 3.0) for item in policy.items.ids]
+    assert policy.recommend(3, 5, history=seen).is_empty()
 
 
 def test_ids_are_found_however_they_are_spelled(run: Path) -> None:
     policy = load_policy(run)
-    wanted = policy.recommend(3, 5, [(2, 4.0)])
-    assert policy.recommend("3.0", 5, [("\u200b2 ", 4.0)]) == wanted
-    named = replace(policy, user_codes={"Jos\u00e9": 3, "1": 4}, item_codes={"2": 2})
-    assert named.recommend("Jose\u0301", 5, [(np.float64(2), 4.0)]) == wanted
-    with pytest.raises(DarlrError, match=r"user '1\.0' is not in the log"):
-        named.recommend("1.0")  # not all ids are numbers: it may be another one
-
-
-def test_what_cannot_be_recommended_is_refused(run: Path) -> None:
-    policy = load_policy(run)
-    with pytest.raises(DarlrError, match="user 99 is not in the log"):
-        policy.recommend(99)
-    with pytest.raises(DarlrError, match="item 'hat' is not in the log"):
-        policy.recommend(3, history=[("hat", 1.0)])
-    with pytest.raises(DarlrError, match="at least 1, not 0"):
-        policy.recommend(3, count=0)
-    with pytest.raises(DarlrError, match="reward of item 2 must be a number, not nan"):
-        policy.recommend(3, history=[(2, float("nan"))])
+    wanted = shown(policy.recommend(3, 5, history=[(2, 4.0)]))
+    assert shown(policy.recommend("3.0", 5, history=[("\u200b2 ", 4.0)])) == wanted
+    names: list[str | int] = [f"user {code}" for code in range(24)]
+    names[3], names[4] = "Jos\u00e9", "1"
+    named = replace(policy, users=Ids(names))
+    assert shown(named.recommend("Jose\u0301", 5, history=[(np.float64(2), 4.0)])) == wanted
+    assert named.recommend("1", 1)["known"].all()
+    assert not named.recommend("1.0", 1)["known"].any()  # not all ids are numbers: it may be another one
 
 
 def test_a_history_may_come_from_anywhere(run: Path) -> None:
     policy = load_policy(run)
     events = [(7, 4.0), (2, 1.0), (5, 3.0)]
-    wanted = policy.recommend(3, 5, events)
-    assert policy.recommend(3, 5, zip([7, 2, 5], np.array([4.0, 1.0, 3.0]), strict=True)) == wanted
-    assert policy.recommend(3, np.int64(5), (event for event in events)) == wanted
-    assert policy.recommend(3, 5, np.array(events).astype(object).tolist()[:0]) == policy.recommend(3, 5)
+    wanted = policy.recommend(3, 5, history=events)
+    assert policy.recommend(3, 5, history=zip([7, 2, 5], np.array([4.0, 1.0, 3.0]), strict=True)).equals(wanted)
+    assert policy.recommend(3, np.int64(5), history=(event for event in events)).equals(wanted)
+    assert policy.recommend(3, 5, history={3: events, 4: [(1, 1.0)]}).equals(wanted)
+    assert policy.recommend(3, 5, history={"3": events}).equals(wanted)
+    assert policy.recommend("3", 5, history={3: events}).equals(wanted)
+    nothing = np.array(events).astype(object).tolist()[:0]
+    assert policy.recommend(3, 5, history=nothing).equals(policy.recommend(3, 5))
     low, high = policy.policy.recommender.low, policy.policy.recommender.high
-    assert policy.recommend(3, 1, [(7, low), (2, high)])  # the ends of the range belong to it
+    assert len(policy.recommend(3, 1, history=[(7, low), (2, high)]))  # the ends of the range belong to it
 
 
 @pytest.mark.parametrize(
@@ -97,43 +102,55 @@ def test_a_history_may_come_from_anywhere(run: Path) -> None:
         ([(2, None)], "reward of item 2 must be a number, not None"),
         ([(2, "4")], "reward of item 2 must be a number, not '4'"),
         ([(2, 10**400)], "reward of item 2 must be a number"),
+        ([(2, float("nan"))], "reward of item 2 must be a number, not nan"),
         (zip([2, 3], [1.0, float("nan")], strict=True), "reward of item 3 must be a number, not nan"),
         ([(2, 50)], "reward of item 2 is 50, outside the log's range of 1 to 5; use its units"),
+        ([("hat", 50)], "reward of item 'hat' is 50, outside the log's range"),
         ([(2, float("inf"))], "outside the log's range"),
         ([(2, -1.0)], "outside the log's range"),
         (["ab"], "'ab' is no event; give"),
         ([5], "5 is no event"),
         ([(5,)], "is no event"),
         ("sku", "'sku' holds no events"),
-        ({2: 4.0}, "holds no events"),
-        (None, "None holds no events"),
+        ({2: 4.0}, "4.0 holds no events"),
+        ({3: {2: 4.0}}, "holds no events"),
     ],
 )
 def test_a_history_that_says_nothing_is_refused(run: Path, history: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=f"option history: .*{message}"):
-        load_policy(run).recommend(3, 5, history)
+        load_policy(run).recommend(3, 5, history=history)
 
 
-def test_a_count_must_be_a_whole_number(run: Path) -> None:
+def test_options_that_cannot_work_are_refused(run: Path) -> None:
+    policy = load_policy(run)
     for count in (2.0, None, "3"):
-        with pytest.raises(ConfigError, match="option count: must be a whole number"):
-            load_policy(run).recommend(3, count)  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match="option n: must be a whole number"):
+            policy.recommend(3, count)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="option n: must be at least 1, not 0"):
+        policy.recommend(3, n=0)
+    with pytest.raises(ConfigError, match="option history: several users need a mapping"):
+        policy.recommend([3, 4], history=[(2, 4.0)])
+    with pytest.raises(ConfigError, match=r"option only: 2\.5 holds no item ids"):
+        policy.recommend(3, only=2.5)  # type: ignore[arg-type]
 
 
 def test_a_default_of_float64_changes_nothing(tmp_path: Path, run: Path) -> None:
     more = ["--recommender.belief", "1", "--recommender.caution", "5"]
     plus, again = tmp_path / "plus", tmp_path / "again"
     assert main(["train", "--out", str(plus), *TINY.split(), *more]) == 0
-    history = [(7, 4.0), (2, 1.0)]
-    wanted = [load_policy(folder).recommend(3, 5, history) for folder in (run, plus)]
+
+    def asked(folder: Path) -> list[Any]:
+        return load_policy(folder).recommend([3, NEW], 5, history={u: [(7, 4.0), (2, 1.0)] for u in (3, NEW)}).rows()
+
+    wanted = [asked(folder) for folder in (run, plus)]
     torch.set_default_dtype(torch.float64)
     try:
-        assert [load_policy(folder).recommend(3, 5, history) for folder in (run, plus)] == wanted
+        assert [asked(folder) for folder in (run, plus)] == wanted
         assert main(["train", "--out", str(again), *TINY.split(), *more]) == 0
         assert torch.get_default_dtype() == torch.float64
     finally:
         torch.set_default_dtype(torch.float32)
-    assert load_policy(again).recommend(3, 5, history) == wanted[1]
+    assert asked(again) == wanted[1]
 
 
 def test_folders_that_hold_no_policy(run: Path, tmp_path: Path) -> None:
@@ -199,6 +216,18 @@ def set_in(facts: dict[str, Any], name: str, value: object) -> None:
         (lambda f, t: t.update({"weights.heads.critic.bias": torch.zeros(2)}), "weights do not fit"),
         (lambda f, t: t.update({"weights.more": torch.zeros(2)}), "weights do not fit"),
         (lambda f, t: t.pop("items"), "damaged policy"),
+        (lambda f, t: t.pop("fold.mean"), "damaged policy"),
+        (lambda f, t: t.update({"fold.factors": t["fold.factors"][:-1].clone()}), "fold.factors is of shape"),
+        (lambda f, t: t.update({"fold.factors": torch.zeros(16, 2000)}), "of shape|more than 1000"),
+        (lambda f, t: t.update({"carried.weight": torch.zeros(1, 16)}), "carried.weight is of shape"),
+        (lambda f, t: t.update({"feedback.columns": torch.arange(16) + 1}), "not codes of 16 items"),
+        (lambda f, t: t.update({"feedback.mean": torch.zeros(3)}), "feedback.mean is of shape"),
+        (lambda f, t: set_in(f, "newcomers.noise", 0.0), "noise must be above 0"),
+        (lambda f, t: set_in(f, "newcomers.feedback.scale", -1.0), "scale must be above 0"),
+        (lambda f, t: set_in(f, "newcomers.range", [5, 1]), "is empty"),
+        (lambda f, t: t.update({"logged.items": t["logged.items"] + 16}), "are not codes of 16 items"),
+        (lambda f, t: t.update({"logged.start": t["logged.start"][1:].clone()}), "logged items are of shapes"),
+        (lambda f, t: t.update({"logged.start": t["logged.start"].flip(0)}), "do not begin and end"),
     ],
 )
 def test_policies_with_right_checksums_that_contradict_themselves(
@@ -238,13 +267,16 @@ def test_on_the_command_line(run: Path, capsys: pytest.CaptureFixture[str]) -> N
     capsys.readouterr()
     assert main(["recommend", str(run), "--user", "3", "-n", "2", "--history", "5:4", "6:1.5", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    wanted = load_policy(run).recommend("3", 2, [("5", 4.0), ("6", 1.5)])
-    assert found == [{"item": one.item, "probability": one.probability} for one in wanted]
+    wanted = shown(load_policy(run).recommend("3", 2, history=[("5", 4.0), ("6", 1.5)]))
+    assert found == [{"item": item, "probability": chance} for item, chance in wanted]
     assert main(["recommend", str(run), "--user", "3", "-n", "99"]) == 0
     said = capsys.readouterr()
     assert "16 of 99: the catalogue has no more" in said.err
+    assert main(["recommend", str(run), "--user", "nobody", "--history", "hat:4"]) == 0
+    said = capsys.readouterr().err
+    assert "user 'nobody' is not in the log" in said
+    assert "warning: option history: items that the log does not hold were left out: 'hat'" in said
     for arguments, message in [
-        (["--user", "nobody"], "user 'nobody' is not in the log"),
         (["--user", "3", "--history", "5"], "option --history: '5' is not ITEM:REWARD"),
         (["--user", "3", "--history", "5:nan"], "option --history: '5:nan' is not ITEM:REWARD"),
         (["--user", "3", "-n", "0"], "option --count: must be at least 1"),
@@ -269,8 +301,9 @@ def test_ids_are_shown_as_they_are(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ids = ["shoe[red]42", "[bold]", "[/new]", ":smile:", "日本", "\x1b[31mred", "two\nlines"]
-    found = [Recommendation(item, 1e-5 * place) for place, item in enumerate(ids, 1)]
-    policy = SimpleNamespace(recommend=lambda *_: found)
+    same = {"user": ["3"] * 7, "rank": range(1, 8), "known": [True] * 7}
+    found = pl.DataFrame({"item": ids, "score": [1e-5 * place for place in range(1, 8)], **same})
+    policy = SimpleNamespace(recommend=lambda *_, **__: found)
     monkeypatch.setattr("darlr.cli.recommend.load_policy", lambda _: policy)
     assert main(["recommend", "run", "--user", "3", "-n", "7"]) == 0
     said = capsys.readouterr().out

@@ -1,6 +1,7 @@
 """Exit rules against their definition in plain Python, and built from a log."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from darlr.data.item_vectors import feature_vectors
 from darlr.data.log import FeatureColumn, InteractionLog
 from darlr.errors import ConfigError
 from darlr.options import SessionConfig
-from darlr.simulation.exits import Leaving, build_exit, category_exit, distance_exit, never, resolve
+from darlr.simulation.exits import CategoryExit, DistanceExit, build_exit, never, resolve
 
 FAST = settings(max_examples=150, deadline=None, derandomize=True)
 
@@ -41,21 +42,20 @@ def test_category_exit_is_its_definition(n_categories, window, threshold, seed):
         for shown, row in zip(recent.tolist(), items.tolist(), strict=True)
     ]
     bits = category_bits(codes, n_categories)
-    assert category_exit(bits, threshold)(recent, items).tolist() == expected
-    every = Leaving(bits, window, threshold).items(recent)
-    assert every.gather(1, items).tolist() == expected
+    rule = CategoryExit(bits, window, threshold)
+    assert torch.stack([rule.leaves(recent, action) for action in items.T], dim=1).tolist() == expected
+    assert rule.ending(recent).gather(1, items).tolist() == expected
 
 
 def test_category_exit_by_hand():
     codes = torch.tensor([[0, 1], [1, -1], [2, -1], [-1, -1], [0, 0]])
     recent = torch.tensor([[1, 0, -1]])  # category 1 twice, category 0 once
-    items = torch.tensor([[0, 1, 2, 3, 4]])
     bits = category_bits(codes, 3)
-    assert category_exit(bits, 0)(recent, items).tolist() == [[True, True, False, False, True]]
-    assert category_exit(bits, 1)(recent, items).tolist() == [[True, True, False, False, False]]
-    assert not category_exit(bits, 2)(recent, items).any()
+    assert CategoryExit(bits, 3).ending(recent).tolist() == [[True, True, False, False, True]]
+    assert CategoryExit(bits, 3, 1).ending(recent).tolist() == [[True, True, False, False, False]]
+    assert not CategoryExit(bits, 3, 2).ending(recent).any()
     with pytest.raises(ConfigError, match="threshold"):
-        category_exit(bits, -1)
+        CategoryExit(bits, 3, -1)
 
 
 @pytest.mark.parametrize("n_items", [6, 60])
@@ -64,7 +64,6 @@ def test_distance_exit_is_its_definition(n_items, threshold):
     generator = torch.Generator().manual_seed(n_items)
     vectors = torch.randint(0, 3, (n_items, 3), generator=generator).float()
     recent = torch.randint(-1, n_items, (4, 30), generator=generator)[:, : 2 if n_items == 6 else 30]
-    items = torch.arange(n_items).expand(4, -1)
     expected = [
         [
             any(math.dist(vectors[i].tolist(), vectors[o].tolist()) < threshold for o in shown if o >= 0)
@@ -72,17 +71,20 @@ def test_distance_exit_is_its_definition(n_items, threshold):
         ]
         for shown in recent.tolist()
     ]
-    assert distance_exit(vectors, threshold)(recent, items).tolist() == expected
+    rule = DistanceExit(vectors, recent.shape[1], threshold)
+    assert rule.ending(recent).tolist() == expected
+    each = [rule.leaves(recent, torch.full((4,), item)) for item in range(n_items)]
+    assert torch.stack(each, dim=1).tolist() == expected
 
 
 def test_equal_vectors_are_at_distance_zero_however_many_are_compared():
     vectors = torch.full((40, 5), 1234.567)
-    recent, items = torch.zeros((1, 30), dtype=torch.int64), torch.arange(40)[None]
-    assert distance_exit(vectors, 1e-4)(recent, items).all()
+    assert DistanceExit(vectors, 30, 1e-4).ending(torch.zeros((1, 30), dtype=torch.int64)).all()
 
 
 def test_never_fires():
-    assert not never(torch.tensor([[0]]), torch.tensor([[0, 0]])).any()
+    assert never.leaves(torch.tensor([[0], [1]]), torch.tensor([0, 1])).tolist() == [False, False]
+    assert not never.ending(torch.tensor([[0], [1]])).any()
 
 
 def log_with(*columns, category=None, exit="none"):
@@ -114,13 +116,16 @@ def test_feature_vectors_by_hand():
 
 
 def test_build_exit():
-    recent, items = torch.tensor([[0]]), torch.tensor([[0, 1, 2]])
+    recent = torch.tensor([[0]])
     log = log_with(KIND, category="kind")
-    assert build_exit(SessionConfig(exit="category"), log)(recent, items).tolist() == [[True, False, True]]
+    assert build_exit(SessionConfig(exit="category"), log).ending(recent).tolist() == [[True, False, True]]
     assert build_exit(SessionConfig(exit="none"), log) is never
     near = build_exit(SessionConfig(exit="distance", threshold=1.0), log)
-    assert near(recent, items).tolist() == [[True, False, True]]
-    assert not build_exit(SessionConfig(exit="distance", threshold=0.0), log)(recent, items).any()
+    assert near.ending(recent).tolist() == [[True, False, True]]
+    assert (near.window, near.threshold) == (1, 1.0)
+    assert build_exit(SessionConfig(exit="distance", threshold=0.0), log) is never
+    with pytest.raises(ConfigError, match=r"session.exit: no exit rule is called 'catgory'; perhaps category is meant"):
+        build_exit(replace(SessionConfig(), exit="catgory"), log)
 
 
 def test_build_exit_says_what_is_missing():
@@ -135,4 +140,4 @@ def test_auto_takes_what_the_data_set_names():
     assert resolve(SessionConfig(window=4, turns=12), log) == SessionConfig(exit="category", window=4, turns=12)
     chosen = SessionConfig(exit="none", window=2)
     assert resolve(chosen, log) == chosen
-    assert build_exit(SessionConfig(), log)(torch.tensor([[2]]), torch.tensor([[0, 1]])).tolist() == [[True, False]]
+    assert build_exit(SessionConfig(), log).ending(torch.tensor([[2]])).tolist() == [[True, False, True]]

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from darlr.data.categories import category_bits
 from darlr.evaluation.protocol import play
-from darlr.simulation.exits import category_exit, distance_exit, never
-from darlr.simulation.session import last_items, last_rewards, reset, restart, show, step
+from darlr.simulation.environment import Environment, turn
+from darlr.simulation.exits import CategoryExit, DistanceExit, never
+from darlr.simulation.session import last_items, last_rewards
 
 FAST = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -90,11 +91,11 @@ def worlds(draw):
     leaves, rule = {
         "category": (
             lambda recent, item: leaves_by_category(categories, recent, item, threshold),
-            category_exit(category_bits(codes, n_categories), threshold),
+            CategoryExit(category_bits(codes, n_categories), window, threshold),
         ),
         "distance": (
             lambda recent, item: leaves_by_distance(vectors, recent, item, threshold),
-            distance_exit(vectors, threshold),
+            DistanceExit(vectors, window, threshold),
         ),
         "never": (lambda recent, item: False, never),
     }[kind]
@@ -138,7 +139,6 @@ def test_play_equals_the_slow_session(world, mode, exit_aware):
         world.truth,
         world.n_items,
         world.rule,
-        world.window,
         mode=mode,
         turns=world.turns,
         exit_aware=exit_aware,
@@ -153,32 +153,39 @@ def test_play_equals_the_slow_session(world, mode, exit_aware):
         assert (fast.rewards[user, length:] == 0).all()
 
 
+class Script:
+    """Shows what it is told, and is paid what it is told."""
+
+    def move(self, session, chance):
+        return SimpleNamespace(action=chance[0], feedback=chance[1])
+
+
 @FAST
 @given(worlds(), st.data())
 def test_every_step_equals_the_slow_session(world, data):
-    size = data.draw(st.integers(1, 5))
+    """Streams that go on with new users, and sessions that stay over."""
+    size, goes_on, repeats = data.draw(st.integers(1, 5)), data.draw(st.booleans()), data.draw(st.booleans())
     generator = torch.Generator().manual_seed(data.draw(st.integers(0, 2**31)))
     users = torch.randint(world.n_users, (size,), generator=generator)
-    fast = reset(users, world.n_items, world.turns)
-    slow = [SlowSession(user, world.turns) for user in users.tolist()]
-    for _ in range(12):
-        if torch.rand((), generator=generator) < 0.2:
-            fresh = torch.randint(world.n_users, (size,), generator=generator)
-            fast = restart(fast, fresh)
-            slow = [SlowSession(int(u), world.turns) if s.done else s for u, s in zip(fresh, slow, strict=True)]
+    environment = Environment(world.rule, world.turns, world.n_items, repeats, len(world.offered))
+    fast, slow = environment.start(users), [SlowSession(user, world.turns) for user in users.tolist()]
+    for _ in range(12 if not environment.together else world.turns):
         action = torch.randint(world.n_items, (size,), generator=generator)
         reward = torch.randint(0, 6, (size,), generator=generator).float()
+        fresh = torch.randint(world.n_users, (size,), generator=generator) if goes_on else None
         recent = last_items(fast, world.window)
-        leaves = world.rule(recent, action[:, None])[:, 0]
         for row, session in enumerate(slow):
             shown = session.last(session.items, world.window, -1)
             assert recent[row].tolist() == shown
-            assert bool(leaves[row]) == world.leaves(shown, int(action[row]))
-            session.step(int(action[row]), float(reward[row]), bool(leaves[row]))
-        shown = None if fast.done.any() else show(fast, action, reward, leaves)
-        fast = step(fast, action, reward, leaves)
-        for after in (fast,) if shown is None else (fast, shown):
-            check(after, slow, world)
+            ends = not repeats and len(session.items) + 1 == len(world.offered)
+            session.step(int(action[row]), float(reward[row]), ends or world.leaves(shown, int(action[row])))
+        fast, played = turn(environment, Script(), fast, (action, reward), fresh)
+        for row, session in enumerate(slow):
+            assert not goes_on or bool(played.done[row]) == session.done
+        if goes_on and not environment.together:
+            assert played.turn.tolist() == [len(session.items) for session in slow]
+            slow = [SlowSession(int(u), world.turns) if s.done else s for u, s in zip(fresh, slow, strict=True)]
+        check(fast, slow, world)
 
 
 def check(fast, slow, world):
@@ -194,19 +201,23 @@ def check(fast, slow, world):
             assert last_rewards(fast, window)[row].tolist() == session.last(session.rewards, window, 0.0)
 
 
+SAME = Environment(CategoryExit(torch.ones(3, 1, dtype=torch.int64)), turns=5, n_items=3, repeats=True, offered=3)
+
+
 def test_the_item_that_ends_a_session_still_earns():
-    session = reset(torch.tensor([0]), 3, 5)
-    session = step(session, torch.tensor([2]), torch.tensor([4.0]), torch.tensor([True]))
-    assert session.done.tolist() == [True]
-    assert session.rewards[0].tolist() == [0, 0, 0, 0, 4.0]
-    again = step(session, torch.tensor([1]), torch.tensor([9.0]), torch.tensor([False]))
-    assert again.items.tolist() == session.items.tolist()
-    assert again.turn.tolist() == [1]
+    session, shown = SAME.start(torch.tensor([0])), []
+    for item, reward in ((2, 4.0), (0, 3.0), (1, 9.0)):
+        session, played = turn(SAME, Script(), session, (torch.tensor([item]), torch.tensor([reward])), None)
+        shown.append(played.done.tolist())
+    assert shown[:2] == [[False], [True]]  # every item shares a category with the one before
+    assert session.rewards[0].tolist() == [0, 0, 0, 4.0, 3.0]
+    assert session.items[0].tolist() == [-1, -1, -1, 2, 0]
+    assert session.turn.tolist() == [2]
 
 
 def test_state_in_state_out():
-    before = reset(torch.tensor([0, 1]), 3, 5)
-    step(before, torch.tensor([1, 2]), torch.ones(2), torch.zeros(2, dtype=torch.bool))
+    before = SAME.start(torch.tensor([0, 1]))
+    SAME.step(before, torch.tensor([1, 2]), torch.ones(2))
     assert not before.seen.any()
     assert (before.items == -1).all()
     assert (before.turn == 0).all()
@@ -219,9 +230,9 @@ def test_more_turns_than_items_end_cleanly(n_items):
     turns = min(n_items, 20) + 3
     for greedy in (True, False):
         draws = [torch.Generator().manual_seed(1)]
-        played = play(policy, truth, n_items, never, 1, mode="NX_0", turns=turns, greedy=greedy, generators=draws)
+        played = play(policy, truth, n_items, never, mode="NX_0", turns=turns, greedy=greedy, generators=draws)
         assert played.length.tolist() == [min(n_items, turns)] * 3
         for row, length in zip(played.items.tolist(), played.length.tolist(), strict=True):
             assert len(set(row[:length])) == length
-    assert play(policy, truth, n_items, never, 1, mode="NX_10").length.tolist() == [min(n_items, 10)] * 3
-    assert play(policy, truth, n_items, never, 1, mode="FB", turns=turns).length.tolist() == [turns] * 3
+    assert play(policy, truth, n_items, never, mode="NX_10").length.tolist() == [min(n_items, 10)] * 3
+    assert play(policy, truth, n_items, never, mode="FB", turns=turns).length.tolist() == [turns] * 3

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from darlr.world.entries import entries
-from darlr.world.tables import standardise
+from darlr.world.feedback import standardise
 
 
 def vectors(share, n_users=40, width=60, seed=0):

@@ -11,7 +11,8 @@ from darlr.errors import ConfigError
 from darlr.options import TablesConfig
 from darlr.world import tables
 from darlr.world.entropy import EntropyTable, build_entropy
-from darlr.world.tables import World, build_world, indicator, standardise
+from darlr.world.feedback import indicator, standardise
+from darlr.world.tables import World, build_world
 
 
 def make_world(reward, vectors=None):
@@ -98,16 +99,15 @@ def test_all_pairs_are_compared_once(monkeypatch):
 def test_neighbour_table_by_hand():
     # cosines: (0,1) 0.6, (0,2) 0, (1,2) 0.8
     world = make_world([[1.0, 5.0], [2.0, 3.0], [4.0, 1.0]], [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
-    reward, risk = world.neighbour_table(TablesConfig(neighbours=2, neighbour_risk="variance"))
+    config = TablesConfig(neighbours=2, neighbour_risk="variance")
+    reward, risk = world.neighbour_reward(config), world.neighbour_risk(config)
     # user 0: (1 * r0 + 0.6 * r1) / 1.6; user 2: (1 * r2 + 0.8 * r1) / 1.8
     torch.testing.assert_close(reward[0], torch.tensor([2.2 / 1.6, 6.8 / 1.6]))
     torch.testing.assert_close(reward[2], torch.tensor([5.6 / 1.8, 3.4 / 1.8]))
     torch.testing.assert_close(risk[0], torch.tensor([0.25, 1.0]))  # variance of {1, 2} and of {5, 3}
-    mean, none = world.neighbour_table(
-        TablesConfig(neighbours=2, neighbour_weights="uniform", neighbour_self=False, neighbour_risk="zero")
-    )
-    torch.testing.assert_close(mean[0], torch.tensor([3.0, 2.0]))
-    assert none.abs().max() == 0
+    config = TablesConfig(neighbours=2, neighbour_weights="uniform", neighbour_self=False, neighbour_risk="zero")
+    torch.testing.assert_close(world.neighbour_reward(config)[0], torch.tensor([3.0, 2.0]))
+    assert world.neighbour_risk(config).abs().max() == 0
 
 
 @given(st.integers(0, 1000), st.integers(1, 9), st.booleans(), st.sampled_from(["cosine", "uniform"]))
@@ -116,7 +116,7 @@ def test_neighbour_table_equals_a_slow_one(seed, k, include_self, weights):
     vectors = torch.randn(9, 4, generator=draw)
     world = make_world(1 + 4 * torch.rand(9, 5, generator=draw), vectors)
     config = TablesConfig(neighbours=k, neighbour_self=include_self, neighbour_weights=weights)
-    reward, risk = world.neighbour_table(config)
+    reward, risk = world.neighbour_reward(config), world.neighbour_risk(config)
     cosine = torch.nn.functional.cosine_similarity(vectors[:, None], vectors[None], dim=-1)
     for u in range(9):
         others = sorted((v for v in range(9) if include_self or v != u), key=lambda v: -float(cosine[u, v]))[:k]
@@ -175,11 +175,11 @@ def test_neighbours_of_positives_are_what_they_logged_and_ratings_refuse_that():
     half = torch.full((3, 3), 0.5)
     known = SimpleNamespace(reward=half, risk=half, item_vectors=half, reward_range=(0.0, 1.0))
     world = build_world(known, positives, TablesConfig(logged_neighbours=1))
-    share, risk = world.neighbour_table(TablesConfig())
+    share, risk = world.neighbour_reward(TablesConfig()), world.neighbour_risk(TablesConfig())
     assert share[0].tolist() == [1.0, 0.0, 1.0]
     assert torch.equal(risk, share * (1 - share))
     plain = build_world(known, positives, TablesConfig(neighbour_source="predicted"))
-    torch.testing.assert_close(plain.neighbour_table(TablesConfig())[0], half)
+    torch.testing.assert_close(plain.neighbour_reward(TablesConfig()), half)
     ratings = make_log([0, 1, 2, 2], [0, 1, 0, 2], [1, 2, 1, 1], 3, 3)
     with pytest.raises(ConfigError, match=r"tables\.neighbour-source"):
         build_world(known, ratings, TablesConfig(neighbour_source="logged"))
@@ -195,9 +195,8 @@ def test_a_user_without_feedback_is_like_nobody(centre):
     assert world.unit[[0, 2]].norm(dim=1).tolist() == pytest.approx([1.0, 1.0])
     assert world.user_features.isfinite().all()
     assert world.similarity(torch.tensor(1), torch.arange(3)).tolist() == [0.0] * 3
-    reward, risk = world.neighbour_table(TablesConfig(neighbours=2))
-    assert reward.isfinite().all()
-    assert risk.isfinite().all()
+    assert world.neighbour_reward(TablesConfig(neighbours=2)).isfinite().all()
+    assert world.neighbour_risk(TablesConfig(neighbours=2)).isfinite().all()
 
 
 def test_entropy_by_hand():

@@ -14,9 +14,11 @@ from darlr.agents.references import build_references
 from darlr.agents.rollout import Generators, Rollout, Simulator, rollout
 from darlr.agents.seeds import derived
 from darlr.agents.selector import Selection, Selector, selection_rows
-from darlr.methods.rewards import REWARDS, RewardTables, refine, shift
+from darlr.methods import RewardTables, find
+from darlr.methods.rewards import refine
 from darlr.options import A2CConfig, TrainConfig
-from darlr.simulation.exits import Exit, Leaving
+from darlr.simulation.environment import Environment
+from darlr.simulation.exits import EXITS, CategoryExit, Exit
 from darlr.world.tables import World
 
 # What a run's seed is drawn on for; changing a number changes every result.
@@ -41,27 +43,15 @@ class Learner:
         return self.tables.previous is not self.tables.frozen
 
 
-def reward_tables(world: World, config: TrainConfig) -> RewardTables:
-    """The tables that the configured method reads, before training; r0 and P_U stand where it reads no average."""
-    frozen, risk = world.reward, world.risk
-    if config.method == "roler":
-        return RewardTables(frozen, risk, *world.neighbour_table(config.tables), frozen, frozen, world.entropy)
-    if config.method != "darlr":
-        return RewardTables(frozen, risk, frozen, risk, frozen, frozen, world.entropy)
-    start = world.neighbour_reward(config.tables) if config.reward.start == "neighbours" else frozen
-    previous = start.clone()
-    start = previous if config.reward.refine == "in_place" else start
-    return RewardTables(frozen, risk, frozen, risk, start, previous, world.entropy)
-
-
 def build_simulator(world: World, tables: RewardTables, exit_rule: Exit, config: TrainConfig) -> Simulator:
     """The simulated world of one method; config.session must be resolved."""
-    least = shift(config.method, tables, config.reward)
-    references = None
-    if config.method == "darlr":
+    method, references = find(config.method), None
+    if method.references:
         world.hold_cosines()
         references = build_references(world, config.selector)
-    return Simulator(world, exit_rule, config.session, config.reward, REWARDS[config.method], least, references)
+    session = config.session
+    environment = Environment(exit_rule, session.turns, world.n_items, session.repeats, world.n_items)
+    return Simulator(world, environment, config.reward, method, method.shift(tables, config.reward), references)
 
 
 def build_recommender(world: World, config: TrainConfig) -> Recommender:
@@ -75,7 +65,7 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
             world.item_vectors,
             world.user_features,
             world.reward_range,
-            prior_table(world, config),
+            find(config.method).start(world, config) if config.recommender.prior else None,
             leaving(world, config),
             world.taste,
             world.entries,
@@ -83,19 +73,9 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
         return agent.to(config.device)
 
 
-def prior_table(world: World, config: TrainConfig) -> Tensor | None:
-    """The table that the method's estimate starts from, [U, I]; None where the policy has no prior."""
-    if not config.recommender.prior:
-        return None
-    averaged = config.method == "roler" or (config.method == "darlr" and config.reward.start == "neighbours")
-    return world.neighbour_reward(config.tables) if averaged else world.reward
-
-
-def leaving(world: World, config: TrainConfig) -> Leaving | None:
-    """The exit rule that a cautious recommender heeds; None where users do not leave by categories."""
-    if config.session.exit != "category" or world.categories is None:
-        return None
-    return Leaving(world.categories, config.session.window, config.session.threshold)
+def leaving(world: World, config: TrainConfig) -> CategoryExit | None:
+    """The exit rule that a cautious recommender heeds; None where the World does not hold what the rule needs."""
+    return EXITS[config.session.exit].of_world(config.session, world)
 
 
 def build_selector(world: World, config: TrainConfig, state_dim: int) -> Selector:
@@ -118,7 +98,8 @@ def candidate_pool(world: World, config: TrainConfig) -> Tensor | None:
 def build_learner(world: World, config: TrainConfig) -> Learner:
     """Fresh networks, optimisers and generators, all from `config.seed`; world: on config.device."""
     recommender = build_recommender(world, config).eval()
-    selects = config.method == "darlr" and config.selector.kind == "learned"
+    method = find(config.method)
+    selects = method.references and config.selector.kind == "learned"
     selector = build_selector(world, config, recommender.state_dim).eval() if selects else None
     seeds = (derived(config.seed, purpose) for purpose in (USERS, ACTIONS, PICKS, BATCHES))
     users, actions, picks, batches = (torch.Generator(config.device).manual_seed(seed) for seed in seeds)
@@ -127,7 +108,7 @@ def build_learner(world: World, config: TrainConfig) -> Learner:
         adam(recommender, config.recommender.a2c),
         selector,
         adam(selector, config.selector.a2c) if selector is not None else None,
-        reward_tables(world, config),
+        method.tables(world, config),
         Generators(users, actions, picks, batches),
         compiled(config.device) if config.compile else PLAIN,
     )
@@ -146,7 +127,7 @@ def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Te
     """
     agents = learner.recommender, learner.selector
     played = rollout(*agents, simulator, learner.tables, sessions, learner.generators, learner.kernels.turn)
-    metrics = update_recommender(learner, played, simulator.session.repeats)
+    metrics = update_recommender(learner, played, simulator.environment.repeats)
     turns = played.turns
     frozen = learner.tables.frozen[turns.observation.user, turns.action]
     if turns.selection is not None:
@@ -154,13 +135,13 @@ def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Te
     if turns.references is not None:
         metrics |= {"similarity": turns.references.similarity.mean(), "diversity": turns.references.diversity.mean()}
         refine(learner.tables.previous, turns.observation.user, turns.action, turns.shaped.estimate)
-    ended = turns.done.sum().clamp(min=1)
+    ended = played.done.sum().clamp(min=1)
     return metrics | {
         "reward": played.reward.mean(),
         "estimate": turns.shaped.estimate.mean(),
         "inflation": (turns.shaped.estimate - frozen).mean(),
         "penalty": turns.shaped.uncertainty.mean(),
-        "turns": (turns.turn * turns.done).sum() / ended,
+        "turns": (played.turn * played.done).sum() / ended,
     }
 
 
@@ -171,7 +152,7 @@ def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict
     advantage = generalised_advantages(
         played.reward.view(-1, sessions),
         turns.value.view(-1, sessions),
-        turns.done.view(-1, sessions),
+        played.done.view(-1, sessions),
         played.last_value,
         config.gamma,
         config.gae_lambda,

@@ -13,7 +13,7 @@ from darlr.agents.actor_critic import ActorCritic
 from darlr.agents.belief import taste
 from darlr.agents.tracker import Folded, build_tracker
 from darlr.options import RecommenderConfig
-from darlr.simulation.exits import Leaving
+from darlr.simulation.exits import CategoryExit
 from darlr.simulation.session import Session, last_items, last_rewards
 from darlr.world.entries import Entries
 
@@ -78,7 +78,7 @@ class Recommender(nn.Module):
         user_features: Float[Tensor, "U F"],
         reward_range: tuple[float, float],
         reward: Float[Tensor, "U I"] | None = None,
-        leaving: Leaving | None = None,
+        leaving: CategoryExit | None = None,
         taste_features: Float[Tensor, "I d1"] | None = None,
         entries: Entries | None = None,
     ) -> None:
@@ -194,7 +194,7 @@ class Recommender(nn.Module):
         """What the logits hold besides the networks' output: the prior, less caution. It is not learned."""
         if self.leaving is None:
             return self._prior(seen)
-        caution = self.config.caution * Leaving(self.bits, *self.leaving).items(seen.recent).float()
+        caution = self.config.caution * CategoryExit(self.bits, *self.leaving).ending(seen.recent).float()
         return self._prior(seen) - caution if self.config.prior else -caution
 
     def _prior(self, seen: Observation) -> Float[Tensor, "B I"]:

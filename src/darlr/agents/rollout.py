@@ -1,6 +1,6 @@
 """One rollout: B simulated sessions for T turns, K picks in each turn (method.md sections 2 to 4)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple, TypeVar
 
@@ -12,11 +12,11 @@ from darlr.agents.actor_critic import forbid
 from darlr.agents.recommender import Decision, Observation, Recommender, Tokens
 from darlr.agents.references import ReferenceRule
 from darlr.agents.selector import PickTokens, Selection, Selector, pick_draws, select
-from darlr.methods.rewards import References, RewardFunction, RewardTables, Shaped, Step
-from darlr.options import RewardConfig, SessionConfig
-from darlr.simulation.exits import Exit, never
+from darlr.methods import Method, References, RewardTables, Shaped, Step
+from darlr.options import RewardConfig
+from darlr.simulation.environment import Environment, TurnFunction, play, turn
 from darlr.simulation.policy import draw
-from darlr.simulation.session import Session, end_exhausted, last_items, reset, restart, show
+from darlr.simulation.session import Session
 from darlr.world.tables import World
 
 
@@ -28,10 +28,9 @@ class Simulator:
     """
 
     world: World
-    exit: Exit
-    session: SessionConfig
+    environment: Environment
     reward: RewardConfig
-    shape: RewardFunction
+    method: Method
     shift: float
     references: ReferenceRule | None = None
 
@@ -48,10 +47,9 @@ class Generators:
 
 @dataclass(frozen=True)
 class Turn:
-    """Decisions and what came of them: one turn of B streams, or N = T * B turn by turn after `join`.
+    """What the agents saw, did and were paid: in one turn of B streams, or in N = T * B turn by turn after `join`.
 
-    shown: items already shown, int64 [N, T] padded with -1. value: the critic's. done: the session ended with this
-    item. turn: items shown in it by then.
+    shown: items already shown, int64 [N, T] padded with -1. value: the critic's.
     """
 
     observation: Observation
@@ -59,38 +57,44 @@ class Turn:
     action: Int[Tensor, " N"]
     value: Float[Tensor, " N"]
     shaped: Shaped
-    done: Bool[Tensor, " N"]
-    turn: Int[Tensor, " N"]
     references: References | None
     selection: Selection | None
+
+    @property
+    def feedback(self) -> Float[Tensor, " N"]:
+        """What sessions observe of the reward: the estimate, without penalty and entropy."""
+        return self.shaped.estimate
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """Decisions of a rollout, r~ for each, float32 [N], and the critic on the states after the last, float32 [B]."""
+    """The decisions of a rollout, and r~ for each, float32 [N].
+
+    done: the session ended with this item, bool [N]. turn: items shown in it by then, int64 [N]. last_value: the critic
+    on the states after the last turn, float32 [B].
+    """
 
     turns: Turn
+    done: Bool[Tensor, " N"]
+    turn: Int[Tensor, " N"]
     reward: Float[Tensor, " N"]
     last_value: Float[Tensor, " B"]
 
 
 class Draws(NamedTuple):
-    """Chance in one turn of B streams: uniform in [0, 1) for the items and for the selector's K picks, and next users.
+    """Chance in one turn of B streams: uniform in [0, 1) for the items and for the selector's K picks.
 
-    action: float32 [B]. newcomer: int64 [B], who a stream whose session ends goes on with. picks: float32 [K, B], None
-    without a selector.
+    action: float32 [B]. picks: float32 [K, B], None without a selector. references: those of a rule, where no selector
+    picks them.
     """
 
     action: Float[Tensor, " B"]
-    newcomer: Int[Tensor, " B"]
     picks: Float[Tensor, "K B"] | None
+    references: References | None
 
 
-class Players(NamedTuple):
-    """Agents, where they play, and what stays the same for a whole rollout: their tokens.
-
-    together: all streams end their sessions with the rollout, and no sooner.
-    """
+class Learning(NamedTuple):
+    """The agents as a player, paid by an estimate, and what stays the same for a whole rollout: their tokens."""
 
     recommender: Recommender
     selector: Selector | None
@@ -98,54 +102,29 @@ class Players(NamedTuple):
     tables: RewardTables
     tokens: Tokens
     pick_tokens: PickTokens | None
-    together: bool
 
-
-def turn(players: Players, session: Session, draws: Draws, references: References | None) -> tuple[Session, Turn]:
-    """One turn of B streams, tensors alone: the sessions after it, and what it was.
-
-    references: those of a rule, where no selector picks them.
-    """
-    simulator, tables = players.simulator, players.tables
-    config, n_items = simulator.session, session.n_items
-    observation = players.recommender.observe(session)
-    decision: Decision = players.recommender(observation, players.tokens)
-    logits = decision.logits if config.repeats else forbid(decision.logits, session.items)
-    action = draw(logits.softmax(-1), draws.action)
-    selection = None
-    if players.selector is not None and draws.picks is not None:
-        references, selection = select(
-            players.selector,
-            simulator.world,
-            tables.start,
-            decision.state,
-            session.user,
-            action,
-            draws.picks,
-            players.pick_tokens,
-        )
-    last = session.items[:, -1]
-    paid = simulator.shape(tables, Step(session.user, action, last, references), simulator.reward)
-    leaves = torch.zeros_like(session.done)
-    if not players.together:
-        leaves = simulator.exit(last_items(session, config.window), action[:, None]).squeeze(1)
-    after = show(session, action, paid.estimate, leaves)
-    after = after if config.repeats else end_exhausted(after, n_items)
-    played = Turn(
-        observation=observation,
-        shown=session.items,
-        action=action,
-        value=decision.value,
-        shaped=paid,
-        done=after.done,
-        turn=after.turn,
-        references=references,
-        selection=selection,
-    )
-    return after if players.together else restart(after, draws.newcomer), played
-
-
-TurnFunction = Callable[[Players, Session, Draws, References | None], tuple[Session, Turn]]
+    def move(self, session: Session, chance: Draws) -> Turn:
+        """Recommend an item to each user, pick references for it, and be paid by the method."""
+        simulator, tables, references, selection = self.simulator, self.tables, chance.references, None
+        observation = self.recommender.observe(session)
+        decision: Decision = self.recommender(observation, self.tokens)
+        repeats = simulator.environment.repeats
+        logits = decision.logits if repeats else forbid(decision.logits, session.items)
+        action = draw(logits.softmax(-1), chance.action)
+        if self.selector is not None and chance.picks is not None:
+            references, selection = select(
+                self.selector,
+                simulator.world,
+                tables.start,
+                decision.state,
+                session.user,
+                action,
+                chance.picks,
+                self.pick_tokens,
+            )
+        step = Step(session.user, action, session.items[:, -1], references)
+        shaped = simulator.method.pay(tables, step, simulator.reward)
+        return Turn(observation, session.items, action, decision.value, shaped, references, selection)
 
 
 @torch.inference_mode()
@@ -156,41 +135,31 @@ def rollout(
     tables: RewardTables,
     sessions: int,
     generators: Generators,
-    play: TurnFunction = turn,
+    take_turn: TurnFunction[Turn] = turn,
 ) -> Rollout:
     """Play `sessions` streams for T turns; a stream whose session ends starts another with a new user.
 
-    play: `turn`, or the same compiled.
+    take_turn: `darlr.simulation.environment.turn`, or the same compiled.
     """
-    n_users, n_items = tables.frozen.shape
-    device = tables.frozen.device
-    config = simulator.session
+    environment, device = simulator.environment, tables.frozen.device
     options = {"generator": generators.users, "device": generators.users.device}
     # one user for every stream and turn: whoever is not needed to restart a stream goes unused
-    users = torch.randint(n_users, (config.turns + 1, sessions), **options).to(device)  # type: ignore[call-overload]
-    uniform = torch.rand(config.turns, sessions, generator=generators.actions, device=generators.actions.device)
-    session = reset(users[0], n_items, config.turns)
-    players = Players(
-        recommender,
-        selector,
-        simulator,
-        tables,
-        recommender.tokens(),
-        selector.tokens() if selector is not None else None,
-        # nobody leaves and items do not run out: nothing to look at but whether the last turn is over
-        together=simulator.exit is never and (config.repeats or n_items > config.turns),
-    )
-    turns: list[Turn] = []
-    for uniform_t, newcomer in zip(uniform.to(device), users[1:], strict=True):
+    users = torch.randint(len(tables.frozen), (environment.turns + 1, sessions), **options).to(device)  # type: ignore[call-overload]
+    uniform = torch.rand(environment.turns, sessions, generator=generators.actions, device=generators.actions.device)
+    uniform = uniform.to(device)
+    pick_tokens = selector.tokens() if selector is not None else None
+    agents = Learning(recommender, selector, simulator, tables, recommender.tokens(), pick_tokens)
+
+    def chance(number: int, session: Session) -> Draws:
         picks = None if selector is None else pick_draws(selector, sessions, generators.picks, device)
         references = None if simulator.references is None else simulator.references(session.user, generators.picks)
-        session, played = play(players, session, Draws(uniform_t, newcomer, picks), references)
-        turns.append(played)
-    if players.together:
-        session = restart(session, users[-1])
-    last_value = recommender(recommender.observe(session), players.tokens).value
-    joined = join(turns)
-    return Rollout(joined, joined.shaped.reward(simulator.reward, simulator.shift), last_value)
+        return Draws(uniform[number], picks, references)
+
+    session, played = play(environment, agents, users[0], chance, users[1:], take_turn)
+    last_value = recommender(recommender.observe(session), agents.tokens).value
+    turns = join([one.move for one in played])
+    done, number = (torch.cat(parts) for parts in zip(*((one.done, one.turn) for one in played), strict=True))
+    return Rollout(turns, done, number, turns.shaped.reward(simulator.reward, simulator.shift), last_value)
 
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from darlr.agents.sink import Sink
 from darlr.agents.state import load_state, state
 from darlr.data.log import InteractionLog
 from darlr.errors import RunError
-from darlr.methods.rewards import dynamic_reward
+from darlr.methods.darlr import dynamic_reward
 from darlr.options import TrainConfig
 from darlr.simulation.exits import Exit
 from darlr.simulation.session import reset

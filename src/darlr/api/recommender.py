@@ -6,7 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+import polars as pl
+
 from darlr.agents.sink import Memory
+from darlr.api.explain import Explanation, explain
 from darlr.data.log import InteractionLog
 from darlr.data.sources import open_source
 from darlr.errors import RunError
@@ -22,7 +25,10 @@ from darlr.experiments.world import fit_model, paid_world, warn_of_untrained, wo
 from darlr.options import RunConfig
 from darlr.options.json import to_json
 from darlr.options.names import flat, named, override
-from darlr.serving.recommender import TrainedPolicy, export, load_policy
+from darlr.serving.folder import export, load_policy
+from darlr.serving.history import Pairs
+from darlr.serving.ids import Id
+from darlr.serving.recommender import Items, TrainedPolicy, User
 from darlr.world.fitted import FittedWorldModel
 
 Callback = Callable[[Mapping[str, Any]], None]
@@ -163,9 +169,36 @@ class Recommender:
         if self._policy is None:
             run = self.run
             with tempfile.TemporaryDirectory() as folder:
-                export(run.recommender, run.logs.unseen_in_scope, run.config.train, Path(folder, "policy"))
+                export(run.recommender, run.world, run.logs.known, run.config.train, Path(folder, "policy"))
                 self._policy = load_policy(Path(folder, "policy"))
         return self._policy
+
+    def recommend(
+        self,
+        users: User | Iterable[User],
+        n: int = 10,
+        *,
+        history: Pairs | Mapping[User, Pairs] | None = None,
+        exclude: Items | Mapping[User, Items] | None = None,
+        only: Items | Mapping[User, Items] | None = None,
+        new_items: bool = False,
+    ) -> pl.DataFrame:
+        """The best next items of each user, best first: a frame of user, rank, item, score and known.
+
+        users: one id, several, or `darlr.NEW` for somebody who is in no log. n: how many items a user. history: the
+        session so far, (item, reward) pairs, oldest first, or a mapping from users to their pairs. exclude: items that
+        are not shown, and only: the only items that may be shown, to everybody or by user. new_items: leave out what
+        the user's log holds. See `darlr.serving.recommender.TrainedPolicy.recommend`, which needs no log.
+        """
+        return self.policy.recommend(users, n, history=history, exclude=exclude, only=only, new_items=new_items)
+
+    def explain(self, user: Id, item: Id, history: Pairs = ()) -> Explanation:
+        """Why the item is recommended to the user, or not; see `Explanation`.
+
+        history: the session so far, (item, reward) pairs, oldest first. Raises DataError for a user or an item that
+        the log does not hold.
+        """
+        return explain(self.run, user, item, history)
 
     def save(self, folder: str | Path) -> None:
         """Write everything into a folder, the log included, so that it can be moved; `darlr.load` reads it.

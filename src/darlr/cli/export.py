@@ -19,14 +19,15 @@ from darlr.experiments.progress import say
 from darlr.experiments.training import train_run
 from darlr.experiments.trivial import trivial_tables
 from darlr.io.files import naming
+from darlr.methods import find
 from darlr.options import OWN
 from darlr.policies.fixed import FixedList, UserGreedy
-from darlr.serving.recommender import FACTS, export, export_table
+from darlr.serving.folder import METADATA, export, export_table
 
 
 def run(options: Export) -> None:
     """Write the policy folder of a row; nothing is written before the row is known to be there."""
-    if options.out.exists() and not (options.out / FACTS).is_file():
+    if options.out.exists() and not (options.out / METADATA).is_file():
         raise RunError(f"{options.out}: exists and is no policy folder; choose another --out")
     found = open_run(options.run)
     row = options.row or label(found)
@@ -49,11 +50,11 @@ def run(options: Export) -> None:
 def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
     """What writes the row's policy into a folder; ConfigError where the run has no such row."""
     name, train = label(found), found.config.train
-    if train.method == "gt" and row.removesuffix(START) == name:
+    if find(train.method).truth and row.removesuffix(START) == name:
         raise ConfigError(f"option row: {row} learned from the truth; it is a reference and no policy to serve")
     if row in (name, name + START):
         chosen = found.recommender if row == name else found.untrained
-        return lambda folder: export(chosen, found.logs.unseen_in_scope, train, folder)
+        return lambda folder: export(chosen, found.world, found.logs.known, train, folder)
     entries = rows_of(found)
     if row not in entries:
         known = [name, name + START, *entries]
@@ -69,7 +70,7 @@ def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
     (policy,) = entry.policies
     assert isinstance(policy, FixedList | UserGreedy)
     table = policy.value[None] if isinstance(policy, FixedList) else policy.table
-    return lambda folder: export_table(table, rule, found.logs.unseen_in_scope, folder)
+    return lambda folder: export_table(table, rule, found.world, found.logs.known, folder)
 
 
 def rows_of(found: FinishedRun) -> dict[str, Entry]:

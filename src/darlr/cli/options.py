@@ -251,18 +251,30 @@ class Compare(Stage):
 
 @dataclass(frozen=True)
 class Recommend:
-    """Recommend items to one user with a trained policy."""
+    """Recommend items to users with a trained policy."""
 
     run: Annotated[Positional[Path], FOLDER]
     """Folder of a run, or of a policy."""
-    user: str
-    """Id of the user, as the log has it."""
+    user: Annotated[tuple[str, ...], arg(metavar="ID ...", help_behavior_hint="(default: none)")] = ()
+    """The ids of one or more users, as in the log. A user who is not in the log is answered like --new."""
+    users: Annotated[Path | None, arg(metavar="FILE")] = None
+    """File of user ids: text with one id a line, or CSV or Parquet, of which the first column counts."""
+    new: bool = False
+    """Recommend to somebody who is in no log."""
     count: Annotated[int, arg(aliases=["-n"])] = 10
-    """Number of items."""
+    """How many items a user."""
     history: Annotated[tuple[str, ...], arg(metavar="ITEM:REWARD ...", help_behavior_hint="(default: none)")] = ()
-    """Items of the current session and their rewards, the oldest first."""
+    """The session so far of the one user who is asked for, oldest first."""
+    exclude: Annotated[tuple[str, ...], arg(metavar="ITEM ...", help_behavior_hint="(default: none)")] = ()
+    """Items that are not recommended."""
+    only: Annotated[tuple[str, ...], arg(metavar="ITEM ...", help_behavior_hint="(default: all)")] = ()
+    """The only items that may be recommended."""
+    new_items: bool = False
+    """Leave out what the user's log holds."""
     json: bool = False
     """Print JSON instead of a table."""
+    out: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Write the answer to this CSV or Parquet file instead of printing it."""
 
 
 @dataclass(frozen=True)

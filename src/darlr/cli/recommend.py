@@ -1,35 +1,125 @@
-"""`darlr recommend`: items for one user."""
+"""`darlr recommend`: items for users."""
 
 import json
 import math
-from dataclasses import asdict
+import warnings
+from pathlib import Path
 
+import polars as pl
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from darlr.cli.options import Recommend
-from darlr.errors import ConfigError
+from darlr.data.tabular.file import require_file, suffix_of
+from darlr.errors import ConfigError, DataError
 from darlr.evaluation.numbers import style
 from darlr.experiments.progress import say
+from darlr.io.files import replacing
 from darlr.io.text import one_line
-from darlr.serving.recommender import load_policy
+from darlr.serving.folder import load_policy
+from darlr.serving.new import NEW
+from darlr.serving.recommender import User
 
 
 def run(options: Recommend) -> None:
-    """Print the best next items for a user."""
+    """Recommend to the users that the options name, and print or write the answer."""
+    if options.count < 1:
+        raise ConfigError(f"option count: must be at least 1, not {options.count}")
+    if options.out is not None and suffix_of(options.out) not in (".csv", ".parquet"):
+        raise ConfigError(f"option out: {options.out} must end in .csv or .parquet")
     history = [parse(event) for event in options.history]
-    found = load_policy(options.run).recommend(options.user, options.count, history)
-    if options.json:
-        print(json.dumps([asdict(one) for one in found], allow_nan=False))
+    users = named_users(options)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        answer = load_policy(options.run).recommend(
+            users,
+            options.count,
+            history=history or None,
+            exclude=options.exclude or None,
+            only=options.only or None,
+            new_items=options.new_items,
+        )
+    for warning in caught:
+        say(f"warning: {warning.message}")
+    unknown = answer.filter(~pl.col("known") & pl.col("user").is_not_null())["user"].unique(maintain_order=True)
+    if len(unknown):
+        listed = ", ".join(repr(str(user)) for user in unknown[:5]) + (" and others" if len(unknown) > 5 else "")
+        are = f"users {listed} are" if len(unknown) > 1 else f"user {listed} is"
+        say(f"{are} not in the log; this is the answer for a new user with the history given")
+    if options.out is not None:
+        write(answer, options.out)
+    elif options.json:
+        print(json.dumps(records(answer, several=len(users) > 1), allow_nan=False))
     else:
-        table = Table("rank", "item", "probability")
-        form = style([one.probability for one in found], least=3)
-        for rank, one in enumerate(found, start=1):
-            table.add_row(str(rank), Text(one_line(str(one.item)), overflow="fold"), f"{one.probability:{form}}")
-        Console().print(table)
-    if len(found) < options.count:
-        say(f"{len(found)} of {options.count}: the catalogue has no more that this session has not shown")
+        Console().print(table(answer, several=len(users) > 1))
+    fewest = min(answer.group_by("user").len()["len"].to_list(), default=0)
+    if fewest < options.count:
+        say(f"{fewest} of {options.count}: the catalogue has no more that may be shown")
+
+
+def named_users(options: Recommend) -> list[User]:
+    """The users that the options name; ConfigError where they name none, or a history that could be several users'."""
+    users: list[User] = [*options.user, *([] if options.users is None else read_users(options.users))]
+    users += [NEW] * options.new
+    if not users:
+        raise ConfigError("option user: name users with --user, --users or --new")
+    if options.history and len(users) > 1:
+        raise ConfigError("option history: belongs to one user, and several are named")
+    return users
+
+
+def read_users(path: Path) -> list[str]:
+    """The user ids in a file: one a line, or the first column of a table; DataError where there are none."""
+    require_file(path)
+    suffix = suffix_of(path)
+    if suffix is None:
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: is no UTF-8 text ({error}); write one id a line, or give a .csv file") from error
+        ids = [line.strip() for line in lines]
+    else:
+        mark = "\t" if "tsv" in suffix else ","
+        try:
+            if suffix == ".parquet":
+                frame = pl.read_parquet(path.absolute(), glob=False)
+            else:
+                frame = pl.read_csv(path.absolute(), glob=False, infer_schema=False, separator=mark)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise DataError(f"{path}: cannot be read as a table ({error})") from error
+        ids = frame.to_series(0).cast(pl.String).drop_nulls().to_list()
+    found = [name for name in ids if name]
+    if not found:
+        raise DataError(f"{path}: holds no user ids; write one a line")
+    return found
+
+
+def records(answer: pl.DataFrame, *, several: bool) -> list[dict[str, object]]:
+    """The answer for JSON: the items of one user, or rows with their users."""
+    if several:
+        return answer.to_dicts()
+    return [{"item": item, "probability": chance} for item, chance in answer.select("item", "score").rows()]
+
+
+def table(answer: pl.DataFrame, *, several: bool) -> Table:
+    """The answer for a terminal."""
+    shown = Table(*(["user"] if several else []), "rank", "item", "probability")
+    form = style(answer["score"].to_list(), least=3)
+    for user, rank, item, chance in answer.select("user", "rank", "item", "score").rows():
+        who = [Text(one_line(str(user)) if user is not None else "(new)", overflow="fold")] if several else []
+        shown.add_row(*who, str(rank), Text(one_line(str(item)), overflow="fold"), f"{chance:{form}}")
+    return shown
+
+
+def write(answer: pl.DataFrame, path: Path) -> None:
+    """Write the answer as CSV or Parquet, whole or not at all."""
+    with replacing(path) as draft:
+        if path.suffix == ".parquet":
+            answer.write_parquet(draft)
+        else:
+            answer.write_csv(draft)
+    say(f"{len(answer):,} recommendations in {path}")
 
 
 def parse(event: str) -> tuple[str, float]:

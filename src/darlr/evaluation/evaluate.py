@@ -60,8 +60,7 @@ class Row:
 
 def can_leave(config: SessionConfig, log: InteractionLog) -> bool:
     """Whether the exit rule that `config` names can ever fire on this data set."""
-    resolved = resolve(config, log)
-    return resolved.exit == "category" or (resolved.exit == "distance" and resolved.threshold > 0)
+    return build_exit(config, log) is not never
 
 
 def settings(
@@ -74,10 +73,11 @@ def settings(
     resolved = resolve(config, log)
     ten = Setting("NX_10", None, never, 10)
     modes: tuple[Mode, ...] = ("NX_0", "FB")
-    if not can_leave(config, log):
-        return [*(Setting(mode, None, never, resolved.turns) for mode in modes), ten]
     rule = build_exit(resolved, log, device)
-    return [*(Setting(mode, n, rule, resolved.turns) for mode in modes for n in windows), ten]
+    if rule is never:
+        return [*(Setting(mode, None, never, resolved.turns) for mode in modes), ten]
+    rules = {window: build_exit(replace(resolved, window=window), log, device) for window in windows}
+    return [*(Setting(mode, n, rules[n], resolved.turns) for mode in modes for n in windows), ten]
 
 
 def all_alike(settings: Iterable[Setting], items: int) -> dict[str, str]:
@@ -93,7 +93,8 @@ def all_alike(settings: Iterable[Setting], items: int) -> dict[str, str]:
 def published_setting(config: SessionConfig, log: InteractionLog, device: str = "cpu") -> Setting:
     """NX_0 with N = 1, M = 0, T = 30, and the exit rule of the data set."""
     resolved = replace(resolve(config, log), window=1, threshold=0.0, turns=30)
-    return Setting("NX_0", 1 if can_leave(resolved, log) else None, build_exit(resolved, log, device), 30)
+    rule = build_exit(resolved, log, device)
+    return Setting("NX_0", None if rule is never else rule.window, rule, 30)
 
 
 def published(
@@ -117,7 +118,6 @@ def published(
         truth,
         n_items,
         setting.rule,
-        setting.window or 1,
         mode=setting.mode,
         turns=setting.turns,
         greedy=False,

@@ -116,7 +116,6 @@ def _play(
         truth,
         log.n_items,
         setting.rule,
-        setting.window or 1,
         mode=setting.mode,
         turns=setting.turns,
         greedy=jobs[0].greedy,

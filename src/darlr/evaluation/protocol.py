@@ -1,6 +1,6 @@
-"""Play a policy against the truth: every user at once, a Python loop over turns only."""
+"""Play a policy against the truth: every user at once, in the environment that training plays in."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -9,15 +9,68 @@ from torch import Tensor
 
 from darlr.errors import ConfigError
 from darlr.options import Mode
+from darlr.simulation import environment
+from darlr.simulation.environment import Environment
 from darlr.simulation.exits import Exit, never
 from darlr.simulation.policy import Policy, Translated, sample
 from darlr.simulation.policy import greedy as best
-from darlr.simulation.session import Session, end_exhausted, last_items, oldest_first, reset, step
+from darlr.simulation.session import Session, last_items, oldest_first
 
 if TYPE_CHECKING:
     from darlr.evaluation.truth import Truth
 
 CELLS = 2**25  # users x items scored at once: bounds memory, never changes a number
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One turn's items int64 [B] in the catalogue's codes, and their true rewards [B]."""
+
+    action: Tensor
+    feedback: Tensor
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A policy as a player, paid by a table.
+
+    payoff: [Ue, Ie], of users and items of the truth. rows: int64 [B], each session's row of it. items: int64 [Ie], the
+    items behind its columns, in the catalogue's codes. left: bool [B, Ie], what may still be shown; it changes in place
+    where nothing is shown twice. exit_aware: an item that would end the session is shown only where no other is left.
+    """
+
+    policy: Policy
+    payoff: Tensor
+    rows: Tensor
+    items: Tensor
+    left: Tensor
+    rules: Environment
+    exit_aware: bool
+
+    def move(self, session: Session, chance: Tensor | None) -> Shown:
+        """Show the best item, or with uniform random numbers `chance`, float32 [B], one drawn from the softmax."""
+        exact = self.payoff.dtype == torch.float32 or isinstance(self.policy, Translated)  # reads the last digit too
+        scores = self.policy.scores(session if exact else replace(session, rewards=session.rewards.float()))
+        scores = scores if self.whole else scores[:, self.items]
+        allowed = self._allowed(session)
+        place = best(scores, allowed) if chance is None else sample(scores, allowed, chance)
+        if not self.rules.repeats:
+            self.left.scatter_(1, place[:, None], False)
+        return Shown(self.items[place], self.payoff[self.rows, place])
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the catalogue can be recommended: then a table's columns need no gathering."""
+        return len(self.items) == self.rules.n_items
+
+    def _allowed(self, session: Session) -> Tensor:
+        if not self.exit_aware:
+            return self.left
+        rule = self.rules.exit
+        ending = rule.ending(last_items(session, rule.window))
+        safe = self.left & ~(ending if self.whole or ending.shape[1] == 1 else ending[:, self.items])
+        some = safe.view(torch.uint8).amax(1, keepdim=True).bool()  # any(1) takes four times longer
+        return safe if bool(some.all()) else torch.where(some, safe, self.left)
 
 
 @dataclass(frozen=True)
@@ -49,7 +102,6 @@ def play(
     truth: "Truth",
     n_items: int,
     rule: Exit,
-    window: int,
     *,
     mode: Mode,
     turns: int = 30,
@@ -64,17 +116,16 @@ def play(
     turns. Only items of the truth are recommended; the policy observes their true rewards; the item that makes a user
     leave still earns. A session with nothing left to recommend ends.
 
-    n_items: I, the catalogue that the policy scores. window: N of the exit rule. greedy: the best item, else a draw
-    from the softmax. generators: of these draws, on the CPU; each serves an equal share of the users, in order.
-    users: int64 [B] log codes, repeats welcome; None = all users of the truth. exit_aware: items that would make the
-    user leave are skipped while any other is left.
+    n_items: I, the catalogue that the policy scores. greedy: the best item, else a draw from the softmax. generators:
+    of these draws, on the CPU; each serves an equal share of the users, in order. users: int64 [B] log codes, repeats
+    welcome; None = all users of the truth. exit_aware: items that would make the user leave are skipped while any other
+    is left.
+
     Raises ConfigError for a user outside the truth, and for sampling without a generator for each equal share.
     """
     device = truth.reward.device
     items, order = torch.as_tensor(truth.items, device=device).sort()  # ties then go to the lowest id
     payoff = truth.reward[:, order]
-    exact = payoff.dtype == torch.float32 or isinstance(policy, Translated)  # which reads rewards to the last digit
-    whole = len(items) == n_items  # then a table's columns are the truth's: no gather
     known = torch.as_tensor(truth.users, device=device)
     users = known if users is None else users.to(device)
     rows = _rows(known, users)
@@ -89,26 +140,15 @@ def play(
             )
         share = len(users) // len(generators), turns
         uniform = torch.cat([torch.rand(share, generator=one) for one in generators]).to(device)
+    rules = Environment(rule, turns, n_items, repeats=mode == "FB", offered=len(items))
+    sessions = []
     with torch.no_grad():
-        sessions = []
         for part in _chunks(len(users), n_items):
-            session = reset(users[part], n_items, turns)
-            left = torch.ones((len(session.user), len(items)), dtype=torch.bool, device=device)
-            for turn in range(turns):
-                if mode != "FB":
-                    session = end_exhausted(session, len(items))
-                if bool(session.done.all()):
-                    break
-                allowed = _without_exits(left, session, items, rule, window) if exit_aware else left
-                scores = policy.scores(session if exact else replace(session, rewards=session.rewards.float()))
-                scores = scores if whole else scores[:, items]
-                place = best(scores, allowed) if uniform is None else sample(scores, allowed, uniform[part, turn])
-                action, reward = items[place], payoff[rows[part], place]
-                leaves = rule(last_items(session, window), action[:, None])[:, 0]
-                session = step(session, action, reward, leaves)
-                if mode != "FB":
-                    left.scatter_(1, place[:, None], False)
-            sessions.append(session)
+            own = users[part]
+            left = torch.ones((len(own), len(items)), dtype=torch.bool, device=device)
+            player = Evaluated(policy, payoff, rows[part], items, left, rules, exit_aware)
+            chance = _of_each_turn(None if uniform is None else uniform[part])
+            sessions.append(environment.play(rules, player, own, chance)[0])
     return Trajectories(
         users=users,
         items=torch.cat([oldest_first(part.items, part.turn, -1) for part in sessions]),
@@ -117,11 +157,9 @@ def play(
     )
 
 
-def _without_exits(allowed: Tensor, session: Session, items: Tensor, rule: Exit, window: int) -> Tensor:
-    """`allowed` bool [B, Ie] less what would end the session, except where that leaves nothing."""
-    safe = allowed & ~rule(last_items(session, window), items[None])
-    some = safe.view(torch.uint8).amax(1, keepdim=True).bool()  # any(1) takes four times longer
-    return safe if bool(some.all()) else torch.where(some, safe, allowed)
+def _of_each_turn(uniform: Tensor | None) -> Callable[[int, Session], Tensor | None]:
+    """Columns of random numbers float32 [B, T]; None for greedy sessions."""
+    return lambda turn, _: None if uniform is None else uniform[:, turn]
 
 
 def _rows(known: Tensor, users: Tensor) -> Tensor:

@@ -9,27 +9,27 @@ import torch
 from darlr.agents.fast.kernels import require_compiler
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError, MachineError
-from darlr.options import Method, RewardConfig, RunConfig, SelectorConfig, SyntheticConfig
+from darlr.methods import find
+from darlr.options import RewardConfig, RunConfig, SelectorConfig, SyntheticConfig
 from darlr.options.checks import spelt
 from darlr.options.names import changed, option_name
+from darlr.simulation import exits
 
 MOST = 2**32 - 1  # the largest seed that every generator takes
-# Weights of the reward that a method reads; darlr reads all options of the reward, and methods that are not here none.
-READ: dict[Method, tuple[str, ...]] = {
-    "mopo": ("lambda_u",),
-    "dorl": ("lambda_u", "lambda_e"),
-    "roler": ("lambda_u", "lambda_e"),
-}
 
 
 def check_options(config: Any, where: str = "") -> None:
-    """Raise ConfigError at the first number that is not finite, seed that no generator takes, or 0 threads."""
+    """Raise ConfigError at the first unknown name, infinite number, seed that no generator takes, or 0 threads."""
     for option in fields(config):
         value, name = getattr(config, option.name), option_name(where, option.name)
         if is_dataclass(value):
             check_options(value, name)
         elif any(isinstance(one, float) and not math.isfinite(one) for one in _each(value)):
             raise ConfigError(f"option {name}: must be a finite number, not {value}")
+        elif option.name == "method":
+            find(value)
+        elif option.name == "exit" and value != "auto":
+            exits.find(value)
         elif option.name == "threads" and value < 1:
             raise ConfigError(f"option {name}: must be at least 1, not {value}")
         elif option.name == "seed" and not 0 <= value <= MOST:
@@ -47,7 +47,7 @@ def check_run(config: RunConfig, log: InteractionLog) -> None:
         require_compiler(config.train.device)
     selector = config.train.selector
     picks = selector.picks
-    if config.train.method == "darlr" and selector.kind != "none" and picks >= log.n_users:
+    if find(config.train.method).references and selector.kind != "none" and picks >= log.n_users:
         raise ConfigError(
             f"option selector.picks: {picks} reference users of a user need more than the "
             f"{log.n_users} users of {log.name}; at most {log.n_users - 1} work"
@@ -73,11 +73,11 @@ def without_effect(config: RunConfig) -> list[str]:
     train, found = config.train, {}
     if config.data != "synthetic":
         found[f"--data {config.data}"] = changed("synthetic", config.synthetic, SyntheticConfig())
-    if train.method != "darlr":
-        reward = changed("reward", train.reward, RewardConfig())
-        read = [f"--{spelt('reward', name)}" for name in READ.get(train.method, ())]
-        selector = changed("selector", train.selector, SelectorConfig())
-        found[f"--method {train.method}"] = [*selector, *(name for name in reward if name not in read)]
+    method = find(train.method)
+    reward = changed("reward", train.reward, RewardConfig())
+    read = [f"--{spelt('reward', name)}" for name in method.reads]
+    selector = [] if method.references else changed("selector", train.selector, SelectorConfig())
+    found[f"--method {method.name}"] = [*selector, *(name for name in reward if name not in read)]
     return [
         f"warning: {', '.join(names)}: no effect with {cause}, which does not read such options; leave them out"
         for cause, names in found.items()

@@ -10,6 +10,7 @@ from darlr.evaluation.verdict import START
 from darlr.experiments.finished import FinishedRun
 from darlr.experiments.trivial import trivial_tables
 from darlr.experiments.unseen import Ground
+from darlr.methods import find
 
 
 def learned_rows(runs: Sequence[FinishedRun]) -> list[Entry]:
@@ -32,7 +33,7 @@ def label(run: FinishedRun) -> str:
 
 def kind(run: FinishedRun) -> Kind:
     """Learned from logs, or, as GT, from the truth."""
-    return "truth" if run.config.train.method == "gt" else "learned"
+    return "truth" if find(run.config.train.method).truth else "learned"
 
 
 def trivial(runs: Sequence[FinishedRun], ground: Ground, *, exits: bool) -> list[Entry]:

@@ -17,6 +17,7 @@ from darlr.experiments.logs import Logs, open_logs
 from darlr.experiments.runs import load_best, load_checkpoint, read_config, read_inputs, read_metrics
 from darlr.experiments.world import load_world_model, paid_world, world_of
 from darlr.io.checkpoint import Saved
+from darlr.methods import find
 from darlr.options import RunConfig, TrainConfig, WorldModelConfig
 from darlr.simulation.policy import Policy, translated
 from darlr.world.fitted import FILES, FittedWorldModel
@@ -97,7 +98,7 @@ def finish(
     config = replace(config, train=replace(config.train, device="cpu"))
     world = world.to("cpu")
     recommender = trained(world, config.train, found.weights)
-    if config.train.method == "gt":  # its tables hold the truth, which belongs to evaluation
+    if find(config.train.method).truth:  # its tables hold the truth, which belongs to evaluation
         world = world_of(fitted, logs, config.train)
     return FinishedRun(folder, config, logs, fitted, world, recommender, rows, *found[1:], checkpoint)
 

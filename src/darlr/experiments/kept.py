@@ -31,7 +31,6 @@ def criterion_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs)
             believed,
             world.n_items,
             exit_rule,
-            config.session.window,
             mode="NX_0",
             turns=config.session.turns,
             users=users,

@@ -12,7 +12,8 @@ from darlr.data.log import InteractionLog
 from darlr.data.sources import BUILT_IN
 from darlr.experiments.logs import Logs
 from darlr.experiments.size import Size, size_of
-from darlr.options import METHOD_TITLES, Method, RunConfig
+from darlr.methods import find, with_defaults
+from darlr.options import RunConfig
 from darlr.options.json import to_json
 from darlr.options.names import named
 from darlr.simulation.exits import resolve as resolve_exit
@@ -71,7 +72,7 @@ def make_plan(asked: RunConfig, logs: Logs) -> Plan:
 
 def decided(asked: RunConfig, log: InteractionLog, users: int) -> RunConfig:
     """The options without what only the whole data set can tell. users: how many are recommended to."""
-    config = weighted(anchored(asked))
+    config = with_defaults(anchored(asked))
     train = config.train
     selector = replace(train.selector, candidates=candidate_count(train.selector, users))
     usual: Literal["logged", "predicted"] = "logged" if log.implicit else "predicted"
@@ -88,22 +89,15 @@ def decided(asked: RunConfig, log: InteractionLog, users: int) -> RunConfig:
     )
 
 
-def title(method: Method) -> str:
+def title(method: str) -> str:
     """What tables call a method."""
-    return METHOD_TITLES[method] + (" (true rewards)" if method == "gt" else "")
+    return find(method).title + " (true rewards)" * find(method).truth
 
 
 def anchored(config: RunConfig) -> RunConfig:
     """The same with folders by their full paths, so that the run can be used from any working directory."""
     data = config.data if config.data in BUILT_IN or not Path(config.data).exists() else _full(config.data)
     return replace(config, data=data, world=config.world if config.fits_world else _full(config.world))
-
-
-def weighted(config: RunConfig) -> RunConfig:
-    """The same with the weighting of logged events that the method asks of its world model (IPS)."""
-    if config.train.method != "ips":
-        return config
-    return replace(config, world_model=replace(config.world_model, weighting="inverse-popularity"))
 
 
 def _full(folder: str) -> str:

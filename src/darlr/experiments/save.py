@@ -18,7 +18,7 @@ from darlr.experiments.runs import CONFIG, Run
 from darlr.experiments.world import ORIGIN, origin
 from darlr.io.files import drafting
 from darlr.options import OWN
-from darlr.serving.recommender import export
+from darlr.serving.folder import export
 
 
 def save_run(run: FinishedRun, memory: Memory, source: InteractionLog | None, folder: Path) -> None:
@@ -60,7 +60,7 @@ def _write(run: FinishedRun, memory: Memory, place: Path, data: str) -> None:
         if config.train.keep == "best":
             opened.save_best(*memory.load_best())
         opened.save_checkpoint(checkpoint[0], {"epoch": checkpoint[1]["epoch"]})
-        export(run.recommender, run.logs.unseen_in_scope, config.train, place / "policy")
+        export(run.recommender, run.world, run.logs.known, config.train, place / "policy")
 
 
 def _own_world(run: FinishedRun, place: Path) -> None:

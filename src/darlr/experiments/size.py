@@ -9,15 +9,13 @@ from pathlib import Path
 from darlr.data.log import InteractionLog
 from darlr.data.scope import scope_of
 from darlr.errors import MachineError
+from darlr.methods import find
 from darlr.options import RunConfig
 
 TABLE = 4  # bytes of a cell, float32
 PROCESS = 400_000_000  # bytes before any table: PyTorch itself
-# Tables of users x items at the peak, measured on 4,000 x 4,000: a fit's, what every method reads, and what some add.
+# Tables of users x items at the peak, measured on 4,000 x 4,000: a fit's, and what every method reads.
 FIT, LEAST = 3, 7
-MORE = {"roler": 4, "darlr": 3}
-STEP = {"roler": (11e-6, 10e-9), "darlr": (55e-6, 22e-9)}  # seconds of a simulated step, and more for each item
-OTHER_STEP = (4e-6, 8e-9)
 PREDICTION = 0.7e-6  # seconds for a cell, by one member
 
 
@@ -38,13 +36,12 @@ class Size:
 def size_of(log: InteractionLog, config: RunConfig, tables: int | None = None) -> Size:
     """What training with these options takes on a log. tables: of users x items at most; left out: the method's."""
     scope, train = scope_of(log), config.train
-    users, items = len(scope.users), len(scope.items)
+    method, users, items = find(train.method), len(scope.users), len(scope.items)
     cells = users * items
-    most = LEAST + MORE.get(train.method, 0) if tables is None else tables
+    most = LEAST + method.cost.tables if tables is None else tables
     # world model, policy, checkpoint and its draft
-    kept = 3 + 2 * (train.method == "darlr") + bool(train.recommender.prior)
-    step, more = STEP.get(train.method, OTHER_STEP)
-    seconds = cells * config.world_model.members * PREDICTION + train.epochs * train.steps * (step + more * items)
+    kept = 3 + 2 * method.references + bool(train.recommender.prior)
+    seconds = cells * config.world_model.members * PREDICTION + train.epochs * train.steps * method.cost.seconds(items)
     return Size(users, items, PROCESS + most * cells * TABLE, kept * cells * TABLE, seconds)
 
 

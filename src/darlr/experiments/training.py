@@ -41,8 +41,9 @@ from darlr.experiments.world import (
     world_of,
 )
 from darlr.io.files import digest
+from darlr.methods import find
 from darlr.options import RunConfig
-from darlr.serving.recommender import export
+from darlr.serving.folder import export
 from darlr.simulation.exits import Exit, build_exit
 from darlr.world.fitted import FILES, FittedWorldModel
 
@@ -77,7 +78,7 @@ def prepare(asked: RunConfig, source: InteractionLog | None = None) -> Prepared:
     check_run(asked, logs.unseen_in_scope)
     plan = make_plan(asked, logs)
     exit_rule = build_exit(plan.config.train.session, logs.catalogue, plan.config.train.device)
-    if plan.config.train.method == "gt":
+    if find(plan.config.train.method).truth:
         true_reward(logs, plan.config)  # raises where there is none
     if plan.config.fits_world:
         return Prepared(plan, logs, exit_rule, None)
@@ -134,7 +135,7 @@ def train_run(
             finished = train_agents(prepared, fitted, run, watch=watching, on_epoch=on_epoch)
             reads = partial(load_checkpoint, out)
             finished = replace(finished, folder=out, checkpoint=reads)
-            export(finished.recommender, logs.unseen_in_scope, config.train, out / "policy")
+            export(finished.recommender, finished.world, logs.known, config.train, out / "policy")
             return finished
         except KeyboardInterrupt:
             again = f"darlr train --out {quote(str(out))} --resume" + " --evaluate" * evaluate
@@ -169,7 +170,7 @@ def train_agents(
     options = config.train
     world = paid_world(world_of(fitted, logs, options), logs, config)
     note = pool_note(prepared.plan.asked.train.selector, world.n_users)
-    if options.method == "darlr" and note:
+    if find(options.method).references and note:
         say(note)
     if options.compile:
         say("compiling the inner loop; where nothing of it is cached, the first steps take a minute")
@@ -209,7 +210,7 @@ def leave(folder: Path, config: RunConfig, logs: Logs, command: str) -> str:
     if not (folder / CHECKPOINT).exists():
         return f"interrupted before the first checkpoint; {again}"
     run = open_run(folder, logs=logs)
-    export(run.recommender, logs.unseen_in_scope, config.train, folder / "policy")
+    export(run.recommender, run.world, logs.known, config.train, folder / "policy")
     done = f"epoch {run.epochs} of {config.train.epochs}"
     return f"interrupted after {done}; what was learned by then is in {folder} and can be used; {again}"
 

@@ -15,12 +15,15 @@ from darlr.experiments.logs import Logs
 from darlr.experiments.progress import PATIENCE, Meter, say
 from darlr.experiments.size import FIT, require_memory, size_of
 from darlr.io.files import read_json, require_writable
+from darlr.methods import find
 from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.options.json import to_json
 from darlr.world.context import Context
-from darlr.world.fit import EpochReport, SweepReport, train_world
+from darlr.world.fit import train_world
 from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
 from darlr.world.implicit import resolve as resolve_model
+from darlr.world.kinds.kind import EpochReport, SweepReport
+from darlr.world.kinds.registry import KINDS
 from darlr.world.tables import World, build_world
 from darlr.world.taste import taste_features
 
@@ -67,7 +70,7 @@ def fit_model(logs: Logs, config: WorldModelConfig) -> FittedWorldModel:
             meter.show(done.sweep, done.sweeps, {})
 
         # kind history has no epoch to choose on held-out rows before the fit that counts
-        twice = logs.refit and resolve_model(config, logs.train).kind != "history"
+        twice = logs.refit and KINDS[resolve_model(config, logs.train).kind].uses_held_out
         trained = train_world(logs.train if twice else logs.fitted, logs.held_out, config, report)
         chosen = trained.metrics
         if twice:
@@ -131,7 +134,7 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
 
 def paid_world(world: World, logs: Logs, config: RunConfig) -> World:
     """The world that agents are paid by: the tables themselves, or, for GT, with the truth as their reward."""
-    if config.train.method != "gt":
+    if not find(config.train.method).truth:
         return world
     return replace(world, reward=true_reward(logs, config).to(world.reward))
 
@@ -164,7 +167,8 @@ def warn_of_ignored(asked: WorldModelConfig, there: WorldModelConfig) -> None:
 
 def check_weighting(config: RunConfig, fitted: FittedWorldModel) -> None:
     """Raise ConfigError when the method needs a world model of other weights than the given one."""
-    if config.train.method == "ips" and fitted.config.weighting != "inverse-popularity":
+    wanted = find(config.train.method).weighting
+    if wanted is not None and fitted.config.weighting != wanted:
         raise ConfigError(
             f"option world: {config.world} was fitted with weighting '{fitted.config.weighting}', and ips needs one of "
             f"`darlr fit --weighting inverse-popularity`; or leave the option out"

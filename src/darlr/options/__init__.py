@@ -7,10 +7,8 @@ A text that ends with "The paper leaves this open." marks a reading of the paper
 from darlr.options.agents import A2CConfig, Precision, RecommenderConfig, SelectorConfig, TrackerConfig
 from darlr.options.data import LARGEST_REWARD, ColumnsConfig, KuaiRecConfig, SplitConfig, SyntheticConfig, TableConfig
 from darlr.options.training import (
-    METHOD_TITLES,
     OWN,
     DiagnosticsConfig,
-    Method,
     Mode,
     RewardConfig,
     RunConfig,
@@ -21,13 +19,11 @@ from darlr.options.world import TablesConfig, WorldModelConfig
 
 __all__ = [
     "LARGEST_REWARD",
-    "METHOD_TITLES",
     "OWN",
     "A2CConfig",
     "ColumnsConfig",
     "DiagnosticsConfig",
     "KuaiRecConfig",
-    "Method",
     "Mode",
     "Precision",
     "RecommenderConfig",

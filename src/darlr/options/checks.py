@@ -1,6 +1,8 @@
 """Checks of options that raise ConfigError, naming the option as the command line spells it."""
 
-from typing import Any
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from darlr.errors import ConfigError
 
@@ -9,6 +11,18 @@ def require(condition: bool, option: str, problem: str) -> None:
     """Raise ConfigError about `option` unless the condition holds."""
     if not condition:
         raise ConfigError(f"option {option}: {problem}")
+
+
+T = TypeVar("T")
+
+
+def find_named(name: str, known: Mapping[str, T], option: str, kind: str) -> T:
+    """What is known by that name; ConfigError about `option`, with a hint, where nothing of the kind is."""
+    if name in known:
+        return known[name]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"perhaps {close[0]} is meant" if close else f"choose from {', '.join(known)}"
+    raise ConfigError(f"option {option}: no {kind} is called {name!r}; {hint}")
 
 
 def at_least(least: int, config: Any, names: tuple[str, ...], where: str = "") -> None:

@@ -8,16 +8,6 @@ from darlr.options.checks import at_least, not_negative, positive, require
 from darlr.options.data import SplitConfig, SyntheticConfig
 from darlr.options.world import TablesConfig, WorldModelConfig
 
-Method = Literal["mbpo", "mopo", "ips", "dorl", "roler", "darlr", "gt"]
-METHOD_TITLES: dict[Method, str] = {
-    "mbpo": "MBPO",
-    "mopo": "MOPO",
-    "ips": "IPS",
-    "dorl": "DORL",
-    "roler": "ROLeR",
-    "darlr": "DARLR",
-    "gt": "GT",
-}
 Mode = Literal["FB", "NX_0", "NX_10"]
 OWN = "own"  # in place of the folder of a world model
 
@@ -26,8 +16,9 @@ OWN = "own"  # in place of the folder of a world model
 class SessionConfig:
     """The simulated session (method.md section 2)."""
 
-    exit: Literal["auto", "none", "category", "distance"] = "auto"
-    """When users leave: what the data set names, never, a category repeated, or an item too close to a recent one."""
+    exit: str = "auto"
+    """When users leave: auto (what the data set names), none (never), category (one comes back), distance (an item is
+    too close to a recent one), or a rule that was added."""
     window: int = 1
     """N: number of recent items that the exit rule looks at."""
     threshold: float = 0.0
@@ -101,8 +92,9 @@ class DiagnosticsConfig:
 class TrainConfig:
     """One training run: a method, its budget and its parts."""
 
-    method: Method = "darlr"
-    """The reward function: one learner, seven methods; gt reads the truth and is a reference, not a method."""
+    method: str = "darlr"
+    """mbpo, mopo, ips, dorl, roler, darlr, darlr+, gt, or one that was added: which reward the one learner gets. gt
+    reads the truth and is a reference. darlr+ is darlr with other defaults, which hold where an option is left out."""
     epochs: int = 20
     """Number of epochs. Each ends with a checkpoint and a log line. 0 keeps the untrained policy."""
     steps: int = 50_000

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from darlr.simulation.exits import Leaving
+from darlr.simulation.exits import Exit
 from darlr.simulation.policy import Policy
 from darlr.simulation.session import Session, last_items
 
@@ -47,11 +47,11 @@ class Staying:
     """A policy that shows what would make the user leave only after everything else. leaving: when users leave."""
 
     policy: Policy
-    leaving: Leaving
+    leaving: Exit
 
     def scores(self, session: Session) -> Tensor:
         """float32 [B, I], the policy's, those of items that end the session below all others and in the same order."""
         scores = self.policy.scores(session)
-        leaves = self.leaving.items(last_items(session, self.leaving.window))
+        leaves = self.leaving.ending(last_items(session, self.leaving.window))
         reach = scores.amax(1, keepdim=True) - scores.amin(1, keepdim=True) + 1
         return torch.where(leaves, scores - reach, scores)

@@ -1,27 +1,28 @@
-"""What a caller says of a session so far, checked: pairs of an item and a reward in the log's units."""
+"""What a caller says of users: their histories, and the items that may or may not be recommended; checked."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, SupportsFloat
 
 from darlr.errors import ConfigError
 
 Item = str | int
+Pairs = Iterable[tuple[Item, SupportsFloat]]
 PAIRS = "give (item, reward) pairs, oldest first, such as [('sku-7', 4.0)]"
 
 
-def read_history(history: Iterable[tuple[Item, SupportsFloat]], low: float, high: float) -> list[tuple[Item, float]]:
-    """The events as a list, whatever gives them. low, high: the range of rewards that the policy was trained on.
+def read_history(history: Pairs, low: float, high: float) -> list[tuple[Item, float]]:
+    """One user's events as a list. low, high: the range of rewards of the log that the policy was trained on.
 
     Raises ConfigError for what is no pair, and for a reward that is no number or outside the range.
     """
-    if isinstance(history, str | bytes | dict) or not isinstance(history, Iterable):
+    if isinstance(history, str | bytes | Mapping) or not isinstance(history, Iterable):
         raise ConfigError(f"option history: {history!r} holds no events; {PAIRS}")
     return [_event(event, low, high) for event in history]
 
 
 def _event(event: Any, low: float, high: float) -> tuple[Item, float]:
-    if isinstance(event, str | bytes | dict):  # a text of two letters would pass as a pair
+    if isinstance(event, str | bytes | Mapping):  # a text of two letters would pass as a pair
         raise ConfigError(f"option history: {event!r} is no event; {PAIRS}")
     try:
         item, given = event
@@ -40,3 +41,17 @@ def _event(event: Any, low: float, high: float) -> tuple[Item, float]:
             f"{high:g}; use its units, cut it to the range, or train on a log prepared with a wider --reward-range"
         )
     return item, reward
+
+
+def read_items(items: Any, option: str) -> list[Any]:
+    """Item ids as a list; one id alone is a list of one. Raises ConfigError for what holds no ids."""
+    if isinstance(items, str | int):
+        return [items]
+    if isinstance(items, bytes | Mapping) or not isinstance(items, Iterable):
+        raise ConfigError(f"option {option}: {items!r} holds no item ids; give a list of them, such as ['sku-7']")
+    return list(items)
+
+
+def of_user(given: Mapping[Any, Any], names: Iterable[Hashable]) -> Any:
+    """What a mapping holds for a user, by the first of the user's names that it has; None if it has none."""
+    return next((given[name] for name in names if name in given), None)

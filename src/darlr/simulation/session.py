@@ -1,6 +1,6 @@
 """The simulated session: a handful of tensors for B users at once (method.md section 2).
 
-`reset` and `step` return new state; nothing is hidden on an object, and no reward lives here.
+Every function returns new state; nothing is hidden on an object, and no reward is computed here.
 """
 
 from dataclasses import dataclass, replace
@@ -76,7 +76,10 @@ def oldest_first(history: Tensor, turn: Tensor, fill: float) -> Tensor:
 
 
 def show(session: Session, action: Tensor, reward: Tensor, leaves: Tensor) -> Session:
-    """`step` for sessions of which none is done."""
+    """Show items int64 [B], observe rewards [B]; `leaves` bool [B] ends a session after its item.
+
+    Every session goes on, also one that was over: see `freeze` and `restart`.
+    """
     turn = session.turn + 1
     return replace(
         session,
@@ -87,19 +90,16 @@ def show(session: Session, action: Tensor, reward: Tensor, leaves: Tensor) -> Se
     )
 
 
-def step(session: Session, action: Tensor, reward: Tensor, leaves: Tensor) -> Session:
-    """Show `action` int64 [B], observe `reward` float32 [B]; `leaves` bool [B] ends a session after this item.
-
-    The item that makes a user leave is still recorded with its reward. Sessions that are done do not change.
-    """
-    after, live = show(session, action, reward, leaves), ~session.done
+def freeze(before: Session, after: Session) -> Session:
+    """The sessions `after` a turn, but as they were `before` it where they were over already."""
+    live = ~before.done
     keep = live[:, None]
     return replace(
-        session,
-        items=torch.where(keep, after.items, session.items),
-        rewards=torch.where(keep, after.rewards, session.rewards),
-        turn=session.turn + live,
-        done=session.done | after.done,
+        before,
+        items=torch.where(keep, after.items, before.items),
+        rewards=torch.where(keep, after.rewards, before.rewards),
+        turn=before.turn + live,
+        done=before.done | after.done,
     )
 
 

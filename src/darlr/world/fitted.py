@@ -14,39 +14,14 @@ from darlr.errors import RunError
 from darlr.io.files import atomic_write_text, drafting
 from darlr.io.tensors import read_both, write_both
 from darlr.options import WorldModelConfig
-from darlr.world.models.bayesian import BayesianFM
-from darlr.world.models.deepfm import DeepFM
-from darlr.world.models.features import Side
-from darlr.world.models.history import HistoryModel
-from darlr.world.models.mixture import Mixture
+from darlr.world.kinds.kind import WorldModel, part
+from darlr.world.kinds.registry import KINDS
+from darlr.world.models.scale import Scale
 
-Model = DeepFM | BayesianFM | Mixture | HistoryModel
 SCHEMA = 3
 FILES = ("model.safetensors", "model.json")
 TABLES = ("users", "items", "reward", "risk", "user_vectors", "item_vectors")
 CHUNK_CELLS = 50_000  # cells predicted at once, by every member
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Reward units: centre and spread are the log's mean and standard deviation; low, high bound a prediction."""
-
-    centre: float
-    spread: float
-    low: float
-    high: float
-
-    def standardise(self, reward: Tensor) -> Tensor:
-        """Rewards in units of the log's standard deviation, around its mean."""
-        return (reward - self.centre) / self.spread
-
-    def reward(self, mean: Tensor) -> Tensor:
-        """Predicted means in reward units, clipped to the range."""
-        return (mean * self.spread + self.centre).clamp(self.low, self.high)
-
-    def variance(self, log_variance: Tensor) -> Tensor:
-        """Variances in squared reward units."""
-        return log_variance.exp() * self.spread**2
 
 
 @dataclass(frozen=True)
@@ -59,7 +34,7 @@ class FittedWorldModel:
     metrics: best epoch, held-out loss and RMSE, and the history of the fit; JSON values only.
     """
 
-    model: Model
+    model: WorldModel
     config: WorldModelConfig
     scale: Scale
     users: Tensor
@@ -72,8 +47,8 @@ class FittedWorldModel:
 
     @property
     def trained(self) -> bool:
-        """Whether the fit kept more than its random start; a DeepFM whose best epoch is 0 knows nothing of the log."""
-        return not isinstance(self.model, DeepFM) or self.metrics["best_epoch"] > 0
+        """Whether the fit kept more than a random start, which knows nothing of the log."""
+        return not KINDS[self.config.kind].random_start or self.metrics["best_epoch"] > 0
 
     @property
     def reward_range(self) -> tuple[float, float]:
@@ -125,7 +100,7 @@ def load(folder: Path) -> FittedWorldModel:
     try:
         tensors, facts = read_both(folder / FILES[0], folder / FILES[1], REMEDY, "world model", SCHEMA)
         config = WorldModelConfig(**{**facts["config"], "hidden": tuple(facts["config"]["hidden"])})
-        model = _load_model(_part(tensors, "model."), config)
+        model = KINDS[config.kind].load(part(tensors, "model."), config)
         tables = {name: tensors[name] for name in TABLES}
         _check(tables)
         return FittedWorldModel(model, config, Scale(**facts["scale"]), **tables, metrics=facts["metrics"])
@@ -147,28 +122,8 @@ def _check(tables: dict[str, Tensor]) -> None:
         raise ValueError("vectors are not as many as users and items")
 
 
-def _load_model(state: dict[str, Tensor], config: WorldModelConfig) -> Model:
-    if config.kind == "history":
-        return HistoryModel(**state)
-    if config.kind == "bayesian":
-        return BayesianFM(**state)
-    if config.kind == "mixed":
-        return Mixture(_deepfm(_part(state, "deep."), config), BayesianFM(**_part(state, "bayesian.")))
-    return _deepfm(state, config)
-
-
-def _deepfm(state: dict[str, Tensor], config: WorldModelConfig) -> DeepFM:
-    model = DeepFM(_side(state, "user"), _side(state, "item"), config, torch.Generator())
-    model.load_state_dict(state)
-    return model
-
-
-def _part(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    return {key.removeprefix(name): value for key, value in state.items() if key.startswith(name)}
-
-
 def finish(
-    model: Model,
+    model: WorldModel,
     config: WorldModelConfig,
     scale: Scale,
     metrics: dict[str, Any],
@@ -187,20 +142,9 @@ def finish(
     return FittedWorldModel(model, config, scale, users, items, reward, risk, *vectors, metrics)
 
 
-def _predict(model: Model, users: Tensor, items: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+def _predict(model: WorldModel, users: Tensor, items: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Of successive chunks of `users`: their places, and mean and log-variance [K, u, Is]."""
     start, of = 0, model.over(items)
     for chunk in torch.split(users, max(1, CHUNK_CELLS // max(1, len(items)))):
         yield slice(start, start + len(chunk)), *of(chunk)
         start += len(chunk)
-
-
-def _side(state: dict[str, Tensor], name: str) -> Side:
-    pool = state[f"{name}.pool"]
-    return Side(
-        codes=state[f"{name}.codes"],
-        weights=state[f"{name}.weights"],
-        field=pool.argmax(1),
-        n_codes=state[f"{name}.embedding"].shape[1],
-        n_fields=pool.shape[1],
-    )

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from darlr.world.directions import leading
+
 PAIRWISE = 4096  # users up to which all pairs are compared in full: a second
 ROWS = 1024  # users whose cosines with everyone are held at once
 SIZE = 128  # of a sketch
@@ -71,10 +73,7 @@ def _others(scores: Tensor, users: Tensor) -> Tensor:
 
 
 def _sketch(unit: Tensor) -> Sketch:
-    """Coordinates along the leading directions, by one round of subspace iteration (Halko et al. 2011)."""
-    start = torch.randn(unit.shape[0], min(SIZE, unit.shape[1]), generator=torch.Generator().manual_seed(0))
-    directions = torch.linalg.qr(unit.T @ start.to(unit.device)).Q
-    directions = torch.linalg.qr(unit.T @ (unit @ directions)).Q
-    coordinates = unit @ directions
+    """Coordinates along the leading directions."""
+    coordinates = unit @ leading(unit, min(SIZE, unit.shape[1]))
     rest = (unit.square().sum(1) - coordinates.square().sum(1)).clamp(min=0).sqrt()
     return Sketch(coordinates, rest)

@@ -13,8 +13,9 @@ from darlr.errors import ConfigError
 from darlr.options import TablesConfig
 from darlr.world.entries import Entries, entries
 from darlr.world.entropy import EntropyTable, build_entropy
+from darlr.world.feedback import Feedback, feedback, standardise
 from darlr.world.fitted import FittedWorldModel
-from darlr.world.logged_neighbours import logged_feedback, logged_neighbour_table
+from darlr.world.logged_neighbours import logged_neighbour_table
 from darlr.world.nearest import nearest
 
 SIMILARITY_USERS = 4096  # up to here cosines of all pairs are held: 64 MB
@@ -30,7 +31,7 @@ class World:
     categories: int64 [I, words], the items' category sets as bits, where the data set has them; logged_neighbours:
     float32 [U, I], `darlr.world.logged_neighbours`, where the options ask for it; taste: float32 [I, d], features along
     which users' tastes vary, in units of the noise, where the policy's belief needs them; entries: those of p_u, where
-    they are few.
+    they are few; feedback: how p_u is computed, for users in no log.
     """
 
     reward: Tensor
@@ -44,6 +45,7 @@ class World:
     logged_neighbours: Tensor | None = None
     taste: Tensor | None = None
     entries: Entries | None = None
+    feedback: Feedback | None = None
 
     @property
     def n_users(self) -> int:
@@ -121,24 +123,22 @@ class World:
             return self.logged_neighbours
         return self._shaped(*self.neighbours(config.neighbours, config.neighbour_self), config)
 
-    def neighbour_table(self, config: TablesConfig) -> tuple[Tensor, Tensor]:
-        """`neighbour_reward` and its risk, both [U, I].
+    def neighbour_risk(self, config: TablesConfig) -> Tensor:
+        """The risk of `neighbour_reward`, float32 [U, I].
 
-        Risk is the population variance of the neighbours' r0, unweighted, or 0; entries of `logged_neighbours` are
-        shares of positives.
+        It is the population variance of the neighbours' r0, unweighted, or 0. Entries of `logged_neighbours` are shares
+        of positives.
         """
+        if config.neighbour_risk == "zero":
+            return torch.zeros_like(self.reward)
         if self.logged_neighbours is not None:
             share, (low, high) = self.logged_neighbours, self.reward_range
-            risk = (share - low) * (high - share) if config.neighbour_risk == "variance" else torch.zeros_like(share)
-            return share, risk
+            return (share - low) * (high - share)
         index, cosine = self.neighbours(config.neighbours, config.neighbour_self)
-        reward = self._shaped(index, cosine, config)
-        if config.neighbour_risk == "zero":
-            return reward, torch.zeros_like(reward)
         uniform = torch.full_like(cosine, 1 / cosine.shape[1])
         centred = self.reward - self.reward.mean(0)  # smaller numbers: E[x^2] - E[x]^2 loses less
         variance = self._average(index, uniform, centred.square()) - self._average(index, uniform, centred).square()
-        return reward, variance.clamp(min=0)
+        return variance.clamp(min=0)
 
     def _shaped(self, index: Tensor, cosine: Tensor, config: TablesConfig) -> Tensor:
         weight = uniform = torch.full_like(cosine, 1 / cosine.shape[1])
@@ -166,7 +166,7 @@ def build_world(
 ) -> World:
     """The World of a fitted model and the training log, in scope codes. scope: None = everything in the log."""
     scope = scope_of(log_train) if scope is None else scope
-    vectors = indicator(fitted.reward, log_train, config, scope)
+    vectors, feedback_of = feedback(fitted.reward, log_train, config, scope)
     known = catalogue(log_train, scope)
     norm = vectors.norm(dim=1, keepdim=True)
     return World(
@@ -180,6 +180,7 @@ def build_world(
         categories=log_category_bits(known),
         logged_neighbours=_logged_table(log_train, config, scope),
         entries=entries(vectors),
+        feedback=feedback_of,
     )
 
 
@@ -189,34 +190,3 @@ def _logged_table(log: InteractionLog, config: TablesConfig, scope: Scope) -> Te
     if config.neighbour_source == "predicted" or not log.implicit:
         return None
     return logged_neighbour_table(log, scope, config.logged_neighbours)
-
-
-def standardise(indicator: Tensor) -> Tensor:
-    """p [U, F] centred by column and scaled as a whole: what a linear layer with bias could do itself, done once.
-
-    Raw rows of positive rewards are nearly equal, which slows learning down.
-    """
-    centred = indicator - indicator.mean(0)
-    return centred.div_(centred.std() + 1e-12)
-
-
-def indicator(reward: Tensor, log: InteractionLog, config: TablesConfig, scope: Scope | None = None) -> Tensor:
-    """Feedback vectors p_u of the scope's users, float32 [Us, F] (method.md section 4).
-
-    "predicted": rows of r0 [Us, Is]. "logged": the mean logged reward of each cell, 0 = missing, over items outside the
-    block; centring then moves logged cells only, and nothing where all logged rewards are equal. "auto": logged there,
-    else predicted.
-    """
-    logged = log.implicit if config.indicator == "auto" else config.indicator == "logged"
-    if not logged:
-        vectors, present = reward, torch.ones_like(reward)
-    else:
-        scope = scope_of(log) if scope is None else scope
-        vectors, present = logged_feedback(log, scope.users, scope.feedback_items(log))
-        if log.implicit:
-            return vectors
-    if config.indicator_centre == "none":
-        return vectors
-    axis = 0 if config.indicator_centre == "item" else 1
-    mean = vectors.sum(axis, keepdim=True) / present.sum(axis, keepdim=True).clamp(min=1)
-    return (vectors - mean) * present

@@ -10,7 +10,7 @@ from darlr.data.log import check
 from darlr.data.sets.kuairand import RANDOMISED, STANDARD, USERS, VIDEOS, read_kuairand, read_random
 from darlr.data.store import checksum, load, save
 from darlr.errors import DataError
-from darlr.simulation.exits import category_exit
+from darlr.simulation.exits import CategoryExit
 from tests.raw import kuairand
 
 EVENT = ("user_id", "video_id", "time_ms", "is_click")
@@ -80,9 +80,9 @@ def test_tags_are_the_categories_and_a_missing_one_is_shared_with_nobody(raw):
     assert {len(tags) for tags in world.tags} >= {0, 1, 2}
     untagged = [place for place, tags in enumerate(world.tags) if not tags]
     assert any(f"{len(untagged)} of 40 videos have no tag" in note for note in report.notes)
-    rule = category_exit(log_category_bits(log), 0)
+    rule = CategoryExit(log_category_bits(log))
     seen = torch.full((1, 1), untagged[0])
-    assert not rule(seen, torch.arange(40)[None]).any()
+    assert not rule.ending(seen).any()
 
 
 def test_features(raw):

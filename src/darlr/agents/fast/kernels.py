@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from darlr.agents.recommender import Observation, Recommender
-from darlr.agents.rollout import TurnFunction, turn
+from darlr.agents.rollout import Turn
 from darlr.agents.selector import Selector
 from darlr.errors import MachineError
+from darlr.simulation.environment import TurnFunction, turn
 
 
 def judge(recommender: Recommender, seen: Observation, own: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -38,7 +39,7 @@ def judge_picks(selector: Selector, state: Tensor, users: Tensor, there: Tensor)
 class Kernels:
     """A turn of the simulation, and what the current networks say of past decisions of either agent."""
 
-    turn: TurnFunction = turn
+    turn: TurnFunction[Turn] = turn
     judge: Callable[[Recommender, Observation, Tensor | None], tuple[Tensor, Tensor]] = judge
     judge_picks: Callable[[Selector, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] = judge_picks
 

@@ -16,6 +16,7 @@ from darlr.evaluation.statistics import Comparison, compare
 from darlr.evaluation.verdict import START
 from darlr.experiments.study.cells import STARTED, TOLD, Result
 from darlr.experiments.study.grid import Grid, GridRow
+from darlr.methods import find
 from darlr.options import Mode
 from darlr.simulation.exits import never
 
@@ -101,7 +102,7 @@ def _lines(row: GridRow, results: Sequence[Result], mode: Mode, window: int | No
         ]
         if all(np.array_equal(one.returns, seeds[0].returns) for one in seeds):
             seeds = seeds[:1]  # a list that no seed changes: one row of users, not five alike
-        kind: Kind = "truth" if row.variant.method == "gt" else facts["kind"]
+        kind: Kind = "truth" if row.learned and find(row.variant.method).truth else facts["kind"]
         entry = Entry(_name(row, name), (), kind, facts["greedy"], facts["exit_aware"])
         lines.append(Line(summarise(entry, Setting(mode, played, never), seeds, resamples=resamples), row, results))
     return lines

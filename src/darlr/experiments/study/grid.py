@@ -14,8 +14,9 @@ from darlr.experiments.logs import open_logs
 from darlr.experiments.study import studies
 from darlr.experiments.study.cells import Cell, find
 from darlr.experiments.study.code import Kind
-from darlr.experiments.study.studies import PLUS, TITLES, TRIVIAL, Study, Variant
+from darlr.experiments.study.studies import TRIVIAL, Study, Variant
 from darlr.experiments.training import anchored
+from darlr.methods import METHODS, with_defaults
 from darlr.options import OWN, RunConfig, SessionConfig
 from darlr.options.names import override
 from darlr.simulation.exits import resolve
@@ -114,8 +115,8 @@ class _Maker:
 
     def row(self, variant: Variant, seeds: int) -> GridRow:
         config = override(self.base, variant.options)
-        if variant.method in TITLES:
-            config = override(config, {"method": "darlr" if variant.method == PLUS else variant.method})
+        if variant.method in METHODS:
+            config = with_defaults(override(config, {"method": variant.method}))
             check_run(config, self.log)
             cells = {n: [self.cell(variant, config, seed, (n,)) for seed in range(seeds)] for n in self.blocks}
         else:
@@ -126,7 +127,7 @@ class _Maker:
     def cell(self, variant: Variant, config: RunConfig, seed: int, windows: tuple[int | None, ...]) -> Cell:
         """A learned cell trains under its one window; other cells are played under all of them."""
         seeded = override(config, {"seed": seed, "split.seed": seed, "model.seed": seed})
-        learned = variant.method in TITLES
+        learned = variant.method in METHODS
         session = resolve(seeded.train.session, self.log)
         if learned and windows[0] is not None:
             session = replace(session, window=windows[0])

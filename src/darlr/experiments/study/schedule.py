@@ -14,10 +14,10 @@ from darlr.experiments.study.cells import LOG, RESULT, Cell
 from darlr.experiments.study.code import snapshot
 from darlr.experiments.study.work import BUSY
 from darlr.io.files import naming
+from darlr.methods import Cost, find
 
 PAUSE = 0.2  # seconds between two looks at the workers
-# Cost of a simulated step relative to MBPO's; only the order of the work and the time left depend on it.
-STEP_COST = {"darlr": 4.0}
+CATALOGUE = 3000  # items for which a step's cost is taken; only the order of cells and the time left depend on it
 FIXED_COST = {"world": 60_000.0, "trivial": 30_000.0, "baseline": 60_000.0, "learned": 20_000.0}
 
 
@@ -70,7 +70,8 @@ class State:
 def cost(cell: Cell) -> float:
     """What a cell takes, in simulated steps of MBPO."""
     train = cell.config.train
-    steps = train.epochs * train.steps * STEP_COST.get(train.method, 1.0) if cell.kind == "learned" else 0.0
+    relative = find(train.method).cost.seconds(CATALOGUE) / Cost().seconds(CATALOGUE)
+    steps = train.epochs * train.steps * relative if cell.kind == "learned" else 0.0
     return FIXED_COST[cell.kind] + steps
 
 

@@ -6,21 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from darlr.errors import ConfigError
-from darlr.options import METHOD_TITLES
+from darlr.methods import METHODS
 
 Study = Literal["table", "ablations", "sensitivity", "sparsity"]
 TRIVIAL = "trivial"
-PLUS = "darlr+"
-TITLES: dict[str, str] = {**dict(METHOD_TITLES.items()), PLUS: "DARLR+"}
-IPS = {"model.weighting": "inverse-popularity"}  # IPS differs from MBPO in its world model's weights alone
-# What DARLR+ changes of DARLR; every choice was made on the log alone (docs/results.md).
-DARLR_PLUS: Mapping[str, Any] = {
-    "model.kind": "mixed",
-    "reward.start": "frozen",
-    "recommender.prior": 10.0,
-    "recommender.belief": 1.0,
-    "recommender.caution": 1000.0,
-}
 
 
 @dataclass(frozen=True)
@@ -53,7 +42,7 @@ def chosen(methods: str) -> list[str]:
 
     Raises ConfigError, with a hint, for a name that is none.
     """
-    groups = {"learned": list(TITLES), "baselines": baselines(), TRIVIAL: [TRIVIAL]}
+    groups = {"learned": list(METHODS), "baselines": baselines(), TRIVIAL: [TRIVIAL]}
     groups["all"] = [name for group in groups.values() for name in group]
     names: list[str] = []
     for word in filter(None, (word.strip().lower() for word in methods.split(","))):
@@ -74,10 +63,7 @@ def table(names: Sequence[str]) -> list[Variant]:
 
 
 def _method(name: str, **more: Any) -> Variant:
-    if name not in TITLES:
-        return Variant(name, name, **more)
-    options = {"ips": IPS, PLUS: DARLR_PLUS}.get(name, {})
-    return Variant(TITLES[name], "darlr" if name == PLUS else name, dict(options) | more.pop("options", {}), **more)
+    return Variant(METHODS[name].title if name in METHODS else name, name, **more)
 
 
 ABLATIONS: dict[str, Mapping[str, Any]] = {

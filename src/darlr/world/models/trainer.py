@@ -8,12 +8,12 @@ from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.options import WorldModelConfig
-from darlr.world.fitted import Scale
 from darlr.world.implicit import row_weights
 from darlr.world.models.bayesian import BayesianFM
 from darlr.world.models.deepfm import DeepFM, gaussian_nll
 from darlr.world.models.mixture import Mixture
 from darlr.world.models.negatives import NegativeSampler
+from darlr.world.models.scale import Scale
 
 SCORE_ROWS = 16_384  # rows scored at once
 

@@ -1,0 +1,173 @@
+"""Why an item is recommended: the reference users, the dynamic reward, its penalty, and whether the user leaves."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from darlr.agents.learner import Learner, build_learner, build_simulator
+from darlr.agents.recommender import RecommenderPolicy
+from darlr.agents.rollout import Simulator
+from darlr.agents.selector import pick_draws, select
+from darlr.agents.state import load_state
+from darlr.errors import DataError, RunError
+from darlr.experiments.finished import FinishedRun
+from darlr.experiments.world import paid_world
+from darlr.methods import References, Step, find
+from darlr.serving.history import Pairs, read_history
+from darlr.serving.ids import Id, Ids
+from darlr.simulation.exits import build_exit, never
+from darlr.simulation.session import Session, last_items, reset, show
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is known of one item for one user at one moment of a session; rewards are in the log's unit.
+
+    user, item: their ids. rank, score: the item's place among all items by the policy that is handed over, and the
+    probability that it shows the item next. world_model: r0, what the world model expects. references: a frame of the
+    reference users, `user`, `similarity` (the cosine of the feedback vectors) and `estimate` (what is expected of that
+    user); empty where the method picks none. reward: r, the estimate that the method learns from; for DARLR the mean of
+    the references' estimates (Eq. 15). penalty: lambda_U P_U, what is taken off for uncertainty (Eq. 16 for DARLR).
+    bonus: lambda_E P_E, what is added for an unusual choice. leaves: whether the item would end the session; None where
+    the data set has no exit rule.
+    """
+
+    user: str | int
+    item: str | int
+    rank: int
+    score: float
+    world_model: float
+    references: pl.DataFrame
+    reward: float
+    penalty: float
+    bonus: float
+    leaves: bool | None
+
+    @property
+    def paid(self) -> float:
+        """The reward that the recommender agent learns from: reward - penalty + bonus."""
+        return self.reward - self.penalty + self.bonus
+
+    def __str__(self) -> str:
+        """The same in sentences."""
+        lines = [
+            f"Item {self.item!r} has rank {self.rank} for user {self.user!r}. "
+            f"The policy shows it next with probability {self.score:.3g}.",
+            f"The world model expects a reward of {self.world_model:.4g}.",
+        ]
+        if len(self.references):
+            estimates = self.references["estimate"].to_list()
+            lines.append(
+                f"The estimates of {len(estimates)} reference users go from {min(estimates):.4g} to "
+                f"{max(estimates):.4g}; the method learns from a reward of {self.reward:.4g}."
+            )
+        elif self.reward != self.world_model:
+            lines.append(f"The method learns from an estimate of {self.reward:.4g}.")
+        lines.append(f"A penalty of {self.penalty:.3g} is taken off for uncertainty.")
+        if self.bonus:
+            lines.append(f"A bonus of {self.bonus:.3g} is added for an unusual choice.")
+        if self.leaves is not None:
+            lines.append("It would end the session." if self.leaves else "It would not end the session.")
+        return " ".join(lines)
+
+
+class Explained(NamedTuple):
+    """One step as a method pays it, 0-d tensors, and its references, where it has some."""
+
+    estimate: Tensor
+    penalty: Tensor
+    bonus: Tensor
+    references: References | None
+
+
+def explain_step(run: FinishedRun, session: Session, item: int) -> tuple[Explained, Learner]:
+    """What one item pays in a session of one user. Picks are drawn as in training, from the run's seed.
+
+    The selector and r_prev are those of the last epoch. Raises RunError where their checkpoint is gone.
+    """
+    config = run.config.train
+    found = run.checkpoint()
+    if found is None:
+        raise RunError(f"{run.name}: its checkpoint is missing; train again to explain its recommendations")
+    world = paid_world(run.world, run.logs, run.config)
+    learner = build_learner(world, config)
+    load_state(learner, found[0])
+    simulator = build_simulator(world, learner.tables, never, config)
+    method, action = find(config.method), torch.tensor([item])
+    references = _references(learner, simulator, session, action, config.seed)
+    shaped = method.pay(learner.tables, Step(session.user, action, session.items[:, -1], references), config.reward)
+    penalty, bonus = config.reward.lambda_u * shaped.uncertainty, config.reward.lambda_e * shaped.entropy
+    return Explained(shaped.estimate, penalty, bonus, references), learner
+
+
+def _references(
+    learner: Learner, simulator: Simulator, session: Session, action: Tensor, seed: int
+) -> References | None:
+    generator = torch.Generator().manual_seed(seed)
+    if simulator.references is not None:
+        return simulator.references(session.user, generator)
+    if learner.selector is None:
+        return None
+    with torch.no_grad():
+        decision = learner.recommender(learner.recommender.observe(session))
+        draws = pick_draws(learner.selector, 1, generator, session.user.device)
+        start = learner.tables.start
+        return select(learner.selector, simulator.world, start, decision.state, session.user, action, draws)[0]
+
+
+def explain(run: FinishedRun, user: Id, item: Id, history: Pairs = ()) -> Explanation:
+    """The explanation of one item for one user of the log. history: (item, reward) pairs, oldest first.
+
+    Raises DataError for a user or an item that the log does not hold, ConfigError for a history that cannot be read.
+    """
+    log, unit = run.logs.unseen_in_scope, run.logs.unit
+    users, items = Ids(log.user_ids), Ids(log.item_ids)
+    who, what = _known(users, user, "user"), _known(items, item, "item")
+    session = reset(torch.tensor([who]), log.n_items, run.config.train.session.turns)
+    for name, reward in read_history(history, *unit.bounds):
+        learned = unit.learn(torch.tensor([reward], dtype=torch.float64)).float()
+        session = show(session, torch.tensor([_known(items, name, "item")]), learned, torch.tensor([False]))
+    return _explained(run, session, who, what)
+
+
+def _known(ids: Ids, name: Id, what: str) -> int:
+    code = ids.code(name)
+    if code is None:
+        raise DataError(f"{what} {name!r} is not in the log that the recommender learned from; name one that is")
+    return code
+
+
+def _explained(run: FinishedRun, session: Session, user: int, item: int) -> Explanation:
+    step, learner = explain_step(run, session, item)
+    log, unit = run.logs.unseen_in_scope, run.logs.unit
+    with torch.no_grad():
+        scores = RecommenderPolicy(run.recommender).scores(session)[0]
+    allowed = ~session.seen[0] | (torch.arange(len(scores)) == item)
+    chances = scores.masked_fill(~allowed, -torch.inf).softmax(0)
+    rank = int((chances > chances[item]).sum()) + 1
+    picked = [] if step.references is None else step.references.users[0].tolist()
+    estimates = [float(learner.tables.start[one, item]) for one in picked]
+    cosines = [float(run.world.similarity(session.user, torch.tensor([one]))) for one in picked]
+    rule = build_exit(run.config.train.session, run.logs.catalogue)
+    leaves = None if rule is never else bool(rule.leaves(last_items(session, rule.window), torch.tensor([item])))
+    references = {
+        "user": [log.user_ids[one] for one in picked],
+        "similarity": cosines,
+        "estimate": [unit.show(one) for one in estimates],
+    }
+    schema = {"similarity": pl.Float64, "estimate": pl.Float64}
+    return Explanation(
+        log.user_ids[user],
+        log.item_ids[item],
+        rank,
+        float(chances[item]),
+        float(unit.show(float(run.world.reward[user, item]))),
+        pl.DataFrame(references, schema_overrides=schema),
+        float(unit.show(float(step.estimate))),
+        unit.scale * float(step.penalty),
+        unit.scale * float(step.bonus),
+        leaves,
+    )

@@ -1,0 +1,74 @@
+"""DARLR: the average reward of reference users whom a selector picks, and how far it moved (arXiv 2505.07257)."""
+
+from dataclasses import fields
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from darlr.methods.mopo import member_risk
+from darlr.methods.registry import Cost, Method, looked_up, risk_of
+from darlr.methods.rewards import References, RewardTables, Step
+from darlr.methods.roler import neighbour_reward
+from darlr.options import RewardConfig, TrainConfig
+from darlr.world.tables import World
+
+
+def dynamic_reward(start: Float[Tensor, "U I"], references: Int[Tensor, "B K"], item: Int[Tensor, " B"]) -> Tensor:
+    """Eq. 15: r(u, i) = mean over v in S_t of r(v, i), float32 [B]."""
+    return start[references, item[:, None]].mean(-1)
+
+
+def dynamic_uncertainty(
+    estimate: Float[Tensor, " B"], previous: Float[Tensor, " B"], references: References, minimum_gain: float
+) -> Float[Tensor, " B"]:
+    """Eq. 16: P'_U = |r - r_prev| / (r_sim + r_div), the denominator held at `minimum_gain` or more."""
+    gain = (references.similarity + references.diversity).clamp(min=minimum_gain)
+    return (estimate - previous).abs() / gain
+
+
+def start(world: World, config: TrainConfig) -> Tensor:
+    """What Eq. 15 averages, float32 [U, I]: ROLeR's neighbour average or r0, as `reward.start` says."""
+    return neighbour_reward(world, config) if config.reward.start == "neighbours" else world.reward
+
+
+def risk(world: World, config: TrainConfig) -> Tensor | None:
+    """P_U, in the ablation with a static penalty alone: Eq. 16 has no table."""
+    return member_risk(world, config) if config.reward.penalty == "static" else None
+
+
+def estimate(tables: RewardTables, step: Step, config: RewardConfig) -> Float[Tensor, " B"]:
+    """Eq. 15, or the start table as it is (an ablation). Raises ValueError without references."""
+    if config.estimate == "static":
+        return looked_up(tables, step, config)
+    return dynamic_reward(tables.start, _references(step).users, step.item)
+
+
+def penalty(
+    tables: RewardTables, step: Step, estimate: Float[Tensor, " B"], config: RewardConfig
+) -> Float[Tensor, " B"]:
+    """Eq. 16, or the world model's risk, or nothing (ablations)."""
+    if config.penalty == "dynamic":
+        previous = tables.previous[step.user, step.item]
+        return dynamic_uncertainty(estimate, previous, _references(step), config.minimum_gain)
+    return risk_of(tables, step, estimate, config) if config.penalty == "static" else torch.zeros_like(estimate)
+
+
+def _references(step: Step) -> References:
+    if step.references is None:
+        raise ValueError("the darlr reward needs reference users in step.references")
+    return step.references
+
+
+DARLR = Method(
+    "darlr",
+    "DARLR",
+    start=start,
+    risk=risk,
+    estimate=estimate,
+    penalty=penalty,
+    entropy=True,
+    references=True,
+    reads=tuple(option.name for option in fields(RewardConfig)),
+    cost=Cost(tables=3, step=55e-6, item=22e-9),
+)

@@ -1,0 +1,175 @@
+"""A policy folder: `policy.json` and `policy.safetensors`. It holds neither the data set nor the world model.
+
+Of a learned policy it holds the networks' weights, the item vectors, each user's p_u, and the tables of prior, belief
+and exit rule where the options ask for them; of a list or a table its scores. Besides, it holds the ids, the unit of
+rewards, the items that each user has logged, and what answers users in no log (`darlr.serving.newcomers`).
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from darlr.agents.recommender import Recommender, RecommenderPolicy
+from darlr.data.log import InteractionLog
+from darlr.data.unit import WIDTH, Unit
+from darlr.errors import RunError
+from darlr.io.files import drafting
+from darlr.io.tensors import read_both, write_both
+from darlr.options import RecommenderConfig, TrainConfig
+from darlr.options.json import from_json, to_json
+from darlr.policies.fixed import FixedList, Staying, UserGreedy
+from darlr.serving.ids import Ids
+from darlr.serving.newcomers import Build, read_newcomers, write_newcomers
+from darlr.serving.policy_checks import (
+    check_ids,
+    check_leaving,
+    check_logged,
+    check_range,
+    check_rows,
+    check_sizes,
+    check_tensors,
+    check_weights,
+)
+from darlr.serving.recommender import Logged, TrainedPolicy
+from darlr.simulation.exits import CategoryExit
+from darlr.simulation.policy import Policy
+from darlr.world.tables import World
+
+WEIGHTS, METADATA = "policy.safetensors", "policy.json"
+SCHEMA = 3
+REMEDY = "restore it, or finish the run again to write it anew"
+
+
+def export(recommender: Recommender, world: World, log: InteractionLog, config: TrainConfig, folder: Path) -> None:
+    """Write the policy folder of a recommender, whole or not at all.
+
+    world: the tables it was trained on. log: the events of the scope's users on its items, in scope codes.
+    """
+    tensors = {f"weights.{name}": value for name, value in recommender.state_dict().items()}
+    tensors |= {"items": recommender.items, "users": recommender.users}
+    if config.recommender.prior:
+        tensors["reward"] = recommender.reward
+    if config.recommender.belief:
+        tensors["taste"] = recommender.features
+    if recommender.leaving is not None:
+        tensors["bits"] = recommender.bits
+    metadata = {
+        "recommender": to_json(config.recommender),
+        "reward_range": [recommender.low, recommender.high],
+        "leaving": recommender.leaving,
+    }
+    _write(tensors, metadata, world, log, folder)
+
+
+def export_table(table: Tensor, leaving: CategoryExit | None, world: World, log: InteractionLog, folder: Path) -> None:
+    """Write the policy folder of fixed scores, float32 [U, I], or [1, I] where everybody has the same.
+
+    leaving: the exit rule that the policy avoids, if any. world: the tables of the same users, from which those in no
+    log are answered. log: as in `export`.
+    """
+    tensors = {"table": table.float()} | ({} if leaving is None else {"bits": leaving.bits})
+    metadata = {"leaving": None if leaving is None else [leaving.window, leaving.threshold]}
+    _write(tensors, metadata, world, log, folder)
+
+
+def _write(
+    tensors: dict[str, Tensor], metadata: dict[str, Any], world: World, log: InteractionLog, folder: Path
+) -> None:
+    table = tensors.get("table", tensors.get("reward"))
+    newcomers, about = write_newcomers(world, table if table is not None and len(table) == world.n_users else None)
+    pairs = np.unique(log.user * log.n_items + log.item)
+    start = np.searchsorted(pairs, np.arange(log.n_users + 1) * log.n_items)
+    tensors |= newcomers
+    items = torch.zeros(len(pairs), dtype=torch.int64)  # an empty array would become a tensor of stride 0
+    tensors |= {
+        "logged.start": torch.from_numpy(start),
+        "logged.items": items.copy_(torch.from_numpy(pairs % log.n_items)),
+    }
+    metadata = {
+        "schema": SCHEMA,
+        "data": log.name,
+        "unit": [log.unit.low, log.unit.high, log.unit.least],
+        "logged_range": list(log.reward_range if log.unit.identity else log.unit.bounds),
+        "user_ids": list(log.user_ids),
+        "item_ids": list(log.item_ids),
+        "newcomers": about,
+        **metadata,
+    }
+    with drafting(folder) as draft:
+        write_both(draft / WEIGHTS, draft / METADATA, tensors, metadata)
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
+
+
+def load_policy(folder: Path) -> TrainedPolicy:
+    """A policy from its folder, or from the run folder that holds it.
+
+    Raises RunError when there is none, or it is damaged, contradicts itself, or is of another version. The folder may
+    come from anywhere: it holds no code, and nothing is built that is larger than its files.
+    """
+    run, folder = folder, folder if (folder / METADATA).exists() else folder / "policy"
+    try:
+        tensors, metadata = read_both(folder / WEIGHTS, folder / METADATA, REMEDY, "policy", SCHEMA)
+        return _policy(metadata, tensors, str(folder / METADATA))
+    except FileNotFoundError as error:
+        raise RunError(
+            f"{run}: no trained policy here; if it is an unfinished run, finish it with "
+            f"`darlr train --out {run} --resume`"
+        ) from error
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise RunError(f"{folder}: damaged policy ({str(error) or type(error).__name__:.300}); {REMEDY}") from error
+
+
+def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str) -> TrainedPolicy:
+    check_tensors(tensors)
+    rule = check_leaving(metadata["leaving"])
+    leaving = None if rule is None else CategoryExit(tensors["bits"], *rule)
+    users, items = (check_ids(metadata[f"{side}_ids"], side) for side in ("user", "item"))
+    check_rows(tensors, len(users), len(items))
+    check_logged(tensors["logged.start"], tensors["logged.items"], len(users), len(items))
+    low, high, least = metadata["unit"]
+    bounds = check_range(metadata["logged_range"])
+    unit = Unit(*check_range((low, high)), *check_range((least, least + WIDTH))[:1], bounds)
+    if "table" in tensors:
+        policy, build = _table(tensors["table"], leaving)
+    else:
+        policy, build = _networks(metadata, tensors, leaving, source)
+    newcomers = read_newcomers(tensors, metadata["newcomers"], build, len(items))
+    logged = Logged(tensors["logged.start"], tensors["logged.items"])
+    return TrainedPolicy(policy, Ids(users), Ids(items), unit, logged, newcomers)
+
+
+def _table(table: Tensor, leaving: CategoryExit | None) -> tuple[Policy, Build]:
+    """The policy of fixed scores, and how it is built for new users."""
+
+    def build(count: int, vectors: Tensor | None, rows: Tensor | None) -> Policy:
+        policy = FixedList(table[0]) if len(table) == 1 or rows is None else UserGreedy(rows)
+        return policy if leaving is None else Staying(policy, leaving)
+
+    return build(len(table), None, None if len(table) == 1 else table), build
+
+
+def _networks(
+    metadata: dict[str, Any], tensors: dict[str, Tensor], leaving: CategoryExit | None, source: str
+) -> tuple[Policy, Build]:
+    """The learned policy, and how it is built for new users: the same networks, their p_u and their prior."""
+    check_sizes(metadata["recommender"], tensors)
+    config = from_json(RecommenderConfig, metadata["recommender"], source)
+    weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")}
+    reward_range = check_range(metadata["reward_range"])
+
+    def build(count: int, vectors: Tensor | None, rows: Tensor | None) -> Policy:
+        users = vectors if vectors is not None else torch.zeros(count, tensors["users"].shape[1], dtype=torch.float32)
+        with torch.device("meta"):  # weights without memory: what is in the file takes their place
+            recommender = Recommender(
+                config, tensors["items"], users, reward_range, rows, leaving, tensors.get("taste")
+            )
+        check_weights(recommender, weights)
+        recommender.load_state_dict(weights, assign=True)
+        return RecommenderPolicy(recommender.eval())
+
+    return build(len(tensors["users"]), tensors["users"], tensors.get("reward")), build

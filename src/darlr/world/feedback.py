@@ -1,0 +1,108 @@
+"""The feedback vector p_u of a user (method.md section 4): of the users of the log, and of users in no log."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from darlr.data.log import InteractionLog
+from darlr.data.scope import Scope, scope_of
+from darlr.options import TablesConfig
+from darlr.world.logged_neighbours import logged_feedback
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """How p_u is computed, for users in no log.
+
+    predicted: whether p_u is a row of r0; otherwise it is logged feedback. by_user: whether each user's own mean is
+    taken off. centre: float32 [F], taken off the entries that are present. mean: float32 [F], and scale: what
+    `standardise` takes off and divides by. columns: int64 [F], the scope code of each entry's item, -1 outside the
+    scope.
+    """
+
+    predicted: bool
+    by_user: bool
+    centre: Float[Tensor, " F"]
+    mean: Float[Tensor, " F"]
+    scale: float
+    columns: Int[Tensor, " F"]
+
+    def of(
+        self, rows: Float[Tensor, "B I"], items: Int[Tensor, "B n"], rewards: Float[Tensor, "B n"]
+    ) -> Float[Tensor, "B F"]:
+        """The standardised p_u of B new users. A user of whom nothing is known has the mean of all users, zeros.
+
+        rows: r0 of these users. items, rewards: their histories, as in `FoldIn.coordinates`.
+        """
+        vectors, present = rows, torch.ones_like(rows)
+        if not self.predicted:
+            vectors, present = self._logged(rows, items, rewards)
+        own = vectors.sum(1, keepdim=True) / present.sum(1, keepdim=True).clamp(min=1) if self.by_user else 0.0
+        centred = (vectors - self.centre - own) * present
+        return ((centred - self.mean) / self.scale) * present.any(1, keepdim=True)
+
+    def _logged(self, rows: Tensor, items: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean logged reward of each entry's item, 0 = none, and whether there is one, float32 [B, F] each."""
+        n_items = rows.shape[1]
+        place = torch.where(items < 0, n_items, items)  # padding goes to a column of its own
+        empty = rows.new_zeros(len(rows), n_items + 1)
+        count = empty.scatter_add(1, place, torch.ones_like(rewards))
+        total = empty.scatter_add(1, place, rewards)
+        count[:, -1] = 0  # also the column of items outside the scope
+        mean = torch.where(count > 0, total / count.clamp(min=1), 0.0)
+        return mean[:, self.columns], (count > 0).to(rows.dtype)[:, self.columns]
+
+    def to(self, device: str | torch.device) -> "Feedback":
+        """The same on another device."""
+        return replace(self, centre=self.centre.to(device), mean=self.mean.to(device), columns=self.columns.to(device))
+
+
+def feedback(
+    reward: Float[Tensor, "U I"], log: InteractionLog, config: TablesConfig, scope: Scope | None = None
+) -> tuple[Float[Tensor, "U F"], Feedback]:
+    """Feedback vectors p_u of the scope's users before they are standardised, and how they come about.
+
+    "predicted": rows of r0 [Us, Is]. "logged": the mean logged reward of each cell, 0 = missing, over the items outside
+    the block; a mean is then taken off logged cells only, and none is where all logged rewards are equal. "auto":
+    logged where all logged rewards are equal, otherwise predicted.
+    """
+    predicted = config.indicator == "predicted" or (config.indicator == "auto" and not log.implicit)
+    if predicted:
+        vectors, present = reward, torch.ones_like(reward)
+        columns = torch.arange(reward.shape[1])
+    else:
+        scope = scope_of(log) if scope is None else scope
+        items = scope.feedback_items(log)
+        vectors, present = logged_feedback(log, scope.users, items)
+        place = torch.full((log.n_items,), -1)
+        place[torch.from_numpy(scope.items)] = torch.arange(len(scope.items))
+        columns = place[torch.from_numpy(items)]
+    by = "none" if config.indicator_centre == "none" or (log.implicit and not predicted) else config.indicator_centre
+    centre = torch.zeros(vectors.shape[1])
+    if by != "none":
+        axis = 0 if by == "item" else 1
+        mean = vectors.sum(axis, keepdim=True) / present.sum(axis, keepdim=True).clamp(min=1)
+        vectors = (vectors - mean) * present
+        centre = mean[0] if by == "item" else centre
+    return vectors, Feedback(predicted, by == "user", centre, vectors.mean(0), _spread(vectors), columns)
+
+
+def indicator(reward: Tensor, log: InteractionLog, config: TablesConfig, scope: Scope | None = None) -> Tensor:
+    """The feedback vectors of `feedback` alone."""
+    return feedback(reward, log, config, scope)[0]
+
+
+def standardise(vectors: Float[Tensor, "U F"]) -> Float[Tensor, "U F"]:
+    """p centred by column and scaled as a whole: what a linear layer with bias could do itself, done once.
+
+    Raw rows of positive rewards are nearly equal, which slows learning down.
+    """
+    centred = vectors - vectors.mean(0)
+    return centred.div_(centred.std() + 1e-12)
+
+
+def _spread(vectors: Tensor) -> float:
+    """What `standardise` divides by."""
+    return float((vectors - vectors.mean(0)).std() + 1e-12)

@@ -1,0 +1,66 @@
+"""Methods by name: what each needs, its own defaults, and methods from outside the package."""
+
+import inspect
+from dataclasses import replace
+
+import pytest
+
+from darlr.errors import ConfigError
+from darlr.methods import METHODS, Method, find, register, with_defaults
+from darlr.options import RewardConfig, RunConfig, TrainConfig, WorldModelConfig
+
+
+def asked(method, **train):
+    return RunConfig(train=replace(TrainConfig(method=method), **train))
+
+
+def test_every_method_is_named_in_the_help_of_its_option():
+    text = inspect.getsource(TrainConfig)
+    assert all(f" {name}," in text or f'"{name},' in text for name in METHODS)
+
+
+def test_an_unknown_method_is_refused_with_a_hint():
+    with pytest.raises(ConfigError, match=r"option method: no method is called 'rolr'; perhaps roler is meant"):
+        find("rolr")
+    with pytest.raises(ConfigError, match=r"choose from mbpo, mopo"):
+        find("x")
+
+
+def test_what_methods_need():
+    assert {name for name, method in METHODS.items() if method.references} == {"darlr", "darlr+"}
+    assert {name for name, method in METHODS.items() if method.truth} == {"gt"}
+    assert {name for name, method in METHODS.items() if method.entropy} == {"dorl", "roler", "darlr", "darlr+"}
+    assert find("ips").weighting == "inverse-popularity"
+    assert find("mopo").reads == ("lambda_u",)
+
+
+def test_darlr_plus_is_darlr_with_other_defaults():
+    found = with_defaults(asked("darlr+"))
+    assert found.world_model == WorldModelConfig(kind="mixed")
+    assert found.train.reward == RewardConfig(start="frozen")
+    mine = found.train.recommender
+    assert (mine.prior, mine.belief, mine.caution) == (10, 1, 1000)
+    assert with_defaults(found) == found
+    plus, plain = find("darlr+"), find("darlr")
+    assert replace(plus, name="darlr", title="DARLR", defaults={}) == plain
+
+
+def test_what_a_user_sets_stays():
+    config = asked("darlr+", recommender=replace(TrainConfig().recommender, prior=3.0, caution=7.0))
+    found = with_defaults(replace(config, world_model=WorldModelConfig(kind="bayesian")))
+    assert (found.train.recommender.prior, found.train.recommender.belief, found.train.recommender.caution) == (3, 1, 7)
+    assert found.world_model.kind == "bayesian"
+
+
+def test_ips_weights_whatever_is_asked_for_and_others_change_nothing():
+    assert with_defaults(asked("ips")).world_model.weighting == "inverse-popularity"
+    assert with_defaults(asked("mbpo")) == asked("mbpo")
+
+
+def test_names_are_taken_once_and_options_must_exist():
+    with pytest.raises(ConfigError, match="'mbpo' already"):
+        register(Method("mbpo", "another"))
+    with pytest.raises(ConfigError, match=r"train\.rewards\.start is no option"):
+        Method("mine", "Mine", defaults={"train.rewards.start": "frozen"})
+    with pytest.raises(ConfigError, match="reads no option of the reward: lambda_x"):
+        Method("mine", "Mine", reads=("lambda_x",))

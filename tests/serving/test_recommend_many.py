@@ -1,0 +1,185 @@
+"""Many users, users in no log, and rules of what may be shown, on every kind of policy."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from darlr.agents.learner import build_recommender, leaving
+from darlr.data.categories import category_bits
+from darlr.data.split import select
+from darlr.errors import DarlrWarning
+from darlr.methods import find
+from darlr.options import TablesConfig
+from darlr.serving import recommender
+from darlr.serving.folder import export, export_table, load_policy
+from darlr.serving.new import NEW
+from darlr.serving.recommender import TrainedPolicy
+from darlr.world.fitted import FittedWorldModel
+from darlr.world.tables import World, build_world
+from tests.agents.tiny import options
+from tests.world.test_fold_in import fitted_table, low_rank_log
+
+USERS, ITEMS = 12, 20
+LOG = replace(
+    low_rank_log(USERS, ITEMS, 6, seed=3), user_ids=tuple(f"u{n}" for n in range(USERS)), item_ids=tuple(range(ITEMS))
+)
+
+
+def world_of(model: FittedWorldModel, tables: TablesConfig) -> World:
+    generator = torch.Generator().manual_seed(1)
+    return replace(
+        build_world(model, LOG, tables),
+        taste=torch.randn(ITEMS, 4, generator=generator),
+        categories=category_bits(torch.arange(ITEMS)[:, None] % 4, 4),
+    )
+
+
+PLAIN = TablesConfig()
+MODEL = fitted_table(LOG, seed=3)
+CATEGORY: dict[str, Any] = {"session__exit": "category", "session__window": 1, "session__threshold": 0}
+
+
+def learned(method: str = "mbpo", tables: TablesConfig = PLAIN, **changes: Any) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        config, world = replace(options(method, **changes), tables=tables), world_of(MODEL, tables)
+        agent = build_recommender(world, config).eval()
+        agent.heads.actor.weight.data.mul_(30)  # decided, so that a difference shows
+        export(agent, world, LOG, config, folder)
+
+    return write
+
+
+def table(values: Callable[[World], torch.Tensor], *, aware: bool = False) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        world = world_of(MODEL, PLAIN)
+        rule = leaving(world, options(**CATEGORY)) if aware else None
+        export_table(values(world), rule, world, LOG, folder)
+
+    return write
+
+
+POLICIES = {
+    "learned": learned(),
+    "learned, mean tracker": learned(tracker__kind="mean"),
+    "learned, user not in the state": learned(recommender__user_in_state=False),
+    "learned, p_u logged": learned(tables=TablesConfig(indicator="logged")),
+    "learned, p_u by user": learned(tables=TablesConfig(indicator_centre="user")),
+    "learned, prior": learned(recommender__prior=3.0),
+    "learned, prior of neighbours": learned("roler", recommender__prior=3.0),
+    "learned, prior and belief": learned("darlr", recommender__prior=3.0, recommender__belief=0.5),
+    "learned, caution": learned(recommender__prior=3.0, recommender__caution=5.0, **CATEGORY),
+    "list": table(lambda world: world.reward.mean(0, keepdim=True)),
+    "table": table(lambda world: world.reward),
+    "table of neighbours": table(lambda world: find("roler").start(world, options("roler"))),
+    "table, exit-aware": table(lambda world: world.reward, aware=True),
+}
+every_policy = pytest.mark.parametrize("name", POLICIES)
+
+
+@pytest.fixture(scope="module")
+def policies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrainedPolicy]:
+    found = {}
+    for name, write in POLICIES.items():
+        folder = tmp_path_factory.mktemp("many") / "policy"
+        write(folder)
+        found[name] = load_policy(folder)
+    return found
+
+
+@every_policy
+@pytest.mark.parametrize("cells", [recommender.CELLS, 64])
+def test_batch_equals_one_by_one(
+    name: str, cells: int, policies: dict[str, TrainedPolicy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recommender, "CELLS", cells)  # 64: chunks of one to three users
+    policy = policies[name]
+    users = ["u3", "somebody", "u0", NEW, "u3", "u11"]
+    history = {"u3": [(4, 5.0), (9, 1.5)], "somebody": [(7, 1.0)], NEW: [(1, 4.0), (2, 2.0), (7, 5.0)]}
+    exclude, only = {"u0": [1, 2, 3], NEW: [5]}, {"u11": range(0, ITEMS, 2)}
+    together = policy.recommend(users, 7, history=history, exclude=exclude, only=only)
+    assert together["user"].to_list() == [u for u in ("u3", "somebody", "u0", None, "u3", "u11") for _ in range(7)]
+    assert together["known"].to_list() == [k for k in (True, False, True, False, True, True) for _ in range(7)]
+    for place, user in enumerate(users):
+        alone = policy.recommend(user, 7, history=history, exclude=exclude, only=only)
+        some = together[7 * place : 7 * place + 7]
+        assert alone.drop("score").equals(some.drop("score"))
+        np.testing.assert_allclose(alone["score"], some["score"], rtol=1e-4, atol=1e-6)
+
+
+@every_policy
+def test_a_user_in_no_log_is_answered(name: str, policies: dict[str, TrainedPolicy]) -> None:
+    policy = policies[name]
+    answer = policy.recommend(NEW, ITEMS)
+    assert sorted(answer["item"]) == list(range(ITEMS))
+    assert answer["score"].sum() == pytest.approx(1, abs=1e-5)
+    assert not answer["known"].any()
+    assert policy.recommend("whoever", ITEMS).drop("user").equals(answer.drop("user"))
+    ten = [(item, 1.0 + item % 5) for item in range(10)]
+    turned = [(item, 5.0 - item % 5) for item in range(10)]
+    first, second = (policy.recommend(NEW, ITEMS, history=events) for events in (ten, turned))
+    assert sorted(first["item"]) == list(range(10, ITEMS))
+    assert first["item"].equals(second["item"]) == (name == "list")  # the history moves the answer of all others
+
+
+@every_policy
+def test_unknown_items_are_named_and_left_out(name: str, policies: dict[str, TrainedPolicy]) -> None:
+    policy = policies[name]
+    for user in ("u5", NEW):
+        wanted = policy.recommend(user, 5, history=[(2, 5.0)])
+        with pytest.warns(DarlrWarning, match="option history: items that the log does not hold were left out: 'hat'$"):
+            assert policy.recommend(user, 5, history=[("hat", 1.0), (2, 5.0)]).equals(wanted)
+        with pytest.warns(DarlrWarning, match="'hat', 'a', 'b', 'c', 'd' and 1 more"):
+            nothing = policy.recommend(user, 5, history=[(item, 1.0) for item in ("hat", *"abcde", "hat")])
+        assert nothing.equals(policy.recommend(user, 5))
+
+
+def test_new_items_leave_out_what_the_log_holds(policies: dict[str, TrainedPolicy]) -> None:
+    answer = policies["learned"].recommend([f"u{n}" for n in range(USERS)] + [NEW], ITEMS, new_items=True)
+    for user in range(USERS):
+        logged = set(select(LOG, LOG.user == user).item.tolist())
+        assert set(answer.filter(user=f"u{user}")["item"]) == set(range(ITEMS)) - logged
+    assert len(answer.filter(known=False)) == ITEMS
+
+
+def test_rules_of_unknown_items(policies: dict[str, TrainedPolicy]) -> None:
+    policy = policies["learned"]
+    assert policy.recommend("u1", 5, exclude=["hat"]).equals(policy.recommend("u1", 5))
+    with pytest.warns(DarlrWarning, match="option only: items that the log does not hold were left out: 'hat'"):
+        assert policy.recommend("u1", 5, only=["hat", "3"])["item"].to_list() == [3]
+    assert policy.recommend(["u1", "u2"], 5, only=7)["item"].to_list() == [7, 7]
+    assert policy.recommend(["u1", NEW], 5, only=[]).is_empty()
+    assert policy.recommend([], 5).is_empty()
+
+
+SOME = st.sets(st.integers(0, ITEMS + 3))  # some are in no catalogue
+RULE = st.none() | SOME | st.dictionaries(st.sampled_from(["u1", "u2", "who", NEW]), SOME)
+
+
+@pytest.mark.filterwarnings("ignore::darlr.errors.DarlrWarning")
+@given(st.sampled_from(sorted(POLICIES)), RULE, RULE, st.integers(1, ITEMS + 2), st.booleans())
+def test_exclude_and_only_are_never_violated(
+    policies: dict[str, TrainedPolicy], name: str, exclude: Any, only: Any, n: int, new_items: bool
+) -> None:
+    users = ["u1", "u2", "who", NEW]
+    history = {"u1": [(3, 2.0)], NEW: [(5, 1.0)]}
+    answer = policies[name].recommend(users, n, history=history, exclude=exclude, only=only, new_items=new_items)
+    for user in users:
+        allowed = set(range(ITEMS)) - {item for item, _ in history.get(user, [])}
+        own = exclude.get(user) if isinstance(exclude, dict) else exclude
+        allowed -= own or set()
+        own = only.get(user) if isinstance(only, dict) else only
+        allowed &= allowed if own is None else own
+        if new_items and user in ("u1", "u2"):
+            allowed -= set(LOG.item[LOG.user == int(str(user)[1:])].tolist())
+        shown = answer.filter(answer["user"].eq_missing(None if user is NEW else user))
+        assert set(shown["item"]) <= allowed
+        assert len(shown) == shown["item"].n_unique() == min(n, len(allowed))
+        assert shown["rank"].to_list() == list(range(1, len(shown) + 1))
+        assert shown["score"].is_sorted(descending=True)
