@@ -13,6 +13,7 @@ from darlr.evaluation import report
 from darlr.evaluation.evaluate import settings, sound, summarise
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.playing import Played, Setting
+from darlr.evaluation.public_truths import random_ratings
 from darlr.evaluation.random_feedback import (
     RandomFeedback,
     difference,
@@ -23,7 +24,7 @@ from darlr.evaluation.random_feedback import (
     unlogged,
 )
 from darlr.evaluation.statistics import Samples, draw_samples
-from darlr.evaluation.truth import Truth, load_truth, random_ratings, write_truth
+from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.experiments.logs import open_logs
 from darlr.experiments.study.assemble import Block, Line, _lines, by_random_feedback
 from darlr.experiments.study.cells import Result

@@ -127,8 +127,9 @@ def trivial_entries(task: Task, logs: Logs, truth: Truth) -> list[Entry]:
 
 def baseline(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Fit a baseline and play it."""
-    from darlr.policies import BASELINES, Context, fit_baseline, load_baseline, save_baseline
-    from darlr.policies.files import FACTS
+    from darlr.policies.files import FACTS, load_baseline, save_baseline
+    from darlr.policies.registry import BASELINES, fit_baseline
+    from darlr.world.context import Context
 
     logs = open_logs(task.config)
     truth = truth_of(task.config, logs)
