@@ -25,12 +25,13 @@ ifneq ($(shell cat $(STAMP) 2> /dev/null),$(CURDIR))
 $(shell rm -f $(STAMP))
 endif
 
-.PHONY: help venv test demo bench lint types build clean
+.PHONY: help venv test demo bench docs lint types build clean
 
 help:
 	@echo "make demo [DATA=synthetic|coat]   train, evaluate and print a table; results in runs/"
 	@echo "make test | lint | types          what .ci/run runs"
 	@echo "make bench                        measure speed and memory, write docs/benchmarks.md: 10 minutes"
+	@echo "make docs                         the pages and the reference, in site/"
 	@echo "make build                        sdist and wheel in dist/"
 	@echo "make venv | clean                 make .venv | remove .venv and everything built"
 
@@ -57,6 +58,14 @@ demo: $(STAMP)
 bench: $(STAMP)
 	$(PY) -m benchmarks.page $(ARGS)
 
+# Building needs no network; the first call installs the extra `docs`.
+docs: $(STAMP)
+	@$(PY) -c 'import zensical, latex2mathml, mkdocstrings_handlers.python' 2> /dev/null || \
+	  $(PIP) install -q -c constraints.txt --no-build-isolation -e ".[docs]"
+	$(PY) -m tools.imports docs/images/imports.svg
+	PYTHONPATH=. $(PY) -m zensical build --clean --strict
+	@echo "open site/index.html"
+
 lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -69,5 +78,5 @@ build: $(STAMP)
 	$(PY) -m build --no-isolation
 
 clean:
-	rm -rf .venv build dist src/darlr.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site src/darlr.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
