@@ -24,6 +24,7 @@ from darlr.evaluation.random_feedback import (
     unlogged,
 )
 from darlr.evaluation.statistics import Samples, draw_samples
+from darlr.evaluation.terminal import print_tables
 from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.experiments.logs import open_logs
 from darlr.experiments.study.assemble import Block, Line, _lines, by_random_feedback
@@ -159,7 +160,7 @@ def test_reports_have_a_column_where_it_is_known(tmp_path, capsys: pytest.Captur
     assert "R_random" in text
     report.write_report(tmp_path, [row])
     assert report.read_rows(tmp_path / "table.json") == [row]
-    report.print_tables([row])
+    print_tables([row])
     said = capsys.readouterr().out
     assert "R_random" in said
     assert "R_each" not in said
