@@ -22,6 +22,7 @@ from darlr.experiments.save import save_run
 from darlr.experiments.training import Prepared, announce, prepare, train_agents, train_run
 from darlr.experiments.watch import no_watch, watch_truth
 from darlr.experiments.world import fit_model, paid_world, warn_of_untrained, world_of
+from darlr.methods import usual
 from darlr.options import RunConfig
 from darlr.options.json import to_json
 from darlr.options.names import flat, named, override
@@ -49,7 +50,7 @@ class Recommender:
 
         method: which reward the recommender agent learns from. seed: of initial weights and of every draw of training.
         """
-        self._begin(override(RunConfig(), flat({**options, "method": method, "seed": seed})))
+        self._begin(override(usual(method), flat({**options, "seed": seed})))
 
     def _begin(self, asked: RunConfig) -> None:
         self.asked = asked

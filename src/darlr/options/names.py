@@ -77,9 +77,13 @@ def override(config: RunConfig, options: Overrides) -> RunConfig:
         raise ConfigError(re.sub(r"option ([\w.]+)", lambda k: f"option {names.get(k[1], k[1])}", problem)) from error
 
 
-def command_line(config: RunConfig, out: Path) -> str:
-    """The `darlr train` command of a configuration: every option that differs from its default."""
-    stored, default = to_json(config), to_json(RunConfig())
+def command_line(config: RunConfig, out: Path, usual: RunConfig | None = None) -> str:
+    """The `darlr train` command of a configuration: every option that differs from its default.
+
+    usual: the defaults of the run's method, where it has its own.
+    """
+    stored, default = to_json(config), to_json(RunConfig() if usual is None else usual)
+    default["train"]["method"] = RunConfig().train.method  # which decides the other defaults
     words = ["darlr", "train", "--out", quote(str(out))]
     for name, path in _places(stored).items():
         value, usual = _at(stored, path), _at(default, path)

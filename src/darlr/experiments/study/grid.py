@@ -116,7 +116,7 @@ class _Maker:
     def row(self, variant: Variant, seeds: int) -> GridRow:
         config = override(self.base, variant.options)
         if variant.method in METHODS:
-            config = with_defaults(override(config, {"method": variant.method}))
+            config = override(with_defaults(override(self.base, {"method": variant.method})), variant.options)
             check_run(config, self.log)
             cells = {n: [self.cell(variant, config, seed, (n,)) for seed in range(seeds)] for n in self.blocks}
         else:

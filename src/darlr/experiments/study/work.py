@@ -33,6 +33,7 @@ from darlr.experiments.trivial import trivial_tables
 from darlr.experiments.world import fit_into, is_fitted, load_world_model, world_of
 from darlr.io.checkpoint import write_checkpoint
 from darlr.io.files import Lock, atomic_write_text
+from darlr.methods import usual
 from darlr.options import RunConfig
 from darlr.options.names import command_line
 from darlr.simulation.policy import Policy, translated
@@ -105,7 +106,11 @@ def learn(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     tensors, about = play_all(task, run.logs, entries, truth_of(task.config, run.logs))
     rows = read_metrics(folder)
     steps = rows[-1]["steps"] if rows else 0
-    return tensors, about | {"curve": rows, "steps": steps, "command": command_line(config, folder)}
+    return tensors, about | {
+        "curve": rows,
+        "steps": steps,
+        "command": command_line(config, folder, usual(config.train.method)),
+    }
 
 
 def trivial(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
