@@ -14,9 +14,8 @@ from darlr.data.log import InteractionLog
 from darlr.errors import DarlrError
 from darlr.evaluation.protocol import play
 from darlr.options import TrainConfig
-from darlr.policies import load_baseline, save_baseline
 from darlr.policies.bandits import UCB, EpsilonGreedy
-from darlr.policies.files import NETWORK, PLAIN
+from darlr.policies.files import NETWORK, PLAIN, load_baseline, save_baseline
 from darlr.policies.fixed import FixedList, Random, UserGreedy
 from darlr.policies.linucb import LinUCB
 from darlr.policies.networks import NetworkPolicy, constrained, layers_of, perceptron
