@@ -49,7 +49,7 @@ def learned(**changes):
     def build(n_items, seed, table):
         world = replace(
             make_world(USERS, n_items, seed, reward=table),
-            taste=numbers(n_items, 4, seed=seed),
+            preference=numbers(n_items, 4, seed=seed),
             categories=category_bits(torch.arange(n_items)[:, None] % 4, 4),
         )
         config = options(seed=seed, **changes)
