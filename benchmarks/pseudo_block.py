@@ -36,7 +36,7 @@ from darlr.world.context import Context
 from darlr.world.fit import fit_world
 from darlr.world.logged_neighbours import logged_neighbour_table
 from darlr.world.models.factors import factorise
-from darlr.world.taste import taste_features
+from darlr.world.preferences import preference_features
 
 K = 30
 SHARE = 0.2  # of the users outside the block, as the block's share of all
@@ -132,7 +132,7 @@ def main() -> None:
         if name in ("100 neighbours", "histories"):
             start = time.process_time()
             empty = select(log, np.zeros(len(log), dtype=bool))
-            features, noise = taste_features(Context(log, empty, scope, known, None))
+            features, noise = preference_features(Context(log, empty, scope, known, None))
             policy = LinUCB(table, noise * features, noise, alpha=0.0)
             line(f"{name}, with a belief", table, policy, time.process_time() - start)
 

@@ -25,8 +25,8 @@ from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
 from darlr.world.implicit import resolve as resolve_model
 from darlr.world.kinds.kind import EpochReport, SweepReport
 from darlr.world.kinds.registry import KINDS
+from darlr.world.preferences import preference_features
 from darlr.world.tables import World, build_world
-from darlr.world.taste import taste_features
 
 ORIGIN = "origin.json"  # names what a world model was fitted to; it is written last
 
@@ -134,7 +134,7 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
     world = build_world(fitted, logs.fitted, config.tables, logs.scope)
     if config.recommender.belief:
         known = Context(logs.fitted, logs.held_out, logs.scope, logs.catalogue, world, config.session.turns)
-        world = replace(world, taste=taste_features(known)[0])
+        world = replace(world, preference=preference_features(known)[0])
     return world.to(config.device)
 
 

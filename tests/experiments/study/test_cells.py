@@ -9,8 +9,9 @@ import pytest
 
 from darlr.cli.main import parse
 from darlr.errors import ConfigError, RunError
-from darlr.evaluation.evaluate import Played, Setting, summarise
+from darlr.evaluation.evaluate import summarise
 from darlr.evaluation.lists import Entry
+from darlr.evaluation.playing import Played, Setting
 from darlr.experiments.study import code
 from darlr.experiments.study.assemble import Block, Line, first_and_second, judge
 from darlr.experiments.study.cells import RESULT, Cell, Result, find, read_cell, read_result

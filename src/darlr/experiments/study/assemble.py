@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from darlr.evaluation.evaluate import Played, Row, Setting, summarise
+from darlr.evaluation.evaluate import Row, summarise
 from darlr.evaluation.lists import Entry, Kind
+from darlr.evaluation.playing import Played, Setting
 from darlr.evaluation.random_feedback import difference
 from darlr.evaluation.report import label as marked
 from darlr.evaluation.statistics import Comparison, compare

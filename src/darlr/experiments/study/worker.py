@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from typing import Any
 import torch
 
 from darlr.errors import DarlrError, RunError
-from darlr.evaluation.evaluate import Setting, can_leave, play_seeds, settings
+from darlr.evaluation.evaluate import can_leave, settings
 from darlr.evaluation.lists import Entry, trivial_rows
 from darlr.evaluation.metrics import majority_items
+from darlr.evaluation.playing import Job, play_jobs
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.experiments.finished import open_run
 from darlr.experiments.logs import Logs, open_logs
@@ -35,7 +36,7 @@ from darlr.io.files import Lock, read_json, write_json
 from darlr.methods import usual
 from darlr.options import RunConfig
 from darlr.options.names import command_line
-from darlr.simulation.policy import Policy, translated
+from darlr.simulation.policy import translated
 from darlr.world.tables import World
 
 BUSY = 75  # exit code: another process runs this cell
@@ -130,8 +131,9 @@ def trivial_entries(task: Task, logs: Logs, truth: Truth) -> list[Entry]:
 
 def baseline(task: Task) -> Outcome:
     """Fit a baseline and evaluate it."""
-    from darlr.policies import BASELINES, Context, fit_baseline, load_baseline, save_baseline
-    from darlr.policies.files import FACTS
+    from darlr.policies.files import FACTS, load_baseline, save_baseline
+    from darlr.policies.registry import BASELINES, fit_baseline
+    from darlr.world.context import Context
 
     logs = open_logs(task.config)
     truth = truth_of(task.config, logs)
@@ -168,23 +170,19 @@ def play_all(task: Task, logs: Logs, entries: Sequence[Entry], truth: Truth) -> 
     """
     log, seed = logs.train_catalogue, task.content["seed"]
     majority = majority_items(log)
+    jobs = [Job(entry.policies[0], entry.greedy, entry.exit_aware, seed) for entry in entries]
     tensors, measured, played = {}, {}, {}
-    for entry, policy, setting in _plays(task, logs, entries):
-        (found,) = play_seeds(entry, policy, setting, truth, log, majority=majority, runs=[seed])
-        name = f"{entry.name}|{setting.mode}|{setting.window or ''}"
-        tensors[name], measured[name] = torch.from_numpy(found.returns).float(), dict(found.metrics)
-        if found.tallies is not None:
-            tensors[f"{name}{RANDOM_FEEDBACK}"] = torch.from_numpy(found.tallies)
-        played[entry.name] = {"kind": entry.kind, "greedy": entry.greedy, "exit_aware": entry.exit_aware}
-    return tensors, {"metrics": measured, "entries": played}
-
-
-def _plays(task: Task, logs: Logs, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Policy, Setting]]:
     windows = tuple(task.content["identity"]["windows"])
     for setting in settings(task.config.train.session, logs.catalogue, windows):
-        for entry in entries:
-            if not (entry.exit_aware and setting.window is None):
-                yield entry, entry.policies[0], setting
+        places = [k for k, entry in enumerate(entries) if not (entry.exit_aware and setting.window is None)]
+        sessions = play_jobs([jobs[k] for k in places], setting, truth, log, majority=majority)
+        for entry, found in zip((entries[k] for k in places), sessions, strict=True):
+            name = f"{entry.name}|{setting.mode}|{setting.window or ''}"
+            tensors[name], measured[name] = torch.from_numpy(found.returns).float(), dict(found.metrics)
+            if found.tallies is not None:
+                tensors[f"{name}{RANDOM_FEEDBACK}"] = torch.from_numpy(found.tallies)
+            played[entry.name] = {"kind": entry.kind, "greedy": entry.greedy, "exit_aware": entry.exit_aware}
+    return tensors, {"metrics": measured, "entries": played}
 
 
 def truth_of(config: RunConfig, logs: Logs) -> Truth:
