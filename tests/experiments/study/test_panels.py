@@ -35,7 +35,7 @@ def lines(variants: list[Variant], generator: np.random.Generator) -> list[Line]
             entry = Entry(variant.label, (), "learned", greedy)
             row = summarise(entry, Setting("NX_0", None, never), [Played(generator.normal(5, 1, 8), measured)] * 2)
             found.append(Line(row, GridRow(variant, RunConfig(), {}), []))
-    return ranked(found, resamples=50)
+    return ranked(found)
 
 
 def test_parts_are_drawn_as_differences_to_the_base(tmp_path: Path) -> None:
