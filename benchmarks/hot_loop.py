@@ -13,7 +13,7 @@ from statistics import median
 from darlr.agents.learner import Learner, build_learner, build_simulator, learn
 from darlr.agents.rollout import Simulator
 from darlr.experiments.logs import Logs, open_logs, resolved
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 from darlr.experiments.world import world_of
 from darlr.options import RunConfig, SplitConfig, TrainConfig
 from darlr.simulation.exits import build_exit
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--steps", type=int, default=10_000, help="least steps in a measurement")
     options = parser.parse_args()
-    settle(1)
+    configure(1)
     print("| data | method | CPU-s per 100,000 steps |\n|---|---|---|")
     for data in options.data:
         for method in options.methods:

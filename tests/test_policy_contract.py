@@ -14,9 +14,8 @@ from darlr.data.log import InteractionLog
 from darlr.errors import DarlrError
 from darlr.evaluation.protocol import play
 from darlr.options import TrainConfig
-from darlr.policies import load_baseline, save_baseline
 from darlr.policies.bandits import UCB, EpsilonGreedy
-from darlr.policies.files import NETWORK, PLAIN
+from darlr.policies.files import NETWORK, PLAIN, load_baseline, save_baseline
 from darlr.policies.fixed import FixedList, Random, UserGreedy
 from darlr.policies.linucb import LinUCB
 from darlr.policies.networks import NetworkPolicy, constrained, layers_of, perceptron
@@ -50,7 +49,7 @@ def learned(**changes):
     def build(n_items, seed, table):
         world = replace(
             make_world(USERS, n_items, seed, reward=table),
-            taste=numbers(n_items, 4, seed=seed),
+            preference=numbers(n_items, 4, seed=seed),
             categories=category_bits(torch.arange(n_items)[:, None] % 4, 4),
         )
         config = options(seed=seed, **changes)

@@ -36,7 +36,7 @@ def world_of(model: FittedWorldModel, tables: TablesConfig) -> World:
     generator = torch.Generator().manual_seed(1)
     return replace(
         build_world(model, LOG, tables),
-        taste=torch.randn(ITEMS, 4, generator=generator),
+        preference=torch.randn(ITEMS, 4, generator=generator),
         categories=category_bits(torch.arange(ITEMS)[:, None] % 4, 4),
     )
 

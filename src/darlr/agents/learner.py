@@ -67,7 +67,7 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
             world.reward_range,
             find(config.method).start(world, config) if config.recommender.prior else None,
             leaving(world, config),
-            world.taste,
+            world.preference,
             world.entries,
         )
         return agent.to(config.device)

@@ -1,4 +1,4 @@
-"""`darlr compare`: run what is missing of a grid, and write its tables and pictures."""
+"""`darlr compare`: run the missing cells of a grid, and write its tables and pictures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ def run(options: Compare) -> None:
     if options.jobs < 1:
         raise ConfigError(f"option jobs: must be at least 1, not {options.jobs}")
     config = options.config
-    if options.protocol == "published":  # whose numbers are means over all epochs: none is chosen
+    if options.protocol == "published":  # its numbers are means over all epochs, so none is chosen
         config = replace(config, train=replace(config.train, keep="last"))
     rows = variants(options.study, options.methods, config)
     grid = plan(config, rows, options.seeds, options.windows)
@@ -47,7 +47,7 @@ def run(options: Compare) -> None:
         require_writable(folder)
     with naming(place):
         place.mkdir(parents=True, exist_ok=True)
-    failed = work(wanted, place, options.jobs, reused)
+    failed = run_missing(wanted, place, options.jobs)
     results = read_results(grid.cells, place, options.accept_code)
     write(options, grid, results)
     if failed:
@@ -55,11 +55,11 @@ def run(options: Compare) -> None:
         raise RunError(f"{len(failed)} cells failed; their rows are left out of the tables:\n{listed}")
 
 
-def work(wanted: Sequence[Cell], place: Path, jobs: int, reused: int) -> Mapping[str, str]:
-    """Run the missing cells; returns those that failed."""
+def run_missing(wanted: Sequence[Cell], place: Path, jobs: int) -> Mapping[str, str]:
+    """Run the missing cells. Returns those that failed: name -> reason."""
     if not wanted:
         return {}
-    with Board(reused) as board:
+    with Board() as board:
         try:
             return run_cells(wanted, place, jobs, board.show, board.line)
         except KeyboardInterrupt:
@@ -69,13 +69,13 @@ def work(wanted: Sequence[Cell], place: Path, jobs: int, reused: int) -> Mapping
 
 
 def read_results(cells: Sequence[Cell], place: Path, accepted: Sequence[str]) -> dict[str, Result]:
-    """Results by the folder name that today's code would give them."""
+    """The results of finished cells, by the name of the folder that this code gives the cell."""
     found = {cell.folder: find(cell, place, accepted) for cell in cells}
     return {name: read_result(folder) for name, folder in found.items() if folder is not None}
 
 
 def write(options: Compare, grid: Grid, results: Mapping[str, Result]) -> None:
-    """Tables and pictures."""
+    """Write tables and pictures."""
     blocks = assemble(grid, results)
     complete = {line.source.variant.label for block in blocks for line in block.lines}
     facts = {

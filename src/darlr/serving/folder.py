@@ -54,7 +54,7 @@ def export(recommender: Recommender, world: World, log: InteractionLog, config: 
     if config.recommender.prior:
         tensors["reward"] = recommender.reward
     if config.recommender.belief:
-        tensors["taste"] = recommender.features
+        tensors["preference"] = recommender.features
     if recommender.leaving is not None:
         tensors["bits"] = recommender.bits
     metadata = {
@@ -166,7 +166,7 @@ def _networks(
         users = vectors if vectors is not None else torch.zeros(count, tensors["users"].shape[1], dtype=torch.float32)
         with torch.device("meta"):  # weights without memory: what is in the file takes their place
             recommender = Recommender(
-                config, tensors["items"], users, reward_range, rows, leaving, tensors.get("taste")
+                config, tensors["items"], users, reward_range, rows, leaving, tensors.get("preference")
             )
         check_weights(recommender, weights)
         recommender.load_state_dict(weights, assign=True)

@@ -9,8 +9,9 @@ import pytest
 
 from darlr.cli.main import parse
 from darlr.errors import ConfigError, RunError
-from darlr.evaluation.evaluate import Played, Setting, summarise
+from darlr.evaluation.evaluate import summarise
 from darlr.evaluation.lists import Entry
+from darlr.evaluation.playing import Played, Setting
 from darlr.experiments.study import code
 from darlr.experiments.study.assemble import Block, Line, first_and_second, judge
 from darlr.experiments.study.cells import RESULT, Cell, Result, find, read_cell, read_result
@@ -102,6 +103,11 @@ def test_digest_follows_meaning(tmp_path: Path):
     assert after("experiments/study/report.py", "\nMORE = 1\n") == set()
     assert after("options/training.py", "\nMORE = 1\n") == set()
     code.digest.cache_clear()
+
+
+def test_files_that_do_not_count_exist():
+    listed = {*code.NEUTRAL, code.WORKER, *(name for names in code.UNTOUCHED.values() for name in names)}
+    assert [name for name in listed if not (code.PACKAGE / name).exists()] == []
 
 
 def test_commands_say_what_the_configuration_says():

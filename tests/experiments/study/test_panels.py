@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from darlr.evaluation.evaluate import Played, Setting, summarise
+from darlr.evaluation.evaluate import summarise
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.pictures import canvas
+from darlr.evaluation.playing import Played, Setting
 from darlr.experiments.study import panels, pictures
 from darlr.experiments.study.assemble import Line, judge
 from darlr.experiments.study.grid import GridRow

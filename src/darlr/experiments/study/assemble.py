@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from darlr.evaluation.evaluate import Played, Row, Setting, summarise
+from darlr.evaluation.evaluate import Row, summarise
 from darlr.evaluation.lists import Entry, Kind
+from darlr.evaluation.playing import Played, Setting
 from darlr.evaluation.random_feedback import difference
 from darlr.evaluation.report import label as marked
 from darlr.evaluation.statistics import Comparison, compare
 from darlr.evaluation.verdict import START
-from darlr.experiments.study.cells import STARTED, TOLD, Result
+from darlr.experiments.study.cells import RANDOM_FEEDBACK, STARTED, Result
 from darlr.experiments.study.grid import Grid, GridRow
 from darlr.methods import find
 from darlr.options import Mode
@@ -96,7 +97,7 @@ def _lines(row: GridRow, results: Sequence[Result], mode: Mode, window: int | No
         if key not in results[0].returns:
             continue  # an exit-aware entry where no exit can happen
         seeds = [
-            Played(result.returns[key], result.about["metrics"][key], result.returns.get(f"{key}{TOLD}"))
+            Played(result.returns[key], result.about["metrics"][key], result.returns.get(f"{key}{RANDOM_FEEDBACK}"))
             for result in results
         ]
         if all(np.array_equal(one.returns, seeds[0].returns) for one in seeds):

@@ -32,7 +32,7 @@ class Variant:
 
 def baselines() -> list[str]:
     """Names of the baselines."""
-    from darlr.policies import BASELINES  # heavy: only when rows are laid out
+    from darlr.policies.registry import BASELINES  # heavy: only when rows are laid out
 
     return list(BASELINES)
 
