@@ -11,7 +11,7 @@ from darlr.errors import ConfigError, MachineError, RunError
 from darlr.experiments.checks import check_options
 from darlr.experiments.progress import say
 from darlr.experiments.study import published, report, thinning
-from darlr.experiments.study.assemble import about, assemble
+from darlr.experiments.study.assemble import assemble, origins
 from darlr.experiments.study.board import Board
 from darlr.experiments.study.cells import Cell, Result, find, read_result
 from darlr.experiments.study.grid import Grid, missing, plan, variants
@@ -76,9 +76,9 @@ def read_results(cells: Sequence[Cell], place: Path, accepted: Sequence[str]) ->
 
 def write(options: Compare, grid: Grid, results: Mapping[str, Result]) -> None:
     """Write tables and pictures."""
-    blocks = assemble(grid, results)
-    complete = {line.source.variant.label for block in blocks for line in block.lines}
-    facts = {
+    tables = assemble(grid, results)
+    complete = {line.source.variant.label for table in tables for line in table.lines}
+    about = {
         "data": grid.data,
         "truth": grid.truth,
         **grid.notes,
@@ -86,17 +86,17 @@ def write(options: Compare, grid: Grid, results: Mapping[str, Result]) -> None:
         "seeds": grid.seeds,
         "command": "darlr " + join(argv[1:]),
         "left out (cells missing)": [r.variant.label for r in grid.rows if r.variant.label not in complete],
-        **about(results),
+        **origins(results),
     }
-    beside = published.section(grid.data, blocks) if options.protocol == "published" else []
-    summary = thinning.section(blocks) if options.study == "sparsity" else []
+    beside = published.section(grid.data, tables) if options.protocol == "published" else []
+    summary = thinning.section(tables) if options.study == "sparsity" else []
     name = f"Comparison on {grid.data}: {options.study}"
-    report.write(options.out, name, blocks, facts, summary=summary, published=beside)
-    for block in blocks[:1]:
-        say(report.verdict(block))
+    report.write(options.out, name, tables, about, summary=summary, published=beside)
+    for table in tables[:1]:
+        say(report.verdict(table))
     say(f"tables: {options.out / 'table.md'}, {options.out / 'table.json'}")
     if options.pictures:
         try:
-            say(f"pictures: {', '.join(plot(options.out, grid.data, blocks, options.study))}")
+            say(f"pictures: {', '.join(plot(options.out, grid.data, tables, options.study))}")
         except MachineError as error:  # no matplotlib: the tables are what counts
             say(f"no pictures: {error}, or pass --no-pictures")
