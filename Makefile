@@ -52,8 +52,10 @@ test: $(STAMP)
 	$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 demo: $(STAMP)
-	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)" --epochs 8 $(if $(wildcard $(RUN)),--resume)
-	.venv/bin/darlr evaluate "$(RUN)"
+	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)/darlr" --epochs 4 $(if $(wildcard $(RUN)/darlr),--resume)
+	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)/darlr+" --method darlr+ --epochs 2 --steps 25000 \
+	  $(if $(wildcard $(RUN)/darlr+),--resume)
+	.venv/bin/darlr evaluate "$(RUN)/darlr" "$(RUN)/darlr+" --out "$(RUN)/tables"
 
 bench: $(STAMP)
 	$(PY) -m benchmarks.page $(ARGS)

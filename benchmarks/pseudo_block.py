@@ -26,7 +26,7 @@ from darlr.data.store import save
 from darlr.evaluation.lists import popularity_by_users
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth, write_truth
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 from darlr.options import SessionConfig, WorldModelConfig
 from darlr.policies.fixed import UserGreedy
 from darlr.policies.linucb import LinUCB
@@ -36,7 +36,7 @@ from darlr.world.context import Context
 from darlr.world.fit import fit_world
 from darlr.world.logged_neighbours import logged_neighbour_table
 from darlr.world.models.factors import factorise
-from darlr.world.taste import taste_features
+from darlr.world.preferences import preference_features
 
 K = 30
 SHARE = 0.2  # of the users outside the block, as the block's share of all
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--deepfm", action="store_true", help="also the DeepFM ensemble (minutes)")
     parser.add_argument("--save", type=Path, help="write the data set there instead")
     options = parser.parse_args()
-    settle(1)
+    configure(1)
     log, truth = pseudo_block(open_source("kuairec_binary"), options.seed)
     if options.save:
         save(log, options.save, PrepareReport(log.name, len(log), len(log)))
@@ -132,7 +132,7 @@ def main() -> None:
         if name in ("100 neighbours", "histories"):
             start = time.process_time()
             empty = select(log, np.zeros(len(log), dtype=bool))
-            features, noise = taste_features(Context(log, empty, scope, known, None))
+            features, noise = preference_features(Context(log, empty, scope, known, None))
             policy = LinUCB(table, noise * features, noise, alpha=0.0)
             line(f"{name}, with a belief", table, policy, time.process_time() - start)
 

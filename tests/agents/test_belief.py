@@ -47,7 +47,7 @@ def agent_with(**changes):
     # two categories, items 0 to 2 and 3 to 5
     bits = category_bits(torch.tensor([[0], [0], [0], [1], [1], [1]]), 2)
     features = torch.cat([torch.ones(6, 1), world.item_vectors], 1)
-    world = replace(world, categories=bits, taste=features)
+    world = replace(world, categories=bits, preference=features)
     config = options(**{f"recommender__{name}": value for name, value in changes.items()}, session__exit="category")
     return world, build_recommender(world, config).eval()
 
@@ -61,7 +61,7 @@ def test_a_surprise_moves_the_scores_of_like_items():
     world, agent = agent_with(prior=3.0, belief=0.5)
     liked, met = played(agent, 1, [2], [5.0]), played(agent, 1, [2], [float(world.reward[1, 2])])
     moved = agent._prior(agent.observe(liked)) - agent._prior(agent.observe(met))
-    like = world.taste @ world.taste[2]
+    like = world.preference @ world.preference[2]
     assert torch.equal(moved[0].sign(), like.sign())
     torch.testing.assert_close(met.rewards[0, -1], world.reward[1, 2])
     torch.testing.assert_close(agent.observe(met).taste, torch.zeros(1, 4))

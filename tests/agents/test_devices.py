@@ -71,7 +71,7 @@ def prepared(method: str, more: dict[str, Any], device: str = "cpu") -> tuple[Le
     config = options(method, device=device, **more)
     bits = category_bits(torch.tensor([[0], [0], [1], [1], [2], [2]]), 3).to(device)
     rule = CategoryExit(bits) if "session__exit" in more else never
-    world = replace(make_world(n_users=12), taste=torch.eye(6), categories=bits).to(device)
+    world = replace(make_world(n_users=12), preference=torch.eye(6), categories=bits).to(device)
     return build(world, config, rule)
 
 

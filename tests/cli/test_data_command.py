@@ -9,7 +9,8 @@ import pytest
 
 from darlr.cli.main import main
 from darlr.data.store import load, load_report
-from darlr.evaluation.truth import COMPLETED, load_truth
+from darlr.evaluation.public_truths import COMPLETED
+from darlr.evaluation.truth import load_truth
 from tests.raw import kuairand, yahoo
 
 Refused = Callable[..., str]

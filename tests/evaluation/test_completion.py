@@ -8,7 +8,8 @@ from darlr.data.sets.yahoo import TRAIN
 from darlr.errors import DataError
 from darlr.evaluation import completion as module
 from darlr.evaluation.completion import Priors, complete, fit
-from darlr.evaluation.truth import COMPLETED, load_truth
+from darlr.evaluation.public_truths import COMPLETED
+from darlr.evaluation.truth import load_truth
 from tests.raw import kuairand, yahoo
 
 USERS, ITEMS, EACH = 150, 40, 20

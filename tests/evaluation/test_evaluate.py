@@ -8,7 +8,6 @@ import torch
 
 from darlr.data.log import FeatureColumn, InteractionLog
 from darlr.evaluation.evaluate import (
-    Setting,
     all_alike,
     can_leave,
     published,
@@ -18,6 +17,7 @@ from darlr.evaluation.evaluate import (
     sound,
 )
 from darlr.evaluation.lists import Entry, trivial_rows
+from darlr.evaluation.playing import Setting
 from darlr.evaluation.truth import Truth
 from darlr.options import SessionConfig
 from darlr.policies.fixed import FixedList, Random

@@ -10,8 +10,10 @@ from darlr.cli.main import main
 from darlr.data.log import InteractionLog
 from darlr.data.prepare import prepare
 from darlr.evaluation import report
-from darlr.evaluation.evaluate import Played, Setting, settings, sound, summarise
+from darlr.evaluation.evaluate import settings, sound, summarise
 from darlr.evaluation.lists import Entry
+from darlr.evaluation.playing import Played, Setting
+from darlr.evaluation.public_truths import random_ratings
 from darlr.evaluation.random_feedback import (
     RandomFeedback,
     difference,
@@ -22,14 +24,15 @@ from darlr.evaluation.random_feedback import (
     unlogged,
 )
 from darlr.evaluation.statistics import Samples, draw_samples
-from darlr.evaluation.truth import Truth, load_truth, random_ratings, write_truth
+from darlr.evaluation.terminal import print_tables
+from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.experiments.logs import open_logs
 from darlr.experiments.study.assemble import Block, Line, _lines, by_random_feedback
 from darlr.experiments.study.cells import Result
 from darlr.experiments.study.grid import GridRow
 from darlr.experiments.study.report import markdown
 from darlr.experiments.study.studies import Variant
-from darlr.experiments.study.work import Task, play_all, truth_of
+from darlr.experiments.study.worker import Task, play_all, truth_of
 from darlr.options import RunConfig, SyntheticConfig
 from darlr.policies.fixed import FixedList, UserGreedy
 from darlr.simulation.exits import never
@@ -157,7 +160,7 @@ def test_reports_have_a_column_where_it_is_known(tmp_path, capsys: pytest.Captur
     assert "R_random" in text
     report.write_report(tmp_path, [row])
     assert report.read_rows(tmp_path / "table.json") == [row]
-    report.print_tables([row])
+    print_tables([row])
     said = capsys.readouterr().out
     assert "R_random" in said
     assert "R_each" not in said

@@ -2,11 +2,14 @@
 
 import inspect
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from darlr.api.recommender import Recommender
+from darlr.cli.main import main
 from darlr.errors import ConfigError
-from darlr.methods import METHODS, Method, find, register, with_defaults
+from darlr.methods import METHODS, Method, find, register, weighted, with_defaults
 from darlr.options import RewardConfig, RunConfig, TrainConfig, WorldModelConfig
 
 
@@ -45,16 +48,29 @@ def test_darlr_plus_is_darlr_with_other_defaults():
     assert replace(plus, name="darlr", title="DARLR", defaults={}) == plain
 
 
-def test_what_a_user_sets_stays():
-    config = asked("darlr+", recommender=replace(TrainConfig().recommender, prior=3.0, caution=7.0))
-    found = with_defaults(replace(config, world_model=WorldModelConfig(kind="bayesian")))
-    assert (found.train.recommender.prior, found.train.recommender.belief, found.train.recommender.caution) == (3, 1, 7)
-    assert found.world_model.kind == "bayesian"
+def test_what_a_user_sets_stays_even_the_usual_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    options = {"recommender": {"prior": 3.0, "belief": 0.0}, "model": {"kind": "auto"}}
+    found = Recommender("darlr+", **options).asked
+    assert (found.train.recommender.prior, found.train.recommender.belief, found.train.recommender.caution) == (
+        3,
+        0,
+        1000,
+    )
+    assert found.world_model.kind == "auto"
+    words = ["--method", "darlr+", "--recommender.prior", "3", "--recommender.belief", "0", "--model.kind", "auto"]
+    assert main(["train", "--out", str(tmp_path / "run"), *words, "--dry-run"]) == 0
+    plan = " ".join(capsys.readouterr().out.split())
+    assert "recommender.prior │ 3.0 │ given" in plan
+    assert "recommender.belief │ 0.0 │ given" in plan
+    assert "recommender.caution │ 1000.0 │ default of the method" in plan
+    assert "model.kind │ deepfm │ decided" in plan
+    assert "--method darlr+" in plan
+    assert "--recommender.belief 0.0" in plan
 
 
 def test_ips_weights_whatever_is_asked_for_and_others_change_nothing():
-    assert with_defaults(asked("ips")).world_model.weighting == "inverse-popularity"
-    assert with_defaults(asked("mbpo")) == asked("mbpo")
+    assert weighted(asked("ips")).world_model.weighting == "inverse-popularity"
+    assert weighted(asked("mbpo")) == with_defaults(asked("mbpo")) == asked("mbpo")
 
 
 def test_names_are_taken_once_and_options_must_exist():

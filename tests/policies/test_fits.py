@@ -11,10 +11,12 @@ from darlr.data.log import Block, InteractionLog
 from darlr.data.scope import catalogue, scope_of
 from darlr.data.split import select
 from darlr.errors import ConfigError, MachineError
-from darlr.policies import BASELINES, Context, fit_baseline, load_baseline, save_baseline
+from darlr.policies.files import load_baseline, save_baseline
 from darlr.policies.networks import forward, layers_of
 from darlr.policies.offline import trained_agent
+from darlr.policies.registry import BASELINES, fit_baseline
 from darlr.simulation.session import reset, step
+from darlr.world.context import Context
 from tests.agents.tiny import make_world
 
 N_USERS, N_ITEMS = 12, 10

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from darlr.policies.linucb import LinUCB
-from darlr.simulation.session import reset, step
-from darlr.world.taste import LEVEL, choose_spreads
+from darlr.simulation.session import freeze, reset, show
+from darlr.world.preferences import LEVEL, choose_spreads
 
 
 def test_sherman_morrison_equals_the_closed_form():
@@ -17,7 +17,7 @@ def test_sherman_morrison_equals_the_closed_form():
         action, reward = torch.tensor([turn, 19 - 2 * turn]), torch.randn(2, generator=generator)
         shown.append(action)
         felt.append(reward)
-        session = step(session, action, reward, torch.tensor([False, turn == 3]))
+        session = freeze(session, show(session, action, reward, torch.tensor([False, turn == 3])))
     for row, user, length in ((0, 2, 6), (1, 0, 4)):
         x = np.array([features[a[row]].numpy() for a in shown[:length]], dtype=np.float64)
         y = np.array([float(r[row] - prior[user, a[row]]) for a, r in zip(shown, felt, strict=True)][:length])

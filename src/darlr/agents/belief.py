@@ -18,7 +18,7 @@ def taste(
 ) -> Float[Tensor, "B d"]:
     """Posterior mean of sigma * theta after items whose rewards departed by `surprise`; zeros after none.
 
-    features: x_i, each scaled by the deviation of its weight in units of the noise (`World.taste`).
+    features: x_i, each scaled by the deviation of its weight in units of the noise (`World.preference`).
     """
     x = features[items.clamp(min=0)] * there[..., None]
     precision = torch.eye(features.shape[1], dtype=x.dtype, device=x.device) + strength * x.mT @ x

@@ -69,8 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
         command = parse(arguments)
         refuse_addresses(command)
         module = importlib.import_module(f"darlr.cli.{type(command).__name__.lower()}")
-        if isinstance(command, Train) and command.resume:
-            command = parse(arguments, module.as_started(command))
+        others = module.defaults(command) if isinstance(command, Train) else command
+        if others != command:
+            command = parse(arguments, others)
         with importlib.import_module("darlr.experiments.process").single_precision():
             module.run(command)
     except DarlrError as error:

@@ -14,14 +14,15 @@ from darlr.experiments.progress import say
 from darlr.experiments.runs import CONFIG, read_config
 from darlr.experiments.size import outlook
 from darlr.experiments.training import prepare, train_run
+from darlr.methods import usual
 from darlr.options import RunConfig
 from darlr.options.names import command_line
 
 
-def as_started(options: Train) -> Train:
-    """The same options with those that the run was started with, where there is one."""
-    if not (options.out / CONFIG).exists():
-        return options
+def defaults(options: Train) -> Train:
+    """The options that hold where the command names none: the run's that is resumed, else the method's."""
+    if not options.resume or not (options.out / CONFIG).exists():
+        return replace(options, **vars(usual(options.train.method)))
     return replace(options, **vars(with_own_log(read_config(options.out, RunConfig), options.out)))
 
 
@@ -33,7 +34,7 @@ def run(options: Train) -> None:
         plan = prepare(options.config).plan
         say(outlook(plan.size))
         Console().print(plan.table())
-        print(f"the same as a command: {command_line(plan.config, options.out)}")
+        print(f"the same as a command: {command_line(plan.config, options.out, plan.usual)}")
         return
     trained = train_run(
         options.config,

@@ -12,27 +12,18 @@ from torch import Tensor
 from darlr.data.log import InteractionLog
 from darlr.evaluation.lists import Entry, Kind
 from darlr.evaluation.metrics import Metrics, majority_items, metrics
-from darlr.evaluation.protocol import Trajectories, play
+from darlr.evaluation.playing import Job, Played, Setting, play_jobs
+from darlr.evaluation.protocol import play
 from darlr.evaluation.random_feedback import estimate, estimate_interval
 from darlr.evaluation.statistics import interval, iqm, resampled, shared_samples
 from darlr.options import Mode, SessionConfig
-from darlr.simulation.exits import Exit, build_exit, never, resolve
+from darlr.simulation.exits import build_exit, never, resolve
 from darlr.simulation.policy import Policy
 
 if TYPE_CHECKING:
     from darlr.evaluation.truth import Truth
 
 PUBLISHED_USERS = 100
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How sessions are played. window: N, or None where no exit can happen and N means nothing."""
-
-    mode: Mode
-    window: int | None
-    rule: Exit
-    turns: int = 30
 
 
 @dataclass(frozen=True)
@@ -151,7 +142,7 @@ def published_mean(epochs: Iterable[Mapping[str, float | None]]) -> dict[str, fl
 
 
 def sound(
-    entries: Iterable[Entry],
+    entries: Sequence[Entry],
     settings: Iterable[Setting],
     truth: "Truth",
     log: InteractionLog,
@@ -166,87 +157,20 @@ def sound(
     """
     majority = majority_items(log)
     majority = None if majority is None else majority.to(truth.reward.device)
-    return [
-        _row(entry, setting, truth, log, majority=majority, seed=seed, resamples=resamples)
-        for setting in settings
-        for entry in entries
-        if not (entry.exit_aware and setting.window is None)
-    ]
-
-
-def _row(
-    entry: Entry,
-    setting: Setting,
-    truth: "Truth",
-    log: InteractionLog,
-    *,
-    majority: Tensor | None,
-    seed: int,
-    resamples: int,
-) -> Row:
-    first, runs = entry.policies[0], range(len(entry.policies))
-    alike = all(policy is first for policy in entry.policies)  # then side by side: a call a turn instead of several
-    calls = [(first, runs)] if alike else [(policy, [run]) for run, policy in zip(runs, entry.policies, strict=True)]
-    played = [
-        one
-        for policy, some in calls
-        for one in play_seeds(entry, policy, setting, truth, log, majority=majority, seed=seed, runs=some)
-    ]
-    return summarise(entry, setting, played, seed=seed, resamples=resamples)
-
-
-@dataclass(frozen=True)
-class Played:
-    """One training seed under one setting. returns: float64 [users], and tallies, float64 [users, 3], in the truth's
-    order."""
-
-    returns: NDArray[np.float64]
-    metrics: Metrics
-    tallies: NDArray[np.float64] | None = None
-
-
-def play_seeds(
-    entry: Entry,
-    policy: Policy,
-    setting: Setting,
-    truth: "Truth",
-    log: InteractionLog,
-    *,
-    majority: Tensor | None,
-    seed: int = 0,
-    runs: Sequence[int] = (0,),
-) -> list[Played]:
-    """Every user's session with one of the entry's policies, once for each of its runs.
-
-    `seed` and the run alone choose the draws of a sampled policy, so that a run played apart gives the same sessions.
-    """
-    users = torch.as_tensor(truth.users)
-    trajectories = play(
-        policy,
-        truth,
-        log.n_items,
-        setting.rule,
-        mode=setting.mode,
-        turns=setting.turns,
-        greedy=entry.greedy,
-        generators=[_generator(seed, run) for run in runs],
-        users=users.repeat(len(runs)),
-        exit_aware=entry.exit_aware,
-    )
-    return [
-        Played(part.returns.cpu().numpy(), metrics(part, len(truth.items), majority), _tallies(part, truth))
-        for part in trajectories.split(len(users))
-    ]
-
-
-def _tallies(played: Trajectories, truth: "Truth") -> NDArray[np.float64] | None:
-    """What the users of a truth, in its order, said of the items they were shown."""
-    if truth.random is None:
-        return None
-    items = played.items.cpu()
-    column = torch.full((int(max(items.max(), truth.items.max())) + 2,), -1)  # the last is that of item -1
-    column[torch.as_tensor(truth.items)] = torch.arange(len(truth.items))
-    return truth.random.tally(torch.arange(len(items)), column[items])
+    rows = []
+    for setting in settings:
+        wanted = [entry for entry in entries if not (entry.exit_aware and setting.window is None)]
+        jobs = [
+            Job(policy, entry.greedy, entry.exit_aware, run)
+            for entry in wanted
+            for run, policy in enumerate(entry.policies)
+        ]
+        played = iter(play_jobs(jobs, setting, truth, log, majority=majority, seed=seed))
+        rows += [
+            summarise(entry, setting, [next(played) for _ in entry.policies], seed=seed, resamples=resamples)
+            for entry in wanted
+        ]
+    return rows
 
 
 def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed: int = 0, resamples: int = 2000) -> Row:
@@ -281,8 +205,3 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
         returns=returns,
         tallies=tallies,
     )
-
-
-def _generator(seed: int, run: int) -> torch.Generator:
-    state = np.random.SeedSequence((seed, run)).generate_state(1)[0]
-    return torch.Generator().manual_seed(int(state))

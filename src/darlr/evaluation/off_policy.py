@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
@@ -134,6 +133,8 @@ def _exact(user: NDArray[np.int64], reward: Reals, weight: Reals) -> Interval:
     Counts are effective ones (Korn and Graubard, Survey Methodology 1998): no more events than their weights leave, and
     of the rarer value no more than users who have it, as a user's events go together.
     """
+    from scipy.special import betaincinv  # not needed by most logs, and slow to import
+
     low, high = float(reward.min()), float(reward.max())
     share = float(weight @ (reward == high) / weight.sum())
     count, rare = _effective(weight), weight * (reward == (high if share <= 0.5 else low))

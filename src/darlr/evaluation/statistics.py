@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from darlr.errors import ConfigError, DataError
 
@@ -81,7 +80,11 @@ def draw_samples(
     """The samples of `bootstrap` for any table of this shape, (seeds, users)."""
     n_seeds, n_users = shape
     level = (generator.permutation(resamples) + 0.5) / resamples  # every quantile once: tails without luck
-    seeds = np.asarray(stdtrit(n_seeds - 1, level)) if n_seeds > 1 else np.zeros(resamples)
+    seeds = np.zeros(resamples)
+    if n_seeds > 1:
+        from scipy.special import stdtrit  # which takes as long to import as a small table takes to compute
+
+        seeds = np.asarray(stdtrit(n_seeds - 1, level))
     if strata is None:
         return Samples(seeds, _counts(n_users, resamples, generator))
     users = np.empty((resamples, n_users))

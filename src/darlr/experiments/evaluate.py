@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError
-from darlr.evaluation.evaluate import Setting, all_alike, can_leave, published_mean, settings, sound
+from darlr.evaluation.evaluate import all_alike, can_leave, published_mean, settings, sound
+from darlr.evaluation.playing import Setting
 from darlr.evaluation.result import Evaluation
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.evaluation.verdict import comparisons, verdict

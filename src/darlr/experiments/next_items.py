@@ -15,8 +15,8 @@ from darlr.evaluation.next_items import UnseenItems, last_events, measure, rank,
 from darlr.evaluation.report import Section
 from darlr.evaluation.sections import next_items_section
 from darlr.experiments.logs import Logs
-from darlr.policies import BASELINES, Context, fit_baseline
 from darlr.simulation.session import Session
+from darlr.world.context import Context
 
 FEW = 30  # users with a last event, below which all kept events are the test
 
@@ -37,6 +37,8 @@ def next_items(entries: Sequence[Entry], logs: Logs, kept: InteractionLog, *, us
     entries: rows of the report, of which greedy ones that read no truth count. kept: the events that training never
     saw, in log codes and in their own unit. usual: with the baselines that reports have, where their library is there.
     """
+    from darlr.policies.registry import BASELINES, fit_baseline  # every baseline: only where they are fitted
+
     found, tested = _tested(kept, logs)
     if not (found.gain > 0).any():
         return []

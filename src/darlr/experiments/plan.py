@@ -12,7 +12,7 @@ from darlr.data.log import InteractionLog
 from darlr.data.sources import BUILT_IN
 from darlr.experiments.logs import Logs
 from darlr.experiments.size import Size, size_of
-from darlr.methods import find, with_defaults
+from darlr.methods import find, usual, weighted
 from darlr.options import RunConfig
 from darlr.options.json import to_json
 from darlr.options.names import named
@@ -35,15 +35,23 @@ class Plan:
     size: Size
     asked: RunConfig
 
+    @property
+    def usual(self) -> RunConfig:
+        """The defaults of the run's method."""
+        return usual(self.config.train.method)
+
     def rows(self) -> Iterator[tuple[str, Any, str]]:
         """Each option by its name on the command line, its value, and where the value comes from."""
-        usual, asked = named(to_json(RunConfig())), named(to_json(self.asked))
-        for name, value in named(to_json(self.config)).items():
+        parts = self.config, RunConfig(), self.usual, self.asked
+        values, plain, mine, asked = (named(to_json(one)) for one in parts)
+        for name, value in values.items():
             if value != asked[name]:
                 origin = "decided by the method and the log"
+            elif value != mine[name]:
+                origin = "given"
             else:
-                origin = "default" if value == usual[name] else "given"
-            yield name, value, origin
+                origin = "default" if value == plain[name] else "default of the method"
+            yield name, value, origin if name != "method" else "given"
 
     def table(self) -> Table:
         """The same as a table for a terminal."""
@@ -72,7 +80,7 @@ def make_plan(asked: RunConfig, logs: Logs) -> Plan:
 
 def decided(asked: RunConfig, log: InteractionLog, users: int) -> RunConfig:
     """The options without what only the whole data set can tell. users: how many are recommended to."""
-    config = with_defaults(anchored(asked))
+    config = weighted(anchored(asked))
     train = config.train
     selector = replace(train.selector, candidates=candidate_count(train.selector, users))
     usual: Literal["logged", "predicted"] = "logged" if log.implicit else "predicted"

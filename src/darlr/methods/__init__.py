@@ -7,12 +7,13 @@ from darlr.methods.gt import GT
 from darlr.methods.ips import IPS
 from darlr.methods.mbpo import MBPO
 from darlr.methods.mopo import MOPO
-from darlr.methods.registry import METHODS, Cost, Method, find, register, with_defaults
+from darlr.methods.registry import METHODS, Cost, Method, find, register, usual, weighted, with_defaults
 from darlr.methods.rewards import References, RewardTables, Shaped, Step
 from darlr.methods.roler import ROLER
 
 __all__ = [
-    "METHODS", "Cost", "Method", "References", "RewardTables", "Shaped", "Step", "find", "register", "with_defaults",
+    "METHODS", "Cost", "Method", "References", "RewardTables", "Shaped", "Step", "find",
+    "register", "usual", "weighted", "with_defaults",
 ]  # fmt: skip
 
 register(MBPO)

@@ -150,16 +150,24 @@ def _load_installed() -> None:
 
 
 def with_defaults(config: RunConfig) -> RunConfig:
-    """The options of a run with its method's own: defaults where the user left the usual one, and the weighting.
+    """The options of a run with its method's own defaults: what a user's options are set on.
 
-    Doing so twice changes nothing more. An option cannot be set back to the usual default, as nothing tells that from
-    leaving it out. Raises ConfigError for an unknown method.
+    Raises ConfigError for an unknown method.
     """
-    method, usual = find(config.train.method), RunConfig()
-    for name, value in method.defaults.items():
-        if _value(config, name) == _value(usual, name):
-            config = _with(config, name.split("."), value)
-    return config if method.weighting is None else _with(config, ["world_model", "weighting"], method.weighting)
+    for name, value in find(config.train.method).defaults.items():
+        config = _with(config, name.split("."), value)
+    return config
+
+
+def usual(name: str) -> RunConfig:
+    """The options of a run of this method where the user gives none; ConfigError for an unknown method."""
+    return with_defaults(RunConfig(train=TrainConfig(method=name)))
+
+
+def weighted(config: RunConfig) -> RunConfig:
+    """The options of a run with the weighting of logged rows that its method needs (IPS); others as they are."""
+    weighting = find(config.train.method).weighting
+    return config if weighting is None else _with(config, ["world_model", "weighting"], weighting)
 
 
 def _value(config: RunConfig, name: str) -> Any:

@@ -9,7 +9,7 @@ from darlr.simulation.session import Session
 from darlr.world.context import Context
 from darlr.world.logged_neighbours import logged_neighbour_table
 from darlr.world.models.bias import bias_table
-from darlr.world.taste import taste_features
+from darlr.world.preferences import preference_features
 
 NEIGHBOURS = 300
 ROWS = 2**26  # floats held at once: bounds memory, never changes a number
@@ -63,8 +63,8 @@ class LinUCB:
 
 
 def fit_linucb(context: Context, seed: int = 0, alpha: float = 1.0) -> LinUCB:
-    """LinUCB on `taste_features`."""
-    features, noise = taste_features(context, seed)
+    """LinUCB on `preference_features`."""
+    features, noise = preference_features(context, seed)
     return LinUCB(log_table(context), noise * features, noise, alpha)
 
 

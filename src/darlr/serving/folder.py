@@ -23,6 +23,7 @@ from darlr.options.json import from_json, to_json
 from darlr.policies.fixed import FixedList, Staying, UserGreedy
 from darlr.serving.ids import Ids
 from darlr.serving.newcomers import Build, read_newcomers, write_newcomers
+from darlr.serving.policy import Logged, TrainedPolicy
 from darlr.serving.policy_checks import (
     check_ids,
     check_leaving,
@@ -33,7 +34,6 @@ from darlr.serving.policy_checks import (
     check_tensors,
     check_weights,
 )
-from darlr.serving.recommender import Logged, TrainedPolicy
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy
 from darlr.world.tables import World
@@ -53,7 +53,7 @@ def export(recommender: Recommender, world: World, log: InteractionLog, config: 
     if config.recommender.prior:
         tensors["reward"] = recommender.reward
     if config.recommender.belief:
-        tensors["taste"] = recommender.features
+        tensors["preference"] = recommender.features
     if recommender.leaving is not None:
         tensors["bits"] = recommender.bits
     metadata = {
@@ -102,7 +102,7 @@ def _write(
         write_both(draft / WEIGHTS, draft / METADATA, tensors, metadata)
 
 
-def load_policy(folder: Path) -> TrainedPolicy:
+def read_policy(folder: Path) -> TrainedPolicy:
     """A policy from its folder, or from the run folder that holds it.
 
     Raises RunError when there is none, or it is damaged, contradicts itself, or is of another version. The folder may
@@ -165,7 +165,7 @@ def _networks(
         users = vectors if vectors is not None else torch.zeros(count, tensors["users"].shape[1], dtype=torch.float32)
         with torch.device("meta"):  # weights without memory: what is in the file takes their place
             recommender = Recommender(
-                config, tensors["items"], users, reward_range, rows, leaving, tensors.get("taste")
+                config, tensors["items"], users, reward_range, rows, leaving, tensors.get("preference")
             )
         check_weights(recommender, weights)
         recommender.load_state_dict(weights, assign=True)

@@ -1,6 +1,6 @@
 """What a policy folder must hold before anything is built from it: it may come from anywhere.
 
-Whatever is wrong raises an error that `darlr.serving.folder.load_policy` turns into a RunError.
+Whatever is wrong raises an error that `darlr.serving.folder.read_policy` turns into a RunError.
 """
 
 import math
@@ -26,7 +26,7 @@ def check_tensors(tensors: Mapping[str, Tensor]) -> None:
 
 def check_rows(tensors: Mapping[str, Tensor], users: int, items: int) -> None:
     """Raise ValueError unless the tables are of so many users and items; `table` may have one row for everybody."""
-    rows = {"users": users, "items": items, "reward": users, "taste": items, "bits": items, "table": users}
+    rows = {"users": users, "items": items, "reward": users, "preference": items, "bits": items, "table": users}
     for name, count in rows.items():
         shape = tuple(tensors[name].shape) if name in tensors else (count, items)
         if len(shape) != 2 or (shape[0] != count and not (name == "table" and shape[0] == 1)):

@@ -71,14 +71,14 @@ class FittedWorldModel:
         """
         tensors = {name: getattr(self, name) for name in TABLES}
         tensors |= {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        facts = {
+        metadata = {
             "schema": SCHEMA,
             "config": asdict(self.config),
             "scale": asdict(self.scale),
             "metrics": self.metrics,
         }
         with replacing_folder(folder) as draft:
-            write_both(draft / FILES[0], draft / FILES[1], tensors, facts)
+            write_both(draft / FILES[0], draft / FILES[1], tensors, metadata)
             for name, text in (beside or {}).items():
                 atomic_write_text(draft / name, text)
 
@@ -91,12 +91,12 @@ def load(folder: Path) -> FittedWorldModel:
     folder = Path(folder)
     recover(folder)
     try:
-        tensors, facts = read_both(folder / FILES[0], folder / FILES[1], REMEDY, "world model", SCHEMA)
-        config = WorldModelConfig(**{**facts["config"], "hidden": tuple(facts["config"]["hidden"])})
+        tensors, metadata = read_both(folder / FILES[0], folder / FILES[1], REMEDY, "world model", SCHEMA)
+        config = WorldModelConfig(**{**metadata["config"], "hidden": tuple(metadata["config"]["hidden"])})
         model = KINDS[config.kind].load(part(tensors, "model."), config)
         tables = {name: tensors[name] for name in TABLES}
         _check(tables)
-        return FittedWorldModel(model, config, Scale(**facts["scale"]), **tables, metrics=facts["metrics"])
+        return FittedWorldModel(model, config, Scale(**metadata["scale"]), **tables, metrics=metadata["metrics"])
     except FileNotFoundError as error:
         raise RunError(f"{folder}: no world model ({error.filename} is missing); make one with `darlr fit`") from error
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -26,18 +26,19 @@ IMPLICIT: dict[str, Any] = {  # a budget of CPU time, see docs/world-model.md, "
 }
 
 
-def has_strangers(log: InteractionLog) -> bool:
+def lacks_events_of_scope(log: InteractionLog) -> bool:
     """Whether only positives are logged, none by the block's users on its items, but some by other users."""
     return log.implicit and log.block is not None and len(np.unique(log.block.users)) < log.n_users
 
 
 def resolve(config: WorldModelConfig, log: InteractionLog) -> WorldModelConfig:
-    """`kind = auto` and `loss = auto` replaced by what suits the log; any other loss leaves every option as it is.
+    """The options with `kind = auto` and `loss = auto` replaced by what suits the log.
 
-    Positives alone, and strangers to the scope's items: kind history, unless a loss is named. Else kind deepfm, with
-    loss point for ratings; for positives pointneg, and options that still have their default take those of IMPLICIT.
-    Kind mixed is for ratings, and like auto where only positives are logged.
-    Raises ConfigError for kind bayesian there, and for bayesian or mixed with loss pointneg.
+    The kind becomes history where only positives are logged and the users of the scope have none on its items, unless a
+    loss is named; otherwise it becomes deepfm. Kind mixed is for ratings, and means auto where only positives are
+    logged. The loss becomes point for ratings, and pointneg for positives; options that still have their defaults then
+    take the values of IMPLICIT. A loss that is named leaves all other options as they are.
+    Raises ConfigError for kind bayesian where only positives are logged, and for bayesian or mixed with loss pointneg.
     """
     if config.kind in ("bayesian", "mixed") and config.loss == "pointneg":
         raise ConfigError(f"option model.kind: {config.kind} samples no negatives; with loss pointneg choose deepfm")
@@ -46,7 +47,7 @@ def resolve(config: WorldModelConfig, log: InteractionLog) -> WorldModelConfig:
             f"option model.kind: bayesian needs ratings, and all rewards of {log.name} are equal; leave it at auto"
         )
     if config.kind == "auto" or (config.kind == "mixed" and log.implicit):
-        config = replace(config, kind="history" if config.loss == "auto" and has_strangers(log) else "deepfm")
+        config = replace(config, kind="history" if config.loss == "auto" and lacks_events_of_scope(log) else "deepfm")
     if config.kind == "history":
         return config
     if config.loss != "auto":

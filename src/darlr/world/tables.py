@@ -23,15 +23,14 @@ SIMILARITY_USERS = 4096  # up to here cosines of all pairs are held: 64 MB
 
 @dataclass(frozen=True)
 class World:
-    """All that is known of users and items offline; float32 tensors on one device.
+    """All that is known of users and items offline. Tables are float32 tensors on one device, unless stated otherwise.
 
-    reward [U, I]: r0; risk [U, I]: P_U; user_features [U, F]: `standardise`d p_u; unit [U, F]: p_u / |p_u|, zero rows
-    stay zero;
-    item_vectors [I, d]; entropy: the behaviour-entropy table; reward_range: (low, high) of a reward;
-    categories: int64 [I, words], the items' category sets as bits, where the data set has them; logged_neighbours:
-    float32 [U, I], `darlr.world.logged_neighbours`, where the options ask for it; taste: float32 [I, d], features along
-    which users' tastes vary, in units of the noise, where the policy's belief needs them; entries: those of p_u, where
-    they are few; feedback: how p_u is computed, for users in no log.
+    reward: r0, [U, I]. risk: P_U, [U, I]. user_features: the standardised feedback vectors p_u, [U, F]. unit: p_u /
+    |p_u|, [U, F]; zero rows stay zero. item_vectors: [I, d]. entropy: the table of behaviour entropy. reward_range: the
+    least and the largest reward. categories: int64 [I, words], the items' category sets as bits, where the data set has
+    categories. logged_neighbours: [U, I], of `darlr.world.logged_neighbours`, where the options ask for it. preference:
+    [I, d], features along which users' preferences vary, in units of the noise, where the policy's belief needs them.
+    entries: the entries of p_u, where they are few. feedback: how p_u is computed, for users in no log.
     """
 
     reward: Tensor
@@ -43,7 +42,7 @@ class World:
     reward_range: tuple[float, float]
     categories: Tensor | None = None
     logged_neighbours: Tensor | None = None
-    taste: Tensor | None = None
+    preference: Tensor | None = None
     entries: Entries | None = None
     feedback: Feedback | None = None
 

@@ -21,7 +21,7 @@ from darlr.world.models.history import (
     factor_shares,
     fit_history,
     neighbour_shares,
-    tastes,
+    preference_directions,
 )
 from tests.world.tiny import log_of
 
@@ -174,7 +174,7 @@ def test_tastes_are_what_histories_do_not_tell() -> None:
     liked[:20, :OFFERED] = False
     user, item = np.nonzero(liked)
     log = log_of(user, item, np.ones(len(user)), *liked.shape, block=Block(np.arange(20), np.arange(OFFERED)))
-    directions, noise = tastes(log, scope_of(log), 0, turns=3)
+    directions, noise = preference_directions(log, scope_of(log), 0, turns=3)
     assert directions.shape == (OFFERED, 7)
     assert noise == pytest.approx(0.5, abs=0.03)  # at the three items, the best ones: a fair coin
     covariance = noise**2 * directions @ directions.T

@@ -48,30 +48,15 @@ def end_labels(axes: "Axes", labels: Sequence[tuple[float, str, str]], *, gap: f
 
     gap: the least distance of two labels as a share of the axes' height. Call it when the limits are final.
     """
+    from matplotlib.lines import Line2D
+
     low, high = axes.get_ylim()
     ordered = sorted(labels, key=lambda label: label[0])
     heights = apart([value for value, _, _ in ordered], (high - low) * gap)
+    place = axes.get_yaxis_transform()
     for (value, text, colour), height in zip(ordered, heights, strict=True):
-        axes.annotate(
-            text,
-            xy=(1, value),
-            xytext=(1.025, height),
-            xycoords=("axes fraction", "data"),
-            textcoords=("axes fraction", "data"),
-            va="center",
-            fontsize=8.5,
-            color=colour,
-            fontweight=weight,
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": colour,
-                "linewidth": 0.7,
-                "shrinkA": 1,
-                "shrinkB": 0,
-                "relpos": (0, 0.5),
-            },
-        )
+        axes.text(1.025, height, text, transform=place, va="center", fontsize=8.5, color=colour, fontweight=weight)
+        axes.add_artist(Line2D((1, 1.02), (value, height), transform=place, color=colour, linewidth=0.7, clip_on=False))
 
 
 def apart(values: Sequence[float], gap: float) -> list[float]:
@@ -97,8 +82,6 @@ def finished(figure: "Figure", *, grid: bool = True) -> "Figure":
     """The figure, after every panel was given the plain look. grid: whether there are lines behind what is no bar."""
     from matplotlib.text import Text
 
-    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
-        axis.get_ticklabels()  # makes those that data name
     for text in figure.findobj(Text):  # a dollar that comes from data is a dollar
         text.set_parse_math(False)
     for axes in figure.axes:

@@ -21,7 +21,7 @@ from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope
 from darlr.errors import ConfigError
 from darlr.options import WorldModelConfig
-from darlr.world.implicit import distinct, has_strangers, row_weights
+from darlr.world.implicit import distinct, lacks_events_of_scope, row_weights
 from darlr.world.logged_neighbours import logged_feedback, logged_neighbour_table
 from darlr.world.models.factors import factorise
 from darlr.world.models.vectors import unit_square
@@ -34,7 +34,7 @@ RARITY = 0.25  # a logged item counts 1 / events ** RARITY
 LENGTH = 0.5  # a user's row is divided by its length ** LENGTH
 FOLDS = 5
 NEIGHBOURS = 100  # users with alike histories whose share of positives counts
-TASTES = 16  # directions of what a history does not tell
+DIRECTIONS = 16  # directions of what a history does not tell
 DENSE = 256  # a matrix with a side no longer is decomposed whole
 LEAST = 1e-3  # probability, and so variance, at least
 
@@ -94,7 +94,7 @@ def fit_history(log: InteractionLog, scope: Scope, config: WorldModelConfig) -> 
 
     Raises ConfigError for other logs.
     """
-    if not has_strangers(log):
+    if not lacks_events_of_scope(log):
         raise ConfigError(
             "option model.kind: history is for logs of positives with a block (users x items that have no events), "
             "and users outside of it; leave it at auto"
@@ -148,7 +148,7 @@ def _place(size: int, codes: NDArray[np.int64]) -> Tensor:
     return place
 
 
-def tastes(log: InteractionLog, scope: Scope, seed: int, turns: int) -> tuple[Tensor, float]:
+def preference_directions(log: InteractionLog, scope: Scope, seed: int, turns: int) -> tuple[Tensor, float]:
     """Along which directions users differ beyond their histories: float32 [Is, d] and the noise of a session's reward.
 
     Principal directions of the learners' out-of-fold residuals, each scaled by its deviation over users, in units of
@@ -172,7 +172,7 @@ def tastes(log: InteractionLog, scope: Scope, seed: int, turns: int) -> tuple[Te
         squared += float(residual[out].gather(1, best).square().sum()) / best.shape[1]
     noise = max((squared / len(learners)) ** 0.5, LEAST)
     centred = (residual - residual.mean(0)).double().numpy()
-    k = min(TASTES, min(centred.shape) - 1)
+    k = min(DIRECTIONS, min(centred.shape) - 1)
     if k < 1:
         return torch.zeros(len(scope.items), 1), noise
     _, strength, right = _leading(aslinearoperator(centred), k)

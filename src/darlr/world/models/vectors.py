@@ -1,4 +1,4 @@
-"""One vector for each user or item, for pictures of tastes, diversity and tokens of the state."""
+"""One vector for each user or item, for pictures of preferences, diversity and tokens of the state."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""How users' tastes vary along item features: chosen on the log, by what a user's other residuals say of one."""
+"""How users' preferences vary along item features: chosen on the log, by what a user's other residuals say of one."""
 
 import contextlib
 from itertools import product
@@ -12,9 +12,9 @@ from darlr.data.item_vectors import feature_vectors
 from darlr.data.split import select
 from darlr.errors import ConfigError
 from darlr.world.context import Context, events
-from darlr.world.implicit import has_strangers
+from darlr.world.implicit import lacks_events_of_scope
 from darlr.world.models.bias import choose_bias, fit_bias
-from darlr.world.models.history import tastes
+from darlr.world.models.history import preference_directions
 
 FOLDS = 5
 TURNS = 30  # residuals of a user that take part: a session's worth
@@ -23,13 +23,13 @@ LEVEL = 10.0  # as good as no ridge on the intercept: sessions may lie at anothe
 SPREADS = (0.0, 0.1, 0.2, 0.4, 0.8)  # prior deviation of what a group of features adds, in deviations of the residual
 
 
-def taste_features(context: Context, seed: int = 0) -> tuple[Tensor, float]:
+def preference_features(context: Context, seed: int = 0) -> tuple[Tensor, float]:
     """Intercept, item features and item vectors, each scaled by the deviation of users' weights on it, in units of
     the noise, float32 [Is, d]; and the noise, the standard deviation of residuals in reward units.
 
-    Where whom we recommend to are strangers to the items: directions of what a history does not tell."""
-    if context.implicit and has_strangers(context.log):
-        directions, noise = tastes(context.log, context.scope, seed, context.turns)
+    Where the users of the scope have no events on its items: directions of what a history does not tell."""
+    if context.implicit and lacks_events_of_scope(context.log):
+        directions, noise = preference_directions(context.log, context.scope, seed, context.turns)
         positive = float(context.log.reward[0])
         return directions, noise * positive
     groups = feature_groups(context)
