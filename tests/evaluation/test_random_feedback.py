@@ -32,7 +32,7 @@ from darlr.experiments.study.cells import Result
 from darlr.experiments.study.grid import GridRow
 from darlr.experiments.study.report import markdown
 from darlr.experiments.study.studies import Variant
-from darlr.experiments.study.work import Task, play_all, truth_of
+from darlr.experiments.study.worker import Task, play_all, truth_of
 from darlr.options import RunConfig, SyntheticConfig
 from darlr.policies.fixed import FixedList, UserGreedy
 from darlr.simulation.exits import never
