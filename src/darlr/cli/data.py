@@ -8,7 +8,7 @@ from shlex import quote
 
 from rich.console import Console
 
-from darlr.cli.options import (
+from darlr.cli.data_options import (
     Check,
     Coat,
     Data,
