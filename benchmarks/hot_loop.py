@@ -12,7 +12,8 @@ from statistics import median
 
 from darlr.agents.learner import Learner, build_learner, build_simulator, learn
 from darlr.agents.rollout import Simulator
-from darlr.experiments.logs import Logs, open_logs, resolved
+from darlr.experiments.logs import Logs, open_logs
+from darlr.experiments.plan import decided
 from darlr.experiments.process import settle
 from darlr.experiments.world import world_of
 from darlr.options import RunConfig, SplitConfig, TrainConfig
@@ -35,7 +36,7 @@ def quick_world(data: str, epochs: int = 1) -> tuple[Logs, FittedWorldModel]:
 
 def prepare(logs: Logs, fitted: FittedWorldModel, config: TrainConfig) -> tuple[Learner, Simulator, World]:
     """A fresh learner, the simulator that it learns in, and the tables of both."""
-    config = resolved(config, logs.whole)
+    config = decided(RunConfig(train=config), logs.whole, len(logs.scope.users)).train
     world = world_of(fitted, logs, config)
     learner = build_learner(world, config)
     simulator = build_simulator(world, learner.tables, build_exit(config.session, logs.catalogue), config)
