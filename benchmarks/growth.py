@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks import memory
 from darlr.evaluation.pictures import canvas
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 
 if TYPE_CHECKING:
     from darlr.world.tables import World
@@ -147,7 +147,7 @@ def main() -> None:
     for name, size in BASE.items():
         parser.add_argument(f"--{name}", type=int, default=size)
     given = parser.parse_args()
-    settle(1)
+    configure(1)
     config = TrainConfig(
         method=given.method,
         sessions=given.sessions,

@@ -13,11 +13,10 @@ from statistics import median
 from darlr.agents.learner import Learner, build_learner, build_simulator, learn
 from darlr.agents.rollout import Simulator
 from darlr.experiments.logs import Logs, open_logs
-from darlr.experiments.plan import decided
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 from darlr.experiments.world import world_of
 from darlr.options import RunConfig, SplitConfig, TrainConfig
-from darlr.simulation.exits import build_exit
+from darlr.simulation.exits import build_exit, resolve
 from darlr.world.fit import fit_world
 from darlr.world.fitted import FittedWorldModel
 from darlr.world.tables import World
@@ -36,7 +35,7 @@ def quick_world(data: str, epochs: int = 1) -> tuple[Logs, FittedWorldModel]:
 
 def prepare(logs: Logs, fitted: FittedWorldModel, config: TrainConfig) -> tuple[Learner, Simulator, World]:
     """A fresh learner, the simulator that it learns in, and the tables of both."""
-    config = decided(RunConfig(train=config), logs.whole, len(logs.scope.users)).train
+    config = replace(config, session=resolve(config.session, logs.whole))
     world = world_of(fitted, logs, config)
     learner = build_learner(world, config)
     simulator = build_simulator(world, learner.tables, build_exit(config.session, logs.catalogue), config)
@@ -71,7 +70,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--steps", type=int, default=10_000, help="least steps in a measurement")
     options = parser.parse_args()
-    settle(1)
+    configure(1)
     print("| data | method | CPU-s per 100,000 steps |\n|---|---|---|")
     for data in options.data:
         for method in options.methods:

@@ -20,7 +20,7 @@ from darlr.agents.rollout import rollout
 from darlr.data.categories import category_bits
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 from darlr.options import A2CConfig, RecommenderConfig, RewardConfig, SelectorConfig, SessionConfig, TrainConfig
 from darlr.simulation.exits import CategoryExit, Exit, never
 from darlr.world.entropy import EntropyTable
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rollouts", type=int, default=150)
     options = parser.parse_args()
-    settle(1)
+    configure(1)
     print("| world | seed | share of the oracle's return |\n|---|---|---|")
     for name, categories in (("checkerboard", 0), ("checkerboard with exits", 4)):
         for seed in range(options.seeds):

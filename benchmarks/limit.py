@@ -19,7 +19,7 @@ from benchmarks.floor import Floor, Sizes, floor, sizes_of
 from benchmarks.hot_loop import STEPS, costs, prepare, quick_world
 from benchmarks.parts import profile
 from darlr.cli.main import parse
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 from darlr.options import TrainConfig
 
 
@@ -81,7 +81,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=10_000, help="least steps in a measurement")
     parser.add_argument("--profile", action="store_true", help="also say what the time is spent on")
     options = parser.parse_args(own)
-    settle(1)
+    configure(1)
     config = train_options(options.data, train)
     learner, simulator, world = prepare(*quick_world(options.data), config)
     sizes = sizes_of(world)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 from darlr.options import RunConfig, SplitConfig
 
 
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--data", default="coat")
     parser.add_argument("--world", type=Path, required=True)
     given = parser.parse_args(own)
-    settle(1)
+    configure(1)
     logs = open_logs(RunConfig(data=given.data, split=SplitConfig(refit=False)))
     config = decided(RunConfig(train=train_options(given.data, train)), logs.whole, len(logs.scope.users)).train
     world = world_of(load(given.world), logs, config)

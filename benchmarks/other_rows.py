@@ -16,7 +16,7 @@ from darlr.evaluation.evaluate import settings, sound
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.truth import load_truth
 from darlr.experiments.logs import open_logs
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 from darlr.options import RunConfig, SplitConfig, SyntheticConfig, TrainConfig
 from darlr.world.fit import fit_world
 
@@ -38,7 +38,7 @@ def spent(work: Callable[[], object], repeats: int) -> list[float]:
 
 def world_model() -> Result:
     """Five members, five epochs, no early stop."""
-    settle(1)
+    configure(1)
     config = RunConfig(data="coat", split=SplitConfig(refit=False))
     logs = open_logs(config)
     five = replace(config.world_model, members=5, epochs=5, patience=5)
@@ -48,7 +48,7 @@ def world_model() -> Result:
 
 def evaluation() -> Result:
     """One greedy policy of DARLR's networks, untrained as what it has learned costs no time; intervals included."""
-    settle(1)
+    configure(1)
     logs, fitted = quick_world("coat")
     learner, _, _ = prepare(logs, fitted, TrainConfig())
     truth = load_truth("coat", synthetic=SyntheticConfig())

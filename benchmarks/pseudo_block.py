@@ -26,7 +26,7 @@ from darlr.data.store import save
 from darlr.evaluation.lists import popularity_by_users
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth, write_truth
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 from darlr.options import SessionConfig, WorldModelConfig
 from darlr.policies.fixed import UserGreedy
 from darlr.policies.linucb import LinUCB
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--deepfm", action="store_true", help="also the DeepFM ensemble (minutes)")
     parser.add_argument("--save", type=Path, help="write the data set there instead")
     options = parser.parse_args()
-    settle(1)
+    configure(1)
     log, truth = pseudo_block(open_source("kuairec_binary"), options.seed)
     if options.save:
         save(log, options.save, PrepareReport(log.name, len(log), len(log)))

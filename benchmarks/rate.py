@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from benchmarks.hot_loop import STEPS, costs, prepare, quick_world
 from benchmarks.limit import arguments, train_options
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 
 
 def rates(data: str, options: Sequence[str], threads: int, steps: int) -> list[float]:
@@ -39,10 +39,10 @@ def rates(data: str, options: Sequence[str], threads: int, steps: int) -> list[f
 
 def measured(data: str, options: Sequence[str], threads: int, steps: int) -> list[float]:
     """The same in this process."""
-    settle(1)  # the world model's networks are too small for more
+    configure(1)  # the world model's networks are too small for more
     config = train_options(data, options)
     learner, simulator, _ = prepare(*quick_world(data), config)
-    settle(threads)
+    configure(threads)
     taken = costs(learner, simulator, config.sessions, steps, clock=time.perf_counter)
     return sorted(STEPS / spent for spent in taken)
 

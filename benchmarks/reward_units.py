@@ -26,7 +26,7 @@ from darlr.data.sets.synthetic import generate
 from darlr.data.store import save
 from darlr.evaluation.truth import whole, write_truth
 from darlr.options import SyntheticConfig
-from darlr.serving.folder import load_policy
+from darlr.serving.folder import read_policy
 
 ALL = METHODS | {"gt": "--method gt"}
 WORLD = SyntheticConfig(users=60, items=40, events_per_user=12)
@@ -57,7 +57,7 @@ def run(place: Path, method: str, a: float, b: float) -> tuple[list[Any], list[d
             code = darlr(command)
         if code:
             raise SystemExit(code)
-    policy = load_policy(out)
+    policy = read_policy(out)
     history = [(3, a * 4.5 + b), (7, a * 1.25 + b)]
     items = [policy.recommend(user, 10, history=history)["item"].to_list() for user in range(0, WORLD.users, 5)]
     rows: list[dict[str, Any]] = json.loads((out / "table.json").read_text(encoding="utf-8"))["rows"]

@@ -25,7 +25,7 @@ from darlr.agents.recommender import RecommenderPolicy
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth
 from darlr.experiments.logs import Logs
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 from darlr.options import TrainConfig, WorldModelConfig
 from darlr.simulation.exits import build_exit
 from darlr.world.fitted import FittedWorldModel
@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--quick-world", action="store_true", help="a world model of one epoch")
     parser.add_argument("--out", type=Path, default=Path("curves.jsonl"))
     given = parser.parse_args()
-    settle(1)
+    configure(1)
     known = [Seen(**json.loads(line)) for line in given.out.read_text().splitlines()] if given.out.exists() else []
     done = {(row.method, row.setting, row.seed) for row in known if row.steps >= given.steps}
     rows = [row for row in known if (row.method, row.setting, row.seed) in done]

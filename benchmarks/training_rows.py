@@ -13,7 +13,7 @@ from benchmarks.floor import sizes_of
 from benchmarks.hot_loop import costs, prepare, quick_world
 from benchmarks.parts import profile
 from darlr.agents.learner import learn
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 from darlr.options import TrainConfig
 
 LONGEST = 5  # parts of a profile that are told
@@ -106,7 +106,7 @@ def training(row: Training, steps: int) -> Result:
 
     Of a compiled row no parts are told, but how long its first rollout and update took, compiling included.
     """
-    settle(1)
+    configure(1)
     config, goal = row.config, row.goal if row.data == "coat" else ""
     learner, simulator, world = prepare(*quick_world(row.data), config)
     least = limit.limit(sizes_of(world), config).least

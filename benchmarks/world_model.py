@@ -23,7 +23,7 @@ from scipy.sparse import csr_matrix
 from darlr.data.log import InteractionLog
 from darlr.data.sources import open_source, raw_folder
 from darlr.data.split import split
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 from darlr.options import SplitConfig, WorldModelConfig
 from darlr.world import fit
 from darlr.world.kinds import deepfm as kind
@@ -311,7 +311,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--part", choices=["models", "ablations", "both"], default="both")
     options = parser.parse_args()
-    settle(1)
+    configure(1)
     log = open_source("coat")
     ratings = np.loadtxt(raw_folder() / "coat" / "test.ascii")
     ratings[log.user, log.item] = 0  # a twelfth of the random ratings are in the log too

@@ -14,7 +14,7 @@ from pathlib import Path
 from subprocess import PIPE, CompletedProcess
 from typing import Any
 
-IMPORTS = ["torch", "darlr.cli.train", "darlr.experiments.evaluate", "darlr.experiments.study.work"]
+IMPORTS = ["torch", "darlr.cli.train", "darlr.experiments.evaluate", "darlr.experiments.study.worker"]
 __all__ = ["PIPE", "Popen", "run"]
 
 _context = multiprocessing.get_context("forkserver") if sys.platform != "win32" else None

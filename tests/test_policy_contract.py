@@ -20,7 +20,7 @@ from darlr.policies.fixed import FixedList, Random, UserGreedy
 from darlr.policies.linucb import LinUCB
 from darlr.policies.networks import NetworkPolicy, constrained, layers_of, perceptron
 from darlr.policies.sessions import StateEncoder, transitions
-from darlr.serving.folder import export, load_policy
+from darlr.serving.folder import export, read_policy
 from darlr.simulation.exits import CategoryExit, never
 from darlr.simulation.policy import greedy, masked
 from darlr.simulation.session import last_items, reset, show
@@ -179,7 +179,7 @@ def test_a_learned_policy_saved_and_loaded_plays_the_same(name, n_items, tmp_pat
     log = InteractionLog("tiny", nothing, nothing, np.zeros(0, np.float32), tuple(range(USERS)), tuple(range(n_items)))
     world = make_world(USERS, n_items)
     export(recommender, world, log, TrainConfig(recommender=recommender.config), tmp_path / "policy")
-    again = load_policy(tmp_path / "policy").policy.recommender
+    again = read_policy(tmp_path / "policy").policy.recommender
     assert (again.leaving is not None) == ("caution" in name)
     assert torch.equal(played(policy, n_items).items, played(RecommenderPolicy(again), n_items).items)
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import linear
 
-from darlr.agents import a2c
-from darlr.agents.a2c import Judged, a2c_loss, generalised_advantages, minibatches, update
+from darlr.agents import decisions
+from darlr.agents.a2c import a2c_loss, generalised_advantages, minibatches, update
 from darlr.agents.actor_critic import Actor, forbid
+from darlr.agents.decisions import Decisions
 from darlr.options import A2CConfig
 
 PLAIN = A2CConfig(normalise_advantages=False, value_coefficient=0.5, entropy_coefficient=0.0)
@@ -74,18 +75,18 @@ def test_advantages_equal_the_definition(length, streams, gamma, gae_lambda, see
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
-def judged():
+def two_decisions():
     """Two decisions: probabilities (1/4, 3/4, forbidden) and (1/2, 1/2, forbidden)."""
     logits = torch.tensor([[0.0, math.log(3.0), 7.0], [1.0, 1.0, 0.0]], requires_grad=True)
-    return told(logits, torch.tensor([0, 1]), torch.tensor([2.0, 0.0]), torch.tensor([[2, -1], [2, -1]]))
+    return decided(logits, torch.tensor([0, 1]), torch.tensor([2.0, 0.0]), torch.tensor([[2, -1], [2, -1]]))
 
 
-def told(logits, action, value, excluded=None):
+def decided(logits, action, value, excluded=None):
     """What networks say whose last layer hands on its input, the logits [N, A]."""
     size, width = logits.shape
     actor = Actor(width, width, "float32")
     actor.weight.data, actor.bias.data = torch.eye(width), torch.zeros(width)
-    return Judged(actor, logits, value, action, torch.full((size, 1), -1) if excluded is None else excluded)
+    return Decisions(actor, logits, value, action, torch.full((size, 1), -1) if excluded is None else excluded)
 
 
 ROUNDED = {"rtol": 0.02, "atol": 0.02}  # bfloat16 keeps 8 bits
@@ -96,28 +97,28 @@ def test_loss_by_hand():
     advantage, target = torch.tensor([2.0, -1.0]), torch.tensor([1.0, 3.0])
     policy = -(2 * math.log(0.25) - math.log(0.5)) / 2
     value = (1.0 + 9.0) / 2
-    loss, entropy = a2c_loss(judged(), advantage, target, PLAIN)
+    loss, entropy = a2c_loss(two_decisions(), advantage, target, PLAIN)
     assert loss.item() == pytest.approx(policy + 0.5 * value)
     torch.testing.assert_close(entropy, ENTROPY)
     config = A2CConfig(normalise_advantages=False, value_coefficient=2.0, entropy_coefficient=0.3)
     expected = policy + 2 * value - 0.3 * ENTROPY.mean().item()
-    assert a2c_loss(judged(), advantage, target, config)[0].item() == pytest.approx(expected)
+    assert a2c_loss(two_decisions(), advantage, target, config)[0].item() == pytest.approx(expected)
 
 
 def test_normalised_advantages_by_hand():
     # (2, -1) has mean 0.5 and standard deviation 1.5 * sqrt(2)
     config = A2CConfig(normalise_advantages=True, value_coefficient=0.0)
     expected = -(math.log(0.25) - math.log(0.5)) / math.sqrt(2) / 2
-    loss, _ = a2c_loss(judged(), torch.tensor([2.0, -1.0]), torch.zeros(2), config)
+    loss, _ = a2c_loss(two_decisions(), torch.tensor([2.0, -1.0]), torch.zeros(2), config)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
-    alone = told(torch.zeros(1, 2), torch.tensor([0]), torch.zeros(1))  # one row: nothing to scale by
+    alone = decided(torch.zeros(1, 2), torch.tensor([0]), torch.zeros(1))  # one row: nothing to scale by
     assert a2c_loss(alone, torch.tensor([2.0]), torch.zeros(1), config)[0].item() == pytest.approx(2 * math.log(2))
 
 
 @pytest.mark.parametrize("entropy_coefficient", [0.0, 0.1])
 def test_gradients_by_hand_and_finite_under_masks(entropy_coefficient):
     config = A2CConfig(normalise_advantages=False, value_coefficient=0.0, entropy_coefficient=entropy_coefficient)
-    case = judged()
+    case = two_decisions()
     a2c_loss(case, torch.tensor([2.0, -1.0]), torch.zeros(2), config)[0].backward()
     gradient = case.hidden.grad
     assert torch.isfinite(gradient).all()
@@ -135,7 +136,7 @@ def test_gradients_by_hand_and_finite_under_masks(entropy_coefficient):
 @pytest.mark.parametrize("bonus", [0.0, 0.2])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_loss_equals_autograd_on_all_logits(monkeypatch, block, offset, bonus, precision):
-    monkeypatch.setitem(a2c.BLOCK, "cpu", block)
+    monkeypatch.setitem(decisions.CHUNK, "cpu", block)
     torch.manual_seed(0)
     size, width, actions = 11, 4, 9
     hidden, actor = torch.randn(size, width, requires_grad=True), Actor(width, actions, precision)
@@ -143,7 +144,7 @@ def test_the_loss_equals_autograd_on_all_logits(monkeypatch, block, offset, bonu
     excluded, added = torch.randint(-1, actions - 1, (size, 3)), torch.randn(size, actions)
     action, advantage, target = torch.full((size,), actions - 1), torch.randn(size), torch.randn(size)
     parameters = (hidden, actor.weight, actor.bias, value)
-    case = Judged(actor, hidden, value, action, excluded, (lambda rows: added[rows]) if offset else None)
+    case = Decisions(actor, hidden, value, action, excluded, (lambda rows: added[rows]) if offset else None)
     loss, entropy = a2c_loss(case, advantage, target, A2CConfig(entropy_coefficient=bonus))
     found = torch.autograd.grad(3 * loss, parameters)
 
@@ -163,7 +164,7 @@ def test_the_loss_equals_autograd_on_all_logits(monkeypatch, block, offset, bonu
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("bonus", [0.0, 0.2])
 def test_the_loss_over_candidates_equals_autograd_on_their_logits(monkeypatch, block, rows, bonus):
-    monkeypatch.setitem(a2c.BLOCK, "cpu", block)
+    monkeypatch.setitem(decisions.CHUNK, "cpu", block)
     torch.manual_seed(0)
     groups, width, actions, candidates = 5, 4, 9, 6
     size = groups * rows
@@ -174,7 +175,7 @@ def test_the_loss_over_candidates_equals_autograd_on_their_logits(monkeypatch, b
     advantage, target = torch.randn(size), torch.randn(size)
     parameters = (hidden, actor.weight, actor.bias, value)
     config = A2CConfig(entropy_coefficient=bonus, normalise_advantages=False)
-    loss, entropy = a2c_loss(Judged(actor, hidden, value, action, excluded, pool=pool), advantage, target, config)
+    loss, entropy = a2c_loss(Decisions(actor, hidden, value, action, excluded, pool=pool), advantage, target, config)
     found = torch.autograd.grad(3 * loss, parameters)
 
     logits = linear(hidden, actor.weight, actor.bias).gather(1, pool.repeat_interleave(rows, 0))
@@ -189,7 +190,7 @@ def test_the_loss_over_candidates_equals_autograd_on_their_logits(monkeypatch, b
 
 def test_advantages_carry_no_gradient_to_the_critic():
     value = torch.tensor([2.0, 0.0], requires_grad=True)
-    case = judged()
+    case = two_decisions()
     advantage = torch.tensor([2.0, -1.0])
     a2c_loss(replace(case, value=value), advantage, torch.tensor([1.0, 3.0]), PLAIN)[0].backward()
     torch.testing.assert_close(value.grad, torch.tensor([0.5 * 2 * 1.0 / 2, 0.5 * 2 * -3.0 / 2]))
@@ -220,8 +221,8 @@ class Table(nn.Module):
         self.logits = nn.Parameter(torch.zeros(4, 2))
         self.value = nn.Parameter(torch.zeros(4))
 
-    def judge(self, rows):
-        return told(self.logits[rows], torch.tensor([0, 1, 0, 1])[rows], self.value[rows])
+    def decisions(self, rows):
+        return decided(self.logits[rows], torch.tensor([0, 1, 0, 1])[rows], self.value[rows])
 
 
 def test_update_follows_the_gradient_in_minibatches():
@@ -230,7 +231,7 @@ def test_update_follows_the_gradient_in_minibatches():
     config = A2CConfig(normalise_advantages=False, value_coefficient=0.5, minibatch=2, max_grad_norm=1e9)
     advantage, target = torch.tensor([1.0, 2.0, -1.0, 0.0]), torch.tensor([1.0, 2.0, 3.0, 4.0])
     generator = torch.Generator().manual_seed(0)
-    metrics = update(table, optimiser, table.judge, advantage, target, config, generator)
+    metrics = update(table, optimiser, table.decisions, advantage, target, config, generator)
     # every row in one of two minibatches of two: value += target / 2; logits += A (onehot - pi) / 2
     torch.testing.assert_close(table.value.detach(), target / 2)
     torch.testing.assert_close(table.logits.detach()[:, 0], torch.tensor([0.25, -0.5, -0.25, 0.0]))
@@ -244,7 +245,7 @@ def test_update_clips_the_gradient_and_reports_it_before():
     config = A2CConfig(normalise_advantages=False, value_coefficient=0.5, minibatch=9, max_grad_norm=0.1)
     target = torch.tensor([3.0, 0.0, 0.0, 4.0])
     generator = torch.Generator().manual_seed(0)
-    metrics = update(table, optimiser, table.judge, torch.zeros(4), target, config, generator)
+    metrics = update(table, optimiser, table.decisions, torch.zeros(4), target, config, generator)
     assert metrics["grad_norm"].item() == pytest.approx(5 / 4)  # (3, 4) / 4
     assert metrics["value_error"].item() == pytest.approx(25 / 4)
     torch.testing.assert_close(table.value.detach(), 0.1 * torch.tensor([0.6, 0.0, 0.0, 0.8]), rtol=1e-4, atol=1e-6)
@@ -258,10 +259,10 @@ def test_the_value_error_is_that_of_the_difference_and_constant_targets_are_no_d
     config = A2CConfig(normalise_advantages=False, minibatch=9)
     generator = torch.Generator().manual_seed(0)
     target = torch.full((4,), 3.0)  # the critic says 2: an advantage of 1 everywhere
-    metrics = update(table, optimiser, table.judge, target - 2.0, target, config, generator)
+    metrics = update(table, optimiser, table.decisions, target - 2.0, target, config, generator)
     assert metrics["value_error"].item() == pytest.approx(1.0)  # not (3 + 2)^2
     assert metrics["explained_variance"].item() == 1.0
     apart = torch.tensor([1.0, 3.0, 1.0, 3.0])  # a critic that varies where the targets do not
-    metrics = update(table, optimiser, table.judge, apart, target, config, generator)
+    metrics = update(table, optimiser, table.decisions, apart, target, config, generator)
     assert metrics["explained_variance"].isfinite()
     assert metrics["explained_variance"].item() < -1

@@ -30,8 +30,8 @@ def spy(monkeypatch, config, world=None):
 
         return record
 
-    def update(networks, optimiser, judge_rows, advantage, target, *_, group=1):
-        seen["updates"].append((judge_rows(torch.arange(len(advantage))), advantage, target))
+    def update(networks, optimiser, decisions_of, advantage, target, *_, group=1):
+        seen["updates"].append((decisions_of(torch.arange(len(advantage))), advantage, target))
         return {}
 
     real = rollout_module.rollout
@@ -72,25 +72,27 @@ def spy(monkeypatch, config, world=None):
 def test_acting_and_learning_see_the_same_input(monkeypatch, changes):
     seen = spy(monkeypatch, options("darlr", **changes))
     turns = seen["played"].turns
-    judged, _, _ = seen["updates"][0]
-    torch.testing.assert_close(policy(judged), torch.cat(seen["actions"]))
-    torch.testing.assert_close(judged.value, turns.value)
-    assert torch.equal(judged.action, turns.action)
+    decisions, _, _ = seen["updates"][0]
+    torch.testing.assert_close(policy(decisions), torch.cat(seen["actions"]))
+    torch.testing.assert_close(decisions.value, turns.value)
+    assert torch.equal(decisions.action, turns.action)
 
     picks = turns.selection.reward.shape[1]
-    judged, _, _ = seen["updates"][1]
+    decisions, _, _ = seen["updates"][1]
     acted = torch.stack(seen["picks"]).unflatten(0, (-1, picks)).transpose(1, 2).flatten(0, 2)  # turn, stream, pick
-    torch.testing.assert_close(policy(judged), acted)
-    torch.testing.assert_close(judged.value, turns.selection.value.flatten())
-    users = judged.action
-    if judged.pool is not None:
-        users = judged.pool.repeat_interleave(picks, 0).gather(1, users[:, None]).squeeze(1)
+    torch.testing.assert_close(policy(decisions), acted)
+    torch.testing.assert_close(decisions.value, turns.selection.value.flatten())
+    users = decisions.action
+    if decisions.pool is not None:
+        users = decisions.pool.repeat_interleave(picks, 0).gather(1, users[:, None]).squeeze(1)
     assert torch.equal(users, turns.references.users.flatten())
 
 
-def policy(judged):
+def policy(decisions):
     """Probabilities of all decisions, [N, A]."""
-    parts = [judged.masked(layer.logits(judged.hidden[rows]), rows).softmax(-1) for rows, layer in judged.blocks()]
+    parts = [
+        decisions.masked(layer.logits(decisions.hidden[rows]), rows).softmax(-1) for rows, layer in decisions.chunks()
+    ]
     return torch.cat(parts)
 
 

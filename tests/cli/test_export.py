@@ -16,7 +16,7 @@ from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import load_truth
 from darlr.experiments.finished import open_run
 from darlr.options import SyntheticConfig
-from darlr.serving.folder import load_policy
+from darlr.serving.folder import read_policy
 from darlr.simulation.exits import build_exit
 
 WORLD = SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)
@@ -29,7 +29,7 @@ WORLD = SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)
 @pytest.mark.parametrize("aware", ["", ", exit-aware"])
 def test_a_served_row_shows_what_its_table_played(trained: Path, tmp_path: Path, row: str, aware: str) -> None:
     assert main(["export", str(trained), "--row", row + aware, "--out", str(tmp_path / "policy")]) == 0
-    served, run = load_policy(tmp_path / "policy"), open_run(trained)
+    served, run = read_policy(tmp_path / "policy"), open_run(trained)
     entry, truth = rows_of(run)[row + aware], load_truth("synthetic", synthetic=run.config.synthetic)
     assert truth is not None
     session = run.config.train.session
@@ -50,8 +50,8 @@ def test_a_served_row_shows_what_its_table_played(trained: Path, tmp_path: Path,
 def test_the_trained_policy_and_its_start(trained: Path, tmp_path: Path) -> None:
     for row, name in (([], "trained"), (["--row", "DARLR"], "named"), (["--row", "DARLR, start"], "start")):
         assert main(["export", str(trained), *row, "--out", str(tmp_path / name)]) == 0
-    found = {name: load_policy(tmp_path / name).recommend(3, 16).rows() for name in ("trained", "named", "start")}
-    assert found["trained"] == found["named"] == load_policy(trained).recommend(3, 16).rows()
+    found = {name: read_policy(tmp_path / name).recommend(3, 16).rows() for name in ("trained", "named", "start")}
+    assert found["trained"] == found["named"] == read_policy(trained).recommend(3, 16).rows()
     assert found["start"] != found["trained"]
 
 
@@ -78,12 +78,12 @@ def test_refitted_rows_know_the_whole_log(tmp_path: Path, tiny: list[str]) -> No
     shown = {}
     for name, more in (("part", []), ("whole", ["--refit"])):
         assert main(["export", str(run), "--row", "popularity list", "--out", str(tmp_path / name), *more]) == 0
-        shown[name] = load_policy(tmp_path / name).recommend(0, 16)["item"].to_list()
+        shown[name] = read_policy(tmp_path / name).recommend(0, 16)["item"].to_list()
     assert shown["whole"] == sorted(range(16), key=lambda item: (-count[item], item))
     assert shown["part"] != shown["whole"]
     again = tmp_path / "new" / "again"
     assert main(["export", str(run), "--out", str(again), "--refit"]) == 0
-    assert len(load_policy(again).recommend(0, 5)) == 5
+    assert len(read_policy(again).recommend(0, 5)) == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "new", "part", "run", "whole"]
     assert [path.name for path in again.parent.iterdir()] == ["again"]
 

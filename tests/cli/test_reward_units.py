@@ -10,7 +10,7 @@ import pytest
 from benchmarks.reward_units import prepared
 from darlr.cli.main import main
 from darlr.options import SyntheticConfig
-from darlr.serving.folder import load_policy
+from darlr.serving.folder import read_policy
 
 WORLD = SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)
 PLUS = "--model.kind mixed --reward.start frozen --recommender.prior 10 --recommender.belief 1 --recommender.caution 9"
@@ -47,7 +47,7 @@ def epochs(run: Path) -> list[dict[str, Any]]:
 
 def recommended(run: Path, a: float, b: float) -> list[Any]:
     history = [(3, a * 4.5 + b), (7, a * 1.25 + b)]
-    return load_policy(run).recommend(5, 6, history=history).rows()
+    return read_policy(run).recommend(5, 6, history=history).rows()
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -27,12 +27,12 @@ from darlr.evaluation.statistics import Samples, draw_samples
 from darlr.evaluation.terminal import print_tables
 from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.experiments.logs import open_logs
-from darlr.experiments.study.assemble import Block, Line, _lines, by_random_feedback
+from darlr.experiments.study.assemble import Line, ModeTable, _lines, by_random_feedback
 from darlr.experiments.study.cells import Result
 from darlr.experiments.study.grid import GridRow
 from darlr.experiments.study.report import markdown
 from darlr.experiments.study.studies import Variant
-from darlr.experiments.study.work import Task, play_all, truth_of
+from darlr.experiments.study.worker import Task, play_all, truth_of
 from darlr.options import RunConfig, SyntheticConfig
 from darlr.policies.fixed import FixedList, UserGreedy
 from darlr.simulation.exits import never
@@ -197,13 +197,13 @@ def test_a_cell_keeps_what_its_sessions_were_told(tmp_path) -> None:
     about |= {"code": "c", "cpu_seconds": 1.0, "steps": 0, "command": "", "curve": []}
     result = Result(tmp_path, {name: tensor.double().numpy() for name, tensor in tensors.items()}, about)
     grid_row = GridRow(Variant("list", "trivial"), config, {})
-    (found,) = _lines(grid_row, [result, result], "NX_0", 1, 50)
+    (found,) = _lines(grid_row, [result, result], "NX_0", 1)
     (setting,) = (one for one in settings(config.train.session, logs.catalogue, (1,)) if one.mode == "NX_0")
     (wanted,) = sound([listed], [setting], truth, logs.train_catalogue)
     assert found.row.random == wanted.random
     assert wanted.random == pytest.approx(wanted.mean, rel=0.25)  # a third of the cells tells nearly what all do
-    block = Block("NX_0", 1, [replace(found, best=True, tied=True)])
-    text = markdown("Title", [block], {})
+    table = ModeTable("NX_0", 1, [replace(found, best=True, tied=True)])
+    text = markdown("Title", [table], {})
     assert "### NX_0: no repeats, exit window N = 1, by what users said of new random items" in text
     assert f"| **list** | {report.random_text(found.row, '.2f')} | first | {wanted.mean:.2f} |" in text
 

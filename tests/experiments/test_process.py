@@ -10,7 +10,7 @@ from darlr.experiments.process import keep_freed_memory
 
 PROGRAM = """
 import ctypes, resource, torch
-from darlr.experiments.process import MMAP_THRESHOLD, TRIM_THRESHOLD, settle
+from darlr.experiments.process import MMAP_THRESHOLD, TRIM_THRESHOLD, configure
 
 library = ctypes.CDLL(None)
 library.malloc.restype = ctypes.c_void_p
@@ -28,7 +28,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 left_alone = faults()
-settle(1)
+configure(1)
 faults()
 print(left_alone, faults(), torch.get_num_threads())
 """

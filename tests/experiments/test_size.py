@@ -9,7 +9,16 @@ from darlr.cli.main import main
 from darlr.data.log import InteractionLog
 from darlr.errors import MachineError
 from darlr.experiments import size
-from darlr.experiments.size import Size, free_memory, gigabytes, outlook, require_disk, require_memory, size_of, told
+from darlr.experiments.size import (
+    Size,
+    free_memory,
+    gigabytes,
+    memory_needed,
+    outlook,
+    require_disk,
+    require_memory,
+    size_of,
+)
 from darlr.options import RunConfig, TrainConfig
 from tests.world.tiny import log_of
 
@@ -37,7 +46,7 @@ def test_what_is_too_large_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(size, "free_memory", lambda: 24 * GIB)
     with pytest.raises(MachineError, match=r"60,000 users x 60,000 items take about 107 GB .*and only 25\.8 GB"):
         require_memory(huge)
-    assert "fewer users or items" in told(huge)
+    assert "fewer users or items" in memory_needed(huge)
     with pytest.raises(MachineError, match=r"takes about 1,000,000 GB of disk, and .* are free; make room or choose"):
         require_disk(huge, tmp_path / "not" / "there")
     monkeypatch.setattr(size, "free_memory", lambda: None)  # unknown: nothing is refused

@@ -85,9 +85,9 @@ def test_what_is_handed_over_is_said() -> None:
     said = kept(HandedOver({}, 3, 4, {"start": start, "earned": epoch}))
     assert "epoch 3 of 4" in said
     assert "3 a session; the start earns 2" in said
-    assert "as rewards are learned" not in said
+    assert "in the unit of learning" not in said
     mapped = kept(HandedOver({}, 3, 4, {"start": start, "earned": {"shown": -3.0, "learned": 3.0}}))
-    assert "it earns most by the world model as rewards are learned, -3 a session" in mapped
+    assert "it earns most by the world model in the unit of learning, -3 a session" in mapped
 
 
 def test_what_is_kept_for_evaluation_is_said_as_it_is_drawn() -> None:

@@ -7,7 +7,7 @@ import torch
 from scipy.stats import chisquare
 
 from darlr.policies.bandits import UCB, EpsilonGreedy
-from darlr.simulation.session import reset, step
+from darlr.simulation.session import reset, show
 
 
 def test_epsilon_greedy_explores_as_often_as_it_says_and_uniformly():
@@ -19,7 +19,7 @@ def test_epsilon_greedy_explores_as_often_as_it_says_and_uniformly():
         found = policy.scores(session).argmax(1).bincount(minlength=5).numpy()
         assert chisquare(found, 20_000 * np.array([0.04] * 4 + [0.84])).pvalue > 1e-4
         coins = (policy.scores(session) != table).any(1)
-        session = step(session, torch.zeros(20_000, dtype=torch.int64), torch.zeros(20_000), stay)
+        session = show(session, torch.zeros(20_000, dtype=torch.int64), torch.zeros(20_000), stay)
     later = (policy.scores(session) != table).any(1)
     both = float((coins & later).float().mean())
     assert abs(both - 0.04) < 0.006
@@ -37,5 +37,5 @@ def test_ucb_by_hand_counts_log_and_session():
 
     torch.testing.assert_close(policy.scores(session), torch.tensor([bound([8, 2, 1])]))
     for _ in range(2):
-        session = step(session, torch.tensor([1]), torch.tensor([5.0]), torch.tensor([False]))
+        session = show(session, torch.tensor([1]), torch.tensor([5.0]), torch.tensor([False]))
     torch.testing.assert_close(policy.scores(session), torch.tensor([bound([8, 4, 1])]))

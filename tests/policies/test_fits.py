@@ -15,7 +15,7 @@ from darlr.policies.files import load_baseline, save_baseline
 from darlr.policies.networks import forward, layers_of
 from darlr.policies.offline import trained_agent
 from darlr.policies.registry import BASELINES, fit_baseline
-from darlr.simulation.session import reset, step
+from darlr.simulation.session import reset, show
 from darlr.world.context import Context
 from tests.agents.tiny import make_world
 
@@ -66,7 +66,7 @@ def test_same_seed_same_scores_and_files_keep_them(name, implicit, tmp_path):
     assert torch.equal(before, torch.get_rng_state())
     n_users, n_items = len(context.scope.users), len(context.scope.items)
     session = reset(torch.arange(n_users), n_items, 6)
-    session = step(session, torch.arange(n_users) % n_items, torch.ones(n_users), torch.zeros(n_users).bool())
+    session = show(session, torch.arange(n_users) % n_items, torch.ones(n_users), torch.zeros(n_users).bool())
     scores = policy.scores(session)
     assert scores.shape == (n_users, n_items)
     assert scores.dtype == torch.float32

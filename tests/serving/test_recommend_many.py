@@ -17,10 +17,10 @@ from darlr.data.split import select
 from darlr.errors import DarlrWarning
 from darlr.methods import find
 from darlr.options import TablesConfig
-from darlr.serving import recommender
-from darlr.serving.folder import export, export_table, load_policy
+from darlr.serving import policy as policies_of
+from darlr.serving.folder import export, export_table, read_policy
 from darlr.serving.new import NEW
-from darlr.serving.recommender import TrainedPolicy
+from darlr.serving.policy import TrainedPolicy
 from darlr.world.fitted import FittedWorldModel
 from darlr.world.tables import World, build_world
 from tests.agents.tiny import options
@@ -89,16 +89,16 @@ def policies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrainedPolic
     for name, write in POLICIES.items():
         folder = tmp_path_factory.mktemp("many") / "policy"
         write(folder)
-        found[name] = load_policy(folder)
+        found[name] = read_policy(folder)
     return found
 
 
 @every_policy
-@pytest.mark.parametrize("cells", [recommender.CELLS, 64])
+@pytest.mark.parametrize("cells", [policies_of.CELLS, 64])
 def test_batch_equals_one_by_one(
     name: str, cells: int, policies: dict[str, TrainedPolicy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recommender, "CELLS", cells)  # 64: chunks of one to three users
+    monkeypatch.setattr(policies_of, "CELLS", cells)  # 64: chunks of one to three users
     policy = policies[name]
     users = ["u3", "somebody", "u0", NEW, "u3", "u11"]
     history = {"u3": [(4, 5.0), (9, 1.5)], "somebody": [(7, 1.0)], NEW: [(1, 4.0), (2, 2.0), (7, 5.0)]}

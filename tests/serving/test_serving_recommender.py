@@ -19,9 +19,10 @@ import torch
 from darlr.cli.main import main
 from darlr.errors import ConfigError, RunError
 from darlr.io.tensors import read_tensors, write_both
-from darlr.serving.folder import load_policy
+from darlr.serving.folder import read_policy
 from darlr.serving.ids import Ids
 from darlr.serving.new import NEW
+from darlr.serving.recommender import load_policy
 
 TINY = (
     "--synthetic.users 24 --synthetic.items 16 --synthetic.categories 4 --synthetic.events-per-user 8 "
@@ -44,7 +45,7 @@ def shown(answer: pl.DataFrame) -> list[tuple[Any, float]]:
 
 def test_recommendations_are_the_policys_best_items(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run / "policy", tmp_path / "alone")  # needs no data, no world model, no run
-    policy = load_policy(tmp_path / "alone")
+    policy = read_policy(tmp_path / "alone")
     found = policy.recommend(3, 5)
     assert found.columns == ["user", "rank", "item", "score", "known"]
     assert found["user"].to_list() == [3] * 5
@@ -55,11 +56,11 @@ def test_recommendations_are_the_policys_best_items(run: Path, tmp_path: Path) -
     everything = policy.recommend("3", n=16)  # ids as text or as in the log
     assert everything[:5].equals(found)
     assert everything["score"].sum() == pytest.approx(1)
-    assert load_policy(run).recommend(3, n=5).equals(found)
+    assert read_policy(run).recommend(3, n=5).equals(found)
 
 
 def test_a_session_changes_what_comes_next(run: Path) -> None:
-    policy = load_policy(run)
+    policy = read_policy(run)
     first = policy.recommend(3, 1)["item"][0]
     liked, hated = (shown(policy.recommend(3, 16, history=[(first, reward)])) for reward in (5.0, 1.0))
     assert first not in dict(liked)
@@ -70,7 +71,7 @@ def test_a_session_changes_what_comes_next(run: Path) -> None:
 
 
 def test_ids_are_found_however_they_are_spelled(run: Path) -> None:
-    policy = load_policy(run)
+    policy = read_policy(run)
     wanted = shown(policy.recommend(3, 5, history=[(2, 4.0)]))
     assert shown(policy.recommend("3.0", 5, history=[("\u200b2 ", 4.0)])) == wanted
     names: list[str | int] = [f"user {code}" for code in range(24)]
@@ -82,7 +83,7 @@ def test_ids_are_found_however_they_are_spelled(run: Path) -> None:
 
 
 def test_a_history_may_come_from_anywhere(run: Path) -> None:
-    policy = load_policy(run)
+    policy = read_policy(run)
     events = [(7, 4.0), (2, 1.0), (5, 3.0)]
     wanted = policy.recommend(3, 5, history=events)
     assert policy.recommend(3, 5, history=zip([7, 2, 5], np.array([4.0, 1.0, 3.0]), strict=True)).equals(wanted)
@@ -118,11 +119,11 @@ def test_a_history_may_come_from_anywhere(run: Path) -> None:
 )
 def test_a_history_that_says_nothing_is_refused(run: Path, history: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=f"option history: .*{message}"):
-        load_policy(run).recommend(3, 5, history=history)
+        read_policy(run).recommend(3, 5, history=history)
 
 
 def test_options_that_cannot_work_are_refused(run: Path) -> None:
-    policy = load_policy(run)
+    policy = read_policy(run)
     for count in (2.0, None, "3"):
         with pytest.raises(ConfigError, match="option n: must be a whole number"):
             policy.recommend(3, count)  # type: ignore[arg-type]
@@ -140,7 +141,7 @@ def test_a_default_of_float64_changes_nothing(tmp_path: Path, run: Path) -> None
     assert main(["train", "--out", str(plus), *TINY.split(), *more]) == 0
 
     def asked(folder: Path) -> list[Any]:
-        return load_policy(folder).recommend([3, NEW], 5, history={u: [(7, 4.0), (2, 1.0)] for u in (3, NEW)}).rows()
+        return read_policy(folder).recommend([3, NEW], 5, history={u: [(7, 4.0), (2, 1.0)] for u in (3, NEW)}).rows()
 
     wanted = [asked(folder) for folder in (run, plus)]
     torch.set_default_dtype(torch.float64)
@@ -155,7 +156,7 @@ def test_a_default_of_float64_changes_nothing(tmp_path: Path, run: Path) -> None
 
 def test_folders_that_hold_no_policy(run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no trained policy here"):
-        load_policy(tmp_path)
+        read_policy(tmp_path)
     shutil.copytree(run / "policy", tmp_path / "p")
     facts = json.loads((tmp_path / "p" / "policy.json").read_text("utf-8"))
     for broken, message in [
@@ -166,11 +167,11 @@ def test_folders_that_hold_no_policy(run: Path, tmp_path: Path) -> None:
     ]:
         (tmp_path / "p" / "policy.json").write_text(json.dumps(broken), encoding="utf-8")
         with pytest.raises(RunError, match=message):
-            load_policy(tmp_path / "p")
+            read_policy(tmp_path / "p")
     (tmp_path / "p" / "policy.json").write_text(json.dumps(facts), encoding="utf-8")
     (tmp_path / "p" / "policy.safetensors").write_bytes(b"short")
     with pytest.raises(RunError, match="damaged policy"):
-        load_policy(tmp_path / "p")
+        read_policy(tmp_path / "p")
 
 
 def set_in(facts: dict[str, Any], name: str, value: object) -> None:
@@ -239,7 +240,7 @@ def test_policies_with_right_checksums_that_contradict_themselves(
     change(facts, tensors)
     write_both(tmp_path / "policy.safetensors", tmp_path / "policy.json", tensors, facts)
     with pytest.raises(RunError, match=message):
-        load_policy(tmp_path)
+        read_policy(tmp_path)
 
 
 def test_weights_too_large_to_add_up_are_no_recommendation(run: Path, tmp_path: Path) -> None:
@@ -248,7 +249,7 @@ def test_weights_too_large_to_add_up_are_no_recommendation(run: Path, tmp_path: 
     tensors["weights.heads.actor.weight"].fill_(3e38)
     write_both(tmp_path / "policy.safetensors", tmp_path / "policy.json", tensors, facts)
     with pytest.raises(RunError, match="no finite numbers"):
-        load_policy(tmp_path).recommend(3)
+        read_policy(tmp_path).recommend(3)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pipes in folders there")
@@ -260,14 +261,14 @@ def test_a_pipe_or_a_folder_in_a_policys_place(run: Path, tmp_path: Path, name: 
         (folder / name).unlink()
         make(folder / name)
         with pytest.raises(RunError, match="no plain file"):
-            load_policy(folder)
+            read_policy(folder)
 
 
 def test_on_the_command_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["recommend", str(run), "--user", "3", "-n", "2", "--history", "5:4", "6:1.5", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    wanted = shown(load_policy(run).recommend("3", 2, history=[("5", 4.0), ("6", 1.5)]))
+    wanted = shown(read_policy(run).recommend("3", 2, history=[("5", 4.0), ("6", 1.5)]))
     assert found == [{"item": item, "probability": chance} for item, chance in wanted]
     assert main(["recommend", str(run), "--user", "3", "-n", "99"]) == 0
     said = capsys.readouterr()
@@ -291,7 +292,7 @@ def test_the_policy_is_the_one_that_was_trained(run: Path) -> None:
 
     finished = open_run(run)
     session = reset(torch.arange(24), 16, 5)
-    loaded = load_policy(run).policy.recommender
+    loaded = read_policy(run).policy.recommender
     assert torch.equal(
         finished.recommender(finished.recommender.observe(session)).logits, loaded(loaded.observe(session)).logits
     )
@@ -304,7 +305,7 @@ def test_ids_are_shown_as_they_are(
     same = {"user": ["3"] * 7, "rank": range(1, 8), "known": [True] * 7}
     found = pl.DataFrame({"item": ids, "score": [1e-5 * place for place in range(1, 8)], **same})
     policy = SimpleNamespace(recommend=lambda *_, **__: found)
-    monkeypatch.setattr("darlr.cli.recommend.load_policy", lambda _: policy)
+    monkeypatch.setattr("darlr.cli.recommend.read_policy", lambda _: policy)
     assert main(["recommend", "run", "--user", "3", "-n", "7"]) == 0
     said = capsys.readouterr().out
     for shown in [*ids[:5], r"\x1b[31mred", r"two\nlines", "1.00e-05"]:
@@ -324,3 +325,12 @@ def test_an_encoding_without_the_letters() -> None:
         )
         assert done.returncode == rc, done.stderr
         assert wanted in done.stdout + done.stderr
+
+
+def test_one_user_at_a_time(run: Path) -> None:
+    policy, events = load_policy(run), [(2, 4.0), (7, 1.0)]
+    found = policy.recommend(3, 5, zip([2, 7], [4.0, 1.0], strict=True))
+    assert found == policy.recommend(3, 5, events)
+    frame = read_policy(run).recommend(3, 5, history=events)
+    assert [one.item for one in found] == frame["item"].to_list()
+    assert [one.probability for one in found] == frame["score"].to_list()

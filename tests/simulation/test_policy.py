@@ -79,7 +79,7 @@ def test_draw_by_hand():
     assert draw(probabilities, uniform).tolist() == [1, 1, 3, 3, 4, 4]
     assert draw(torch.zeros(2, 6), torch.tensor([0.0, BELOW_ONE])).tolist() == [5, 5]
     for block in (1, 2, 3, 4, 5, 6, 7):
-        with mock.patch.multiple(policy, WIDE=0, BLOCK=block):
+        with mock.patch.multiple(policy, WIDE=0, CHUNK=block):
             assert draw(probabilities, uniform).tolist() == [1, 1, 3, 3, 4, 4]
             assert draw(torch.zeros(2, 6), torch.tensor([0.0, BELOW_ONE])).tolist() == [5, 5]
 
@@ -112,5 +112,5 @@ def test_draw_never_yields_an_entry_of_probability_zero(weights, uniform, block)
     if probabilities.sum() > 1e-30:
         probabilities /= probabilities.sum()
         assert probabilities[0, draw(probabilities, torch.tensor([uniform]))[0]] > 0
-        with mock.patch.multiple(policy, WIDE=0, BLOCK=block):
+        with mock.patch.multiple(policy, WIDE=0, CHUNK=block):
             assert probabilities[0, draw(probabilities, torch.tensor([uniform]))[0]] > 0

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from darlr.agents.fast.products import product
+from darlr.agents.fast import chosen
 from darlr.options import Precision
 
 
@@ -77,7 +77,7 @@ class AllActions:
     def logits(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n A"]:
         """Unmasked logits of every action."""
         if self.weight.dtype == hidden.dtype:
-            return product(hidden, self.weight, self.bias)
+            return chosen.product(hidden, self.weight, self.bias)
         return self.bias + hidden.to(self.weight.dtype) @ self.weight.T
 
     def back(
@@ -90,8 +90,8 @@ class AllActions:
         """The gradient by hidden; those by weight and bias are added to what is there."""
         by_bias += by_logits.sum(0)
         if self.weight.dtype == hidden.dtype:
-            by_weight += product(hidden.T, by_logits.T).T  # this way round it is faster
-            return product(by_logits, self.weight.T)
+            by_weight += chosen.product(hidden.T, by_logits.T).T  # this way round it is faster
+            return chosen.product(by_logits, self.weight.T)
         slopes = by_logits.to(self.weight.dtype)
         by_weight += slopes.T @ hidden.to(slopes.dtype)
         return (slopes @ self.weight).to(hidden.dtype)

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from darlr.agents.a2c import Judged, generalised_advantages, update
+from darlr.agents.a2c import generalised_advantages, update
 from darlr.agents.candidates import build_pool, candidate_count
+from darlr.agents.decisions import Decisions
 from darlr.agents.fast.kernels import PLAIN, Kernels, compiled
 from darlr.agents.recommender import Recommender
 from darlr.agents.references import build_references
@@ -158,17 +159,17 @@ def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict
         config.gae_lambda,
     ).flatten()
 
-    def judge_rows(rows: Tensor) -> Judged:
+    def decisions_of(rows: Tensor) -> Decisions:
         seen = turns.observation.rows(rows)
-        hidden, value = learner.kernels.judge(recommender, seen, recommender.own(seen.user))
+        hidden, value = learner.kernels.evaluate(recommender, seen, recommender.own(seen.user))
         excluded = turns.shown[rows, :0] if repeats else turns.shown[rows]
         offset = (lambda part: recommender.offset(seen.rows(part))) if recommender.knows_more else None
-        return Judged(recommender.heads.actor, hidden, value, turns.action[rows], excluded, offset)
+        return Decisions(recommender.heads.actor, hidden, value, turns.action[rows], excluded, offset)
 
     return update(
         learner.recommender,
         learner.recommender_optimiser,
-        judge_rows,
+        decisions_of,
         advantage,
         advantage + turns.value,
         config,
@@ -194,20 +195,20 @@ def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]
         config.gae_lambda,
     ).T.flatten()
 
-    def judge_rows(rows: Tensor) -> Judged:
+    def decisions_of(rows: Tensor) -> Decisions:
         episode, pick = rows // picks, rows % picks
         window = selector.config.tracker.window
         recent, before, action = selection_rows(selection.chosen[episode], selection.taken[episode], pick, window)
         tokens, recent = selector.tokens_among(recent)
         users = embedding(recent.T.clamp(min=0), tokens)
-        hidden, value = learner.kernels.judge_picks(selector, selection.state[episode], users, recent.T >= 0)
+        hidden, value = learner.kernels.evaluate_picks(selector, selection.state[episode], users, recent.T >= 0)
         pool = None if selector.pool is None else selector.pool[selection.chosen[episode[::picks], 0]]
-        return Judged(selector.heads.actor, hidden, value, action, before, pool=pool)
+        return Decisions(selector.heads.actor, hidden, value, action, before, pool=pool)
 
     metrics = update(
         selector,
         optimiser,
-        judge_rows,
+        decisions_of,
         advantage,
         advantage + selection.value.flatten(),
         config,

@@ -11,7 +11,8 @@ from torch.nn.functional import embedding  # several times faster than table[row
 
 from darlr.agents.actor_critic import ActorCritic
 from darlr.agents.belief import taste
-from darlr.agents.tracker import Folded, build_tracker
+from darlr.agents.fast.attention import Folded
+from darlr.agents.tracker import build_tracker
 from darlr.options import RecommenderConfig
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.session import Session, last_items, last_rewards

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from darlr.agents.actor_critic import FORBIDDEN, ActorCritic
+from darlr.agents.fast.attention import Folded
 from darlr.agents.references import distances, require_others
-from darlr.agents.tracker import Folded, build_tracker
+from darlr.agents.tracker import build_tracker
 from darlr.methods.rewards import References
 from darlr.options import SelectorConfig
 from darlr.simulation.policy import draw

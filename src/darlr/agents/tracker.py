@@ -5,13 +5,14 @@ position is read, so acting and learning see the same input (method.md section 2
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import dropout, layer_norm, linear
 
+from darlr.agents.fast import chosen
+from darlr.agents.fast.attention import Folded
 from darlr.options import TrackerConfig
 
 
@@ -36,20 +37,6 @@ class MeanTracker(nn.Module):
         """What `forward` says of token(inputs): the token of the mean is the mean of tokens, for a w-th of the work."""
         state: Tensor = token(self(inputs, there)) * there.any(0)[:, None]
         return state
-
-
-class Folded(NamedTuple):
-    """Attention of a single head, its four linear layers folded into two; they stay the same while the weights do.
-
-    (Q a + b) (K x + k) is (K' (Q a + b)) x and something that is the same for every x, so moves no weight; and the
-    weighted mean of V x + v is V (weighted mean of x) + v. So there is no query, key or value, but one layer before
-    the scores and one behind the mean. Shapes [d, d], [d], [d, d], [d].
-    """
-
-    ask: Tensor
-    ask_bias: Tensor
-    out: Tensor
-    out_bias: Tensor
 
 
 class Layer(nn.Module):
@@ -85,46 +72,26 @@ class Layer(nn.Module):
         dim = tokens.shape[-1]
         normed = layer_norm(tokens, (dim,), self.norm_attention.weight, self.norm_attention.bias)
         asking, tokens = (normed[-1:], tokens[-1:]) if newest else (normed, tokens)
-        attended = self._attend(asking, normed, bias, folded)
+        attended = self.attend(asking, normed, bias) if folded is None else folded.attend(asking, normed, bias)
         hidden = tokens + self._drop(attended)
         normed = layer_norm(hidden, (dim,), self.norm_feed.weight, self.norm_feed.bias)
         fed = linear(linear(normed, self.widen.weight, self.widen.bias).relu_(), self.narrow.weight, self.narrow.bias)
         return hidden + self._drop(fed)
 
     def fold(self) -> Folded | None:
-        """What attention of a single head needs; None for several."""
-        if self.heads > 1:
-            return None
-        of_query, of_key, of_value = self.attention.weight.chunk(3)
-        query_bias, _, value_bias = self.attention.bias.chunk(3)
-        return Folded(
-            of_key.T @ of_query,
-            query_bias @ of_key,
-            self.out.weight @ of_value,
-            torch.addmv(self.out.bias, self.out.weight, value_bias),
-        )
+        """What the fast twin of `attend` needs; None where the plain one is as good."""
+        return chosen.fold(self.attention, self.out, self.heads)
 
-    def _attend(
-        self, asking: Tensor, normed: Tensor, bias: Tensor | None, folded: Folded | None
-    ) -> Float[Tensor, "q B d"]:
-        """Scaled dot-product attention and its output layer."""
-        if folded is None:
-            return self._split(asking, normed, bias)
-        asked = linear(asking, folded.ask, folded.ask_bias)
-        score = (asked[:, None] * normed).sum(-1, keepdim=True).mul_(normed.shape[-1] ** -0.5)  # [q, w, B, 1]
-        weight = (score if bias is None else score + bias).softmax(1)
-        return linear((weight * normed).sum(1), folded.out, folded.out_bias)
-
-    def _split(self, asking: Tensor, normed: Tensor, bias: Tensor | None) -> Float[Tensor, "q B d"]:
-        """The same for several heads, each on its share of d."""
+    def attend(self, asking: Tensor, normed: Tensor, bias: Tensor | None) -> Float[Tensor, "q B d"]:
+        """Scaled dot-product attention (Vaswani et al. 2017, Eq. 1) of each head on its share of d, and its output."""
         dim, weight, offset = normed.shape[-1], self.attention.weight, self.attention.bias
         query = linear(asking, weight[:dim], offset[:dim])
         key, value = linear(normed, weight[dim:], offset[dim:]).chunk(2, dim=-1)
         split = (self.heads, dim // self.heads)
         query, key, value = (part.view(*part.shape[:-1], *split) for part in (query, key, value))
         score = (query[:, None] * key).sum(-1, keepdim=True).mul_(split[1] ** -0.5)  # [q, w, B, heads, 1]
-        weight = (score if bias is None else score + bias[..., None]).softmax(1)
-        return linear((weight * value).sum(1).flatten(-2), self.out.weight, self.out.bias)
+        mixed = (score if bias is None else score + bias[..., None]).softmax(1)
+        return linear((mixed * value).sum(1).flatten(-2), self.out.weight, self.out.bias)
 
     def _drop(self, values: Tensor) -> Tensor:
         return dropout(values, self.dropout) if self.training and self.dropout else values

@@ -26,10 +26,10 @@ from darlr.methods import usual
 from darlr.options import RunConfig
 from darlr.options.json import to_json
 from darlr.options.names import flat, named, override
-from darlr.serving.folder import export, load_policy
+from darlr.serving.folder import export, read_policy
 from darlr.serving.history import Pairs
 from darlr.serving.ids import Id
-from darlr.serving.recommender import Items, TrainedPolicy, User
+from darlr.serving.policy import Items, TrainedPolicy, User
 from darlr.world.fitted import FittedWorldModel
 
 Callback = Callable[[Mapping[str, Any]], None]
@@ -171,7 +171,7 @@ class Recommender:
             run = self.run
             with tempfile.TemporaryDirectory() as folder:
                 export(run.recommender, run.world, run.logs.known, run.config.train, Path(folder, "policy"))
-                self._policy = load_policy(Path(folder, "policy"))
+                self._policy = read_policy(Path(folder, "policy"))
         return self._policy
 
     def recommend(
@@ -189,7 +189,7 @@ class Recommender:
         users: one id, several, or `darlr.NEW` for somebody who is in no log. n: how many items a user. history: the
         session so far, (item, reward) pairs, oldest first, or a mapping from users to their pairs. exclude: items that
         are not shown, and only: the only items that may be shown, to everybody or by user. new_items: leave out what
-        the user's log holds. See `darlr.serving.recommender.TrainedPolicy.recommend`, which needs no log.
+        the user's log holds. See `darlr.serving.policy.TrainedPolicy.recommend`, which needs no log.
         """
         return self.policy.recommend(users, n, history=history, exclude=exclude, only=only, new_items=new_items)
 

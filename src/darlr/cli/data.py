@@ -8,7 +8,7 @@ from shlex import quote
 
 from rich.console import Console
 
-from darlr.cli.options import (
+from darlr.cli.data_options import (
     Check,
     Coat,
     Data,
@@ -37,7 +37,7 @@ from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.experiments import training
 from darlr.experiments.checks import check_options
 from darlr.experiments.progress import say
-from darlr.experiments.size import size_of, told
+from darlr.experiments.size import memory_needed, size_of
 from darlr.io.text import visible
 from darlr.options import RunConfig
 
@@ -47,7 +47,7 @@ console = Console()
 
 
 def run(options: Data) -> None:
-    """Prepare a data set, or say what is in one."""
+    """Prepare a data set, or describe one."""
     if isinstance(options.action, Info):
         describe(*read_source(options.action.source))
     elif isinstance(options.action, Check):
@@ -63,7 +63,7 @@ def run(options: Data) -> None:
 def write(options: Prepare) -> None:
     """Read, check and write one data set, with its truth where it is known."""
     source, out = options.source, options.source.out
-    check_target(out)  # before a fit that takes minutes
+    check_target(out)  # before reading, which can take minutes
     if isinstance(source, Coat | KuaiRand | KuaiRecBinary | Yahoo):
         name = NAMES[type(source)]
         own, given = getattr(source, "complete", False), getattr(source, "truth", None)
@@ -89,12 +89,12 @@ def _of_truth(truth: Truth | None) -> list[str]:
 
 
 def _with(truth: Truth | None) -> Callable[[Path], None]:
-    """Writes the truth into a draft of a data set: without its truth it is half of one."""
+    """What writes the truth into the draft of a data set, so that both become visible at once."""
     return lambda draft: None if truth is None else write_truth(truth, draft)
 
 
 def profiled(options: Check) -> None:
-    """Print a profile of a data set, and what its reader dropped and noted."""
+    """Print the profile of a data set, and what its reader dropped."""
     log, report = read_source(options.source)
     found, refused = profile(log), refusal(log, options.source)
     if options.json:
@@ -104,7 +104,7 @@ def profiled(options: Check) -> None:
 
 
 def refusal(log: InteractionLog, data: str) -> str | None:
-    """Why `darlr train` with its default options refuses the data set, or None where it does not."""
+    """Why `darlr train` refuses the data set with the default options; None where it accepts it."""
     try:
         training.prepare(RunConfig(data=data), log)
     except DarlrError as error:
@@ -113,7 +113,7 @@ def refusal(log: InteractionLog, data: str) -> str | None:
 
 
 def fetch(options: Download) -> None:
-    """Download one data set, and say where it is and whether it was verified."""
+    """Download a data set, and print where it is and whether it was verified."""
     entry = public_set(options.name)
     found = download(entry, options.to or raw_folder(), options.mirror, progress=sys.stderr.isatty())
     if found.sha256 is not None:
@@ -125,9 +125,9 @@ def fetch(options: Download) -> None:
         say(f"to use it: export DARLR_DATA={quote(str(options.to.resolve()))}")
 
 
-def show(said: str) -> None:
-    """Print as it is."""
-    console.print(visible(said), soft_wrap=True, markup=False, highlight=False, emoji=False)
+def show(text: str) -> None:
+    """Print a text as it is."""
+    console.print(visible(text), soft_wrap=True, markup=False, highlight=False, emoji=False)
 
 
 def describe(log: InteractionLog, report: PrepareReport) -> None:
@@ -135,5 +135,5 @@ def describe(log: InteractionLog, report: PrepareReport) -> None:
     scope = scope_of(log)
     offered = f"recommends {len(scope.items):,} of the items to {len(scope.users):,} of the users (unlogged cells)"
     lines = [] if scope.whole else [offered]
-    for line in (log.describe(), *lines, f"training: {told(size_of(log, RunConfig()))}", str(report)):
+    for line in (log.describe(), *lines, f"training: {memory_needed(size_of(log, RunConfig()))}", str(report)):
         show(line)

@@ -1,18 +1,18 @@
-"""`darlr fit`: the world model."""
+"""`darlr fit`: fit a world model and write it."""
 
 from darlr.cli.options import Fit
 from darlr.experiments.checks import check_options, without_effect
 from darlr.experiments.logs import open_logs
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 from darlr.experiments.progress import say
 from darlr.experiments.world import fit_into, refuse_other_content
 from darlr.options import RunConfig
 
 
 def run(options: Fit) -> None:
-    """Fit a world model and keep it."""
+    """Fit a world model, and print how good it is."""
     check_options(options)
-    settle(options.threads)
+    configure(options.threads)
     refuse_other_content(options.out)
     config = RunConfig(
         data=options.data, split=options.split, synthetic=options.synthetic, world_model=options.world_model

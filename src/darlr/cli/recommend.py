@@ -17,9 +17,9 @@ from darlr.evaluation.numbers import style
 from darlr.experiments.progress import say
 from darlr.io.files import replacing
 from darlr.io.text import one_line
-from darlr.serving.folder import load_policy
+from darlr.serving.folder import read_policy
 from darlr.serving.new import NEW
-from darlr.serving.recommender import User
+from darlr.serving.policy import User
 
 
 def run(options: Recommend) -> None:
@@ -32,7 +32,7 @@ def run(options: Recommend) -> None:
     users = named_users(options)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        answer = load_policy(options.run).recommend(
+        answer = read_policy(options.run).recommend(
             users,
             options.count,
             history=history or None,

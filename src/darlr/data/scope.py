@@ -55,7 +55,7 @@ def catalogue(log: InteractionLog, scope: Scope) -> InteractionLog:
     """
     if len(scope.items) == scope.n_items:
         return log
-    place = _places(scope.items, scope.n_items)
+    place = places(scope.items, scope.n_items)
     kept = select(log, place[log.item] >= 0)
     return replace(
         kept,
@@ -74,7 +74,7 @@ def within_scope(log: InteractionLog, scope: Scope) -> InteractionLog:
     """
     if scope.whole:
         return log
-    place = _places(scope.users, scope.n_users)
+    place = places(scope.users, scope.n_users)
     offered = catalogue(log, scope)
     kept = select(offered, place[offered.user] >= 0)
     return replace(
@@ -86,8 +86,8 @@ def within_scope(log: InteractionLog, scope: Scope) -> InteractionLog:
     )
 
 
-def _places(codes: IntArray, size: int) -> IntArray:
-    """The scope code of each log code, int64 [size], or -1 outside the scope."""
+def places(codes: IntArray, size: int) -> IntArray:
+    """The place of each code from 0 to size - 1 in `codes`, int64 [size], or -1 where it is not there."""
     place = np.full(size, -1, dtype=np.int64)
     place[codes] = np.arange(len(codes))
     return place

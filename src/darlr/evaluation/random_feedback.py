@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
+from darlr.data.scope import places
 from darlr.evaluation.statistics import Samples, draw_samples, interval, other_seeds, user_means, without_each_seed
 
 Array = NDArray[np.float64]
@@ -52,7 +53,7 @@ def random_feedback(
     random: InteractionLog, users: NDArray[np.int64], items: NDArray[np.int64]
 ) -> RandomFeedback | None:
     """The events of `random` among a truth's users [Ue] and items [Ie], log codes; None without any."""
-    row, column = _places(random.n_users, users)[random.user], _places(random.n_items, items)[random.item]
+    row, column = places(users, random.n_users)[random.user], places(items, random.n_items)[random.item]
     inside = (row >= 0) & (column >= 0)
     cell, place, count = np.unique(row[inside] * len(items) + column[inside], return_inverse=True, return_counts=True)
     if not len(cell):
@@ -68,16 +69,9 @@ def unlogged(
 
     users [Ue] and items [Ie] of the truth, log codes. None where the log holds them all.
     """
-    row, column = _places(log.n_users, users)[log.user], _places(log.n_items, items)[log.item]
+    row, column = places(users, log.n_users)[log.user], places(items, log.n_items)[log.item]
     inside = (row >= 0) & (column >= 0)
     return feedback.without(row[inside] * len(items) + column[inside])
-
-
-def _places(size: int, codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Place of each code in `codes`, int64 [size], -1 for the others."""
-    places = np.full(size, -1, dtype=np.int64)
-    places[codes] = np.arange(len(codes))
-    return places
 
 
 def estimate(tallies: Array) -> float | None:

@@ -13,7 +13,7 @@ from darlr.errors import RunError
 from darlr.evaluation.evaluate import Row
 from darlr.evaluation.numbers import style
 from darlr.evaluation.statistics import Comparison
-from darlr.io.files import atomic_write_text
+from darlr.io.files import atomic_write_text, write_json
 from darlr.io.text import markdown as shown
 
 SCHEMA = 2
@@ -72,7 +72,7 @@ def write_report(
         **({"sections": content} if content else {}),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    atomic_write_text(folder / "table.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+    write_json(folder / "table.json", document)
     text = markdown(
         rows,
         about=about,
@@ -191,22 +191,21 @@ def markdown(
     known = any(row.random is not None for row in rows)
     head = (*HEAD[:-1], *((RANDOM,) if known else ()), HEAD[-1])
     for title, group in tables(rows, trained):
-        lines += [f"## {title}", "", joined(head), "|---|" + "---:|" * (len(head) - 1)]
         forms = styles(group)
-        for row in group:
-            name, numbers = shown(label(row)), number_cells(row, forms)
-            told = [random_text(row, forms[0])] if known else []
-            lines.append(joined([f"**{name}**" if row.kind == "learned" else name, *numbers, *told, str(row.seeds)]))
-        lines.append("")
+        cells = [
+            [label(row), *number_cells(row, forms), *([random_text(row, forms[0])] if known else []), str(row.seeds)]
+            for row in group
+        ]
+        lines += [f"## {title}", "", *table_lines(head, cells, [row.kind == "learned" for row in group]), ""]
     lines += [NOTES, ""] if rows else []
     lines += [RANDOM_NOTE, ""] if known else []
     if comparisons:
         head = ("A - B", "difference [95%]", "users better under A", "p")
-        lines += ["## Paired comparisons, same users and seeds", "", joined(head), "|---|---:|---:|---:|"]
         form = style([0.0, *(c.difference for c in comparisons.values())])
-        for name, c in comparisons.items():
-            lines.append(joined([shown(name), signed(c, form), f"{c.users_better:.0%}", f"{c.p_value:.3g}"]))
-        lines.append("")
+        cells = [
+            [name, signed(c, form), f"{c.users_better:.0%}", f"{c.p_value:.3g}"] for name, c in comparisons.items()
+        ]
+        lines += ["## Paired comparisons, same users and seeds", "", *table_lines(head, cells), ""]
     if published is not None:
         lines += ["## Published protocol", "", *_published(published), ""]
     for section in sections:
@@ -226,10 +225,13 @@ def _published(published: Mapping[str, float | int | None]) -> list[str]:
     return [f"{about}, NX_0, N = 1: {', '.join(found)}. Neither a final score nor a spread over seeds."]
 
 
-def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table: names, as they are, to the left, numbers to the right."""
-    escaped = [[shown(name), *numbers] for name, *numbers in rows]
-    return [joined(head), "|---|" + "---:|" * (len(head) - 1), *map(joined, escaped)]
+def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]], bold: Sequence[bool] = ()) -> list[str]:
+    """A Markdown table: names to the left, numbers to the right. bold: which names are bold, none where it is empty."""
+    lines = [joined(head), "|---|" + "---:|" * (len(head) - 1)]
+    for place, (name, *numbers) in enumerate(rows):
+        text = f"**{shown(name)}**" if bold and bold[place] else shown(name)
+        lines.append(joined([text, *numbers]))
+    return lines
 
 
 def joined(cells: Sequence[str]) -> str:

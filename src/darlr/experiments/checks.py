@@ -1,4 +1,4 @@
-"""Options that cannot work, refused before anything is written: what the classes of darlr.options leave to others."""
+"""Checks of options that the classes of darlr.options cannot make. They run before anything is written."""
 
 import math
 from dataclasses import fields, is_dataclass
@@ -15,11 +15,11 @@ from darlr.options.checks import spelt
 from darlr.options.names import changed, option_name
 from darlr.simulation import exits
 
-MOST = 2**32 - 1  # the largest seed that every generator takes
+LARGEST_SEED = 2**32 - 1  # the largest that every generator takes
 
 
 def check_options(config: Any, where: str = "") -> None:
-    """Raise ConfigError at the first unknown name, infinite number, seed that no generator takes, or 0 threads."""
+    """Raise ConfigError for an unknown name, an infinite number, a seed that no generator takes, or no thread."""
     for option in fields(config):
         value, name = getattr(config, option.name), option_name(where, option.name)
         if is_dataclass(value):
@@ -32,8 +32,8 @@ def check_options(config: Any, where: str = "") -> None:
             exits.find(value)
         elif option.name == "threads" and value < 1:
             raise ConfigError(f"option {name}: must be at least 1, not {value}")
-        elif option.name == "seed" and not 0 <= value <= MOST:
-            raise ConfigError(f"option {name}: must be from 0 to {MOST}, not {value}")
+        elif option.name == "seed" and not 0 <= value <= LARGEST_SEED:
+            raise ConfigError(f"option {name}: must be from 0 to {LARGEST_SEED}, not {value}")
 
 
 def _each(value: Any) -> Any:
@@ -41,7 +41,7 @@ def _each(value: Any) -> Any:
 
 
 def check_run(config: RunConfig, log: InteractionLog) -> None:
-    """Raise ConfigError when training with these options on this log must fail; see also `check_options`."""
+    """Raise ConfigError when training on this log with these options must fail. It adds to `check_options`."""
     check_device(config.train.device)
     if config.train.compile:
         require_compiler(config.train.device)
@@ -55,7 +55,7 @@ def check_run(config: RunConfig, log: InteractionLog) -> None:
 
 
 def check_device(device: str) -> None:
-    """Raise ConfigError for what is no device, MachineError for one that PyTorch does not find here."""
+    """Raise ConfigError for a wrong name of a device, and MachineError for a device that this machine lacks."""
     try:
         wanted = torch.device(device)
     except RuntimeError:
@@ -69,7 +69,7 @@ def check_device(device: str) -> None:
 
 
 def without_effect(config: RunConfig) -> list[str]:
-    """A warning for each kind of options that were set, and that the method or the data set does not read."""
+    """Warnings that name the options which were set but which the method or the data set does not read."""
     train, found = config.train, {}
     if config.data != "synthetic":
         found[f"--data {config.data}"] = changed("synthetic", config.synthetic, SyntheticConfig())

@@ -1,4 +1,4 @@
-"""How a run chooses the policy that it hands over (darlr.agents.keep), and says so."""
+"""How a run chooses the policy that it hands over (darlr.agents.keep), and the message about it."""
 
 from math import isclose
 
@@ -16,19 +16,19 @@ from darlr.options import TrainConfig
 from darlr.simulation.exits import Exit
 from darlr.world.tables import World
 
-SCORED = 512  # users whose sessions are played after an epoch
+SCORED = 512  # largest number of users whose sessions are played after an epoch
 
 
 def criterion_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs) -> Criterion:
-    """What greedy sessions earn on r_0, of SCORED users at most, drawn once: by that the best epoch is chosen."""
+    """The criterion of the best epoch: the return of greedy sessions on r_0, of SCORED users that are sampled once."""
     generator = torch.Generator().manual_seed(derived(config.seed, KEPT))
     users = torch.randperm(world.n_users, generator=generator)[:SCORED]
-    believed = whole(world.reward)
+    estimates = whole(world.reward)
 
     def criterion(recommender: Recommender) -> Earned:
         played = play(
             RecommenderPolicy(recommender),
-            believed,
+            estimates,
             world.n_items,
             exit_rule,
             mode="NX_0",
@@ -43,15 +43,17 @@ def criterion_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs)
 
 
 def kept(found: HandedOver) -> str:
-    """Which policy the run hands over, in a sentence."""
+    """A sentence on which policy the run hands over."""
     if not found.epochs:
         return "the policy is the start, as nothing was trained"
     if not found.scores:
         return f"the policy is that of the last epoch, {found.epochs}"
     earned, start = (found.scores[name]["shown"] for name in ("earned", "start"))
-    # the best as it is learned need not be the best as shown, where sessions differ in length
-    mapped = not all(isclose(one["learned"], one["shown"]) for one in (found.scores["earned"], found.scores["start"]))
-    most = " as rewards are learned" * mapped
+    # where sessions differ in length, the best in the unit of learning need not be the best in the unit of the log
+    converted = not all(
+        isclose(one["learned"], one["shown"]) for one in (found.scores["earned"], found.scores["start"])
+    )
+    most = " in the unit of learning" * converted
     if not found.epoch:
         return (
             f"the policy is the start: by the world model it earns {start:.4g} a session, and no epoch earns more{most}"

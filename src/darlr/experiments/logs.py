@@ -1,4 +1,4 @@
-"""The log of a run: opened, thinned, split; what of it is kept for evaluation."""
+"""The log of a run: read it, keep a share of it for evaluation, thin it, and split the rest."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from darlr.data.unit import Unit, as_learned, unit_of
 from darlr.evaluation.truth import has_truth
 from darlr.options import RunConfig
 
-WITHOUT_TRUTH = 0.3  # share of a user's items kept from training where nothing but the log can judge it
+WITHOUT_TRUTH = 0.3  # share of the items of each user that is kept for evaluation where there is no truth
 NOTHING_KEPT = (
     "{folder}: cannot be evaluated: its data set {data} has no truth (complete rewards to play sessions on), and the "
     "run kept no events for an evaluation world model. Train it with --split.evaluation 0.3, the default for such "
@@ -25,11 +25,11 @@ NOTHING_KEPT = (
 
 @dataclass(frozen=True)
 class Logs:
-    """A log, its training and held-out parts, and the checksum of its data set; rewards as they are learned.
+    """A log, its training part and its held-out part, with rewards in the unit of learning.
 
-    recorded: the whole log with its rewards in its own unit.
-    evaluation: the share of each user's items (split.evaluation) whose events are in none of them. kept: these events,
-    in their own unit, for evaluation alone.
+    checksum: of the data set. refit: whether the world model is fitted again to the whole log. recorded: the whole log,
+    with rewards in its own unit. evaluation: the share of the items of each user (split.evaluation) whose events are
+    in none of these. kept: these events, with rewards in their own unit. Only evaluation reads them.
     """
 
     whole: InteractionLog
@@ -43,57 +43,57 @@ class Logs:
 
     @property
     def unit(self) -> Unit:
-        """How rewards are learned, and the way back."""
+        """The unit of learning, and the way back to the unit of the log."""
         return self.whole.unit
 
     @property
     def reserved(self) -> str:
-        """What is kept for evaluation, in words: single events where propensities speak of them (data.split)."""
+        """What is kept for evaluation, in words. Where there are propensities, single events are kept (data.split)."""
         return f"{self.evaluation:.0%} of " + ("each user's items" if self.whole.propensity is None else "the events")
 
     @property
     def fitted(self) -> InteractionLog:
-        """What the world model saw in the end: the whole log after a refit, else its training part."""
+        """The events that the world model is fitted to: the whole log after a refit, else the training part."""
         return self.whole if self.refit else self.train
 
     @property
     def unseen(self) -> InteractionLog:
-        """Held-out events that the world model never saw: none after a refit."""
+        """The held-out events that the world model is not fitted to. After a refit there are none."""
         return select(self.whole, np.zeros(len(self.whole), dtype=bool)) if self.refit else self.held_out
 
     @cached_property
     def scope(self) -> Scope:
-        """Whom we recommend to, and what: everything after the world model speaks in its codes."""
+        """The users that are recommended to and the items that are recommended. All tables have their codes."""
         return scope_of(self.whole)
 
     @cached_property
     def catalogue(self) -> InteractionLog:
-        """What the world model saw of the scope's items, by all users; items in scope codes."""
+        """Events of all users on the items of the scope, in scope codes of items, that the world model is fitted to."""
         return catalogue(self.fitted, self.scope)
 
     @cached_property
     def train_catalogue(self) -> InteractionLog:
-        """The same of the training part."""
+        """Events of all users on the items of the scope, in scope codes of items, of the training part."""
         return catalogue(self.train, self.scope)
 
     @cached_property
     def known(self) -> InteractionLog:
-        """All that a policy may have learned by heart: events of the scope's users on its items, in scope codes."""
+        """All events of the users of the scope on its items, in scope codes. A policy may repeat them."""
         return within_scope(self.whole, self.scope)
 
     @cached_property
     def unseen_in_scope(self) -> InteractionLog:
-        """`unseen` events of the scope's users on its items, both in scope codes; also its ids and features."""
+        """The `unseen` events of the users of the scope on its items, in scope codes, with all ids and features."""
         return within_scope(self.unseen, self.scope)
 
 
 def open_logs(config: RunConfig) -> Logs:
-    """Read the data set that the configuration names, take off what is kept for evaluation, and split the rest."""
+    """Read the data set that the options name, keep a share for evaluation, and split the rest."""
     return divided(open_source(config.data, synthetic=config.synthetic), config)
 
 
 def divided(source: InteractionLog, config: RunConfig) -> Logs:
-    """`open_logs` of a data set that was read already."""
+    """The same for a data set that was read already."""
     share = evaluation_share(config)
     rest, kept = reserve(source, share) if share else (source, None)
     recorded = thin(rest, config.split)
@@ -103,7 +103,7 @@ def divided(source: InteractionLog, config: RunConfig) -> Logs:
 
 
 def evaluation_share(config: RunConfig) -> float:
-    """`split.evaluation`, or where it is left out 0 for data with a truth and WITHOUT_TRUTH for others."""
+    """The option `split.evaluation`. Its default is 0 for a data set with a truth, and WITHOUT_TRUTH for others."""
     if config.split.evaluation is not None:
         return config.split.evaluation
     return 0.0 if has_truth(config.data) else WITHOUT_TRUTH

@@ -1,4 +1,4 @@
-"""What a program that trains asks of its process; importing darlr changes none of it."""
+"""Settings of the process in which agents train. Importing darlr changes none of them."""
 
 import contextlib
 import ctypes
@@ -7,24 +7,24 @@ from collections.abc import Iterator
 
 import torch
 
-# glibc's options (mallopt(3)): blocks up to this size are kept for reuse, and freed memory up to that one.
+# Options of glibc (mallopt(3)) and their values in bytes: how much freed memory and which blocks are kept for reuse.
 TRIM_THRESHOLD, MMAP_THRESHOLD = (-1, 1 << 28), (-3, 1 << 25)
 
 
-def settle(threads: int) -> None:
-    """Use so many threads for tensors, and keep freed memory."""
+def configure(threads: int) -> None:
+    """Use this number of threads for tensors, and keep freed memory for reuse."""
     torch.set_num_threads(threads)
     keep_freed_memory()
 
 
 @contextlib.contextmanager
 def computing(threads: int) -> Iterator[None]:
-    """Use so many threads and float32 for new tensors meanwhile, and keep freed memory.
+    """Use this number of threads, and float32 for new tensors, in a `with` block; keep freed memory for reuse.
 
-    A program that calls the library finds its own settings again afterwards.
+    Afterwards a program that calls the library has its own settings again.
     """
     before = torch.get_num_threads()
-    settle(threads)
+    configure(threads)
     try:
         with single_precision():
             yield
@@ -34,7 +34,7 @@ def computing(threads: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def single_precision() -> Iterator[None]:
-    """New tensors are float32 meanwhile, also in a notebook whose default is another."""
+    """Make new tensors float32 in a `with` block, also where the default is another type."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
     try:
@@ -44,10 +44,10 @@ def single_precision() -> Iterator[None]:
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library keep what a rollout freed for the next one; returns whether it can (glibc alone).
+    """Let the C library keep the memory that a rollout freed for the next one. Returns whether it can (only glibc can).
 
-    Left alone it hands large blocks back to the system, which then clears every page of them again: up to a sixth of an
-    update's time. What a process holds at its peak stays about the same.
+    By default it returns large blocks to the system, which clears their pages again. That takes up to a sixth of the
+    time of an update. The peak of the memory stays about the same.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     return mallopt is not None and all(mallopt(*option) == 1 for option in (TRIM_THRESHOLD, MMAP_THRESHOLD))

@@ -1,4 +1,4 @@
-"""Where a run comes from: the command, the code, the versions, the machine."""
+"""The origin of a result: its command, code, versions and machine."""
 
 import datetime
 import os
@@ -17,7 +17,7 @@ PACKAGES = ("darlr", "torch", "numpy", "scipy", "polars", "safetensors")
 
 
 def provenance(seed: int | None = None) -> dict[str, Any]:
-    """Facts that help to repeat a run, JSON-ready; what cannot be found out is null."""
+    """What helps to repeat a run, as JSON values. What cannot be found out is null."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": shlex.join(sys.argv),
@@ -46,7 +46,7 @@ def _cpus() -> int | None:
 
 @cache
 def commit() -> dict[str, Any] | None:
-    """The commit of the checkout this package runs from; null when it is installed elsewhere."""
+    """The commit of the checkout that this package runs from; None where it runs from no checkout."""
     root = Path(__file__).resolve().parents[3]
     top = _ask_git(root, "rev-parse", "--show-toplevel")
     commit = _ask_git(root, "rev-parse", "HEAD")

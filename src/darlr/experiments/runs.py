@@ -1,11 +1,11 @@
-"""The run folder: everything one training run leaves on disk, and how it is continued.
+"""The run folder: everything that a training run leaves on disk, and how a run is resumed.
 
-config.json             options and inputs; a run is never resumed with others
-provenance.json         one entry a start: command, code, versions, machine
-metrics.jsonl           one JSON object a line
+config.json             options and inputs; a run is resumed with the same ones only
+provenance.json         an entry for each start: command, code, versions, machine
+metrics.jsonl           a JSON object on each line, one line an epoch
 checkpoint.safetensors  the newest checkpoint
 best.safetensors        the weights of the best policy so far
-tensorboard/            with the extra
+tensorboard/            only with the extra
 """
 
 import json
@@ -21,7 +21,7 @@ from torch import Tensor
 from darlr.errors import MachineError, RunError
 from darlr.experiments.provenance import provenance
 from darlr.io.checkpoint import read_checkpoint, write_checkpoint
-from darlr.io.files import Lock, atomic_write_text, digest, naming, read_json, refuse_address, remove_stale
+from darlr.io.files import Lock, digest, naming, read_json, refuse_address, remove_stale, write_json
 from darlr.options.json import differences, from_json, to_json
 
 CONFIG = "config.json"
@@ -30,17 +30,18 @@ METRICS = "metrics.jsonl"
 CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
 SCHEMA = 1
+REMEDY = "restore the file"
 
 Config = TypeVar("Config")
 
 
 class Run:
-    """A run folder open for writing by this process alone; use it in a `with` block."""
+    """A run folder that this process alone may write to. Use it in a `with` block."""
 
     def __init__(self, folder: Path, lock: Lock, writer: Any = None) -> None:
         self.folder = folder
         self._lock = lock
-        # no buffer, which would be written again at the end when a full disk has refused it
+        # without a buffer, which would be written again at the end when a full disk has refused it
         self._metrics = open(folder / METRICS, "ab", buffering=0)  # noqa: SIM115 (closed by close)
         self._parts: dict[str, str] = {}
         self._rows = len(read_metrics(folder))
@@ -57,12 +58,12 @@ class Run:
         may_change: Collection[str] = (),
         tensorboard: bool = False,
     ) -> Self:
-        """Begin a run in a new or empty folder, or continue the one that is there.
+        """Begin a run in a new or empty folder, or resume the one that is there.
 
-        config: a frozen dataclass. inputs: what else the run depends on (checksum of the data, world folder, ...).
-        may_change: dotted names of options that may differ on resume, such as "epochs". Metrics written after the
-        checkpoint are cut off on resume. Raises RunError when the folder is in use, holds something else, holds a
-        run and `resume` is off, has none and `resume` is on, is damaged, or belongs to other options or inputs.
+        config: a frozen dataclass. inputs: checksums of what else the run depends on, such as its data. may_change:
+        dotted names of options that may differ on resume, such as "epochs". A resumed run loses the metrics that were
+        written after its checkpoint. Raises RunError when the folder is in use or damaged, when it holds something
+        else, when it holds a run and `resume` is off or none and `resume` is on, and when options or inputs differ.
         """
         refuse_address(folder)
         if resume and not folder.is_dir():
@@ -83,21 +84,21 @@ class Run:
                     )
                 _refuse_changes(folder, _stored(config, inputs), may_change)
                 _rewind_metrics(folder)
-            # Provenance first: a folder counts as a run from the moment it has a config.
+            # Provenance comes first, as a folder with a config counts as a run.
             seed = getattr(getattr(config, "train", config), "seed", None)
-            _write_json(folder / PROVENANCE, [*_starts(folder), provenance(seed)])
-            _write_json(folder / CONFIG, _stored(config, inputs))
+            write_json(folder / PROVENANCE, [*_starts(folder), provenance(seed)])
+            write_json(folder / CONFIG, _stored(config, inputs))
             return cls(folder, lock, writer)
         except BaseException:
             lock.release()
             raise
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Append one row to metrics.jsonl (and TensorBoard); numbers that are not finite are written as null."""
+        """Append one row to metrics.jsonl and TensorBoard. Numbers that are not finite are written as null."""
         finite = {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()}
         line = json.dumps(finite, allow_nan=False).encode() + b"\n"
         with naming(self.folder / METRICS):
-            while line:  # a disk that becomes full takes a part of it
+            while line:  # a disk that becomes full takes only a part
                 line = line[self._metrics.write(line) :]
         self._rows += 1
         if self._board is not None:
@@ -106,11 +107,11 @@ class Run:
                     self._board.add_scalar(key, value, self._rows)
 
     def depend_on(self, parts: Mapping[str, Path]) -> None:
-        """Files that checkpoints come from, such as the world model's: a checkpoint made with others is refused."""
+        """Name the files that checkpoints depend on, such as the world model. One made with others is refused."""
         self._parts = {name: digest(path) for name, path in parts.items()}
 
     def save_checkpoint(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-        """Replace the checkpoint; rows logged so far belong to it, so log an epoch first, then save it."""
+        """Replace the checkpoint. The rows logged so far belong to it, so log an epoch before it is saved."""
         with naming(self.folder / METRICS):
             os.fsync(self._metrics.fileno())
         about = {"metrics_bytes": self._metrics.tell(), "parts": self._parts, "state": dict(state)}
@@ -119,13 +120,13 @@ class Run:
     def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The newest checkpoint's tensors (on the CPU) and state, or None before the first one.
 
-        RunError when it was made with other parts than those that the run depends on now.
+        RunError when it was made with other parts than the run depends on now.
         """
         return _opened(self.folder, lambda _: self._parts)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The log lines so far, one an epoch."""
+        """The rows of metrics.jsonl so far, one an epoch."""
         return read_metrics(self.folder)
 
     def save_best(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
@@ -137,7 +138,7 @@ class Run:
         return load_best(self.folder)
 
     def close(self) -> None:
-        """Close files and let others write."""
+        """Close the files and let other processes write."""
         self._metrics.close()
         if self._board is not None:
             self._board.close()
@@ -153,12 +154,12 @@ class Run:
 
 
 def read_config(folder: Path, kind: type[Config]) -> Config:
-    """The options of a run as the dataclass `kind`; RunError when there is no run or an option does not fit."""
+    """The options of a run as the dataclass `kind`; RunError when there is no run or an option is wrong."""
     return from_json(kind, _read_stored(folder)["config"], str(folder / CONFIG))
 
 
 def read_inputs(folder: Path) -> dict[str, str]:
-    """The `inputs` the run was started with."""
+    """The `inputs` that the run was started with."""
     inputs: dict[str, str] = _read_stored(folder)["inputs"]
     return inputs
 
@@ -166,16 +167,16 @@ def read_inputs(folder: Path) -> dict[str, str]:
 def load_checkpoint(
     folder: Path, parts: Mapping[str, Path] | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """A run's newest checkpoint without opening the run for writing; None before the first one.
+    """The newest checkpoint of a run, without opening it for writing; None before the first one.
 
-    parts: see `Run.depend_on`; RunError when one that is there is not what the checkpoint was made with.
+    parts: see `Run.depend_on`. RunError when one that is there differs from what the checkpoint was made with.
     """
     there = {name: path for name, path in (parts or {}).items() if path.is_file()}
     return _opened(folder, lambda known: {name: digest(there[name]) for name in known if name in there})
 
 
 def load_best(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights of the best policy of a run, and `epoch`, `earned` and `start`; RunError when there are none."""
+    """The weights of the best policy of a run, and its `epoch`, `earned` and `start`; RunError when there are none."""
     if not (folder / BEST).exists():
         raise RunError(
             f"{folder}: {BEST} is missing, the policy that the run hands over; restore it, or train again in another "
@@ -201,7 +202,7 @@ def _opened(
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl so far; a last line that is still being written is left out."""
+    """The rows of metrics.jsonl so far, without a last line that is still being written."""
     path = folder / METRICS
     if not path.exists():
         return []
@@ -219,18 +220,17 @@ def _stored(config: Any, inputs: Mapping[str, str] | None) -> dict[str, Any]:
 
 
 def _read_stored(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    if not path.exists():
+    if not (folder / CONFIG).exists():
         raise RunError(f"{folder}: no run here ({CONFIG} is missing)")
-    stored = _read_json(path)
-    if not isinstance(stored, dict) or stored.get("schema") != SCHEMA or not {"config", "inputs"} <= stored.keys():
-        raise RunError(f"{path}: not written by this version of darlr (schema {SCHEMA} is read)")
+    stored: dict[str, Any] = read_json(folder / CONFIG, REMEDY, schema=SCHEMA)
+    if not {"config", "inputs"} <= stored.keys():
+        raise RunError(f"{folder / CONFIG}: damaged (it lacks the options or the inputs); {REMEDY}")
     return stored
 
 
 def _starts(folder: Path) -> list[Any]:
     path = folder / PROVENANCE
-    starts = _read_json(path) if path.exists() else []
+    starts = read_json(path, REMEDY) if path.exists() else []
     if not isinstance(starts, list):
         raise RunError(f"{path}: must hold an array; restore it, or delete it to go on without the history")
     return starts
@@ -241,7 +241,7 @@ def _refuse_foreign(folder: Path) -> None:
         raise RunError(f"{folder}: is a file; choose another folder")
     if not folder.is_dir() or (folder / CONFIG).exists():
         return
-    # What a run leaves when it is killed before it has a config.
+    # A run that is killed before it has a config leaves these names.
     foreign = [
         path.name for path in folder.iterdir() if path.name not in (".lock", PROVENANCE) and path.suffix != ".tmp"
     ]
@@ -264,7 +264,7 @@ def _checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None
 
 
 def _rewind_metrics(folder: Path) -> None:
-    """Cut metrics.jsonl back to what the checkpoint has seen."""
+    """Cut off the rows of metrics.jsonl that were written after the checkpoint."""
     found, path = _checkpoint(folder), folder / METRICS
     keep = 0 if found is None else found[1]["metrics_bytes"]
     size = path.stat().st_size if path.exists() else 0
@@ -272,14 +272,6 @@ def _rewind_metrics(folder: Path) -> None:
         raise RunError(f"{path}: {size} bytes, but the checkpoint was written after {keep}; restore the file")
     if size > keep:
         os.truncate(path, keep)
-
-
-def _read_json(path: Path) -> Any:
-    return read_json(path, "restore the file")
-
-
-def _write_json(path: Path, content: Any) -> None:
-    atomic_write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def _summary_writer() -> Any:

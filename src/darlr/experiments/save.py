@@ -15,7 +15,7 @@ from darlr.errors import RunError
 from darlr.experiments.finished import DATA, FinishedRun, world_folder, world_parts
 from darlr.experiments.plan import IN_MEMORY
 from darlr.experiments.runs import CONFIG, Run
-from darlr.experiments.world import ORIGIN, origin
+from darlr.experiments.world import save_world_model
 from darlr.io.files import drafting
 from darlr.options import OWN
 from darlr.serving.folder import export
@@ -51,7 +51,7 @@ def keep_log(source: InteractionLog, folder: Path) -> None:
 def _write(run: FinishedRun, memory: Memory, place: Path, data: str) -> None:
     config = replace(run.config, world=OWN, data=data)
     with Run.start(place, config, inputs={"data": run.logs.checksum}) as opened:
-        _save_world(run, place / "world")
+        save_world_model(run.fitted, place / "world", run.logs, run.config.split)
         opened.depend_on(world_parts(place / "world"))
         checkpoint = memory.load_checkpoint()
         assert checkpoint is not None  # a trained run has one
@@ -72,8 +72,3 @@ def _own_world(run: FinishedRun, place: Path) -> None:
     stored["config"]["world"] = OWN
     stored["inputs"].pop("world", None)
     (place / CONFIG).write_text(json.dumps(stored, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _save_world(run: FinishedRun, place: Path) -> None:
-    text = json.dumps(origin(run.logs, run.config.split), indent=2, allow_nan=False) + "\n"
-    run.fitted.save(place, {ORIGIN: text})

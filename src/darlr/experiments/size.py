@@ -1,4 +1,4 @@
-"""What a data set takes: memory, disk and time, told before the work; refused where the machine has too little."""
+"""The memory, disk and time that a run takes, and a refusal where the machine has too little."""
 
 import os
 import shutil
@@ -12,16 +12,16 @@ from darlr.errors import MachineError
 from darlr.methods import find
 from darlr.options import RunConfig
 
-TABLE = 4  # bytes of a cell, float32
-PROCESS = 400_000_000  # bytes before any table: PyTorch itself
-# Tables of users x items at the peak, measured on 4,000 x 4,000: a fit's, and what every method reads.
+TABLE = 4  # bytes of a cell of a table, float32
+PROCESS = 400_000_000  # bytes of a process without any table
+# Number of tables of users x items at the peak, measured on 4,000 x 4,000: of a fit, and of every method.
 FIT, LEAST = 3, 7
-PREDICTION = 0.7e-6  # seconds for a cell, by one member
+PREDICTION = 0.7e-6  # seconds in which a member of the world model predicts a cell
 
 
 @dataclass(frozen=True)
 class Size:
-    """users, items: of the scope. memory, disk: bytes. seconds: on one thread, the world model's epochs aside."""
+    """users, items: of the scope. memory, disk: bytes. seconds: on one thread, without the fit of the world model."""
 
     users: int
     items: int
@@ -34,19 +34,19 @@ class Size:
 
 
 def size_of(log: InteractionLog, config: RunConfig, tables: int | None = None) -> Size:
-    """What training with these options takes on a log. tables: of users x items at most; left out: the method's."""
+    """What training on a log takes. tables: number of tables of users x items; None means those of the method."""
     scope, train = scope_of(log), config.train
     method, users, items = find(train.method), len(scope.users), len(scope.items)
     cells = users * items
     most = LEAST + method.cost.tables if tables is None else tables
-    # world model, policy, checkpoint and its draft
+    # the world model, the policy, the checkpoint and its draft
     kept = 3 + 2 * method.references + bool(train.recommender.prior)
     seconds = cells * config.world_model.members * PREDICTION + train.epochs * train.steps * method.cost.seconds(items)
     return Size(users, items, PROCESS + most * cells * TABLE, kept * cells * TABLE, seconds)
 
 
-def told(size: Size) -> str:
-    """Its memory, and what to do where this machine has less."""
+def memory_needed(size: Size) -> str:
+    """The memory that is needed beside the memory that is free, and what to do where too little is free."""
     free = free_memory()
     if free is None:
         return str(size)
@@ -59,14 +59,14 @@ def told(size: Size) -> str:
 
 
 def require_memory(size: Size) -> None:
-    """Raise MachineError where this machine surely has too little memory."""
+    """Raise MachineError where less memory is free than is needed."""
     free = free_memory()
     if free is not None and size.memory > free:
-        raise MachineError(told(size))
+        raise MachineError(memory_needed(size))
 
 
 def require_disk(size: Size, folder: Path) -> None:
-    """Raise MachineError where the disk of `folder` has surely too little room."""
+    """Raise MachineError where the disk of `folder` has less room than is needed."""
     place = folder.resolve()
     while not place.exists():
         place = place.parent
@@ -79,23 +79,23 @@ def require_disk(size: Size, folder: Path) -> None:
 
 
 def outlook(size: Size) -> str:
-    """One line of what is to come."""
+    """One line on what the run will take."""
     minutes = max(1, round(size.seconds / 60))
     return (
-        f"plan: {told(size)}; {gigabytes(size.disk)} of disk; roughly {minutes:,} minute{'s' * (minutes > 1)} "
+        f"plan: {memory_needed(size)}; {gigabytes(size.disk)} of disk; roughly {minutes:,} minute{'s' * (minutes > 1)} "
         "on an idle core, besides the world model's epochs"
     )
 
 
 def gigabytes(count: float) -> str:
-    """Bytes in a unit that people know."""
+    """A number of bytes in MB or GB."""
     if count < 1e8:
         return f"{count / 1e6:,.0f} MB"
     return f"{count / 1e9:,.1f} GB" if count < 1e11 else f"{count / 1e9:,.0f} GB"
 
 
 def free_memory() -> int | None:
-    """Bytes that a process may still take, swap included: of the machine and of its container; None where unknown."""
+    """Bytes that this machine and its container still have free, with swap; None where that is unknown."""
     if sys.platform == "win32":
         return None
     found = [value for value in (_of_machine(), _of_container()) if value is not None]
@@ -109,14 +109,14 @@ def _of_machine() -> int | None:
         return known["MemAvailable"] + known.get("SwapFree", 0)
     except (OSError, ValueError, KeyError, IndexError):
         pass
-    try:  # no such file on a Mac, which does not tell what is free either
+    try:  # a Mac has no such file, and no way to ask what is free
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
         return None
 
 
 def _of_container(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What the limit of a control group leaves, of version 2 or 1; None without a limit."""
+    """Bytes that the limit of the control group (version 2 or 1) leaves free; None without a limit."""
     for most, now in (
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),

@@ -23,7 +23,7 @@ from darlr.experiments.finished import DATA, FinishedRun, finish, handed_over, o
 from darlr.experiments.kept import criterion_of, kept
 from darlr.experiments.logs import NOTHING_KEPT, Logs, divided
 from darlr.experiments.plan import Plan, anchored, make_plan
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 from darlr.experiments.progress import Meter, say, watched
 from darlr.experiments.runs import CHECKPOINT, Run, load_checkpoint
 from darlr.experiments.save import keep_log
@@ -108,7 +108,7 @@ def train_run(
     each epoch. evaluate: the run is to be evaluated afterwards. on_epoch: called with the log line of each epoch.
     """
     check_options(asked)
-    settle(asked.train.threads)
+    configure(asked.train.threads)
     prepared = prepare(asked, source)
     plan, config, logs = prepared.plan, prepared.config, prepared.logs
     if source is not None:

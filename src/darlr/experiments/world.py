@@ -1,4 +1,4 @@
-"""The world model of a run: fitted into a folder, loaded from there, and the tables that agents are paid by."""
+"""The world model of a run: fit it into a folder, load it, and build the tables whose rewards the agents learn from."""
 
 import json
 from dataclasses import fields, replace
@@ -18,6 +18,7 @@ from darlr.io.files import read_json, require_writable
 from darlr.methods import find
 from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.options.json import to_json
+from darlr.options.names import option_name
 from darlr.world.context import Context
 from darlr.world.fit import train_world
 from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
@@ -27,11 +28,11 @@ from darlr.world.kinds.registry import KINDS
 from darlr.world.preferences import preference_features
 from darlr.world.tables import World, build_world
 
-ORIGIN = "origin.json"  # beside a world model: what it was fitted on; written last
+ORIGIN = "origin.json"  # names what a world model was fitted to; it is written last
 
 
 def origin(logs: Logs, split_config: SplitConfig) -> dict[str, Any]:
-    """What a world model depends on besides its options."""
+    """What a world model depends on besides its options, as JSON values."""
     known = to_json(replace(split_config, evaluation=logs.evaluation))
     if logs.evaluation and logs.whole.propensity is not None:
         known["kept"] = "events"  # older versions kept whole (user, item) cells of such a log
@@ -39,7 +40,7 @@ def origin(logs: Logs, split_config: SplitConfig) -> dict[str, Any]:
 
 
 def refuse_other_content(folder: Path) -> None:
-    """RunError when `folder` cannot be written, or holds something that a world model must not be written into."""
+    """RunError when `folder` cannot be written to, or holds something else than a world model."""
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file; choose another folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / FILES[1]).exists():
@@ -48,16 +49,21 @@ def refuse_other_content(folder: Path) -> None:
 
 
 def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldModelConfig) -> FittedWorldModel:
-    """Fit a world model, showing progress, and write it, with its origin, into `folder`."""
+    """Fit a world model and write it into `folder`. Progress is shown."""
     fitted = fit_model(logs, config)
-    text = json.dumps(origin(logs, split_config), indent=2, allow_nan=False) + "\n"
-    fitted.save(folder, {ORIGIN: text})
+    save_world_model(fitted, folder, logs, split_config)
     warn_of_untrained(fitted)
     return fitted
 
 
+def save_world_model(fitted: FittedWorldModel, folder: Path, logs: Logs, split_config: SplitConfig) -> None:
+    """Write a world model, and what it was fitted to, into `folder`."""
+    text = json.dumps(origin(logs, split_config), indent=1, allow_nan=False) + "\n"
+    fitted.save(folder, {ORIGIN: text})
+
+
 def fit_model(logs: Logs, config: WorldModelConfig) -> FittedWorldModel:
-    """Fit a world model, showing progress; again on the whole log where the split asks for a refit."""
+    """Fit a world model, and once more to the whole log where the split asks for a refit. Progress is shown."""
     require_memory(size_of(logs.whole, RunConfig(world_model=config), FIT))
     with Meter("world model", every=10) as meter:
 
@@ -69,7 +75,7 @@ def fit_model(logs: Logs, config: WorldModelConfig) -> FittedWorldModel:
                 meter.begin(f"{meter.name}, posterior", "sweep", every=10)
             meter.show(done.sweep, done.sweeps, {})
 
-        # kind history has no epoch to choose on held-out rows before the fit that counts
+        # a kind that does not use the held-out events has nothing to choose on them
         twice = logs.refit and KINDS[resolve_model(config, logs.train).kind].uses_held_out
         trained = train_world(logs.train if twice else logs.fitted, logs.held_out, config, report)
         chosen = trained.metrics
@@ -87,7 +93,7 @@ def fit_model(logs: Logs, config: WorldModelConfig) -> FittedWorldModel:
 
 
 def warn_of_untrained(fitted: FittedWorldModel) -> None:
-    """Say so where a world model knows nothing of the log."""
+    """Show a warning where a world model learned nothing from the log."""
     if not fitted.trained:
         say(
             "warning: the world model is untrained: no epoch predicts held-out events better than its random start, so "
@@ -96,12 +102,12 @@ def warn_of_untrained(fitted: FittedWorldModel) -> None:
 
 
 def is_fitted(folder: Path) -> bool:
-    """Whether a whole world model lies in `folder`."""
+    """Whether `folder` holds a complete world model."""
     return (folder / ORIGIN).exists()
 
 
 def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> FittedWorldModel:
-    """Load a fitted world model; RunError when it was fitted on other data or another split."""
+    """Load a world model; RunError when there is none, or when it was fitted to other data or another split."""
     if not is_fitted(folder):
         raise RunError(f"{folder}: no world model here; make one with `darlr fit --out {folder}`")
     try:
@@ -124,7 +130,7 @@ def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> Fit
 
 
 def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World:
-    """The scope's tables on the training device."""
+    """The tables for the users and items of the scope, on the device of training."""
     world = build_world(fitted, logs.fitted, config.tables, logs.scope)
     if config.recommender.belief:
         known = Context(logs.fitted, logs.held_out, logs.scope, logs.catalogue, world, config.session.turns)
@@ -133,14 +139,14 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
 
 
 def paid_world(world: World, logs: Logs, config: RunConfig) -> World:
-    """The world that agents are paid by: the tables themselves, or, for GT, with the truth as their reward."""
+    """The tables whose rewards the agents learn from. GT learns from the truth in place of the predictions."""
     if not find(config.train.method).truth:
         return world
     return replace(world, reward=true_reward(logs, config).to(world.reward))
 
 
 def true_reward(logs: Logs, config: RunConfig) -> Tensor:
-    """What GT learns from, float32 [Us, Is], as it is learned; ConfigError unless the truth covers the scope."""
+    """The true rewards in the unit of learning, float32 [Us, Is]; ConfigError unless the truth covers the scope."""
     truth = load_truth(config.data, synthetic=config.synthetic)
     if truth is None:
         raise ConfigError(f"option method: gt learns from the truth, and {config.data} has none")
@@ -156,20 +162,20 @@ def true_reward(logs: Logs, config: RunConfig) -> Tensor:
 
 
 def warn_of_ignored(asked: WorldModelConfig, there: WorldModelConfig) -> None:
-    """Say which options of the world model do nothing, as the given one has others."""
+    """Show a warning that names the options that a given world model ignores."""
     usual = WorldModelConfig()
     names = [option.name for option in fields(asked)]
     ignored = [n for n in names if getattr(asked, n) not in (getattr(usual, n), getattr(there, n))]
     if ignored:
-        listed = ", ".join(f"--model.{name.replace('_', '-')} ({getattr(there, name)} there)" for name in ignored)
+        listed = ", ".join(f"--{option_name('model', name)} ({getattr(there, name)} there)" for name in ignored)
         say(f"warning: ignored, as the world model that --world names is fitted already: {listed}")
 
 
 def check_weighting(config: RunConfig, fitted: FittedWorldModel) -> None:
-    """Raise ConfigError when the method needs a world model of other weights than the given one."""
+    """Raise ConfigError when the method needs a world model with another weighting of the events."""
     wanted = find(config.train.method).weighting
     if wanted is not None and fitted.config.weighting != wanted:
         raise ConfigError(
-            f"option world: {config.world} was fitted with weighting '{fitted.config.weighting}', and ips needs one of "
-            f"`darlr fit --weighting inverse-popularity`; or leave the option out"
+            f"option world: {config.world} was fitted with weighting '{fitted.config.weighting}', and "
+            f"{config.train.method} needs one of `darlr fit --weighting {wanted}`; or leave the option out"
         )

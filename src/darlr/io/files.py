@@ -99,23 +99,32 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_json(path: Path, remedy: str, kind: type[DarlrError] = RunError) -> Any:
+def read_json(path: Path, remedy: str, kind: type[DarlrError] = RunError, schema: int | None = None) -> Any:
     """What a JSON file holds; raises `kind`, with the remedy, when it is damaged or no plain file (a pipe would hang).
 
-    A file that is missing raises FileNotFoundError. NaN and infinities, which are no JSON, count as damage.
+    A file that is missing raises FileNotFoundError. NaN and infinities, which are no JSON, count as damage. schema: the
+    file must hold an object with this number under `schema`.
     """
     if path.exists() and not path.is_file():
         raise kind(f"{path}: is no plain file; {remedy}")
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_json)
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_json)
     except FileNotFoundError:
         raise
     except (OSError, ValueError, RecursionError) as error:
         raise kind(f"{path}: damaged, not JSON ({error}); {remedy}") from error
+    if schema is not None and not (isinstance(content, dict) and content.get("schema") == schema):
+        raise kind(f"{path}: not written by this version of darlr (schema {schema} is read), or damaged; {remedy}")
+    return content
 
 
 def _no_json(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replace a JSON file, as `atomic_write_bytes` does."""
+    atomic_write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:

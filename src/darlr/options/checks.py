@@ -1,4 +1,4 @@
-"""Checks of options that raise ConfigError, naming the option as the command line spells it."""
+"""Checks that raise ConfigError and name the option as the command line spells it."""
 
 import difflib
 from collections.abc import Mapping
@@ -47,5 +47,5 @@ def not_negative(config: Any, names: tuple[str, ...], where: str = "") -> None:
 
 
 def spelt(where: str, name: str) -> str:
-    """An option as `darlr train` spells it; the command line leaves out what another command's spelling lacks."""
+    """An option as `darlr train` spells it. The command line shortens it where another command has a shorter name."""
     return (f"{where}.{name}" if where else name).replace("_", "-")

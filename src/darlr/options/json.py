@@ -1,4 +1,4 @@
-"""Frozen config dataclasses to JSON and back, with types checked and nothing passed over in silence."""
+"""Write dataclasses of options as JSON, and read them back with every name and type checked."""
 
 import contextlib
 import dataclasses
@@ -16,7 +16,7 @@ Config = TypeVar("Config")
 
 
 def to_json(config: Any) -> Any:
-    """Dataclasses become objects, tuples arrays, paths strings."""
+    """Options as JSON values: dataclasses become objects, tuples arrays, and paths strings."""
     if dataclasses.is_dataclass(config):
         return {field.name: to_json(getattr(config, field.name)) for field in dataclasses.fields(config)}
     if isinstance(config, (tuple, list)):
@@ -27,15 +27,15 @@ def to_json(config: Any) -> Any:
 
 
 def from_json(kind: type[Config], data: Any, source: str) -> Config:
-    """Rebuild `kind` from `to_json`'s output; `source` (a file) is named in errors.
+    """Build the dataclass `kind` from what `to_json` returned. source: the file that errors name.
 
-    Raises RunError for an option that is unknown, missing, of the wrong type, or refused by the dataclass itself.
+    Raises RunError for an option that is unknown, missing, of a wrong type, or refused by the dataclass.
     """
     return typing.cast(Config, _value(kind, data, "", source))
 
 
 def differences(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:
-    """Options in which two `to_json` outputs differ, by dotted name: (old value, new value), None where absent."""
+    """The options that differ between two outputs of `to_json`: dotted name -> (old, new), None where it is absent."""
     before, after = dict(_flat(old)), dict(_flat(new))
     names = [*before, *(name for name in after if name not in before)]
     changed = [name for name in names if (name in before, before.get(name)) != (name in after, after.get(name))]
@@ -70,7 +70,7 @@ def _scalar(kind: Any, data: Any, where: str, source: str) -> Any:
         return Path(data)
     if kind is float and type(data) is int:
         return float(data)
-    if type(data) is not kind:  # exact, since True is an int to isinstance
+    if type(data) is not kind:  # isinstance would take True for an int
         _refuse(data, getattr(kind, "__name__", str(kind)), where, source)
     return data
 

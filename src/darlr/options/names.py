@@ -1,4 +1,4 @@
-"""Options by their name on the command line: set them on a configuration, and spell a configuration as a command."""
+"""Names of options on the command line: set options by name, and write options as a command."""
 
 import difflib
 import re
@@ -14,30 +14,30 @@ from darlr.options.json import differences, from_json, to_json
 from darlr.options.training import RunConfig
 
 Overrides = Mapping[str, Any]
-SHORT = {"train": "", "world_model": "model"}  # options of a run have no prefix, and the world model's is short
+SHORT = {"train": "", "world_model": "model"}  # prefixes that differ from the name of the field
 
 
 def option_name(where: str, field: str) -> str:
-    """The name of a field on the command line. where: the name of the group of options that it belongs to."""
+    """The name of a field on the command line. where: the prefix of its group of options."""
     name = SHORT.get(field, field)
     return spelt(where, name) if name else where
 
 
 def named(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a configuration's JSON by the options' names on the command line."""
-    return {name: _at(stored, path) for name, path in _places(stored).items()}
+    """The values of options in JSON by their names on the command line."""
+    return {name: _at(stored, path) for name, path in _paths(stored).items()}
 
 
 def changed(where: str, config: Any, usual: Any) -> list[str]:
-    """The options of a group that are not the usual ones, as the command line writes them."""
+    """The options of a group that differ from the usual ones, as the command line spells them."""
     return [f"--{spelt(where, name)}" for name in differences(to_json(usual), to_json(config))]
 
 
 def flat(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Keywords as names on the command line.
+    """Keywords of Python as names on the command line.
 
-    A group may be a mapping or an options dataclass, as in `selector={"picks": 30}`; `selector__picks=30` and
-    `{"selector.picks": 30}` mean the same.
+    `selector={"picks": 30}`, `selector=SelectorConfig(picks=30)`, `selector__picks=30` and `{"selector.picks": 30}` set
+    the same option.
     """
     found: dict[str, Any] = {}
     for key, value in options.items():
@@ -52,19 +52,19 @@ def flat(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def override(config: RunConfig, options: Overrides) -> RunConfig:
-    """`config` with options set, by their names on the command line without dashes, e.g. {"reward.lambda-u": 0.5}.
+    """The same with other values of some options, by name, as in {"reward.lambda-u": 0.5}.
 
-    Raises ConfigError for a name that is no option, with a hint, and for a value that its option refuses.
+    Raises ConfigError with a hint for an unknown name, and for a value that its option refuses.
     """
     if not options:
         return config
     stored = to_json(config)
-    places = _places(stored)
+    paths = _paths(stored)
     for name, value in options.items():
-        if name not in places:
-            close = difflib.get_close_matches(name, places, n=1)
+        if name not in paths:
+            close = difflib.get_close_matches(name, paths, n=1)
             raise ConfigError(f"no option is called {name}" + (f"; perhaps {close[0]} is meant" if close else ""))
-        *path, last = places[name]
+        *path, last = paths[name]
         inside = stored
         for key in path:
             inside = inside[key]
@@ -72,20 +72,20 @@ def override(config: RunConfig, options: Overrides) -> RunConfig:
     try:
         return from_json(RunConfig, stored, "options")
     except RunError as error:
-        names = {".".join(path): name for name, path in places.items()}
+        names = {".".join(path): name for name, path in paths.items()}
         problem = str(error).removeprefix("options: ")
         raise ConfigError(re.sub(r"option ([\w.]+)", lambda k: f"option {names.get(k[1], k[1])}", problem)) from error
 
 
 def command_line(config: RunConfig, out: Path, usual: RunConfig | None = None) -> str:
-    """The `darlr train` command of a configuration: every option that differs from its default.
+    """The `darlr train` command that gives these options. It names those that differ from their defaults.
 
-    usual: the defaults of the run's method, where it has its own.
+    usual: the defaults of the method, where it has its own.
     """
     stored, default = to_json(config), to_json(RunConfig() if usual is None else usual)
-    default["train"]["method"] = RunConfig().train.method  # which decides the other defaults
+    default["train"]["method"] = RunConfig().train.method  # it decides the other defaults
     words = ["darlr", "train", "--out", quote(str(out))]
-    for name, path in _places(stored).items():
+    for name, path in _paths(stored).items():
         value, usual = _at(stored, path), _at(default, path)
         if value == usual or value is None:
             continue
@@ -97,17 +97,17 @@ def command_line(config: RunConfig, out: Path, usual: RunConfig | None = None) -
 
 
 def _negated(name: str) -> str:
-    """tyro's spelling of an option that is off."""
+    """The spelling of an option that is off."""
     prefix, dot, last = name.rpartition(".")
     return f"{prefix}{dot}no-{last}"
 
 
-def _places(stored: Mapping[str, Any], path: tuple[str, ...] = (), name: str = "") -> dict[str, tuple[str, ...]]:
-    """Command-line name -> path in the JSON of a configuration, for every option."""
+def _paths(stored: Mapping[str, Any], path: tuple[str, ...] = (), name: str = "") -> dict[str, tuple[str, ...]]:
+    """Name on the command line -> path in the JSON, for every option."""
     found: dict[str, tuple[str, ...]] = {}
     for key, value in stored.items():
         here = option_name(name, key)
-        found |= _places(value, (*path, key), here) if isinstance(value, dict) else {here: (*path, key)}
+        found |= _paths(value, (*path, key), here) if isinstance(value, dict) else {here: (*path, key)}
     return found
 
 

@@ -17,8 +17,8 @@ class SessionConfig:
     """The simulated session (method.md section 2)."""
 
     exit: str = "auto"
-    """When users leave: auto (what the data set names), none (never), category (one comes back), distance (an item is
-    too close to a recent one), or a rule that was added."""
+    """When a user leaves. none: never. category: a category repeats. distance: an item is close to a recent one.
+    auto: what the data set names. A rule that you add has a name too."""
     window: int = 1
     """N: number of recent items that the exit rule looks at."""
     threshold: float = 0.0
@@ -93,8 +93,8 @@ class TrainConfig:
     """One training run: a method, its budget and its parts."""
 
     method: str = "darlr"
-    """mbpo, mopo, ips, dorl, roler, darlr, darlr+, gt, or one that was added: which reward the one learner gets. gt
-    reads the truth and is a reference. darlr+ is darlr with other defaults, which hold where an option is left out."""
+    """Method, which sets the reward that the agent learns from: mbpo, mopo, ips, dorl, roler, darlr, darlr+, gt,
+    or one that you add. darlr+ is darlr with other defaults. gt learns from the truth and is only a reference."""
     epochs: int = 20
     """Number of epochs. Each ends with a checkpoint and a log line. 0 keeps the untrained policy."""
     steps: int = 50_000

@@ -24,6 +24,7 @@ from darlr.options.json import from_json, to_json
 from darlr.policies.fixed import FixedList, Staying, UserGreedy
 from darlr.serving.ids import Ids
 from darlr.serving.newcomers import Build, read_newcomers, write_newcomers
+from darlr.serving.policy import Logged, TrainedPolicy
 from darlr.serving.policy_checks import (
     check_ids,
     check_leaving,
@@ -34,7 +35,6 @@ from darlr.serving.policy_checks import (
     check_tensors,
     check_weights,
 )
-from darlr.serving.recommender import Logged, TrainedPolicy
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy
 from darlr.world.tables import World
@@ -105,7 +105,7 @@ def _write(
         draft.rename(folder)
 
 
-def load_policy(folder: Path) -> TrainedPolicy:
+def read_policy(folder: Path) -> TrainedPolicy:
     """A policy from its folder, or from the run folder that holds it.
 
     Raises RunError when there is none, or it is damaged, contradicts itself, or is of another version. The folder may

@@ -1,6 +1,6 @@
 """What a policy folder must hold before anything is built from it: it may come from anywhere.
 
-Whatever is wrong raises an error that `darlr.serving.folder.load_policy` turns into a RunError.
+Whatever is wrong raises an error that `darlr.serving.folder.read_policy` turns into a RunError.
 """
 
 import math

@@ -65,19 +65,23 @@ def sample(scores: Tensor, allowed: Tensor, uniform: Tensor) -> Tensor:
     return draw(probabilities, uniform)
 
 
-# Actions from which on a draw looks for a block of them first, and the size of a block. Running sums are the one thing
+# From so many actions on a draw looks for a chunk of them first; the size of a chunk. Running sums are the one thing
 # that a processor does number by number.
-WIDE, BLOCK = 1024, 64
+WIDE, CHUNK = 1024, 64
 BELOW = 1 - 2**-24  # a float32 product with it is below what it was
 
 
 def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
     """Inverse-CDF draw from rows of probabilities [B, A] that sum to about 1; never an entry of probability 0.
 
-    A row of zeros gives its last entry.
+    A row of zeros gives its last entry. Of the two twins below, the faster one is taken.
     """
-    if probabilities.shape[1] >= WIDE and probabilities.device.type == "cpu":
-        return _draw_by_blocks(probabilities, uniform)
+    wide = probabilities.shape[1] >= WIDE and probabilities.device.type == "cpu"
+    return draw_by_chunks(probabilities, uniform) if wide else draw_at_once(probabilities, uniform)
+
+
+def draw_at_once(probabilities: Tensor, uniform: Tensor) -> Tensor:
+    """The draw by running sums over all actions."""
     cumulative = probabilities.cumsum(-1)
     # below 1 by 2^-24 at least, uniform keeps the product below the total, and so on a positive entry
     target = cumulative[:, -1:] * uniform[:, None]
@@ -85,18 +89,18 @@ def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
     return place.clamp(max=probabilities.shape[1] - 1)
 
 
-def _draw_by_blocks(probabilities: Tensor, uniform: Tensor) -> Tensor:
-    """The same draw to rounding: of a block by its sum, then of an entry in it; the last block is a shorter one."""
+def draw_by_chunks(probabilities: Tensor, uniform: Tensor) -> Tensor:
+    """The same draw to rounding: of a chunk by its sum, then of an entry in it; the last chunk is a shorter one."""
     actions = probabilities.shape[1]
-    whole = actions // BLOCK
-    cut = whole * BLOCK
-    sums = torch.unflatten(probabilities[:, :cut], 1, (whole, BLOCK)).sum(-1)
+    whole = actions // CHUNK
+    cut = whole * CHUNK
+    sums = torch.unflatten(probabilities[:, :cut], 1, (whole, CHUNK)).sum(-1)
     cumulative = torch.cat([sums, probabilities[:, cut:].sum(1, keepdim=True)], dim=1).cumsum(1)
     target = cumulative[:, -1:] * uniform[:, None]
-    block = torch.searchsorted(cumulative, target, right=True).clamp(max=whole)
-    before = pad(cumulative, (1, 0)).gather(1, block)
-    place = block * BLOCK + torch.arange(BLOCK, device=block.device)
+    chunk = torch.searchsorted(cumulative, target, right=True).clamp(max=whole)
+    before = pad(cumulative, (1, 0)).gather(1, chunk)
+    place = chunk * CHUNK + torch.arange(CHUNK, device=chunk.device)
     inside = probabilities.gather(1, place.clamp(max=actions - 1)).masked_fill(place >= actions, 0.0).cumsum(1)
     target = torch.minimum(target - before, inside[:, -1:] * BELOW)
-    found = block * BLOCK + torch.searchsorted(inside, target, right=True)
+    found = chunk * CHUNK + torch.searchsorted(inside, target, right=True)
     return found.squeeze(1).clamp(max=actions - 1)

@@ -72,14 +72,14 @@ class FittedWorldModel:
         folder, texts = Path(folder).resolve(), dict(beside or {})
         tensors = {name: getattr(self, name) for name in TABLES}
         tensors |= {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        facts = {
+        metadata = {
             "schema": SCHEMA,
             "config": asdict(self.config),
             "scale": asdict(self.scale),
             "metrics": self.metrics,
         }
         with drafting(folder) as draft:
-            write_both(draft / FILES[0], draft / FILES[1], tensors, facts)
+            write_both(draft / FILES[0], draft / FILES[1], tensors, metadata)
             for name, text in texts.items():
                 atomic_write_text(draft / name, text)
             if not folder.exists():
@@ -98,12 +98,12 @@ def load(folder: Path) -> FittedWorldModel:
     """Read what `FittedWorldModel.save` wrote. Raises RunError when it is missing, damaged or of another schema."""
     folder = Path(folder)
     try:
-        tensors, facts = read_both(folder / FILES[0], folder / FILES[1], REMEDY, "world model", SCHEMA)
-        config = WorldModelConfig(**{**facts["config"], "hidden": tuple(facts["config"]["hidden"])})
+        tensors, metadata = read_both(folder / FILES[0], folder / FILES[1], REMEDY, "world model", SCHEMA)
+        config = WorldModelConfig(**{**metadata["config"], "hidden": tuple(metadata["config"]["hidden"])})
         model = KINDS[config.kind].load(part(tensors, "model."), config)
         tables = {name: tensors[name] for name in TABLES}
         _check(tables)
-        return FittedWorldModel(model, config, Scale(**facts["scale"]), **tables, metrics=facts["metrics"])
+        return FittedWorldModel(model, config, Scale(**metadata["scale"]), **tables, metrics=metadata["metrics"])
     except FileNotFoundError as error:
         raise RunError(f"{folder}: no world model ({error.filename} is missing); make one with `darlr fit`") from error
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from darlr.agents.fast import products
+from darlr.agents.fast import chosen, products
 
 HAS_ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 SIZES = [(1, 1, 1), (7, 5, 3), (100, 64, 300), (300, 500, 64)]
@@ -20,11 +20,11 @@ def test_products_are_those_of_double_precision(monkeypatch, onednn, n, k, m):
     rows, columns, bias = (torch.randn(*size, generator=generator) for size in ((n, k), (m, k), (m,)))
     close = {"atol": 1e-6 * k, "rtol": 1e-5}
     expected = rows.double() @ columns.double().T
-    torch.testing.assert_close(products.product(rows, columns), expected.float(), **close)
-    torch.testing.assert_close(products.product(rows, columns, bias), (expected + bias).float(), **close)
+    torch.testing.assert_close(chosen.product(rows, columns), expected.float(), **close)
+    torch.testing.assert_close(chosen.product(rows, columns, bias), (expected + bias).float(), **close)
     # gradients ask for products of what is stored the other way round
     turned = rows.T.contiguous().T, columns.T.contiguous().T
-    torch.testing.assert_close(products.product(*turned), expected.float(), **close)
+    torch.testing.assert_close(chosen.product(*turned), expected.float(), **close)
 
 
 def test_what_onednn_is_asked_for(monkeypatch):
@@ -33,19 +33,19 @@ def test_what_onednn_is_asked_for(monkeypatch):
     monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", lambda *given: asked.append(given), raising=False)
     monkeypatch.setattr(products, "LARGE", 10 * 4 * 2)
     rows, columns = torch.zeros(10, 2), torch.zeros(4, 2)
-    products.product(rows, columns)
+    chosen.product(rows, columns)
     assert len(asked) == 1
-    products.product(rows[1:], columns)  # one row short of large
-    products.product(rows.double(), columns.double())
-    products.product(rows.bfloat16(), columns.bfloat16())
+    chosen.product(rows[1:], columns)  # one row short of large
+    chosen.product(rows.double(), columns.double())
+    chosen.product(rows.bfloat16(), columns.bfloat16())
     learned = torch.zeros(4, 2, requires_grad=True)
-    assert products.product(rows, learned).requires_grad  # its kernel has no gradient
+    assert chosen.product(rows, learned).requires_grad  # its kernel has no gradient
     assert len(asked) == 1
     with torch.no_grad():
-        products.product(rows, learned)
+        chosen.product(rows, learned)
     assert len(asked) == 2
     monkeypatch.setattr(products, "ONEDNN", False)
-    products.product(rows, columns)
+    chosen.product(rows, columns)
     assert len(asked) == 2
 
 
@@ -55,10 +55,10 @@ def test_the_compiler_takes_products_as_they_are(monkeypatch):
     monkeypatch.setattr(products, "LARGE", 0)
     given = torch.randn(6, 4), torch.randn(5, 4), torch.randn(5)
     torch.library.opcheck(products._opaque, given, test_utils=("test_schema", "test_faketensor"))
-    compiled = torch.compile(products.product, fullgraph=True, backend="aot_eager")
+    compiled = torch.compile(chosen.product, fullgraph=True, backend="aot_eager")
     with torch.no_grad():
-        torch.testing.assert_close(compiled(*given), products.product(*given))
-        torch.testing.assert_close(compiled(*given[:2]), products.product(*given[:2]))
+        torch.testing.assert_close(compiled(*given), chosen.product(*given))
+        torch.testing.assert_close(compiled(*given[:2]), chosen.product(*given[:2]))
 
 
 @pytest.mark.parametrize(

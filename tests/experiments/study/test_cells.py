@@ -13,7 +13,7 @@ from darlr.evaluation.evaluate import summarise
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.playing import Played, Setting
 from darlr.experiments.study import code
-from darlr.experiments.study.assemble import Block, Line, first_and_second, judge
+from darlr.experiments.study.assemble import Line, ModeTable, first_and_second, ranked
 from darlr.experiments.study.cells import RESULT, Cell, Result, find, read_cell, read_result
 from darlr.experiments.study.grid import GridRow, variants
 from darlr.experiments.study.report import markdown, verdict
@@ -105,6 +105,11 @@ def test_digest_follows_meaning(tmp_path: Path):
     code.digest.cache_clear()
 
 
+def test_files_that_do_not_count_exist():
+    listed = {*code.NEUTRAL, code.WORKER, *(name for names in code.UNTOUCHED.values() for name in names)}
+    assert [name for name in listed if not (code.PACKAGE / name).exists()] == []
+
+
 def test_commands_say_what_the_configuration_says():
     options = {
         "method": "roler",
@@ -151,7 +156,7 @@ def test_ties_and_pairs_by_hand():
     tied = line("tied", [[2.0, 2.0, 3.0, 2.0], [2.0, 2.0, 3.0, 2.0]])  # better for one user, worse for two
     behind = line("behind", [[2.5, 0.5, 3.5, 1.5], [2.5, 0.5, 3.5, 1.5]])  # half a point below for everybody
     truth = line("oracle", [[9.0, 9.0, 9.0, 9.0]], kind="truth")
-    found = judge([behind, tied, truth, first])
+    found = ranked([behind, tied, truth, first])
     assert [one.row.name for one in found] == ["oracle", "first", "tied", "behind"]
     assert [one.best for one in found] == [False, True, False, False]
     assert [one.tied for one in found] == [None, True, True, False]
@@ -160,7 +165,7 @@ def test_ties_and_pairs_by_hand():
     assert found[3].to_base.difference == -0.5
     assert found[2].to_best.difference == pytest.approx(0.25)
     assert found[1].to_base is None
-    block = Block("NX_0", None, found)
+    block = ModeTable("NX_0", None, found)
     pair = first_and_second(block)
     assert [one.row.name for one in pair] == ["first", "tied"]
     said = verdict(block)
@@ -171,12 +176,12 @@ def test_ties_and_pairs_by_hand():
     assert "| behind |" in text
     assert "| oracle † | 9.00 [9.00, 9.00] |" in text
     assert "+0.50 [+0.50, +0.50] | -0.50 [-0.50, -0.50] |" in text
-    assert verdict(Block("NX_0", None, judge([first, truth]))) == ""
+    assert verdict(ModeTable("NX_0", None, ranked([first, truth]))) == ""
 
 
 def test_a_row_is_not_compared_with_its_own_start_or_twin():
     first = line("DARLR+", [[3.0, 1.0, 4.0, 2.0]] * 2)
     start = line("DARLR+, start", [[3.0, 1.0, 4.0, 2.0]] * 2, kind="log")
     other = line("MBPO", [[2.0, 1.0, 3.0, 1.0]] * 2)
-    pair = first_and_second(Block("NX_0", None, judge([start, other, first])))
+    pair = first_and_second(ModeTable("NX_0", None, ranked([start, other, first])))
     assert [one.row.name for one in pair] in (["DARLR+", "MBPO"], ["DARLR+, start", "MBPO"])

@@ -11,7 +11,7 @@ from darlr.evaluation.lists import Entry
 from darlr.evaluation.pictures import canvas
 from darlr.evaluation.playing import Played, Setting
 from darlr.experiments.study import panels, pictures
-from darlr.experiments.study.assemble import Line, judge
+from darlr.experiments.study.assemble import Line, ranked
 from darlr.experiments.study.grid import GridRow
 from darlr.experiments.study.studies import Variant, ablations, sensitivity
 from darlr.options import RunConfig
@@ -35,7 +35,7 @@ def lines(variants: list[Variant], generator: np.random.Generator) -> list[Line]
             entry = Entry(variant.label, (), "learned", greedy)
             row = summarise(entry, Setting("NX_0", None, never), [Played(generator.normal(5, 1, 8), measured)] * 2)
             found.append(Line(row, GridRow(variant, RunConfig(), {}), []))
-    return judge(found, resamples=50)
+    return ranked(found)
 
 
 def test_parts_are_drawn_as_differences_to_the_base(tmp_path: Path) -> None:

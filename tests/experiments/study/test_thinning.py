@@ -10,7 +10,7 @@ from darlr.evaluation.lists import Entry
 from darlr.evaluation.pictures import canvas
 from darlr.evaluation.playing import Played, Setting
 from darlr.experiments.study import thinning
-from darlr.experiments.study.assemble import Block, Line
+from darlr.experiments.study.assemble import Line, ModeTable
 from darlr.experiments.study.grid import GridRow
 from darlr.experiments.study.studies import Variant, sparsity
 from darlr.options import RunConfig
@@ -28,7 +28,7 @@ def line(name: str, tail: str, gain: float) -> Line:
 
 
 @pytest.fixture
-def block() -> Block:
+def table() -> ModeTable:
     gains = {
         "random": (0.0, 0.0, 0.0, 0.0),
         "sturdy": (3.0, 2.0, 1.0, 3.0),
@@ -37,11 +37,11 @@ def block() -> Block:
         "lost without events": (1.0, 1.0, 1.0, 0.0),
     }
     rows = [line(name, tail, gain) for name, row in gains.items() for tail, gain in zip(SHARES, row, strict=True)]
-    return Block("NX_0", None, rows)
+    return ModeTable("NX_0", None, rows)
 
 
-def test_a_row_fails_where_it_is_not_surely_better_than_random(block: Block) -> None:
-    rows = {row.name: row for row in thinning.thinned(block)}
+def test_a_row_fails_where_it_is_not_surely_better_than_random(table: ModeTable) -> None:
+    rows = {row.name: row for row in thinning.thinned(table)}
     assert list(rows) == ["sturdy", "fragile", "lost without events", "random", "useless"]
     assert rows["sturdy"].failing == frozenset()
     assert rows["fragile"].failing == {"10% of the log", "1% of the log"}
@@ -55,16 +55,16 @@ def test_a_row_fails_where_it_is_not_surely_better_than_random(block: Block) -> 
     }
 
 
-def test_the_section_names_logs_in_order_and_marks_failures(block: Block) -> None:
-    text = thinning.section([block, Block("FB", None, [])])
+def test_the_section_names_logs_in_order_and_marks_failures(table: ModeTable) -> None:
+    text = thinning.section([table, ModeTable("FB", None, [])])
     assert text[2] == f"| row | {' | '.join(SHARES)} | fails at |"
     assert "| fragile | 5.50 | *1.50* | *0.50* | 5.50 | 10% |" in text
-    assert thinning.section([Block("FB", None, block.lines)]) == []
+    assert thinning.section([ModeTable("FB", None, table.lines)]) == []
 
 
-def test_the_picture_is_drawn(block: Block, tmp_path: Path) -> None:
+def test_the_picture_is_drawn(table: ModeTable, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    canvas.save(thinning.picture(block, "thinner logs"), tmp_path / "thin.png")
+    canvas.save(thinning.picture(table, "thinner logs"), tmp_path / "thin.png")
     assert (tmp_path / "thin.png").read_bytes()[:4] == b"\x89PNG"
 
 

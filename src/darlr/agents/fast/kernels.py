@@ -23,13 +23,13 @@ from darlr.errors import MachineError
 from darlr.simulation.environment import TurnFunction, turn
 
 
-def judge(recommender: Recommender, seen: Observation, own: Tensor | None) -> tuple[Tensor, Tensor]:
+def evaluate(recommender: Recommender, seen: Observation, own: Tensor | None) -> tuple[Tensor, Tensor]:
     """The trunk's output [n, h] and the value [n] of what the recommender saw; own: `recommender.own(seen.user)`."""
     hidden = recommender.heads.trunk(recommender.state(seen, own))
     return hidden, recommender.heads.value(hidden)
 
 
-def judge_picks(selector: Selector, state: Tensor, users: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+def evaluate_picks(selector: Selector, state: Tensor, users: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
     """The trunk's output [n, h] and the value [n] before picks, by s_rec [n, s] and what `Selector.read` takes."""
     hidden = selector.read(selector.from_state(state), users, there)
     return hidden, selector.heads.value(hidden)
@@ -37,11 +37,11 @@ def judge_picks(selector: Selector, state: Tensor, users: Tensor, there: Tensor)
 
 @dataclass(frozen=True)
 class Kernels:
-    """A turn of the simulation, and what the current networks say of past decisions of either agent."""
+    """A turn of the simulation, and past decisions of either agent evaluated by its current networks."""
 
     turn: TurnFunction[Turn] = turn
-    judge: Callable[[Recommender, Observation, Tensor | None], tuple[Tensor, Tensor]] = judge
-    judge_picks: Callable[[Selector, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] = judge_picks
+    evaluate: Callable[[Recommender, Observation, Tensor | None], tuple[Tensor, Tensor]] = evaluate
+    evaluate_picks: Callable[[Selector, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] = evaluate_picks
 
 
 PLAIN = Kernels()
@@ -64,7 +64,7 @@ def compiled(device: str, backend: str = "inductor") -> Kernels:
     def whole(function: Callable[P, R]) -> Callable[P, R]:
         return torch.compile(function, fullgraph=True, dynamic=False, backend=backend, options=options)
 
-    return Kernels(whole(turn), whole(judge), whole(judge_picks))
+    return Kernels(whole(turn), whole(evaluate), whole(evaluate_picks))
 
 
 def require_compiler(device: str) -> None:

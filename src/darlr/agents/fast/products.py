@@ -25,7 +25,7 @@ def onednn_is_faster() -> bool:
 ONEDNN = onednn_is_faster()
 
 
-def _worth_it(rows: Tensor, columns: Tensor) -> bool:
+def worth_it(rows: Tensor, columns: Tensor) -> bool:
     """Whether a product of these goes to oneDNN."""
     return (
         ONEDNN
@@ -50,8 +50,11 @@ def _(rows: Tensor, columns: Tensor, bias: Tensor | None) -> Tensor:
     return rows.new_empty(rows.shape[0], columns.shape[0])
 
 
-def product(rows: Tensor, columns: Tensor, bias: Tensor | None = None) -> Tensor:
-    """rows [n, k] @ columns [m, k].T + bias [m], float32 [n, m]."""
-    if _worth_it(rows, columns):
-        return _opaque(rows, columns, bias) if torch.compiler.is_compiling() else _onednn(rows, columns, bias)
+def onednn_product(rows: Tensor, columns: Tensor, bias: Tensor | None = None) -> Tensor:
+    """rows [n, k] @ columns [m, k].T + bias [m], float32 [n, m], by oneDNN."""
+    return _opaque(rows, columns, bias) if torch.compiler.is_compiling() else _onednn(rows, columns, bias)
+
+
+def plain_product(rows: Tensor, columns: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The same by PyTorch."""
     return rows @ columns.T if bias is None else torch.addmm(bias, rows, columns.T)

@@ -1,1 +1,1 @@
-"""The grid behind `darlr compare`: rows, seeds and exit windows as cells that are run once and reused."""
+"""The grid behind `darlr compare`: cells of rows, seeds and exit windows, which run once and are reused."""

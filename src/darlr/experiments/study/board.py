@@ -1,4 +1,4 @@
-"""How far the grid is: bars in a terminal, a line a finished cell elsewhere."""
+"""How far the grid is: bars in a terminal or a notebook, and a line a finished cell elsewhere."""
 
 import time
 from types import TracebackType
@@ -10,29 +10,28 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from darlr.experiments.progress import clock, console, say
+from darlr.experiments.progress import clock, console, say, shows_bars
 from darlr.experiments.study.schedule import State, title
 from darlr.io.text import one_line
 
 
 class Board:
-    """Use it in a `with` block; `show` takes the state of the whole grid."""
+    """The display of a grid. Use it in a `with` block, and call `show` with the state of the grid."""
 
-    def __init__(self, reused: int) -> None:
-        self.reused = reused
-        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+    def __init__(self) -> None:
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if shows_bars() else None
         self._state: State | None = None
         self._shown = 0.0
 
     def show(self, state: State) -> None:
-        """Draw the newest state, at most once a second."""
+        """Show the newest state, at most once a second."""
         self._state = state
         if self._live is not None and time.monotonic() - self._shown > 1:
             self._shown = time.monotonic()
-            self._live.update(self._picture(state))
+            self._live.update(self._bars(state))
 
     def line(self, message: str) -> None:
-        """A finished or failed cell."""
+        """Show the message of a finished or failed cell."""
         state = self._state
         if state is None or self._live is not None:
             say(message)
@@ -40,7 +39,7 @@ class Board:
         left = f", {clock(state.seconds_left)} left" if state.seconds_left is not None else ""
         say(f"[{len(state.done) + len(state.failed)}/{state.total}{left}] {message}")
 
-    def _picture(self, state: State) -> Group:
+    def _bars(self, state: State) -> Group:
         finished = len(state.done) + len(state.failed)
         left = "" if state.seconds_left is None else f"{clock(state.seconds_left)} left"
         failed = f", {len(state.failed)} failed" if state.failed else ""
@@ -50,7 +49,7 @@ class Board:
         grid.add_column(no_wrap=True, justify="right")
         grid.add_row(
             Text(f"cells {finished}/{state.total}{failed}", style="bold"),
-            ProgressBar(total=1.0, completed=state.progress),
+            ProgressBar(total=1.0, completed=state.share),
             left,
         )
         for worker in state.workers:

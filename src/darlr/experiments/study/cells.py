@@ -1,9 +1,9 @@
-"""A cell: one row's work for one seed and exit window, addressed by everything that its numbers depend on.
+"""A cell: one row of a table for one seed and exit window. Its address is all that its numbers depend on.
 
 <cells>/<key>-<code>/       key: hash of the identity; code: digest of the source
-  cell.json                 identity, options, command
-  run/ or world/            what was trained, resumable while it is unfinished
-  result.safetensors        sessions and metrics of every setting; written last, at once
+  cell.json                 identity and options
+  run/ or world/            what was trained; it can be resumed while it is unfinished
+  result.safetensors        returns and metrics of every setting; written last, at once
 """
 
 import json
@@ -18,23 +18,24 @@ from darlr.errors import RunError
 from darlr.experiments.provenance import commit
 from darlr.experiments.study.code import Kind, digest
 from darlr.io.checkpoint import read_checkpoint
-from darlr.io.files import atomic_write_text, naming, read_json
+from darlr.io.files import naming, read_json, write_json
 from darlr.options import RunConfig
 from darlr.options.json import differences, from_json, to_json
 
 CELL, RESULT, STATUS, LOG = "cell.json", "result.safetensors", "status.json", "log.txt"
 SCHEMA = 1
-STARTED = "start"  # a learned cell's entry for its policy before training
-TOLD = "|random"  # ends the name of what users said of random items
+STARTED = "start"  # entry of a learned cell for its policy before training
+RANDOM_FEEDBACK = "|random"  # ends the name of the tallies of feedback on random items
 ANY = "any"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What to run. config: with exit rule resolved, and no label or world folder.
+    """What to run.
 
-    name: method, baseline, "trivial" or "world". windows: exit windows N it is played under, empty where no exit can
-    happen. data, truth: checksums of the log and of the truth. world: the cell of its world model, if it needs one.
+    config: the options, with the exit rule resolved and without a label or the folder of a world model. name: method,
+    baseline, "trivial" or "world". windows: exit windows N that are evaluated, empty where no user can leave. data,
+    truth: checksums of the log and of the truth. world: the cell of its world model, if it needs one.
     """
 
     kind: Kind
@@ -49,9 +50,9 @@ class Cell:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What the numbers depend on, besides the code: JSON values."""
+        """What the numbers depend on besides the code, as JSON values."""
         config = to_json(self.config)
-        for name in ("data", "synthetic", "label", "world"):  # the checksums say what these would
+        for name in ("data", "synthetic", "label", "world"):  # the checksums stand for these
             del config[name]
         train = config["train"]
         if self.kind == "world":
@@ -63,21 +64,21 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """16 hex digits of the identity."""
+        """16 hex digits that hash the identity."""
         return sha256(json.dumps(self.identity, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
 
     @property
     def digest(self) -> str:
-        """Digest of the source that this cell's numbers depend on."""
+        """Digest of the source that the numbers of this cell depend on."""
         return self.code or digest(self.kind)
 
     @property
     def folder(self) -> str:
-        """Its folder's name."""
+        """Name of its folder."""
         return f"{self.key}-{self.digest[:8]}"
 
     def write(self, cells: Path) -> Path:
-        """Make the cell's folder, with its description in it."""
+        """Make the folder of the cell and write its description into it."""
         place = cells / self.folder
         with naming(place):
             place.mkdir(parents=True, exist_ok=True)
@@ -90,16 +91,17 @@ class Cell:
             "config": to_json(self.config),
             "world": None if self.world is None else self.world.folder,
         }
-        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-        if not (place / CELL).exists() or (place / CELL).read_text(encoding="utf-8") != text:
-            atomic_write_text(place / CELL, text)
+        write_json(place / CELL, content)
         return place
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished cell left. returns: "entry|mode|window" -> float64 [users], and with TOLD behind it [users, 3];
-    about: everything else, JSON."""
+    """What a finished cell left.
+
+    returns: "entry|mode|window" -> returns, float64 [users]; with RANDOM_FEEDBACK behind the name the tallies, float64
+    [users, 3]. about: everything else, as JSON values.
+    """
 
     folder: Path
     returns: Mapping[str, Any]
@@ -107,15 +109,16 @@ class Result:
 
 
 def read_cell(place: Path) -> dict[str, Any]:
-    """The content of a cell's cell.json; RunError when it is missing or damaged."""
-    remedy = f"delete the folder {place}, a cell, and run the comparison again"
+    """The content of the cell.json of a cell; RunError when it is missing or damaged."""
     try:
-        content: dict[str, Any] = read_json(place / CELL, remedy)
+        content: dict[str, Any] = read_json(place / CELL, _remedy(place), schema=SCHEMA)
     except FileNotFoundError as error:
-        raise RunError(f"{place / CELL}: is missing; {remedy}") from error
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise RunError(f"{place / CELL}: damaged, or of another version of darlr; {remedy}")
+        raise RunError(f"{place / CELL}: is missing; {_remedy(place)}") from error
     return content
+
+
+def _remedy(place: Path) -> str:
+    return f"delete the folder {place}, a cell, and run the comparison again"
 
 
 def cell_config(content: Mapping[str, Any], source: str) -> RunConfig:
@@ -124,7 +127,7 @@ def cell_config(content: Mapping[str, Any], source: str) -> RunConfig:
 
 
 def find(cell: Cell, cells: Path, accepted: Collection[str] = ()) -> Path | None:
-    """The folder of the finished cell: of today's code, else the newest of an accepted digest; None to run it."""
+    """The folder of the finished cell, by this code or else the newest by accepted code; None where it must run."""
     place = cells / cell.folder
     if (place / RESULT).exists():
         return place
@@ -142,7 +145,7 @@ def _fits(cell: Cell, place: Path, accepted: Collection[str]) -> bool:
     content = read_cell(place)
     if ANY not in accepted and not any(content["code"].startswith(code) for code in accepted):
         return False
-    # An option that the older code did not have counts as equal while it is at its default.
+    # An option that the older code lacked counts as equal while it has its default.
     usual = differences({}, to_json(RunConfig()))
     changed = differences(content["identity"], cell.identity)
     return all(
@@ -153,5 +156,5 @@ def _fits(cell: Cell, place: Path, accepted: Collection[str]) -> bool:
 
 def read_result(place: Path) -> Result:
     """The result of a finished cell; RunError when it is damaged."""
-    tensors, about = read_checkpoint(place / RESULT, f"delete the folder {place}, a cell, and run the comparison again")
+    tensors, about = read_checkpoint(place / RESULT, _remedy(place))
     return Result(place, {name: tensor.double().numpy() for name, tensor in tensors.items()}, about)

@@ -1,4 +1,4 @@
-"""A digest of the source that can change a result: cells of other code are not reused unless they are asked for."""
+"""A digest of the source that a result depends on: cells of other code are reused only where this is asked for."""
 
 import ast
 import contextlib
@@ -13,29 +13,42 @@ from darlr.io.files import naming
 
 Kind = Literal["world", "learned", "baseline", "trivial"]
 PACKAGE = Path(__file__).parents[2]
-# Files and folders whose source changes no number of a cell. options/: every option's value is in a cell's address.
+# Files and folders whose source changes no number of a cell. The values of the options are in its address.
 NEUTRAL = (
     "__init__.py",
     "__main__.py",
+    "api/",
     "cli/",
     "data/report.py",
     "errors.py",
+    "evaluation/held_out.py",
+    "evaluation/next_items.py",
+    "evaluation/off_policy.py",
     "evaluation/pictures/",
     "evaluation/report.py",
+    "evaluation/result.py",
+    "evaluation/sections.py",
     "evaluation/statistics.py",
+    "evaluation/terminal.py",
+    "evaluation/verdict.py",
     "experiments/checks.py",
+    "experiments/compatible.py",
+    "experiments/entries.py",
     "experiments/evaluate.py",
+    "experiments/next_items.py",
+    "experiments/plots.py",
     "experiments/process.py",
     "experiments/progress.py",
     "experiments/provenance.py",
+    "experiments/save.py",
     "experiments/study/",
     "experiments/unseen.py",
     "options/",
     "serving/",
 )
-WORKER = "experiments/study/work.py"  # what a cell is, so not neutral
+WORKER = "experiments/study/worker.py"  # it makes the numbers of a cell, so it is not neutral
 _AGENTS = ("agents/", "evaluation/estimation.py", "experiments/finished.py", "experiments/training.py", "methods/")
-# What else a kind of cell does not touch.
+# Files and folders that a kind of cell does not use.
 UNTOUCHED: dict[Kind, tuple[str, ...]] = {
     "world": (*_AGENTS, "evaluation/", "experiments/trivial.py", "policies/", "simulation/", WORKER),
     "learned": ("evaluation/lists.py", "experiments/trivial.py", "policies/"),
@@ -45,7 +58,7 @@ UNTOUCHED: dict[Kind, tuple[str, ...]] = {
 
 
 def counted(kind: Kind, package: Path = PACKAGE) -> list[Path]:
-    """The source files that count for a kind of cell, in order."""
+    """The source files that the numbers of a kind of cell depend on, in order."""
     files = {path.relative_to(package).as_posix(): path for path in sorted(package.rglob("*.py"))}
     return [
         path
@@ -55,7 +68,7 @@ def counted(kind: Kind, package: Path = PACKAGE) -> list[Path]:
 
 
 def snapshot(cells: Path, package: Path = PACKAGE) -> Path:
-    """Copy the source beside the cells, for workers to run: it may be edited while they do. Returns the import path."""
+    """Copy the source beside the cells for the workers, as it may be edited while they run. Returns the import path."""
     files = sorted(package.rglob("*.py"))
     whole = sha256(b"".join(path.relative_to(package).as_posix().encode() + path.read_bytes() for path in files))
     place = cells / "source" / whole.hexdigest()[:12]
@@ -77,7 +90,7 @@ def snapshot(cells: Path, package: Path = PACKAGE) -> Path:
 
 @cache
 def digest(kind: Kind, package: Path = PACKAGE) -> str:
-    """12 hex digits over what those files say: comments, docstrings and layout do not count."""
+    """12 hex digits that hash these files without comments, docstrings and layout."""
     total = sha256()
     for path in counted(kind, package):
         total.update(path.relative_to(package).as_posix().encode() + b"\0")
@@ -87,7 +100,7 @@ def digest(kind: Kind, package: Path = PACKAGE) -> str:
 
 @cache
 def _meaning(source: str) -> str:
-    """Source without comments, docstrings and layout."""
+    """The source without comments, docstrings and layout."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):

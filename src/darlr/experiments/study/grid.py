@@ -1,4 +1,4 @@
-"""From a study's rows to cells: a row times seeds times exit windows, and the world models that they share."""
+"""Lay out the cells of a study: each row for each seed and exit window, and the world models that they share."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ from darlr.simulation.exits import resolve
 
 @dataclass(frozen=True)
 class GridRow:
-    """A row and its cells. cells: exit window (None: no exits) -> one cell a seed, in order."""
+    """A row and its cells. cells: exit window, or None where no user can leave -> one cell a seed, in order."""
 
     variant: Variant
     config: RunConfig
@@ -32,15 +32,16 @@ class GridRow:
 
     @property
     def learned(self) -> bool:
-        """Whether it is trained in the simulator."""
+        """Whether the row is trained in the simulator."""
         return self.variant.method not in {TRIVIAL, *studies.baselines()}
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Everything that a comparison needs. windows: those that tables are split by; (None,) where no exit can happen.
+    """Everything that a comparison needs.
 
-    truth: what its first note says, empty where it was observed. notes: what else the reader of a table must know.
+    windows: the exit windows, each with tables of its own; (None,) where no user can leave. truth: the first note on
+    it; empty where it was observed. notes: what else the reader of a table must know.
     """
 
     rows: list[GridRow]
@@ -52,7 +53,7 @@ class Grid:
 
     @property
     def cells(self) -> list[Cell]:
-        """Every cell once, without the world models."""
+        """Every cell once, without those of world models."""
         return list({cell.folder: cell for row in self.rows for part in row.cells.values() for cell in part}.values())
 
 
@@ -76,7 +77,7 @@ def variants(study: Study, methods: str, config: RunConfig) -> list[Variant]:
 
 
 def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence[int]) -> Grid:
-    """Lay out the grid. Everything that can be checked is, before anything runs.
+    """Lay out the grid, and check everything that can be checked before anything runs.
 
     Raises ConfigError for options that cannot work, RunError where the data set has no truth.
     """
@@ -88,15 +89,15 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
     truth = load_truth(base.data, synthetic=base.synthetic)
     if truth is None:
         raise RunError(f"{base.data}: has no truth (complete rewards to play sessions on), so nothing can be compared")
-    print_of_truth = sha256(truth.users.tobytes() + truth.items.tobytes() + truth.reward.numpy().tobytes()).hexdigest()
+    checksum = sha256(truth.users.tobytes() + truth.items.tobytes() + truth.reward.numpy().tobytes()).hexdigest()
     leave = can_leave(base.train.session, logs.catalogue)
-    blocks: tuple[int | None, ...] = _windows(windows) if leave else (None,)
-    maker = _Maker(base, logs.whole, logs.checksum, print_of_truth, blocks)
+    split: tuple[int | None, ...] = _windows(windows) if leave else (None,)
+    maker = _Maker(base, logs.whole, logs.checksum, checksum, split)
     lines = [maker.row(variant, seeds) for variant in rows]
     unit, alike = logs.unit.describe(logs.recorded), settings(base.train.session, logs.catalogue, windows)
     notes = {"unit": unit} if unit else {}
     notes |= {f"warning, {mode}": text for mode, text in all_alike(alike, len(truth.items)).items()}
-    return Grid(lines, blocks, seeds, logs.whole.name, next(iter(truth.notes), ""), notes)
+    return Grid(lines, split, seeds, logs.whole.name, next(iter(truth.notes), ""), notes)
 
 
 def _windows(windows: Sequence[int]) -> tuple[int, ...]:
@@ -111,21 +112,21 @@ class _Maker:
     log: InteractionLog
     data: str
     truth: str
-    blocks: tuple[int | None, ...]
+    windows: tuple[int | None, ...]
 
     def row(self, variant: Variant, seeds: int) -> GridRow:
         config = override(self.base, variant.options)
         if variant.method in METHODS:
             config = override(with_defaults(override(self.base, {"method": variant.method})), variant.options)
             check_run(config, self.log)
-            cells = {n: [self.cell(variant, config, seed, (n,)) for seed in range(seeds)] for n in self.blocks}
+            cells = {n: [self.cell(variant, config, seed, (n,)) for seed in range(seeds)] for n in self.windows}
         else:
-            shared = [self.cell(variant, config, seed, self.blocks) for seed in range(seeds)]
-            cells = dict.fromkeys(self.blocks, shared)
+            shared = [self.cell(variant, config, seed, self.windows) for seed in range(seeds)]
+            cells = dict.fromkeys(self.windows, shared)
         return GridRow(variant, config, cells)
 
     def cell(self, variant: Variant, config: RunConfig, seed: int, windows: tuple[int | None, ...]) -> Cell:
-        """A learned cell trains under its one window; other cells are played under all of them."""
+        """A learned cell trains under its one window. Other cells are evaluated under all windows."""
         seeded = override(config, {"seed": seed, "split.seed": seed, "model.seed": seed})
         learned = variant.method in METHODS
         session = resolve(seeded.train.session, self.log)
@@ -142,7 +143,7 @@ class _Maker:
 
 
 def missing(grid: Grid, place: Path, accepted: Sequence[str]) -> list[Cell]:
-    """Cells that have to run, world models first where they are missing too."""
+    """The cells that have to run, after those of the world models that they need."""
     wanted = [cell for cell in grid.cells if find(cell, place, accepted) is None]
     worlds = {cell.world.folder: cell.world for cell in wanted if cell.world is not None}
     return [cell for cell in worlds.values() if find(cell, place, ()) is None] + wanted

@@ -1,4 +1,4 @@
-"""Pictures of the studies that change DARLR: its parts, and its weights, as paired differences to DARLR itself."""
+"""Pictures of the studies that change parts or weights of DARLR, as paired differences to DARLR itself."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ Change = tuple[float, float, float]  # difference to the base, and its 95% inter
 
 
 def ablations(lines: Sequence[Line], title: str) -> "Figure":
-    """What every change of a part gains or loses, greedy and sampled."""
+    """Plot what each change of a part gains or loses, greedy and sampled."""
     greedy = [line for line in lines if not line.row.sampled]
     sampled = {line.source.variant.label: line for line in lines if line.row.sampled}
     changed = sorted((line for line in greedy if not line.source.variant.base), key=lambda line: -_change(line)[0])
@@ -49,7 +49,7 @@ def ablations(lines: Sequence[Line], title: str) -> "Figure":
 
 
 def sensitivity(lines: Sequence[Line], title: str) -> "Figure":
-    """A small picture for each weight, the default marked."""
+    """Plot a panel for each weight, with its default marked."""
     groups = _groups(lines)
     columns = min(3, max(1, len(groups)))
     depth = -(-len(groups) // columns)
@@ -78,7 +78,7 @@ def sensitivity(lines: Sequence[Line], title: str) -> "Figure":
 
 
 def _groups(lines: Sequence[Line]) -> Mapping[str, list[Line]]:
-    """Greedy lines that have a place on an axis, by weight, in the axis's order."""
+    """The greedy lines by the weight that they vary, in the order of its values."""
     groups: dict[str, list[Line]] = {}
     for line in lines:
         if line.source.variant.value is not None and not line.row.sampled:
@@ -88,7 +88,7 @@ def _groups(lines: Sequence[Line]) -> Mapping[str, list[Line]]:
 
 
 def _value(line: Line) -> float:
-    """A line's place on the axis."""
+    """The place of a line on the axis."""
     return line.source.variant.value or 0.0
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a comparison: R_tra and MCD as bars, learning curves with bands, measures against each other."""
+"""Pictures of a comparison: R_tra and MCD as bars, learning curves with bands, and measures against each other."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,44 +15,43 @@ from darlr.evaluation.pictures.bars import KINDS, Bar, legend_of_kinds, plot_bar
 from darlr.evaluation.pictures.canvas import INK, apart
 from darlr.evaluation.pictures.curves import smooth
 from darlr.experiments.study import panels, thinning
-from darlr.experiments.study.assemble import Block, Line
+from darlr.experiments.study.assemble import Line, ModeTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot(folder: Path, data: str, blocks: Sequence[Block], study: str) -> list[str]:
-    """Every picture of the tables; returns their names. Raises MachineError without matplotlib."""
-    drawn = []
-    for block in blocks:
-        if block.mode != "NX_0" or not block.lines:
+def plot(folder: Path, data: str, tables: Sequence[ModeTable], study: str) -> list[str]:
+    """Plot the tables of NX_0 into `folder`. Returns the names of the files. Raises MachineError without matplotlib."""
+    plotted = []
+    for table in tables:
+        if table.mode != "NX_0" or not table.lines:
             continue
-        tail = "" if block.window is None else f"-n{block.window}"
-        title = data + (" (NX_0)" if block.window is None else f" (NX_0, N = {block.window})")
+        tail = "" if table.window is None else f"-n{table.window}"
+        title = data + (" (NX_0)" if table.window is None else f" (NX_0, N = {table.window})")
         if study == "table":
-            pictures = _of_table(block.lines, title)
+            pictures = _of_table(table.greedy, title)
         elif study == "sparsity":
-            pictures = {study: partial(thinning.picture, block=block, title=f"{title}: thinner logs")}
+            pictures = {study: partial(thinning.picture, table=table, title=f"{title}: thinner logs")}
         else:
             panel = panels.ablations if study == "ablations" else panels.sensitivity
-            pictures = {study: partial(panel, lines=block.lines, title=f"{title}: {study}")}
+            pictures = {study: partial(panel, lines=table.lines, title=f"{title}: {study}")}
         for name, picture in pictures.items():
             canvas.save(picture(), folder / f"{name}{tail}.png")
-            drawn.append(f"{name}{tail}.png")
-    return drawn
+            plotted.append(f"{name}{tail}.png")
+    return plotted
 
 
-def _of_table(lines: Sequence[Line], title: str) -> Mapping[str, Callable[[], "Figure"]]:
-    """A table's pictures by name: those that show something."""
-    greedy = [line for line in lines if not (line.row.sampled and line.source.learned)]
+def _of_table(greedy: Sequence[Line], title: str) -> Mapping[str, Callable[[], "Figure"]]:
+    """The pictures of the methods' table by name, without those that would show nothing."""
     learned = [line for line in greedy if line.source.learned and line.row.kind != "log"]
     pictures = {"rows": partial(return_bars, lines=greedy, title=f"{title}: R_tra")}
-    if np.ptp([line.row.length for line in greedy]) > 0.01:  # else R_each says what R_tra says
+    if np.ptp([line.row.length for line in greedy]) > 0.01:  # otherwise R_each shows the same as R_tra
         pictures["length"] = partial(scatter, lines=greedy, title=f"{title}: Length and R_each", measures=LENGTH)
-    told = [line for line in greedy if line.row.random is not None]
-    if told:
+    known = [line for line in greedy if line.row.random is not None]
+    if known:
         pictures["random"] = partial(
-            scatter, lines=told, title=f"{title}: the truth, and users' words on new items", measures=SECOND_OPINION
+            scatter, lines=known, title=f"{title}: the truth, and users' words on new items", measures=SECOND_OPINION
         )
     if any(line.row.majority is not None for line in greedy):
         pictures["mcd"] = partial(majority_bars, lines=greedy, title=f"{title}: MCD")
@@ -64,14 +63,14 @@ def _of_table(lines: Sequence[Line], title: str) -> Mapping[str, Callable[[], "F
 
 
 def kind(line: Line) -> str:
-    """What a line is drawn as."""
+    """The kind of a line, which sets its colour."""
     if line.row.kind != "log":
         return line.row.kind
     return "log" if line.source.variant.method == "trivial" else "baseline"
 
 
 def return_bars(lines: Sequence[Line], title: str) -> "Figure":
-    """R_tra with its intervals, and a dot at rows tied with the first."""
+    """Plot R_tra with its intervals, and a dot at rows that are tied with the first."""
     form = style(line.row.mean for line in lines)
     bars = [
         Bar(
@@ -87,7 +86,7 @@ def return_bars(lines: Sequence[Line], title: str) -> "Figure":
 
 
 def majority_bars(lines: Sequence[Line], title: str) -> "Figure":
-    """MCD of the lines that have one; it has no interval."""
+    """Plot MCD of the lines that have one. It has no interval."""
     form = style(line.row.majority for line in lines)
     bars = [
         Bar(line.label, share, share, share, kind(line), format(share, form))
@@ -98,7 +97,7 @@ def majority_bars(lines: Sequence[Line], title: str) -> "Figure":
 
 
 def curve(line: Line) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Epochs [E] that every seed has, and R_tra after each, float64 [seeds, E]."""
+    """The epochs [E] that every seed has, and R_tra after each of them, float64 [seeds, E]."""
     rows = [
         [(row["epoch"], row["R_tra"]) for row in result.about["curve"] if row.get("R_tra") is not None]
         for result in line.results
@@ -109,7 +108,7 @@ def curve(line: Line) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
 
 
 def learning_curves(lines: Sequence[Line], title: str) -> "Figure":
-    """Every learned row in one picture: the mean over seeds, and a band of one standard error of it to either side."""
+    """Plot the mean of every learned row over its seeds, with a band of one standard error to either side."""
     figure = canvas.blank(5.0)
     axes = figure.add_subplot()
     ends: list[tuple[float, str, str]] = []  # value, name, colour
@@ -137,7 +136,7 @@ def learning_curves(lines: Sequence[Line], title: str) -> "Figure":
 
 @dataclass(frozen=True)
 class Measures:
-    """Two measures of a row and what they are called; rank: by which rows are numbered, and its name."""
+    """Two measures of a row, the measure that ranks the rows, and the names of the three."""
 
     across: Callable[[Row], float]
     up: Callable[[Row], float]
@@ -164,7 +163,7 @@ SECOND_OPINION = Measures(
 
 
 def _columns(xs: np.ndarray[Any, Any], gap: float) -> list[list[int]]:
-    """Places of values, those no further than `gap` from the next one together."""
+    """Indices of the values in groups: neighbours within `gap` belong to one group."""
     columns: list[list[int]] = []
     for index in np.argsort(xs, kind="stable").tolist():
         if columns and xs[index] - xs[columns[-1][-1]] <= gap:
@@ -175,7 +174,7 @@ def _columns(xs: np.ndarray[Any, Any], gap: float) -> list[list[int]]:
 
 
 def scatter(lines: Sequence[Line], title: str, measures: Measures) -> "Figure":
-    """Two measures against each other; numbers at the points, names beside, by falling rank."""
+    """Plot two measures against each other. Points have numbers by falling rank, whose names stand beside."""
     ordered = sorted(lines, key=lambda line: -measures.rank(line.row))
     figure = canvas.blank(max(4.2, 0.6 + 0.165 * len(ordered)))
     axes = figure.add_subplot()
@@ -190,7 +189,7 @@ def scatter(lines: Sequence[Line], title: str, measures: Measures) -> "Figure":
     tall = float(np.ptp(ys)) or 1.0
     axes.set_ylim(ys.min() - 0.1 * tall, ys.max() + 0.1 * tall)
     gap = 0.032 * 1.2 * tall
-    for column in _columns(xs, 0.02 * width):  # numbers beside points that lie above each other are moved apart
+    for column in _columns(xs, 0.02 * width):  # the numbers of points that lie above each other are moved apart
         same = sorted(column, key=lambda index: ys[index])
         right = float(xs[same].max()) + 0.025 * width
         for index, height in zip(same, apart([float(ys[i]) for i in same], gap), strict=True):

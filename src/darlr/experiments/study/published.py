@@ -1,4 +1,4 @@
-"""The published numbers, and our rows by the published statistic beside them.
+"""The published numbers beside our rows by the published statistic.
 
 Source: result logs in the public repositories ArronDZhang/ROLeR and chongminggao/DORL-codes, recomputed; DARLR's row
 from second-hand notes on arXiv 2505.07257. NX_0 R_tra, the mean over 200 training epochs of one seed, 100 random test
@@ -9,7 +9,8 @@ ran with exit window N = 1, the others with the harder N = 4; BCQ, CQL and CRR a
 from collections.abc import Sequence
 
 from darlr.evaluation.evaluate import published_mean
-from darlr.experiments.study.assemble import Block, Line
+from darlr.evaluation.report import table_lines
+from darlr.experiments.study.assemble import Line, ModeTable
 from darlr.io.text import markdown
 
 DATA = ("KuaiRec", "KuaiRand", "Coat", "Yahoo")
@@ -29,28 +30,31 @@ R_TRA: dict[str, tuple[float, float, float, float]] = {
     "epsilon-greedy": (3.52, 1.71, 72.00, 64.34),
     "ucb": (3.61, 1.65, 73.67, 66.76),
 }
-EPOCHS = 200
+EPOCHS = 200  # of the published runs
+HEAD = ("row", "R_tra", "Length", "R_each", "epochs", "seeds", "published R_tra")
 
 
-def section(data: str, blocks: Sequence[Block]) -> list[str]:
-    """Markdown: the mean ± standard deviation over all epochs of each learned row, beside the published number."""
+def section(data: str, tables: Sequence[ModeTable]) -> list[str]:
+    """Markdown with the mean and the standard deviation over epochs of each learned row, beside published numbers."""
     column = {name.lower(): place for place, name in enumerate(DATA)}.get(data)
+    shown = [line for table in tables if table.mode == "NX_0" and table.window in (None, 1) for line in table.lines]
+    rows = [line for line in shown if line.source.learned and not line.row.sampled and line.row.kind != "log"]
     lines = [
         "## Published protocol",
         "",
-        "NX_0, 100 random users after each epoch, actions sampled: mean ± standard deviation over the epochs of a "
-        "seed, then the mean over seeds. Neither a final score nor a spread over seeds; for numbers beside published "
-        "ones only.",
+        "After each epoch 100 random users play a session under NX_0, with sampled actions. Each number is the mean ± "
+        "standard deviation over the epochs of a seed, and then the mean over seeds. It is neither a final score nor a "
+        "spread over seeds, and serves only for a comparison with published numbers.",
         "",
-        "| row | R_tra | Length | R_each | epochs | seeds | published R_tra |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        *table_lines(HEAD, [_cells(line, column) for line in rows]),
     ]
-    shown = [line for block in blocks if block.mode == "NX_0" and block.window in (None, 1) for line in block.lines]
-    rows = [line for line in shown if line.source.learned and not line.row.sampled and line.row.kind != "log"]
-    lines += [row for line in rows if (row := _row(line, column))]
     short = [line.label for line in rows if 0 < _epochs(line) < EPOCHS]
     if short:
-        lines += ["", f"Fewer than {EPOCHS} epochs, so not like for like: {', '.join(map(markdown, short))}."]
+        lines += [
+            "",
+            f"These rows have fewer than {EPOCHS} epochs, so that the published numbers are of longer runs: "
+            f"{', '.join(map(markdown, short))}.",
+        ]
     return [*lines, ""]
 
 
@@ -58,7 +62,7 @@ def _epochs(line: Line) -> int:
     return min(len(result.about["curve"]) for result in line.results)
 
 
-def _row(line: Line, column: int | None) -> str:
+def _cells(line: Line, column: int | None) -> list[str]:
     found = [published_mean(result.about["curve"]) for result in line.results]
 
     def mean(name: str) -> float:
@@ -67,5 +71,6 @@ def _row(line: Line, column: int | None) -> str:
 
     known = R_TRA.get(line.source.variant.method) if column is not None else None
     beside = "–" if known is None or column is None else f"{known[column]:.2f}"
-    numbers = f"{mean('R_tra'):.2f} ± {mean('R_tra_std'):.2f} | {mean('Length'):.2f} | {mean('R_each'):.3f}"
-    return f"| {markdown(line.label)} | {numbers} | {_epochs(line)} | {len(found)} | {beside} |"
+    reward = f"{mean('R_tra'):.2f} ± {mean('R_tra_std'):.2f}"
+    numbers = (reward, f"{mean('Length'):.2f}", f"{mean('R_each'):.3f}")
+    return [line.label, *numbers, str(_epochs(line)), str(len(found)), beside]

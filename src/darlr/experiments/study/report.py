@@ -1,6 +1,5 @@
-"""The comparison as Markdown and JSON."""
+"""Write a comparison as Markdown and JSON."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,15 +9,15 @@ from darlr.evaluation.report import (
     MEASURES,
     RANDOM,
     RANDOM_NOTE,
-    joined,
     number_cells,
     random_text,
     row_json,
     signed,
     styles,
+    table_lines,
 )
-from darlr.experiments.study.assemble import Block, Line, by_random_feedback, first_and_second, paired
-from darlr.io.files import atomic_write_text
+from darlr.experiments.study.assemble import Line, ModeTable, by_random_feedback, first_and_second, paired
+from darlr.io.files import atomic_write_text, write_json
 from darlr.io.text import markdown as shown
 
 SCHEMA = 2
@@ -33,45 +32,46 @@ NOTES = (
 def write(
     folder: Path,
     title: str,
-    blocks: Sequence[Block],
+    tables: Sequence[ModeTable],
     about: Mapping[str, Any],
     *,
     summary: Sequence[str] = (),
     published: Sequence[str] = (),
 ) -> None:
-    """table.md and table.json, each at once or not at all.
+    """Write table.md and table.json, each at once or not at all.
 
-    summary: lines before the tables; published: lines of the published protocol's section.
+    about: what was compared. summary: lines before the tables. published: lines of the section on the published
+    protocol.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"schema": SCHEMA, "title": title, "about": dict(about), "tables": [_block_json(b) for b in blocks]}
-    atomic_write_text(folder / "table.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
-    atomic_write_text(folder / "table.md", markdown(title, blocks, about, summary, published))
+    content = {"schema": SCHEMA, "title": title, "about": dict(about), "tables": [_table_json(t) for t in tables]}
+    write_json(folder / "table.json", content)
+    atomic_write_text(folder / "table.md", markdown(title, tables, about, summary, published))
 
 
 def markdown(
     title: str,
-    blocks: Sequence[Block],
+    tables: Sequence[ModeTable],
     about: Mapping[str, Any],
     summary: Sequence[str] = (),
     published: Sequence[str] = (),
 ) -> str:
     """The whole document."""
-    lines = [f"# {shown(title)}", "", *_facts(about), "", *summary]
-    for block in blocks:
-        lines += _table(block)
-    told = any(line.row.random is not None for block in blocks for line in block.lines)
-    lines += [NOTES, "", *([RANDOM_NOTE, ""] if told else []), *published, *_commands(blocks)]
+    lines = [f"# {shown(title)}", "", *_heads(about), "", *summary]
+    for table in tables:
+        lines += _table(table)
+    known = any(line.row.random is not None for table in tables for line in table.lines)
+    lines += [NOTES, "", *([RANDOM_NOTE, ""] if known else []), *published, *_commands(tables)]
     return "\n".join(lines) + "\n"
 
 
-def verdict(block: Block) -> str:
-    """By how much and how surely the first row beats the second."""
-    pair = first_and_second(block)
+def verdict(table: ModeTable) -> str:
+    """A sentence on how far the first row is ahead of the second, and how sure that is; empty without two rows."""
+    pair = first_and_second(table)
     if pair is None:
         return ""
     first, second = pair
-    found, form = paired(first, second), styles([line.row for line in block.lines])[0]
+    found, form = paired(first, second), styles([line.row for line in table.lines])[0]
     sure = "tied with" if found.low <= 0 <= found.high else "ahead of"
     return (
         f"{first.label} is {sure} {second.label}: {signed(found, form)} a session, better for "
@@ -79,48 +79,46 @@ def verdict(block: Block) -> str:
     )
 
 
-def _facts(about: Mapping[str, Any]) -> list[str]:
-    return [f"- {key}: {_fact(value)}" for key, value in about.items() if value not in ("", [], {}, None)]
+def _heads(about: Mapping[str, Any]) -> list[str]:
+    return [f"- {key}: {_head(value)}" for key, value in about.items() if value not in ("", [], {}, None)]
 
 
-def _fact(value: Any) -> str:
-    """A value, or how many cells have which."""
+def _head(value: Any) -> str:
+    """A value, or the number of cells that have each value."""
     counted = isinstance(value, dict)
     return shown(", ".join(f"{name} ({n} cells)" for name, n in value.items()) if counted else str(value))
 
 
-def _table(block: Block) -> list[str]:
-    study = any(line.to_base is not None for line in block.lines)
+def _table(table: ModeTable) -> list[str]:
+    study = any(line.to_base is not None for line in table.lines)
     head = (*HEAD[:-1], *(("minus base [95%]",) if study else ()), HEAD[-1])
-    lines = [f"## {block.title}", "", joined(head), "|---|" + "---:|" * (len(head) - 1)]
-    forms = styles([line.row for line in block.lines])
-    lines += [joined(_cells(line, study, forms)) for line in block.lines]
-    said = shown(verdict(block))
-    return [*lines, "", *([said, ""] if said else []), *_random_table(block)]
+    forms = styles([line.row for line in table.lines])
+    cells = [_cells(line, study, forms) for line in table.lines]
+    lines = [f"## {table.title}", "", *table_lines(head, cells, [bool(line.tied) for line in table.lines]), ""]
+    sentence = shown(verdict(table))
+    return [*lines, *([sentence, ""] if sentence else []), *_random_table(table)]
 
 
-def _random_table(block: Block) -> list[str]:
-    """The same rows by what users said of new random items, where that is known."""
-    ranked = by_random_feedback(block.lines)
+def _random_table(table: ModeTable) -> list[str]:
+    """The same rows by the feedback on random items that are new to a user, where it is known."""
+    ranked = by_random_feedback(table.lines)
     if not ranked:
         return []
-    head = ("row", RANDOM, "first minus this [95%]", "R_tra")
-    lines = [f"### {block.title}, by what users said of new random items", "", joined(head), "|---|---:|---:|---:|"]
     first = next((line for line, apart in ranked if apart is not None), None)
     form = styles([line.row for line, _ in ranked])[0]
+    cells, tied = [], []
     for line, apart in ranked:
-        name = shown(line.label)
-        tied = apart is not None and apart[1] <= 0 <= apart[2]
+        tied.append(apart is not None and apart[1] <= 0 <= apart[2])
         minus = "–" if apart is None else f"{apart[0]:+{form}} [{apart[1]:+{form}}, {apart[2]:+{form}}]"
-        cells = (f"**{name}**" if tied else name, random_text(line.row, form), "first" if line is first else minus)
-        lines.append(joined([*cells, format(line.row.mean, form)]))
-    return [*lines, ""]
+        numbers = (random_text(line.row, form), "first" if line is first else minus, format(line.row.mean, form))
+        cells.append([line.label, *numbers])
+    lines = table_lines(("row", RANDOM, "first minus this [95%]", "R_tra"), cells, tied)
+    return [f"### {table.title}, by what users said of new random items", "", *lines, ""]
 
 
 def _cells(line: Line, study: bool, forms: tuple[str, str]) -> list[str]:
-    name = shown(line.label)
     return [
-        f"**{name}**" if line.tied else name,
+        line.label,
         *number_cells(line.row, forms),
         "first" if line.best else signed(line.to_best, forms[0]),
         *([signed(line.to_base, forms[0])] if study else []),
@@ -128,34 +126,32 @@ def _cells(line: Line, study: bool, forms: tuple[str, str]) -> list[str]:
     ]
 
 
-def _commands(blocks: Sequence[Block]) -> list[str]:
-    """Budget, time and command of every row, and of every cell."""
+def _commands(tables: Sequence[ModeTable]) -> list[str]:
+    """The budget and the time of every row, and the command of every cell."""
     seen: dict[str, Line] = {}
-    for block in blocks:
-        for line in block.lines:
-            seen.setdefault(line.results[0].folder.name, line)
-    head = ("row", "simulated steps", "CPU-seconds a seed", "code")
-    lines = ["## Budgets", "", joined(head), "|---|---:|---:|---|"]
-    commands: list[str] = []
+    for line in (line for table in tables for line in table.lines):
+        seen.setdefault(line.results[0].folder.name, line)
+    cells, commands = [], []
     for line in seen.values():
         name = line.label.removesuffix(" (sampled)") if line.source.learned else line.source.variant.label
         code = ", ".join(sorted({result.about["code"] for result in line.results}))
-        lines.append(joined([shown(name), f"{line.steps:,}", f"{line.cpu_seconds:.0f}", code]))
+        cells.append([name, f"{line.steps:,}", f"{line.cpu_seconds:.0f}", code])
         commands += [result.about["command"] for result in line.results if result.about["command"]]
+    lines = ["## Budgets", "", *table_lines(("row", "simulated steps", "CPU-seconds a seed", "code"), cells)]
     if commands:
         lines += ["", "## Commands", "", "```sh", *commands, "```"]
     return lines
 
 
-def _block_json(block: Block) -> dict[str, Any]:
-    pair = first_and_second(block)
+def _table_json(table: ModeTable) -> dict[str, Any]:
+    pair = first_and_second(table)
     return {
-        "mode": block.mode,
-        "window": block.window,
-        "rows": [_line_json(line) for line in block.lines],
+        "mode": table.mode,
+        "window": table.window,
+        "rows": [_line_json(line) for line in table.lines],
         "by_random_feedback": [
             {"label": line.label, "random": line.row.random, "first_minus_this": apart}
-            for line, apart in by_random_feedback(block.lines)
+            for line, apart in by_random_feedback(table.lines)
         ],
         "first_and_second": None
         if pair is None

@@ -1,4 +1,4 @@
-"""Run cells: worker processes, world models first, the longest cell first, and a failing one stops no other."""
+"""Run cells in worker processes: world models first, then the longest cell. A cell that fails stops no other."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from darlr.experiments.runs import read_metrics
 from darlr.experiments.study.cells import LOG, RESULT, Cell
 from darlr.experiments.study.code import snapshot
-from darlr.experiments.study.work import BUSY
+from darlr.experiments.study.worker import BUSY
 from darlr.io.files import naming
 from darlr.methods import Cost, find
 
@@ -23,7 +23,7 @@ FIXED_COST = {"world": 60_000.0, "trivial": 30_000.0, "baseline": 60_000.0, "lea
 
 @dataclass
 class Worker:
-    """A cell at work."""
+    """A process that runs a cell."""
 
     cell: Cell
     place: Path
@@ -32,7 +32,7 @@ class Worker:
 
     @property
     def share(self) -> float:
-        """How much of the cell is done, 0 to 1, as far as its log tells."""
+        """Share of the cell that is done, 0 to 1, by its log lines."""
         epochs = self.cell.config.train.epochs
         return min(1.0, self.epoch / epochs) if self.cell.kind == "learned" and epochs else 0.0
 
@@ -44,7 +44,7 @@ class Worker:
 
 @dataclass
 class State:
-    """How far the whole is. done, failed: cells; costs are in `cost`'s unit."""
+    """How far all cells are. done: cells; failed: title -> reason; costs: in the unit of `cost`."""
 
     total: int
     total_cost: float
@@ -55,20 +55,20 @@ class State:
     started: float = field(default_factory=time.monotonic)
 
     @property
-    def progress(self) -> float:
+    def share(self) -> float:
         """Share of the whole cost that is done, 0 to 1."""
         running = sum(worker.share * cost(worker.cell) for worker in self.workers)
         return min(1.0, (self.done_cost + running) / self.total_cost) if self.total_cost else 1.0
 
     @property
     def seconds_left(self) -> float | None:
-        """None until something is done."""
-        progress = self.progress
-        return (time.monotonic() - self.started) * (1 - progress) / progress if progress > 0 else None
+        """An estimate of the remaining time; None until something is done."""
+        share = self.share
+        return (time.monotonic() - self.started) * (1 - share) / share if share > 0 else None
 
 
 def cost(cell: Cell) -> float:
-    """What a cell takes, in simulated steps of MBPO."""
+    """The time that a cell takes, in simulated steps of MBPO."""
     train = cell.config.train
     relative = find(train.method).cost.seconds(CATALOGUE) / Cost().seconds(CATALOGUE)
     steps = train.epochs * train.steps * relative if cell.kind == "learned" else 0.0
@@ -84,10 +84,10 @@ def title(cell: Cell) -> str:
 def run_cells(
     cells: Sequence[Cell], place: Path, jobs: int, show: Callable[[State], None], say: Callable[[str], None]
 ) -> dict[str, str]:
-    """Run cells, `jobs` at a time; returns what failed: title and folder -> the end of its log.
+    """Run cells, `jobs` at a time; returns those that failed: title and folder -> the end of the log.
 
-    show: called often, for the display. say: one line at the end of each cell. Interrupted, every worker is stopped;
-    what they had trained is kept and continued next time.
+    show: called often, for the display. say: called with one line at the end of each cell. An interruption stops every
+    worker; what they trained is kept and continued next time.
     """
     waiting = sorted(cells, key=lambda cell: (cell.kind != "world", -cost(cell)))
     state = State(len(cells), sum(map(cost, cells)))
@@ -109,7 +109,7 @@ def run_cells(
 
 
 def _next(waiting: list[Cell], state: State, place: Path, later: dict[str, float]) -> Cell | None:
-    """The first cell whose world model is there; cells whose world model failed fail with it."""
+    """The first cell whose world model is fitted. Cells whose world model failed are failed too."""
     worlds = {worker.cell.folder for worker in state.workers} | {c.folder for c in waiting if c.kind == "world"}
     for cell in list(waiting):
         if later.get(cell.folder, 0.0) > time.monotonic():
@@ -126,7 +126,7 @@ def _next(waiting: list[Cell], state: State, place: Path, later: dict[str, float
 def _start(cell: Cell, place: Path, source: Path) -> Worker:
     folder = cell.write(place)
     threads = str(cell.config.train.threads)
-    # Idle threads must not spin beside the other workers.
+    # Idle threads must not take time from the other workers.
     paths = [str(source.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]
     quiet = {
         "PYTHONPATH": os.pathsep.join(paths),
@@ -136,12 +136,12 @@ def _start(cell: Cell, place: Path, source: Path) -> Worker:
     }
     with naming(folder / LOG), open(folder / LOG, "ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "darlr.experiments.study.work", str(folder)],
+            [sys.executable, "-m", "darlr.experiments.study.worker", str(folder)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             env=os.environ | quiet,
-            start_new_session=True,  # Ctrl-C reaches this process alone, which then stops its workers
+            start_new_session=True,  # Ctrl-C reaches this process alone, and it stops its workers
         )
     return Worker(cell, folder, process)
 
@@ -154,7 +154,7 @@ def _reap(state: State, waiting: list[Cell], later: dict[str, float], say: Calla
         state.workers.remove(worker)
         if worker.process.stdin is not None:
             worker.process.stdin.close()
-        if code == BUSY:  # of another comparison on the same cells: look again soon
+        if code == BUSY:  # another comparison runs the same cell: look again soon
             later[worker.cell.folder] = time.monotonic() + 2.0
             waiting.append(worker.cell)
             continue
@@ -164,12 +164,12 @@ def _reap(state: State, waiting: list[Cell], later: dict[str, float], say: Calla
             state.done.append(worker.cell)
             say(f"{title(worker.cell)}: done in {seconds:.0f} s")
         else:
-            why = _last_words(worker.place / LOG, code)
+            why = _reason(worker.place / LOG, code)
             state.failed[f"{title(worker.cell)} ({worker.place})"] = why
             say(f"{title(worker.cell)}: failed: {why}")
 
 
-def _last_words(log: Path, code: int) -> str:
+def _reason(log: Path, code: int) -> str:
     with contextlib.suppress(OSError):
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         if code > 0 and lines:

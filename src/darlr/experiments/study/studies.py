@@ -1,4 +1,4 @@
-"""What can be compared: the rows of the methods' table, and DARLR's ablations, sensitivity and thinner logs."""
+"""What can be compared: the methods, ablations and weights of DARLR, and the methods on thinner logs."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ TRIVIAL = "trivial"
 
 @dataclass(frozen=True)
 class Variant:
-    """One row before it has seeds. method: "mbpo" ... "gt", a baseline, or "trivial" (all trivial rows).
+    """One row before it has seeds.
 
-    options: what differs from the base, by the names of the command line. group, value: its picture panel and place on
-    the axis, in studies that vary a number. tail: what the names of its rows end with, in the study of thinner logs.
-    base: its label is what the study compares its group's rows with.
+    method: a method, a baseline, or "trivial" for all trivial rows. options: those that differ from the base, by name.
+    group, value: the panel and the place on its axis, in studies that vary a number. tail: the end of the names of its
+    rows, in the study of thinner logs. base: whether the study compares the other rows of its group with it.
     """
 
     label: str
@@ -31,16 +31,16 @@ class Variant:
 
 
 def baselines() -> list[str]:
-    """Names of the baselines."""
-    from darlr.policies.registry import BASELINES  # heavy: only when rows are laid out
+    """The names of the baselines."""
+    from darlr.policies.registry import BASELINES  # slow to import, and needed only when rows are laid out
 
     return list(BASELINES)
 
 
 def chosen(methods: str) -> list[str]:
-    """Names from a comma-separated list with the groups all, learned, baselines and trivial.
+    """The names in a comma-separated list, in which all, learned, baselines and trivial stand for groups.
 
-    Raises ConfigError, with a hint, for a name that is none.
+    Raises ConfigError with a hint for an unknown name.
     """
     groups = {"learned": list(METHODS), "baselines": baselines(), TRIVIAL: [TRIVIAL]}
     groups["all"] = [name for group in groups.values() for name in group]
@@ -58,7 +58,7 @@ def chosen(methods: str) -> list[str]:
 
 
 def table(names: Sequence[str]) -> list[Variant]:
-    """One row a method."""
+    """One row for each method."""
     return [_method(name) for name in names]
 
 
@@ -99,7 +99,7 @@ def ablations() -> list[Variant]:
     ]
 
 
-# The ranges of the paper's five weights.
+# The ranges of the five weights in the paper.
 RANGES: dict[str, tuple[float, ...]] = {
     "selector.picks": (10, 20, 30, 40),
     "selector.lambda-s": (0.5, 1.0, 2.0, 5.0),
@@ -117,7 +117,7 @@ SYMBOLS = {
 
 
 def sensitivity(defaults: Mapping[str, Any]) -> list[Variant]:
-    """DARLR with one weight changed at a time over its range. defaults: the base's values of these options."""
+    """DARLR with one weight changed at a time over its range. defaults: the values of these options in the base."""
     rows = [Variant("DARLR", "darlr", base=True)]
     for name, values in RANGES.items():
         usual = defaults[name]
@@ -128,19 +128,19 @@ def sensitivity(defaults: Mapping[str, Any]) -> list[Variant]:
 
 
 KEPT = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
-UNKNOWN = 0.2  # share of users without events
+ISOLATED = 0.2  # share of users without events
 
 
 def sparsity(names: Sequence[str]) -> list[Variant]:
-    """Every method on the log thinned to 100, 50, 20, 10, 5, 2 and 1%, and on one without the events of some users."""
+    """Every method on shares of the log from 100% to 1%, and on a log without the events of some users."""
     rows = []
     for name in names:
         for share in KEPT:
             one = _method(name, options={} if share == 1 else {"split.keep": share})
             tail = f"{share:.0%} of the log"
             rows.append(_with_tail(one, tail, share))
-        strangers = _method(name, options={"split.isolated": UNKNOWN})
-        rows.append(_with_tail(strangers, f"{UNKNOWN:.0%} of users without events"))
+        isolated = _method(name, options={"split.isolated": ISOLATED})
+        rows.append(_with_tail(isolated, f"{ISOLATED:.0%} of users without events"))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Where methods fail as the log gets thinner: R_tra of every row over the shares of the log, against random."""
+"""The study of thinner logs: R_tra of every row on each share of the log, beside random choices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ import numpy as np
 from darlr.evaluation.numbers import style
 from darlr.evaluation.pictures import canvas
 from darlr.evaluation.pictures.canvas import INK, TRUTH
-from darlr.experiments.study.assemble import Block, Line, entry_name, paired
-from darlr.io.text import markdown
+from darlr.evaluation.report import table_lines
+from darlr.experiments.study.assemble import Line, ModeTable, entry_name, paired
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,8 +24,8 @@ WORSE = "#a3262a"
 class Thinned:
     """One greedy or trivial row on thinner and thinner logs.
 
-    lines: by what is left of the log, in the study's order. failing: those whose 95% interval of the paired difference
-    to random choices, over the same users and seeds, is not above 0.
+    lines: by the share of the log, in the order of the study. failing: the shares where the 95% interval of the paired
+    difference to random choices, over the same users and seeds, is not above 0.
     """
 
     name: str
@@ -45,15 +45,12 @@ class Thinned:
         return known[max(known)].split()[0] if known else "none"
 
 
-def thinned(block: Block) -> list[Thinned]:
-    """Rows of one table of the sparsity study, by falling mean over the logs."""
-    lines = [line for line in block.lines if not (line.row.sampled and line.source.learned)]
-    tails = list(dict.fromkeys(line.source.variant.tail for line in _in_order(lines)))
+def thinned(table: ModeTable) -> list[Thinned]:
+    """The rows of one table of the study, by falling mean over the logs."""
     rows: dict[str, dict[str, Line]] = {}
-    for tail in tails:
-        for line in lines:
-            if line.source.variant.tail == tail:
-                rows.setdefault(entry_name(line), {})[tail] = line
+    # from the whole log to its smallest share, and other changes of the log last
+    for line in sorted(table.greedy, key=lambda line: -(line.source.variant.value or 0)):
+        rows.setdefault(entry_name(line), {})[line.source.variant.tail] = line
     chance = rows.get(RANDOM, {})
     found = [
         Thinned(name, members, frozenset(tail for tail in members if tail in chance and _fails(members, chance, tail)))
@@ -63,41 +60,32 @@ def thinned(block: Block) -> list[Thinned]:
 
 
 def _tails(rows: Sequence[Thinned]) -> list[str]:
-    """The logs, of the row that has them all."""
+    """The shares of the log, in order, of the row that has them all."""
     return list(max(rows, key=lambda row: len(row.lines)).lines)
-
-
-def _in_order(lines: Sequence[Line]) -> list[Line]:
-    """From the whole log to its thinnest share, other changes of the log last."""
-    return sorted(lines, key=lambda line: -(line.source.variant.value or 0))
 
 
 def _fails(members: dict[str, Line], chance: dict[str, Line], tail: str) -> bool:
     return members[tail] is not chance[tail] and paired(members[tail], chance[tail]).low <= 0
 
 
-def section(blocks: Sequence[Block]) -> list[str]:
-    """Markdown: R_tra of every row on every log, under NX_0, and the share at which it fails."""
+def section(tables: Sequence[ModeTable]) -> list[str]:
+    """Markdown with R_tra of every row on every log, under NX_0, and the share at which it fails."""
     lines = []
-    for block in blocks:
-        rows = thinned(block) if block.mode == "NX_0" else []
+    for table in tables:
+        rows = thinned(table) if table.mode == "NX_0" else []
         if not rows:
             continue
         tails = _tails(rows)
         form = style([line.row.mean for row in rows for line in row.lines.values()])
-        lines += [f"## Thinner logs: {block.title}", ""]
-        lines += [f"| row | {' | '.join(tails)} | fails at |", "|---|" + "---:|" * (len(tails) + 1)]
-        lines += [
-            f"| {markdown(row.name)} | {' | '.join(_cell(row, tail, form) for tail in tails)} | {row.threshold} |"
-            for row in rows
-        ]
-        lines += [""]
+        cells = [[row.name, *(_cell(row, tail, form) for tail in tails), row.threshold] for row in rows]
+        lines += [f"## Thinner logs: {table.title}", "", *table_lines(("row", *tails, "fails at"), cells), ""]
     return [*lines, NOTE, ""] if lines else []
 
 
 NOTE = (
-    "R_tra, greedy. In italics: not surely better than random choices (the 95% interval of the paired difference over "
-    "the same users and seeds reaches 0). Fails at: the largest share of the log where that happens."
+    "The numbers are R_tra of greedy policies. In italics a row is not surely better than random choices: the 95% "
+    "interval of the paired difference over the same users and seeds includes 0 or is below it. A row fails at the "
+    "largest share of the log where that happens."
 )
 
 
@@ -108,22 +96,22 @@ def _cell(row: Thinned, tail: str, form: str) -> str:
     return f"*{number}*" if tail in row.failing else number
 
 
-def picture(block: Block, title: str) -> "Figure":
-    """Rows by logs, shaded from random to the best, with R_tra in each field; red where a row fails."""
-    rows = thinned(block)
+def picture(table: ModeTable, title: str) -> "Figure":
+    """Plot R_tra of rows by logs, shaded from random to the best, and red where a row fails."""
+    rows = thinned(table)
     tails = _tails(rows)
-    table = np.array([[row.lines[t].row.mean if t in row.lines else np.nan for t in tails] for row in rows])
-    form = style(table.ravel().tolist(), least=1)
+    means = np.array([[row.lines[t].row.mean if t in row.lines else np.nan for t in tails] for row in rows])
+    form = style(means.ravel().tolist(), least=1)
     names = [row.name + (" †" if next(iter(row.lines.values())).row.kind == "truth" else "") for row in rows]
     ranked = [row.mean for row, name in zip(rows, names, strict=True) if not name.endswith("†")]
     figure = canvas.blank(1.3 + 0.24 * len(rows))
     axes = figure.add_subplot()
-    low = next((row.mean for row in rows if row.name == RANDOM), float(np.nanmin(table)))
-    axes.imshow(table, aspect="auto", cmap="Blues", vmin=low, vmax=low + 1.5 * (max(ranked, default=low + 1) - low))
+    low = next((row.mean for row in rows if row.name == RANDOM), float(np.nanmin(means)))
+    axes.imshow(means, aspect="auto", cmap="Blues", vmin=low, vmax=low + 1.5 * (max(ranked, default=low + 1) - low))
     for (place, row), (column, tail) in ((a, b) for a in enumerate(rows) for b in enumerate(tails)):
         if tail not in row.lines:
             continue
-        shade = table[place, column]
+        shade = means[place, column]
         fails = tail in row.failing
         dark = shade > low + 0.9 * (max(ranked, default=low + 1) - low)
         colour = WORSE if fails else ("white" if dark else INK)

@@ -5,7 +5,7 @@ here the block's cells have none, so a user of the block is placed by what they 
 """
 
 import numpy as np
-import scipy.sparse as sp
+import scipy  # its solvers load when they are first used
 from numpy.typing import NDArray
 
 from darlr.data.log import Block, InteractionLog
@@ -20,12 +20,12 @@ def factorise(
     """Factors of users [U, size] and items [I, size]: their product is about 1 where logged, 0 elsewhere, free inside
     the block. A logged cell counts twice an unlogged one."""
     cells = distinct(log)
-    rows = sp.csr_matrix((np.ones(len(cells)), (cells.user, cells.item)), shape=(log.n_users, log.n_items))
+    rows = scipy.sparse.csr_matrix((np.ones(len(cells)), (cells.user, cells.item)), shape=(log.n_users, log.n_items))
     users, items = np.zeros(log.n_users, dtype=bool), np.zeros(log.n_items, dtype=bool)
     if block is not None:
         users[block.users], items[block.items] = True, True
     item = np.random.default_rng(seed).normal(0, 0.1, (log.n_items, size))
-    columns = sp.csr_matrix(rows.T)
+    columns = scipy.sparse.csr_matrix(rows.T)
     for _ in range(sweeps):
         user = _solve(rows, item, users, items, penalty)
         item = _solve(columns, user, items, users, penalty)
@@ -33,7 +33,7 @@ def factorise(
 
 
 def _solve(
-    rows: sp.csr_matrix, other: Reals, inside: NDArray[np.bool_], hidden: NDArray[np.bool_], penalty: float
+    rows: "scipy.sparse.csr_matrix", other: Reals, inside: NDArray[np.bool_], hidden: NDArray[np.bool_], penalty: float
 ) -> Reals:
     """One side's factors, given the other's. inside: rows of the block, for which the `hidden` columns are free."""
     size = other.shape[1]

@@ -10,7 +10,7 @@ items): events are read once for each side and factor, however many features the
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
+import scipy  # its solvers load when they are first used
 from numpy.typing import NDArray
 
 from darlr.data.log import InteractionLog
@@ -35,7 +35,7 @@ class _Block:
     codes: Places
     place: Places
     weight: Reals
-    onto: sp.csr_matrix
+    onto: "scipy.sparse.csr_matrix"
     group: int
 
     def spread(self, values: Reals) -> Reals:
@@ -52,7 +52,7 @@ class _Side:
         self.codes, self.weights = side.codes.numpy(), side.weights.double().numpy()
         self.rows, self.generator = rows, generator
         n, chains, factors = len(self.codes), config.members, config.embedding
-        self.events = sp.csr_matrix((weight, (rows, np.arange(len(rows)))), (n, len(rows)))
+        self.events = scipy.sparse.csr_matrix((weight, (rows, np.arange(len(rows)))), (n, len(rows)))
         self.count = np.asarray(self.events.sum(1))
         self.blocks = _blocks(side, np.unique(rows))
         self.group = np.where(np.arange(side.n_codes) < n, IDS, FEATURES)
@@ -225,19 +225,19 @@ def _blocks(side: Side, rows: Places) -> list[_Block]:
         row, slot = np.nonzero(weights[rows][:, slots])
         row, slot = rows[row], slots[slot]
         used, place = np.unique(codes[row, slot], return_inverse=True)
-        has = sp.csr_matrix((weights[row, slot], (row, place)), (len(codes), len(used)))
+        has = scipy.sparse.csr_matrix((weights[row, slot], (row, place)), (len(codes), len(used)))
         colours = np.zeros(len(used), dtype=np.int64) if len(slots) == 1 else _colours(has)
         for colour in range(colours.max(initial=-1) + 1):
             chosen = np.flatnonzero(colours == colour)
             part = has[:, chosen].tocoo()
             place, weight = np.zeros(len(codes), dtype=np.int64), np.zeros((len(codes), 1))
             place[part.row], weight[part.row, 0] = part.col, part.data
-            onto = sp.csr_matrix((np.ones(part.nnz), (part.col, part.row)), (len(chosen), len(codes)))
+            onto = scipy.sparse.csr_matrix((np.ones(part.nnz), (part.col, part.row)), (len(chosen), len(codes)))
             blocks.append(_Block(used[chosen], place, weight, onto, IDS if f == 0 else FEATURES))
     return blocks
 
 
-def _colours(has: sp.csr_matrix) -> Places:
+def _colours(has: "scipy.sparse.csr_matrix") -> Places:
     """A colour of each code such that no row [n, codes] has two of one colour: the first that is free."""
     together = (has.T @ has).tocsr()
     colours = np.full(has.shape[1], -1, dtype=np.int64)

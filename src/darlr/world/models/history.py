@@ -11,10 +11,9 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import scipy.sparse as sp
+import scipy  # its solvers load when they are first used
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, aslinearoperator, svds
 from torch import Tensor, nn
 
 from darlr.data.log import InteractionLog
@@ -99,6 +98,7 @@ def fit_history(log: InteractionLog, scope: Scope, config: WorldModelConfig) -> 
             "option model.kind: history is for logs of positives with a block (users x items that have no events), "
             "and users outside of it; leave it at auto"
         )
+
     learners = scope.candidates(log)
     every = coordinates(log, scope.feedback_items(log), max(SIZES))
     target = logged_feedback(log, learners, scope.items)[1]
@@ -154,6 +154,8 @@ def preference_directions(log: InteractionLog, scope: Scope, seed: int, turns: i
     Principal directions of the learners' out-of-fold residuals, each scaled by its deviation over users, in units of
     the noise: the root mean square of these residuals where a session would go, at a user's `turns` best items.
     """
+    from scipy.sparse import linalg  # loads when it is first used
+
     learners = scope.candidates(log)
     every = coordinates(log, scope.feedback_items(log), max(SIZES))
     target = logged_feedback(log, learners, scope.items)[1]
@@ -175,7 +177,7 @@ def preference_directions(log: InteractionLog, scope: Scope, seed: int, turns: i
     k = min(DIRECTIONS, min(centred.shape) - 1)
     if k < 1:
         return torch.zeros(len(scope.items), 1), noise
-    _, strength, right = _leading(aslinearoperator(centred), k)
+    _, strength, right = _leading(linalg.aslinearoperator(centred), k)
     directions = right.T * strength / len(learners) ** 0.5
     return torch.from_numpy(directions.astype(np.float32)) / noise, noise
 
@@ -185,19 +187,21 @@ def coordinates(log: InteractionLog, items: NDArray[np.int64], most: int) -> Ten
 
     Rare items count more (RARITY), long histories less a head (LENGTH); rows have mean square length 1 before centring.
     """
+    from scipy.sparse import linalg  # loads when it is first used
+
     log = distinct(log)
     column = np.full(log.n_items, -1)
     column[items] = np.arange(len(items))
     inside = column[log.item] >= 0
     user, item = log.user[inside], column[log.item[inside]]
     weight = np.bincount(item, minlength=len(items)).clip(1)[item] ** -RARITY
-    rows = sp.csr_matrix((weight, (user, item)), shape=(log.n_users, len(items)))
+    rows = scipy.sparse.csr_matrix((weight, (user, item)), shape=(log.n_users, len(items)))
     length = np.sqrt(np.asarray(rows.multiply(rows).sum(1))).ravel()
-    rows = sp.diags(np.where(length > 0, length, 1) ** -LENGTH) @ rows
+    rows = scipy.sparse.diags(np.where(length > 0, length, 1) ** -LENGTH) @ rows
     total = rows.multiply(rows).sum()
     rows = rows * np.sqrt(log.n_users / total) if total > 0 else rows
     mean = np.asarray(rows.mean(0)).ravel()
-    centred = LinearOperator(
+    centred = linalg.LinearOperator(
         rows.shape,
         matvec=lambda v: rows @ v.ravel() - mean @ v.ravel(),
         rmatvec=lambda v: rows.T @ v.ravel() - mean * v.sum(),
@@ -210,8 +214,10 @@ def coordinates(log: InteractionLog, items: NDArray[np.int64], most: int) -> Ten
     return torch.from_numpy((left * strength).astype(np.float32))
 
 
-def _leading(matrix: LinearOperator, k: int) -> tuple[Reals, Reals, Reals]:
+def _leading(matrix: "scipy.sparse.linalg.LinearOperator", k: int) -> tuple[Reals, Reals, Reals]:
     """The k strongest singular triplets, strongest first: left [n, k], strengths [k], right [k, m]."""
+    from scipy.sparse import linalg  # loads when it is first used
+
     n, m = matrix.shape
     if min(n, m) <= DENSE:
         dense = matrix @ np.eye(m) if m <= n else (matrix.H @ np.eye(n)).T
@@ -219,7 +225,7 @@ def _leading(matrix: LinearOperator, k: int) -> tuple[Reals, Reals, Reals]:
         return left[:, :k], strength[:k], right[:k]
     # A constant vector would be centred away, and a search that starts from nothing finds nothing.
     start = np.random.default_rng(0).standard_normal(min(matrix.shape))
-    left, strength, right = svds(matrix, k=k, v0=start)
+    left, strength, right = linalg.svds(matrix, k=k, v0=start)
     order = np.argsort(-strength)
     return left[:, order], strength[order], right[order]
 

@@ -1,10 +1,9 @@
-"""The work of one cell, in a process of its own: `python -m darlr.experiments.study.work CELL_FOLDER`.
+"""The process that runs one cell: `python -m darlr.experiments.study.worker CELL_FOLDER`.
 
-Killed at any moment, it goes on where it was. It ends by itself when the process that started it is gone.
+It may be killed at any moment: the next one continues where it was. It ends when the process that started it is gone.
 """
 
 import contextlib
-import json
 import os
 import sys
 import threading
@@ -24,29 +23,30 @@ from darlr.evaluation.playing import Job, play_jobs
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.experiments.finished import open_run
 from darlr.experiments.logs import Logs, open_logs
-from darlr.experiments.process import settle
+from darlr.experiments.process import configure
 from darlr.experiments.provenance import provenance
 from darlr.experiments.runs import CONFIG, read_metrics
-from darlr.experiments.study.cells import RESULT, STARTED, STATUS, TOLD, cell_config, read_cell
+from darlr.experiments.study.cells import RANDOM_FEEDBACK, RESULT, STARTED, STATUS, cell_config, read_cell
 from darlr.experiments.study.code import digest
 from darlr.experiments.training import train_run
 from darlr.experiments.trivial import trivial_tables
 from darlr.experiments.world import fit_into, is_fitted, load_world_model, world_of
 from darlr.io.checkpoint import write_checkpoint
-from darlr.io.files import Lock, atomic_write_text
+from darlr.io.files import Lock, read_json, write_json
 from darlr.methods import usual
 from darlr.options import RunConfig
 from darlr.options.names import command_line
 from darlr.simulation.policy import translated
 from darlr.world.tables import World
 
-BUSY = 75  # another process works on this cell
-BEAT = 5.0  # seconds between two notes of the CPU time used so far
+BUSY = 75  # exit code: another process runs this cell
+BEAT = 5.0  # seconds between two records of the CPU time so far
+Outcome = tuple[dict[str, torch.Tensor], dict[str, Any]]  # what a cell leaves: tensors, and JSON values about them
 
 
 @dataclass(frozen=True)
 class Task:
-    """A cell's folder and what its cell.json says."""
+    """A cell to run: its folder, the content of its cell.json, and its options."""
 
     place: Path
     content: dict[str, Any]
@@ -64,7 +64,7 @@ class Task:
 
 
 def open_task(place: Path) -> Task:
-    """Read a cell; RunError when the code is no longer what the cell was planned with."""
+    """Read a cell; RunError when the source changed since it was planned."""
     content = read_cell(place)
     task = Task(place, content, cell_config(content, str(place)))
     now = digest(task.kind)
@@ -75,10 +75,10 @@ def open_task(place: Path) -> Task:
     return task
 
 
-def work(task: Task) -> None:
-    """Do what the cell asks for, and write its result."""
+def run_task(task: Task) -> None:
+    """Run the cell and write its result."""
     before = _spent(task.place)
-    tensors, about = WORK[task.kind](task)
+    tensors, about = RUNNERS[task.kind](task)
     about |= {
         "cpu_seconds": before + time.process_time(),
         "provenance": provenance(task.config.train.seed) | {"git": task.content["git"]},
@@ -88,21 +88,20 @@ def work(task: Task) -> None:
     (task.place / STATUS).unlink(missing_ok=True)
 
 
-def fit_world_model(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The world model that the rows of one split, seed and weighting share."""
+def fit_world_model(task: Task) -> Outcome:
+    """Fit the world model that the rows of one split, seed and weighting share."""
     fitted = fit_into(task.place / "world", open_logs(task.config), task.config.split, task.config.world_model)
     return {}, {"metrics": fitted.metrics, "command": _fit_command(task)}
 
 
-def learn(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Train a method and play its final policy, greedy and sampled."""
+def learn(task: Task) -> Outcome:
+    """Train a method, and evaluate the policy that it hands over, greedy and sampled."""
     folder = task.place / "run"
     config = replace(task.config, world=str(task.world))
-    started = (folder / CONFIG).exists()
-    train_run(config, folder, resume=started)
+    train_run(config, folder, resume=(folder / CONFIG).exists())
     run = open_run(folder)
     entries = [Entry("greedy", [run.policy], "learned"), Entry("sampled", [run.policy], "learned", greedy=False)]
-    if config.train.recommender.prior:  # others start from chance
+    if config.train.recommender.prior:  # without a prior the start is random
         entries.append(Entry(STARTED, [run.start], "log"))
     tensors, about = play_all(task, run.logs, entries, truth_of(task.config, run.logs))
     rows = read_metrics(folder)
@@ -114,8 +113,8 @@ def learn(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     }
 
 
-def trivial(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The trivial rows of one seed; those of tables use that seed's world model."""
+def trivial(task: Task) -> Outcome:
+    """Evaluate the trivial rows of one seed. Rows of predictions use the world model of that seed."""
     logs = open_logs(task.config)
     truth = truth_of(task.config, logs)
     tensors, about = play_all(task, logs, trivial_entries(task, logs, truth), truth)
@@ -123,15 +122,15 @@ def trivial(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def trivial_entries(task: Task, logs: Logs, truth: Truth) -> list[Entry]:
-    """The trivial rows, their tables from the log and the cell's world model."""
+    """The trivial rows, from the log and the world model of the cell."""
     world = open_world(task, logs)
     tables = trivial_tables(logs, [(logs, world, task.config.train.tables)])
     exits = can_leave(task.config.train.session, logs.catalogue)
     return trivial_rows(logs.catalogue, truth, tables, exits=exits, repeats=1)
 
 
-def baseline(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Fit a baseline and play it."""
+def baseline(task: Task) -> Outcome:
+    """Fit a baseline and evaluate it."""
     from darlr.policies.files import FACTS, load_baseline, save_baseline
     from darlr.policies.registry import BASELINES, fit_baseline
     from darlr.world.context import Context
@@ -161,15 +160,13 @@ def baseline(task: Task) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, about | {"curve": [], "steps": 0, "command": ""}
 
 
-WORK = {"world": fit_world_model, "learned": learn, "trivial": trivial, "baseline": baseline}
+RUNNERS = {"world": fit_world_model, "learned": learn, "trivial": trivial, "baseline": baseline}
 
 
-def play_all(
-    task: Task, logs: Logs, entries: Sequence[Entry], truth: Truth
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Every entry under every setting: returns float32 [users] by "entry|mode|window", and their metrics.
+def play_all(task: Task, logs: Logs, entries: Sequence[Entry], truth: Truth) -> Outcome:
+    """Evaluate every entry under every setting: returns float32 [users] by "entry|mode|window", and the metrics.
 
-    With TOLD behind the name float64 [users, 3], what users said of random items, where the data set knows.
+    With RANDOM_FEEDBACK behind the name the tallies of feedback on random items, float64 [users, 3], where it is known.
     """
     log, seed = logs.train_catalogue, task.content["seed"]
     majority = majority_items(log)
@@ -183,13 +180,13 @@ def play_all(
             name = f"{entry.name}|{setting.mode}|{setting.window or ''}"
             tensors[name], measured[name] = torch.from_numpy(found.returns).float(), dict(found.metrics)
             if found.tallies is not None:
-                tensors[f"{name}{TOLD}"] = torch.from_numpy(found.tallies)
+                tensors[f"{name}{RANDOM_FEEDBACK}"] = torch.from_numpy(found.tallies)
             played[entry.name] = {"kind": entry.kind, "greedy": entry.greedy, "exit_aware": entry.exit_aware}
     return tensors, {"metrics": measured, "entries": played}
 
 
 def truth_of(config: RunConfig, logs: Logs) -> Truth:
-    """The truth of the cell's data set for what learns from these logs; the comparison checked that there is one."""
+    """The truth of the data set, beside what these logs hold. RunError where there is none."""
     truth = load_truth(config.data, synthetic=config.synthetic)
     if truth is None:
         raise RunError(f"{config.data}: has no truth to play on")
@@ -197,7 +194,7 @@ def truth_of(config: RunConfig, logs: Logs) -> Truth:
 
 
 def open_world(task: Task, logs: Logs) -> World:
-    """The tables of the seed's world model."""
+    """The tables of the world model of the cell; RunError when it is missing."""
     if not is_fitted(task.world):
         raise RunError(f"{task.world}: the world model is missing; run the comparison again")
     return world_of(load_world_model(task.world, logs, task.config.split), logs, task.config.train)
@@ -211,8 +208,8 @@ def _fit_command(task: Task) -> str:
 def _spent(place: Path) -> float:
     """CPU-seconds of earlier attempts that were killed."""
     try:
-        return float(json.loads((place / STATUS).read_text(encoding="utf-8"))["cpu_seconds"])
-    except (OSError, ValueError, KeyError):
+        return float(read_json(place / STATUS, "")["cpu_seconds"])
+    except (OSError, RunError, ValueError, KeyError, TypeError):
         return 0.0
 
 
@@ -221,20 +218,18 @@ def _note_time(place: Path, before: float) -> None:
         time.sleep(BEAT)
         if (place / RESULT).exists():
             return
-        with contextlib.suppress(RunError):  # a full disk stops the work itself, where it matters
-            atomic_write_text(
-                place / STATUS, json.dumps({"cpu_seconds": before + time.process_time()}, allow_nan=False)
-            )
+        with contextlib.suppress(RunError):  # a full disk stops the cell itself, where it matters
+            write_json(place / STATUS, {"cpu_seconds": before + time.process_time()})
 
 
 def _end_with_parent() -> None:
-    """The parent holds the other end of standard input open for as long as it lives."""
+    """End when standard input ends: the parent holds its other end open for as long as it lives."""
     sys.stdin.buffer.read()
     os._exit(1)
 
 
 def main(place: Path) -> int:
-    """Do one cell; 0 done, 1 failed, BUSY when another process is at it."""
+    """Run one cell, and return 0 where it is done, 1 where it failed, BUSY where another process runs it."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         lock = Lock(place)
@@ -244,9 +239,9 @@ def main(place: Path) -> int:
         if (place / RESULT).exists():
             return 0
         task = open_task(place)
-        settle(task.config.train.threads)
+        configure(task.config.train.threads)
         threading.Thread(target=_note_time, args=(place, _spent(place)), daemon=True).start()
-        work(task)
+        run_task(task)
     except (DarlrError, OSError) as error:
         print(f"darlr: {error}", file=sys.stderr, flush=True)
         return 1
@@ -258,4 +253,4 @@ def main(place: Path) -> int:
 if __name__ == "__main__":
     code = main(Path(sys.argv[1]))
     sys.stderr.flush()
-    os._exit(code)  # not waiting for the thread that reads standard input
+    os._exit(code)  # without waiting for the thread that reads standard input
