@@ -102,8 +102,8 @@ def test_fitting_leaves_the_programs_own_settings(log: InteractionLog):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epoch": 3}, "no option is called epoch; perhaps epochs is meant"),
-        ({"selector": {"pick": 3}}, r"no option is called selector\.pick; perhaps selector\.picks is meant"),
+        ({"epoch": 3}, "no option is called epoch; perhaps you meant 'epochs'"),
+        ({"selector": {"pick": 3}}, r"no option is called selector\.pick; perhaps you meant 'selector\.picks'"),
         ({"selector__picks": 0}, r"option selector\.picks: must be at least 1"),
         ({"epochs": "many"}, "option epochs must be int, not 'many'"),
     ],

@@ -59,7 +59,7 @@ def test_refused(trained: Path, tmp_path: Path, refused: Callable[..., str]) -> 
     out = tmp_path / "out"
     said = refused("export", trained, "--row", "item-mean lst", "--out", out, code=2)
     assert "option --row: the run has no row 'item-mean lst'" in said
-    assert "perhaps 'item-mean list' is meant" in said
+    assert "perhaps you meant 'item-mean list'; these can: " in said
     for row in ("oracle (truth)", "random"):
         assert "can be served" in refused("export", trained, "--row", row, "--out", out, code=2)
     assert not out.exists()

@@ -18,9 +18,8 @@ import polars as pl
 import pytest
 
 from darlr.cli.main import BAD_INPUT, BAD_USAGE, main
-from darlr.data import store
 from darlr.data.prepare import prepare
-from darlr.data.store import load, load_report
+from darlr.data.store import is_prepared, load, load_report
 from darlr.options import TableConfig
 from tests import forked
 
@@ -289,7 +288,7 @@ def test_a_full_disk(tmp_path):
 
 KILLED = {  # where: the call that dies
     "before the manifest": ("store.json.dumps", "isinstance(a[0], dict) and 'schema' in a[0]"),
-    "between the renames": ("store.os.rename", "'.part-' in str(a[0])"),
+    "between the renames": ("os.rename", "'.draft-' in str(a[0])"),
 }
 
 
@@ -308,8 +307,7 @@ def test_killed_while_preparing(place, earlier, tmp_path):
     assert _elsewhere(code, log, out).returncode == -signal.SIGKILL
     assert any(path.name.startswith(".out.") for path in tmp_path.iterdir())
     assert out.exists() == (earlier and place == "before the manifest")
-    store._tidy(out)
-    assert out.exists() == earlier
+    assert is_prepared(out) == earlier
     assert not earlier or len(load(out)) == 3
     prepare(TableConfig(log), out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "out"]

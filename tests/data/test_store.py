@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import shutil
 
 import numpy as np
@@ -157,14 +158,14 @@ def test_a_failed_write_leaves_the_old_data_and_nothing_half_written(tmp_path, m
 
 def test_a_failed_rename_puts_the_old_data_back(tmp_path, monkeypatch):
     store.save(tiny(), tmp_path / "out", REPORT)
-    rename = store.os.rename
+    rename = os.rename
 
     def once(source, target):
-        if ".part-" in str(source):
+        if ".draft-" in str(source):
             raise OSError("the network drive went away")
         rename(source, target)
 
-    monkeypatch.setattr(store.os, "rename", once)
+    monkeypatch.setattr("os.rename", once)
     with pytest.raises(DataError, match="went away"):
         store.save(tiny(name="second"), tmp_path / "out", REPORT)
     assert store.load(tmp_path / "out").name == "tiny"

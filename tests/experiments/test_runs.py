@@ -12,7 +12,8 @@ import torch
 from darlr.errors import MachineError, RunError
 from darlr.experiments.runs import Run, load_best, load_checkpoint, read_config, read_inputs, read_metrics
 from darlr.io.checkpoint import generator_states, read_checkpoint, restore_generators, write_checkpoint
-from darlr.io.files import Lock, atomic_write_bytes, atomic_write_text
+from darlr.io.files import atomic_write_bytes, atomic_write_text
+from darlr.io.lock import Lock
 from darlr.io.tensors import write_tensors
 from darlr.options import SessionConfig, TrainConfig
 from tests import forked

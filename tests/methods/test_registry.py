@@ -23,7 +23,7 @@ def test_every_method_is_named_in_the_help_of_its_option():
 
 
 def test_an_unknown_method_is_refused_with_a_hint():
-    with pytest.raises(ConfigError, match=r"option method: no method is called 'rolr'; perhaps roler is meant"):
+    with pytest.raises(ConfigError, match=r"option method: no method is called 'rolr'; perhaps you meant 'roler'"):
         find("rolr")
     with pytest.raises(ConfigError, match=r"choose from mbpo, mopo"):
         find("x")

@@ -68,8 +68,8 @@ def _with(name: str, value: Any) -> Any:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("cuont", 1, r"f: unknown option cuont; perhaps count is meant"),
-        ("inner.widhts", [], r"f: unknown option inner\.widhts; perhaps inner\.widths is meant"),
+        ("cuont", 1, r"f: unknown option cuont; perhaps you meant 'count'"),
+        ("inner.widhts", [], r"f: unknown option inner\.widhts; perhaps you meant 'inner\.widths'"),
         ("zzz", 1, r"f: unknown option zzz$"),
         ("count", "3", r"option count must be int, not '3'"),
         ("count", True, r"option count must be int, not True"),

@@ -124,7 +124,7 @@ def test_build_exit():
     assert near.ending(recent).tolist() == [[True, False, True]]
     assert (near.window, near.threshold) == (1, 1.0)
     assert build_exit(SessionConfig(exit="distance", threshold=0.0), log) is never
-    with pytest.raises(ConfigError, match=r"session.exit: no exit rule is called 'catgory'; perhaps category is meant"):
+    with pytest.raises(ConfigError, match=r"no exit rule is called 'catgory'; perhaps you meant 'category'"):
         build_exit(replace(SessionConfig(), exit="catgory"), log)
 
 

@@ -1,4 +1,5 @@
 import math
+import socket
 from dataclasses import replace
 from functools import partial
 
@@ -111,8 +112,9 @@ def test_save_and_load_give_the_same_model(tmp_path):
     train, held_out = split(checkerboard(), SplitConfig())
     fitted = fit_world(train, held_out, QUICK)
     fitted.save(tmp_path / "a world")
-    (tmp_path / ".a world.draft").mkdir()
-    (tmp_path / ".a world.draft" / "model.json").write_text("left by a killed process")
+    left = tmp_path / f".a world.draft-{socket.gethostname()}-99999999"
+    left.mkdir()
+    (left / "model.json").write_text("left by a killed process")
     fitted.save(tmp_path / "a world")  # replaces
     tensors, facts = tmp_path / "a world" / "model.safetensors", tmp_path / "a world" / "model.json"
     assert tensors.stat().st_mode == facts.stat().st_mode  # readable for others too, where the umask says so

@@ -17,7 +17,8 @@ from darlr.experiments.study.cells import Cell, Result, find, read_result
 from darlr.experiments.study.grid import Grid, missing, plan, variants
 from darlr.experiments.study.pictures import plot
 from darlr.experiments.study.schedule import cost, run_cells, title
-from darlr.io.files import naming, require_writable
+from darlr.io.files import naming
+from darlr.io.places import require_writable
 
 
 def run(options: Compare) -> None:

@@ -10,7 +10,7 @@ from darlr.experiments.compatible import open_runs
 from darlr.experiments.evaluate import evaluate
 from darlr.experiments.finished import FinishedRun
 from darlr.experiments.progress import say
-from darlr.io.files import require_writable
+from darlr.io.places import require_writable
 
 
 def run(options: Evaluate) -> None:

@@ -1,6 +1,5 @@
 """`darlr export`: any row of a run's tables that needs no truth, as a policy for serving."""
 
-import difflib
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +18,7 @@ from darlr.experiments.progress import say
 from darlr.experiments.training import train_run
 from darlr.experiments.trivial import trivial_tables
 from darlr.io.files import naming
+from darlr.io.hints import perhaps
 from darlr.methods import find
 from darlr.options import OWN
 from darlr.policies.fixed import FixedList, UserGreedy
@@ -58,10 +58,10 @@ def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
     entries = rows_of(found)
     if row not in entries:
         known = [name, name + START, *entries]
-        close = difflib.get_close_matches(row, known, n=1)
-        hint = f"perhaps {close[0]!r} is meant; " if close else ""
+        listed = ", ".join(map(repr, known))
         raise ConfigError(
-            f"option row: the run has no row {row!r} that can be served; {hint}these can: {', '.join(map(repr, known))}"
+            f"option row: the run has no row {row!r} that can be served; {perhaps(row, known, 'choose one')}; "
+            f"these can: {listed}"
         )
     entry = entries[row]
     rule = leaving(found.world, train) if entry.exit_aware else None

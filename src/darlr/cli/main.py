@@ -16,7 +16,7 @@ from tyro.conf import OmitSubcommandPrefixes
 from darlr import __version__
 from darlr.cli.options import Command, Train
 from darlr.errors import ConfigError, DarlrError
-from darlr.io.files import refuse_address
+from darlr.io.places import refuse_address
 from darlr.io.text import visible
 
 BAD_INPUT, BAD_USAGE, INTERRUPTED = 1, 2, 130

@@ -1,6 +1,5 @@
 """Where a log comes from: a built-in name, or the folder of a prepared data set."""
 
-import difflib
 import os
 import sys
 from collections.abc import Callable
@@ -16,7 +15,8 @@ from darlr.data.sets.synthetic import generate
 from darlr.data.sets.yahoo import read_yahoo
 from darlr.data.store import is_prepared, load, load_report
 from darlr.errors import DataError
-from darlr.io.files import refuse_address
+from darlr.io.hints import perhaps
+from darlr.io.places import refuse_address
 from darlr.options import KuaiRecConfig, SyntheticConfig
 
 # What is read from the folder of its name without an option.
@@ -75,8 +75,7 @@ def read_source(
         raise DataError(f"{folder}: not a prepared data set (no dataset.json); make one with `darlr data prepare`")
     if folder.is_file():
         raise DataError(f"{folder}: a file; `darlr data prepare table --log {folder} ...` turns it into a data set")
-    close = difflib.get_close_matches(source, BUILT_IN, n=1)
-    hint = f"perhaps you meant '{close[0]}'" if close else f"known: {', '.join(BUILT_IN)}, or a prepared folder"
+    hint = perhaps(source, BUILT_IN, f"known: {', '.join(BUILT_IN)}, or a prepared folder")
     raise DataError(f"'{source}' is neither a built-in data set nor a folder; {hint}")
 
 

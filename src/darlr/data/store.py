@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,17 +11,10 @@ import polars as pl
 
 from darlr.data.log import Block, FeatureColumn, InteractionLog, check
 from darlr.data.report import PrepareReport
-from darlr.errors import DataError, RunError
-from darlr.io.files import (
-    atomic_write_text,
-    beside,
-    left_behind,
-    naming,
-    read_json,
-    refuse_address,
-    require_writable,
-    sync,
-)
+from darlr.errors import DataError
+from darlr.io.files import atomic_write_text, read_json
+from darlr.io.folders import recover, replacing_folder
+from darlr.io.places import refuse_address, require_writable
 
 SCHEMA = 2
 MANIFEST = "dataset.json"
@@ -41,41 +32,12 @@ def save(
     """
     check(log)
     check_target(folder)
-    folder = folder.resolve()
-    part, old = beside(folder, "part"), beside(folder, "old")
-    try:
-        with naming(folder, (OSError, pl.exceptions.PolarsError), DataError):  # how polars reports a full disk
-            part.parent.mkdir(parents=True, exist_ok=True)
-            _tidy(folder)
-            part.mkdir()
-            _events(log).write_parquet(part / "interactions.parquet")
-            _table(log.user_ids, log.user_features).write_parquet(part / "users.parquet")
-            _table(log.item_ids, log.item_features).write_parquet(part / "items.parquet")
-            write_manifest(part, _manifest(log, report))
-            finish(part)
-            for path in part.iterdir():
-                sync(path)
-            if folder.exists():
-                os.rename(folder, old)
-            os.rename(part, folder)
-    except RunError as error:  # of a file that `finish` wrote
-        raise DataError(str(error).replace(str(part), str(folder))) from error
-    finally:
-        if old.exists() and not folder.exists():
-            os.rename(old, folder)
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _tidy(folder: Path) -> None:
-    """Put back an earlier data set that a killed process had moved aside, and remove what it left half-written."""
-    for old in left_behind(folder, "old"):
-        if folder.exists():
-            shutil.rmtree(old)
-        else:
-            os.rename(old, folder)
-    for part in left_behind(folder, "part"):
-        shutil.rmtree(part)
+    with replacing_folder(folder, (OSError, pl.exceptions.PolarsError), DataError) as draft:  # polars on a full disk
+        _events(log).write_parquet(draft / "interactions.parquet")
+        _table(log.user_ids, log.user_features).write_parquet(draft / "users.parquet")
+        _table(log.item_ids, log.item_features).write_parquet(draft / "items.parquet")
+        write_manifest(draft, _manifest(log, report))
+        finish(draft)
 
 
 def check_target(folder: Path) -> None:
@@ -88,6 +50,7 @@ def check_target(folder: Path) -> None:
 
 def is_prepared(folder: Path) -> bool:
     """Whether `folder` claims to be a prepared data set."""
+    recover(folder)
     return (folder / MANIFEST).is_file()
 
 
@@ -132,7 +95,7 @@ def load_report(folder: Path) -> PrepareReport:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """dataset.json of a prepared data set; raises DataError when it is missing, damaged or too new."""
     path = folder / MANIFEST
-    if not path.is_file():
+    if not is_prepared(folder):
         raise DataError(f"{folder}: not a prepared data set (no {MANIFEST}); make one with `darlr data prepare`")
     manifest: dict[str, Any] = read_json(path, "prepare the data set again", DataError)
     try:

@@ -21,7 +21,9 @@ from torch import Tensor
 from darlr.errors import MachineError, RunError
 from darlr.experiments.provenance import provenance
 from darlr.io.checkpoint import read_checkpoint, write_checkpoint
-from darlr.io.files import Lock, digest, naming, read_json, refuse_address, remove_stale, write_json
+from darlr.io.files import digest, naming, read_json, remove_stale, write_json
+from darlr.io.lock import Lock
+from darlr.io.places import refuse_address
 from darlr.options.json import differences, from_json, to_json
 
 CONFIG = "config.json"

@@ -16,7 +16,7 @@ from darlr.experiments.finished import DATA, FinishedRun, world_folder, world_pa
 from darlr.experiments.plan import IN_MEMORY
 from darlr.experiments.runs import CONFIG, Run
 from darlr.experiments.world import save_world_model
-from darlr.io.files import drafting
+from darlr.io.folders import replacing_folder
 from darlr.options import OWN
 from darlr.serving.folder import export
 
@@ -29,18 +29,15 @@ def save_run(run: FinishedRun, memory: Memory, source: InteractionLog | None, fo
     """
     if folder.exists() and not (folder / CONFIG).is_file():
         raise RunError(f"{folder}: exists and is no run; choose another folder")
-    with drafting(folder.resolve()) as draft:
-        place = draft / "run"
+    with replacing_folder(folder) as place:
         if run.folder is None:
             _write(run, memory, place, str(folder.resolve() / DATA))
         else:
-            shutil.copytree(run.folder, place, ignore=shutil.ignore_patterns(".*"))
+            shutil.copytree(run.folder, place, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
             _own_world(run, place)
         if not is_prepared(place / DATA):
             source = open_source(run.config.data, synthetic=run.config.synthetic) if source is None else source
             keep_log(source, place)
-        shutil.rmtree(folder, ignore_errors=True)
-        place.rename(folder)
 
 
 def keep_log(source: InteractionLog, folder: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from darlr.data.log import InteractionLog
 from darlr.data.scope import scope_of
 from darlr.errors import MachineError
+from darlr.io.places import first_existing
 from darlr.methods import find
 from darlr.options import RunConfig
 
@@ -67,10 +68,7 @@ def require_memory(size: Size) -> None:
 
 def require_disk(size: Size, folder: Path) -> None:
     """Raise MachineError where the disk of `folder` has less room than is needed."""
-    place = folder.resolve()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(first_existing(folder.resolve())).free
     if size.disk > free:
         raise MachineError(
             f"{folder}: a run of {size.users:,} users x {size.items:,} items takes about {gigabytes(size.disk)} of "

@@ -14,7 +14,9 @@ from darlr.evaluation.truth import load_truth
 from darlr.experiments.logs import Logs
 from darlr.experiments.progress import PATIENCE, Meter, say
 from darlr.experiments.size import FIT, require_memory, size_of
-from darlr.io.files import read_json, require_writable
+from darlr.io.files import read_json
+from darlr.io.folders import recover
+from darlr.io.places import require_writable
 from darlr.methods import find
 from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.options.json import to_json
@@ -103,6 +105,7 @@ def warn_of_untrained(fitted: FittedWorldModel) -> None:
 
 def is_fitted(folder: Path) -> bool:
     """Whether `folder` holds a complete world model."""
+    recover(folder)
     return (folder / ORIGIN).exists()
 
 

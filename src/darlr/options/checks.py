@@ -1,10 +1,10 @@
 """Checks that raise ConfigError and name the option as the command line spells it."""
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from darlr.errors import ConfigError
+from darlr.io.hints import perhaps
 
 
 def require(condition: bool, option: str, problem: str) -> None:
@@ -20,8 +20,7 @@ def find_named(name: str, known: Mapping[str, T], option: str, kind: str) -> T:
     """What is known by that name; ConfigError about `option`, with a hint, where nothing of the kind is."""
     if name in known:
         return known[name]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"perhaps {close[0]} is meant" if close else f"choose from {', '.join(known)}"
+    hint = perhaps(name, known, f"choose from {', '.join(known)}")
     raise ConfigError(f"option {option}: no {kind} is called {name!r}; {hint}")
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import difflib
 import reprlib
 import types
 import typing
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from darlr.errors import ConfigError, RunError
+from darlr.io.hints import perhaps
 
 Config = TypeVar("Config")
 
@@ -82,9 +82,8 @@ def _dataclass(kind: Any, data: Any, where: str, source: str) -> Any:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for name in data:
         if name not in fields:
-            close = difflib.get_close_matches(str(name), fields, n=1)
-            hint = f"; perhaps {_join(where, close[0])} is meant" if close else ""
-            raise RunError(f"{source}: unknown option {_join(where, name)}{hint}")
+            hint = perhaps(str(name), fields, prefix=_join(where, ""))
+            raise RunError(f"{source}: unknown option {_join(where, name)}" + f"; {hint}" * bool(hint))
     for name in fields:
         if name not in data:
             raise RunError(

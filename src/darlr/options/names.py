@@ -1,6 +1,5 @@
 """Names of options on the command line: set options by name, and write options as a command."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import is_dataclass
@@ -9,6 +8,7 @@ from shlex import quote
 from typing import Any
 
 from darlr.errors import ConfigError, RunError
+from darlr.io.hints import perhaps
 from darlr.options.checks import spelt
 from darlr.options.json import differences, from_json, to_json
 from darlr.options.training import RunConfig
@@ -62,8 +62,8 @@ def override(config: RunConfig, options: Overrides) -> RunConfig:
     paths = _paths(stored)
     for name, value in options.items():
         if name not in paths:
-            close = difflib.get_close_matches(name, paths, n=1)
-            raise ConfigError(f"no option is called {name}" + (f"; perhaps {close[0]} is meant" if close else ""))
+            hint = perhaps(name, paths)
+            raise ConfigError(f"no option is called {name}" + f"; {hint}" * bool(hint))
         *path, last = paths[name]
         inside = stored
         for key in path:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from darlr.errors import RunError
-from darlr.io.files import naming
+from darlr.io.folders import replacing_folder
 from darlr.io.tensors import read_both, write_both
 from darlr.policies.bandits import UCB, EpsilonGreedy
 from darlr.policies.fixed import UserGreedy
@@ -28,12 +28,10 @@ REMEDY = "delete its folder and fit it again"
 
 
 def save_baseline(policy: Policy, folder: Path) -> None:
-    """Write a policy that a baseline's fit returned; the facts come last, so a killed save is no baseline."""
+    """Write a policy that a baseline's fit returned; an earlier one in the folder is replaced."""
     tensors, facts = _split(policy)
-    with naming(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / FACTS).unlink(missing_ok=True)
-    write_both(folder / TENSORS, folder / FACTS, tensors, {"schema": SCHEMA, **facts})
+    with replacing_folder(folder) as draft:
+        write_both(draft / TENSORS, draft / FACTS, tensors, {"schema": SCHEMA, **facts})
 
 
 def load_baseline(folder: Path) -> Policy:

@@ -5,7 +5,6 @@ and exit rule where the options ask for them; of a list or a table its scores. B
 rewards, the items that each user has logged, and what answers users in no log (`darlr.serving.newcomers`).
 """
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from darlr.agents.recommender import Recommender, RecommenderPolicy
 from darlr.data.log import InteractionLog
 from darlr.data.unit import WIDTH, Unit
 from darlr.errors import RunError
-from darlr.io.files import drafting
+from darlr.io.folders import recover, replacing_folder
 from darlr.io.tensors import read_both, write_both
 from darlr.options import RecommenderConfig, TrainConfig
 from darlr.options.json import from_json, to_json
@@ -99,10 +98,8 @@ def _write(
         "newcomers": about,
         **metadata,
     }
-    with drafting(folder) as draft:
+    with replacing_folder(folder) as draft:
         write_both(draft / WEIGHTS, draft / METADATA, tensors, metadata)
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.rename(folder)
 
 
 def read_policy(folder: Path) -> TrainedPolicy:
@@ -111,6 +108,8 @@ def read_policy(folder: Path) -> TrainedPolicy:
     Raises RunError when there is none, or it is damaged, contradicts itself, or is of another version. The folder may
     come from anywhere: it holds no code, and nothing is built that is larger than its files.
     """
+    for place in (folder, folder / "policy"):
+        recover(place)
     run, folder = folder, folder if (folder / METADATA).exists() else folder / "policy"
     try:
         tensors, metadata = read_both(folder / WEIGHTS, folder / METADATA, REMEDY, "policy", SCHEMA)

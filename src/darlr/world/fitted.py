@@ -1,6 +1,5 @@
 """A fitted world model: its tables, its members, and how it is kept on disk."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from torch import Tensor
 
 from darlr.data.scope import Scope
 from darlr.errors import RunError
-from darlr.io.files import atomic_write_text, drafting
+from darlr.io.files import atomic_write_text
+from darlr.io.folders import recover, replacing_folder
 from darlr.io.tensors import read_both, write_both
 from darlr.options import WorldModelConfig
 from darlr.world.kinds.kind import WorldModel, part
@@ -65,11 +65,10 @@ class FittedWorldModel:
         return reward, variance
 
     def save(self, folder: Path, beside: Mapping[str, str] | None = None) -> None:
-        """Write model.safetensors and model.json into `folder`; a new folder appears whole or not at all.
+        """Write model.safetensors and model.json into `folder`, whole or not at all; an earlier folder is replaced.
 
-        beside: texts by file name, without which a folder is no whole world model: the last to be there.
+        beside: more files of text, by name.
         """
-        folder, texts = Path(folder).resolve(), dict(beside or {})
         tensors = {name: getattr(self, name) for name in TABLES}
         tensors |= {f"model.{name}": value for name, value in self.model.state_dict().items()}
         metadata = {
@@ -78,17 +77,10 @@ class FittedWorldModel:
             "scale": asdict(self.scale),
             "metrics": self.metrics,
         }
-        with drafting(folder) as draft:
+        with replacing_folder(folder) as draft:
             write_both(draft / FILES[0], draft / FILES[1], tensors, metadata)
-            for name, text in texts.items():
+            for name, text in (beside or {}).items():
                 atomic_write_text(draft / name, text)
-            if not folder.exists():
-                draft.rename(folder)
-                return
-            for name in texts:  # killed between these lines, the folder counts as not fitted
-                (folder / name).unlink(missing_ok=True)
-            for name in (*FILES, *texts):
-                os.replace(draft / name, folder / name)
 
 
 REMEDY = "run `darlr fit` again, or delete the folder of a run's own world model and train again"
@@ -97,6 +89,7 @@ REMEDY = "run `darlr fit` again, or delete the folder of a run's own world model
 def load(folder: Path) -> FittedWorldModel:
     """Read what `FittedWorldModel.save` wrote. Raises RunError when it is missing, damaged or of another schema."""
     folder = Path(folder)
+    recover(folder)
     try:
         tensors, metadata = read_both(folder / FILES[0], folder / FILES[1], REMEDY, "world model", SCHEMA)
         config = WorldModelConfig(**{**metadata["config"], "hidden": tuple(metadata["config"]["hidden"])})

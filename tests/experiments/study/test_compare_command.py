@@ -153,8 +153,8 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 def test_hints(tmp_path: Path, refused: Callable[..., str]) -> None:
     out = ["--out", str(tmp_path / "none"), *TINY]
-    assert "no method is called mbpp; perhaps mbpo is meant" in refused(*out, "--methods", "mbpp")
-    assert "no method is called linusb; perhaps linucb is meant" in refused(*out, "--methods", "mbpo,linusb")
+    assert "no method is called mbpp; perhaps you meant 'mbpo'" in refused(*out, "--methods", "mbpp")
+    assert "no method is called linusb; perhaps you meant 'linucb'" in refused(*out, "--methods", "mbpo,linusb")
     assert "name at least one method" in refused(*out, "--methods", ",")
     assert "option --seeds: must be at least 1" in refused(*out, "--seeds", "0")
     assert "option --jobs: must be at least 1" in refused(*out, "--jobs", "0")

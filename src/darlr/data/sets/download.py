@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from darlr.data.sets.public import PublicSet
 from darlr.errors import ConfigError, DataError, MachineError
-from darlr.io.files import beside, left_behind, naming
+from darlr.io.files import naming
+from darlr.io.folders import beside, left_behind
 
 TIMEOUT = 30  # seconds without an answer
 PAPERS = ("LICENSE", "README")  # starts of the names of files that go with the data wherever it goes

@@ -1,11 +1,11 @@
 """The public data sets we know: licence, size, where they come from, and whether they are at hand."""
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
 from darlr.errors import DataError
-from darlr.io.files import below
+from darlr.io.hints import perhaps
+from darlr.io.places import below
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,7 @@ def public_set(name: str) -> PublicSet:
     known = {entry.name: entry for entry in PUBLIC}
     if name in known:
         return known[name]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"perhaps you meant '{close[0]}'" if close else f"known: {', '.join(known)}"
+    hint = perhaps(name, known, f"known: {', '.join(known)}")
     raise DataError(
         f"'{name}' is no data set to download; {hint}" + ("; synthetic needs none" if name == "synthetic" else "")
     )

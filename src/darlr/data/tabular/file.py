@@ -1,6 +1,5 @@
 """Open one CSV, TSV or Parquet file, and say precisely what is wrong with it."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,8 @@ from darlr.data.spelling import plain
 from darlr.data.tabular.table import NoColumnError, Scan, Table, Text, unreadable
 from darlr.data.tabular.text import explain, header
 from darlr.errors import DataError
-from darlr.io.files import refuse_address
+from darlr.io.hints import perhaps
+from darlr.io.places import refuse_address
 
 DELIMITERS = {
     f"{kind}{packed}": mark for packed in ("", ".gz", ".zst") for kind, mark in ((".csv", ","), (".tsv", "\t"))
@@ -137,10 +137,10 @@ def require_columns(place: str, needed: Sequence[str], names: Sequence[str]) -> 
     """Raise NoColumnError, naming the file or frame, when a column is missing."""
     for name in needed:
         if name not in names:
-            lower = {known.lower(): known for known in names}
-            close = difflib.get_close_matches(name.lower(), lower, n=1)
-            hint = f"; perhaps you meant '{lower[close[0]]}'" if close else ""
+            hint = perhaps(name, names)
             other = next((mark for mark in (";", "\t", "|", ",") if len(names) == 1 and mark in names[0]), None)
             if other is not None:
-                hint = f"; its header is separated by {other!r}: write .csv files with ',' and .tsv files with tabs"
-            raise NoColumnError(f"{place}: there is no column '{name}'{hint}; columns: {', '.join(names)}", name)
+                hint = f"its header is separated by {other!r}: write .csv files with ',' and .tsv files with tabs"
+            raise NoColumnError(
+                f"{place}: there is no column '{name}'{'; ' * bool(hint)}{hint}; columns: {', '.join(names)}", name
+            )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from darlr.data.tabular.file import KNOWN, suffix_of
 from darlr.errors import DataError
-from darlr.io.files import below, refuse_address, require_readable
+from darlr.io.places import below, refuse_address, require_readable
 
 MAGIC = "*?["  # characters that make a name a pattern
 NAMED = 3  # files left out that a note names

@@ -1,6 +1,5 @@
 """Read anybody's own files or frames into an InteractionLog, by a mapping of columns."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +21,7 @@ from darlr.data.tabular.ranges import observed_range, refuse_bad_numbers, refuse
 from darlr.data.tabular.table import Table
 from darlr.data.tabular.times import read_times
 from darlr.errors import ConfigError, DataError
+from darlr.io.hints import perhaps
 from darlr.options import LARGEST_REWARD, ColumnsConfig, TableConfig
 
 
@@ -186,8 +186,7 @@ def _check_named(config: ColumnsConfig, columns: tuple[FeatureColumn, ...], tabl
     for option, names, known in (*options, ("ignore", config.ignore, there)):
         for name in names:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"perhaps you meant '{close[0]}'" if close else f"features: {', '.join(known) or 'none'}"
+                hint = perhaps(name, known, f"features: {', '.join(known) or 'none'}")
                 raise ConfigError(f"option {option}: no file has a feature '{name}'; {hint}")
     if config.category is not None and config.category not in read:
         raise DataError(f"{tables[-1].name}, column '{config.category}': the category has no values")

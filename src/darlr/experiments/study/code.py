@@ -1,15 +1,13 @@
 """A digest of the source that a result depends on: cells of other code are reused only where this is asked for."""
 
 import ast
-import contextlib
 import shutil
-import tempfile
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from darlr.io.files import naming
+from darlr.io.folders import adding_folder
 
 Kind = Literal["world", "learned", "baseline", "trivial"]
 PACKAGE = Path(__file__).parents[2]
@@ -73,18 +71,11 @@ def snapshot(cells: Path, package: Path = PACKAGE) -> Path:
     whole = sha256(b"".join(path.relative_to(package).as_posix().encode() + path.read_bytes() for path in files))
     place = cells / "source" / whole.hexdigest()[:12]
     if not place.exists():
-        with naming(place):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=".draft.", dir=place.parent))
-            try:
-                for path in files:
-                    target = draft / package.name / path.relative_to(package)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(path, target)
-                with contextlib.suppress(OSError):  # another comparison was first
-                    draft.rename(place)
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
+        with adding_folder(place) as draft:
+            for path in files:
+                target = draft / package.name / path.relative_to(package)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
     return place
 
 

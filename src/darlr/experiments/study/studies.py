@@ -1,11 +1,11 @@
 """What can be compared: the methods, ablations and weights of DARLR, and the methods on thinner logs."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from darlr.errors import ConfigError
+from darlr.io.hints import perhaps
 from darlr.methods import METHODS
 
 Study = Literal["table", "ablations", "sensitivity", "sparsity"]
@@ -48,8 +48,7 @@ def chosen(methods: str) -> list[str]:
     for word in filter(None, (word.strip().lower() for word in methods.split(","))):
         if word not in groups and word not in groups["all"]:
             known = [*groups["all"], *groups]
-            close = difflib.get_close_matches(word, known, n=1)
-            hint = f"perhaps {close[0]} is meant" if close else f"choose from {', '.join(known)}"
+            hint = perhaps(word, known, f"choose from {', '.join(known)}")
             raise ConfigError(f"option methods: no method is called {word}; {hint}")
         names += groups.get(word, [word])
     if not names:

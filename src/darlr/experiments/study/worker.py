@@ -32,7 +32,8 @@ from darlr.experiments.training import train_run
 from darlr.experiments.trivial import trivial_tables
 from darlr.experiments.world import fit_into, is_fitted, load_world_model, world_of
 from darlr.io.checkpoint import write_checkpoint
-from darlr.io.files import Lock, read_json, write_json
+from darlr.io.files import read_json, write_json
+from darlr.io.lock import Lock
 from darlr.methods import usual
 from darlr.options import RunConfig
 from darlr.options.names import command_line

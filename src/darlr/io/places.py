@@ -1,0 +1,82 @@
+"""Places of files and folders: whether they can be read and written, and what lies below them."""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from darlr.errors import DataError, RunError
+
+ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/+(.*)")  # of two letters or more: C:/ is a path
+
+
+def refuse_address(path: Path | str) -> None:
+    """Raise DataError for an address such as s3://... and for a name that is not UTF-8.
+
+    A Path keeps only one of the slashes of an address. Names that are not UTF-8 cannot be opened by polars and
+    safetensors.
+    """
+    full = str(Path(path).absolute())
+    try:
+        full.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{full}: the name is not valid UTF-8, so that the file cannot be opened; rename it") from None
+    found = ADDRESS.match(str(path))
+    if found and not Path(found[1]).exists():
+        raise DataError(
+            f"{found[1]}//{found[2]}: is an address, and only files and folders of this machine are read and written; "
+            "copy the data here and name their path"
+        )
+
+
+def first_existing(folder: Path) -> Path:
+    """The folder itself if it exists, otherwise the nearest folder above it that does."""
+    place = Path(os.path.abspath(folder))
+    while not os.path.lexists(place):
+        place = place.parent
+    return place
+
+
+def require_writable(folder: Path) -> None:
+    """Raise RunError unless files can be made in `folder`, or the folder can be made if it does not exist yet."""
+    place = first_existing(folder)
+    try:
+        if not place.is_dir():
+            raise NotADirectoryError(f"{place} is no folder")
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(b" ")
+            file.flush()
+    except OSError as error:
+        raise RunError(
+            f"{folder}: cannot be written to ({error.strerror or error}); choose another folder (option out)"
+        ) from error
+
+
+def require_readable(place: Path) -> None:
+    """Raise DataError where `place` is a folder that cannot be read."""
+    if place.is_dir():
+        try:
+            os.scandir(place).close()
+        except OSError as error:
+            _unreadable(error)
+
+
+def below(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder from `folder` on, with its folders and files by name. Links are followed, each real folder once.
+
+    A folder that the caller takes out of the list is not entered. Raises DataError at a folder that cannot be read.
+    """
+    seen: set[str] = set()
+    for place, folders, files in os.walk(folder, onerror=_unreadable, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield Path(place), folders, sorted(files)
+
+
+def _unreadable(error: OSError) -> None:
+    raise DataError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from error
