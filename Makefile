@@ -53,7 +53,7 @@ test: $(STAMP)
 
 demo: $(STAMP)
 	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)/darlr" --epochs 3 $(if $(wildcard $(RUN)/darlr),--resume)
-	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)/darlr+" --method darlr+ --epochs 2 --steps 25000 \
+	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)/darlr+" --method darlr+ --epochs 2 --steps 15000 \
 	  $(if $(wildcard $(RUN)/darlr+),--resume)
 	.venv/bin/darlr evaluate "$(RUN)/darlr" "$(RUN)/darlr+" --out "$(RUN)/tables"
 
