@@ -106,7 +106,7 @@ def finished(figure: "Figure", *, grid: bool = True) -> "Figure":
 
 def _texts(figure: "Figure") -> "Iterator[Text]":
     """Every text that may come from data; ticks of numbers are left to be made when they are drawn."""
-    from matplotlib.ticker import FixedFormatter
+    from matplotlib.ticker import FixedLocator
 
     for part in (figure, *figure.subfigs):
         yield from part.texts
@@ -117,7 +117,7 @@ def _texts(figure: "Figure") -> "Iterator[Text]":
         yield from (*axes.texts, axes.title, axes._left_title, axes._right_title)  # type: ignore[attr-defined]
         for axis in (axes.xaxis, axes.yaxis):
             yield axis.label
-            if isinstance(axis.get_major_formatter(), FixedFormatter):
+            if isinstance(axis.get_major_locator(), FixedLocator):
                 yield from axis.get_ticklabels()
         legend = axes.get_legend()
         yield from legend.get_texts() if legend is not None else ()
