@@ -62,6 +62,7 @@ def learning_curve(
         )
         axes.set_title(PANELS[key], fontsize=9, loc="left", color=INK)
         canvas.whole_epochs(axes)
+        canvas.small(axes)
         axes.set_xlabel("epoch" if place >= len(panels) - 3 else "", fontsize=9)
     for axes in small[len(panels) :]:
         axes.set_visible(False)
@@ -118,7 +119,10 @@ def estimation_error(records: Sequence[Record], title: str = "Error of the estim
     names = list(dict.fromkeys(name for record in records for name in record["frozen"]))
     columns = min(3, len(names))
     depth = -(-len(names) // columns)
-    figure = canvas.blank(0.9 + 2.1 * depth)
+    height = 0.9 + 2.1 * depth
+    figure = canvas.blank(height, fitted=False)
+    margins = {"left": 0.08, "right": 0.99, "top": 1 - 0.55 / height, "bottom": 0.75 / height}  # titles, legend
+    figure.subplots_adjust(**margins, wspace=0.09, hspace=0.34)
     panels = figure.subplots(depth, columns, squeeze=False, sharey=True).ravel()
     for place, (axes, name) in enumerate(zip(panels, names, strict=False)):
         for source, colour, dashes in (
@@ -138,6 +142,7 @@ def estimation_error(records: Sequence[Record], title: str = "Error of the estim
             )
         axes.set_title("all cells" if name == "all" else f"true reward {name}", fontsize=9.5, loc="left", color=INK)
         canvas.whole_epochs(axes)
+        canvas.small(axes)
         if place % columns == 0:
             axes.set_ylabel("mean absolute error", fontsize=9)
         if place >= len(names) - columns:
@@ -146,6 +151,6 @@ def estimation_error(records: Sequence[Record], title: str = "Error of the estim
         axes.set_visible(False)
     panels[0].set_ylim(bottom=0)  # shared, so only once every line is drawn
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="lower center", ncols=2, frameon=False, fontsize=9)
     canvas.head(figure, title)
     return canvas.finished(figure)
