@@ -27,6 +27,10 @@ def fitted(log: InteractionLog) -> darlr.Recommender:
     return darlr.Recommender("darlr", **OPTIONS).fit(log, epochs=2, progress=False)
 
 
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def same(one: darlr.Recommender, other: darlr.Recommender) -> bool:
     first, second = (model.run.recommender.state_dict() for model in (one, other))
     equal = all(torch.equal(first[name], second[name]) for name in first)
@@ -50,6 +54,18 @@ def test_an_interrupted_fit_goes_on_to_the_same_numbers(log: InteractionLog, fit
     with pytest.raises(KeyboardInterrupt, match=r"after epoch 1 of 2.*resume=True"):
         model.fit(log, epochs=2, progress=False, callbacks=[stop])
     assert model.run.epochs == 1
+    assert same(model.fit(log, epochs=2, progress=False, resume=True), fitted)
+
+
+def test_a_fit_may_be_interrupted_twice_in_one_epoch(
+    log: InteractionLog, fitted: darlr.Recommender, monkeypatch: pytest.MonkeyPatch
+):
+    model = darlr.Recommender("darlr", **OPTIONS).fit(log, epochs=1, progress=False)
+    with monkeypatch.context() as patched:
+        patched.setattr("darlr.agents.train.refuse_divergence", interrupt)  # at the end of an epoch, before it is kept
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt, match="after epoch 1 of 2"):
+                model.fit(log, epochs=2, progress=False, resume=True)
     assert same(model.fit(log, epochs=2, progress=False, resume=True), fitted)
 
 
