@@ -52,8 +52,8 @@ test: $(STAMP)
 	$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 demo: $(STAMP)
-	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)/darlr" --epochs 4 $(if $(wildcard $(RUN)/darlr),--resume)
-	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)/darlr+" --method darlr+ --epochs 2 --steps 25000 \
+	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)/darlr" --epochs 3 $(if $(wildcard $(RUN)/darlr),--resume)
+	.venv/bin/darlr train --data "$(DATA)" --out "$(RUN)/darlr+" --method darlr+ --epochs 2 --steps 15000 \
 	  $(if $(wildcard $(RUN)/darlr+),--resume)
 	.venv/bin/darlr evaluate "$(RUN)/darlr" "$(RUN)/darlr+" --out "$(RUN)/tables"
 

@@ -107,7 +107,6 @@ def share_of_best(problem: Known, learner: Learner) -> float:
         problem.truth,
         problem.world.n_items,
         problem.rule,
-        SESSION.window,
         mode="NX_0",
         turns=SESSION.turns,
     )

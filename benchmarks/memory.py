@@ -59,7 +59,8 @@ def main() -> None:
     """Print one line of JSON."""
     from benchmarks.limit import arguments, train_options
     from darlr.agents.learner import build_learner, build_simulator, learn
-    from darlr.experiments.logs import open_logs, resolved
+    from darlr.experiments.logs import open_logs
+    from darlr.experiments.plan import decided
     from darlr.experiments.world import world_of
     from darlr.simulation.exits import build_exit
     from darlr.world.fitted import load
@@ -71,7 +72,7 @@ def main() -> None:
     given = parser.parse_args(own)
     configure(1)
     logs = open_logs(RunConfig(data=given.data, split=SplitConfig(refit=False)))
-    config = resolved(train_options(given.data, train), logs.whole)
+    config = decided(RunConfig(train=train_options(given.data, train)), logs.whole, len(logs.scope.users)).train
     world = world_of(load(given.world), logs, config)
     rule = build_exit(config.session, logs.catalogue)
 

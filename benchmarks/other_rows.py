@@ -51,7 +51,7 @@ def evaluation() -> Result:
     configure(1)
     logs, fitted = quick_world("coat")
     learner, _, _ = prepare(logs, fitted, TrainConfig())
-    truth = load_truth("coat", synthetic=SyntheticConfig())
+    truth = load_truth("coat", options=SyntheticConfig())
     if truth is None:
         raise RuntimeError("coat has no truth")
     entry = Entry("DARLR", [RecommenderPolicy(learner.recommender)], "learned")

@@ -129,12 +129,14 @@ def page(state: dict[str, Any], load_average: float) -> str:
             "# Benchmarks",
             "",
             f"Written by `make bench` at commit {commit['commit'][:7]}{', with changes' * commit['changed']}, "
-            f"{facts['date'][:10]}, on {machine.name()}; {versions}; load average {load_average:.1f}. Seed 0, one "
-            "thread unless said. CPU-seconds of the process, so that other work on the machine counts little (it still "
-            "takes caches); training is in CPU-seconds for 100,000 simulated steps, updates of all agents included, at "
-            "least 10,000 steps a measurement after a warm-up, median of 3. Compiled rows, which `make bench "
-            "ARGS=--compiled` adds, say when the first rollout and update were over: PyTorch caches what it compiled, "
-            "here into an empty folder. Without data sets under `DARLR_DATA` there is no page.",
+            f"{facts['date'][:10]}, on {machine.name()}; {versions}; load average {load_average:.1f}. All runs"
+            " have seed 0, and one thread unless a row names another number. Times are CPU-seconds of the "
+            "process, so that other work on the machine counts little, although it still takes caches. "
+            "Training is measured in CPU-seconds for 100,000 simulated steps, updates of all agents included."
+            " A measurement has at least 10,000 steps after a warm-up, and the page gives the median of 3. "
+            "`make bench ARGS=--compiled` adds compiled rows. They say when the first rollout and update were"
+            " over, because PyTorch caches what it compiled, here into an empty folder. Without data sets "
+            "under `DARLR_DATA` there is no page.",
             "",
             *table(spent),
             "",
@@ -151,17 +153,19 @@ def page(state: dict[str, Any], load_average: float) -> str:
             "",
             "## Throughput",
             "",
-            "Simulated steps a second of wall time, updates included; other work counts in full here. Two "
-            "threads spin while they wait for each other, which is right on idle cores alone.",
+            "These are simulated steps a second of wall time, updates included. Other work on the machine "
+            "counts in full here. Two threads spin while they wait for each other, which is right on idle "
+            "cores alone.",
             "",
             *table(rates),
             "",
             "## Growth",
             "",
-            f"On made-up tables, each point a process of its own; what is not varied: {base}. Slopes in log-log "
-            "pictures: 1 means that twice the size costs twice as much. Memory is the peak of building agents and one "
-            "rollout with its update, over what the process held with the world's tables and after a tiny rollout. "
-            f"Beyond {EVERYONE:,} users the selector picks from a pool, so DARLR's lines along users bend there.",
+            "The tables are made up, and each point is a process of its own. These sizes hold where they are "
+            f"not varied: {base}. The table has slopes in log-log pictures. A slope of 1 means that twice the "
+            "size costs twice as much. Memory is the peak of building agents and one rollout with its update,"
+            " over what the process held with the world's tables and after a tiny rollout. Beyond "
+            f"{EVERYONE:,} users the selector picks from a pool, so that DARLR's lines along users bend there.",
             "",
             f"![Time over sizes](images/{TIME})",
             "",
@@ -171,13 +175,14 @@ def page(state: dict[str, Any], load_average: float) -> str:
             "",
             "## GPU",
             "",
-            "Not measured: all rows are of the CPU. `--device cuda` runs the same code with the world's tables on "
-            "the device; `--compile` joins small operators into few launches, `--recommender.precision bfloat16` is "
-            "for the products behind the logits of all items (the selector learned worse with it). Tests hold "
-            "learning to one device, on tensors without numbers, a rollout to reading nothing back, by its operators "
-            "on the CPU and by PyTorch's own check where there is a GPU, and every compiled part to one graph and "
-            "the same results. What a GPU makes of it at the sizes of KuaiRec and KuaiRand-Pure, several seeds in "
-            "one process and the share of the card's bandwidth included, is one command: `python -m benchmarks.gpu`.",
+            "No GPU was measured: all rows are of the CPU. `--device cuda` runs the same code with the "
+            "world's tables on the device. `--compile` joins small operators into few launches. "
+            "`--recommender.precision bfloat16` is for the products behind the logits of all items; the "
+            "selector learned worse with it. Tests hold learning to one device, on tensors without numbers. "
+            "They hold a rollout to reading nothing back, by its operators on the CPU and by PyTorch's own "
+            "check where there is a GPU. They hold every compiled part to one graph and the same results. "
+            "`python -m benchmarks.gpu` measures a GPU at the sizes of KuaiRec and KuaiRand-Pure, several "
+            "seeds in one process and the share of the card's bandwidth included.",
             "",
             "## Commands",
             "",

@@ -16,6 +16,8 @@ from benchmarks.hot_loop import STEPS
 from darlr.agents import a2c, actor_critic, learner, recommender, references, rollout, selector
 from darlr.agents.learner import Learner, learn
 from darlr.agents.rollout import Simulator
+from darlr.methods import Method
+from darlr.simulation import environment
 from darlr.world.tables import World
 
 # What belongs to a part: functions by where they are looked up.
@@ -35,13 +37,14 @@ SCOPES: tuple[tuple[str, Any, str], ...] = (
     ("softmax and sampling", rollout, "draw"),
     ("softmax and sampling", selector, "draw"),
     ("mask", rollout, "forbid"),
+    ("look-ups", Method, "pay"),
     ("look-ups", World, "similarity"),
     ("look-ups", World, "similarities"),
     ("look-ups", learner, "refine"),
     ("look-ups", references, "diversity"),
-    ("session", rollout, "show"),
-    ("session", rollout, "restart"),
-    ("session", rollout, "last_items"),
+    ("session", environment, "show"),
+    ("session", environment, "restart"),
+    ("session", environment, "last_items"),
     ("session", recommender.Recommender, "observe"),
 )
 # Operators that stand inline in another part.
@@ -79,18 +82,12 @@ def _inside(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def scopes(simulator: Simulator) -> Iterator[None]:
+def scopes() -> Iterator[None]:
     """Within it every part reports itself to the profiler."""
     with ExitStack() as stack:
-        shape = _inside("look-ups", simulator.shape)
         for name, place, attribute in SCOPES:
             stack.enter_context(mock.patch.object(place, attribute, _inside(name, getattr(place, attribute))))
-        before = simulator.shape
-        object.__setattr__(simulator, "shape", shape)
-        try:
-            yield
-        finally:
-            object.__setattr__(simulator, "shape", before)
+        yield
 
 
 def profile(agents: Learner, simulator: Simulator, sessions: int, cost: float, rollouts: int = 2) -> Profile:
@@ -99,7 +96,7 @@ def profile(agents: Learner, simulator: Simulator, sessions: int, cost: float, r
     The profiler itself takes time, most where calls are many and short, so shares are told in units of `cost`.
     """
     learn(agents, simulator, sessions)
-    with scopes(simulator), torch.profiler.profile(activities=[ProfilerActivity.CPU]) as recorded:
+    with scopes(), torch.profiler.profile(activities=[ProfilerActivity.CPU]) as recorded:
         for _ in range(rollouts):
             learn(agents, simulator, sessions)
     spent: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])

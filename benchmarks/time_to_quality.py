@@ -27,7 +27,6 @@ from darlr.evaluation.truth import Truth
 from darlr.experiments.logs import Logs
 from darlr.experiments.process import configure
 from darlr.options import TrainConfig, WorldModelConfig
-from darlr.simulation.exits import build_exit
 from darlr.world.fitted import FittedWorldModel
 
 DEFAULT = ""
@@ -61,8 +60,8 @@ def run(
     """Train for `budget` steps at least, evaluating after every `every` steps, about."""
     learner, simulator, world = prepare(logs, fitted, config)
     own = Truth(np.arange(world.n_users), np.arange(world.n_items), world.reward)
-    session, rule = simulator.session, build_exit(simulator.session, logs.catalogue)
-    rollout = config.sessions * session.turns
+    rule, turns = simulator.environment.exit, simulator.environment.turns
+    rollout = config.sessions * turns
     cpu = wall = 0.0
     due = 0
     for steps in range(rollout, budget + rollout, rollout):
@@ -72,7 +71,7 @@ def run(
         if steps >= due or steps >= budget:
             due += every
             policy = RecommenderPolicy(learner.recommender)
-            played = play(policy, own, world.n_items, rule, mode="NX_0", turns=session.turns)
+            played = play(policy, own, world.n_items, rule, mode="NX_0", turns=turns)
             yield {"steps": steps, "cpu": cpu, "wall": wall, "value": float(played.returns.mean())}
 
 

@@ -18,9 +18,7 @@ import pytest
 import darlr
 from darlr.cli.main import main, parse
 from darlr.data.sets.synthetic import generate
-from darlr.experiments.study import schedule
 from darlr.options import SyntheticConfig
-from tests import forked
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
@@ -72,7 +70,6 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 def test_every_block_runs(page: Path, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedule, "subprocess", forked)
     monkeypatch.setattr(darlr, "Recommender", partial(darlr.Recommender, **OPTIONS))
     names: dict[str, Any] = {"sold_out": ["sku-3"], "in_stock": [f"sku-{number}" for number in range(16)]}
     for kind, text in blocks(page):

@@ -8,6 +8,7 @@ from benchmarks import limit, machine
 from benchmarks.floor import Floor, Sizes, floor
 from benchmarks.hot_loop import prepare, quick_world
 from benchmarks.parts import profile
+from darlr.methods import Method
 from darlr.options import A2CConfig, RecommenderConfig, SelectorConfig, SessionConfig, TrackerConfig, TrainConfig
 
 SIZES = Sizes(users=5, items=7, item=3, feedback=5)
@@ -127,11 +128,11 @@ def test_the_floor_is_below_what_is_measured(capsys: pytest.CaptureFixture[str])
 def test_the_parts_of_a_profile_sum_to_the_cost() -> None:
     config = replace(DARLR, session=SessionConfig(exit="none", turns=3))
     learner, simulator, _ = prepare(*quick_world("synthetic"), config)
-    shape, update = simulator.shape, learner.recommender.forward
+    pay, update = Method.pay, learner.recommender.forward
     found = profile(learner, simulator, config.sessions, cost=2.0, rollouts=1)
     assert sum(sum(row) for row in found.parts.values()) == pytest.approx(2.0)
     assert {"picking", "softmax and sampling", "optimiser", "look-ups"} < found.parts.keys()
-    assert simulator.shape is shape
+    assert Method.pay is pay
     assert learner.recommender.forward == update
     assert found.calls > 10
 

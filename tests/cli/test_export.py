@@ -30,7 +30,7 @@ WORLD = SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)
 def test_a_served_row_shows_what_its_table_played(trained: Path, tmp_path: Path, row: str, aware: str) -> None:
     assert main(["export", str(trained), "--row", row + aware, "--out", str(tmp_path / "policy")]) == 0
     served, run = read_policy(tmp_path / "policy"), open_run(trained)
-    entry, truth = rows_of(run)[row + aware], load_truth("synthetic", synthetic=run.config.synthetic)
+    entry, truth = rows_of(run)[row + aware], load_truth("synthetic", options=run.config.synthetic)
     assert truth is not None
     session = run.config.train.session
     rule = build_exit(session, run.logs.catalogue)

@@ -17,7 +17,7 @@ def train(out, tiny, *more):
 
 def test_gt_is_paid_by_the_truth_and_counts_as_a_reference(tmp_path, tiny):
     run = train(tmp_path / "gt", tiny, "--method", "gt")
-    truth = load_truth("synthetic", synthetic=run.config.synthetic).reward
+    truth = load_truth("synthetic", options=run.config.synthetic).reward
     assert torch.equal(paid_world(run.world, run.logs, run.config).reward, truth)
     assert not torch.equal(run.world.reward, truth)  # the world-model row of a table must not be the truth
     assert main(["evaluate", str(tmp_path / "gt"), "--no-pictures", "--only", "learned"]) == 0

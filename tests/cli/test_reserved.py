@@ -68,7 +68,7 @@ def test_the_two_sides_share_no_cell_whatever_the_seed(log: InteractionLog, tmp_
 def test_data_with_a_truth_keeps_nothing_back(log: InteractionLog, tmp_path: Path) -> None:
     assert len(open_logs(RunConfig(synthetic=WORLD)).whole) == len(log)
     data = prepared(log, tmp_path / "data")
-    truth = load_truth("synthetic", synthetic=WORLD)
+    truth = load_truth("synthetic", options=WORLD)
     assert truth is not None
     write_truth(truth, tmp_path / "data")
     assert len(open_logs(RunConfig(data=data)).whole) == len(log)

@@ -13,15 +13,15 @@ SMALL = SyntheticConfig(users=5, items=7, categories=3)
 
 
 def test_a_prepared_folder_is_a_source(tmp_path):
-    prepare("synthetic", tmp_path / "a b", synthetic=SMALL)
-    assert checksum(open_source(str(tmp_path / "a b"))) == checksum(open_source("synthetic", synthetic=SMALL))
+    prepare("synthetic", tmp_path / "a b", options=SMALL)
+    assert checksum(open_source(str(tmp_path / "a b"))) == checksum(open_source("synthetic", options=SMALL))
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("synthetc", "perhaps you meant 'synthetic'"),
-        ("movielens", "known: synthetic, kuairec, coat, kuairec_binary, kuairand, yahoo, or a prepared folder"),
+        ("movielens", "known: synthetic, coat, kuairec, kuairec_binary, kuairand, yahoo, or a prepared folder"),
         (".", "no dataset.json"),
         (__file__, "darlr data prepare table"),
     ],

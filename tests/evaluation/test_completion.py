@@ -10,6 +10,7 @@ from darlr.evaluation import completion as module
 from darlr.evaluation.completion import Priors, complete, fit
 from darlr.evaluation.public_truths import COMPLETED
 from darlr.evaluation.truth import load_truth
+from darlr.options import CoatConfig, YahooConfig
 from tests.raw import kuairand, yahoo
 
 USERS, ITEMS, EACH = 150, 40, 20
@@ -148,7 +149,7 @@ def test_a_given_matrix_is_taken_instead(tmp_path):
     yahoo.write(tmp_path / "yahoo", users=5, songs=4, ratings=20, tested=2, each=4)
     given = tmp_path / "matrix.txt"
     given.write_text("1 2.5 3 4\n5 4 3 2\n")
-    truth = load_truth("yahoo", tmp_path, given=given)
+    truth = load_truth("yahoo", tmp_path, YahooConfig(given))
     assert truth.reward.tolist() == [[1, 2.5, 3, 4], [5, 4, 3, 2]]
     assert truth.notes == ("given in the file matrix.txt",)
     for text, told in (
@@ -158,11 +159,11 @@ def test_a_given_matrix_is_taken_instead(tmp_path):
     ):
         given.write_text(text)
         with pytest.raises(DataError, match=told):
-            load_truth("yahoo", tmp_path, given=given)
+            load_truth("yahoo", tmp_path, YahooConfig(given))
 
 
 def test_coats_own_matrix_beats_item_means_on_held_out_ratings(data_folder):
-    truth = load_truth("coat", data_folder, complete_coat=True)
+    truth = load_truth("coat", data_folder, CoatConfig(complete=True))
     assert truth.reward.shape == (290, 300)
     auc = {note.split(":")[0]: float(note.split("AUC ")[1][:5]) for note in truth.notes if "AUC" in note}
     assert auc["completed"] > 0.75 > 0.65 > auc["item mean"]

@@ -37,7 +37,7 @@ def test_a_normalised_truth_takes_the_scale_of_the_log(tmp_path):
     rows = [(11, video, k, k * top / 100) for video, top in ((1, 1), (3, 4)) for k in range(101)]
     cells = small((10, 1, 0.5), (10, 3, 0.5), (12, 1, 9.0), (12, 3, 0.0))
     write(tmp_path / "kuairec", big_matrix=big(*rows), small_matrix=cells)
-    truth = load_truth("kuairec", tmp_path, kuairec=KuaiRecConfig(reward="normalised"))
+    truth = load_truth("kuairec", tmp_path, options=KuaiRecConfig(reward="normalised"))
     np.testing.assert_allclose(truth.reward, [[0.48 / 0.96, 0.42 / 3.84], [1, 0]], atol=1e-6)
 
 

@@ -187,7 +187,7 @@ def test_a_comparison_ranks_by_it_too() -> None:
 
 def test_a_cell_keeps_what_its_sessions_were_told(tmp_path) -> None:
     config = RunConfig(synthetic=SyntheticConfig(users=24, items=16, categories=4, events_per_user=8))
-    logs, truth = open_logs(config), load_truth("synthetic", synthetic=config.synthetic)
+    logs, truth = open_logs(config), load_truth("synthetic", options=config.synthetic)
     assert truth is not None
     cells = torch.arange(0, truth.reward.numel(), 3)
     truth = replace(truth, random=RandomFeedback(cells, truth.reward.flatten()[cells], 16))
@@ -211,9 +211,9 @@ def test_a_cell_keeps_what_its_sessions_were_told(tmp_path) -> None:
 def heard_by_heart(folder) -> tuple[RunConfig, InteractionLog]:
     """A data set whose users said 7 of what is in their log, and 3 of everything else."""
     small = SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)
-    prepare("synthetic", folder, synthetic=small)
+    prepare("synthetic", folder, options=small)
     config = RunConfig(data=str(folder))
-    log, truth = open_logs(config).whole, load_truth("synthetic", synthetic=small)
+    log, truth = open_logs(config).whole, load_truth("synthetic", options=small)
     assert truth is not None
     said = torch.full(truth.reward.shape, 3.0)
     said[log.user, log.item] = 7.0

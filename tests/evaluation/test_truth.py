@@ -17,14 +17,14 @@ BLOCK = Truth(np.array([3, 1]), np.array([2]), torch.tensor([[0.5], [1.0]]))
 
 
 def test_the_synthetic_truth_is_the_world_the_log_came_from():
-    truth = load_truth("synthetic", synthetic=SMALL)
+    truth = load_truth("synthetic", options=SMALL)
     assert (truth.reward.numpy() == generate(SMALL).reward).all()
     assert truth.users.tolist() == list(range(5))
     assert truth.items.tolist() == list(range(7))
 
 
 def test_a_prepared_folder_keeps_its_truth(tmp_path):
-    prepare("synthetic", tmp_path / "out", synthetic=SMALL)
+    prepare("synthetic", tmp_path / "out", options=SMALL)
     assert load_truth(str(tmp_path / "out")) is None
     write_truth(BLOCK, tmp_path / "out")
     found = load_truth(str(tmp_path / "out"))
@@ -32,8 +32,8 @@ def test_a_prepared_folder_keeps_its_truth(tmp_path):
 
 
 def test_a_truth_of_other_data_or_a_damaged_one_is_refused(tmp_path):
-    prepare("synthetic", tmp_path / "one", synthetic=SMALL)
-    prepare("synthetic", tmp_path / "two", synthetic=SyntheticConfig(users=6, items=7))
+    prepare("synthetic", tmp_path / "one", options=SMALL)
+    prepare("synthetic", tmp_path / "two", options=SyntheticConfig(users=6, items=7))
     write_truth(BLOCK, tmp_path / "one")
     write_truth(BLOCK, tmp_path / "two")
     (tmp_path / "two" / FILE).write_bytes((tmp_path / "one" / FILE).read_bytes())
@@ -46,13 +46,13 @@ def test_a_truth_of_other_data_or_a_damaged_one_is_refused(tmp_path):
 
 def test_the_manifest_says_whether_there_is_a_truth(tmp_path):
     folder = tmp_path / "one"
-    prepare("synthetic", folder, synthetic=SMALL, finish=lambda draft: write_truth(BLOCK, draft))
+    prepare("synthetic", folder, options=SMALL, finish=lambda draft: write_truth(BLOCK, draft))
     assert has_truth(str(folder))
     whole = (folder / FILE).read_bytes()
     (folder / FILE).unlink()  # it must not pass as data without a truth, on which other things are done
     with pytest.raises(DataError, match=r"truth\.safetensors: is missing, although dataset\.json says"):
         load_truth(str(folder))
-    prepare("synthetic", folder, synthetic=SMALL)
+    prepare("synthetic", folder, options=SMALL)
     assert not has_truth(str(folder))
     (folder / FILE).write_bytes(whole)
     with pytest.raises(DataError, match="no part of this data set"):
@@ -71,7 +71,7 @@ def test_the_manifest_says_whether_there_is_a_truth(tmp_path):
     ],
 )
 def test_a_truth_that_does_not_fit_its_data_is_neither_written_nor_read(tmp_path, monkeypatch, truth, message):
-    prepare("synthetic", tmp_path / "one", synthetic=SMALL)
+    prepare("synthetic", tmp_path / "one", options=SMALL)
     with pytest.raises(DataError, match=message):
         write_truth(truth, tmp_path / "one")
     with monkeypatch.context() as unchecked:

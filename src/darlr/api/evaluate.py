@@ -52,7 +52,7 @@ def evaluate(
     if test is not None:
         _refuse_other_ids(test, runs[0].logs.whole)
     if isinstance(truth, str):
-        name, truth = truth, load_truth(truth, synthetic=runs[0].config.synthetic)
+        name, truth = truth, load_truth(truth, options=runs[0].config.synthetic)
         if truth is None:
             raise DataError(f"{name}: has no truth (complete rewards to play sessions on)")
     if truth is not None:

@@ -120,7 +120,7 @@ class Recommender:
     def _fit_in_memory(
         self, asked: RunConfig, source: InteractionLog | None, resume: bool, watch: bool, on_epoch: Callback
     ) -> None:
-        source = open_source(asked.data, synthetic=asked.synthetic) if source is None else source
+        source = open_source(asked.data, options=asked.synthetic) if source is None else source
         prepared = prepare(asked, source)
         if resume:
             self._refuse_other(prepared)

@@ -8,20 +8,7 @@ from shlex import quote
 
 from rich.console import Console
 
-from darlr.cli.data_options import (
-    Check,
-    Coat,
-    Data,
-    Download,
-    Info,
-    KuaiRand,
-    KuaiRec,
-    KuaiRecBinary,
-    ListSets,
-    Prepare,
-    Synthetic,
-    Yahoo,
-)
+from darlr.cli.data_options import Check, Data, Download, Info, ListSets, Prepare, Table
 from darlr.data.log import InteractionLog
 from darlr.data.prepare import prepare
 from darlr.data.profile import profile
@@ -29,8 +16,8 @@ from darlr.data.profile_text import text, to_json
 from darlr.data.report import PrepareReport
 from darlr.data.scope import scope_of
 from darlr.data.sets.download import download
-from darlr.data.sets.public import listed, public_set
-from darlr.data.sources import BUILT_IN, raw_folder, read_source
+from darlr.data.sets.listing import listed, public_set
+from darlr.data.sources import raw_folder, read_source
 from darlr.data.store import check_target
 from darlr.errors import DarlrError
 from darlr.evaluation.truth import Truth, load_truth, write_truth
@@ -40,8 +27,6 @@ from darlr.experiments.progress import say
 from darlr.experiments.size import memory_needed, size_of
 from darlr.io.text import visible
 from darlr.options import RunConfig
-
-NAMES = {Coat: "coat", KuaiRand: "kuairand", KuaiRecBinary: "kuairec_binary", Yahoo: "yahoo"}
 
 console = Console()
 
@@ -53,7 +38,7 @@ def run(options: Data) -> None:
     elif isinstance(options.action, Check):
         profiled(options.action)
     elif isinstance(options.action, ListSets):
-        show(listed(raw_folder(), BUILT_IN))
+        show(listed(raw_folder()))
     elif isinstance(options.action, Download):
         fetch(options.action)
     else:
@@ -64,21 +49,15 @@ def write(options: Prepare) -> None:
     """Read, check and write one data set, with its truth where it is known."""
     source, out = options.source, options.source.out
     check_target(out)  # before reading, which can take minutes
-    if isinstance(source, Coat | KuaiRand | KuaiRecBinary | Yahoo):
-        name = NAMES[type(source)]
-        own, given = getattr(source, "complete", False), getattr(source, "truth", None)
-        truth = load_truth(name, source.raw, complete_coat=own, given=given)
-        prepare(name, out, raw=source.raw, notes=_of_truth(truth), finish=_with(truth))
-    elif isinstance(source, KuaiRec):
-        truth = load_truth("kuairec", source.raw, kuairec=source.config)
-        prepare("kuairec", out, raw=source.raw, notes=_of_truth(truth), kuairec=source.config, finish=_with(truth))
-    elif isinstance(source, Synthetic):
-        check_options(source.world)
-        truth = load_truth("synthetic", synthetic=source.world)
-        prepare("synthetic", out, synthetic=source.world, finish=_with(truth))
-    else:
+    if isinstance(source, Table):
         check_options(source.table)
         prepare(source.table, out)
+    else:
+        name, raw, own = type(source).__name__, getattr(source, "raw", None), getattr(source, "config", None)
+        if own is not None:
+            check_options(own)
+        truth = load_truth(name, raw, own)
+        prepare(name, out, raw=raw, options=own, notes=_of_truth(truth), finish=_with(truth))
     describe(*read_source(str(out)))
     data, run = quote(str(out)), quote(f"runs/{out.resolve().name}")
     say(f"prepared in {out}; next: darlr train --data {data} --out {run}")

@@ -1,15 +1,17 @@
 """The options of `darlr data`, from which its help is made."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from tyro.conf import Positional, arg, subcommand
 
-from darlr.options import KuaiRecConfig, SyntheticConfig, TableConfig
+from darlr.data.sets.registry import SETS, DataSet
+from darlr.options import TableConfig
 
 HERE = arg(name="")  # options without a prefix
 FOLDER = arg(metavar="FOLDER")
+DATA = f"{', '.join(SETS)}, or the folder of a prepared data set."
 
 
 @dataclass(frozen=True)
@@ -21,89 +23,50 @@ class Reader:
 
 
 @dataclass(frozen=True)
-class PublicReader(Reader):
-    """Options of every public data set."""
-
-    raw: Annotated[Path | None, FOLDER] = None
-    """Folder that holds the folder of the raw files. The default is the one that DARLR_DATA names."""
-
-
-@dataclass(frozen=True)
-class Coat(PublicReader):
-    """The Coat shopping data set, in coat/. It has a published truth."""
-
-    complete: bool = False
-    """Compute the true rewards from test.ascii, even where coat_pseudoGT_ratingM.ascii holds some."""
-
-
-@dataclass(frozen=True)
-class KuaiRand(PublicReader):
-    """KuaiRand-Pure, in kuairand/. Its truth is computed from random videos."""
-
-
-@dataclass(frozen=True)
-class KuaiRec(PublicReader):
-    """KuaiRec, in kuairec/ or 'KuaiRec 2.0/data/'. Its small matrix is the truth."""
-
-    config: Annotated[KuaiRecConfig, HERE] = field(default_factory=KuaiRecConfig)
-
-
-@dataclass(frozen=True)
-class KuaiRecBinary(PublicReader):
-    """The logged positives of KuaiRec, in kuairec_binary/. Its block is the truth."""
-
-
-@dataclass(frozen=True)
-class Synthetic(Reader):
-    """The built-in synthetic world, whose truth is known."""
-
-    world: Annotated[SyntheticConfig, HERE] = field(default_factory=SyntheticConfig)
-
-
-@dataclass(frozen=True)
 class Table(Reader):
     """Your own CSV, TSV or Parquet files."""
 
     table: Annotated[TableConfig, HERE]
 
 
-@dataclass(frozen=True)
-class Yahoo(PublicReader):
-    """Yahoo! R3, in yahoo/. Its truth is computed from ratings of random songs."""
+def _reader(entry: DataSet) -> type[Reader]:
+    """The options of `darlr data prepare NAME`."""
+    options: list[Any] = []
+    if entry.folder:
+        text = f"Folder that holds {entry.folder}. The default is the one that DARLR_DATA names."
+        options.append(("raw", Annotated[Path | None, arg(metavar="FOLDER", help=text)], None))
+    if entry.options is not None:
+        options.append(("config", Annotated[entry.options, HERE], field(default_factory=entry.options)))
+    made = make_dataclass(entry.name, options, bases=(Reader,), frozen=True, namespace={"__doc__": entry.about})
+    return made
 
-    truth: Annotated[Path | None, arg(metavar="FILE")] = None
-    """File of true rewards to use instead: a matrix of the users of the test file by the songs."""
+
+READERS: dict[str, type[Reader]] = {entry.name: _reader(entry) for entry in SETS.values()} | {"table": Table}
+if TYPE_CHECKING:
+    Source = Reader
+else:
+    Source = Union[tuple(Annotated[READERS[name], subcommand(name)] for name in sorted(READERS))]  # noqa: UP007
 
 
 @dataclass(frozen=True)
 class Prepare:
-    """Read raw files, check them, and write a data set (Parquet and JSON)."""
+    """Read raw files, check them, and write a data set folder (Parquet and JSON)."""
 
-    source: (
-        Annotated[Coat, subcommand("coat")]
-        | Annotated[KuaiRec, subcommand("kuairec")]
-        | Annotated[KuaiRand, subcommand("kuairand")]
-        | Annotated[KuaiRecBinary, subcommand("kuairec_binary")]
-        | Annotated[Synthetic, subcommand("synthetic")]
-        | Annotated[Table, subcommand("table")]
-        | Annotated[Yahoo, subcommand("yahoo")]
-    )
+    source: Source
 
 
 @dataclass(frozen=True)
 class Info:
     """Print what a data set holds, and what its reader dropped."""
 
-    source: Positional[str]
-    """synthetic, coat, kuairec, kuairec_binary, kuairand, yahoo, or the folder of a prepared data set."""
+    source: Annotated[Positional[str], arg(help=DATA)]
 
 
 @dataclass(frozen=True)
 class Check:
     """Print a profile of a data set, its problems, and what to do about them."""
 
-    source: Positional[str]
-    """synthetic, coat, kuairec, kuairec_binary, kuairand, yahoo, or the folder of a prepared data set."""
+    source: Annotated[Positional[str], arg(help=DATA)]
     json: bool = False
     """Print JSON instead of text."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
-from darlr.cli.data_options import FOLDER, HERE, Data
+from darlr.cli.data_options import DATA, FOLDER, HERE, Data
 from darlr.options import RunConfig, SplitConfig, SyntheticConfig, TrainConfig, WorldModelConfig
 
 
@@ -18,8 +18,7 @@ class Stage:
     """Options of every command that learns from a log, in the order of its help."""
 
     out: Annotated[Path, FOLDER]
-    data: str = RunConfig.data
-    """synthetic, coat, kuairec, kuairec_binary, kuairand, yahoo, or the folder of a prepared data set."""
+    data: Annotated[str, arg(help=DATA)] = RunConfig.data
     world_model: Annotated[WorldModelConfig, arg(name="model")] = field(default_factory=WorldModelConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)

@@ -2,31 +2,18 @@
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from darlr.data.log import InteractionLog
 from darlr.data.report import PrepareReport
-from darlr.data.sets.coat import read_coat
-from darlr.data.sets.kuairand import read_kuairand
-from darlr.data.sets.kuairec import kuairec_folder, read_kuairec
-from darlr.data.sets.kuairec_binary import read_kuairec_binary
-from darlr.data.sets.synthetic import generate
-from darlr.data.sets.yahoo import read_yahoo
+from darlr.data.sets.registry import SETS
 from darlr.data.store import is_prepared, load, load_report
 from darlr.errors import DataError
 from darlr.io.hints import perhaps
 from darlr.io.places import refuse_address
-from darlr.options import KuaiRecConfig, SyntheticConfig
 
-# What is read from the folder of its name without an option.
-READERS: dict[str, Callable[[Path], tuple[InteractionLog, PrepareReport]]] = {
-    "coat": read_coat,
-    "kuairec_binary": read_kuairec_binary,
-    "kuairand": read_kuairand,
-    "yahoo": read_yahoo,
-}
-BUILT_IN = ("synthetic", "kuairec", *READERS)
+BUILT_IN = tuple(SETS)
 
 
 def raw_folder() -> Path:
@@ -47,26 +34,15 @@ def raw_folder() -> Path:
     return Path(base) / "darlr"
 
 
-def read_source(
-    source: str,
-    *,
-    raw: Path | None = None,
-    synthetic: SyntheticConfig | None = None,
-    kuairec: KuaiRecConfig | None = None,
-) -> tuple[InteractionLog, PrepareReport]:
-    """The log that `source` names (one of BUILT_IN, or a prepared folder), and what its reader saw.
+def read_source(source: str, *, raw: Path | None = None, options: Any = None) -> tuple[InteractionLog, PrepareReport]:
+    """The log that `source` names, one of BUILT_IN or a prepared folder, and what its reader saw.
 
-    raw: folder that holds coat/, kuairec/ and others (default `raw_folder()`). synthetic: the world to generate.
-    kuairec: how its raw files become rewards.
-    Raises DataError when there is no such source or it cannot be read.
+    raw: the folder that holds coat/, kuairec/ and others, by default `raw_folder()`. options: those of the data set
+    (darlr.data.sets.registry), such as which world to generate; another data set ignores them. Raises DataError when
+    there is no such source or it cannot be read.
     """
-    if source == "synthetic":
-        log = generate(synthetic or SyntheticConfig()).log
-        return log, PrepareReport("synthetic", rows_read=len(log), rows_kept=len(log))
-    if source == "kuairec":
-        return read_kuairec(kuairec_folder(raw or raw_folder()), kuairec)
-    if source in READERS:
-        return READERS[source]((raw or raw_folder()) / source)
+    if source in SETS:
+        return SETS[source].read(raw or raw_folder(), options)
     refuse_address(source)
     folder = Path(source)
     if is_prepared(folder):
@@ -79,8 +55,6 @@ def read_source(
     raise DataError(f"'{source}' is neither a built-in data set nor a folder; {hint}")
 
 
-def open_source(
-    name_or_folder: str, *, raw: Path | None = None, synthetic: SyntheticConfig | None = None
-) -> InteractionLog:
+def open_source(name_or_folder: str, *, raw: Path | None = None, options: Any = None) -> InteractionLog:
     """`read_source` without the report."""
-    return read_source(name_or_folder, raw=raw, synthetic=synthetic)[0]
+    return read_source(name_or_folder, raw=raw, options=options)[0]

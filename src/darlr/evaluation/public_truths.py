@@ -1,7 +1,9 @@
-"""The truths of public data sets: published matrices, watched blocks, and our own completions of random feedback."""
+"""The truths of the data sets that are known by name, some of them completed by us from random feedback."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,34 +20,25 @@ from darlr.data.sets.kuairec_events import WATCH
 from darlr.data.sets.kuairec_reward import MOST, clipped
 from darlr.data.sets.kuairec_tables import CATEGORIES, USERS
 from darlr.data.sets.kuaishou import ITEM, USER, coded
+from darlr.data.sets.synthetic import generate
 from darlr.data.sources import raw_folder
 from darlr.data.split import select
 from darlr.data.tabular.number_columns import scan_numbers
 from darlr.errors import DataError
-from darlr.evaluation.completion import complete
 from darlr.evaluation.random_feedback import random_feedback
 from darlr.evaluation.truth import Truth, whole
-from darlr.options import KuaiRecConfig
+from darlr.options import CoatConfig, KuaiRecConfig, SyntheticConfig, YahooConfig
 
 COMPLETED = "completed by darlr from feedback on random items alone; not a published matrix"
 
 
-def public_truth(
-    name: str, raw: Path, kuairec: KuaiRecConfig | None, *, complete_coat: bool, given: Path | None
-) -> Truth:
-    """The truth of a built-in data set in the folder `raw`; see `darlr.evaluation.truth.load_truth`."""
-    if name == "coat":
-        return _coat(raw, complete_coat)
-    if name == "kuairec":
-        return _watched(kuairec_folder(raw), kuairec or KuaiRecConfig())
-    if name == "kuairec_binary":
-        return _positives(raw / name)
-    return _of_random_events(name, raw / name, given)
+def _synthetic(_raw: Path, config: SyntheticConfig) -> Truth:
+    return whole(torch.from_numpy(generate(config).reward))
 
 
-def _coat(raw: Path, own: bool) -> Truth:
+def _coat(raw: Path, config: CoatConfig) -> Truth:
     path = raw / "coat" / "coat_pseudoGT_ratingM.ascii"
-    if own or not path.is_file():
+    if config.complete or not path.is_file():
         return _completed(random_ratings(raw))
     every = whole(torch.from_numpy(read_ratings(path).astype(np.float32)))
     if not (path.parent / "test.ascii").is_file():
@@ -53,13 +46,19 @@ def _coat(raw: Path, own: bool) -> Truth:
     return replace(every, random=random_feedback(random_ratings(raw), every.users, every.items))
 
 
-def _of_random_events(name: str, folder: Path, given: Path | None) -> Truth:
-    random, report = {kuairand.NAME: kuairand, yahoo.NAME: yahoo}[name].read_random(folder)
-    return _completed(random, report) if given is None else _given(given, random)
+def _kuairand(raw: Path, _options: None) -> Truth:
+    return _completed(*kuairand.read_random(raw / kuairand.NAME))
+
+
+def _yahoo(raw: Path, config: YahooConfig) -> Truth:
+    random, report = yahoo.read_random(raw / yahoo.NAME)
+    return _completed(random, report) if config.truth is None else _given(config.truth, random)
 
 
 def _completed(random: InteractionLog, report: PrepareReport | None = None) -> Truth:
     """Our own matrix: the users with random events, on all items. report: what the reader of the events dropped."""
+    from darlr.evaluation.completion import complete  # its solvers take as long to import as a small table to play
+
     users = np.unique(random.user)
     completion, quality = complete(random)
     dropped = [f"dropped {one.count:,}: {one.reason}" for one in (report.dropped if report else ()) if one.count]
@@ -86,8 +85,9 @@ def _given(path: Path, random: InteractionLog) -> Truth:
     return Truth(users, items, torch.from_numpy(rewards), (f"given in the file {path.name}",), heard)
 
 
-def _positives(folder: Path) -> Truth:
+def _kuairec_binary(raw: Path, _options: None) -> Truth:
     """1 where the fully observed block has a positive, else 0."""
+    folder = raw / "kuairec_binary"
     log, _ = read_kuairec_binary(folder)
     users, items = read_truth_cells(folder, log)
     scope = scope_of(log)
@@ -97,11 +97,12 @@ def _positives(folder: Path) -> Truth:
     return whole(reward)
 
 
-def _watched(folder: Path, config: KuaiRecConfig) -> Truth:
+def _kuairec(raw: Path, config: KuaiRecConfig) -> Truth:
     """Watch ratios of KuaiRec's small matrix, clipped at 5, 0 where a cell was not observed.
 
     Normalised where the log's rewards are, by the log's own scale: a session must see feedback in one unit.
     """
+    folder = kuairec_folder(raw)
     users, items = read_sides(folder)
     table = scan_numbers(kuairec_file(folder, TRUTH), {USER: pl.Int32, ITEM: pl.Int32, WATCH: pl.Float32})
     user, item = coded(table, USER, users.ids, USERS), coded(table, ITEM, items.ids, CATEGORIES)
@@ -144,3 +145,14 @@ def random_ratings(raw: Path | None = None) -> InteractionLog:
         item=item.astype(np.int64),
         reward=ratings[user, item].astype(np.float32),
     )
+
+
+# One line for each data set (darlr.data.sets.registry) with a truth: what reads it, given the raw folder and options.
+TRUTHS: dict[str, Callable[[Path, Any], Truth]] = {
+    "synthetic": _synthetic,
+    "coat": _coat,
+    "kuairec": _kuairec,
+    "kuairec_binary": _kuairec_binary,
+    "kuairand": _kuairand,
+    "yahoo": _yahoo,
+}

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from darlr.data.log import IntArray, InteractionLog
-from darlr.data.sets.synthetic import generate
-from darlr.data.sources import BUILT_IN, raw_folder
+from darlr.data.sets.registry import SETS
+from darlr.data.sources import raw_folder
 from darlr.data.store import MANIFEST, is_prepared, read_manifest, write_manifest
 from darlr.errors import DataError
 from darlr.evaluation.random_feedback import RandomFeedback, unlogged
 from darlr.io.tensors import read_tensors, write_tensors
-from darlr.options import KuaiRecConfig, SyntheticConfig
 
 FILE = "truth.safetensors"
 REMEDY = "prepare the data set again"
@@ -49,28 +48,19 @@ class Truth:
         return replace(self, random=unlogged(self.random, log, self.users, self.items))
 
 
-def load_truth(
-    name_or_folder: str,
-    raw: Path | None = None,
-    synthetic: SyntheticConfig | None = None,
-    kuairec: KuaiRecConfig | None = None,
-    *,
-    complete_coat: bool = False,
-    given: Path | None = None,
-) -> Truth | None:
+def load_truth(name_or_folder: str, raw: Path | None = None, options: Any = None) -> Truth | None:
     """The truth of a source (see darlr.data.sources), or None where none is known.
 
-    Completed matrices of our own (kuairand, yahoo; coat without its pseudo-truth file) are fitted anew at each call.
-    complete_coat: one for coat although the file is there. given: yahoo's matrix, in a file, instead of ours.
-    Raises DataError when a truth file is damaged or belongs to other data.
+    Our own completed matrices (kuairand, yahoo; coat without its pseudo-truth file) are fitted anew at each call.
+    options: those of the data set (darlr.data.sets.registry); another data set ignores them. Raises DataError when a
+    truth file is damaged or belongs to other data.
     """
-    if name_or_folder == "synthetic":
-        return whole(torch.from_numpy(generate(synthetic or SyntheticConfig()).reward))
-    if name_or_folder in BUILT_IN:
-        from darlr.evaluation.public_truths import public_truth  # their readers: only where one is asked for
+    if name_or_folder not in SETS:
+        return read_truth(Path(name_or_folder)) if has_truth(name_or_folder) else None
+    from darlr.evaluation.public_truths import TRUTHS  # the readers of all data sets
 
-        return public_truth(name_or_folder, raw or raw_folder(), kuairec, complete_coat=complete_coat, given=given)
-    return read_truth(Path(name_or_folder)) if has_truth(name_or_folder) else None
+    read = TRUTHS.get(name_or_folder)
+    return None if read is None else read(raw or raw_folder(), SETS[name_or_folder].own(options))
 
 
 def has_truth(name_or_folder: str) -> bool:
@@ -79,8 +69,12 @@ def has_truth(name_or_folder: str) -> bool:
     Raises DataError where a truth lies that the manifest does not name.
     """
     folder = Path(name_or_folder)
-    if name_or_folder in BUILT_IN or not is_prepared(folder):
-        return name_or_folder in BUILT_IN
+    if name_or_folder in SETS:
+        from darlr.evaluation.public_truths import TRUTHS  # the readers of all data sets
+
+        return name_or_folder in TRUTHS
+    if not is_prepared(folder):
+        return False
     told, path = read_manifest(folder).get("truth") is not None, folder / FILE
     if path.exists() and not told:
         raise DataError(f"{path}: no part of this data set ({MANIFEST} names no truth); remove it, or {REMEDY}")
@@ -115,14 +109,14 @@ def read_truth(folder: Path) -> Truth:
     """Inverse of `write_truth`; raises DataError when the file is missing, damaged or belongs to other data."""
     path, manifest = folder / FILE, read_manifest(folder)
     try:
-        tensors, facts = read_tensors(path, REMEDY, DataError, "truth")
-        if facts.get("checksum") != manifest["checksum"]:
+        tensors, metadata = read_tensors(path, REMEDY, DataError, "truth")
+        if metadata.get("checksum") != manifest["checksum"]:
             raise DataError(f"{path}: belongs to another data set than {folder}; {REMEDY}")
         random = None
         if "random_cell" in tensors:
             random = RandomFeedback(tensors["random_cell"], tensors["random_reward"], len(tensors["items"]))
         users, items = tensors["users"].numpy(), tensors["items"].numpy()
-        truth = Truth(users, items, tensors["reward"], tuple(facts["notes"]), random)
+        truth = Truth(users, items, tensors["reward"], tuple(metadata["notes"]), random)
     except FileNotFoundError as error:
         raise DataError(f"{path}: is missing, although {MANIFEST} says that there is a truth; {REMEDY}") from error
     except (KeyError, TypeError, ValueError) as error:

@@ -47,7 +47,7 @@ def evaluate(
         refuse_unlike(one, other)
     first = runs[0]
     if truth is None and kept is None and not without_truth:
-        truth = load_truth(first.config.data, synthetic=first.config.synthetic)
+        truth = load_truth(first.config.data, options=first.config.synthetic)
     if kept is None:
         if truth is None:
             refuse_without_kept_events(runs)

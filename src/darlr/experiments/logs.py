@@ -90,7 +90,7 @@ class Logs:
 
 def open_logs(config: RunConfig) -> Logs:
     """Read the data set that the options name, keep a share for evaluation, and split the rest."""
-    return divided(open_source(config.data, synthetic=config.synthetic), config)
+    return divided(open_source(config.data, options=config.synthetic), config)
 
 
 def divided(source: InteractionLog, config: RunConfig) -> Logs:

@@ -38,7 +38,7 @@ def save_run(run: FinishedRun, memory: Memory, source: InteractionLog | None, fo
             shutil.copytree(run.folder, place, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
             _own_world(run, place)
         if not is_prepared(place / DATA):
-            source = open_source(run.config.data, synthetic=run.config.synthetic) if source is None else source
+            source = open_source(run.config.data, options=run.config.synthetic) if source is None else source
             keep_log(source, place)
 
 

@@ -72,7 +72,7 @@ def prepare(asked: RunConfig, source: InteractionLog | None = None) -> Prepared:
     source: the log, read already. Raises DarlrError where the run cannot start.
     """
     check_options(asked)
-    source = open_source(asked.data, synthetic=asked.synthetic) if source is None else source
+    source = open_source(asked.data, options=asked.synthetic) if source is None else source
     require_memory(size_of(source, asked))  # before anything else takes minutes
     logs = divided(source, asked)
     check_run(asked, logs.unseen_in_scope)

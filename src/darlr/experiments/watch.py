@@ -27,7 +27,7 @@ def no_watch(epoch: int, learner: Learner) -> Mapping[str, Any]:
 
 def watch_truth(config: RunConfig, logs: Logs) -> Watch:
     """The published protocol after each epoch, and the error of the reward estimates; nothing without a truth."""
-    truth = load_truth(config.data, synthetic=config.synthetic)
+    truth = load_truth(config.data, options=config.synthetic)
     if truth is None:
         return no_watch
     options, device = config.train, config.train.device

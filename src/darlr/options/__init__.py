@@ -5,7 +5,16 @@ A text that ends with "The paper leaves this open." marks a reading of the paper
 """
 
 from darlr.options.agents import A2CConfig, Precision, RecommenderConfig, SelectorConfig, TrackerConfig
-from darlr.options.data import LARGEST_REWARD, ColumnsConfig, KuaiRecConfig, SplitConfig, SyntheticConfig, TableConfig
+from darlr.options.data import (
+    LARGEST_REWARD,
+    CoatConfig,
+    ColumnsConfig,
+    KuaiRecConfig,
+    SplitConfig,
+    SyntheticConfig,
+    TableConfig,
+    YahooConfig,
+)
 from darlr.options.training import (
     OWN,
     DiagnosticsConfig,
@@ -21,6 +30,7 @@ __all__ = [
     "LARGEST_REWARD",
     "OWN",
     "A2CConfig",
+    "CoatConfig",
     "ColumnsConfig",
     "DiagnosticsConfig",
     "KuaiRecConfig",
@@ -38,4 +48,5 @@ __all__ = [
     "TrackerConfig",
     "TrainConfig",
     "WorldModelConfig",
+    "YahooConfig",
 ]

@@ -49,6 +49,22 @@ class KuaiRecConfig:
 
 
 @dataclass(frozen=True)
+class CoatConfig:
+    """The truth of Coat."""
+
+    complete: bool = False
+    """Complete test.ascii to a truth of our own, even where coat_pseudoGT_ratingM.ascii is there."""
+
+
+@dataclass(frozen=True)
+class YahooConfig:
+    """The truth of Yahoo! R3."""
+
+    truth: Path | None = None
+    """Matrix of users of the test file x songs to play on, instead of ours."""
+
+
+@dataclass(frozen=True)
 class SplitConfig:
     """How the log is split into a training part and a held-out part."""
 

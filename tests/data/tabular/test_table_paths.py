@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from darlr.data.sets.public import public_set
+from darlr.data.sets.listing import public_set
 from darlr.data.sources import open_source
 from darlr.data.store import load, save
 from darlr.data.tabular.file import read_plain_file

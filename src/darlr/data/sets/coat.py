@@ -10,10 +10,30 @@ import numpy as np
 
 from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog
 from darlr.data.report import PrepareReport
+from darlr.data.sets.public import PublicSet
 from darlr.errors import DataError
+from darlr.options import CoatConfig
 
 CATEGORY = "jackettype"
 RATINGS = (1.0, 5.0)
+NAME = "coat"
+PUBLIC = PublicSet(
+    name="coat",
+    title="Coat Shopping (Schnabel et al., ICML 2016): 290 users, 300 items, 6,960 ratings",
+    licence="for research; see its page",
+    size="small",
+    page="https://www.cs.cornell.edu/~schnabts/mnar/",
+    sign="train.ascii",
+    archive="coat.zip",
+    url="https://www.cs.cornell.edu/~schnabts/mnar/coat.zip",
+    by_hand="The completed matrix coat_pseudoGT_ratingM.ascii, which evaluation plays on, is not in it: it is "
+    "in the repository BetsyHJ/RL4Rec on GitHub (MIT); put it beside train.ascii.",
+)
+
+
+def read(raw: Path, options: CoatConfig | None = None) -> tuple[InteractionLog, PrepareReport]:
+    """The log in the folder of raw data, and what its reader saw; there are no options that change it."""
+    return read_coat(raw / NAME)
 
 
 def read_coat(folder: Path) -> tuple[InteractionLog, PrepareReport]:

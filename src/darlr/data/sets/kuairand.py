@@ -24,6 +24,7 @@ from darlr.data.sets.kuaishou import (
     on_log_scale,
     read_profiles,
 )
+from darlr.data.sets.public import PublicSet
 from darlr.data.split import select
 from darlr.data.tabular.columns import trimmed
 from darlr.data.tabular.features import read_feature_table
@@ -39,6 +40,22 @@ STANDARD = ("log_standard_4_08_to_4_21_pure.csv", "log_standard_4_22_to_5_08_pur
 RANDOMISED = "log_random_4_22_to_5_08_pure.csv"
 USERS, VIDEOS = "user_features_pure.csv", "video_features_basic_pure.csv"
 TAGS = r"^\d+(\s*,\s*\d+)*$"
+PUBLIC = PublicSet(
+    name="kuairand",
+    title="KuaiRand-Pure (Gao et al., CIKM 2022): 27,285 users, 7,583 videos, 1.4 million events",
+    licence="CC BY-SA 4.0",
+    size="47 MB packed, 194 MB unpacked",
+    page="https://kuairand.com",
+    sign="log_standard_4_08_to_4_21_pure.csv",
+    archive="KuaiRand-Pure.tar.gz",
+    url="https://zenodo.org/records/10439422/files/KuaiRand-Pure.tar.gz",
+    known_hash="md5:0820331067a3784d9691136f772b35a7",
+)
+
+
+def read(raw: Path, options: None = None) -> tuple[InteractionLog, PrepareReport]:
+    """The log in the folder of raw data, and what its reader saw; there are no options that change it."""
+    return read_kuairand(raw / NAME)
 
 
 def read_kuairand(folder: Path) -> tuple[InteractionLog, PrepareReport]:

@@ -15,12 +15,29 @@ from darlr.data.sets.kuairec_events import DURATION, Events, median_by_item, rea
 from darlr.data.sets.kuairec_reward import MOST, VideoScale, clipped, fit_scale
 from darlr.data.sets.kuairec_tables import CATEGORIES, CATEGORY, USERS, read_categories
 from darlr.data.sets.kuaishou import ITEM, USER, Side, coded, existing, read_profiles
+from darlr.data.sets.public import PublicSet
 from darlr.data.tabular.number_columns import scan_numbers
 from darlr.options import KuaiRecConfig
 
 NAME = "kuairec"
 LOG, TRUTH, DAILY = "big_matrix.csv", "small_matrix.csv", "item_daily_features.csv"
 ARCHIVE = Path("KuaiRec 2.0") / "data"  # where the official archive has its files
+PUBLIC = PublicSet(
+    name="kuairec",
+    title="KuaiRec 2.0 (Gao et al., CIKM 2022): 7,176 users, 10,728 videos, 12.5 million events",
+    licence="CC BY-SA 4.0",
+    size="432 MB packed",
+    page="https://kuairec.com",
+    sign="big_matrix.csv",
+    archive="KuaiRec.zip",
+    url="https://zenodo.org/records/18164998/files/KuaiRec.zip",
+    known_hash="md5:261550d472c48eff4990fb13c0e5bcf7",
+)
+
+
+def read(raw: Path, options: KuaiRecConfig | None = None) -> tuple[InteractionLog, PrepareReport]:
+    """The log in the folder of raw data, and what its reader saw."""
+    return read_kuairec(kuairec_folder(raw), options)
 
 
 def kuairec_folder(raw: Path) -> Path:

@@ -12,10 +12,25 @@ from darlr.data.log import Block, IntArray, InteractionLog
 from darlr.data.report import Dropped, PrepareReport
 from darlr.data.sets.kuairec_tables import CATEGORIES, CATEGORY, USERS, read_categories
 from darlr.data.sets.kuaishou import ITEM, USER, coded, existing, read_profiles
+from darlr.data.sets.public import PublicSet
 from darlr.data.tabular.file import read_file
 
 NAME = "kuairec_binary"
 LOG, TRUTH, VIDEOS = "log_positives.csv.gz", "truth_positives.csv.gz", "truth_videos.csv"
+PUBLIC = PublicSet(
+    name="kuairec_binary",
+    title="KuaiRec cut to one bit a cell: 915,673 logged positives and the observed block",
+    licence="CC BY-SA 4.0, derived from KuaiRec",
+    size="about 5 MB",
+    page="https://kuairec.com",
+    sign="log_positives.csv.gz",
+    by_hand="It is not published on its own; use kuairec.",
+)
+
+
+def read(raw: Path, options: None = None) -> tuple[InteractionLog, PrepareReport]:
+    """The log in the folder of raw data, and what its reader saw; there are no options that change it."""
+    return read_kuairec_binary(raw / NAME)
 
 
 def read_kuairec_binary(folder: Path) -> tuple[InteractionLog, PrepareReport]:

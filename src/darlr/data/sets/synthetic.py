@@ -6,11 +6,13 @@ No Python loop over users or items: users go in chunks of about `CHUNK` cells.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog
+from darlr.data.report import PrepareReport
 from darlr.options import SyntheticConfig
 
 CHUNK = 4_000_000
@@ -58,6 +60,12 @@ class SyntheticWorld:
     def reward(self) -> FloatArray:
         """Expected rewards of all users, float32 [U, I], computed anew at each call."""
         return self.true_reward()
+
+
+def read(raw: Path, options: SyntheticConfig | None = None) -> tuple[InteractionLog, PrepareReport]:
+    """The log of the world that the options describe; there are no files in the folder of raw data."""
+    log = generate(options or SyntheticConfig()).log
+    return log, PrepareReport("synthetic", rows_read=len(log), rows_kept=len(log))
 
 
 def generate(config: SyntheticConfig) -> SyntheticWorld:

@@ -12,12 +12,29 @@ from darlr.data.log import FloatArray, InteractionLog
 from darlr.data.report import Dropped, PrepareReport
 from darlr.data.sets.coat import RATINGS
 from darlr.data.sets.kuaishou import coded, existing, ids, occurs_before
+from darlr.data.sets.public import PublicSet
 from darlr.data.tabular.file import read_plain_file
 from darlr.data.tabular.table import Table
+from darlr.options import YahooConfig
 
 NAME = "yahoo"
 TRAIN, TEST = "ydata-ymusic-rating-study-v1_0-train.txt", "ydata-ymusic-rating-study-v1_0-test.txt"
 USER, SONG, RATING = "user", "song", "rating"
+PUBLIC = PublicSet(
+    name="yahoo",
+    title="Yahoo! R3 (Marlin and Zemel, RecSys 2009): 15,400 users, 1,000 songs, 311,704 ratings",
+    licence="Yahoo! Webscope: on request, not to be passed on",
+    size="small",
+    page="https://webscope.sandbox.yahoo.com/catalog.php?datatype=r",
+    sign="ydata-ymusic-rating-study-v1_0-train.txt",
+    by_hand="Ask for data set R3 on its page with an account of a university or institute, accept the terms, and "
+    "unpack what you are sent.",
+)
+
+
+def read(raw: Path, options: YahooConfig | None = None) -> tuple[InteractionLog, PrepareReport]:
+    """The log in the folder of raw data, and what its reader saw; there are no options that change it."""
+    return read_yahoo(raw / NAME)
 
 
 def read_yahoo(folder: Path) -> tuple[InteractionLog, PrepareReport]:

@@ -2,7 +2,7 @@
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from darlr.io.files import atomic_write_bytes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, FigureBase
+    from matplotlib.text import Text
 
 WIDTH, DPI = 8.0, 200  # inches, pixels an inch: the text stays readable when shown 1000 pixels wide
 LEARNED, LOGGED, TRUTH, INK = "#1b6ca8", "#9aa5b1", "#d9dde2", "#333a42"
@@ -23,13 +24,17 @@ LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333
 STYLES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
 
 
-def blank(height: float) -> "Figure":
-    """A figure without a display; raises MachineError without matplotlib. height: inches."""
+def blank(height: float, *, fitted: bool = True) -> "Figure":
+    """A figure without a display; raises MachineError without matplotlib.
+
+    height: inches. fitted: whether margins are fitted to the texts in them, which takes most of the time of a picture
+    with many panels; else the caller sets them.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MachineError("pictures need matplotlib: pip install 'darlr[plots]'") from error
-    return Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
+    return Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained" if fitted else None, facecolor="white")
 
 
 def line_look(place: int) -> tuple[str, Any]:
@@ -78,11 +83,16 @@ def whole_epochs(axes: "Axes") -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
 
 
+def small(axes: "Axes") -> None:
+    """A small panel has few ticks: they stay apart, and most of the time of a picture goes into their texts."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+
+
 def finished(figure: "Figure", *, grid: bool = True) -> "Figure":
     """The figure, after every panel was given the plain look. grid: whether there are lines behind what is no bar."""
-    from matplotlib.text import Text
-
-    for text in figure.findobj(Text):  # a dollar that comes from data is a dollar
+    for text in _texts(figure):  # a dollar that comes from data is a dollar
         text.set_parse_math(False)
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
@@ -92,6 +102,25 @@ def finished(figure: "Figure", *, grid: bool = True) -> "Figure":
             axes.grid(color="#e8ebee", linewidth=0.8)
         axes.set_axisbelow(True)
     return figure
+
+
+def _texts(figure: "Figure") -> "Iterator[Text]":
+    """Every text that may come from data; ticks of numbers are left to be made when they are drawn."""
+    from matplotlib.ticker import FixedLocator
+
+    for part in (figure, *figure.subfigs):
+        yield from part.texts
+        title = getattr(part, "_suptitle", None)
+        if title is not None:
+            yield title
+    for axes in figure.axes:
+        yield from (*axes.texts, axes.title, axes._left_title, axes._right_title)  # type: ignore[attr-defined]
+        for axis in (axes.xaxis, axes.yaxis):
+            yield axis.label
+            if isinstance(axis.get_major_locator(), FixedLocator):
+                yield from axis.get_ticklabels()
+        legend = axes.get_legend()
+        yield from legend.get_texts() if legend is not None else ()
 
 
 def save(figure: "Figure", path: Path) -> None:

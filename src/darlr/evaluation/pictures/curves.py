@@ -26,6 +26,7 @@ PANELS = {
 
 MEASURES = {"R_tra": "R_tra", "greedy_return": "reward of a session"}
 Record = Mapping[str, Any]
+ONE_LINE = 60  # letters of a title that surely fit a line
 
 
 def learning_curve(
@@ -62,6 +63,7 @@ def learning_curve(
         )
         axes.set_title(PANELS[key], fontsize=9, loc="left", color=INK)
         canvas.whole_epochs(axes)
+        canvas.small(axes)
         axes.set_xlabel("epoch" if place >= len(panels) - 3 else "", fontsize=9)
     for axes in small[len(panels) :]:
         axes.set_visible(False)
@@ -118,7 +120,10 @@ def estimation_error(records: Sequence[Record], title: str = "Error of the estim
     names = list(dict.fromkeys(name for record in records for name in record["frozen"]))
     columns = min(3, len(names))
     depth = -(-len(names) // columns)
-    figure = canvas.blank(0.9 + 2.1 * depth)
+    height, fitted = 0.9 + 2.1 * depth, len(title) > ONE_LINE
+    figure = canvas.blank(height, fitted=fitted)
+    if not fitted:  # room for the titles above and the legend below
+        figure.subplots_adjust(0.08, 0.75 / height, 0.99, 1 - 0.55 / height, wspace=0.09, hspace=0.34)
     panels = figure.subplots(depth, columns, squeeze=False, sharey=True).ravel()
     for place, (axes, name) in enumerate(zip(panels, names, strict=False)):
         for source, colour, dashes in (
@@ -138,6 +143,7 @@ def estimation_error(records: Sequence[Record], title: str = "Error of the estim
             )
         axes.set_title("all cells" if name == "all" else f"true reward {name}", fontsize=9.5, loc="left", color=INK)
         canvas.whole_epochs(axes)
+        canvas.small(axes)
         if place % columns == 0:
             axes.set_ylabel("mean absolute error", fontsize=9)
         if place >= len(names) - columns:
@@ -146,6 +152,8 @@ def estimation_error(records: Sequence[Record], title: str = "Error of the estim
         axes.set_visible(False)
     panels[0].set_ylim(bottom=0)  # shared, so only once every line is drawn
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.legend(
+        handles, labels, loc="outside lower center" if fitted else "lower center", ncols=2, frameon=False, fontsize=9
+    )
     canvas.head(figure, title)
     return canvas.finished(figure)

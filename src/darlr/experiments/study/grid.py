@@ -86,7 +86,7 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
     check_options(base)
     base = replace(anchored(base), label="", world=OWN)
     logs = open_logs(base)
-    truth = load_truth(base.data, synthetic=base.synthetic)
+    truth = load_truth(base.data, options=base.synthetic)
     if truth is None:
         raise RunError(f"{base.data}: has no truth (complete rewards to play sessions on), so nothing can be compared")
     checksum = sha256(truth.users.tobytes() + truth.items.tobytes() + truth.reward.numpy().tobytes()).hexdigest()

@@ -188,7 +188,7 @@ def play_all(task: Task, logs: Logs, entries: Sequence[Entry], truth: Truth) -> 
 
 def truth_of(config: RunConfig, logs: Logs) -> Truth:
     """The truth of the data set, beside what these logs hold. RunError where there is none."""
-    truth = load_truth(config.data, synthetic=config.synthetic)
+    truth = load_truth(config.data, options=config.synthetic)
     if truth is None:
         raise RunError(f"{config.data}: has no truth to play on")
     return truth.beside(logs.known)
