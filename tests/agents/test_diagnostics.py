@@ -8,6 +8,7 @@ import torch
 from darlr.agents.diagnostics import diagnose, first_time
 from darlr.errors import ConfigError
 from darlr.experiments.runs import read_metrics
+from darlr.methods import Method
 from darlr.options import DiagnosticsConfig
 from tests.agents.test_training_loop import LEAVE, run
 from tests.agents.tiny import make_world, options
@@ -111,11 +112,10 @@ def test_a_huge_penalty_shortens_sessions(tmp_path):
         "mopo", epochs=12, steps=640, sessions=128, a2c__learning_rate=0.02, a2c__gamma=1.0, reward__lambda_u=100.0,
         diagnostics=DiagnosticsConfig(shortening=0.2),
     )  # fmt: skip
-    from darlr.agents import learner as learner_module
 
     shown = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learner_module, "shift", lambda *_: 0.0)  # no bonus for long sessions
+        patch.setattr(Method, "shift", lambda *_: 0.0)  # no bonus for long sessions
         run(tmp_path / "a", config, on_warning=lambda _, sign: shown.append(sign.signature))
     assert "short-sessions" in shown
 
