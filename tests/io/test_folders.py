@@ -81,7 +81,7 @@ def test_an_error_about_a_file_of_the_draft_names_the_folder(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("pid", [GONE, os.getpid()])
+@pytest.mark.parametrize("pid", [GONE, os.getpid()], ids=["gone", "alive"])
 def test_what_a_killed_writer_left_is_put_back_or_removed(pid, tmp_path):
     folder = tmp_path / "x"
     left(folder, "old", "old", pid)

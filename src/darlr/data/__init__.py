@@ -1,1 +1,1 @@
-"""Logs in: readers, the prepared folder, splits and the synthetic world."""
+"""Logs: how they are read, prepared, split and described."""

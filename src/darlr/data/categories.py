@@ -1,4 +1,4 @@
-"""Item category sets as bit masks: what exit rules compare."""
+"""The category sets of items as bit masks, which exit rules compare."""
 
 import torch
 from torch import Tensor

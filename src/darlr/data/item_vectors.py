@@ -1,4 +1,4 @@
-"""Item features as numbers: what distances between items, and users' tastes, are measured along."""
+"""Item features as vectors of numbers, for distances between items and for the preferences of users."""
 
 import numpy as np
 import torch

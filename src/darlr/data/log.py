@@ -1,4 +1,4 @@
-"""The interaction log: what every later stage reads, whatever file it came from."""
+"""The interaction log, which every later stage reads, whatever file or frame it came from."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -36,9 +36,9 @@ class FeatureColumn:
 
 @dataclass(frozen=True)
 class Block:
-    """Cells that are unobserved by construction (an evaluation block cut out of the log).
+    """Cells that are unobserved by construction, because they were cut out of the log for evaluation.
 
-    users: int64 [a], items: int64 [b]; the block is their product. Never a source of negatives.
+    users: int64 [a], items: int64 [b]; the block holds every pair of them. No negatives are sampled from it.
     """
 
     users: IntArray
@@ -158,7 +158,7 @@ class InteractionLog:
 
 
 def check(log: InteractionLog) -> None:
-    """Raise DataError, naming the field, unless the log is what its docstring says."""
+    """Raise DataError, naming the field, unless the log fits the description of `InteractionLog`."""
     for side, codes, ids, features in (
         ("user", log.user, log.user_ids, log.user_features),
         ("item", log.item, log.item_ids, log.item_features),

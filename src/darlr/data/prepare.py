@@ -1,4 +1,4 @@
-"""`darlr data prepare`: from a source to a prepared folder."""
+"""Prepare a data set: read a source and write a prepared folder."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a log looks like, in numbers: sizes, rewards, popularity, repeats, times, and what gives the reward away."""
+"""A profile of a log: sizes, rewards, popularity, repeats, times, and features that give the reward away."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -37,7 +37,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Leak:
-    """Something that predicts the reward, or an id that tells an order.
+    """A feature, user or item that predicts the reward, or ids that follow an order.
 
     strength: share of the variance, or absolute correlation. groups: values, or events, that it rests on.
     """

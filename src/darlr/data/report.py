@@ -1,4 +1,4 @@
-"""What a reader kept, dropped and noticed: printed after `darlr data prepare` and stored beside the data."""
+"""The report of a reader: what it kept, dropped and noticed. It is printed after `darlr data prepare` and stored."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

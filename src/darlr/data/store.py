@@ -4,10 +4,9 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
 from darlr.data.log import Block, FeatureColumn, InteractionLog, check
 from darlr.data.report import PrepareReport
@@ -15,6 +14,9 @@ from darlr.errors import DataError
 from darlr.io.files import atomic_write_text, read_json
 from darlr.io.folders import recover, replacing_folder
 from darlr.io.places import refuse_address, require_writable
+
+if TYPE_CHECKING:  # a command that reads no prepared data set does without
+    import polars as pl
 
 SCHEMA = 2
 MANIFEST = "dataset.json"
@@ -30,6 +32,8 @@ def save(
     Raises DataError when the log is inconsistent, `folder` holds something that is no prepared data set, or the disk is
     full; an earlier data set is then still there.
     """
+    import polars as pl
+
     check(log)
     check_target(folder)
     with replacing_folder(folder, (OSError, pl.exceptions.PolarsError), DataError) as draft:  # polars on a full disk
@@ -59,6 +63,8 @@ def load(folder: Path) -> InteractionLog:
 
     Raises DataError when it is missing, damaged, changed by hand or written by a newer version.
     """
+    import polars as pl
+
     manifest = read_manifest(folder)
     events, users, items = (_parquet(folder / f"{name}.parquet") for name in ("interactions", "users", "items"))
     try:
@@ -161,31 +167,37 @@ def _describe(column: FeatureColumn) -> dict[str, Any]:
     return {"name": column.name, "kind": column.kind, "vocabulary": list(column.vocabulary)}
 
 
-def _events(log: InteractionLog) -> pl.DataFrame:
+def _events(log: InteractionLog) -> "pl.DataFrame":
+    import polars as pl
+
     columns = {"user": log.user, "item": log.item, "reward": log.reward}
     optional = {"timestamp": log.timestamp, "propensity": log.propensity}
     return pl.DataFrame(columns | {name: values for name, values in optional.items() if values is not None})
 
 
-def _table(ids: tuple[str, ...] | tuple[int, ...], features: tuple[FeatureColumn, ...]) -> pl.DataFrame:
+def _table(ids: tuple[str, ...] | tuple[int, ...], features: tuple[FeatureColumn, ...]) -> "pl.DataFrame":
+    import polars as pl
+
     kind = pl.String if isinstance(ids[0], str) else pl.Int64
     columns = [pl.Series("id", ids, dtype=kind)]
     columns += [pl.Series(FEATURE + column.name, np.ascontiguousarray(column.values)) for column in features]
     return pl.DataFrame(columns)
 
 
-def _features(table: pl.DataFrame, described: list[dict[str, Any]]) -> tuple[FeatureColumn, ...]:
+def _features(table: "pl.DataFrame", described: list[dict[str, Any]]) -> tuple[FeatureColumn, ...]:
     return tuple(
         FeatureColumn(d["name"], d["kind"], _array(table[FEATURE + d["name"]]), tuple(d["vocabulary"]))
         for d in described
     )
 
 
-def _array(column: pl.Series) -> np.ndarray[Any, Any]:
+def _array(column: "pl.Series") -> np.ndarray[Any, Any]:
     return column.to_numpy(writable=True)  # PyTorch warns of memory that it must not write
 
 
-def _parquet(path: Path) -> pl.DataFrame:
+def _parquet(path: Path) -> "pl.DataFrame":
+    import polars as pl
+
     try:
         return pl.read_parquet(path.absolute(), glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:

@@ -1,4 +1,4 @@
-"""Sparsity stress: a log with only some of its events, and users of whom nothing is known."""
+"""Thinner logs, to test sparsity: some events are left out, and some users lose all their events."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ EVENTS, USERS = 1, 2  # what the split's seed is drawn on for, apart from the sp
 
 
 def thin(log: InteractionLog, config: SplitConfig) -> InteractionLog:
-    """The log before anything else reads it: round(keep * L) events, and none of round(isolated * U) users.
+    """The log with round(keep * L) of its events, and without the events of round(isolated * U) users.
 
     Ids and features stay. At least one event is kept. With one seed, sparser logs are parts of denser ones, so that a
     sweep changes nothing but the share. Raises DataError when all events belonged to the isolated users.

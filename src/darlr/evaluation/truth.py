@@ -109,14 +109,14 @@ def read_truth(folder: Path) -> Truth:
     """Inverse of `write_truth`; raises DataError when the file is missing, damaged or belongs to other data."""
     path, manifest = folder / FILE, read_manifest(folder)
     try:
-        tensors, facts = read_tensors(path, REMEDY, DataError, "truth")
-        if facts.get("checksum") != manifest["checksum"]:
+        tensors, metadata = read_tensors(path, REMEDY, DataError, "truth")
+        if metadata.get("checksum") != manifest["checksum"]:
             raise DataError(f"{path}: belongs to another data set than {folder}; {REMEDY}")
         random = None
         if "random_cell" in tensors:
             random = RandomFeedback(tensors["random_cell"], tensors["random_reward"], len(tensors["items"]))
         users, items = tensors["users"].numpy(), tensors["items"].numpy()
-        truth = Truth(users, items, tensors["reward"], tuple(facts["notes"]), random)
+        truth = Truth(users, items, tensors["reward"], tuple(metadata["notes"]), random)
     except FileNotFoundError as error:
         raise DataError(f"{path}: is missing, although {MANIFEST} says that there is a truth; {REMEDY}") from error
     except (KeyError, TypeError, ValueError) as error:

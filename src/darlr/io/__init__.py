@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, read with their damage named."""
+"""Files and folders: they are written whole or not at all, and errors about reading them name what is damaged."""

@@ -1,4 +1,4 @@
-"""A checkpoint: one safetensors file with tensors, and JSON state in its header; whole or refused."""
+"""A checkpoint is one safetensors file: tensors, and a state as JSON in its header. A damaged one is refused."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,22 +17,22 @@ REMEDY = "restore the file from a copy, or delete the run folder and train again
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-    """Replace the checkpoint at `path`; killed at any instant, the old or the new one is there, complete.
+    """Replace the checkpoint at `path`. If the process is killed, the old or the new checkpoint is there, complete.
 
-    tensors: any shapes and devices, read as they are now. state: anything JSON can hold, with string keys.
+    tensors: of any shapes and devices. state: anything that JSON can hold, with string keys.
     """
     write_tensors(path, tensors, {"schema": SCHEMA, "state": dict(state)})
 
 
 def read_checkpoint(path: Path, remedy: str = REMEDY) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors (on the CPU) and state of `write_checkpoint`; RunError when the file is damaged or something else.
+    """The tensors, on the CPU, and the state of a checkpoint; RunError when the file is damaged or no checkpoint.
 
-    remedy: what to do then.
+    remedy: what the error advises.
     """
-    tensors, facts = read_tensors(path, remedy, what="checkpoint")
-    if facts.get("schema") != SCHEMA:
-        raise RunError(f"{path}: not a checkpoint of this version (schema {facts.get('schema')}, not {SCHEMA})")
-    state: dict[str, Any] = facts["state"]
+    tensors, metadata = read_tensors(path, remedy, what="checkpoint")
+    if metadata.get("schema") != SCHEMA:
+        raise RunError(f"{path}: not a checkpoint of this version (schema {metadata.get('schema')}, not {SCHEMA})")
+    state: dict[str, Any] = metadata["state"]
     return tensors, state
 
 

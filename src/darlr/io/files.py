@@ -18,7 +18,7 @@ from darlr.errors import DarlrError, RunError
 def naming(
     path: Path, failures: tuple[type[Exception], ...] = (OSError,), kind: type[DarlrError] = RunError
 ) -> Iterator[None]:
-    """Raise an error of `kind` that names `path` where writing it fails. failures: how that shows."""
+    """Raise an error of `kind` that names `path` when writing fails. failures: the exceptions by which it fails."""
     try:
         yield
     except failures as error:
@@ -61,7 +61,7 @@ def digest(path: Path) -> str:
 
 
 def read_json(path: Path, remedy: str, kind: type[DarlrError] = RunError, schema: int | None = None) -> Any:
-    """What a JSON file holds; raises `kind`, with the remedy, when it is damaged or no plain file (a pipe would hang).
+    """The content of a JSON file. Raises `kind`, with the remedy, when it is damaged or no plain file (pipes hang).
 
     A file that is missing raises FileNotFoundError. NaN and infinities, which are no JSON, count as damage. schema: the
     file must hold an object with this number under `schema`.
@@ -100,13 +100,13 @@ def atomic_write_text(path: Path, text: str) -> None:
 
 
 def remove_stale(folder: Path) -> None:
-    """Remove what a killed writer left half-written; only safe while nobody else writes here."""
+    """Remove what a killed writer left half-written. This is safe only while nobody else writes here."""
     for leftover in folder.glob(".*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _mode(path: Path) -> int:
-    """Permissions for the new file: those of the old one, else what the umask gives (mkstemp gives 0600)."""
+    """The permissions of the new file: those of the old one, otherwise those of the umask (mkstemp gives 0600)."""
     if path.exists():
         return path.stat().st_mode & 0o777
     umask = os.umask(0)

@@ -1,7 +1,7 @@
-"""Tensors on disk: a safetensors file that is the old one or the new one, whole, and guarded by a checksum.
+"""Tensors on disk: a safetensors file that is written whole or not at all, and guarded by a checksum.
 
-Its header has one entry, JSON: facts about the tensors, and the checksum of both. Several entries would come in any
-order, and files of equal content would differ.
+Its header has one entry of JSON with metadata of the tensors and the checksum of both. Several entries would come in
+any order, so that files of equal content would differ.
 """
 
 import json
@@ -21,9 +21,9 @@ from darlr.io.files import atomic_write_text, naming, read_json, replacing
 ENTRY = "darlr"
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
-    """Replace the file at `path`. tensors: any shapes, strides and devices; they may share memory. facts: JSON."""
-    tensors, text = separate(tensors), json.dumps(dict(facts or {}), allow_nan=False)
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
+    """Replace the file at `path`. tensors: any shapes, strides and devices; they may share memory. metadata: JSON."""
+    tensors, text = separate(tensors), json.dumps(dict(metadata or {}), allow_nan=False)
     header = {ENTRY: json.dumps({"facts": text, "crc32": _crc(tensors, text)}, allow_nan=False)}
     with naming(path, (OSError, SafetensorError)), replacing(path) as draft:
         save_file(tensors, draft, header)
@@ -32,7 +32,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
 def read_tensors(
     path: Path, remedy: str, kind: type[DarlrError] = RunError, what: str = "file"
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors, on the CPU and in memory of their own, and facts of `write_tensors`.
+    """Tensors, on the CPU and in memory of their own, and metadata of `write_tensors`.
 
     Raises `kind`, saying the remedy, when a byte of it has changed, or it is no plain file or of another version. A
     file that is missing raises FileNotFoundError. what: what it is, for these messages.
@@ -48,39 +48,41 @@ def read_tensors(
             raise kind(f"{path}: not a {what} of this version of darlr, or damaged; {remedy}")
         if header.get("crc32") != _crc(tensors, text):
             raise kind(f"{path}: damaged {what} (its checksum does not fit); {remedy}")
-        facts = json.loads(text)
-        return tensors, facts if isinstance(facts, dict) else {}
+        metadata = json.loads(text)
+        return tensors, metadata if isinstance(metadata, dict) else {}
     except FileNotFoundError:
         raise
     except (SafetensorError, OSError, ValueError, AttributeError, RecursionError) as error:
         raise kind(f"{path}: damaged {what} ({error}); {remedy}") from error
 
 
-def write_both(tensors_path: Path, facts_path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Tensors and a JSON file of facts that belong together: the tensors' file holds the checksum of the other.
+def write_both(
+    tensors_path: Path, metadata_path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]
+) -> None:
+    """Tensors and a JSON file of metadata that belong together: the tensors' file holds the checksum of the other.
 
-    facts: JSON, with a `schema`.
+    metadata: JSON, with a `schema`.
     """
-    text = json.dumps(facts, indent=1, allow_nan=False) + "\n"
-    write_tensors(tensors_path, tensors, {facts_path.name: zlib.crc32(text.encode())})
-    atomic_write_text(facts_path, text)
+    text = json.dumps(metadata, indent=1, allow_nan=False) + "\n"
+    write_tensors(tensors_path, tensors, {metadata_path.name: zlib.crc32(text.encode())})
+    atomic_write_text(metadata_path, text)
 
 
 def read_both(
-    tensors_path: Path, facts_path: Path, remedy: str, what: str, schema: int
+    tensors_path: Path, metadata_path: Path, remedy: str, what: str, schema: int
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Inverse of `write_both`; RunError when either is damaged or of another schema.
 
     FileNotFoundError when one is missing.
     """
-    facts = read_json(facts_path, remedy)
-    found = facts.get("schema") if isinstance(facts, dict) else None
+    metadata = read_json(metadata_path, remedy)
+    found = metadata.get("schema") if isinstance(metadata, dict) else None
     if found != schema:
-        raise RunError(f"{facts_path}: {what} of schema {found}, this version of darlr reads {schema}; {remedy}")
+        raise RunError(f"{metadata_path}: {what} of schema {found}, this version of darlr reads {schema}; {remedy}")
     tensors, about = read_tensors(tensors_path, remedy, what=what)
-    if about.get(facts_path.name) != zlib.crc32(facts_path.read_bytes()):
-        raise RunError(f"{facts_path}: damaged {what} (its checksum does not fit); {remedy}")
-    return tensors, facts
+    if about.get(metadata_path.name) != zlib.crc32(metadata_path.read_bytes()):
+        raise RunError(f"{metadata_path}: damaged {what} (its checksum does not fit); {remedy}")
+    return tensors, metadata
 
 
 def _crc(tensors: Mapping[str, Tensor], text: str) -> int:

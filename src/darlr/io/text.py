@@ -1,4 +1,4 @@
-"""Text that comes from data, made harmless where it is shown: terminals and Markdown read some characters as orders."""
+"""Text from data, made harmless before it is shown, because terminals and Markdown take some characters as commands."""
 
 import re
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ MARKUP = re.compile(r"[\\`*\[\]<>|~$]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)|^(?=[#>+-](?:
 
 
 def visible(text: str) -> str:
-    """Control characters as Python would spell them: a terminal would obey them."""
+    """The text with control characters written as Python escapes, because a terminal would obey them."""
     return CONTROL.sub(_spelt, text)
 
 
 def one_line(text: str) -> str:
-    """`visible`, also line feeds and tabs: what stands in a cell or a list."""
+    """`visible` for a cell or a list: line feeds and tabs are escaped too."""
     return re.sub("[\n\t\u2028\u2029]", _spelt, visible(text))
 
 
@@ -26,7 +26,7 @@ def markdown(text: str) -> str:
 
 
 def plain(lines: Sequence[str]) -> list[str]:
-    """Lines of Markdown as they read in a terminal: without escapes, the cells of a table below each other."""
+    """Lines of Markdown for a terminal: without escapes, and with the columns of tables aligned."""
     found = []
     for is_table, group in groupby(lines, key=lambda line: line.startswith("|")):
         if not is_table:
@@ -41,7 +41,7 @@ def plain(lines: Sequence[str]) -> list[str]:
 
 
 def _unescaped(text: str) -> str:
-    """What `markdown` escaped as it was; NUL for the lines between cells."""
+    """The text before `markdown` escaped it, with NUL in place of the lines between cells."""
     return re.sub(r"\\(.)| \| ", lambda found: found[1] or "\0", text)
 
 

@@ -11,9 +11,8 @@ import operator
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
-import polars as pl
 import torch
 from torch import Tensor
 
@@ -28,6 +27,9 @@ from darlr.serving.newcomers import Newcomers
 from darlr.serving.rules import ItemRule
 from darlr.simulation.policy import Policy, masked
 from darlr.simulation.session import Session, reset
+
+if TYPE_CHECKING:
+    import polars as pl
 
 User = Id | NewUser
 Items = Iterable[Id] | Id
@@ -81,7 +83,7 @@ class TrainedPolicy:
         exclude: Items | Mapping[User, Items] | None = None,
         only: Items | Mapping[User, Items] | None = None,
         new_items: bool = False,
-    ) -> pl.DataFrame:
+    ) -> "pl.DataFrame":
         """The best next items of each user, best first: a frame of user, rank, item, score and known.
 
         users: one id, several, or `NEW`. A user who is in no log is answered like `NEW`, and has `known` false: the
@@ -193,8 +195,10 @@ class TrainedPolicy:
         first[:, :1] = 1.0
         return codes, first
 
-    def _frame(self, asked: Sequence[_Asked], codes: Tensor, scores: Tensor, counts: Tensor) -> pl.DataFrame:
+    def _frame(self, asked: Sequence[_Asked], codes: Tensor, scores: Tensor, counts: Tensor) -> "pl.DataFrame":
         """The answer, user by user."""
+        import polars as pl
+
         kept = torch.arange(codes.shape[1]) < counts[:, None]
         place, rank = (part.numpy() for part in kept.nonzero(as_tuple=True))
         whole = all(one.shown is None or isinstance(one.shown, int) for one in asked)

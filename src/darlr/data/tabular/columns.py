@@ -19,7 +19,7 @@ SHOWN = 40  # characters of a cell that an error quotes
 
 
 class Rows(Protocol):
-    """Whatever can say where a row is: a Table, or the events of several files."""
+    """Anything that knows where a row is: a Table, or the events of several files."""
 
     def at(self, row: int) -> str:
         """File and row."""
@@ -44,8 +44,8 @@ def normalised(text: pl.Series, form: Literal["NFC", "NFKC"]) -> pl.Series:
     return text.clone().scatter(foreign.arg_true(), text.filter(foreign).str.normalize(form))  # it writes in place
 
 
-def said(text: pl.Series) -> pl.Series:
-    """Trimmed strings, null also where a word only says that there is nothing."""
+def without_words(text: pl.Series) -> pl.Series:
+    """Trimmed strings, with null in place of words such as NULL, which mean that there is no value."""
     return text.set(text.is_in(NO_VALUE), None)
 
 

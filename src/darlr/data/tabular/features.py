@@ -10,7 +10,7 @@ import polars as pl
 from darlr.data.log import FeatureColumn, FloatArray, IntArray
 from darlr.data.report import Dropped
 from darlr.data.spelling import NO_ID, NO_VALUE
-from darlr.data.tabular.columns import codes, quoted, read_ids, said, trimmed
+from darlr.data.tabular.columns import codes, quoted, read_ids, trimmed, without_words
 from darlr.data.tabular.inputs import open_features
 from darlr.data.tabular.lists import joined, looks_like_list, unfit, with_lists
 from darlr.data.tabular.table import Table
@@ -99,7 +99,7 @@ def _column(table: Table, series: pl.Series, rows: IntArray, config: ColumnsConf
         series = series.to_physical()
     if series.dtype.is_numeric() and not (chosen or name in config.multi):
         return _numeric(table, name, series.cast(pl.Float64), rows)
-    text = said(trimmed(series))
+    text = without_words(trimmed(series))
     if text.null_count() == len(text):
         return None
     words = text.is_in(NO_ID)  # "None" among numbers
@@ -148,7 +148,7 @@ def _numeric(table: Table, name: str, values: pl.Series, rows: IntArray) -> Feat
 def _multi(name: str, lists: pl.Series, rows: IntArray) -> FeatureColumn | None:
     """Distinct values of each row in their order, padded with -1."""
     long = pl.DataFrame({"value": lists}).with_row_index("row").explode("value", empty_as_null=False)
-    long = long.with_columns(said(trimmed(long["value"]))).drop_nulls().unique(maintain_order=True)
+    long = long.with_columns(without_words(trimmed(long["value"]))).drop_nulls().unique(maintain_order=True)
     if long.is_empty():
         return None
     vocabulary = tuple(long["value"].unique().sort().to_list())

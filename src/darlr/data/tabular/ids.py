@@ -44,7 +44,7 @@ class Side:
         return found
 
     def restrict(self, keep: NDArray[np.bool_]) -> None:
-        """Leave in `ids` only those of the rows to keep, the first row's first."""
+        """Leave only the ids of the rows to keep in `ids`; the id of the first row comes first."""
         used = np.zeros(len(self.names), dtype=bool)
         kept = self.coded[keep]
         used[kept] = True
@@ -76,12 +76,12 @@ def without_ids(events: Events, user: Side, item: Side) -> tuple[NDArray[np.bool
 
 
 def counted(reason: str, gone: NDArray[np.bool_], events: Events) -> list[Dropped]:
-    """The rows that go for this reason, if there are any."""
+    """The rows that are dropped for this reason, if there are any."""
     return [Dropped(reason, int(gone.sum()), events.at(int(gone.argmax())))] if gone.any() else []
 
 
 def odd_ids(column: str, side: Side) -> list[str]:
-    """Notes on ids of the rows kept that were written in several ways, lost digits, or may say that there is none."""
+    """Notes on kept ids that were written in several ways, lost digits, or may mean that there is no id."""
     text, notes = side.written.str.strip_chars(), []
     other = text.is_not_null() & (text != side.names) & side.used
     if other.any():
@@ -106,7 +106,7 @@ def odd_ids(column: str, side: Side) -> list[str]:
 
 
 def alike(column: str, side: Side, listed: FeatureTable | None) -> list[str]:
-    """A note on ids, of the log or of its feature file, that may be one, typed differently."""
+    """A note on ids of the log or of its features that may be the same id, typed differently."""
     names = side.ids if listed is None else pl.concat([side.ids, listed.ids.drop_nulls()]).unique()
     plain = normalised(names, "NFKC").str.replace_all(f"[{INVISIBLE}]", "").str.replace_all(r"\s+", " ")
     plain = plain.str.to_lowercase().str.replace(r"^\+(\d)", "$1")

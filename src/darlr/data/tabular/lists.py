@@ -1,4 +1,4 @@
-"""Columns of lists: which can be features, and lists that are written as text by Python, JSON or NumPy."""
+"""Columns of lists: which of them can be features, and how lists are read that Python, JSON or NumPy wrote as text."""
 
 import ast
 import json
@@ -35,7 +35,7 @@ def looks_like_list(text: str) -> bool:
 
 
 def joined(texts: Sequence[str]) -> str | None:
-    """The mark that seems to join several categories in a text, as taken apart there they are fewer; or None."""
+    """The mark that seems to join categories in the texts, because splitting there gives fewer of them; or None."""
     for mark in (",", ";"):
         if len({part.strip() for text in texts for part in text.split(mark)}) < len(texts):
             return mark

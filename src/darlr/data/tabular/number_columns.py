@@ -1,4 +1,4 @@
-"""Number columns of a CSV file too large for strings: one streaming pass; what is wrong is looked for afterwards."""
+"""Number columns of a CSV file that is too large for strings, read in one pass; faults are looked for afterwards."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -1,4 +1,4 @@
-"""Which files a log is made of: files, folders and patterns, in an order that does not depend on the machine."""
+"""Find the files of a log from paths, folders and patterns, in an order that does not depend on the machine."""
 
 import glob
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def log_files(named: Path | Sequence[Path], option: str = "log") -> tuple[tuple[
 
 
 def log_name(named: Path | Sequence[Path]) -> str:
-    """What a data set is called when nobody names it: the first file's or folder's name, or what precedes a pattern."""
+    """The name of a data set that nobody named: that of the first file or folder, or what precedes a pattern."""
     first = named if isinstance(named, Path) else named[0]
     stem = first.resolve().name.split(".")[0]
     for character in MAGIC:
@@ -47,7 +47,7 @@ def log_name(named: Path | Sequence[Path]) -> str:
 
 
 def _files(path: Path) -> tuple[list[Path], list[Path]]:
-    """The files that one name stands for, and what it also finds that is no data."""
+    """The files that one path stands for, and the files that it finds besides and leaves out."""
     if path.is_dir():
         found, left = _inside(path)
         verb = "the folder holds"
@@ -63,12 +63,12 @@ def _files(path: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _once(paths: Sequence[Path]) -> list[Path]:
-    """By name, and of those that links make one the first."""
+    """The paths sorted by name; of several links to one file only the first stays."""
     return sorted({path.resolve(): path for path in sorted(paths, reverse=True)}.values())
 
 
 def _matching(pattern: Path) -> tuple[list[Path], list[Path]]:
-    """`_inside` of what a pattern finds; the folder before it that is there as it is spelt is taken literally."""
+    """`_inside` of what a pattern finds. An existing folder at the start of the pattern is taken literally."""
     start = next(parent for parent in pattern.parents if parent.exists())
     found: list[Path] = []
     left: list[Path] = []

@@ -1,4 +1,4 @@
-"""A text file line by line, slowly: its header, and where it is broken."""
+"""Read a text file line by line, which is slow: its header, and the line where it is broken."""
 
 import csv
 import gzip
@@ -30,7 +30,7 @@ def count_lines(path: Path) -> tuple[int, int]:
 def explain(path: Path, delimiter: str, width: int, error: Exception, source: str = "the header names") -> NoReturn:
     """Raise DataError at the first row that is not UTF-8, too wide, or leaves a quotation mark open.
 
-    Where there is none the library's `error` is all there is to say. source: who says that there are `width` columns.
+    If there is no such row, the error of the library is passed on. source: what names the `width` columns.
     """
     for number, row in enumerate(_rows(path, delimiter), 1):
         if len(row) > width:
@@ -43,7 +43,7 @@ def explain(path: Path, delimiter: str, width: int, error: Exception, source: st
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
+    """The first line of an error."""
     return str(error).strip().split("\n", 1)[0]
 
 

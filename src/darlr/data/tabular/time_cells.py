@@ -1,4 +1,4 @@
-"""One file's column of times as int64: exactly as written, whether number, text or date, or an error."""
+"""A column of times of one file as int64, exactly as written: numbers, texts or dates; anything else is an error."""
 
 import re
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class Cells:
             self.raw = self.raw.cast(pl.String).str.strip_chars()
 
     def times(self) -> Times:
-        """The times; raises DataError at the first cell that is none, or none like the first."""
+        """The times. Raises DataError at the first cell that is no time, or no time of the kind of the first one."""
         kind = self.kind
         if kind.is_integer() or kind == pl.Null:
             return Times("number", self.all_of(self.raw.cast(pl.Int64, strict=False), "number"), 1)
@@ -76,18 +76,18 @@ class Cells:
         self.refuse(int(self.chosen.argmax()), None)
 
     def column_of(self, *expressions: pl.Expr) -> list[pl.Series]:
-        """What the expressions give, each a column."""
+        """The results of the expressions, a column each."""
         return self.scan.collect(
             self.scan.frame.select(e.alias(str(k)) for k, e in enumerate(expressions))
         ).get_columns()
 
     def lost(self, series: pl.Series) -> NDArray[np.bool_]:
-        """Rows that count and are null, bool [rows]."""
+        """Which of the chosen rows are null, bool [rows]."""
         lost: NDArray[np.bool_] = series.is_null().to_numpy() & self.chosen
         return lost
 
     def kept(self, series: pl.Series) -> IntArray:
-        """Numbers, 0 in rows that do not count."""
+        """The numbers, with 0 in rows that are not chosen."""
         values: IntArray = np.where(self.chosen, series.fill_null(0).to_numpy(), 0)
         return values
 
@@ -99,7 +99,7 @@ class Cells:
         return self.kept(series)
 
     def decimals(self) -> Times:
-        """Numbers in text: whole ones as they are, else in millionths or billionths, digit by digit."""
+        """Numbers in text. Whole numbers are kept; others become millionths or billionths, digit by digit."""
         (series,) = self.column_of(self.raw.cast(pl.Int64, strict=False))
         if not self.lost(series).any():
             return Times("number", self.kept(series), 1)
@@ -116,7 +116,7 @@ class Cells:
         return self.floats()
 
     def floats(self) -> Times:
-        """Numbers of a fractional type: in the coarsest scale that gives every one of them back."""
+        """Numbers of a fractional type, in the coarsest scale that represents all of them exactly."""
         (series,) = self.column_of(self.raw.cast(pl.Float64, strict=False))
         numbers = np.where(self.chosen, series.fill_null(np.nan).to_numpy(), 0.0)
         if not np.isfinite(numbers).all():
@@ -141,7 +141,7 @@ class Cells:
         return Times("number", values.astype(np.int64), scale, notes=notes)
 
     def dates(self) -> Times:
-        """A date type: millionths of a second, or billionths where they are needed."""
+        """A date type, in millionths of a second, or in billionths if they are needed."""
         unit = getattr(self.kind, "time_unit", "days")
         zones = frozenset([getattr(self.kind, "time_zone", None) is not None])
         values = self.all_of(self.raw.to_physical().cast(pl.Int64), "date")
@@ -156,7 +156,7 @@ class Cells:
         return Times("date", values * micros, MICRO, zones)
 
     def texts(self, form: re.Match[str]) -> Times:
-        """Dates in text, all in the form of the first one if possible (fast), else in any that is read."""
+        """Dates in text. All are parsed in the form of the first one; if that fails, in any known form, slowly."""
         parsed, zoned = _in_form(self.raw, form), pl.lit(form[5] is not None)
         series, fine = self.column_of(_parsed(parsed, "us"), self.raw.str.contains(FINE))
         zones = {form[5] is not None}
@@ -183,7 +183,7 @@ class Cells:
         self.events.fail(self.start + row, self.column, problem)
 
     def refuse(self, row: int, kind: Kind | None) -> NoReturn:
-        """Raise DataError about a cell that is no time of the kind that the others are; None: the first is none."""
+        """Raise DataError about a cell that is no time of this kind; kind None: the first cell is no time at all."""
         cell = self.events.cell(self.start + row, self.column)
         text = "" if cell is None else plain(str(cell))
         if not text or text in NO_ID:
@@ -213,7 +213,7 @@ def _in_form(raw: pl.Expr, form: re.Match[str]) -> tuple[pl.Expr, str]:
 
 
 def _in_any_form(raw: pl.Expr) -> tuple[tuple[pl.Expr, str], pl.Expr]:
-    """The text in one form for all, that form, and whether a zone was written; text of no known form is null."""
+    """The texts in one common form, that form, and whether each has a zone. A text of no known form is null."""
     known = pl.when(raw.str.contains(r"^\d{4}[-/]\d{2}[-/]\d{2}")).then(raw)
     timed = known.str.replace(r"^(.{10})$", "${1}T00:00").str.replace(
         rf"^(.{{10}}[T ]\d{{2}}:\d{{2}})(\s?{ZONE}?)$", "${1}:00${2}"

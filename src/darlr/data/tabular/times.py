@@ -1,4 +1,4 @@
-"""Times of all events on one scale: whole numbers as they are, fractions and dates in millionths or billionths."""
+"""The times of all events on one scale: whole numbers are kept, fractions and dates become millionths or billionths."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ def read_times(events: Events, column: str, keep: NDArray[np.bool_]) -> IntArray
 
 
 def _refuse_beyond(events: Events, column: str, start: int, part: Times, scale: int) -> None:
-    """Raise DataError where a time of this file has no place on the scale that another file needs."""
+    """Raise DataError when a time of this file is too large for the scale that another file needs."""
     size = np.abs(part.values)
     if float(size.max()) * (scale // part.scale) >= LIMIT:
         row = start + int(size.argmax())
@@ -61,7 +61,7 @@ def _refuse_beyond(events: Events, column: str, start: int, part: Times, scale: 
 
 
 def _refuse_mixed_units(events: Events, column: str, times: IntArray, keep: NDArray[np.bool_]) -> None:
-    """Raise DataError where numbers show two units; note those that show none beside others that do."""
+    """Raise DataError when numbers seem to be in two units; note numbers that fit no unit beside others that do."""
     found = [(unit, mask) for unit, low, high in UNITS if (mask := (times >= low) & (times < high) & keep).any()]
     rest = keep & ~np.any([mask for _, mask in found], axis=0) if found else keep
     dates = [(unit, mask) for unit, digits in CALENDARS if (mask := rest & _is_date(times, digits)).any()]
