@@ -116,7 +116,7 @@ EVERYTHING = [".".join(path.relative_to(SOURCE).with_suffix("").parts) for path 
 STEPS = {  # what a new process imports, step after step, and what it must not hold after each
     "the command line": (["darlr.cli.main"], {"torch", "numpy", "scipy", "polars", "safetensors"}),
     "tables and pictures": (["darlr.evaluation.report", "darlr.evaluation.pictures.bars"], {"matplotlib", "rich"}),
-    "training and evaluating": (["darlr.experiments.evaluate", "darlr.cli.train"], {"scipy.stats", "scipy.optimize"}),
+    "training and evaluating": (["darlr.cli.evaluate", "darlr.cli.train"], {"polars", "scipy.stats", "scipy.optimize"}),
     "everything": (EVERYTHING, EXTRAS),
 }
 

@@ -1,9 +1,13 @@
 """The recommender of the library: fitted in memory, in a folder, interrupted, resumed, saved and loaded."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -11,7 +15,8 @@ import darlr
 from darlr.cli.main import main
 from darlr.data.log import InteractionLog
 from darlr.data.sets.synthetic import generate
-from darlr.errors import ConfigError, RunError
+from darlr.errors import ConfigError, DarlrWarning, DataError, RunError
+from darlr.evaluation.truth import whole
 from darlr.options import SyntheticConfig
 
 OPTIONS = {"steps": 300, "sessions": 8, "model": {"epochs": 1, "members": 2}, "session": {"turns": 10}}
@@ -25,6 +30,10 @@ def log() -> InteractionLog:
 @pytest.fixture(scope="module")
 def fitted(log: InteractionLog) -> darlr.Recommender:
     return darlr.Recommender("darlr", **OPTIONS).fit(log, epochs=2, progress=False)
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def same(one: darlr.Recommender, other: darlr.Recommender) -> bool:
@@ -50,6 +59,18 @@ def test_an_interrupted_fit_goes_on_to_the_same_numbers(log: InteractionLog, fit
     with pytest.raises(KeyboardInterrupt, match=r"after epoch 1 of 2.*resume=True"):
         model.fit(log, epochs=2, progress=False, callbacks=[stop])
     assert model.run.epochs == 1
+    assert same(model.fit(log, epochs=2, progress=False, resume=True), fitted)
+
+
+def test_a_fit_may_be_interrupted_twice_in_one_epoch(
+    log: InteractionLog, fitted: darlr.Recommender, monkeypatch: pytest.MonkeyPatch
+):
+    model = darlr.Recommender("darlr", **OPTIONS).fit(log, epochs=1, progress=False)
+    with monkeypatch.context() as patched:
+        patched.setattr("darlr.agents.train.refuse_divergence", interrupt)  # at the end of an epoch, before it is kept
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt, match="after epoch 1 of 2"):
+                model.fit(log, epochs=2, progress=False, resume=True)
     assert same(model.fit(log, epochs=2, progress=False, resume=True), fitted)
 
 
@@ -105,6 +126,7 @@ def test_fitting_leaves_the_programs_own_settings(log: InteractionLog):
         ({"epoch": 3}, "no option is called epoch; perhaps you meant 'epochs'"),
         ({"selector": {"pick": 3}}, r"no option is called selector\.pick; perhaps you meant 'selector\.picks'"),
         ({"selector__picks": 0}, r"option selector\.picks: must be at least 1"),
+        ({"selector": 3}, r"option selector: is a group of options; give a mapping.*, not 3"),
         ({"epochs": "many"}, "option epochs must be int, not 'many'"),
     ],
 )
@@ -140,3 +162,77 @@ def test_importing_is_quick_and_loads_nothing_heavy():
     assert set(darlr.__all__) <= set(dir(darlr))
     with pytest.raises(AttributeError, match="no attribute 'Recomender'"):
         _ = darlr.Recomender
+
+
+def test_an_error_of_a_callback_leaves_what_was_learned(log: InteractionLog, fitted: darlr.Recommender):
+    def give_up(row):
+        raise LookupError("enough")
+
+    model = darlr.Recommender("darlr", **OPTIONS)
+    with pytest.raises(LookupError, match="enough"):
+        model.fit(log, epochs=2, progress=False, callbacks=give_up)
+    assert model.run.epochs == 1
+    assert len(model.recommend(darlr.NEW, n=3)) == 3
+    assert same(model.fit(log, epochs=2, progress=False, resume=True), fitted)
+
+
+def test_a_copy_and_a_pickle_answer_alike(fitted: darlr.Recommender, tmp_path: Path):
+    users = [*fitted.run.logs.known.user_ids[:3], darlr.NEW]
+    answer = fitted.recommend(users, n=4)
+    for other in (copy.deepcopy(fitted), pickle.loads(pickle.dumps(fitted))):
+        assert other.recommend(users, n=4).equals(answer)
+        other.save(tmp_path / "copy")
+        assert same(darlr.load(tmp_path / "copy"), fitted)
+
+
+def test_a_method_is_a_name():
+    with pytest.raises(ConfigError, match="option method: must be the name of a method, not 3"):
+        darlr.Recommender(3)  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_options():
+    model = darlr.Recommender("darlr", seed=np.int64(3), reward={"lambda_u": np.float32(0.5)}, selector={})
+    assert model.asked == darlr.Recommender("darlr", seed=3, reward__lambda_u=0.5).asked
+
+
+@pytest.mark.parametrize("log", [None, pl.DataFrame({"user": [1], "item": [1]})])
+def test_what_is_no_log_is_refused(log: object):
+    with pytest.raises(ConfigError, match=r"option log: must be a log, such as darlr\.read_events"):
+        darlr.Recommender("darlr").fit(log)  # type: ignore[arg-type]
+
+
+def test_an_address_is_no_folder_to_save_into(
+    fitted: darlr.Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="s3://bucket/shop"):
+        fitted.save("s3://bucket/shop")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_evaluated_is_named(log: InteractionLog, fitted: darlr.Recommender):
+    for given, message in (
+        ({"models": "shop"}, "option models: must be recommenders, not str"),
+        ({"test": log.frame()}, "option test: must be a log"),
+        ({"only": "simple"}, "option only: must be 'all' or 'learned', not 'simple'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            darlr.evaluate(**{"models": fitted, "progress": False, **given})
+    larger = generate(SyntheticConfig(users=21, items=16, categories=8, events_per_user=8))
+    with pytest.raises(DataError, match="not of the log that the recommender learned from, which has 20 users"):
+        darlr.evaluate(fitted, truth=whole(torch.from_numpy(larger.reward)), progress=False)
+
+
+def test_runs_in_memory_are_named_in_messages(log: InteractionLog, fitted: darlr.Recommender):
+    other = darlr.Recommender("darlr", **{**OPTIONS, "steps": 400}).fit(log, epochs=0, progress=False)
+    with pytest.raises(RunError, match=r"DARLR, DARLR: both are DARLR but differ in .*the option label"):
+        darlr.evaluate([fitted, other], truth=None, progress=False)
+
+
+def test_an_explanation_reads_histories_as_a_recommendation_does(fitted: darlr.Recommender):
+    item = fitted.run.logs.known.item_ids[2]
+    plain = fitted.explain(3, item)
+    with pytest.warns(DarlrWarning, match="items that the log does not hold were left out: 'nowhere'"):
+        assert str(fitted.explain(3, item, history=[("nowhere", 1.0)])) == str(plain)
+    assert str(fitted.explain(3, item, history=None)) == str(plain)
+    assert plain == plain

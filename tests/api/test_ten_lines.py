@@ -154,6 +154,15 @@ def test_the_command_line_answers_files_of_users_and_new_ones(
     assert main(["recommend", shop, "--users", str(tmp_path / "users.csv"), "-n", "2", "--json"]) == 0
     assert main(["recommend", shop, "--new", "--history", "sku-9:2", "-n", "2"]) == 0
     capsys.readouterr()
-    for words, code in (([], 2), (["--user", "u1", "u2", "--history", "sku-9:2"], 2), (["--users", "none.txt"], 1)):
+    (tmp_path / "headless.csv").write_text("u1\nu2\n", "utf-8")
+    for words, code, message in (
+        ([], 2, "name users with --user, --users or --new"),
+        (["--user", "u1", "u2", "--history", "sku-9:2"], 2, "belongs to one user"),
+        (["--user", "u1", "--user", "u2"], 2, "option --user: is given twice"),
+        (["--users", "none.txt"], 1, "none.txt: file not found"),
+        (["--users", str(tmp_path / "headless.csv")], 1, "must be a header, and 'u1' is a user"),
+    ):
         assert main(["recommend", shop, *words]) == code
-    assert "name users with --user, --users or --new" in capsys.readouterr().err
+        assert message in capsys.readouterr().err
+    assert main(["recommend", shop, "--user", "u1", "--only", "-n", "2"]) == 0  # nothing may be shown
+    assert "0 of 2" in capsys.readouterr().err

@@ -47,7 +47,7 @@ def test_splits_that_cannot_be_are_refused():
         small().split(by="time")
     with pytest.raises(ConfigError, match="option by: must be 'random' or 'time', not 'date'"):
         small().split(by="date")
-    with pytest.raises(ConfigError, match=r"option split\.held-out: must be above 0 and below 1"):
+    with pytest.raises(ConfigError, match="option held_out: must be a share above 0 and below 1"):
         small().split(1.0)
 
 

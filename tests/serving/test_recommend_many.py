@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from hypothesis import given
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from darlr.agents.learner import build_recommender, leaving
 from darlr.data.categories import category_bits
 from darlr.data.split import select
-from darlr.errors import DarlrWarning
+from darlr.errors import ConfigError, DarlrWarning
 from darlr.methods import find
 from darlr.options import TablesConfig
 from darlr.serving import policy as policies_of
@@ -156,6 +157,25 @@ def test_rules_of_unknown_items(policies: dict[str, TrainedPolicy]) -> None:
     assert policy.recommend(["u1", "u2"], 5, only=7)["item"].to_list() == [7, 7]
     assert policy.recommend(["u1", NEW], 5, only=[]).is_empty()
     assert policy.recommend([], 5).is_empty()
+
+
+@pytest.mark.parametrize("users", [None, ["u1", None], float("nan"), [["u1", "u2"]]])
+def test_what_is_no_user_id_is_refused(policies: dict[str, TrainedPolicy], users: Any) -> None:
+    with pytest.raises(ConfigError, match=r"option users: .* is no user id; leave it out, or name darlr\.NEW"):
+        policies["learned"].recommend(users, 5)
+
+
+def test_frames_are_no_ids(policies: dict[str, TrainedPolicy]) -> None:
+    policy, frame = policies["learned"], pl.DataFrame({"sku": [3, 4], "reward": [1.0, 2.0]})
+    with pytest.raises(ConfigError, match="option users: a frame is no list of ids"):
+        policy.recommend(frame, 5)  # type: ignore[arg-type]
+    for option in ("exclude", "only"):
+        with pytest.raises(ConfigError, match=f"option {option}: a frame is no list of ids"):
+            policy.recommend("u1", 5, **{option: frame})
+        policy.recommend("u1", 5, **{option: frame["sku"]})
+    with pytest.raises(ConfigError, match=r"option history: a frame holds no pairs; give its rows"):
+        policy.recommend("u1", 5, history=frame)  # type: ignore[arg-type]
+    assert len(policy.recommend("u1", 5, history=frame.rows())) == 5
 
 
 SOME = st.sets(st.integers(0, ITEMS + 3))  # some are in no catalogue

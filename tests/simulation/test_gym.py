@@ -127,8 +127,14 @@ def test_wrong_actions_and_users_are_refused():
         env.step(np.array([0, 1, 6]))
     with pytest.raises(ConfigError, match="3 codes from 0 to 4"):
         env.reset(options={"users": [0, 1, 5]})
-    with pytest.raises(ConfigError, match="at least 1"):
-        make(sessions=0)
+    for ids in (["u1", "u2", "u3"], [0.5, 1.0, 2.0]):  # are no codes, and neither are fractions
+        with pytest.raises(ConfigError, match="3 codes from 0 to 4"):
+            env.reset(options={"users": ids})
+        with pytest.raises(ConfigError, match="3 items from 0 to 5"):
+            env.step(np.array(ids))
+    for sessions in (0, 1.5):
+        with pytest.raises(ConfigError, match="at least 1"):
+            make(sessions=sessions)
     repeating = make(session__repeats=True)
     repeating.reset()
     for _ in range(2):

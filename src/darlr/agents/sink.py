@@ -60,7 +60,7 @@ class Memory:
             return None
         tensors, state = self._checkpoint
         del self.rows[state["rows"] :]
-        return tensors, state
+        return _copied(tensors), state  # copies again: an optimiser trains on in the tensors that it is given
 
     def save_best(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """See `Sink`."""

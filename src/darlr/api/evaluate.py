@@ -5,6 +5,7 @@ from typing import Literal
 
 from darlr.api.recommender import Recommender
 from darlr.data.log import InteractionLog
+from darlr.data.scope import Scope
 from darlr.errors import ConfigError, DataError
 from darlr.evaluation.result import Evaluation
 from darlr.evaluation.truth import Truth, load_truth
@@ -35,6 +36,16 @@ def evaluate(
     where there is nothing to play on.
     """
     several = [models] if isinstance(models, Recommender) else list(models)
+    for one in several:
+        if not isinstance(one, Recommender):
+            raise ConfigError(f"option models: must be recommenders, not {type(one).__name__}")
+    if only not in ("all", "learned"):
+        raise ConfigError(f"option only: must be 'all' or 'learned', not {only!r}")
+    if test is not None and not isinstance(test, InteractionLog):
+        raise ConfigError(
+            "option test: must be a log, such as the second part of log.split(...) or what darlr.read_events(...) "
+            f"returns, not {type(test).__name__}"
+        )
     if not several:
         raise ConfigError("evaluate: name at least one recommender")
     runs = [one.run for one in several]
@@ -44,8 +55,20 @@ def evaluate(
         name, truth = truth, load_truth(truth, options=runs[0].config.synthetic)
         if truth is None:
             raise DataError(f"{name}: has no truth (complete rewards to play sessions on)")
+    if truth is not None:
+        _refuse_other_codes(truth, runs[0].logs.scope)
     with speaking(progress):
         return evaluate_runs(runs, truth=truth, kept=test, only=only)
+
+
+def _refuse_other_codes(truth: Truth, scope: Scope) -> None:
+    """Raise DataError where a truth has users or items that the recommender's log lacks: it is another log's."""
+    for side, codes, count in (("users", truth.users, len(scope.users)), ("items", truth.items, len(scope.items))):
+        if len(codes) and int(codes.max()) >= count:
+            raise DataError(
+                f"the truth is not of the log that the recommender learned from, which has {count:,} {side}; name the "
+                "truth of that log, or leave it out"
+            )
 
 
 def _refuse_other_ids(test: InteractionLog, log: InteractionLog) -> None:

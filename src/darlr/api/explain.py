@@ -18,11 +18,12 @@ from darlr.experiments.world import paid_world
 from darlr.methods import References, Step, find
 from darlr.serving.history import Pairs, read_history
 from darlr.serving.ids import Id, Ids
+from darlr.serving.policy import warn_of_unknown
 from darlr.simulation.exits import build_exit, never
 from darlr.simulation.session import Session, last_items, reset, show
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """What is known of one item for one user at one moment of a session; rewards are in the log's unit.
 
@@ -91,7 +92,10 @@ def explain_step(run: FinishedRun, session: Session, item: int) -> tuple[Explain
     config = run.config.train
     found = run.checkpoint()
     if found is None:
-        raise RunError(f"{run.name}: its checkpoint is missing; train again to explain its recommendations")
+        raise RunError(
+            f"{run.name}: its checkpoint is missing, which explanations need; if the folder was moved, load it from "
+            "where it is now, else train again"
+        )
     world = paid_world(run.world, run.logs, run.config)
     learner = build_learner(world, config)
     load_state(learner, found[0])
@@ -118,18 +122,25 @@ def _references(
         return select(learner.selector, simulator.world, start, decision.state, session.user, action, draws)[0]
 
 
-def explain(run: FinishedRun, user: Id, item: Id, history: Pairs = ()) -> Explanation:
+def explain(run: FinishedRun, user: Id, item: Id, history: Pairs | None = None) -> Explanation:
     """The explanation of one item for one user of the log. history: (item, reward) pairs, oldest first.
 
-    Raises DataError for a user or an item that the log does not hold, ConfigError for a history that cannot be read.
+    Items of the history that the log does not hold are left out and named in a DarlrWarning. Raises DataError for a
+    user or an item that the log does not hold, ConfigError for a history that cannot be read.
     """
     log, unit = run.logs.unseen_in_scope, run.logs.unit
     users, items = Ids(log.user_ids), Ids(log.item_ids)
     who, what = _known(users, user, "user"), _known(items, item, "item")
     session = reset(torch.tensor([who]), log.n_items, run.config.train.session.turns)
-    for name, reward in read_history(history, *unit.bounds):
+    unknown: list[object] = []
+    for name, reward in read_history(() if history is None else history, *unit.bounds):
+        code = items.code(name)
+        if code is None:
+            unknown.append(name)
+            continue
         learned = unit.learn(torch.tensor([reward], dtype=torch.float64)).float()
-        session = show(session, torch.tensor([_known(items, name, "item")]), learned, torch.tensor([False]))
+        session = show(session, torch.tensor([code]), learned, torch.tensor([False]))
+    warn_of_unknown("history", unknown)
     return _explained(run, session, who, what)
 
 

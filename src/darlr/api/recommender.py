@@ -12,7 +12,7 @@ from darlr.agents.sink import Memory
 from darlr.api.explain import Explanation, explain
 from darlr.data.log import InteractionLog
 from darlr.data.sources import open_source
-from darlr.errors import RunError
+from darlr.errors import ConfigError, RunError
 from darlr.experiments.checks import check_options
 from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run
 from darlr.experiments.plan import IN_MEMORY
@@ -50,6 +50,8 @@ class Recommender:
 
         method: which reward the recommender agent learns from. seed: of initial weights and of every draw of training.
         """
+        if not isinstance(method, str):
+            raise ConfigError(f"option method: must be the name of a method, not {method!r}")
         self._begin(override(usual(method), flat({**options, "seed": seed})))
 
     def _begin(self, asked: RunConfig) -> None:
@@ -70,7 +72,7 @@ class Recommender:
         resume: bool = False,
         watch: bool = False,
         progress: bool = True,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Callback | Iterable[Callback] = (),
     ) -> Self:
         """Fit the world model, train the agents, and keep the best policy; returns the recommender itself.
 
@@ -78,23 +80,29 @@ class Recommender:
         the option. folder: write everything into this run folder, as `darlr train --out` does; left out, nothing is
         written. resume: go on with the run in that folder, or with the interrupted fit in memory, to the same numbers
         as if it had never stopped. watch: after each epoch play sessions on the truth, where there is one, for the
-        learning curve only. progress: show how far it is. callbacks: called after each epoch with its log line, a
-        mapping with `epoch`, `steps`, `reward` and other metrics; one that raises KeyboardInterrupt stops training.
+        learning curve only. progress: show how far it is. callbacks: one function or several, called after each epoch
+        with its log line, a mapping with `epoch`, `steps`, `reward` and other metrics; one that raises
+        KeyboardInterrupt stops training.
 
-        Fitting in memory, fitting into a folder, and resuming give the same bits. After KeyboardInterrupt the
-        recommender holds what it learned so far. Raises DataError for a log that cannot be learned from, ConfigError
-        for options that do not suit it, RunError for a folder that cannot be used.
+        Fitting in memory, fitting into a folder, and resuming give the same bits. After KeyboardInterrupt, or an error
+        of a callback, the recommender holds what it learned so far. Raises DataError for a log that cannot be learned
+        from, ConfigError for options that do not suit it, RunError for a folder that cannot be used.
         """
-        asked = self.asked if epochs is None else override(self.asked, {"epochs": epochs})
+        asked = self.asked if epochs is None else override(self.asked, flat({"epochs": epochs}))
         source = None
         if isinstance(log, InteractionLog):
             source = log
             kept_apart = 0.0 if asked.split.evaluation is None else asked.split.evaluation
             asked = replace(asked, data=IN_MEMORY, split=replace(asked.split, evaluation=kept_apart))
-        else:
+        elif isinstance(log, str | Path):
             asked = replace(asked, data=str(log))
+        else:
+            raise ConfigError(
+                f"option log: must be a log, such as darlr.read_events(...) returns, or the name of a data set, not "
+                f"{type(log).__name__}"
+            )
         check_options(asked)
-        called = tuple(callbacks)
+        called = (callbacks,) if callable(callbacks) else tuple(callbacks)
 
         def on_epoch(row: Mapping[str, Any]) -> None:
             for callback in called:
@@ -129,11 +137,16 @@ class Recommender:
             self._hand_over(train_agents(prepared, self._fitted, self._memory, watch=watching, on_epoch=on_epoch))
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._interrupted(prepared, self._fitted)) from None
+        except Exception:  # a callback's, such as a search that gives up on these options
+            self._interrupted(prepared, self._fitted)
+            raise
 
     def _refuse_other(self, prepared: Prepared) -> None:
         """Raise RunError unless the fit in memory can go on with these options and this log."""
         if self._prepared is None:
-            raise RunError("there is no fit in memory to resume; leave out resume=True to start one")
+            raise RunError(
+                "there is no fit in memory to resume; leave out resume=True to start one, or name the folder of a run"
+            )
         before, now = self._prepared.plan, prepared.plan
         if before.data != now.data:
             raise RunError("cannot resume on another log than the fit began with; leave out resume=True")
@@ -193,7 +206,7 @@ class Recommender:
         """
         return self.policy.recommend(users, n, history=history, exclude=exclude, only=only, new_items=new_items)
 
-    def explain(self, user: Id, item: Id, history: Pairs = ()) -> Explanation:
+    def explain(self, user: Id, item: Id, history: Pairs | None = None) -> Explanation:
         """Why the item is recommended to the user, or not; see `Explanation`.
 
         history: the session so far, (item, reward) pairs, oldest first. Raises DataError for a user or an item that
@@ -208,6 +221,10 @@ class Recommender:
         Raises RunError when the folder holds something else or cannot be written.
         """
         save_run(self.run, self._memory, self._source, Path(folder))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: all but the policy, which is made again when it is asked for."""
+        return {**self.__dict__, "_policy": None}
 
     def __repr__(self) -> str:
         """The method, and how far it was trained."""

@@ -20,12 +20,19 @@ from darlr.io.places import refuse_address
 from darlr.io.text import visible
 
 BAD_INPUT, BAD_USAGE, INTERRUPTED = 1, 2, 130
+SEVERAL = ("--user", "--history", "--exclude", "--only")
 YOUNG = 20_000  # objects between collections: imports make many objects that stay, and collecting takes time
 DESCRIPTION = "Learn a recommendation policy from logs, evaluate it, and use it."
 
 
 def parse(arguments: list[str], default: Any = MISSING) -> Any:
-    """The command that the arguments name. default: a command, whose options hold where none is given."""
+    """The command that the arguments name. default: a command, whose options hold where none is given.
+
+    Raises ConfigError for an option of several values that is given twice, of which only the last would count.
+    """
+    for option in SEVERAL:
+        if sum(word == option or word.startswith(f"{option}=") for word in arguments) > 1:
+            raise ConfigError(f"option {option[2:]}: is given twice; give it once, followed by all its values")
     config = (OmitSubcommandPrefixes,)
     return tyro.cli(Command, prog="darlr", description=DESCRIPTION, args=arguments, default=default, config=config)
 

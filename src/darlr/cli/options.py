@@ -130,7 +130,7 @@ class Recommend:
     """The session so far of the one user who is asked for, oldest first."""
     exclude: Annotated[tuple[str, ...], arg(metavar="ITEM ...", help_behavior_hint="(default: none)")] = ()
     """Items that are not recommended."""
-    only: Annotated[tuple[str, ...], arg(metavar="ITEM ...", help_behavior_hint="(default: all)")] = ()
+    only: Annotated[tuple[str, ...] | None, arg(metavar="ITEM ...", help_behavior_hint="(default: all)")] = None
     """The only items that may be recommended."""
     new_items: bool = False
     """Leave out what the user's log holds."""

@@ -18,6 +18,7 @@ from darlr.experiments.progress import say
 from darlr.io.files import replacing
 from darlr.io.text import one_line
 from darlr.serving.folder import read_policy
+from darlr.serving.ids import Ids
 from darlr.serving.new import NEW
 from darlr.serving.policy import User
 
@@ -30,14 +31,17 @@ def run(options: Recommend) -> None:
         raise ConfigError(f"option out: {options.out} must end in .csv or .parquet")
     history = [parse(event) for event in options.history]
     users = named_users(options)
+    policy = read_policy(options.run)
+    if options.users is not None:
+        refuse_id_as_header(options.users, policy.users)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        answer = read_policy(options.run).recommend(
+        answer = policy.recommend(
             users,
             options.count,
             history=history or None,
             exclude=options.exclude or None,
-            only=options.only or None,
+            only=options.only,
             new_items=options.new_items,
         )
     for warning in caught:
@@ -53,9 +57,9 @@ def run(options: Recommend) -> None:
         print(json.dumps(records(answer, several=len(users) > 1), allow_nan=False))
     else:
         Console().print(table(answer, several=len(users) > 1))
-    fewest = min(answer.group_by("user").len()["len"].to_list(), default=0)
-    if fewest < options.count:
-        say(f"{fewest} of {options.count}: the catalogue has no more that may be shown")
+    wanted = options.count * len(users)
+    if len(answer) < wanted:
+        say(f"{len(answer)} of {wanted}: the catalogue has no more that may be shown")
 
 
 def named_users(options: Recommend) -> list[User]:
@@ -72,27 +76,37 @@ def named_users(options: Recommend) -> list[User]:
 def read_users(path: Path) -> list[str]:
     """The user ids in a file: one a line, or the first column of a table; DataError where there are none."""
     require_file(path)
-    suffix = suffix_of(path)
-    if suffix is None:
+    if suffix_of(path) is None:
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
             raise DataError(f"{path}: is no UTF-8 text ({error}); write one id a line, or give a .csv file") from error
         ids = [line.strip() for line in lines]
     else:
-        mark = "\t" if "tsv" in suffix else ","
-        try:
-            if suffix == ".parquet":
-                frame = pl.read_parquet(path.absolute(), glob=False)
-            else:
-                frame = pl.read_csv(path.absolute(), glob=False, infer_schema=False, separator=mark)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise DataError(f"{path}: cannot be read as a table ({error})") from error
-        ids = frame.to_series(0).cast(pl.String).drop_nulls().to_list()
+        ids = read_table(path).to_series(0).cast(pl.String).drop_nulls().to_list()
     found = [name for name in ids if name]
     if not found:
         raise DataError(f"{path}: holds no user ids; write one a line")
     return found
+
+
+def read_table(path: Path, rows: int | None = None) -> pl.DataFrame:
+    """A CSV, TSV or Parquet file, or its first rows; DataError where it cannot be read."""
+    suffix = suffix_of(path) or ""
+    mark = "\t" if "tsv" in suffix else ","
+    try:
+        if suffix == ".parquet":
+            return pl.read_parquet(path.absolute(), glob=False, n_rows=rows)
+        return pl.read_csv(path.absolute(), glob=False, infer_schema=False, separator=mark, n_rows=rows)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error})") from error
+
+
+def refuse_id_as_header(path: Path, known: Ids) -> None:
+    """Raise DataError for a table whose header is the id of a user, who would get no answer."""
+    header = read_table(path, 1).columns[0] if suffix_of(path) else ""
+    if known.code(header) is not None:
+        raise DataError(f"{path}: its first line must be a header, and '{header}' is a user; write a header above it")
 
 
 def records(answer: pl.DataFrame, *, several: bool) -> list[dict[str, object]]:

@@ -135,6 +135,8 @@ class InteractionLog:
         from darlr.data.split import split
         from darlr.options import SplitConfig
 
+        share = isinstance(held_out, int | float) and 0 < held_out < 1
+        require(share, "held_out", f"must be a share above 0 and below 1, not {held_out!r}")
         require(by in ("random", "time"), "by", f"must be 'random' or 'time', not {by!r}")
         return split(self, SplitConfig(kind=by, held_out=held_out, seed=seed))
 

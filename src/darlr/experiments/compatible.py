@@ -31,10 +31,10 @@ def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
     if one.folder and other.folder and one.folder.resolve() == other.folder.resolve():
         raise RunError(f"{other.folder}: named twice; it would count as two seeds")
     if one.logs.checksum != other.logs.checksum:
-        raise RunError(f"{other.folder}: trained on other data than {one.folder}; evaluate them apart")
+        raise RunError(f"{other.name}: trained on other data than {one.name}; evaluate them apart")
     before, now = (run.config.train.session for run in (one, other))
     if (before.exit, before.threshold, before.turns) != (now.exit, now.threshold, now.turns):
-        raise RunError(f"{other.folder}: trained for other sessions than {one.folder}; evaluate them apart")
+        raise RunError(f"{other.name}: trained for other sessions than {one.name}; evaluate them apart")
     if label(one) != label(other):
         return
     changed = differences(to_json(one.config), to_json(other.config))
@@ -48,7 +48,8 @@ def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
     unlike = options and label(one) == title(one.config.train.method)  # a label of the user's own joins unlike runs
     if equal or unlike:
         what = f"differ in {', '.join(options)}" if unlike else f"have seed {one.config.train.seed}"
+        rename = f"`darlr train --out {other.folder} --resume --label NAME`" if other.folder else "the option label"
         raise RunError(
-            f"{one.folder}, {other.folder}: both are {label(one)} but {what}, so they are no seeds of one row; train "
-            f"one with another --seed, or name it with `darlr train --out {other.folder} --resume --label NAME`"
+            f"{one.name}, {other.name}: both are {label(one)} but {what}, so they are no seeds of one row; train "
+            f"one with another seed, or name it with {rename}"
         )

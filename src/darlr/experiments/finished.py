@@ -100,7 +100,7 @@ def finish(
     recommender = trained(world, config.train, found.weights)
     if find(config.train.method).truth:  # its tables hold the truth, which belongs to evaluation
         world = world_of(fitted, logs, config.train)
-    return FinishedRun(folder, config, logs, fitted, world, recommender, rows, *found[1:], checkpoint)
+    return FinishedRun(folder, config, logs, fitted, world, recommender, list(rows), *found[1:], checkpoint)
 
 
 def world_folder(folder: Path, config: RunConfig) -> Path:

@@ -19,7 +19,8 @@ WITHOUT_TRUTH = 0.3  # share of the items of each user that is kept for evaluati
 NOTHING_KEPT = (
     "{folder}: cannot be evaluated: its data set {data} has no truth (complete rewards to play sessions on), and the "
     "run kept no events for an evaluation world model. Train it with --split.evaluation 0.3, the default for such "
-    "data, or add complete rewards with darlr.evaluation.truth.write_truth. `darlr recommend` works without"
+    "data, or add complete rewards with darlr.evaluation.truth.write_truth; in Python, events that training never saw "
+    "also do: darlr.evaluate(model, test). Recommending works without"
 )
 
 

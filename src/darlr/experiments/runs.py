@@ -69,7 +69,7 @@ class Run:
         """
         refuse_address(folder)
         if resume and not folder.is_dir():
-            raise RunError(f"{folder}: no run here to resume; leave out --resume to start one")
+            raise RunError(f"{folder}: no run here to resume; leave out --resume to start one (in Python resume=True)")
         writer = _summary_writer() if tensorboard else None
         _refuse_foreign(folder)
         try:
@@ -82,7 +82,8 @@ class Run:
             if (folder / CONFIG).exists():
                 if not resume:
                     raise RunError(
-                        f"{folder}: holds a run already; pass --resume to continue it, or choose another folder"
+                        f"{folder}: holds a run already; pass --resume to continue it (in Python resume=True), or "
+                        "choose another folder"
                     )
                 _refuse_changes(folder, _stored(config, inputs), may_change)
                 _rewind_metrics(folder)

@@ -17,6 +17,7 @@ from darlr.experiments.plan import IN_MEMORY
 from darlr.experiments.runs import CONFIG, Run
 from darlr.experiments.world import save_world_model
 from darlr.io.folders import replacing_folder
+from darlr.io.places import refuse_address
 from darlr.options import OWN
 from darlr.serving.folder import export
 
@@ -27,6 +28,7 @@ def save_run(run: FinishedRun, memory: Memory, source: InteractionLog | None, fo
     memory: the sink of a run that was trained in memory. source: its log as it was read, None where its options name
     a data set. Raises RunError when the folder holds something else, or cannot be written.
     """
+    refuse_address(folder)
     if folder.exists() and not (folder / CONFIG).is_file():
         raise RunError(f"{folder}: exists and is no run; choose another folder")
     with replacing_folder(folder) as place:

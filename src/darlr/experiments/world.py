@@ -152,7 +152,7 @@ def true_reward(logs: Logs, config: RunConfig) -> Tensor:
     """The true rewards in the unit of learning, float32 [Us, Is]; ConfigError unless the truth covers the scope."""
     truth = load_truth(config.data, options=config.synthetic)
     if truth is None:
-        raise ConfigError(f"option method: gt learns from the truth, and {config.data} has none")
+        raise ConfigError(f"option method: gt learns from the truth, and the data set {config.data} has none")
     wanted = len(logs.scope.users), len(logs.scope.items)
     if truth.reward.shape != wanted:
         raise ConfigError(

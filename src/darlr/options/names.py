@@ -37,17 +37,17 @@ def flat(options: Mapping[str, Any]) -> dict[str, Any]:
     """Keywords of Python as names on the command line.
 
     `selector={"picks": 30}`, `selector=SelectorConfig(picks=30)`, `selector__picks=30` and `{"selector.picks": 30}` set
-    the same option.
+    the same option. A number of numpy counts as the number of Python.
     """
     found: dict[str, Any] = {}
     for key, value in options.items():
         name = key.replace("__", ".").replace("_", "-")
         name = "model" if name == "world-model" else name
         inside = to_json(value) if is_dataclass(value) and not isinstance(value, type) else value
-        if isinstance(inside, Mapping):
+        if isinstance(inside, Mapping) and inside:
             found |= {f"{name}.{inner}" if name != "train" else inner: one for inner, one in flat(inside).items()}
         else:
-            found[name] = inside
+            found[name] = inside.item() if hasattr(inside, "item") and not getattr(inside, "shape", ()) else inside
     return found
 
 
@@ -61,6 +61,14 @@ def override(config: RunConfig, options: Overrides) -> RunConfig:
     stored = to_json(config)
     paths = _paths(stored)
     for name, value in options.items():
+        if name not in paths and any(path.startswith(f"{name}.") for path in paths):
+            if value == {}:
+                continue
+            example = next(path for path in paths if path.startswith(f"{name}.")).removeprefix(f"{name}.")
+            raise ConfigError(
+                f"option {name}: is a group of options; give a mapping, such as {name}={{{example!r}: ...}}, "
+                f"not {value!r}"
+            )
         if name not in paths:
             hint = perhaps(name, paths)
             raise ConfigError(f"no option is called {name}" + f"; {hint}" * bool(hint))

@@ -16,6 +16,11 @@ def read_history(history: Pairs, low: float, high: float) -> list[tuple[Item, fl
 
     Raises ConfigError for what is no pair, and for a reward that is no number or outside the range.
     """
+    if hasattr(history, "columns"):  # iterating over a frame gives its columns
+        raise ConfigError(
+            "option history: a frame holds no pairs; give its rows, in polars frame.rows(), in pandas "
+            "frame.itertuples(index=False)"
+        )
     if isinstance(history, str | bytes | Mapping) or not isinstance(history, Iterable):
         raise ConfigError(f"option history: {history!r} holds no events; {PAIRS}")
     return [_event(event, low, high) for event in history]
@@ -47,9 +52,16 @@ def read_items(items: Any, option: str) -> list[Any]:
     """Item ids as a list; one id alone is a list of one. Raises ConfigError for what holds no ids."""
     if isinstance(items, str | int):
         return [items]
+    refuse_frame(items, option)
     if isinstance(items, bytes | Mapping) or not isinstance(items, Iterable):
         raise ConfigError(f"option {option}: {items!r} holds no item ids; give a list of them, such as ['sku-7']")
     return list(items)
+
+
+def refuse_frame(ids: Any, option: str) -> None:
+    """Raise ConfigError for a frame in place of ids: iterating over it gives names of columns, or columns."""
+    if hasattr(ids, "columns"):
+        raise ConfigError(f"option {option}: a frame is no list of ids; give its column of ids, such as frame['id']")
 
 
 def of_user(given: Mapping[Any, Any], names: Iterable[Hashable]) -> Any:

@@ -7,9 +7,10 @@ policy.recommend(42, n=5, history=[(7, 4.0), (12, 2.0)])  # item and reward, old
 policy.recommend(NEW, n=5, history=[(7, 4.0)])  # somebody who is in no log
 """
 
+import math
 import operator
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -20,7 +21,7 @@ from darlr.agents.recommender import RecommenderPolicy
 from darlr.data.spelling import plain
 from darlr.data.unit import Unit
 from darlr.errors import ConfigError, DarlrWarning, RunError
-from darlr.serving.history import Pairs, of_user, read_history
+from darlr.serving.history import Pairs, of_user, read_history, refuse_frame
 from darlr.serving.ids import Id, Ids
 from darlr.serving.new import NEW, NewUser
 from darlr.serving.newcomers import Newcomers
@@ -99,15 +100,16 @@ class TrainedPolicy:
 
         A mapping may spell a user as the call does or as the log does. Unknown items are left out, and named in a
         DarlrWarning where they are in `history` or `only`. Raises ConfigError for an `n` below 1, for what holds no
-        pairs or ids, and for a reward that is no number or outside the log's range.
+        pairs or ids, such as a frame or a missing id, and for a reward that is no number or outside the log's range.
         """
         count = _count(n)
         alone = isinstance(users, str | int | NewUser) or not isinstance(users, Iterable)
+        refuse_frame(users, "users")
         listed: list[Any] = [users] if alone else list(users)  # type: ignore[arg-type]
         if history is not None and not isinstance(history, Mapping) and len(listed) != 1:
             raise ConfigError("option history: several users need a mapping from each user to (item, reward) pairs")
         asked, unknown = self._asked(listed, history)
-        _warn("history", unknown)
+        warn_of_unknown("history", unknown)
         rules = ItemRule(exclude, "exclude", self.items), ItemRule(only, "only", self.items)
         width = min(count, len(self.items.ids))
         codes = torch.zeros(len(asked), width, dtype=torch.int64)
@@ -120,7 +122,7 @@ class TrainedPolicy:
             policy = self.policy if known else self.newcomers.policy(session.items, session.rewards)
             codes[places], scores[places] = self._best(policy, session, allowed, width, some)
             counts[places] = allowed.sum(1).clamp(max=width)
-        _warn("only", rules[1].unknown)
+        warn_of_unknown("only", rules[1].unknown)
         return self._frame(asked, codes, scores, counts)
 
     def _asked(self, users: Sequence[Any], history: Any) -> tuple[list[_Asked], list[object]]:
@@ -131,6 +133,8 @@ class TrainedPolicy:
         asked: list[_Asked] = []
         unknown: list[object] = []
         for user in users:
+            if user is None or not isinstance(user, Hashable) or (isinstance(user, float) and math.isnan(user)):
+                raise ConfigError(f"option users: {user!r} is no user id; leave it out, or name {NEW!r} for a new user")
             code = None if user is NEW else self.users.code(user)
             shown = _plain(user) if code is None else self.users.ids[code]
             names = tuple(dict.fromkeys((user, *(() if shown is None else (shown, str(shown))))))
@@ -236,7 +240,7 @@ def _plain(user: Any) -> Id | None:
         return plain(str(user))
 
 
-def _warn(option: str, unknown: Sequence[object]) -> None:
+def warn_of_unknown(option: str, unknown: Sequence[object]) -> None:
     """Name the items that the catalogue lacks, if there are any."""
     if unknown:
         names = list(dict.fromkeys(str(name) for name in unknown))

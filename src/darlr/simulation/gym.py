@@ -98,9 +98,15 @@ def session_vector_env(
 
     Raises MachineError without gymnasium, ConfigError for fewer than one session.
     """
-    if sessions < 1:
-        raise ConfigError(f"option sessions: must be at least 1, not {sessions}")
+    if not isinstance(sessions, int | np.integer) or sessions < 1:
+        raise ConfigError(f"option sessions: must be a whole number of at least 1, not {sessions!r}")
     return _env_class()(world, rule, config, pays, sessions, seed)
+
+
+def _codes(given: Any) -> Tensor:
+    """Whole numbers as int64; what holds others, such as ids or fractions, becomes a code that is refused."""
+    found = np.asarray(given)
+    return torch.as_tensor(found if found.dtype.kind in "iu" else np.full(found.shape, -1), dtype=torch.int64)
 
 
 def _env_class() -> Callable[..., "VectorEnv[Any, Any, Any]"]:
@@ -143,7 +149,7 @@ def _env_class() -> Callable[..., "VectorEnv[Any, Any, Any]"]:
             if seed is not None:
                 self._generator.manual_seed(seed)
             chosen = (options or {}).get("users")
-            users = self._drawn() if chosen is None else torch.as_tensor(np.asarray(chosen), dtype=torch.int64)
+            users = self._drawn() if chosen is None else _codes(chosen)
             if users.shape != (self.num_envs,) or not bool(((users >= 0) & (users < self._users)).all()):
                 raise ConfigError(f"option users: needs {self.num_envs} codes from 0 to {self._users - 1}")
             self._session = self._rules.start(users)
@@ -153,7 +159,7 @@ def _env_class() -> Callable[..., "VectorEnv[Any, Any, Any]"]:
             self, actions: NDArray[np.int64]
         ) -> tuple[dict[str, NDArray[Any]], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
             """Show an item in every session; one that ended before starts anew instead."""
-            action, before = torch.as_tensor(np.asarray(actions), dtype=torch.int64), self._session
+            action, before = _codes(actions), self._session
             over = before.done
             self._check(action, over)
             after, played = turn(self._rules, self._player, before, action.masked_fill(over, 0), None)
