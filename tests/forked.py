@@ -14,12 +14,11 @@ from pathlib import Path
 from subprocess import PIPE, CompletedProcess
 from typing import Any
 
-IMPORTS = ["torch", "darlr.cli.train", "darlr.experiments.evaluate", "darlr.experiments.study.worker"]
 __all__ = ["PIPE", "Popen", "run"]
 
 _context = multiprocessing.get_context("forkserver") if sys.platform != "win32" else None
 if _context is not None:
-    _context.set_forkserver_preload(IMPORTS)
+    _context.set_forkserver_preload(["tests.warmed"])
 
 
 def _begin(output: str, errors: str, limit: tuple[int, int], environment: dict[str, str]) -> None:

@@ -1,11 +1,11 @@
-"""The Bayesian update of a user's taste, by hand and against the textbook formula; and what it does to a policy."""
+"""The Bayesian update of a user's preference, by hand against the textbook formula, and in a policy."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from darlr.agents.belief import taste
+from darlr.agents.belief import preference
 from darlr.agents.learner import build_recommender
 from darlr.data.categories import category_bits
 from darlr.errors import ConfigError
@@ -26,7 +26,7 @@ def test_one_surprise_by_hand():
     # x = (1, 2), strength 0.5: theta = 0.5 x e / (1 + 0.5 |x|^2) = 0.5 * 3 / 3.5 * (1, 2)
     features = torch.tensor([[1.0, 2.0], [1.0, 0.0]])
     items, there = torch.tensor([[0, -1]]), torch.tensor([[True, False]])
-    found = taste(features, 0.5, items, torch.tensor([[3.0, 99.0]]), there)
+    found = preference(features, 0.5, items, torch.tensor([[3.0, 99.0]]), there)
     torch.testing.assert_close(found, torch.tensor([[3 / 7, 6 / 7]]))
 
 
@@ -35,7 +35,7 @@ def test_it_is_ridge_regression_and_rows_do_not_mix():
     features = torch.randn(7, 3, generator=generator)
     items = torch.tensor([[0, 3, 5, 6], [2, 2, -1, -1], [-1, -1, -1, -1]])
     surprise = torch.randn(3, 4, generator=generator)
-    found = taste(features, 0.3, items, surprise, items >= 0)
+    found = preference(features, 0.3, items, surprise, items >= 0)
     for row, taken in enumerate([[0, 3, 5, 6], [2, 2], []]):
         x, e = features[taken].double(), surprise[row, : len(taken)].double()
         expected = torch.linalg.solve(x.T @ x + torch.eye(3) / 0.3, x.T @ e)
@@ -64,7 +64,7 @@ def test_a_surprise_moves_the_scores_of_like_items():
     like = world.preference @ world.preference[2]
     assert torch.equal(moved[0].sign(), like.sign())
     torch.testing.assert_close(met.rewards[0, -1], world.reward[1, 2])
-    torch.testing.assert_close(agent.observe(met).taste, torch.zeros(1, 4))
+    torch.testing.assert_close(agent.observe(met).preference, torch.zeros(1, 4))
 
 
 @torch.no_grad()

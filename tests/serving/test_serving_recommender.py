@@ -206,7 +206,7 @@ def set_in(facts: dict[str, Any], name: str, value: object) -> None:
         (lambda f, t: set_in(f, "recommender.a2c.hidden", [10**7, 10**7]), "weights do not fit the options"),
         (lambda f, t: set_in(f, "recommender.tracker.layers", "2"), "damaged policy"),
         (lambda f, t: set_in(f, "recommender.prior", "much"), "recommender.*must be float|prior must be float"),
-        (lambda f, t: set_in(f, "recommender.belief", 1.0), "needs features of tastes"),
+        (lambda f, t: set_in(f, "recommender.belief", 1.0), "needs features of preferences"),
         (lambda f, t: f.pop("leaving"), "damaged policy"),
         (lambda f, t: t.update(items=t["items"][0]), "items is of shape"),
         (lambda f, t: t.update(items=t["items"].double()), "items is of type torch.float64"),

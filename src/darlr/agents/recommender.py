@@ -1,4 +1,4 @@
-"""The recommender agent: what it sees of a session, its networks, and itself as a policy."""
+"""The recommender agent: its observation of a session, its networks, and its use as a policy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding  # several times faster than table[rows] on a CPU
 
 from darlr.agents.actor_critic import ActorCritic
-from darlr.agents.belief import taste
+from darlr.agents.belief import preference
 from darlr.agents.fast.attention import Folded
 from darlr.agents.tracker import build_tracker
 from darlr.options import RecommenderConfig
@@ -24,14 +24,14 @@ class Observation:
     """What the recommender sees of B sessions.
 
     user: int64 [B]. items: int64 [B, w], newest last, -1 = none. feedback: float32 [B, w], rewards scaled to 0..1.
-    taste: float32 [B, d], what the whole session's feedback says (empty without `belief`). recent: int64 [B, N],
-    what the exit rule looks at (empty without `caution`).
+    preference: float32 [B, d], inferred from the whole session's feedback; it has no columns without `belief`.
+    recent: int64 [B, N], the items that the exit rule looks at; it has no columns without `caution`.
     """
 
     user: Int[Tensor, " B"]
     items: Int[Tensor, "B w"]
     feedback: Float[Tensor, "B w"]
-    taste: Float[Tensor, "B d1"]
+    preference: Float[Tensor, "B d1"]
     recent: Int[Tensor, "B N"]
 
     def rows(self, rows: Int[Tensor, " n"] | slice) -> "Observation":
@@ -41,7 +41,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Decision:
-    """Networks' answer for B sessions: s_rec [B, s], unmasked logits [B, I], value [B]."""
+    """The output of the networks for B sessions: s_rec [B, s], unmasked logits [B, I] and the value [B]."""
 
     state: Float[Tensor, "B s"]
     logits: Float[Tensor, "B I"]
@@ -49,10 +49,11 @@ class Decision:
 
 
 class Tokens(NamedTuple):
-    """What states are put together from while the weights stay as they are.
+    """The parts of states, computed once while the weights do not change.
 
-    items: each item's share of its token, float32 [I, d]; feedback: what a scaled reward of 1 adds, float32 [d]; users:
-    each user's part of the state, float32 [U, d], None where it holds no user; tracker: the tracker's `fold()`.
+    items: each item's contribution to its token, float32 [I, d]. feedback: the contribution of a scaled reward of 1,
+    float32 [d]. users: each user's part of the state, float32 [U, d], or None where the state does not include the
+    user. tracker: the tracker's `fold()`.
     """
 
     items: Float[Tensor, "I d"]
@@ -62,7 +63,7 @@ class Tokens(NamedTuple):
 
 
 class Recommender(nn.Module):
-    """Token = [item vector, scaled reward]; state = tracker output, joined with the user's projected p_u if asked."""
+    """A token is [item vector, scaled reward]. The state is the tracker's output, with projected p_u if configured."""
 
     items: Tensor
     users: Tensor
@@ -80,14 +81,14 @@ class Recommender(nn.Module):
         reward_range: tuple[float, float],
         reward: Float[Tensor, "U I"] | None = None,
         leaving: CategoryExit | None = None,
-        taste_features: Float[Tensor, "I d1"] | None = None,
+        preference_features: Float[Tensor, "I d1"] | None = None,
         entries: Entries | None = None,
     ) -> None:
-        """user_features: p of every user, standardised; reward_range: (least, largest) logged reward. entries: p's
-        non-zero ones, where they are few.
+        """user_features: the standardised p_u of every user. reward_range: the least and the largest logged reward.
 
-        reward: the table that the method's estimate starts from, needed when `config.prior` is not 0. leaving: the exit
-        rule that `config.caution` heeds, if any. taste_features: needed when `config.belief` is not 0.
+        reward: the table that the method's estimate starts from; it is required when `config.prior` is not 0. leaving:
+        the exit rule that `config.caution` respects, if any. preference_features: `World.preference`, required when
+        `config.belief` is not 0. entries: the non-zero entries of p_u, where there are few.
         """
         super().__init__()
         self.config, self.entries = config, entries
@@ -98,7 +99,7 @@ class Recommender(nn.Module):
             if reward is None:
                 raise ValueError("a recommender with a prior needs a table of rewards")
             self.register_buffer("reward", reward, persistent=False)
-            # a prior of one strength whatever the unit of rewards, and none where all items are alike
+            # The prior's strength does not depend on the unit of rewards; it is 0 where all items have the same reward.
             spread, centre = torch.std_mean(reward, 1, correction=0)
             sharpness = torch.where(spread > 1e-6 * centre.abs(), config.prior / spread, 0.0)
             self.register_buffer("centre", centre, persistent=False)
@@ -106,30 +107,30 @@ class Recommender(nn.Module):
         self.leaving = (leaving.window, leaving.threshold) if leaving is not None and config.caution else None
         if self.leaving is not None and leaving is not None:
             self.register_buffer("bits", leaving.bits, persistent=False)
-        dim, taste_dim = config.tracker.dim, 0
+        dim, preference_dim = config.tracker.dim, 0
         if config.belief:
-            if taste_features is None:
-                raise ValueError("a recommender with a belief needs features of tastes")
-            self.register_buffer("features", taste_features, persistent=False)
-            taste_dim = self.features.shape[1]
+            if preference_features is None:
+                raise ValueError("a recommender with a belief needs features of preferences")
+            self.register_buffer("features", preference_features, persistent=False)
+            preference_dim = self.features.shape[1]
         self.token = nn.Linear(item_vectors.shape[1] + 1, dim)
         self.tracker = build_tracker(config.tracker)
         self.user = nn.Linear(user_features.shape[1], dim) if config.user_in_state else None
-        self.state_dim = (2 * dim if config.user_in_state else dim) + taste_dim
+        self.state_dim = (2 * dim if config.user_in_state else dim) + preference_dim
         self.heads = ActorCritic(self.state_dim, config.a2c.hidden, item_vectors.shape[0], config.precision)
 
     def observe(self, session: Session) -> Observation:
-        """The part of a session that the agent sees; rewards outside the logged range are clipped to it."""
+        """The agent's observation of a session; rewards are clipped to the logged range."""
         window = self.config.tracker.window
         items = last_items(session, window)
         scaled = (last_rewards(session, window) - self.low) / max(self.high - self.low, 1e-12)
         feedback = scaled.clamp_(0, 1) if self.config.feedback_in_state else torch.zeros_like(scaled)
-        if self.low < 0:  # else a reward of 0, as where there was no item, is 0 already
+        if self.low < 0:  # otherwise the reward 0 of a missing item is scaled to 0 anyway
             feedback = feedback.masked_fill(items < 0, 0.0)
         recent = last_items(session, self.leaving[0]) if self.leaving is not None else items[:, :0]
-        return Observation(session.user, items, feedback, self._taste(session), recent)
+        return Observation(session.user, items, feedback, self._preference(session), recent)
 
-    def _taste(self, session: Session) -> Float[Tensor, "B d1"]:
+    def _preference(self, session: Session) -> Float[Tensor, "B d1"]:
         if not self.config.belief:
             return session.rewards[:, :0]
         there = session.items >= 0
@@ -137,10 +138,10 @@ class Recommender(nn.Module):
             there = torch.zeros_like(there)
         expected = self.reward[session.user[:, None], session.items.clamp(min=0)]
         surprise = session.rewards.clamp(self.low, self.high) - expected
-        return taste(self.features, self.config.belief, session.items, surprise, there)
+        return preference(self.features, self.config.belief, session.items, surprise, there)
 
     def forward(self, seen: Observation, tokens: Tokens | None = None) -> Decision:
-        """State, logits and value for what is seen. tokens: `tokens()`, where it is known already."""
+        """State, logits and value of an observation. tokens: the result of `tokens()`, if it was computed before."""
         state = self.state(seen, self.own(seen.user, tokens), tokens)
         logits, value = self.heads(state)
         if self.knows_more:
@@ -148,20 +149,20 @@ class Recommender(nn.Module):
         return Decision(state, logits, value)
 
     def tokens(self) -> Tokens:
-        """All items' and users' tokens by the present weights: for many states, cheaper than one by one."""
+        """The tokens of all items and users at the current weights. For many states this is cheaper than one by one."""
         weight = self.token.weight
         items = torch.addmm(self.token.bias, self.items, weight[:, :-1].T)
         return Tokens(items, weight[:, -1], self._users(), self.tracker.fold())
 
     def _users(self) -> Tensor | None:
-        """Every user's part of the state; None where it holds no user."""
+        """Every user's part of the state; None where the state does not include the user."""
         if self.user is None:
             return None
         users: Tensor = self.user(self.users) if self.entries is None else self.entries.through(self.user)
         return users
 
     def own(self, user: Int[Tensor, " B"], tokens: Tokens | None = None) -> Float[Tensor, "B d"] | None:
-        """The users' part of the state, None where it holds no user; tokens: `tokens()`, where it is known already."""
+        """The users' part of the state, or None where the state does not include the user. tokens: as in `forward`."""
         if self.user is None:
             return None
         users = tokens.users if tokens is not None else self._users() if self.entries is not None else None
@@ -170,8 +171,8 @@ class Recommender(nn.Module):
     def state(
         self, seen: Observation, own: Float[Tensor, "B d"] | None, tokens: Tokens | None = None
     ) -> Float[Tensor, "B s"]:
-        """s_rec of what is seen; own: `own(seen.user)`; tokens: `tokens()`, where it is known already."""
-        items, feedback = seen.items.T, seen.feedback.T[..., None]  # trackers take positions first
+        """s_rec of an observation. own: the result of `own(seen.user)`. tokens: as in `forward`."""
+        items, feedback = seen.items.T, seen.feedback.T[..., None]  # trackers expect positions in the first dimension
         known = items.clamp(min=0)
         if tokens is None:
             inputs = torch.cat([embedding(known, self.items), feedback], dim=-1)
@@ -182,32 +183,32 @@ class Recommender(nn.Module):
         parts = [tracked]
         if own is not None:
             parts.append(own)
-        if self.config.belief:  # of about unit size
-            parts.append(seen.taste / (self.config.belief**0.5 * max(self.high - self.low, 1e-12)))
+        if self.config.belief:  # scaled to about unit size
+            parts.append(seen.preference / (self.config.belief**0.5 * max(self.high - self.low, 1e-12)))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
     @property
     def knows_more(self) -> bool:
-        """Whether logits are more than the networks' output."""
+        """Whether the logits have a part that does not come from the networks."""
         return bool(self.config.prior) or self.leaving is not None
 
     def offset(self, seen: Observation) -> Float[Tensor, "B I"]:
-        """What the logits hold besides the networks' output: the prior, less caution. It is not learned."""
+        """The part of the logits that is not learned: the prior less the penalty for items that end the session."""
         if self.leaving is None:
             return self._prior(seen)
         caution = self.config.caution * CategoryExit(self.bits, *self.leaving).ending(seen.recent).float()
         return self._prior(seen) - caution if self.config.prior else -caution
 
     def _prior(self, seen: Observation) -> Float[Tensor, "B I"]:
-        """The table's scores, moved by what the session says."""
+        """The table's scores, updated by the preference that the session reveals."""
         scores = embedding(seen.user, self.reward)
         if self.config.belief:
-            scores = torch.addmm(scores, seen.taste, self.features.T)
+            scores = torch.addmm(scores, seen.preference, self.features.T)
         return (scores - self.centre[seen.user, None]) * self.sharpness[seen.user, None]
 
 
 def project(layer: nn.Linear, table: Float[Tensor, "U F"], rows: Int[Tensor, "*n"]) -> Tensor:
-    """layer(table[rows]), [*n, out]: of each distinct row once."""
+    """layer(table[rows]), [*n, out], computed once for each distinct row."""
     distinct, place = torch.unique(rows, return_inverse=True)
     return embedding(place, layer(embedding(distinct, table)))
 
@@ -220,6 +221,6 @@ class RecommenderPolicy:
 
     @torch.inference_mode()
     def scores(self, session: Session) -> Tensor:
-        """Logits [B, I]; the selector is not needed."""
+        """The logits [B, I]. The selector is not needed to recommend."""
         decision: Decision = self.recommender(self.recommender.observe(session))
         return decision.logits

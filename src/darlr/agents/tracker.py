@@ -1,7 +1,7 @@
-"""State trackers: from the last w tokens of a session, or of a selection, to one state vector.
+"""State trackers: they encode the last w tokens of a session, or of a selection, as one state vector.
 
-Both agents use them. Positions are counted back from the newest token, padding is masked, and the newest
-position is read, so acting and learning see the same input (method.md section 2).
+Both agents use them. Positions are counted back from the newest token, padding is masked, and the state is the output
+at the newest position. Acting and learning therefore see the same input (method.md section 2).
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from darlr.options import TrackerConfig
 
 
 class MeanTracker(nn.Module):
-    """The mean of the tokens that are there (DORL)."""
+    """The mean of the tokens that are no padding (DORL)."""
 
     def forward(
         self, tokens: Float[Tensor, "w B d"], there: Bool[Tensor, "w B"] | None, folded: None = None, some: bool = False
     ) -> Float[Tensor, "B d"]:
-        """Tokens, oldest first, and which of them exist (None: all); an empty window gives zeros."""
+        """tokens: oldest first. there: which of them are no padding; None means all. An empty window gives zeros."""
         if there is None:
             return tokens.mean(0)
         weight = there[..., None].to(tokens.dtype)
@@ -34,16 +34,16 @@ class MeanTracker(nn.Module):
     def over(
         self, token: nn.Linear, inputs: Float[Tensor, "w B i"], there: Bool[Tensor, "w B"]
     ) -> Float[Tensor, "B d"]:
-        """What `forward` says of token(inputs): the token of the mean is the mean of tokens, for a w-th of the work."""
+        """`forward` of token(inputs). As `token` is linear, it is applied once, to the mean of the inputs."""
         state: Tensor = token(self(inputs, there)) * there.any(0)[:, None]
         return state
 
 
 class Layer(nn.Module):
-    """A pre-norm Transformer layer; `newest` computes the newest position alone, which is all the last layer needs.
+    """A pre-norm Transformer layer.
 
-    Windows are short, so positions come first and attention is a sum over them: 2 to 4 times faster on a CPU
-    than batched products of 3 x 3 matrices.
+    Windows are short. Positions therefore come first and attention is a sum over them, which is 2 to 4 times faster on
+    a CPU than batched products of 3 x 3 matrices.
     """
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
@@ -64,11 +64,11 @@ class Layer(nn.Module):
         newest: bool,
         folded: Folded | None,
     ) -> Float[Tensor, "q B d"]:
-        """Attend from every position (q = w) or from the newest (q = 1); bias is -inf at padding, None without any.
+        """Attend from every position (q = w), or from the newest alone (q = 1), which is all the last layer needs.
 
-        folded: `fold()`.
+        bias: -inf at padding; None where there is none. folded: the result of `fold()`.
         """
-        # functions instead of modules: at this size a module's call costs as much as its work
+        # Functions are called instead of modules: at this size the call of a module costs as much as its computation.
         dim = tokens.shape[-1]
         normed = layer_norm(tokens, (dim,), self.norm_attention.weight, self.norm_attention.bias)
         asking, tokens = (normed[-1:], tokens[-1:]) if newest else (normed, tokens)
@@ -79,11 +79,11 @@ class Layer(nn.Module):
         return hidden + self._drop(fed)
 
     def fold(self) -> Folded | None:
-        """What the fast twin of `attend` needs; None where the plain one is as good."""
+        """The weights for the fast twin of `attend`; None where the plain function is used."""
         return chosen.fold(self.attention, self.out, self.heads)
 
     def attend(self, asking: Tensor, normed: Tensor, bias: Tensor | None) -> Float[Tensor, "q B d"]:
-        """Scaled dot-product attention (Vaswani et al. 2017, Eq. 1) of each head on its share of d, and its output."""
+        """The output layer on scaled dot-product attention of each head (Vaswani et al. 2017, Eq. 1)."""
         dim, weight, offset = normed.shape[-1], self.attention.weight, self.attention.bias
         query = linear(asking, weight[:dim], offset[:dim])
         key, value = linear(normed, weight[dim:], offset[dim:]).chunk(2, dim=-1)
@@ -108,7 +108,7 @@ class TransformerTracker(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
 
     def fold(self) -> list[Folded | None]:
-        """What all layers' attention needs."""
+        """The result of `Layer.fold` for every layer."""
         return [layer.fold() for layer in self.layers if isinstance(layer, Layer)]
 
     def forward(
@@ -118,10 +118,10 @@ class TransformerTracker(nn.Module):
         folded: Sequence[Folded | None] | None = None,
         some: bool = False,
     ) -> Float[Tensor, "B d"]:
-        """Tokens, oldest first, and which of them exist (None: all); an empty window is read as one learned token.
+        """tokens: oldest first; n is at most w. there: which of them are no padding; None means all.
 
-        n is w, or less: what is left out is what a window begins with that is nowhere there. folded: `fold()`, where it
-        is known already. some: no window is empty, which saves looking for those that are.
+        A window without tokens is encoded as one learned token. some: the caller guarantees that no window is empty,
+        so that there is no need to look for one. folded: the result of `fold()`, if it was computed before.
         """
         bias = None
         if there is not None:
@@ -139,7 +139,7 @@ class TransformerTracker(nn.Module):
     def over(
         self, token: nn.Linear, inputs: Float[Tensor, "w B i"], there: Bool[Tensor, "w B"]
     ) -> Float[Tensor, "B d"]:
-        """What `forward` says of token(inputs)."""
+        """`forward` of token(inputs)."""
         state: Tensor = self(token(inputs), there)
         return state
 

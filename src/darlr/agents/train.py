@@ -98,9 +98,9 @@ def resume(sink: Sink, learner: Learner) -> int:
     found = sink.load_checkpoint()
     if found is None:
         return 0
-    tensors, facts = found
+    tensors, metadata = found
     load_state(learner, tensors)
-    return int(facts["epoch"])
+    return int(metadata["epoch"])
 
 
 def refuse_divergence(epoch: int, metrics: Metrics) -> None:

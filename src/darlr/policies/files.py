@@ -1,4 +1,4 @@
-"""A fitted baseline on disk: tensors in safetensors, everything else JSON."""
+"""A fitted baseline on disk: tensors are stored as safetensors, everything else as JSON."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from darlr.policies.networks import Layers, NetworkPolicy
 from darlr.policies.sessions import StateEncoder
 from darlr.simulation.policy import Policy
 
-TENSORS, FACTS = "baseline.safetensors", "baseline.json"
+TENSORS, METADATA = "baseline.safetensors", "baseline.json"
 SCHEMA = 2
 PLAIN: dict[str, tuple[type, tuple[str, ...], tuple[str, ...]]] = {  # kind -> class, tensors, numbers
     "user-greedy": (UserGreedy, ("table",), ()),
@@ -28,17 +28,17 @@ REMEDY = "delete its folder and fit it again"
 
 
 def save_baseline(policy: Policy, folder: Path) -> None:
-    """Write a policy that a baseline's fit returned; an earlier one in the folder is replaced."""
-    tensors, facts = _split(policy)
+    """Write a policy that a baseline's fit returned. It replaces an earlier one in the folder."""
+    tensors, metadata = _split(policy)
     with replacing_folder(folder) as draft:
-        write_both(draft / TENSORS, draft / FACTS, tensors, {"schema": SCHEMA, **facts})
+        write_both(draft / TENSORS, draft / METADATA, tensors, {"schema": SCHEMA, **metadata})
 
 
 def load_baseline(folder: Path) -> Policy:
-    """Read what `save_baseline` wrote; no optional library is needed. RunError when it is missing or damaged."""
+    """Read what `save_baseline` wrote, without optional libraries. Raises RunError when it is missing or damaged."""
     try:
-        tensors, facts = read_both(folder / TENSORS, folder / FACTS, REMEDY, "baseline", SCHEMA)
-        return _join(tensors, facts)
+        tensors, metadata = read_both(folder / TENSORS, folder / METADATA, REMEDY, "baseline", SCHEMA)
+        return _join(tensors, metadata)
     except FileNotFoundError as error:
         raise RunError(f"{folder}: no baseline here; fit it again") from error
     except (KeyError, TypeError, ValueError) as error:
@@ -50,7 +50,7 @@ def _split(policy: Policy) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if type(policy) is found:
             return {n: getattr(policy, n) for n in tensors}, {"kind": kind, **{n: getattr(policy, n) for n in numbers}}
     if not isinstance(policy, NetworkPolicy):
-        raise TypeError(f"no baseline: {type(policy).__name__}")
+        raise TypeError(f"{type(policy).__name__} is not the policy of a baseline")
     state = policy.encoder
     layers = {"value": policy.value, "actor": policy.actor}
     arrays = {
@@ -59,7 +59,7 @@ def _split(policy: Policy) -> tuple[dict[str, Tensor], dict[str, Any]]:
         for k, pair in enumerate(stack)
         for part, array in zip(("weight", "bias"), pair, strict=True)
     }
-    facts = {
+    metadata = {
         "kind": NETWORK,
         "head": policy.head,
         "low": state.low,
@@ -67,17 +67,17 @@ def _split(policy: Policy) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "window": state.window,
         "layers": {name: len(stack) for name, stack in layers.items()},
     }
-    return {"vectors": state.vectors, **arrays}, facts
+    return {"vectors": state.vectors, **arrays}, metadata
 
 
-def _join(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Policy:
-    if facts["kind"] != NETWORK:
-        found, arrays, numbers = PLAIN[facts["kind"]]
-        policy: Policy = found(**{n: tensors[n] for n in arrays}, **{n: facts[n] for n in numbers})
+def _join(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Policy:
+    if metadata["kind"] != NETWORK:
+        found, arrays, numbers = PLAIN[metadata["kind"]]
+        policy: Policy = found(**{n: tensors[n] for n in arrays}, **{n: metadata[n] for n in numbers})
         return policy
     stacks: dict[str, Layers] = {
         name: [(tensors[f"{name}.{k}.weight"], tensors[f"{name}.{k}.bias"]) for k in range(count)]
-        for name, count in facts["layers"].items()
+        for name, count in metadata["layers"].items()
     }
-    encoder = StateEncoder(tensors["vectors"], facts["low"], facts["high"], facts["window"])
-    return NetworkPolicy(encoder, facts["head"], **stacks)
+    encoder = StateEncoder(tensors["vectors"], metadata["low"], metadata["high"], metadata["window"])
+    return NetworkPolicy(encoder, metadata["head"], **stacks)

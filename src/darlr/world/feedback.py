@@ -1,4 +1,4 @@
-"""The feedback vector p_u of a user (method.md section 4): of the users of the log, and of users in no log."""
+"""The feedback vector p_u (method.md section 4) of the log's users and of users in no log."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
-from darlr.data.scope import Scope, scope_of
+from darlr.data.scope import Scope, places, scope_of
 from darlr.options import TablesConfig
 from darlr.world.logged_neighbours import logged_feedback
 
@@ -17,8 +17,8 @@ class Feedback:
     """How p_u is computed, for users in no log.
 
     predicted: whether p_u is a row of r0; otherwise it is logged feedback. by_user: whether each user's own mean is
-    taken off. centre: float32 [F], taken off the entries that are present. mean: float32 [F], and scale: what
-    `standardise` takes off and divides by. columns: int64 [F], the scope code of each entry's item, -1 outside the
+    subtracted. centre: float32 [F], subtracted from the entries that are present. mean: float32 [F], and scale: what
+    `standardise` subtracts and divides by. columns: int64 [F], the scope code of each entry's item, -1 outside the
     scope.
     """
 
@@ -32,7 +32,7 @@ class Feedback:
     def of(
         self, rows: Float[Tensor, "B I"], items: Int[Tensor, "B n"], rewards: Float[Tensor, "B n"]
     ) -> Float[Tensor, "B F"]:
-        """The standardised p_u of B new users. A user of whom nothing is known has the mean of all users, zeros.
+        """The standardised p_u of B new users. A user without a known event gets the mean of all users, which is 0.
 
         rows: r0 of these users. items, rewards: their histories, as in `FoldIn.coordinates`.
         """
@@ -62,11 +62,11 @@ class Feedback:
 def feedback(
     reward: Float[Tensor, "U I"], log: InteractionLog, config: TablesConfig, scope: Scope | None = None
 ) -> tuple[Float[Tensor, "U F"], Feedback]:
-    """Feedback vectors p_u of the scope's users before they are standardised, and how they come about.
+    """The feedback vectors p_u of the scope's users before they are standardised, and how to compute those of others.
 
-    "predicted": rows of r0 [Us, Is]. "logged": the mean logged reward of each cell, 0 = missing, over the items outside
-    the block; a mean is then taken off logged cells only, and none is where all logged rewards are equal. "auto":
-    logged where all logged rewards are equal, otherwise predicted.
+    The option `indicator` has three values. "predicted": rows of r0, [Us, Is]. "logged": the mean logged reward of each
+    cell over the items outside the block, 0 where there is none; the mean is then subtracted from logged cells only,
+    and not at all where all logged rewards are equal. "auto": logged where these are equal, otherwise predicted.
     """
     predicted = config.indicator == "predicted" or (config.indicator == "auto" and not log.implicit)
     if predicted:
@@ -76,9 +76,7 @@ def feedback(
         scope = scope_of(log) if scope is None else scope
         items = scope.feedback_items(log)
         vectors, present = logged_feedback(log, scope.users, items)
-        place = torch.full((log.n_items,), -1)
-        place[torch.from_numpy(scope.items)] = torch.arange(len(scope.items))
-        columns = place[torch.from_numpy(items)]
+        columns = torch.from_numpy(places(scope.items, log.n_items)[items])
     by = "none" if config.indicator_centre == "none" or (log.implicit and not predicted) else config.indicator_centre
     centre = torch.zeros(vectors.shape[1])
     if by != "none":
@@ -95,14 +93,15 @@ def indicator(reward: Tensor, log: InteractionLog, config: TablesConfig, scope: 
 
 
 def standardise(vectors: Float[Tensor, "U F"]) -> Float[Tensor, "U F"]:
-    """p centred by column and scaled as a whole: what a linear layer with bias could do itself, done once.
+    """p_u, centred by column and divided by one number for all columns.
 
-    Raw rows of positive rewards are nearly equal, which slows learning down.
+    Raw rows of positive rewards are nearly equal, which would slow down the learning of the linear layers that read
+    them. Such a layer has a bias, so that what it can express stays the same.
     """
     centred = vectors - vectors.mean(0)
     return centred.div_(centred.std() + 1e-12)
 
 
 def _spread(vectors: Tensor) -> float:
-    """What `standardise` divides by."""
+    """The standard deviation that `standardise` divides by."""
     return float((vectors - vectors.mean(0)).std() + 1e-12)

@@ -1,4 +1,4 @@
-"""Users alike by what they logged, and what those logged: a table of scores from the log alone."""
+"""Neighbours of users by logged feedback, and a table of scores from the neighbours' events, without a model."""
 
 from typing import Literal
 
@@ -7,15 +7,17 @@ import torch
 from torch import Tensor
 
 from darlr.data.log import IntArray, InteractionLog
-from darlr.data.scope import Scope
+from darlr.data.scope import Scope, places
 
-CHUNK = 1024  # candidates whose feedback is held densely at once
+CHUNK = 1024  # candidates whose feedback is a dense matrix at one time
 
 
 def logged_feedback(log: InteractionLog, users: IntArray, items: IntArray) -> tuple[Tensor, Tensor]:
-    """Mean logged reward [u, i] of the cells users x items (log codes), 0 = none; whether logged, float32 [u, i]."""
-    row, column = (np.full(size, -1, dtype=np.int64) for size in (log.n_users, log.n_items))
-    row[users], column[items] = np.arange(len(users)), np.arange(len(items))
+    """The mean logged reward of each cell of users x items, 0 for none, and whether there is one: float32 [u, i] each.
+
+    users, items: log codes.
+    """
+    row, column = places(users, log.n_users), places(items, log.n_items)
     inside = (row[log.user] >= 0) & (column[log.item] >= 0)
     cell = row[log.user[inside]] * len(items) + column[log.item[inside]]
     size = len(users) * len(items)
@@ -29,11 +31,11 @@ def logged_feedback(log: InteractionLog, users: IntArray, items: IntArray) -> tu
 def logged_neighbours(
     log: InteractionLog, scope: Scope, k: int = 300, *, itself: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """The k most alike candidates of each scope user: log codes int64 [Us, k] and cosines float32 [Us, k].
+    """The k nearest candidates of each scope user: log codes int64 [Us, k] and cosines float32 [Us, k].
 
-    Cosine of the logged feedback over items outside the block. Candidates: the users outside the block, who have
-    logged the scope's items; in a log without a block all users, oneself only with `itself`. k is cut to the
-    candidates there are.
+    The similarity is the cosine of the logged feedback on items outside the block. Candidates are the users outside the
+    block, who have logged the scope's items. In a log without a block they are all users; a user itself is a candidate
+    only with `itself`. k is reduced to the number of candidates.
     """
     columns = scope.feedback_items(log)
     candidates = scope.candidates(log)
@@ -60,25 +62,22 @@ def logged_neighbour_table(
     weights: Literal["uniform", "cosine"] = "uniform",
     itself: bool = False,
 ) -> Tensor:
-    """Mean over a user's k logged neighbours of their logged reward (0 where none), float32 [Us, Is].
+    """The mean logged reward of a user's k neighbours, where a missing one counts 0, float32 [Us, Is].
 
-    In a log of positives: the share of the neighbours for whom the item is one.
+    In an implicit log it is proportional to the share of the neighbours who logged the item.
     """
     index, cosine = logged_neighbours(log, scope, k, itself=itself)
     vote = torch.ones_like(cosine) if weights == "uniform" else cosine
     table = torch.zeros(len(scope.users), len(scope.items))
-    place = torch.full((log.n_users,), -1)
     candidates = scope.candidates(log)
     for chunk in np.array_split(candidates, max(1, -(-len(candidates) // CHUNK))):
-        place.fill_(-1)
-        place[torch.from_numpy(chunk)] = torch.arange(len(chunk))
-        found = place[index]
+        found = torch.from_numpy(places(chunk, log.n_users))[index]
         weight = torch.zeros(len(index), len(chunk) + 1)
-        weight.scatter_(1, torch.where(found >= 0, found, len(chunk)), vote)  # the last column takes the others
+        weight.scatter_(1, torch.where(found >= 0, found, len(chunk)), vote)  # last column: other chunks
         table += weight[:, :-1] @ logged_feedback(log, chunk, scope.items)[0]
-    return table / vote.sum(1, keepdim=True).clamp(min=1e-12)  # last, so that equal counts stay exactly tied
+    return table / vote.sum(1, keepdim=True).clamp(min=1e-12)  # dividing last keeps equal counts exactly equal
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    """Rows of length 1; zero rows stay zero."""
+    """The rows scaled to length 1; zero rows stay zero."""
     return torch.nn.functional.normalize(vectors, dim=1, eps=1e-12)

@@ -1,4 +1,4 @@
-"""Who is most alike, exactly, without comparing all pairs in full where there are many users."""
+"""Exact nearest neighbours by cosine, which compare few pairs in full where there are many users."""
 
 from dataclasses import dataclass
 
@@ -8,18 +8,18 @@ from torch import Tensor
 
 from darlr.world.directions import leading
 
-PAIRWISE = 4096  # users up to which all pairs are compared in full: a second
-ROWS = 1024  # users whose cosines with everyone are held at once
-SIZE = 128  # of a sketch
-CACHED = 1 << 21  # numbers of candidates that are compared at once: what the last cache holds
-SLACK = 1e-5  # of a cosine, for rounding
+PAIRWISE = 4096  # the most users for which all pairs are compared in full, which takes about a second
+ROWS = 1024  # the number of users whose cosines with all others are in memory at one time
+SIZE = 128  # the number of coordinates of a sketch
+CACHED = 1 << 21  # the most numbers in one batch of candidates: they fit the last-level cache
+SLACK = 1e-5  # the rounding error that is allowed for in a cosine
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """Unit vectors by few coordinates [U, q]; rest: the length of what these leave out, [U].
+    """Unit vectors, projected onto q directions: coordinates [U, q], and rest [U], the lengths of the residuals.
 
-    cos(u, v) is the product of coordinates, give or take rest_u * rest_v (Cauchy and Schwarz).
+    cos(u, v) differs from the product of coordinates by at most rest_u * rest_v (the Cauchy-Schwarz inequality).
     """
 
     coordinates: Float[Tensor, "U q"]
@@ -27,7 +27,7 @@ class Sketch:
 
 
 def nearest(unit: Float[Tensor, "U F"], k: int) -> tuple[Int[Tensor, "U k"], Float[Tensor, "U k"]]:
-    """The k other users with the largest cosine, best first, and the cosines. unit: vectors of length 1, or zeros."""
+    """The k other users with the largest cosine, best first, and the cosines. unit: rows of length 1 or 0."""
     sketch = _sketch(unit) if unit.shape[0] > PAIRWISE else None
     index, cosine = [], []
     for users in torch.split(torch.arange(unit.shape[0], device=unit.device), ROWS):
@@ -43,37 +43,37 @@ def nearest(unit: Float[Tensor, "U F"], k: int) -> tuple[Int[Tensor, "U k"], Flo
 
 
 def _of_all(unit: Tensor, users: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k nearest of some users among everyone."""
+    """The k nearest neighbours of some users among all users."""
     best = _others(unit[users] @ unit.T, users).topk(k, dim=1)
     return best.indices, best.values
 
 
 def _of_candidates(unit: Tensor, sketch: Sketch, users: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The k nearest of some users among those whom the sketch puts first, and whether nobody else can be nearer."""
+    """The k nearest neighbours of some users among the best by the sketch, and whether no other user can be nearer."""
     count = min(2 * k + 32, unit.shape[0] - 1)
     first = _others(sketch.coordinates[users] @ sketch.coordinates.T, users).topk(count, dim=1)
     size = max(1, CACHED // (count * unit.shape[1]))
     parts = zip(torch.split(users, size), torch.split(first.indices, size), strict=True)
     cosine = torch.cat([_each(unit, some, candidates) for some, candidates in parts])
     best = cosine.topk(k, dim=1)
-    most = first.values[:, -1] + sketch.rest[users] * sketch.rest.max() + SLACK  # what any other may have
-    proven = (best.values[:, -1] >= most) | ~unit[users].any(1)  # zeros are as near to all
+    most = first.values[:, -1] + sketch.rest[users] * sketch.rest.max() + SLACK  # bounds all other cosines
+    proven = (best.values[:, -1] >= most) | ~unit[users].any(1)  # a zero vector has cosine 0 with everyone
     return first.indices.gather(1, best.indices), best.values, proven
 
 
 def _each(unit: Tensor, users: Tensor, candidates: Tensor) -> Tensor:
-    """Cosines of users [n] with candidates of their own [n, m]."""
+    """Cosines [n, m] of each user [n] with its own candidates [n, m]."""
     rows = unit.index_select(0, candidates.flatten()).view(*candidates.shape, -1)
     return torch.bmm(unit[users][:, None], rows.mT).squeeze(1)  # several times faster than rows @ user
 
 
 def _others(scores: Tensor, users: Tensor) -> Tensor:
-    """Scores of some users with everyone, themselves last."""
+    """The scores of some users with all users, -inf with themselves."""
     return scores.scatter_(1, users[:, None], -torch.inf)
 
 
 def _sketch(unit: Tensor) -> Sketch:
-    """Coordinates along the leading directions."""
+    """The projections onto the leading directions, and the lengths of what is left."""
     coordinates = unit @ leading(unit, min(SIZE, unit.shape[1]))
     rest = (unit.square().sum(1) - coordinates.square().sum(1)).clamp(min=0).sqrt()
     return Sketch(coordinates, rest)

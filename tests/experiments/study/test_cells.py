@@ -122,7 +122,7 @@ def test_commands_say_what_the_configuration_says():
     config = override(RunConfig(), options)
     words = command_line(config, Path("out")).split()[1:]
     assert parse(words).config == config
-    with pytest.raises(ConfigError, match=r"no option is called reward\.lambda-v; perhaps reward\.lambda-"):
+    with pytest.raises(ConfigError, match=r"no option is called reward\.lambda-v; perhaps you meant 'reward\.lambda-"):
         override(config, {"reward.lambda-v": 1.0})
 
 

@@ -66,18 +66,18 @@ def test_conditionals_are_those_of_the_equation(monkeypatch: pytest.MonkeyPatch)
     chains.sweep()
     x, met, draw = columns(chains), set(), gibbs._Side._draw
 
-    def checked(side, order, block, slope, curvature, noise):
+    def checked(side, order, batch, slope, curvature, noise):
         factors = np.concatenate([side.factors for side in chains.sides], 1)
         error = weight[:, None] * (target[:, None] - plain(chains, x))
         first = 0 if side is chains.sides[0] else len(chains.sides[0].group)
-        for place, j in enumerate(first + block.codes):
+        for place, j in enumerate(first + batch.codes):
             met.add((order, j))
             along = 1.0 if order == 0 else x @ factors[order - 1] - x[:, [j]] * factors[order - 1, j]
             h = x[:, [j]] * along  # how the prediction rises with this parameter
             np.testing.assert_allclose(slope[place], (h * error).sum(0), atol=1e-9)
             wanted = (weight[:, None] * h**2).sum(0)
             np.testing.assert_allclose(np.broadcast_to(curvature, slope.shape)[place], wanted * np.ones(2), atol=1e-9)
-        return draw(side, order, block, slope, curvature, noise)
+        return draw(side, order, batch, slope, curvature, noise)
 
     monkeypatch.setattr(gibbs._Side, "_draw", checked)
     chains.sweep()
@@ -119,25 +119,25 @@ def test_a_draw_is_the_normal_that_bayes_says() -> None:
     side = Chains(log, target, weight, replace(QUICK, members=1)).sides[0]
     side.linear = np.full((len(side.group), config.members), 0.7)
     side.mean, side.precision = np.full((4, 2, 1), 0.2), np.full((4, 2, 1), 4.0)
-    block = side.blocks[0]
-    slope, curvature = np.full((len(block.codes), config.members), 3.0), np.full((len(block.codes), 1), 5.0)
-    side._draw(0, block, slope, curvature, np.full(config.members, 2.0))
-    drawn = side.linear[block.codes[0]]
+    batch = side.batches[0]
+    slope, curvature = np.full((len(batch.codes), config.members), 3.0), np.full((len(batch.codes), 1), 5.0)
+    side._draw(0, batch, slope, curvature, np.full(config.members, 2.0))
+    drawn = side.linear[batch.codes[0]]
     # precision 4 + 2 * 5; evidence 2 * (3 + 0.7 * 5) beside the prior's 4 * 0.2
     assert drawn.mean() == pytest.approx((0.8 + 13) / 14, abs=0.01)
     assert drawn.std() == pytest.approx(14**-0.5, rel=0.03)
 
 
-def test_no_row_has_two_parameters_of_a_block() -> None:
+def test_no_row_has_two_parameters_of_a_batch() -> None:
     log, target, weight = rich_log()
     for side in Chains(log, target, weight, QUICK).sides:
-        codes = np.concatenate([block.codes for block in side.blocks])
+        codes = np.concatenate([batch.codes for batch in side.batches])
         assert len(codes) == len(set(codes))
-        for block in side.blocks:
+        for batch in side.batches:
             for row in np.unique(side.rows):
-                own = set(side.codes[row, side.weights[row] != 0]) & set(block.codes)
+                own = set(side.codes[row, side.weights[row] != 0]) & set(batch.codes)
                 assert len(own) <= 1
-                assert (block.weight[row, 0] != 0) == bool(own)
+                assert (batch.weight[row, 0] != 0) == bool(own)
 
 
 def test_weights_count_like_repeated_events() -> None:

@@ -99,7 +99,7 @@ def _meaning(source: str) -> str:
             node.body = [line for line in node.body if not _is_text(line)]
             if not node.body and not isinstance(node, ast.Module):
                 node.body = [ast.Pass()]
-    return ast.unparse(ast.fix_missing_locations(tree))
+    return ast.unparse(tree)
 
 
 def _is_text(line: ast.stmt) -> bool:

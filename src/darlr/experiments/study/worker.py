@@ -130,7 +130,7 @@ def trivial_entries(task: Task, logs: Logs, truth: Truth) -> list[Entry]:
 
 def baseline(task: Task) -> Outcome:
     """Fit a baseline and evaluate it."""
-    from darlr.policies.files import FACTS, load_baseline, save_baseline
+    from darlr.policies.files import METADATA, load_baseline, save_baseline
     from darlr.policies.registry import BASELINES, fit_baseline
     from darlr.world.context import Context
 
@@ -138,7 +138,7 @@ def baseline(task: Task) -> Outcome:
     truth = truth_of(task.config, logs)
     name = task.content["identity"]["name"]
     registered, place = BASELINES[name], task.place / "baseline"
-    if not (place / FACTS).exists():  # written last
+    if not (place / METADATA).exists():  # written last
         world = open_world(task, logs) if registered.needs_world else None
         context = Context(
             log=logs.fitted,

@@ -1,10 +1,10 @@
-"""Gibbs sampling of factorisation machines: several chains over one log, all at once.
+"""Gibbs sampling of factorisation machines: several chains over one log, computed together.
 
-Freudenthaler, Schmidt-Thieme and Rendle 2011, "Bayesian Factorization Machines": conditionals of single parameters,
-hyperparameters of groups of them.
+The sampler is that of Freudenthaler, Schmidt-Thieme and Rendle 2011, "Bayesian Factorization Machines": it draws single
+parameters from their conditional distributions, and hyperparameters for groups of them.
 
-An event meets one row of each side, so that all a side's conditionals need are sums over the events of its users (or
-items): events are read once for each side and factor, however many features there are.
+An event has one user and one item. The conditionals of a side (users or items) therefore need only sums over the events
+of each row of that side: events are read once for each side and factor, whatever the number of features.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,17 @@ from darlr.world.models.features import Side, encode
 Reals = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-INITIAL_SCALE = 0.1  # standard deviation of initial factors
-IDS, FEATURES = 0, 1  # groups of a side's parameters, each with hyperparameters of its own
+INITIAL_SCALE = 0.1  # the standard deviation of initial factors
+IDS, FEATURES = 0, 1  # the groups of a side's parameters, each of which has its own hyperparameters
 
 
 @dataclass(frozen=True)
-class _Block:
-    """Parameters of a side of which no row (user or item) has two: they are drawn at once.
+class _Batch:
+    """Parameters of a side that are drawn together, because no row (user or item) has two of them.
 
-    codes: int64 [c], rows of the side's tables; place: int64 [n], which of them each row has; weight: float64 [n, 1],
-    how much of it, 0 = none; onto: [c, n], sums over the rows that have a code; group: IDS or FEATURES.
+    codes: int64 [c], their rows in the side's tables. place: int64 [n], the position in `codes` of the parameter that
+    each row has. weight: float64 [n, 1], the weight of that parameter in the row, 0 for none. onto: [c, n], the matrix
+    that sums over the rows with a code. group: IDS or FEATURES.
     """
 
     codes: Places
@@ -39,12 +40,12 @@ class _Block:
     group: int
 
     def spread(self, values: Reals) -> Reals:
-        """values [c, K] -> what they add to each row, [n, K]."""
+        """What parameters of values [c, K] contribute to each row, [n, K]."""
         return values[self.place] * self.weight
 
 
 class _Side:
-    """Users or items: their parameters in all chains, and the sums over events that their conditionals need."""
+    """Users or items: their parameters in all chains, and the sums over events in the conditionals."""
 
     def __init__(
         self, side: Side, rows: Places, weight: Reals, config: WorldModelConfig, generator: np.random.Generator
@@ -54,13 +55,13 @@ class _Side:
         n, chains, factors = len(self.codes), config.members, config.embedding
         self.events = scipy.sparse.csr_matrix((weight, (rows, np.arange(len(rows)))), (n, len(rows)))
         self.count = np.asarray(self.events.sum(1))
-        self.blocks = _blocks(side, np.unique(rows))
+        self.batches = _batches(side, np.unique(rows))
         self.group = np.where(np.arange(side.n_codes) < n, IDS, FEATURES)
-        codes = [np.concatenate([[], *(b.codes for b in self.blocks if b.group == group)]) for group in (IDS, FEATURES)]
-        self.known = [part.astype(np.int64) for part in codes]  # parameters that some event meets
+        codes = [np.concatenate([[], *(b.codes for b in self.batches if b.group == g)]) for g in (IDS, FEATURES)]
+        self.known = [part.astype(np.int64) for part in codes]  # parameters that occur in an event
         self.linear = np.zeros((side.n_codes, chains))
         self.factors = generator.normal(0, INITIAL_SCALE, (factors, side.n_codes, chains))
-        # Of the first order (0) and each factor (1 ...): mean and precision of each group's prior, [1 + F, 2, K].
+        # mean and precision of each group's prior, [1 + F, 2, K], of first-order weights (0) and factors (1 ...)
         self.mean = np.zeros((1 + factors, 2, chains))
         self.precision = np.ones((1 + factors, 2, chains))
 
@@ -69,7 +70,7 @@ class _Side:
         return self.linear if order == 0 else self.factors[order - 1]
 
     def vectors(self, factors: Reals) -> Reals:
-        """Sums of the rows' factors [F, codes, K], [F, n, K]."""
+        """Sums of factors [F, codes, K] over the codes of each row, [F, n, K]."""
         return np.stack([self._sum(factor, self.weights) for factor in factors])
 
     def pairs(self, factors: Reals) -> Reals:
@@ -79,7 +80,7 @@ class _Side:
         return pairs
 
     def draw_priors(self) -> None:
-        """Hyperparameters given the parameters that events meet; priors N(0, 1 / lambda) and Gamma(1/2, 1/2)."""
+        """Draw hyperparameters given the parameters that occur; their priors are N(0, 1 / lambda), Gamma(1/2, 1/2)."""
         for order in range(len(self.mean)):
             for group, codes in enumerate(self.known):
                 if len(codes):
@@ -92,36 +93,37 @@ class _Side:
                     self.mean[order, group] = values.sum(0) / (len(codes) + 1) + self._normal(of.shape) / spread
 
     def draw_linear(self, error: Reals, noise: Reals) -> Reals:
-        """First-order weights given all else; what they now add to each row more than before, [n, K].
+        """Draw first-order weights given everything else; returns the change of each row's sum, [n, K].
 
-        error: [L, K], reward less prediction; noise: [K], precision of the reward.
+        error: [L, K], reward less prediction. noise: [K], the precision of the reward.
         """
         change = np.zeros((len(self.codes), error.shape[1]))
         sums = self.events @ error
-        for block in self.blocks:
-            evidence = block.onto @ (block.weight * sums), block.onto @ (block.weight**2 * self.count)
-            moved = block.spread(self._draw(0, block, *evidence, noise))
+        for batch in self.batches:
+            evidence = batch.onto @ (batch.weight * sums), batch.onto @ (batch.weight**2 * self.count)
+            moved = batch.spread(self._draw(0, batch, *evidence, noise))
             sums -= self.count * moved
             change += moved
         return change
 
     def draw_factor(self, f: int, error: Reals, total: Reals, noise: Reals) -> tuple[Reals, Reals]:
-        """One factor given all else. total: [L, K], the sum of the event's factors f over both sides.
+        """Draw factor f given everything else. total: [L, K], the sum of the factors f of an event over both sides.
 
-        Returns how the rows' sums moved, [n, K], and what that takes off the error beside this times `total`, [n, K].
-        Along a parameter the prediction rises by h = x (total - v x); the sums follow each block by algebra.
+        Returns two arrays [n, K], with which an event's error falls by change * total + rest: the change of each row's
+        sum of factors, and the rest. The derivative of the prediction by a parameter v of weight x is
+        h = x (total - v x). After each batch the sums over events are updated algebraically, without reading events.
         """
         change, rest = (np.zeros((len(self.codes), error.shape[1])) for _ in range(2))
         q, qq = self.events @ total, self.events @ total**2
         e, qe = self.events @ error, self.events @ (total * error)
         n = self.count
-        for block in self.blocks:
-            own = block.spread(self.factors[f][block.codes])
+        for batch in self.batches:
+            own = batch.spread(self.factors[f][batch.codes])
             evidence = (
-                block.onto @ (block.weight * (qe - own * e)),
-                block.onto @ (block.weight**2 * (qq - 2 * own * q + n * own**2)),
+                batch.onto @ (batch.weight * (qe - own * e)),
+                batch.onto @ (batch.weight**2 * (qq - 2 * own * q + n * own**2)),
             )
-            moved = block.spread(self._draw(1 + f, block, *evidence, noise))
+            moved = batch.spread(self._draw(1 + f, batch, *evidence, noise))
             rest += moved * (change - own)
             change += moved
             less = moved * (q - n * own)
@@ -132,7 +134,10 @@ class _Side:
         return change, rest
 
     def contribution(self) -> tuple[Reals, Reals]:
-        """What depends on this side alone [K, n], and the rows' vectors [K, n, F]; the unmet from their prior."""
+        """The part of the prediction that depends on this side alone, [K, n], and the rows' sums of factors, [K, n, F].
+
+        Parameters that occur in no event are drawn from their prior.
+        """
         unmet = np.setdiff1d(np.arange(len(self.group)), np.concatenate(self.known))
         group = self.group[unmet]
         linear, *factors = (self.parameters(order).copy() for order in range(len(self.mean)))
@@ -142,22 +147,22 @@ class _Side:
         own = self._sum(linear, self.weights) + self.pairs(every)
         return own.T, self.vectors(every).transpose(2, 1, 0)
 
-    def _draw(self, order: int, block: _Block, slope: Reals, curvature: Reals, noise: Reals) -> Reals:
-        """Draw a block's parameters from their conditional, a normal; the change, [c, K].
+    def _draw(self, order: int, batch: _Batch, slope: Reals, curvature: Reals, noise: Reals) -> Reals:
+        """Draw a batch of parameters from their conditional, a normal distribution; returns the change, [c, K].
 
-        slope: sum of h times the error; curvature: sum of h squared, both weighted and [c, K] or [c, 1].
+        slope: the weighted sum of h times the error. curvature: that of h squared. Both are [c, K] or [c, 1].
         """
         table = self.parameters(order)
-        old, prior = table[block.codes], self.precision[order, block.group]
+        old, prior = table[batch.codes], self.precision[order, batch.group]
         precision = prior + noise * curvature
-        centre = (prior * self.mean[order, block.group] + noise * (slope + old * curvature)) / precision
+        centre = (prior * self.mean[order, batch.group] + noise * (slope + old * curvature)) / precision
         new = centre + self._normal(old.shape) / np.sqrt(precision)
-        table[block.codes] = new
+        table[batch.codes] = new
         change: Reals = new - old
         return change
 
     def _sum(self, table: Reals, weights: Reals) -> Reals:
-        """Sums of a table's rows [codes, K] over each row's slots, weighted [n, slots]: [n, K]."""
+        """The weighted sum of a table [codes, K] over the slots of each row, [n, K]. weights: [n, slots]."""
         total = np.zeros((len(self.codes), table.shape[1]))
         for slot in range(self.codes.shape[1]):
             total += table[self.codes[:, slot]] * weights[:, slot, None]
@@ -210,16 +215,19 @@ class Chains:
                 self.total[f] += moved
 
     def draw(self) -> dict[str, Reals]:
-        """The chains' state as the tables of a BayesianFM: of users, which the intercept joins, and items."""
+        """The state of the chains as tables of a BayesianFM; the intercept is added to the users' part."""
         (user, user_vector), (item, item_vector) = (side.contribution() for side in self.sides)
         user = user + self.intercept[:, None]
         return {"user_linear": user, "user_vector": user_vector, "item_linear": item, "item_vector": item_vector}
 
 
-def _blocks(side: Side, rows: Places) -> list[_Block]:
-    """Blocks of the parameters that `rows`, the users (or items) of the events, have; a field with one value is one."""
+def _batches(side: Side, rows: Places) -> list[_Batch]:
+    """Batches of the parameters that occur in events. rows: the users (or items) of the events.
+
+    The parameters of a field of which each row has one value are a single batch.
+    """
     codes, weights, field = side.codes.numpy(), side.weights.double().numpy(), side.field.numpy()
-    blocks = []
+    batches = []
     for f in range(side.n_fields):
         slots = np.flatnonzero(field == f)
         row, slot = np.nonzero(weights[rows][:, slots])
@@ -233,12 +241,12 @@ def _blocks(side: Side, rows: Places) -> list[_Block]:
             place, weight = np.zeros(len(codes), dtype=np.int64), np.zeros((len(codes), 1))
             place[part.row], weight[part.row, 0] = part.col, part.data
             onto = scipy.sparse.csr_matrix((np.ones(part.nnz), (part.col, part.row)), (len(chosen), len(codes)))
-            blocks.append(_Block(used[chosen], place, weight, onto, IDS if f == 0 else FEATURES))
-    return blocks
+            batches.append(_Batch(used[chosen], place, weight, onto, IDS if f == 0 else FEATURES))
+    return batches
 
 
 def _colours(has: "scipy.sparse.csr_matrix") -> Places:
-    """A colour of each code such that no row [n, codes] has two of one colour: the first that is free."""
+    """A greedy colouring of the codes, so that no row of `has` [n, codes] has two codes of one colour."""
     together = (has.T @ has).tocsr()
     colours = np.full(has.shape[1], -1, dtype=np.int64)
     for code in range(len(colours)):

@@ -1,10 +1,10 @@
-"""A world model for logs of positives with a block: what users like among the scope's items, from what they logged
-elsewhere.
+"""A world model for implicit logs with a block: it predicts positives in the block from users' events elsewhere.
 
-Nobody whom we recommend to has logged the scope's items there, so an id embedding of theirs never meets those items.
-What they logged elsewhere tells, in three ways that err differently and are averaged: regressions on its leading
-principal coordinates (Hastie, Tibshirani and Friedman 2009, section 3.5), the share of positives among users with alike
-histories, and factors (`darlr.world.models.factors`). Not in the paper; why: docs/world-model.md.
+The users of the scope have no events on its items, so that id embeddings cannot learn their preferences for them. Three
+predictors use their other events, and their average is taken, as their errors differ: ridge regressions on the leading
+principal coordinates of the events (Hastie, Tibshirani and Friedman 2009, section 3.5), the share of positives among
+users with similar histories, and matrix factors (`darlr.world.models.factors`). The model is not in the paper;
+docs/world-model.md gives the reasons for it.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from darlr.data.log import InteractionLog
-from darlr.data.scope import Scope
+from darlr.data.scope import Scope, places
 from darlr.errors import ConfigError
 from darlr.options import WorldModelConfig
 from darlr.world.implicit import distinct, lacks_events_of_scope, row_weights
@@ -27,23 +27,24 @@ from darlr.world.models.vectors import unit_square
 
 Reals = NDArray[np.float64]
 
-SIZES = (16, 32, 64, 96)  # principal coordinates to choose from
-RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0)  # of coordinates whose rows have mean square length 1
-RARITY = 0.25  # a logged item counts 1 / events ** RARITY
+SIZES = (16, 32, 64, 96)  # candidates for the number of principal coordinates
+RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0)  # candidates for the penalty; rows of coordinates have mean square length 1
+RARITY = 0.25  # a logged item has the weight 1 / events ** RARITY
 LENGTH = 0.5  # a user's row is divided by its length ** LENGTH
 FOLDS = 5
-NEIGHBOURS = 100  # users with alike histories whose share of positives counts
-DIRECTIONS = 16  # directions of what a history does not tell
-DENSE = 256  # a matrix with a side no longer is decomposed whole
-LEAST = 1e-3  # probability, and so variance, at least
+NEIGHBOURS = 100  # the number of users with similar histories
+DIRECTIONS = 16  # the most directions of preference that histories do not explain
+DENSE = 256  # a matrix whose shorter side is at most this is decomposed in full
+LEAST = 1e-3  # the least probability in a variance
 
 
 class HistoryModel(nn.Module):
-    """K members: the mean of a ridge regression, on a bootstrap sample of the users, and of what they all share.
+    """K members: each averages its own ridge regression, on a bootstrap sample of users, and the shared predictors.
 
-    coordinates: float32 [U, d]; base: [K, Is], weight: [K, d, Is], of the regressions, in units of the positive reward;
-    shared: [Us, Is], the mean of neighbours' shares and factors; row: int64 [U] and place: int64 [I], row of each user
-    and column of each item, -1 outside the scope; scale: [Is], of the predictions, 1 or inverse propensities.
+    coordinates: float32 [U, d]. base: [K, Is] and weight: [K, d, Is], the intercepts and weights of the regressions in
+    units of the positive reward. shared: [Us, Is], the mean of the neighbours' shares and the factors' predictions.
+    row: int64 [U] and place: int64 [I], the row of each user and the column of each item, -1 outside the scope.
+    scale: [Is], by which predictions are multiplied: 1, or inverse propensities.
     """
 
     coordinates: Tensor
@@ -63,9 +64,9 @@ class HistoryModel(nn.Module):
         self.members = len(self.base)
 
     def table(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Every pair of users int64 [u] and items int64 [i] of the scope, log codes: mean and log-variance [K, u, i].
+        """Mean and log-variance [K, u, i] of every pair of users int64 [u] and items int64 [i] of the scope, log codes.
 
-        The mean in units of the positive reward; the variance that of a coin with this mean.
+        The mean is in units of the positive reward. The variance is that of a Bernoulli variable with this mean.
         """
         columns, rows = self.place[items], self.row[users]
         regression = self.base[:, None, columns] + self.coordinates[users] @ self.weight[:, :, columns]
@@ -75,13 +76,13 @@ class HistoryModel(nn.Module):
         return mean, (inside * (1 - inside)).log()
 
     def over(self, items: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """`table` of these items, for users to come."""
+        """A function from users to `table` of them and these items."""
         return partial(self.table, items=items)
 
     def vectors(self, size: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors of these users and items of the scope, float32 [u, size], [i, size], of unit mean square over all.
 
-        The leading factors of the product of coordinates and mean weights.
+        They are the leading factors of the product of the coordinates and the members' mean weights.
         """
         left, strength, right = torch.linalg.svd(self.weight.mean(0), full_matrices=False)
         of_users, of_items = self.coordinates @ left[:, :size], (strength[:size, None] * right[:size]).T
@@ -89,16 +90,15 @@ class HistoryModel(nn.Module):
 
 
 def fit_history(log: InteractionLog, scope: Scope, config: WorldModelConfig) -> tuple[HistoryModel, float]:
-    """Choose coordinates and ridge on users left out, then fit K members; also the variance explained on those users.
+    """Choose the number of coordinates and the penalty by cross-validation over users, then fit K members.
 
-    Raises ConfigError for other logs.
+    Also returns the share of variance that is explained on the users left out. Raises ConfigError for other logs.
     """
     if not lacks_events_of_scope(log):
         raise ConfigError(
             "option model.kind: history is for logs of positives with a block (users x items that have no events), "
             "and users outside of it; leave it at auto"
         )
-
     learners = scope.candidates(log)
     every = coordinates(log, scope.feedback_items(log), max(SIZES))
     target = logged_feedback(log, learners, scope.items)[1]
@@ -106,7 +106,7 @@ def fit_history(log: InteractionLog, scope: Scope, config: WorldModelConfig) -> 
     points = every[:, :size].contiguous()
     generator = np.random.default_rng(config.seed)
     n = len(learners)
-    # A lone member is no bootstrap: it takes every user once.
+    # A single member is fitted on every user once, not on a bootstrap sample.
     counts = np.ones((1, n)) if config.members == 1 else generator.multinomial(n, np.full(n, 1 / n), config.members)
     members = [_ridge(points[learners], target, ridge, torch.from_numpy(count).float()) for count in counts]
     base, weight = (torch.stack(parts) for parts in zip(*members, strict=True))
@@ -115,22 +115,23 @@ def fit_history(log: InteractionLog, scope: Scope, config: WorldModelConfig) -> 
         base=base,
         weight=weight,
         shared=(neighbour_shares(log, scope) + factor_shares(log, scope, config.seed)) / 2,
-        row=_place(log.n_users, scope.users),
-        place=_place(log.n_items, scope.items),
+        row=torch.from_numpy(places(scope.users, log.n_users)),
+        place=torch.from_numpy(places(scope.items, log.n_items)),
         scale=_inverse_propensities(log, config)[torch.from_numpy(scope.items)],
     )
     return model, explained
 
 
 def neighbour_shares(log: InteractionLog, scope: Scope) -> Tensor:
-    """The share of positives among users with alike histories, float32 [Us, Is]."""
+    """The share of positives among users with similar histories, float32 [Us, Is]."""
     return logged_neighbour_table(log, scope, NEIGHBOURS) / float(log.reward[0])
 
 
 def factor_shares(log: InteractionLog, scope: Scope, seed: int) -> Tensor:
-    """What factors expect of the scope's cells, float32 [Us, Is], in units of the positive reward.
+    """The factors' predictions for the scope's cells, float32 [Us, Is], in units of the positive reward.
 
-    Factors shrink; one number stretches them to the positives of the users who logged the scope's items.
+    The penalty shrinks factors. All predictions are therefore multiplied by one number, which makes their sum over the
+    users who logged the scope's items equal to the number of these users' positives.
     """
     learners = scope.candidates(log)
     user, item = factorise(log, log.block, seed)
@@ -141,18 +142,12 @@ def factor_shares(log: InteractionLog, scope: Scope, seed: int) -> Tensor:
     return torch.from_numpy((user[scope.users] @ item.T * factor).clip(0, 1).astype(np.float32))
 
 
-def _place(size: int, codes: NDArray[np.int64]) -> Tensor:
-    """Where each of `size` log codes is among `codes`, int64 [size]; -1 = nowhere."""
-    place = torch.full((size,), -1)
-    place[torch.from_numpy(codes)] = torch.arange(len(codes))
-    return place
-
-
 def preference_directions(log: InteractionLog, scope: Scope, seed: int, turns: int) -> tuple[Tensor, float]:
-    """Along which directions users differ beyond their histories: float32 [Is, d] and the noise of a session's reward.
+    """Directions of preference that histories do not explain, float32 [Is, d], and the noise of a session's reward.
 
-    Principal directions of the learners' out-of-fold residuals, each scaled by its deviation over users, in units of
-    the noise: the root mean square of these residuals where a session would go, at a user's `turns` best items.
+    They are the principal directions of out-of-fold residuals of the users who logged the scope's items. Each is scaled
+    by its standard deviation over users, in units of the noise. The noise is the root mean square of the residuals on
+    the items that a session would show: each user's `turns` items with the largest predictions.
     """
     from scipy.sparse import linalg  # loads when it is first used
 
@@ -185,13 +180,13 @@ def preference_directions(log: InteractionLog, scope: Scope, seed: int, turns: i
 def coordinates(log: InteractionLog, items: NDArray[np.int64], most: int) -> Tensor:
     """The leading principal coordinates of all users' events on `items`, float32 [U, <= most], strongest first.
 
-    Rare items count more (RARITY), long histories less a head (LENGTH); rows have mean square length 1 before centring.
+    Rare items have larger weights (RARITY), and each event of a long history has a smaller one (LENGTH). Rows have mean
+    square length 1 before they are centred.
     """
     from scipy.sparse import linalg  # loads when it is first used
 
     log = distinct(log)
-    column = np.full(log.n_items, -1)
-    column[items] = np.arange(len(items))
+    column = places(items, log.n_items)
     inside = column[log.item] >= 0
     user, item = log.user[inside], column[log.item[inside]]
     weight = np.bincount(item, minlength=len(items)).clip(1)[item] ** -RARITY
@@ -215,7 +210,7 @@ def coordinates(log: InteractionLog, items: NDArray[np.int64], most: int) -> Ten
 
 
 def _leading(matrix: "scipy.sparse.linalg.LinearOperator", k: int) -> tuple[Reals, Reals, Reals]:
-    """The k strongest singular triplets, strongest first: left [n, k], strengths [k], right [k, m]."""
+    """The k largest singular values in descending order, [k], with their left [n, k] and right [k, m] vectors."""
     from scipy.sparse import linalg  # loads when it is first used
 
     n, m = matrix.shape
@@ -223,7 +218,7 @@ def _leading(matrix: "scipy.sparse.linalg.LinearOperator", k: int) -> tuple[Real
         dense = matrix @ np.eye(m) if m <= n else (matrix.H @ np.eye(n)).T
         left, strength, right = np.linalg.svd(dense, full_matrices=False)
         return left[:, :k], strength[:k], right[:k]
-    # A constant vector would be centred away, and a search that starts from nothing finds nothing.
+    # The start is random, as a constant vector would be centred to 0, from where the search cannot move.
     start = np.random.default_rng(0).standard_normal(min(matrix.shape))
     left, strength, right = linalg.svds(matrix, k=k, v0=start)
     order = np.argsort(-strength)
@@ -231,9 +226,9 @@ def _leading(matrix: "scipy.sparse.linalg.LinearOperator", k: int) -> tuple[Real
 
 
 def choose(points: Tensor, target: Tensor, seed: int) -> tuple[int, float, float]:
-    """Number of coordinates and ridge with the least squared error on users left out, over FOLDS folds.
+    """The number of coordinates and the penalty with the least squared error in FOLDS-fold cross-validation over users.
 
-    Also how much of the variance around the items' means they explain there.
+    Also returns the share of the variance around the items' means that they explain on the users left out.
     """
     n, most = points.shape
     sizes = sorted({min(size, most) for size in SIZES})
@@ -263,7 +258,7 @@ def _folds(n: int, seed: int) -> Tensor:
 
 
 def _ridge(points: Tensor, target: Tensor, ridge: float, count: Tensor) -> tuple[Tensor, Tensor]:
-    """Intercepts [Is] and weights [d, Is]; count [n]: how often each user takes part. The intercept is not shrunk."""
+    """Intercepts [Is] and weights [d, Is]. count [n]: how often a user is in the sample. Intercepts are not shrunk."""
     centre = (count[:, None] * points).sum(0) / count.sum()
     mean = (count[:, None] * target).sum(0) / count.sum()
     x = points - centre
@@ -273,7 +268,7 @@ def _ridge(points: Tensor, target: Tensor, ridge: float, count: Tensor) -> tuple
 
 
 def _inverse_propensities(log: InteractionLog, config: WorldModelConfig) -> Tensor:
-    """Factor of each item's predictions, float32 [I]: the weight of its logged rows (IPS: E[logged / propensity])."""
+    """The factor of each item's predictions, float32 [I]: the weight of its logged rows (inverse propensity)."""
     cells = distinct(log)
     factor = torch.ones(log.n_items)
     factor[torch.from_numpy(cells.item)] = row_weights(cells, config)
