@@ -204,7 +204,7 @@ def test_a_cell_keeps_what_its_sessions_were_told(tmp_path) -> None:
     assert wanted.random == pytest.approx(wanted.mean, rel=0.25)  # a third of the cells tells nearly what all do
     table = ModeTable("NX_0", 1, [replace(found, best=True, tied=True)])
     text = markdown("Title", [table], {})
-    assert "### NX_0: no repeats, exit window N = 1, by what users said of new random items" in text
+    assert "### NX_0: no repeats, exit window N = 1, by random feedback on new items" in text
     assert f"| **list** | {report.random_text(found.row, '.2f')} | first | {wanted.mean:.2f} |" in text
 
 

@@ -74,11 +74,11 @@ def test_a_start_that_is_handed_over_is_said_to_be_the_start():
     assert "DARLR as it would be served is its start" in told[1]
 
 
-def test_nothing_is_served_on_the_word_of_a_judge_that_failed():
+def test_nothing_is_served_where_the_evaluation_world_model_failed():
     told = verdict([LEARNED, START, LIST], Trust("The judge fails its test.", believable=False), serve)
     assert told[0] == "The judge fails its test."
     assert told[1].startswith("Taken at its word, first is DARLR with 80")
-    assert told[-1].startswith("Nothing here says what to serve")
+    assert told[-1].startswith("This table cannot choose a policy to serve")
 
 
 @pytest.mark.parametrize("rows", [[row("DARLR", 5.0, "learned"), row("item-mean list", 5.0)]])

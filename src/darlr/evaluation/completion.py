@@ -1,11 +1,11 @@
-"""A matrix completed from feedback on random items: what to play on where no complete truth was published.
+"""A matrix that is completed from feedback on random items, for data sets without a published complete truth.
 
-Expected reward = low + (high - low) * sigmoid(m + a_u + c_i + p_u . q_i). A user's (a_u, p_u) is the sum of the rows of
-one table that stand for the user's id and features, an item's (c_i, q_i) likewise (matrix factorisation with side
-information; a factorisation machine, Rendle 2010, without products inside a side). Gaussian priors on both tables;
-L-BFGS on the log loss of rewards scaled to 0..1, exact gradients: biases first, then tastes, from the leading
-directions of what biases leave (at 0 tastes have no slope, and a search that starts beside it ends there). Only the
-random events are read, never the log's.
+Expected reward = low + (high - low) * sigmoid(m + a_u + c_i + p_u . q_i). The pair (a_u, p_u) is the sum
+of the rows of one table for the user's id and features; (c_i, q_i) is made likewise from the item's. This is matrix
+factorisation with side information: a factorisation machine (Rendle 2010) without products inside a side. Both tables
+have Gaussian priors. L-BFGS minimises the log loss of rewards that are scaled to 0..1, with exact gradients. Biases are
+fitted first. Preferences start from the leading singular directions of the residuals, as their gradient is 0 at 0. Only
+the random events are read, and never those of the log.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,19 +28,19 @@ from darlr.world.models.features import encode
 Reals = NDArray[np.float64]
 SIZE = 8  # of p_u and q_i
 HELD_OUT = 0.2
-CHOOSING = 0.125  # share of the fitted part that chooses the priors: a tenth of all
-BIAS_PRIORS, TASTE_PRIORS = (30.0, 8.0, 2.0, 0.5), (100.0, 30.0, 10.0, 6.0, 3.0, 1.0)  # strongest first
-CURVATURE, SPREAD = 0.25, 0.1  # of the log loss in a logit, at most; and about how large squared tastes become
-START, POWERS = 0.02, 60  # root mean square logit of each taste at its start, and power iterations that find it
-WORSE = 0.003  # relative rise of the loss that ends the search for a prior
-STEPS, TOLERANCE = 200, 1e-6  # most steps of a fit, and the relative gain that ends it
-SHRINKAGE = 5.0  # events, of the item means that the completion is compared with
+CHOOSING = 0.125  # share of the fitted part that chooses the priors; it is a tenth of all events
+BIAS_PRIORS, PREFERENCE_PRIORS = (30.0, 8.0, 2.0, 0.5), (100.0, 30.0, 10.0, 6.0, 3.0, 1.0)  # strongest first
+CURVATURE, SPREAD = 0.25, 0.1  # largest curvature of the log loss in a logit; usual size of squared preferences
+START, POWERS = 0.02, 60  # root mean square logit of each preference at the start; power iterations that find it
+WORSE = 0.003  # a relative rise of the loss by this ends the search for a prior
+STEPS, TOLERANCE = 200, 1e-6  # largest number of steps of a fit, and the relative gain that ends it
+SHRINKAGE = 5.0  # extra events of the item means that the completion is compared with
 CHUNK = 1_000_000  # cells computed at once
 
 
 @dataclass(frozen=True)
 class Completion:
-    """user: float64 [U, 1 + d], a_u and p_u; item: float64 [I, 1 + d], c_i and q_i; mean: m."""
+    """The fitted model. user: a_u and p_u, float64 [U, 1 + d]; item: c_i and q_i, float64 [I, 1 + d]; mean: m."""
 
     mean: float
     user: Reals
@@ -69,22 +69,22 @@ class Completion:
 
 @dataclass(frozen=True)
 class Priors:
-    """Strengths, in log loss: of a and c, and of p and q (None: no tastes).
+    """Strengths of the priors in units of the log loss.
 
-    by_member: whether a feature's taste counts once for each member that has it, as ids do. Counted once in all it is
-    as good as free, which suits few events with telling features: by millions of events a feature that says nothing
-    would fit the noise of every item.
+    bias: of a and c. preference: of p and q; None means that the model has none. by_member: whether the prior of a
+    feature counts once for each member that has the feature. Else it counts once, which hardly limits the feature. That
+    suits few events with informative features; with millions of events an uninformative feature would fit noise.
     """
 
     bias: float
-    taste: float | None = None
+    preference: float | None = None
     by_member: bool = False
 
 
 def complete(random: InteractionLog, seed: int = 0) -> tuple[Completion, list[str]]:
-    """Fit on four fifths of the random events; and what the other fifth says of it, beside simple baselines, as lines.
+    """Fit on four fifths of the random events. The lines compare it with simple baselines on the other fifth.
 
-    Priors are chosen inside the four fifths. The matrix is the one that was measured: no second fit on everything.
+    Priors are chosen inside the four fifths. The matrix is not fitted again to all events.
     """
     fitted, held = split(random, SplitConfig(held_out=HELD_OUT, seed=seed))
     priors = choose(*split(fitted, SplitConfig(held_out=CHOOSING, seed=seed + 1)), seed)
@@ -103,7 +103,7 @@ def complete(random: InteractionLog, seed: int = 0) -> tuple[Completion, list[st
 
 
 def choose(train: InteractionLog, held: InteractionLog, seed: int) -> Priors:
-    """The priors with the least held-out log loss: of biases, then of tastes in either way to count features."""
+    """The priors with the least held-out log loss: of biases, then of preferences with features counted both ways."""
 
     def loss(priors: Priors) -> float:
         return log_loss(fit(train, priors, seed), held)
@@ -111,17 +111,17 @@ def choose(train: InteractionLog, held: InteractionLog, seed: int) -> Priors:
     best, least = _first_best([Priors(bias) for bias in BIAS_PRIORS], loss)
     found = [(best, least)]
     for by_member in (False, True):
-        tastes = [replace(best, taste=taste, by_member=by_member) for taste in TASTE_PRIORS]
-        found.append(_first_best(tastes, loss, least))
+        preferences = [replace(best, preference=strength, by_member=by_member) for strength in PREFERENCE_PRIORS]
+        found.append(_first_best(preferences, loss, least))
     return min(found, key=lambda one: one[1])[0]
 
 
 def _first_best(
     priors: Sequence[Priors], loss: Callable[[Priors], float], known: float = np.inf
 ) -> tuple[Priors, float]:
-    """The best priors and their loss; weaker ones, which take longest to fit, are not tried once they are worse.
+    """The best priors and their loss. Weaker priors take longer to fit; they are not tried once the loss rises.
 
-    known: a loss that the priors are measured by from the first on.
+    known: a loss that the priors are compared with from the start.
     """
     best, least = priors[0], np.inf
     for one in priors:
@@ -140,7 +140,7 @@ def log_loss(completion: Completion, log: InteractionLog) -> float:
 
 
 def fit(log: InteractionLog, priors: Priors, seed: int) -> Completion:
-    """The tables that explain the log's events. seed: of the directions in which the search for tastes starts."""
+    """The tables that explain the log's events. seed: of the search for leading directions."""
     log = _by_user(log)
     users, items = _slots(log.n_users, log.user_features), _slots(log.n_items, log.item_features)
     shares, n = _shares(log), len(log)
@@ -159,7 +159,7 @@ def fit(log: InteractionLog, priors: Priors, seed: int) -> Completion:
     def solve(mean: float, start: Reals, strength: Reals) -> tuple[float, Reals]:
         steepness = CURVATURE * np.where(np.arange(start.shape[1]) == 0, 1.0, SPREAD) * weighed[:, None]
         whole = 1 / np.sqrt(CURVATURE * n)
-        unit = 1 / np.sqrt(strength + steepness)  # rows of few and of many events then take steps of one size
+        unit = 1 / np.sqrt(strength + steepness)  # so that rows with few and with many events take steps of one size
 
         def loss(point: Reals) -> tuple[float, Reals]:
             table = point[1:].reshape(start.shape) * unit
@@ -179,18 +179,18 @@ def fit(log: InteractionLog, priors: Priors, seed: int) -> Completion:
     rows = cut + items.shape[1]
     bias = np.full((rows, 1), priors.bias)
     mean, table = solve(float(np.log(share / (1 - share))), np.zeros((rows, 1)), bias)
-    if priors.taste is not None:
+    if priors.preference is not None:
         start = np.zeros((rows, SIZE))
         left = cells(shares - expit(logits(mean, table)[0]))
         start[: log.n_users], start[cut : cut + log.n_items] = _leading(left, np.random.default_rng(seed))
         counts = np.concatenate([_members(users), _members(items)]) if priors.by_member else np.ones(rows)
-        strength = np.column_stack([bias, np.outer(priors.taste * counts, np.ones(SIZE))])
+        strength = np.column_stack([bias, np.outer(priors.preference * counts, np.ones(SIZE))])
         mean, table = solve(mean, np.column_stack([table, start]), strength)
     return Completion(mean, users @ table[:cut], items @ table[cut:], log.reward_range)
 
 
 def _leading(cells: sp.csr_matrix, generator: np.random.Generator) -> tuple[Reals, Reals]:
-    """Tastes of users [U, d] and items [I, d] along the leading singular directions of a matrix, each START strong."""
+    """Preferences of users [U, d] and items [I, d] along the leading singular directions, START strong."""
     n_users, n_items = cells.shape
     item = generator.normal(size=(n_items, SIZE))
     for _ in range(POWERS):
@@ -221,13 +221,13 @@ def _members(side: sp.csr_matrix) -> Reals:
 
 
 def _logits(mean: float, user: Reals, item: Reals) -> Reals:
-    """[n] of rows [n, 1 + d]."""
+    """The logits [n] of rows [n, 1 + d] of users and items."""
     logit: Reals = mean + user[:, 0] + item[:, 0] + np.einsum("nd,nd->n", user[:, 1:], item[:, 1:])
     return logit
 
 
 def _led_by_one(side: Reals) -> Reals:
-    """What the other side's (bias, taste) is multiplied by in a logit: 1, and this side's taste."""
+    """The factors of the other side's bias and preference in a logit: 1, and this side's preference."""
     return np.column_stack([np.ones(len(side)), side[:, 1:]])
 
 
@@ -243,7 +243,7 @@ def _by_user(log: InteractionLog) -> InteractionLog:
 
 
 def _slots(n: int, columns: tuple[FeatureColumn, ...]) -> sp.csr_matrix:
-    """Which rows of a side's table make up each of its n members, and how much of each; [n, rows of the table].
+    """The weights of the rows of a table in each of its n members, [n, rows of the table].
 
     All features together weigh as much as the id, so that a prior means the same with 1 feature and with 30.
     """

@@ -1,4 +1,4 @@
-"""How far an estimated reward table is from the truth, by reward interval (the paper's motivation)."""
+"""The error of a table of estimated rewards, by intervals of the true reward (the motivation of the paper)."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -52,7 +52,7 @@ def _intervals(actual: Tensor, edges: Sequence[float] | None) -> tuple[Tensor, l
         edges = torch.linspace(float(actual.min()), float(actual.max()), 6).tolist()
     if len(edges) < 2 or any(low >= high for low, high in pairwise(edges)):
         raise ConfigError(f"reward intervals need at least two rising bounds, not {list(edges)}")
-    return torch.tensor(edges, dtype=actual.dtype), [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+    return torch.tensor(edges, dtype=actual.dtype), [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
 
 
 def _distinct(actual: Tensor) -> Tensor | None:

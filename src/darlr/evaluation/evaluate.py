@@ -31,8 +31,8 @@ class Row:
     """One line of a table: one entry under one setting.
 
     mean: R_tra over seeds and users, with its 95% interval; iqm: the interquartile mean, likewise. Length,
-    R_each (ratio of means), CV and MCD are means over seeds. random: by what users said of new random items,
-    with its interval, where the data set has such events. returns: float64 [seeds, users], and tallies: float64
+    R_each (ratio of means), CV and MCD are means over seeds. random: R_random with its
+    interval, where the data set has random feedback. returns: float64 [seeds, users], and tallies: float64
     [seeds, users, 3] (darlr.evaluation.random_feedback), for comparisons.
     """
 
@@ -180,8 +180,8 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
     length = float(np.mean([m["Length"] for m in measured]))
     shares = [m["MCD"] for m in measured if m["MCD"] is not None]
     samples = shared_samples(returns.shape, resamples, seed)
-    told = [one.tallies for one in played if one.tallies is not None]
-    tallies = np.stack(told) if told else None
+    known = [one.tallies for one in played if one.tallies is not None]
+    tallies = np.stack(known) if known else None
     random = None if tallies is None else estimate(tallies)
     return Row(
         name=entry.name,

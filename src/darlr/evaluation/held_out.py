@@ -1,7 +1,7 @@
-"""How well a table of predicted rewards knows logged events that its model never saw, with intervals over users.
+"""The error of predicted rewards on logged events that the model never saw, with intervals over users.
 
-Of ratings: RMSE, MAE, and the order of a user's own events. Of positives alone, where errors mean nothing: the order of
-a user's unseen positives among all items that the model did not see the user log.
+Ratings are measured by RMSE, MAE, and the order of each user's own events. Where a log records positives alone, errors
+mean nothing; the measure is the order of a user's unseen positives among all items that are new to the user.
 """
 
 from collections.abc import Mapping
@@ -34,10 +34,10 @@ class Interval:
 def held_out_sums(
     table: NDArray[np.floating], unseen: InteractionLog, known: InteractionLog, least: float | None = None
 ) -> Sums:
-    """What each user adds to each metric: name -> (numerator, denominator), float64 [U] both.
+    """The part of each user in each metric: name -> (numerator, denominator), both float64 [U].
 
     table: predicted rewards [U, I]. unseen: the events to predict; known: those that the model was fitted on, whose
-    cells do not count. "RMSE" is the ratio of squared errors, before its root. "pairs": share of a user's pairs of
+    cells do not count. "RMSE" holds squared errors. "pairs": share of a user's pairs of
     differently rewarded events in the right order, equal predictions counted half; of positives, pairs of a positive
     and an item without event. "NDCG": over a user's unseen events with gain reward - least (no gain below it); of
     positives @30. least: by default the lower end of the log's range.
@@ -58,21 +58,21 @@ def held_out_sums(
 
 
 def summary(sums: Sums, *, seed: int = 0, resamples: int = 2000) -> dict[str, Interval]:
-    """Each metric with its interval; metrics that no user can tell anything about are left out."""
+    """Each metric with its interval; metrics without any user that counts are left out."""
     return {
         name: Interval(_value(name, sums[name]), *interval(_draws(name, sums[name], seed, resamples)))
-        for name in _told(sums)
+        for name in _measured(sums)
     }
 
 
 def difference(sums: Sums, baseline: Sums, *, seed: int = 0, resamples: int = 2000) -> dict[str, Interval]:
-    """Each metric less that of the baseline on the same events, paired by user."""
+    """Each metric minus that of the baseline on the same events, paired by user."""
     return {
         name: Interval(
             _value(name, sums[name]) - _value(name, baseline[name]),
             *interval(_draws(name, sums[name], seed, resamples) - _draws(name, baseline[name], seed, resamples)),
         )
-        for name in _told(sums)
+        for name in _measured(sums)
     }
 
 
@@ -85,7 +85,7 @@ def _by_user(log: InteractionLog, values: Reals) -> Reals:
     return np.asarray(np.bincount(log.user, values, log.n_users), dtype=np.float64)
 
 
-def _told(sums: Sums) -> list[str]:
+def _measured(sums: Sums) -> list[str]:
     return [name for name, (_, count) in sums.items() if count.sum() > 0]
 
 
@@ -119,7 +119,7 @@ def _order(table: NDArray[np.floating], log: InteractionLog, least: float) -> Su
         right += np.bincount(user[of], found, log.n_users)
         pairs += np.bincount(user[of], minlength=log.n_users)
     some = pairs > 0
-    tie = np.random.default_rng(0).random(len(user))  # equal scores in an order that means nothing
+    tie = np.random.default_rng(0).random(len(user))  # equal scores are in random order
     gain = np.maximum(reward - least, 0.0)
     discount = 1 / np.log2(np.arange(len(user)) - start[user] + 2)
     ideal = np.bincount(user, gain[np.lexsort((-gain, user))] * discount, log.n_users)
@@ -133,11 +133,11 @@ def _order(table: NDArray[np.floating], log: InteractionLog, least: float) -> Su
 def _positives(table: NDArray[np.floating], unseen: InteractionLog, known: InteractionLog) -> Sums:
     """Pairs and NDCG@K of each user's unseen positives among all items but the known ones."""
     n_users, n_items = table.shape
-    shuffle = np.random.default_rng(0).permutation(n_items)  # equal scores in an order that means nothing
+    shuffle = np.random.default_rng(0).permutation(n_items)  # equal scores are in random order
     place = np.empty(n_items, dtype=np.int64)
     place[shuffle] = np.arange(n_items)
     discount = 1 / np.log2(np.arange(K) + 2)
-    right, reached, told = np.zeros(n_users), np.zeros(n_users), np.zeros(n_users)
+    right, reached, counted = np.zeros(n_users), np.zeros(n_users), np.zeros(n_users)
     chunk = max(1, CELLS // n_items)
     for start in range(0, n_users, chunk):
         rows = slice(start, min(start + chunk, n_users))
@@ -162,8 +162,8 @@ def _positives(table: NDArray[np.floating], unseen: InteractionLog, known: Inter
         ideal = np.cumsum(discount)[np.clip(count, 1, K) - 1]
         gained = hit[:, :K] @ discount[: min(K, n_items)] / ideal
         right[rows] = np.divide(won, pairs, out=np.zeros(len(won)), where=some)
-        reached[rows], told[rows] = np.where(some, gained, 0.0), some
-    return {"pairs": (right, told), f"NDCG@{K}": (reached, told)}
+        reached[rows], counted[rows] = np.where(some, gained, 0.0), some
+    return {"pairs": (right, counted), f"NDCG@{K}": (reached, counted)}
 
 
 def _cells(log: InteractionLog, rows: slice, place: NDArray[np.int64], n_items: int) -> NDArray[np.bool_]:

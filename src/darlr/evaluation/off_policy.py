@@ -1,8 +1,8 @@
-"""What a policy would earn at the first step, from events whose logging probabilities are known.
+"""Off-policy estimates of the reward at the first step, from events whose logging probabilities are known.
 
-Each event is a contextual bandit's: a user, the item that the log's policy drew with a known propensity, its reward.
-Direct method and doubly robust: Dudik, Langford and Li (ICML 2011); self-normalised inverse propensity scoring:
-Swaminathan and Joachims (NeurIPS 2015). Sessions, with states that a policy changes, are not what this judges.
+Each event is one of a contextual bandit: a user, an item that the logging policy drew with a known propensity, and its
+reward. Direct method and doubly robust: Dudik, Langford and Li (ICML 2011); self-normalised inverse propensity scoring:
+Swaminathan and Joachims (NeurIPS 2015). Sessions, whose states depend on the policy, are not measured.
 """
 
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ from darlr.simulation.session import reset
 
 Reals = NDArray[np.float64]
 
-LEAST_EFFECTIVE = 30.0  # effective sample size below which there is no estimate
-LEAST_SHARE = 0.01  # of the events, likewise
-MOST_OUTSIDE = 0.1  # share of the policy's choices that may surely lie where the log's policy never goes
-LEAST_TELLING = 10.0  # effective number of matching events beside those of the commonest reward, for a bootstrap
-NEVER_SEEN = 1e-9  # events times a propensity: less, and an item of that propensity is not seen in such a log
+LEAST_EFFECTIVE = 30.0  # below this effective sample size there is no estimate
+LEAST_SHARE = 0.01  # below this share of the events there is none either
+MOST_OUTSIDE = 0.1  # largest share of the choices of the policy that the logging policy could never make
+LEAST_TELLING = 10.0  # a bootstrap needs this effective number of matching events without the commonest reward
+NEVER_SEEN = 1e-9  # an item whose propensity times the events is below this is not seen in a log
 CHUNK = 1024  # users scored at once
 
 
 @dataclass(frozen=True)
 class Bandit:
-    """Logged events and what a policy would have done, float64 [L] each but `user`, int64 [L].
+    """Logged events and the choices of a policy, each float64 [L] except `user`, int64 [L].
 
-    propensity: the log's probability of its item; target: the policy's probability of that item; predicted: the reward
-    that a model expects of it, fitted on other events; expected: what the model expects of the policy's own choice.
+    propensity: the probability of the item under the logging policy; target: its probability under the policy.
+    predicted: the reward that a model of other events predicts for it; expected: that for the policy's own choice.
     """
 
     user: NDArray[np.int64]
@@ -46,7 +46,7 @@ class Bandit:
 
 @dataclass(frozen=True)
 class OffPolicy:
-    """Estimates of a policy's mean reward an event; None where they are refused, and `refused` then says why.
+    """Estimates of a policy's mean reward an event; They are None where `refused` gives a reason.
 
     effective: (sum w)^2 / sum w^2 of the weights w = target / propensity; rewarded: the same of the matching events (w
     above 0) that earned more than the log's least reward. support: mean of w, which is the share of the policy's
@@ -70,9 +70,9 @@ class OffPolicy:
 
 
 def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resamples: int = 2000) -> OffPolicy:
-    """DM, SNIPS and DR with 95% bootstrap intervals over users, or a refusal where the log tells too little.
+    """DM, SNIPS and DR with 95% bootstrap intervals over users, or a refusal where too few events match.
 
-    clip: weights are cut to this, which trades variance for a bias towards the log's policy; None = never.
+    clip: the largest weight; cutting weights trades variance for bias. None = they are not cut.
     """
     raw = bandit.target / bandit.propensity
     weight = raw if clip is None else np.minimum(raw, clip)
@@ -152,7 +152,7 @@ def _exact(user: NDArray[np.int64], reward: Reals, weight: Reals) -> Interval:
 def mean_reward(
     user: NDArray[np.int64], reward: NDArray[np.floating], *, seed: int = 0, resamples: int = 2000
 ) -> Interval:
-    """What the log's own policy earned an event, [L] of both: the value that is known without weights."""
+    """Mean reward of an event under the logging policy, which needs no weights. user, reward: [L]."""
     earned, weight = reward.astype(np.float64), np.ones(len(reward))
     if len(np.unique(earned)) == 2 and _telling(weight, earned) < LEAST_TELLING:
         return _exact(user, earned, weight)
@@ -179,7 +179,7 @@ def _refusal(effective: float, propensity: Reals, support: Interval) -> str | No
     if effective < max(LEAST_EFFECTIVE, LEAST_SHARE * events):
         return (
             f"effective sample size {effective:.1f} of {events:,} events, and {LEAST_EFFECTIVE:g} and "
-            f"{LEAST_SHARE:.0%} of the events are needed: the policy wants what the log rarely shows"
+            f"{LEAST_SHARE:.0%} of the events are needed: the policy chooses items that the log rarely shows"
         )
     if support.high < 1 - MOST_OUTSIDE:
         return (
@@ -192,13 +192,13 @@ def _refusal(effective: float, propensity: Reals, support: Interval) -> str | No
 
 
 def bandit_of(policy: Policy, log: InteractionLog, reward: Tensor, *, greedy: bool) -> Bandit:
-    """The events of a log with propensities, and what the policy would have shown the same users at the first step.
+    """The events of a log with propensities, and the choices of the policy for the same users at the first step.
 
     log: in codes of the scope, events that the policy's training never saw. reward: float32 [U, I], the model's.
     greedy: the best item with probability 1 (ties to the lowest id), else the softmax of the scores, as when sampled.
     """
     if log.propensity is None:
-        raise ValueError("a log without propensities says nothing about other policies")
+        raise ValueError("off-policy estimates cannot be made from a log without propensities")
     users, place = np.unique(log.user, return_inverse=True)
     target, expected = np.empty(len(log)), np.empty(len(users))
     for start in range(0, len(users), CHUNK):

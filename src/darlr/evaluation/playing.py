@@ -1,4 +1,4 @@
-"""Many policies played at once: the turns of their sessions are shared, and each gives the scores of its own."""
+"""Many policies are played at once: their sessions share turns, and each policy scores its own sessions."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class Played:
 
 
 class Job(NamedTuple):
-    """A policy to play. run: which training seed it is of; it and the seed of the evaluation choose its draws."""
+    """A policy to play. run: the number of its training seed. It and the seed of the evaluation seed the sampling."""
 
     policy: Policy
     greedy: bool = True
@@ -59,7 +59,7 @@ class Together:
     policies: Sequence[Policy]
 
     def scores(self, session: Session) -> Tensor:
-        """float32 [B, I]: of each policy for its own sessions."""
+        """The scores of each policy for its own sessions, float32 [B, I]."""
         share = len(session.user) // len(self.policies)
         parts, start = [], 0
         for _, same in groupby(self.policies, key=id):
@@ -126,7 +126,7 @@ def _play(
 
 
 def _tallies(played: Trajectories, truth: "Truth") -> NDArray[np.float64] | None:
-    """What the users of a truth, in its order, said of the items they were shown."""
+    """The tallies of the random feedback on shown items, for the users of a truth in its order."""
     if truth.random is None:
         return None
     items = played.items.cpu()

@@ -120,13 +120,13 @@ def _kuairec(raw: Path, config: KuaiRecConfig) -> Truth:
     reward = clipped(watched)
     if config.reward == "normalised":
         reward = read_scale(folder).rewards(item, reward)
-    block = np.zeros(shape[0] * shape[1], dtype=np.float32)
-    block[cell[~empty]] = reward[~empty]
+    cells = np.zeros(shape[0] * shape[1], dtype=np.float32)
+    cells[cell[~empty]] = reward[~empty]
     counts = (
-        (len(block) - int((~empty).sum()), "cells without a watch ratio count 0"),
+        (len(cells) - int((~empty).sum()), "cells without a watch ratio count 0"),
         (int(infinite.sum()), f"infinite watch ratios (a video of no duration) count {MOST:g}"),
     )
-    every = whole(torch.from_numpy(block.reshape(shape)))
+    every = whole(torch.from_numpy(cells.reshape(shape)))
     return replace(every, notes=tuple(f"{count:,} {what}" for count, what in counts if count))
 
 

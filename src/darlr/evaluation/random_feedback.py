@@ -1,8 +1,8 @@
-"""What users truly said of new items among those shown: feedback on items drawn for them at random.
+"""The value of the new items of a session, estimated from feedback on items that were drawn for users at random.
 
-A completed matrix says what its model of users believes; these events are what users said. An item drawn uniformly is
-among the shown ones by chance alone, so that the mean of what users said of shown items estimates what they would have
-said of all new ones (a ratio of Horvitz-Thompson sums; Sarndal, Swensson and Wretman 1992, section 5.7).
+A completed matrix holds predictions; these events are observed. Whether a uniformly drawn item is among the shown ones
+depends on chance alone. The mean feedback on shown items therefore estimates the mean over all new items that are shown
+(a ratio of Horvitz-Thompson sums; Sarndal, Swensson and Wretman 1992, section 5.7).
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RandomFeedback:
-    """Feedback on random items; a repeated pair counts once, with its mean.
+    """Feedback on random items. A repeated pair counts once, with its mean.
 
     cell: int64 [n], rising, row * columns + column of the truth; reward: float32 [n]; columns: Ie.
     """
@@ -31,20 +31,20 @@ class RandomFeedback:
     columns: int
 
     def tally(self, row: Tensor, column: Tensor) -> Array:
-        """Of sessions of users `row` int64 [B] that were shown `column` int64 [B, T] (-1: the session had ended).
+        """Sums of each session, float64 [B, 3]: the feedback on shown items, the number of these items, and the turns.
 
-        float64 [B, 3]: sum of the feedback on shown items, their number, both over the user's share of random items
-        (a user who was asked more often tells no more of the mean), and the turns.
+        row: users, int64 [B]. column: the items shown, int64 [B, T], -1 after the end. The first two sums are divided
+        by the number of the user's random items, so that all users weigh the same.
         """
         wanted = row[:, None] * self.columns + column
         place = torch.searchsorted(self.cell, wanted).clamp(max=len(self.cell) - 1)
         heard = (self.cell[place] == wanted) & (column >= 0)
         asked = torch.bincount(self.cell // self.columns, minlength=int(row.max()) + 1)[row].clamp(min=1)
-        said = (self.reward[place].double() * heard).sum(1) / asked
-        return torch.stack([said, heard.sum(1) / asked, (column >= 0).sum(1).double()], 1).numpy()
+        total = (self.reward[place].double() * heard).sum(1) / asked
+        return torch.stack([total, heard.sum(1) / asked, (column >= 0).sum(1).double()], 1).numpy()
 
     def without(self, cell: NDArray[np.int64]) -> "RandomFeedback | None":
-        """The same less the feedback on these cells [m]; None where nothing is left."""
+        """The same without the feedback on these cells [m]; None where nothing is left."""
         kept = torch.from_numpy(~np.isin(self.cell.numpy(), cell))
         return replace(self, cell=self.cell[kept], reward=self.reward[kept]) if bool(kept.any()) else None
 
@@ -65,7 +65,7 @@ def random_feedback(
 def unlogged(
     feedback: RandomFeedback, log: InteractionLog, users: NDArray[np.int64], items: NDArray[np.int64]
 ) -> RandomFeedback | None:
-    """The feedback on pairs that the log does not hold: a policy may know the others by heart, which is no prediction.
+    """The feedback on pairs that the log does not hold, as a policy may remember the pairs of its log.
 
     users [Ue] and items [Ie] of the truth, log codes. None where the log holds them all.
     """
@@ -75,9 +75,9 @@ def unlogged(
 
 
 def estimate(tallies: Array) -> float | None:
-    """R_random of tallies [seeds, users, 3]: mean turns times mean feedback; None where nothing shown was asked."""
-    said, asked, turns = tallies.mean((0, 1))
-    return float(turns * said / asked) if asked > 0 else None
+    """R_random of tallies [seeds, users, 3]: mean turns times mean feedback; None where no shown item has feedback."""
+    total, asked, turns = tallies.mean((0, 1))
+    return float(turns * total / asked) if asked > 0 else None
 
 
 def estimate_interval(tallies: Array, samples: Samples) -> tuple[float, float]:
@@ -98,12 +98,12 @@ def difference(one: Array, other: Array, *, resamples: int = 2000) -> tuple[floa
 
 
 def estimate_draws(tallies: Array, samples: Samples) -> Array:
-    """`estimate` over the users of each sample and all seeds, float64 [R]; NaN where nothing shown was asked."""
-    said, asked, turns = (user_means(tallies[..., part], samples) for part in range(3))
+    """`estimate` over the users of each sample and all seeds, float64 [R]; NaN where no shown item has feedback."""
+    total, asked, turns = (user_means(tallies[..., part], samples) for part in range(3))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(asked > 0, turns * said / asked, np.nan))
+        return np.asarray(np.where(asked > 0, turns * total / asked, np.nan))
 
 
 def _left_out(tallies: Array) -> Array:
-    """`estimate` without each seed, float64 [S]; NaN where nothing shown was asked."""
+    """`estimate` without each seed, float64 [S]; NaN where no shown item has feedback."""
     return np.array([np.nan if (found := estimate(part)) is None else found for part in without_each_seed(tallies)])

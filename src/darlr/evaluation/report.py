@@ -29,10 +29,10 @@ NOTES = (
 )
 RANDOM = "R_random [95%]"
 RANDOM_NOTE = (
-    "R_random is Length times the mean of what users said of items that were drawn for them at random, are new to "
-    "their log, and were shown. It measures the new items of a session alone, so it is not R_tra by the users' own "
-    "words: users may like the items of their log more or less. Sessions are still answered by the rewards that they "
-    "are played on."
+    "R_random is Length times the mean feedback on items that were drawn for users at random, are new to "
+    "their log, and were shown. It measures the new items of a session alone, so it is not R_tra by observed "
+    "feedback: users may like the items of their log more or less. Sessions are still answered by the rewards that "
+    "they are played on."
 )
 
 
@@ -59,8 +59,8 @@ def write_report(
     """Write `table.md` and `table.json` into `folder`, each at once or not at all.
 
     about: what was evaluated (data set, seeds, exit rule), any JSON values. comparisons: "A - B" -> paired comparison.
-    published: the published statistic of a run, from `published_mean`. sections: what else there is to report. verdict:
-    sentences on what all this says, which come first. trained: see `heading`.
+    published: the published statistic of a run, from `published_mean`. sections: further parts. verdict:
+    sentences that come first. trained: see `heading`.
     """
     content = {section.title: section.content for section in sections} | ({"Verdict": list(verdict)} if verdict else {})
     document = {

@@ -28,7 +28,7 @@ class Evaluation:
     """Print it, show it in a notebook, take its frames, or save it as `darlr evaluate` does.
 
     table: the rows of every setting, with their returns. about: what was evaluated, any JSON values. pairs: "A - B" ->
-    paired comparison of rows of the first setting. verdict: sentences on what all this says. sections: parts of the
+    paired comparison of rows of the first setting. verdict: sentences on the table. sections: parts of the
     report on events that training never saw. published: the published statistic of one run. trained: the exit windows
     that learned rows were trained with. plots: name of a picture -> what makes it.
     """

@@ -15,14 +15,14 @@ HELD_OUT = (
     "right order, 0.5 = chance. {verdict}"
 )
 GOOD = "The evaluation world model orders items within users surely better than chance, and than the {baseline}."
-POOR = "The evaluation world model fails its test: {reasons}. What it says of policies that differ by user is noise."
+POOR = "The evaluation world model fails its test: {reasons}. Its order of policies that differ by user is noise."
 OFF_POLICY = (
-    "Mean reward of an event, had the policy chosen its item as the first one of a session. DM: what the run's world "
-    "model expects, right only if that is; SNIPS: self-normalised inverse propensities; DR: doubly robust. 95% "
+    "Mean reward of an event, had the policy chosen its item as the first one of a session. DM: the prediction of the "
+    "run's world model, right only if that is; SNIPS: self-normalised inverse propensities; DR: doubly robust. 95% "
     "bootstrap intervals over users, but where a line above says otherwise; weights are not clipped. ESS: effective "
     "sample size; rewarded: that of its events that earned more than the log's least reward; support: share of the "
     "policy's choices that the log's policy could have made, from 0 to 1 if propensities are right. A greedy policy is "
-    "judged by the events that show its one item, a sampled one by its probabilities."
+    "measured by the events that show its one item, a sampled one by its probabilities."
 )
 NEXT_ITEMS = (
     "These measures count what users did with the items that the old system showed them. They reward a policy that "
@@ -40,7 +40,7 @@ FIRST_OWN = (
 
 @dataclass(frozen=True)
 class Known:
-    """What a model and its baseline know of the same unseen events. sums: see `held_out_sums`.
+    """The measures of a model and its baseline on the same unseen events. sums: see `held_out_sums`.
 
     trained: whether its fit kept more than its random start.
     """
@@ -53,22 +53,22 @@ class Known:
     trained: bool = True
 
 
-def failures(judge: Known) -> list[str]:
-    """Why sessions played on a model say nothing of policies that differ by user; empty where it passes its test."""
-    own = summary(judge.sums).get("pairs")
-    gain = difference(judge.sums, judge.baseline_sums).get("pairs")
-    found = [] if judge.trained else ["its fit ended where it began, untrained"]
+def failures(model: Known) -> list[str]:
+    """Why sessions on this model cannot rank policies that differ by user; empty where it passes its test."""
+    own = summary(model.sums).get("pairs")
+    gain = difference(model.sums, model.baseline_sums).get("pairs")
+    found = [] if model.trained else ["its fit ended where it began, untrained"]
     if own is None or gain is None:
         return [*found, "no user has two unseen events to put in order"]
     if own.low <= 0.5:
         found.append("it does not surely order items within users better than chance (pairs above 0.5)")
     if gain.low <= 0:
-        found.append(f"it does not surely order items within users better than the {judge.baseline}")
+        found.append(f"it does not surely order items within users better than the {model.baseline}")
     return found
 
 
-def held_out_section(known: Sequence[Known], judge: str) -> Section:
-    """A table of errors. judge: the model that sessions are played on, whose order the verdict is about."""
+def held_out_section(known: Sequence[Known], evaluation_model: str) -> Section:
+    """A table of errors. evaluation_model: the name of the model that sessions are played on."""
     rows: list[tuple[str, int, dict[str, Interval]]] = []
     verdict = ""
     for one in known:
@@ -78,7 +78,7 @@ def held_out_section(known: Sequence[Known], judge: str) -> Section:
             (f"{one.baseline}, on the same", one.events, summary(one.baseline_sums)),
             ("model less baseline, paired", one.events, gain),
         ]
-        if one.model == judge:
+        if one.model == evaluation_model:
             reasons = failures(one)
             verdict = (POOR if reasons else GOOD).format(reasons="; ".join(reasons), baseline=one.baseline)
     names = list(dict.fromkeys(name for _, _, measured in rows for name in measured))

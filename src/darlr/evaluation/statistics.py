@@ -47,13 +47,12 @@ def bootstrap(
     strata: NDArray[np.integer] | None = None,
     resamples: int = 2000,
 ) -> Array:
-    """The statistic of returns [seeds, users] as it might have come out, float64 [resamples].
+    """Bootstrap samples of the statistic of returns [seeds, users], float64 [resamples].
 
-    The spread covers other training seeds and other users alike. Users are drawn with replacement, within their
-    stratum, a drawn user for all seeds (the same users play every seed). Seeds are few, and drawn alike they would
-    spread too little: each draw is moved by the jackknife's standard error over seeds times a draw of Student's t with
-    seeds - 1 degrees of freedom. With one seed the spread is over users alone. strata: int [users], e.g. one a data
-    set; None = one stratum.
+    The spread covers other training seeds and other users. Users are drawn with replacement within their stratum, and a
+    drawn user counts for all seeds. Seeds are few, so that resampling them would spread too little. Each sample is
+    therefore moved by the jackknife standard error over seeds times a draw of Student's t with seeds - 1 degrees of
+    freedom. With one seed the spread is over users alone. strata: int [users]; None = one stratum.
     """
     table = _table(values)
     return resampled(table, draw_samples(table.shape, generator, strata=strata, resamples=resamples), statistic)
@@ -79,10 +78,10 @@ def draw_samples(
 ) -> Samples:
     """The samples of `bootstrap` for any table of this shape, (seeds, users)."""
     n_seeds, n_users = shape
-    level = (generator.permutation(resamples) + 0.5) / resamples  # every quantile once: tails without luck
+    level = (generator.permutation(resamples) + 0.5) / resamples  # every quantile comes once
     seeds = np.zeros(resamples)
     if n_seeds > 1:
-        from scipy.special import stdtrit  # which takes as long to import as a small table takes to compute
+        from scipy.special import stdtrit  # slow to import
 
         seeds = np.asarray(stdtrit(n_seeds - 1, level))
     if strata is None:
@@ -121,12 +120,12 @@ def user_means(table: Array, samples: Samples) -> Array:
 
 
 def without_each_seed(table: Array) -> list[Array]:
-    """The tables that leave one seed out, [S - 1, ...] each; none of one seed, as nothing would be left."""
+    """The tables that leave one seed out, [S - 1, ...] each; there are none for one seed."""
     return [np.delete(table, seed, axis=0) for seed in range(len(table))] if len(table) > 1 else []
 
 
 def other_seeds(draws: Array, left_out: Array, samples: Samples) -> Array:
-    """Draws [resamples] over users, moved as other training seeds might.
+    """Draws [resamples] over users, moved by the spread over training seeds.
 
     left_out: the statistic without each seed, [S]; NaN where it cannot be computed.
     """
@@ -170,7 +169,7 @@ def bootstrap_ratio(
 def interval(draws: Array, confidence: float = 0.95) -> tuple[float, float]:
     """Percentile interval of bootstrap draws; those that could not be computed (NaN) are left out.
 
-    Raises DataError when none could.
+    Raises DataError when none is left.
     """
     known = draws[~np.isnan(draws)]
     if not len(known):

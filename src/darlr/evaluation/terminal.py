@@ -50,4 +50,6 @@ def print_tables(rows: Sequence[Row], trained: Collection[int] = (), console: "C
         console.print(table)
     console.print("† reads the rewards played on: a reference, not a method. Green: learned.", style="dim")
     if any(row.random is not None for row in rows):
-        console.print("R_random: Length times what users said of new items among those shown; not R_tra.", style="dim")
+        console.print(
+            "R_random: Length times the mean random feedback on new items among those shown; not R_tra.", style="dim"
+        )

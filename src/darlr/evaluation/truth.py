@@ -1,4 +1,4 @@
-"""The ground truth: complete rewards that evaluation plays on, and nothing that learns may see."""
+"""The ground truth: complete rewards. Evaluation plays sessions on them, and nothing that learns may read them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,12 +22,12 @@ REMEDY = "prepare the data set again"
 
 @dataclass(frozen=True)
 class Truth:
-    """Complete rewards of an evaluation block.
+    """Complete rewards of some users and items.
 
     users: int64 [Ue], items: int64 [Ie], codes of the scope (darlr.data.scope); reward: float32 or float64 tensor
     [Ue, Ie], in the log's own unit.
-    notes: what it is where it was not observed (the first goes into every table), how good, what its reader repaired.
-    random: what its users said of items drawn for them at random, where that is known.
+    notes: sentences on rewards that were not observed, on their quality, and on repairs. Every table shows the first.
+    random: the feedback of its users on items that were drawn for them at random, where there is such feedback.
     """
 
     users: IntArray
@@ -42,7 +42,7 @@ class Truth:
             raise DataError(f"truth: rewards are {tuple(self.reward.shape)}, users and items {sides}")
 
     def beside(self, log: InteractionLog) -> "Truth":
-        """The same for policies that learn from `log` (scope codes): of the random feedback what it does not hold."""
+        """The same truth without the random feedback on pairs that `log` (scope codes) holds."""
         if self.random is None:
             return self
         return replace(self, random=unlogged(self.random, log, self.users, self.items))
@@ -51,8 +51,8 @@ class Truth:
 def load_truth(name_or_folder: str, raw: Path | None = None, options: Any = None) -> Truth | None:
     """The truth of a source (see darlr.data.sources), or None where none is known.
 
-    Our own completed matrices (kuairand, yahoo; coat without its pseudo-truth file) are fitted anew at each call.
-    options: those of the data set (darlr.data.sets.registry); another data set ignores them. Raises DataError when a
+    The matrices that darlr completes itself (kuairand, yahoo; coat without its file) are fitted at each call.
+    options: those of the data set (darlr.data.sets.registry). Other data sets ignore them. Raises DataError when a
     truth file is damaged or belongs to other data.
     """
     if name_or_folder not in SETS:
@@ -64,9 +64,9 @@ def load_truth(name_or_folder: str, raw: Path | None = None, options: Any = None
 
 
 def has_truth(name_or_folder: str) -> bool:
-    """Whether a source (see darlr.data.sources) comes with a truth, by its manifest; the truth is not read.
+    """Whether a source (see darlr.data.sources) comes with a truth. The manifest is read, and the truth is not.
 
-    Raises DataError where a truth lies that the manifest does not name.
+    Raises DataError where a truth file is there that the manifest does not name.
     """
     folder = Path(name_or_folder)
     if name_or_folder in SETS:
@@ -75,10 +75,10 @@ def has_truth(name_or_folder: str) -> bool:
         return name_or_folder in TRUTHS
     if not is_prepared(folder):
         return False
-    told, path = read_manifest(folder).get("truth") is not None, folder / FILE
-    if path.exists() and not told:
+    named, path = read_manifest(folder).get("truth") is not None, folder / FILE
+    if path.exists() and not named:
         raise DataError(f"{path}: no part of this data set ({MANIFEST} names no truth); remove it, or {REMEDY}")
-    return told
+    return named
 
 
 def whole(reward: Tensor) -> Truth:
@@ -88,9 +88,9 @@ def whole(reward: Tensor) -> Truth:
 
 
 def write_truth(truth: Truth, folder: Path) -> None:
-    """Write truth.safetensors into a prepared folder, tied to its checksum, and note it in dataset.json; each atomic.
+    """Write truth.safetensors into a prepared folder, tied to its checksum, and name it in dataset.json.
 
-    Raises DataError when its codes or rewards are not those of the data set's scope.
+    Each file is written atomically. Raises DataError when codes lie outside the scope, or when rewards are not finite.
     """
     manifest = read_manifest(folder)
     _check(truth, manifest, folder / FILE)
@@ -126,7 +126,7 @@ def read_truth(folder: Path) -> Truth:
 
 
 def _check(truth: Truth, manifest: dict[str, Any], path: Path) -> None:
-    """Raise DataError unless codes are distinct ones of the scope, and rewards finite."""
+    """Raise DataError unless codes are distinct and in the scope, and rewards are finite."""
     block = manifest["block"]
     for side, codes in (("users", truth.users), ("items", truth.items)):
         count = len(set(block[side])) if block else manifest["counts"][side]

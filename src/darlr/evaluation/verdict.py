@@ -1,4 +1,4 @@
-"""What a table says, in a few sentences: who is first, what ties, whether training paid, what to serve."""
+"""A few sentences on a table: the first row, the ties, whether training helped, and which policy to serve."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ NAMED = 4  # rows that a sentence names
 
 @dataclass(frozen=True)
 class Trust:
-    """How far what sessions were played on can be believed, in a sentence. believable: whether it may rank policies."""
+    """A sentence on the quality of the rewards of sessions. believable: whether these rewards can rank policies."""
 
     sentence: str = ""
     believable: bool = True
@@ -25,23 +25,23 @@ class Trust:
 def verdict(rows: Sequence[Row], trust: Trust, serve: Callable[[Row], str | None]) -> list[str]:
     """Three or four sentences on rows of one setting.
 
-    serve: how a row becomes what is served, None where it can't be. Rows that read the truth and sampled twins are left
-    out: nobody would serve the former, and the latter repeat the greedy ones.
+    serve: how a row is served; None where it cannot be. Rows that read the truth are left out, and so
+    are sampled twins of greedy rows.
     """
-    said = [trust.sentence] if trust.sentence else []
+    trusted = [trust.sentence] if trust.sentence else []
     fair = sorted((row for row in rows if row.kind != "truth" and not _twin(row)), key=lambda row: -row.mean)
     if len(fair) < 2:
-        return said
+        return trusted
     if len({row.mean for row in rows}) == 1:
-        return ["All rows earn the same, so nothing here tells one policy from another.", *said]
+        return ["All rows earn the same, so nothing here tells one policy from another.", *trusted]
     first, *others = fair
     tied = [row for row in others if _difference(first, row).low <= 0]
     learned = next((row for row in fair if row.kind == "learned"), None)
     against = [] if learned is None else _learned(learned, fair)
     if not trust.believable:
-        doubt = "Nothing here says what to serve; test on users, or keep what serves today."
-        return [*said, _first("Taken at its word, first is", first, tied), *against, doubt]
-    return [_first("First is", first, tied), *against, *said, _serve([first, *tied], fair, serve)]
+        doubt = "This table cannot choose a policy to serve; test on users, or keep the policy that is served today."
+        return [*trusted, _first("Taken at its word, first is", first, tied), *against, doubt]
+    return [_first("First is", first, tied), *against, *trusted, _serve([first, *tied], fair, serve)]
 
 
 def _twin(row: Row) -> bool:

@@ -1,4 +1,4 @@
-"""What a caller says of users: their histories, and the items that may or may not be recommended; checked."""
+"""Checks of what a caller gives: histories of users, and items that may or may not be recommended."""
 
 import math
 from collections.abc import Hashable, Iterable, Mapping

@@ -24,7 +24,7 @@ class ItemRule:
         self.everybody = None if given is None or self.by_user is not None else self._marked(given)
 
     def marked(self, names: Iterable[Any]) -> Tensor | None:
-        """Which items the rule names for the user of these names, bool [I]; None where it says nothing."""
+        """Which items the rule names for the user of these names, bool [I]; None where it has no entry."""
         if self.by_user is None:
             return self.everybody
         found = of_user(self.by_user, names)

@@ -156,7 +156,7 @@ SECOND_OPINION = Measures(
     rank=lambda row: row.random or 0.0,
     names=(
         "R_tra, by the truth that sessions are played on",
-        "R_random, by what users said of new random items",
+        "R_random, by random feedback on new items",
         "R_random",
     ),
 )

@@ -113,7 +113,7 @@ def _random_table(table: ModeTable) -> list[str]:
         numbers = (random_text(line.row, form), "first" if line is first else minus, format(line.row.mean, form))
         cells.append([line.label, *numbers])
     lines = table_lines(("row", RANDOM, "first minus this [95%]", "R_tra"), cells, tied)
-    return [f"### {table.title}, by what users said of new random items", "", *lines, ""]
+    return [f"### {table.title}, by random feedback on new items", "", *lines, ""]
 
 
 def _cells(line: Line, study: bool, forms: tuple[str, str]) -> list[str]:
