@@ -61,7 +61,7 @@ def choose_bias(train: InteractionLog, held_out: InteractionLog) -> BiasModel:
 
 
 def bias_table(train: InteractionLog, held_out: InteractionLog, fitted: InteractionLog, scope: Scope) -> Tensor:
-    """The bias model's scores of the scope, float64 [Us, Is], fitted to `fitted` with strengths chosen on `held_out`."""
+    """The bias model's scores of the scope, float64 [Us, Is], fitted to `fitted`; strengths come from `held_out`."""
     chosen = choose_bias(train, held_out)
     model = fit_bias(fitted, chosen.user_strength, chosen.item_strength)
     return torch.from_numpy(model.predict(scope.users[:, None], scope.items))
