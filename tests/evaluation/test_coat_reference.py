@@ -1,22 +1,22 @@
 """Known reference sums on Coat's completed matrix: 30 distinct items, mean over all 290 users."""
 
 import pytest
-import torch
 
+from darlr.data.scope import scope_of
 from darlr.data.sources import open_source
 from darlr.data.split import split
 from darlr.evaluation.evaluate import can_leave, settings, sound
-from darlr.evaluation.lists import trivial_rows
+from darlr.evaluation.lists import Source, trivial_rows
 from darlr.evaluation.truth import load_truth
 from darlr.options import SessionConfig, SplitConfig
-from darlr.world.models.bias import choose_bias
 
 
 @pytest.fixture(scope="module")
 def rows(data_folder):
     log, truth = open_source("coat", raw=data_folder), load_truth("coat", raw=data_folder)
-    bias = torch.from_numpy(choose_bias(*split(log, SplitConfig())).table())
-    entries = trivial_rows(log, truth, {"bias-model list": [bias]}, exits=can_leave(SessionConfig(), log), repeats=20)
+    train, held_out = split(log, SplitConfig())
+    source = Source(log, train, held_out, train, scope_of(log))
+    entries = trivial_rows([source], truth, exits=can_leave(SessionConfig(), log), repeats=20)
     found = sound(entries, settings(SessionConfig(), log), truth, log, resamples=200)
     return {row.name: row for row in found if row.mode == "NX_0"}
 

@@ -1,12 +1,14 @@
 """The two protocols on a tiny world."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from darlr.data.log import FeatureColumn, InteractionLog
+from darlr.data.scope import scope_of
 from darlr.evaluation.evaluate import (
     all_alike,
     can_leave,
@@ -16,7 +18,7 @@ from darlr.evaluation.evaluate import (
     settings,
     sound,
 )
-from darlr.evaluation.lists import Entry, trivial_rows
+from darlr.evaluation.lists import Entry, Source, trivial_rows
 from darlr.evaluation.playing import Setting
 from darlr.evaluation.truth import Truth
 from darlr.options import SessionConfig
@@ -81,9 +83,12 @@ def test_rows_do_not_depend_on_their_company():
 
 
 def test_trivial_rows_play_in_every_setting():
-    entries = trivial_rows(LOG, TRUTH, {"world-model greedy": [TRUTH.reward] * 2}, exits=can_leave(SESSION, LOG))
+    none = replace(LOG, user=LOG.user[:0], item=LOG.item[:0], reward=LOG.reward[:0])
+    world = SimpleNamespace(reward=TRUTH.reward, neighbour_reward=lambda tables: TRUTH.reward)
+    sources = [Source(LOG, LOG, none, LOG, scope_of(LOG), world)] * 2
+    entries = trivial_rows(sources, TRUTH, exits=can_leave(SESSION, LOG))
     rows = sound(entries, settings(SESSION, LOG), TRUTH, LOG, resamples=50)
-    assert len(rows) == 4 * 12 + 6
+    assert len(rows) == 4 * 16 + 8
     best = {}
     for row in rows:
         best.setdefault((row.mode, row.window), {})[row.name] = row.mean

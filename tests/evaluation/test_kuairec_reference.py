@@ -8,8 +8,7 @@ from darlr.evaluation.evaluate import settings, sound
 from darlr.evaluation.lists import trivial_rows
 from darlr.evaluation.truth import load_truth
 from darlr.experiments.logs import open_logs
-from darlr.experiments.trivial import log_tables
-from darlr.options import RunConfig, SessionConfig, SplitConfig
+from darlr.options import RunConfig, SessionConfig, SplitConfig, TablesConfig
 
 AWARE = ", exit-aware"
 EXPECTED = {  # row and window N; a few of the known sums, since each takes seconds
@@ -26,7 +25,7 @@ def test_reference_sums():
     logs, truth = open_logs(RunConfig(data="kuairec_binary", split=SplitConfig())), load_truth("kuairec_binary")
     assert truth.reward.shape == (1411, 3327)
     assert truth.reward.sum() == 217_175
-    entries = trivial_rows(logs.catalogue, truth, log_tables(logs, [logs]), exits=True)
+    entries = trivial_rows([logs.source(None, TablesConfig())], truth, exits=True)
     played = {}
     for setting in settings(SessionConfig(), logs.catalogue):
         wanted = [entry for entry in entries if setting.mode == "NX_0" and (entry.name, setting.window) in EXPECTED]

@@ -1,5 +1,6 @@
 """The trivial rows on a world small enough to see through."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,8 @@ import torch
 
 from darlr.data.categories import category_bits
 from darlr.data.log import InteractionLog
-from darlr.evaluation.lists import best_fixed_list, item_means, oracle, popularity, trivial_rows
+from darlr.data.scope import scope_of
+from darlr.evaluation.lists import Source, best_fixed_list, item_means, oracle, popularity, trivial_rows
 from darlr.evaluation.protocol import play
 from darlr.simulation.exits import CategoryExit, never
 
@@ -49,13 +51,25 @@ def test_an_exit_aware_oracle_avoids_exits():
 
 
 def test_trivial_rows():
-    tables = {"world-model greedy": [torch.zeros((3, 4))]}
-    rows = trivial_rows(LOG, TRUTH, tables, exits=False, repeats=2)
-    names = ["random", "popularity list", "item-mean list", "world-model greedy"]
+    table = torch.zeros((3, 4))
+    world = SimpleNamespace(reward=table, neighbour_reward=lambda tables: table + 1)
+    none = replace(LOG, user=LOG.user[:0], item=LOG.item[:0], reward=LOG.reward[:0])
+    source = Source(LOG, LOG, none, LOG, scope_of(LOG), world)
+    rows = trivial_rows([source, source], TRUTH, exits=False, repeats=2)
+    names = ["random", "popularity list", "item-mean list", "bias-model list", "world-model greedy"]
+    names += ["neighbour-table greedy"]
     assert [row.name for row in rows] == [*names, "best fixed list (truth)", "oracle (truth)"]
-    assert [row.kind for row in rows] == ["log"] * 4 + ["truth"] * 2
-    assert [row.greedy for row in rows] == [False] + [True] * 5
-    assert len(rows[0].policies) == 2
-    both = trivial_rows(LOG, TRUTH, tables, exits=True)
-    assert [row.name for row in both[6:]] == [f"{row.name}, exit-aware" for row in rows]
-    assert all(row.exit_aware for row in both[6:])
+    assert [row.kind for row in rows] == ["log"] * 6 + ["truth"] * 2
+    assert [row.greedy for row in rows] == [False] + [True] * 7
+    assert [len(row.policies) for row in rows] == [2, 1, 1, 2, 2, 2, 1, 1]
+    assert rows[5].policies[0].table is not table
+    positive = replace(LOG, reward=np.ones(6, dtype=np.float32))
+    implicit = trivial_rows([Source(positive, positive, none, positive, scope_of(LOG))], TRUTH, exits=False)
+    assert [row.name for row in implicit[1:4]] == [
+        "popularity list",
+        "popularity list, by users",
+        "logged-neighbour greedy",
+    ]
+    both = trivial_rows([source], TRUTH, exits=True)
+    assert [row.name for row in both[8:]] == [f"{row.name}, exit-aware" for row in rows]
+    assert all(row.exit_aware for row in both[8:])

@@ -11,6 +11,7 @@ from darlr.cli.main import main
 from darlr.errors import ConfigError
 from darlr.methods import METHODS, Method, find, register, weighted, with_defaults
 from darlr.options import RewardConfig, RunConfig, TrainConfig, WorldModelConfig
+from tests.agents.tiny import make_world
 
 
 def asked(method, **train):
@@ -76,7 +77,24 @@ def test_ips_weights_whatever_is_asked_for_and_others_change_nothing():
 def test_names_are_taken_once_and_options_must_exist():
     with pytest.raises(ConfigError, match="'mbpo' already"):
         register(Method("mbpo", "another"))
+    with pytest.raises(ConfigError, match=r"choose from mbpo, .*, or import the module that registers it first"):
+        find("halfway to nowhere")
     with pytest.raises(ConfigError, match=r"train\.rewards\.start is no option"):
         Method("mine", "Mine", defaults={"train.rewards.start": "frozen"})
     with pytest.raises(ConfigError, match="reads no option of the reward: lambda_x"):
         Method("mine", "Mine", reads=("lambda_x",))
+
+
+def test_a_method_may_be_defined_anew_as_in_a_notebook(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("darlr.methods.registry.METHODS", {})
+    for title in ("Mine", "Mine again"):
+        register(Method("mine", title), replace=True)
+    assert find("mine").title == "Mine again"
+
+
+def test_tables_of_another_shape_are_refused():
+    world, config = make_world(), TrainConfig()
+    for name in ("start", "risk"):
+        method = Method("mine", "Mine", **{name: lambda world, _: world.reward[:1]})
+        with pytest.raises(ConfigError, match=f"method mine: its table `{name}` must be users x items"):
+            method.tables(world, config)

@@ -1,4 +1,4 @@
-"""The users that the selector may pick from: everyone, or a pool of candidates for each user (method.md section 4)."""
+"""The users whom the selector can pick: all users, or a pool of candidates for each user (method.md section 4)."""
 
 import torch
 from jaxtyping import Int
@@ -7,13 +7,13 @@ from torch import Tensor
 from darlr.options import SelectorConfig
 from darlr.world.tables import World
 
-EVERYONE = 2048  # up to so many users a pick is made from all of them, if the options do not say otherwise
-LEAST = 64
-CHUNK = 1024  # users whose pools are drawn at once
+EVERYONE = 2048  # by default, the selector picks from all users where there are at most so many
+LEAST = 64  # the least size of a default pool
+CHUNK = 1024  # the number of users whose pools are drawn in one batch
 
 
 def candidate_count(config: SelectorConfig, n_users: int) -> int:
-    """C, the size of a pool; 0 where everyone is a candidate."""
+    """C, the size of a pool; 0 where all users are candidates."""
     asked = config.candidates
     if asked is None:
         asked = 0 if n_users <= EVERYONE else max(LEAST, 4 * config.picks)
@@ -21,7 +21,7 @@ def candidate_count(config: SelectorConfig, n_users: int) -> int:
 
 
 def pool_note(config: SelectorConfig, n_users: int) -> str | None:
-    """What a run says where the learned selector picks from a pool; None where it picks from everyone."""
+    """The note of a run whose learned selector picks from a pool; None where it picks from all users."""
     count = candidate_count(config, n_users)
     if config.kind != "learned" or not count:
         return None
@@ -34,9 +34,9 @@ def pool_note(config: SelectorConfig, n_users: int) -> str | None:
 
 
 def build_pool(world: World, count: int, generator: torch.Generator) -> Int[Tensor, "U C"]:
-    """`count` distinct others for each user: three quarters with the largest cos(p_u, p_v), the rest by chance.
+    """Draw `count` distinct candidates for each user, who is none of them. count: below U - 1.
 
-    count: below U - 1. Chance falls on those who are not among the nearest, all alike.
+    Three quarters are the users with the largest cos(p_u, p_v). The rest is drawn uniformly from all other users.
     """
     near, _ = world.neighbours(count - count // 4, include_self=False)
     users = torch.arange(world.n_users, device=near.device)

@@ -1,4 +1,4 @@
-"""Failure signatures of a run, read off its metrics after each epoch (docs/method.md, Failure signatures)."""
+"""Failure signatures of a run, found in its metrics after each epoch (docs/method.md, Failure signatures)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from typing import Any, Literal
 from darlr.options import DiagnosticsConfig
 
 Signature = Literal["below-start", "short-sessions", "reward-hacking", "critic-diverging", "selector-critic-diverging"]
-BELOW = 2  # epochs in a row that must earn less than the start
-DEAD = 1e-3  # explained variance of a critic that says one number, give or take rounding
+BELOW = 2  # the number of successive epochs that must earn less than the start
+DEAD = 1e-3  # the largest explained variance of a critic whose output is constant up to rounding
 Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Sign:
-    """One failure signature met: which, and a sentence with its numbers and what to try."""
+    """A failure signature that a run shows, and a message with its numbers and the remedy."""
 
     signature: Signature
     message: str
 
 
 def diagnose(rows: Rows, config: DiagnosticsConfig, reward_range: tuple[float, float]) -> list[Sign]:
-    """Signatures that the rows of metrics.jsonl so far show, the newest row last."""
+    """The signatures that the rows of metrics.jsonl so far show; the newest row is the last."""
     return [
         *_below_start(rows),
         *_short_sessions(rows, config),
@@ -32,13 +32,13 @@ def diagnose(rows: Rows, config: DiagnosticsConfig, reward_range: tuple[float, f
 
 
 def first_time(signs: Sequence[Sign], rows: Rows) -> list[Sign]:
-    """Those of a signature that no earlier row has a warning of."""
+    """The signs whose signature no earlier row has a warning of."""
     known = {warning["signature"] for row in rows for warning in row.get("warnings", ())}
     return [sign for sign in signs if sign.signature not in known]
 
 
 def _newest(rows: Rows, patience: int, *names: str) -> list[tuple[float, ...]]:
-    """The named numbers of the newest `patience` rows; none when there are fewer."""
+    """The named numbers of the newest `patience` rows; empty when there are fewer rows."""
     return [tuple(row[name] for name in names) for row in rows[-patience:]] if len(rows) >= patience else []
 
 
@@ -51,8 +51,8 @@ def _below_start(rows: Rows) -> Iterator[Sign]:
         kept = "the start" if rows[-1]["kept"] == 0 else f"epoch {rows[-1]['kept']}"
         yield Sign(
             "below-start",
-            f"by the world model the policy has earned less than its start did for {BELOW} epochs; the best so far is "
-            f"{kept}, and the best is what the run hands over; lower recommender.a2c.learning-rate, or train less",
+            f"by the world model, the policy has earned less than its start for {BELOW} epochs; the best so far is "
+            f"{kept}, and the run hands over the best; lower recommender.a2c.learning-rate, or train less",
         )
 
 
@@ -69,7 +69,7 @@ def _short_sessions(rows: Rows, config: DiagnosticsConfig) -> Iterator[Sign]:
 
 
 def _reward_hacking(rows: Rows, config: DiagnosticsConfig, reward_range: tuple[float, float]) -> Iterator[Sign]:
-    """Against held-out events; where there are none (split.refit), against r0, which the log still supports."""
+    """The dynamic reward is compared with held-out events or, where there are none (split.refit), with r0."""
     if "selector_reward" not in rows[-1]:
         return
     held_out = "held_out_dynamic" in rows[-1]
@@ -84,8 +84,8 @@ def _reward_hacking(rows: Rows, config: DiagnosticsConfig, reward_range: tuple[f
         yield Sign(
             "reward-hacking",
             f"the selector's reward rose from {reward:.2f} to {now['selector_reward']:.2f} since epoch {best['epoch']} "
-            f"while {what} rose from {best[name]:.3f} to {now[name]:.3f}: its picks are paid for, not like the user; "
-            "raise selector.lambda-s, or use selector.reward none or fewer epochs",
+            f"while {what} rose from {best[name]:.3f} to {now[name]:.3f}: its picks raise the reward "
+            "but are not similar to the user; raise selector.lambda-s, or use selector.reward none or fewer epochs",
         )
 
 
@@ -111,8 +111,8 @@ def _diverging(rows: Rows, config: DiagnosticsConfig, prefix: str, signature: Si
                 f"{who} diverges: its {what} is {now[name]:.3g}, {least:.3g} at its least; lower {option}",
             )
             return
-    judged = [row for row in rows if row["steps"] >= config.warm_up]
-    if _all([value < DEAD for (value,) in _newest(judged, config.patience, explained)]):
+    warm = [row for row in rows if row["steps"] >= config.warm_up]
+    if _all([value < DEAD for (value,) in _newest(warm, config.patience, explained)]):
         yield Sign(
             signature,
             f"{who} explains nothing: explained variance {now[explained]:.3f}, not above 0 for {config.patience} "

@@ -1,7 +1,7 @@
-"""Which policy a run hands over: the best of its start and its epochs, by what it would earn on r_0.
+"""Selection of the policy that a run hands over: the best of its start and its epochs by simulated return.
 
-Learning can destroy a good start. No truth decides but the world model: the return of greedy sessions on r_0 that
-no update has used, of the same users after every epoch (common random numbers).
+Learning can make a good start worse. The criterion is the return of greedy sessions that are paid by r_0 of the world
+model and that no update has used. Their users are the same after every epoch (common random numbers). No truth is read.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,9 +15,9 @@ from darlr.agents.sink import Sink
 
 @dataclass(frozen=True)
 class Earned:
-    """Mean return of a session. learned: as it is learned, by which policies are ranked; shown: in the log's unit.
+    """The mean return of sessions. learned: in the unit of learning, which ranks policies. shown: in the log's unit.
 
-    turns: mean length of the sessions.
+    turns: the mean length of the sessions.
     """
 
     learned: float
@@ -26,14 +26,14 @@ class Earned:
 
 
 Criterion = Callable[[Any], Earned]
-"""What a recommender earns."""
+"""A function from a recommender to its return."""
 
 
 class Keeper:
-    """Scores a recommender after each epoch and keeps the weights of the best so far in the run's sink."""
+    """It scores a recommender after each epoch, and keeps the weights of the best so far in the run's sink."""
 
     def __init__(self, sink: Sink, criterion: Criterion, recommender: nn.Module, done: int) -> None:
-        """done: the epoch that `recommender` was trained to; at 0 it is the start.
+        """done: the number of epochs that `recommender` was trained for.
 
         Raises RunError when an earlier epoch's weights are missing or damaged.
         """
@@ -46,10 +46,10 @@ class Keeper:
         self._write(recommender)
 
     def see(self, epoch: int, recommender: nn.Module) -> Mapping[str, Any]:
-        """Score the policy of this epoch; columns for the log line.
+        """Score the policy of this epoch; returns columns for the log line.
 
-        greedy_return: in the log's unit; greedy_length: turns; greedy_gain: over the start, as it is learned; kept: the
-        best epoch so far.
+        greedy_return: in the log's unit. greedy_length: in turns. greedy_gain: the return above that of the start, in
+        the unit of learning. kept: the best epoch so far.
         """
         earned, start = self.criterion(recommender), self.best["start"]
         if earned.learned > self.best["earned"]["learned"]:

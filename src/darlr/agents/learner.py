@@ -1,4 +1,4 @@
-"""Everything that changes while DARLR learns, and the update that changes it."""
+"""The state of learning, and the step that updates it."""
 
 from dataclasses import dataclass
 
@@ -22,13 +22,13 @@ from darlr.simulation.environment import Environment
 from darlr.simulation.exits import EXITS, CategoryExit, Exit
 from darlr.world.tables import World
 
-# What a run's seed is drawn on for; changing a number changes every result.
+# The purposes of the seeds that are derived from a run's seed. Changing a number changes every result.
 RECOMMENDER, SELECTOR, USERS, ACTIONS, PICKS, BATCHES, HELD_OUT, CANDIDATES, KEPT = range(1, 10)
 
 
 @dataclass
 class Learner:
-    """Networks, optimisers, generators and reward tables (r_prev is refined): the whole state of training."""
+    """The whole state of training: networks, optimisers, generators and reward tables."""
 
     recommender: Recommender
     recommender_optimiser: torch.optim.Optimizer
@@ -40,7 +40,7 @@ class Learner:
 
     @property
     def refines(self) -> bool:
-        """Whether learning moves r_prev, as DARLR's does."""
+        """Whether learning changes r_prev, as that of DARLR does."""
         return self.tables.previous is not self.tables.frozen
 
 
@@ -75,7 +75,7 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
 
 
 def leaving(world: World, config: TrainConfig) -> CategoryExit | None:
-    """The exit rule that a cautious recommender heeds; None where the World does not hold what the rule needs."""
+    """The exit rule that a cautious recommender respects; None where the World lacks the tables for it."""
     return EXITS[config.session.exit].of_world(config.session, world)
 
 
@@ -88,7 +88,7 @@ def build_selector(world: World, config: TrainConfig, state_dim: int) -> Selecto
 
 
 def candidate_pool(world: World, config: TrainConfig) -> Tensor | None:
-    """The selector's candidates, int64 [U, C]; None where everyone is one."""
+    """The selector's candidates, int64 [U, C]; None where all users are candidates."""
     count = candidate_count(config.selector, world.n_users)
     if not count:
         return None
@@ -116,7 +116,7 @@ def build_learner(world: World, config: TrainConfig) -> Learner:
 
 
 def adam(networks: torch.nn.Module, config: A2CConfig) -> torch.optim.Optimizer:
-    """Adam in one fused kernel a step."""
+    """Adam, with one fused kernel for each step."""
     return torch.optim.Adam(networks.parameters(), lr=config.learning_rate, fused=True)
 
 

@@ -1,4 +1,4 @@
-"""The selector agent: picks K_sel reference users for one recommendation (method.md section 4)."""
+"""The selector agent, which picks K_sel reference users for a recommendation (method.md section 4)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from darlr.world.tables import World
 
 
 class PickTokens(NamedTuple):
-    """What picks are made from while the weights stay as they are.
+    """The parts of tokens, computed once while the weights do not change.
 
-    users: the share of every user in a token, float32 [U, d]; tracker: the tracker's `fold()`.
+    users: the contribution of every user to a token, float32 [U, d]. tracker: the tracker's `fold()`.
     """
 
     users: Float[Tensor, "U d"]
@@ -31,7 +31,7 @@ class PickTokens(NamedTuple):
 
 
 class Selector(nn.Module):
-    """Token = [s_rec, projected p_v], first that of the user itself; action = another user, none twice."""
+    """A token is [s_rec, projected p_v], where the first v is the user itself. An action is a user not yet picked."""
 
     users: Tensor
     pool: Tensor | None
@@ -44,10 +44,9 @@ class Selector(nn.Module):
         pool: Int[Tensor, "U C"] | None = None,
         entries: Entries | None = None,
     ) -> None:
-        """Raises ConfigError when there are not K_sel other users.
+        """user_features: the standardised p_u of every user. entries: its non-zero entries, where there are few.
 
-        user_features: standardised p of every user; entries: its non-zero ones, where they are few; pool: the
-        candidates for each user, None where everyone is one.
+        pool: the candidates for each user, or None where all users are. Raises ConfigError for fewer than K_sel others.
         """
         super().__init__()
         n_users, width = user_features.shape
@@ -63,17 +62,17 @@ class Selector(nn.Module):
         self.heads = ActorCritic(dim, config.a2c.hidden, n_users)
 
     def user_tokens(self) -> Float[Tensor, "U d"]:
-        """The share of every user in a token."""
+        """The contribution of every user to a token."""
         projected = self.projection(self.users) if self.entries is None else self.entries.through(self.projection)
         tokens: Tensor = self.from_user(projected)
         return tokens
 
     def tokens(self) -> PickTokens:
-        """By the present weights: computed once for many picks."""
+        """The parts of tokens at the current weights, for many picks."""
         return PickTokens(self.user_tokens(), self.tracker.fold())
 
     def tokens_among(self, chosen: Int[Tensor, "*n"]) -> tuple[Float[Tensor, "V d"], Int[Tensor, "*n"]]:
-        """Tokens of the users in `chosen` (-1 = none), and `chosen` as rows of them: of all where that is less work."""
+        """The tokens of at least the users in `chosen` (-1 for none), and `chosen` as rows of these tokens."""
         if self.entries is not None or chosen.numel() >= self.users.shape[0]:
             return self.user_tokens(), chosen
         known, place = torch.unique(chosen.clamp(min=0), return_inverse=True)
@@ -83,10 +82,10 @@ class Selector(nn.Module):
     def forward(
         self, state: Float[Tensor, "B d"], chosen: Int[Tensor, "B w"], tokens: PickTokens
     ) -> tuple[Float[Tensor, "B U"], Float[Tensor, " B"]]:
-        """Unmasked logits over users, and value, from the last w users chosen (-1 = none, newest last).
+        """The unmasked logits over users, and the value, given the last w users chosen (-1 for none, newest last).
 
-        A linear layer on [s_rec, p] is the sum of one on each: state is `from_state(s_rec)`, the same for all tokens
-        of a recommendation; tokens: `tokens()`. Both are computed once for many picks.
+        A linear layer on [s_rec, p] is the sum of a layer on each part. state: `from_state(s_rec)`, which all tokens of
+        a recommendation share. tokens: `tokens()`. Both are computed once for many picks.
         """
         hidden = self.hidden(state, chosen, tokens)
         return self.heads.actor(hidden), self.heads.value(hidden)
@@ -98,7 +97,7 @@ class Selector(nn.Module):
         tokens: PickTokens,
         whole: bool = False,
     ) -> Float[Tensor, "B h"]:
-        """The trunk's output for the same. whole: there is no -1 among the n users, n being w or less."""
+        """The trunk's output for the same input. whole: none of the n users is -1; n is at most w."""
         chosen = chosen.T  # trackers take positions first
         users = embedding(chosen if whole else chosen.clamp(min=0), tokens.users)
         return self.read(state, users, None if whole else chosen >= 0, tokens.tracker)
@@ -110,11 +109,11 @@ class Selector(nn.Module):
         there: Bool[Tensor, "n B"] | None,
         folded: Sequence[Folded | None] | None = None,
     ) -> Float[Tensor, "B h"]:
-        """The trunk's output by the shares of states and chosen users in tokens, and which of the latter exist.
+        """The trunk's output, given the contributions of states and of chosen users to tokens.
 
-        folded: the tracker's `fold()`, where it is known already.
+        there: which users are no padding; None means all. folded: the tracker's `fold()`, if it was computed before.
         """
-        state = self.tracker(users + state, there, folded, some=True)  # the user itself is there
+        state = self.tracker(users + state, there, folded, some=True)  # no window is empty: it holds the user itself
         hidden: Tensor = self.heads.trunk(state)
         return hidden
 
@@ -123,9 +122,9 @@ class Selector(nn.Module):
 class Selection:
     """K picks for each of B recommendations, as the selector's update needs them.
 
-    state: s_rec, float32 [B, s]. chosen: int64 [B, K + 1], the user itself, then the picks in order. taken: the
-    actions behind `chosen`, int64 [B, K + 1]: the same, or columns of the user's pool after a -1, as no pool holds the
-    user itself. reward: Eq. 12; value: the critic's; both float32 [B, K].
+    state: s_rec, float32 [B, s]. chosen: int64 [B, K + 1], the user itself, then the picks in order. taken: int64
+    [B, K + 1], the actions that gave `chosen`: the same users, or, with pools, columns of the user's pool, where the
+    first is -1 because no pool holds the user itself. reward: Eq. 12, value: of the critic; both float32 [B, K].
     """
 
     state: Float[Tensor, "B s"]
@@ -154,7 +153,7 @@ def selector_reward(
 
 
 def pick_draws(selector: Selector, size: int, generator: torch.Generator, device: torch.device) -> Float[Tensor, "K B"]:
-    """Chance in the K picks for `size` recommendations: uniform in [0, 1)."""
+    """Random numbers, uniform in [0, 1), for the K picks of `size` recommendations."""
     return torch.rand(selector.config.picks, size, generator=generator, device=generator.device).to(device)
 
 
@@ -169,9 +168,9 @@ def select(
     uniform: Float[Tensor, "K B"],
     tokens: PickTokens | None = None,
 ) -> tuple[References, Selection]:
-    """Pick S_t for B recommendations, one pick after the other; start: the table that Eq. 15 averages.
+    """Pick the reference users S_t for B recommendations, one after the other.
 
-    uniform: `pick_draws`. tokens: `selector.tokens()`, where it is known already.
+    start: the table that Eq. 15 averages. uniform: `pick_draws`. tokens: `selector.tokens()`, if computed before.
     """
     config = selector.config
     window, size = config.tracker.window, user.shape[0]
@@ -205,7 +204,7 @@ def select(
 def selection_rows(
     chosen: Int[Tensor, "n K1"], taken: Int[Tensor, "n K1"], pick: Int[Tensor, " n"], window: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What pick number `pick` (0-based) of each row of a selection saw and did.
+    """The observation and the action of pick number `pick` (0-based) in each row of a selection.
 
     Returns the last `window` users chosen before it, int64 [n, window] (-1 = none); all actions taken before it,
     int64 [n, K + 1] (-1 from the pick on): the mask; and its own action, int64 [n].

@@ -16,7 +16,6 @@ from darlr.experiments.entries import label
 from darlr.experiments.finished import FinishedRun, open_run
 from darlr.experiments.progress import say
 from darlr.experiments.training import train_run
-from darlr.experiments.trivial import trivial_tables
 from darlr.io.files import naming
 from darlr.io.hints import perhaps
 from darlr.methods import find
@@ -76,7 +75,7 @@ def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
 def rows_of(found: FinishedRun) -> dict[str, Entry]:
     """The run's rows that come from the log alone, by name."""
     logs, train = found.logs, found.config.train
-    plain = log_rows(logs.catalogue, trivial_tables(logs, [(logs, found.world, train.tables)]))
+    plain = log_rows([logs.source(found.world, train.tables)])
     twins = exit_aware(plain) if can_leave(train.session, logs.catalogue) else []
     return {entry.name: entry for entry in [*plain, *twins]}
 

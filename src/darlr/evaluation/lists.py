@@ -1,7 +1,7 @@
-"""The trivial rows: policies that need no learning, every table of results has them."""
+"""The simple rows: policies that need no training of agents. Every table of results has them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -9,8 +9,13 @@ import torch
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
+from darlr.data.scope import Scope
+from darlr.options import TablesConfig
 from darlr.policies.fixed import FixedList, Random, UserGreedy
 from darlr.simulation.policy import Policy
+from darlr.world.logged_neighbours import logged_neighbour_table
+from darlr.world.models.bias import bias_table
+from darlr.world.tables import World
 
 if TYPE_CHECKING:
     from darlr.evaluation.truth import Truth
@@ -20,10 +25,11 @@ Kind = Literal["learned", "log", "truth"]
 
 @dataclass(frozen=True)
 class Entry:
-    """What one row of a table plays.
+    """The policies that one row of a table plays.
 
-    policies: one a training seed. kind: "learned" (an agent), "log" (a trivial row from logs alone), or "truth" (a
-    reference that reads the truth, never a method). exit_aware: skips items that would make the user leave.
+    policies: one for each training seed. kind: "learned" (an agent), "log" (a simple row from logs alone), or "truth"
+    (a reference that reads the truth and is no method). exit_aware: whether items that would make the user leave are
+    skipped.
     """
 
     name: str
@@ -31,6 +37,27 @@ class Entry:
     kind: Kind
     greedy: bool = True
     exit_aware: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """The data that the simple rows of one training seed read.
+
+    catalogue: the scope's catalogue (darlr.data.scope). train, held_out: the parts of the log. fitted: the events that
+    models are fitted to. world: the world model of the seed, where there is one. tables: its options.
+    """
+
+    catalogue: InteractionLog
+    train: InteractionLog
+    held_out: InteractionLog
+    fitted: InteractionLog
+    scope: Scope
+    world: World | None = None
+    tables: TablesConfig = field(default_factory=TablesConfig)
+
+    def bias(self) -> Tensor:
+        """The predictions of the bias model, float64 [Us, Is]."""
+        return bias_table(self.train, self.held_out, self.fitted, self.scope)
 
 
 def popularity(log: InteractionLog) -> Tensor:
@@ -45,9 +72,9 @@ def popularity_by_users(log: InteractionLog) -> Tensor:
 
 
 def item_means(log: InteractionLog, shrinkage: float = 0.0) -> Tensor:
-    """Mean logged reward of each item, float32 [I], pulled to the global mean as by `shrinkage` extra rows of it.
+    """Mean logged reward of each item, float32 [I].
 
-    0, the default, is the plain mean (78.40 on Coat); an item without rows has the global mean.
+    shrinkage: number of extra events with the global mean that each item gets. An item without events has that mean.
     """
     count = np.bincount(log.item, minlength=log.n_items).astype(np.float64)
     total = np.bincount(log.item, weights=log.reward.astype(np.float64), minlength=log.n_items)
@@ -59,14 +86,14 @@ def item_means(log: InteractionLog, shrinkage: float = 0.0) -> Tensor:
 
 
 def best_fixed_list(truth: "Truth", n_items: int) -> FixedList:
-    """The list with the largest mean true reward over the truth's users; items outside the truth come last."""
+    """The list with the largest mean true reward over the users of the truth. Items outside the truth come last."""
     value = torch.full((n_items,), -torch.inf, dtype=truth.reward.dtype, device=truth.reward.device)
     value[torch.as_tensor(truth.items, device=value.device)] = truth.reward.double().mean(0).to(value)
     return FixedList(value)
 
 
 def oracle(truth: "Truth", n_users: int, n_items: int) -> UserGreedy:
-    """Each user's best items on the truth, greedy turn by turn. With exit-awareness it avoids exits, still greedily."""
+    """The best items of each user by the truth, greedily at each turn, also where it avoids exits."""
     device = truth.reward.device
     table = torch.full((len(truth.users), n_items), -torch.inf, dtype=truth.reward.dtype, device=device)
     table[:, torch.as_tensor(truth.items, device=device)] = truth.reward
@@ -75,49 +102,55 @@ def oracle(truth: "Truth", n_users: int, n_items: int) -> UserGreedy:
     return UserGreedy(table, row)
 
 
+Scores = Callable[[Source], Tensor | None]
+# A simple row is one line here: name -> its scores, [Is] for everybody or [Us, Is]; None where the row does not apply.
+# Mean rewards are left out where the log records positives alone, as all of them would tie.
+ONCE: dict[str, Scores] = {
+    "popularity list": lambda one: popularity(one.catalogue),
+    "item-mean list": lambda one: None if one.catalogue.implicit else item_means(one.catalogue),
+    "popularity list, by users": lambda one: popularity_by_users(one.catalogue) if one.catalogue.implicit else None,
+    "logged-neighbour greedy": lambda one: (
+        logged_neighbour_table(one.fitted, one.scope) if one.catalogue.implicit else None
+    ),
+}
+# These rows differ by training seed, as their split or their world model does.
+BY_SEED: dict[str, Scores] = {
+    "bias-model list": lambda one: None if one.catalogue.implicit else one.bias(),
+    "world-model greedy": lambda one: None if one.world is None else one.world.reward,
+    "neighbour-table greedy": lambda one: None if one.world is None else one.world.neighbour_reward(one.tables),
+}
+
+
 def trivial_rows(
-    log: InteractionLog,
-    truth: "Truth",
-    tables: Mapping[str, Sequence[Tensor]],
-    *,
-    exits: bool,
-    repeats: int = 5,
-    reference: str = "truth",
+    sources: Sequence[Source], truth: "Truth", *, exits: bool, repeats: int = 5, reference: str = "truth"
 ) -> list[Entry]:
     """The rows that belong beside every learned one: `log_rows`, and two references that read the truth.
 
-    exits: whether an exit rule can fire; then every row has an exit-aware twin. repeats: sampled runs of the random
-    row. reference: what the truth is called, where something stands in its place.
+    exits: whether an exit rule can fire; then every row has an exit-aware twin. repeats: number of sampled runs of the
+    random row. reference: the name of the truth, or of what stands in its place.
     """
+    n_items = sources[0].catalogue.n_items
     plain = [
         Entry("random", [Random()] * repeats, "log", greedy=False),
-        *log_rows(log, tables, truth.reward.device),
-        Entry(f"best fixed list ({reference})", [best_fixed_list(truth, log.n_items)], "truth"),
-        Entry(f"oracle ({reference})", [oracle(truth, log.n_users, log.n_items)], "truth"),
+        *log_rows(sources, truth.reward.device),
+        Entry(f"best fixed list ({reference})", [best_fixed_list(truth, n_items)], "truth"),
+        Entry(f"oracle ({reference})", [oracle(truth, sources[0].catalogue.n_users, n_items)], "truth"),
     ]
     return plain + (exit_aware(plain) if exits else [])
 
 
 def exit_aware(entries: Sequence[Entry]) -> list[Entry]:
-    """The twins that skip items which would make the user leave, for worlds in which that can happen."""
+    """The twins of these rows that skip items which would make the user leave."""
     return [Entry(f"{e.name}, exit-aware", e.policies, e.kind, e.greedy, True) for e in entries]
 
 
-def log_rows(
-    log: InteractionLog, tables: Mapping[str, Sequence[Tensor]], device: torch.device | str = "cpu"
-) -> list[Entry]:
-    """The rows that come from a log alone, and always show the same items to a user.
-
-    log: the scope's catalogue (darlr.data.scope) of the training log. Where it holds positives only, lists of mean
-    rewards would be all ties, and popularity also comes by distinct users. tables: name -> one float32 [U, I] a seed,
-    e.g. {"bias-model list": ..., "world-model greedy": ..., "neighbour-table greedy": ...}, each played greedily per
-    user.
-    """
-    lists = {"item-mean list": item_means(log)}
-    if log.implicit:
-        lists = {"popularity list, by users": popularity_by_users(log)}
-    return [
-        Entry("popularity list", [FixedList(popularity(log).to(device))], "log"),
-        *(Entry(name, [FixedList(value.to(device))], "log") for name, value in lists.items()),
-        *(Entry(name, [UserGreedy(t.to(device)) for t in seeds], "log") for name, seeds in tables.items()),
-    ]
+def log_rows(sources: Sequence[Source], device: torch.device | str = "cpu") -> list[Entry]:
+    """The rows that come from a log alone, and that always show the same items to a user. sources: one a seed."""
+    entries = []
+    for rows, used in ((ONCE, sources[:1]), (BY_SEED, sources)):
+        for name, scores in rows.items():
+            found = [value.to(device) for one in used if (value := scores(one)) is not None]
+            if found:
+                policies = [FixedList(value) if value.ndim == 1 else UserGreedy(value) for value in found]
+                entries.append(Entry(name, policies, "log"))
+    return entries

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from darlr.evaluation.evaluate import Row
+from darlr.evaluation.lists import BY_SEED, ONCE
 from darlr.evaluation.report import label
 from darlr.evaluation.statistics import Comparison, compare
 
 START = ", start"  # behind a method's name: its policy before training
-SIMPLE = ("popularity list", "popularity list, by users", "item-mean list", "bias-model list")
+SIMPLE = [name for name in (*ONCE, *BY_SEED) if not name.endswith("greedy")]
 AWARE = ", exit-aware"
 NAMED = 4  # rows that a sentence names
 

@@ -8,7 +8,6 @@ from darlr.evaluation.evaluate import Row, can_leave
 from darlr.evaluation.lists import Entry, Kind, trivial_rows
 from darlr.evaluation.verdict import START
 from darlr.experiments.finished import FinishedRun
-from darlr.experiments.trivial import trivial_tables
 from darlr.experiments.unseen import Ground
 from darlr.methods import find
 
@@ -39,9 +38,8 @@ def kind(run: FinishedRun) -> Kind:
 def trivial(runs: Sequence[FinishedRun], ground: Ground, *, exits: bool) -> list[Entry]:
     """The trivial rows; those that come from a world model have one policy for each world model in the runs."""
     worlds = {str(one.world.reward.sum().item()): one for one in runs}.values()
-    logs = runs[0].logs
-    tables = trivial_tables(logs, [(one.logs, one.world, one.config.train.tables) for one in worlds])
-    return trivial_rows(logs.catalogue, ground.truth, tables, exits=exits, reference=ground.name)
+    sources = [one.logs.source(one.world, one.config.train.tables) for one in worlds]
+    return trivial_rows(sources, ground.truth, exits=exits, reference=ground.name)
 
 
 def serving(runs: Sequence[FinishedRun], exit_rule: str) -> Callable[[Row], str | None]:

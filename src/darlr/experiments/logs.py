@@ -12,8 +12,10 @@ from darlr.data.split import reserve, select, split
 from darlr.data.store import checksum
 from darlr.data.thin import thin
 from darlr.data.unit import Unit, as_learned, unit_of
+from darlr.evaluation.lists import Source
 from darlr.evaluation.truth import has_truth
-from darlr.options import RunConfig
+from darlr.options import RunConfig, TablesConfig
+from darlr.world.tables import World
 
 WITHOUT_TRUTH = 0.3  # share of the items of each user that is kept for evaluation where there is no truth
 NOTHING_KEPT = (
@@ -86,6 +88,10 @@ class Logs:
     def unseen_in_scope(self) -> InteractionLog:
         """The `unseen` events of the users of the scope on its items, in scope codes, with all ids and features."""
         return within_scope(self.unseen, self.scope)
+
+    def source(self, world: World | None, tables: TablesConfig) -> Source:
+        """The data that simple rows read. world: the world model that was fitted to this log; tables: its options."""
+        return Source(self.catalogue, self.train, self.held_out, self.fitted, self.scope, world, tables)
 
 
 def open_logs(config: RunConfig) -> Logs:

@@ -102,11 +102,13 @@ class Method:
 
     def tables(self, world: World, config: TrainConfig) -> RewardTables:
         """The tables that the method reads, before training."""
-        start, previous = self.start(world, config), world.reward
+        start, previous = _shaped(self, "start", self.start(world, config), world), world.reward
         if self.references:
             previous = start.clone()
             start = previous if config.reward.refine == "in_place" else start
-        return RewardTables(world.reward, start, self.risk(world, config), previous, world.entropy)
+        risk = self.risk(world, config)
+        risk = None if risk is None else _shaped(self, "risk", risk, world)
+        return RewardTables(world.reward, start, risk, previous, world.entropy)
 
     def pay(self, tables: RewardTables, step: Step, config: RewardConfig) -> Shaped:
         """What one step of B sessions pays."""
@@ -124,14 +126,27 @@ class Method:
         return float(least.min()) + (config.lambda_e * tables.entropy.floor() if self.entropy else 0.0)
 
 
+def _shaped(method: Method, name: str, table: Tensor, world: World) -> Tensor:
+    """The table, if it has a row for each user and a column for each item; ConfigError otherwise."""
+    if table.shape != world.reward.shape:
+        wanted, found = (list(one.shape) for one in (world.reward, table))
+        raise ConfigError(f"method {method.name}: its table `{name}` must be users x items, {wanted}, not {found}")
+    return table
+
+
 METHODS: dict[str, Method] = {}
 
 
-def register(*methods: Method) -> None:
-    """Make methods known by their names; raises ConfigError for a name that another method has."""
+def register(*methods: Method, replace: bool = False) -> None:
+    """Make methods known by their names; raises ConfigError for a name that another method has.
+
+    replace: take that method's place instead, as when a cell of a notebook runs again.
+    """
     for method in methods:
-        if METHODS.get(method.name, method) is not method:
-            raise ConfigError(f"a method is called {method.name!r} already; choose another name")
+        if METHODS.get(method.name, method) is not method and not replace:
+            raise ConfigError(
+                f"a method is called {method.name!r} already; choose another name, or define it anew with replace=True"
+            )
         METHODS[method.name] = method
 
 
@@ -139,7 +154,7 @@ def find(name: str) -> Method:
     """The method of that name, also one that an installed package brings; ConfigError with a hint for any other."""
     if name not in METHODS:
         _load_installed()
-    return find_named(name, METHODS, "method", "method")
+    return find_named(name, METHODS, "method", "method", "import the module that registers it first")
 
 
 @cache

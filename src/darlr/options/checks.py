@@ -16,11 +16,14 @@ def require(condition: bool, option: str, problem: str) -> None:
 T = TypeVar("T")
 
 
-def find_named(name: str, known: Mapping[str, T], option: str, kind: str) -> T:
-    """What is known by that name; ConfigError about `option`, with a hint, where nothing of the kind is."""
+def find_named(name: str, known: Mapping[str, T], option: str, kind: str, otherwise: str = "") -> T:
+    """What is known by that name; ConfigError about `option`, with a hint, where nothing of the kind is.
+
+    otherwise: what else to do where no known name is like it.
+    """
     if name in known:
         return known[name]
-    hint = perhaps(name, known, f"choose from {', '.join(known)}")
+    hint = perhaps(name, known, f"choose from {', '.join(known)}" + f", or {otherwise}" * bool(otherwise))
     raise ConfigError(f"option {option}: no {kind} is called {name!r}; {hint}")
 
 

@@ -1,1 +1,1 @@
-"""Rows that are not DARLR's family: bandits, model-free agents on logged sessions, supervised rankings."""
+"""The baselines: bandits, model-free agents that learn from logged sessions, and supervised rankings."""

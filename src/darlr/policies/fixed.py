@@ -1,4 +1,4 @@
-"""Policies whose scores are known before a session begins: chance, one list for all, a table."""
+"""Policies whose scores do not depend on feedback: random items, one list for all users, and a table."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from darlr.simulation.session import Session, last_items
 
 @dataclass(frozen=True)
 class Random:
-    """Every item alike: uniform when sampled."""
+    """All items have the same score, so that samples are uniform."""
 
     def scores(self, session: Session) -> Tensor:
         """float32 [B, I], all 0."""
@@ -44,7 +44,7 @@ class UserGreedy:
 
 @dataclass(frozen=True)
 class Staying:
-    """A policy that shows what would make the user leave only after everything else. leaving: when users leave."""
+    """A policy that ranks items that would make the user leave below all others. leaving: the exit rule."""
 
     policy: Policy
     leaving: Exit

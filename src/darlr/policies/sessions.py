@@ -76,8 +76,8 @@ def session_data(context: Context) -> tuple[StateEncoder, Transitions]:
 def transitions(log: InteractionLog, encoder: StateEncoder, turns: int) -> Transitions:
     """Each user's events in time order (log order without timestamps), cut into sessions of at most `turns`.
 
-    A session ends where it is cut; nothing is said of exits, which logs do not record. States come from
-    `encoder` on the very Session an agent would see.
+    A session ends where it is cut, as logs do not record exits. States come from `encoder` on the same Session that
+    an agent would observe.
     """
     place = np.arange(len(log))
     order = np.lexsort((place, place if log.timestamp is None else log.timestamp, log.user))

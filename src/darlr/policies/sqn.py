@@ -27,7 +27,7 @@ def fit_sqn(context: Context, seed: int = 0, steps: int = STEPS) -> NetworkPolic
     both = [nn.ModuleList([trunks[k], *heads[k]]) for k in range(2)]
     optimisers = [torch.optim.Adam(part.parameters(), LEARNING_RATE) for part in both]
     for _ in range(steps):
-        # one of two copies learns, the other judges its action: double Q-learning (algorithm 1 of the paper)
+        # one of two copies learns, the other evaluates its action: double Q-learning (algorithm 1 of the paper)
         learns = int(torch.randint(2, (1,), generator=generator))
         rows = torch.randint(len(data.action), (BATCH,), generator=generator)
         loss = sqn_loss(trunks[learns], heads[learns], trunks[1 - learns], heads[1 - learns], data, rows)

@@ -1,4 +1,4 @@
-"""What a practitioner would do first: matrix factorisation with biases, and an implicit-feedback model, per user."""
+"""The usual first choices of practitioners: matrix factorisation with biases, and an implicit-feedback model."""
 
 import contextlib
 import warnings
@@ -23,8 +23,8 @@ IMPLICIT_FACTORS, IMPLICIT_STRENGTH, SWEEPS, CONFIDENCE = 32, 1.0, 15, 10.0
 def fit_matrix_factorisation(context: Context, seed: int = 0, factors: int = FACTORS) -> UserGreedy:
     """scikit-surprise's SVD: mean, biases and factors by stochastic gradient.
 
-    Where only positives are logged, one unlogged cell outside the block a positive counts as 0: a rating model has
-    nothing to tell apart otherwise.
+    In an implicit log, one unlogged cell outside the block is sampled for each positive, with reward 0. Otherwise all
+    rewards would be equal, and a rating model could learn nothing.
     """
     surprise = optional("surprise")
     log = context.log

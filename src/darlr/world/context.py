@@ -1,4 +1,4 @@
-"""What a baseline may read: the log, the scope it recommends for, the world model's tables. Never the truth."""
+"""The data that a baseline can read: the log, the scope and the world model's tables. The truth is not among them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,7 +36,7 @@ class Context:
 
     @cached_property
     def train(self) -> InteractionLog:
-        """The log without the held-out cells: what choices are fitted on before the held-out part judges them."""
+        """The log without the held-out cells: the data for candidates that the held-out part compares."""
         cell, held = (part.user * self.log.n_items + part.item for part in (self.log, self.held_out))
         return select(self.log, ~np.isin(cell, held))
 

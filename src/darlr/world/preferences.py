@@ -1,4 +1,4 @@
-"""How users' preferences vary along item features: chosen on the log, by what a user's other residuals say of one."""
+"""How much users' preferences vary along item features, chosen on the log by leave-one-out prediction of residuals."""
 
 import contextlib
 from itertools import product
@@ -17,9 +17,9 @@ from darlr.world.models.bias import choose_bias, fit_bias
 from darlr.world.models.history import preference_directions
 
 FOLDS = 5
-TURNS = 30  # residuals of a user that take part: a session's worth
-USERS = 1500  # users that take part
-LEVEL = 10.0  # as good as no ridge on the intercept: sessions may lie at another level than a self-selected log
+TURNS = 30  # the most residuals of a user: the length of a session
+USERS = 1500  # the most users
+LEVEL = 10.0  # nearly no penalty on the intercept: the mean reward of sessions may differ from that of the log
 SPREADS = (0.0, 0.1, 0.2, 0.4, 0.8)  # prior deviation of what a group of features adds, in deviations of the residual
 
 
@@ -27,7 +27,7 @@ def preference_features(context: Context, seed: int = 0) -> tuple[Tensor, float]
     """Intercept, item features and item vectors, each scaled by the deviation of users' weights on it, in units of
     the noise, float32 [Is, d]; and the noise, the standard deviation of residuals in reward units.
 
-    Where the users of the scope have no events on its items: directions of what a history does not tell."""
+    Where the users of the scope have no events on its items, they are `preference_directions`."""
     if context.implicit and lacks_events_of_scope(context.log):
         directions, noise = preference_directions(context.log, context.scope, seed, context.turns)
         positive = float(context.log.reward[0])
@@ -52,7 +52,7 @@ def feature_groups(context: Context) -> list[Tensor]:
 
 
 def residuals(context: Context, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Items int64 [n, TURNS] of n users (scope codes, -1 = none), and what the log-only score missed there.
+    """Items int64 [n, TURNS] of n users (scope codes, -1 for none), and the errors of a log-only score on them.
 
     Ratings: out-of-fold errors of the bias model. Positives alone: users outside the block, items drawn in
     proportion to how many users logged them (as a list would show them); 1 or 0 times the reward, less that share.
@@ -85,7 +85,7 @@ def residuals(context: Context, generator: np.random.Generator) -> tuple[Tensor,
 def _by_user(
     user: NDArray[np.int64], item: NDArray[np.int64], error: NDArray[np.float32], generator: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Events in rows, one a user, at most TURNS of each and USERS users, in random order."""
+    """The events of at most USERS users, one row for each, with at most TURNS events, in random order."""
     order = generator.permutation(len(user))
     order = order[np.argsort(user[order], kind="stable")]
     present, start, count = np.unique(user[order], return_index=True, return_counts=True)

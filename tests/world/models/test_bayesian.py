@@ -116,7 +116,7 @@ def test_each_half_of_a_mixture_reads_its_own_rows() -> None:
         wanted = part(users[rows], items[rows])
         assert torch.equal(mean[rows], wanted[0])
         assert torch.equal(log_variance[rows], wanted[1])
-    with pytest.raises(ValueError, match="would not count half"):
+    with pytest.raises(ValueError, match="have unequal weights"):
         Mixture(model.deep, fit_world(log, log, replace(config, kind="bayesian", members=3)).model)
 
 

@@ -48,9 +48,9 @@ WORKER = "experiments/study/worker.py"  # it makes the numbers of a cell, so it 
 _AGENTS = ("agents/", "evaluation/estimation.py", "experiments/finished.py", "experiments/training.py", "methods/")
 # Files and folders that a kind of cell does not use.
 UNTOUCHED: dict[Kind, tuple[str, ...]] = {
-    "world": (*_AGENTS, "evaluation/", "experiments/trivial.py", "policies/", "simulation/", WORKER),
-    "learned": ("evaluation/lists.py", "experiments/trivial.py", "policies/"),
-    "baseline": (*_AGENTS, "evaluation/lists.py", "experiments/trivial.py"),
+    "world": (*_AGENTS, "evaluation/", "policies/", "simulation/", WORKER),
+    "learned": ("evaluation/lists.py", "policies/"),
+    "baseline": (*_AGENTS, "evaluation/lists.py"),
     "trivial": (*_AGENTS, "policies/"),
 }
 

@@ -29,7 +29,6 @@ from darlr.experiments.runs import CONFIG, read_metrics
 from darlr.experiments.study.cells import RANDOM_FEEDBACK, RESULT, STARTED, STATUS, cell_config, read_cell
 from darlr.experiments.study.code import digest
 from darlr.experiments.training import train_run
-from darlr.experiments.trivial import trivial_tables
 from darlr.experiments.world import fit_into, is_fitted, load_world_model, world_of
 from darlr.io.checkpoint import write_checkpoint
 from darlr.io.files import read_json, write_json
@@ -124,10 +123,9 @@ def trivial(task: Task) -> Outcome:
 
 def trivial_entries(task: Task, logs: Logs, truth: Truth) -> list[Entry]:
     """The trivial rows, from the log and the world model of the cell."""
-    world = open_world(task, logs)
-    tables = trivial_tables(logs, [(logs, world, task.config.train.tables)])
+    source = logs.source(open_world(task, logs), task.config.train.tables)
     exits = can_leave(task.config.train.session, logs.catalogue)
-    return trivial_rows(logs.catalogue, truth, tables, exits=exits, repeats=1)
+    return trivial_rows([source], truth, exits=exits, repeats=1)
 
 
 def baseline(task: Task) -> Outcome:

@@ -1,6 +1,7 @@
-"""A factorisation machine drawn from its posterior: no step size, no epoch to stop at, its strengths learned too.
+"""A Bayesian factorisation machine: parameters are sampled from their posterior, and hyperparameters with them.
 
-Rendle 2010 (the model); the sampler is darlr.world.models.gibbs. Not in the paper; why: docs/world-model.md.
+There is no step size and no number of epochs to choose. The model is that of Rendle 2010, the sampler is in
+`darlr.world.models.gibbs`. It is not in the paper; docs/world-model.md gives the reasons for it.
 """
 
 from collections.abc import Callable
@@ -15,17 +16,17 @@ from darlr.world.models.gibbs import Chains
 from darlr.world.models.vectors import principal
 
 BURN_IN = 50  # sweeps before the first draw is kept
-DRAWS = 20  # kept of each chain
-THIN = 5  # sweeps from one kept draw to the next
+DRAWS = 20  # the number of draws that are kept of each chain
+THIN = 5  # sweeps between kept draws
 SWEEPS = BURN_IN + DRAWS * THIN
-CELLS = 10_000  # cells of a table predicted at once, of one chain
+CELLS = 10_000  # the cells of a table in one batch, for one chain
 
 
 class BayesianFM(nn.Module):
-    """K members, each the mean over D draws of a chain of its own; rewards standardised.
+    """K members, each of which predicts standardised rewards by the mean over D draws of its own chain.
 
-    user_linear: float32 [K, D, U] and item_linear [K, D, I], all that depends on one side alone; user_vector:
-    [K, D, U, d] and item_vector [K, D, I, d], sums of the fields' factors; noise: [K], variance of a logged reward.
+    user_linear: float32 [K, D, U] and item_linear: [K, D, I], the terms that depend on one side alone. user_vector:
+    [K, D, U, d] and item_vector: [K, D, I, d], sums of the fields' factors. noise: [K], the variance of a reward.
     """
 
     user_linear: Tensor
@@ -43,7 +44,7 @@ class BayesianFM(nn.Module):
         self.members = len(self.noise)
 
     def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """users, items: int64 [K, B] -> mean and log-variance, float32 [K, B] each."""
+        """The mean and log-variance, float32 [K, B] each, of users and items int64 [K, B]."""
         parts = []
         for k in range(self.members):
             u, i = users[k], items[k]
@@ -53,7 +54,7 @@ class BayesianFM(nn.Module):
         return torch.stack(mean), torch.stack(log_variance)
 
     def over(self, items: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """Of these items int64 [i], for users int64 [u] to come: mean and log-variance of every pair, [K, u, i]."""
+        """A function from users int64 [u] to mean and log-variance [K, u, i] of all pairs with items int64 [i]."""
         linear, vector = self.item_linear[:, :, None, items], self.item_vector[:, :, items].mT
 
         @torch.no_grad()
@@ -70,7 +71,7 @@ class BayesianFM(nn.Module):
         return of
 
     def vectors(self, size: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """A vector of each of these users and items, float32 [u, size] and [i, size] of unit mean square over all."""
+        """Vectors of these users and items, float32 [u, size] and [i, size], of unit mean square over all."""
         sides = ((self.user_vector, self.user_linear), (self.item_vector, self.item_linear))
         of_users, of_items = (
             principal(torch.cat([vector.permute(2, 0, 1, 3).flatten(1), linear.flatten(0, 1).T], 1), size)
@@ -79,7 +80,7 @@ class BayesianFM(nn.Module):
         return of_users[users], of_items[items]
 
     def _moments(self, k: int, draws: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the draws of member k, [D, ...]: mean, and log of the predictive variance (noise and the draws' own)."""
+        """The mean and the log of the predictive variance, noise plus spread, of draws [D, ...] of member k."""
         variance, mean = torch.var_mean(draws, dim=0, correction=0)
         return mean, (variance + self.noise[k]).log()
 
@@ -91,10 +92,10 @@ def fit_bayesian(
     config: WorldModelConfig,
     progress: Callable[[int, int], None] | None = None,
 ) -> BayesianFM:
-    """`config.members` chains of SWEEPS sweeps over the log, all at once, with `config.embedding` factors.
+    """Run `config.members` chains of SWEEPS sweeps over the log together, with `config.embedding` factors.
 
-    target: float32 [L], standardised rewards; weight: float32 [L], how much each event counts (1: as one event).
-    progress: called with the sweeps that are done, from 0, and their number.
+    target: float32 [L], standardised rewards. weight: float32 [L], the weight of each event.
+    progress: called with the number of finished sweeps, from 0, and of all sweeps.
     """
     chains = Chains(log, target.double().numpy(), weight.double().numpy(), config)
     kept, noise = [], []

@@ -1,4 +1,4 @@
-"""User and item biases, shrunk: the simplest model of a rating, a baseline and a warm start."""
+"""Shrunk user and item biases: the simplest model of a rating, and a baseline."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ FloatVector = NDArray[np.float64]
 class BiasModel:
     """r(u, i) = mean + user[u] + item[i]; user float64 [U], item float64 [I].
 
-    user_strength, item_strength: the ridge penalties, in logged rows.
+    user_strength, item_strength: the ridge penalties, in units of logged rows.
     """
 
     mean: float
@@ -61,7 +61,7 @@ def choose_bias(train: InteractionLog, held_out: InteractionLog) -> BiasModel:
 
 
 def bias_table(train: InteractionLog, held_out: InteractionLog, fitted: InteractionLog, scope: Scope) -> Tensor:
-    """The bias model's scores of the scope, float64 [Us, Is]: strengths chosen on the held-out log, then `fitted`."""
+    """The bias model's scores of the scope, float64 [Us, Is], fitted to `fitted`; strengths come from `held_out`."""
     chosen = choose_bias(train, held_out)
     model = fit_bias(fitted, chosen.user_strength, chosen.item_strength)
     return torch.from_numpy(model.predict(scope.users[:, None], scope.items))

@@ -1,8 +1,8 @@
-"""K DeepFM members in one batched pass (Guo et al., arXiv 1703.04247; ensemble: method.md section 1).
+"""An ensemble of K DeepFM members, computed in batched operations (Guo et al., arXiv 1703.04247; method.md section 1).
 
-Every parameter has a leading member dimension. Users and items are first reduced to what each side
-contributes, which is exact and makes the full table cheap: FM(u, i) = FM(u) + FM(i) + s_u . s_i, and the
-first deep layer is a sum over the two sides.
+The first dimension of every parameter is the member. The contributions of users and of items are computed separately.
+This is exact, because FM(u, i) = FM(u) + FM(i) + s_u . s_i and the first deep layer is a sum over the two sides. It
+makes the table of all pairs cheap.
 """
 
 import math
@@ -17,16 +17,16 @@ from darlr.options import WorldModelConfig
 from darlr.world.models.features import Side
 from darlr.world.models.vectors import principal
 
-CELLS = 1_000  # cells of a table predicted at once: what all layers make of them stays in a core's cache
-LOG_VARIANCE_RANGE = (-5.0, 3.0)  # in units of the log's variance: a standard deviation of 0.08 to 4.5 times
+CELLS = 1_000  # the cells of a table in one batch: the output of all layers stays in a core's cache
+LOG_VARIANCE_RANGE = (-5.0, 3.0)  # standard deviations of 0.08 to 4.5 times that of the log's rewards
 
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one side adds.
+    """The contribution of one side, users or items, to the prediction.
 
-    linear: [K, B, 2], first order of mean and log-variance; vector: s [K, B, d], the sum of the field embeddings;
-    pairs: [K, B], FM within the side; deep: [K, B, h], its share of the first deep layer.
+    linear: [K, B, 2], the first-order terms of mean and log-variance. vector: s [K, B, d], the sum of the field
+    embeddings. pairs: [K, B], FM within the side. deep: [K, B, h], the side's summand of the first deep layer.
     """
 
     linear: Tensor
@@ -35,7 +35,7 @@ class Contribution:
     deep: Tensor
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Contribution":
-        """The same change of every tensor: of its shape, to broadcast one side against the other, or a part of it."""
+        """`change` applied to every tensor: it may select a part, or reshape it so that the two sides broadcast."""
         return Contribution(change(self.linear), change(self.vector), change(self.pairs), change(self.deep))
 
 
@@ -67,10 +67,10 @@ class SideTable(nn.Module):
         self.first = nn.Parameter(torch.randn(k, fan_in, h, generator=generator) * math.sqrt(1 / fan_in))
 
     def forward(self, rows: Tensor) -> Contribution:
-        """rows: int64 [K, B] of user or item codes, member k reads rows[k]."""
+        """The contribution of users or items. rows: int64 [K, B], their codes; member k reads rows[k]."""
         k, size = rows.shape
         codes = self.codes[rows] + self.n_codes * torch.arange(k, device=rows.device)[:, None, None]  # [K, B, S]
-        both = torch.cat([self.embedding, self.linear], 2).flatten(0, 1)  # one lookup, and one scatter of gradients
+        both = torch.cat([self.embedding, self.linear], 2).flatten(0, 1)  # for one look-up and one scatter of gradients
         slots = nn.functional.embedding(codes, both) * self.weights[rows][..., None]  # [K, B, S, d + 2]
         vectors, linear = slots[..., :-2], slots[..., -2:].sum(2)
         if self.pool.shape[0] != self.pool.shape[1]:
@@ -79,7 +79,7 @@ class SideTable(nn.Module):
         return Contribution(linear, vectors.sum(2), fm_pairs(vectors), deep)
 
     def vectors(self, size: int) -> Tensor:
-        """Of all ids, [n, size]: the members' sums of field embeddings, and first-order means, reduced."""
+        """Principal components, [n, size], of the members' field embeddings and first-order means of all ids."""
         part = self(torch.arange(self.n_ids).expand(self.embedding.shape[0], -1))
         return principal(torch.cat([part.vector.transpose(0, 1).flatten(1), part.linear[..., 0].T], 1), size)
 
@@ -103,16 +103,16 @@ class DeepFM(nn.Module):
             self.biases.append(nn.Parameter(torch.zeros(config.members, 1, fan_out)))
 
     def forward(self, users: Tensor, items: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """users, items: int64 [K, B] -> mean and log-variance, float32 [K, B] each.
+        """The mean and log-variance, float32 [K, B] each, of users and items int64 [K, B].
 
-        generator: source of dropout masks while training; None predicts.
+        generator: the source of dropout masks in training; None switches dropout off.
         """
         return self.combine(self.user(users), self.item(items), generator)
 
     def lists(self, users: Tensor, items: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Several items a user: users int64 [K, B], items int64 [K, B, M] -> mean and log-variance [K, B, M].
+        """The mean and log-variance, [K, B, M] each, of M items int64 [K, B, M] for each user int64 [K, B].
 
-        The user's side, much the wider one where users have many features, is computed once for its M items.
+        The contribution of a user is computed once for its M items, which matters where users have many features.
         """
         user = self.user(users).each(lambda part: part[:, :, None])
         item = self.item(items.flatten(1)).each(lambda part: part.unflatten(1, items.shape[1:]))
@@ -121,7 +121,7 @@ class DeepFM(nn.Module):
     def combine(
         self, user: Contribution, item: Contribution, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance from the two sides' contributions, which broadcast against each other."""
+        """The mean and log-variance from the contributions of the two sides, which must broadcast."""
         linear = user.linear + item.linear
         pairs = user.pairs + item.pairs + (user.vector * item.vector).sum(-1)
         deep = user.deep + item.deep
@@ -145,17 +145,17 @@ class DeepFM(nn.Module):
 
     @torch.no_grad()
     def vectors(self, size: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """A vector of each of these users and items, float32 [u, size] and [i, size], of unit mean square over all."""
+        """Vectors of these users and items, float32 [u, size] and [i, size], of unit mean square over all."""
         return self.user.vectors(size)[users], self.item.vectors(size)[items]
 
     @torch.no_grad()
     def table(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Every pair of users int64 [u] and items int64 [i]: mean and log-variance, [K, u, i]."""
+        """The mean and log-variance, [K, u, i] each, of every pair of users int64 [u] and items int64 [i]."""
         return self.over(items)(users)
 
     @torch.no_grad()
     def over(self, items: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """`table` of these items, for users to come: the items' side is computed once."""
+        """A function from users to `table` of them and these items, whose contribution is computed once."""
         side = self.item(items.expand(self.members, -1))
 
         @torch.no_grad()
@@ -163,10 +163,10 @@ class DeepFM(nn.Module):
             user = self.user(users.expand(self.members, -1)).each(lambda part: part[:, :, None])
             size = max(1, CELLS // max(1, len(users)))
 
-            def block(at: int) -> tuple[Tensor, Tensor]:
+            def chunk(at: int) -> tuple[Tensor, Tensor]:
                 return self.combine(user, side.each(lambda part: part[:, None, at : at + size]))
 
-            mean, log_variance = zip(*map(block, range(0, max(1, len(items)), size)), strict=True)
+            mean, log_variance = zip(*map(chunk, range(0, max(1, len(items)), size)), strict=True)
             return torch.cat(mean, 2), torch.cat(log_variance, 2)
 
         return of

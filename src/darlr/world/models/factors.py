@@ -1,7 +1,8 @@
-"""Implicit matrix factorisation for logs of positives with a block, whose cells are unobserved, not zero.
+"""Matrix factorisation for implicit logs with a block, whose cells are unobserved and not zero.
 
-Alternating least squares (Hu, Koren and Volinsky 2008). Libraries give every unlogged cell the weight of a weak zero;
-here the block's cells have none, so a user of the block is placed by what they logged elsewhere alone.
+The algorithm is alternating least squares (Hu, Koren and Volinsky 2008). Libraries treat every unlogged cell as a zero
+of small weight. Here the cells of the block have weight 0, so that users of the block are described by their events
+elsewhere alone.
 """
 
 import numpy as np
@@ -17,8 +18,10 @@ Reals = NDArray[np.float64]
 def factorise(
     log: InteractionLog, block: Block | None, seed: int, *, size: int = 16, penalty: float = 10.0, sweeps: int = 8
 ) -> tuple[Reals, Reals]:
-    """Factors of users [U, size] and items [I, size]: their product is about 1 where logged, 0 elsewhere, free inside
-    the block. A logged cell counts twice an unlogged one."""
+    """Factors of users [U, size] and items [I, size]. Their product is fitted to 1 at logged, 0 at unlogged cells.
+
+    A logged cell has twice the weight of an unlogged one, and the cells of the block have none.
+    """
     cells = distinct(log)
     rows = scipy.sparse.csr_matrix((np.ones(len(cells)), (cells.user, cells.item)), shape=(log.n_users, log.n_items))
     users, items = np.zeros(log.n_users, dtype=bool), np.zeros(log.n_items, dtype=bool)
@@ -35,7 +38,7 @@ def factorise(
 def _solve(
     rows: "scipy.sparse.csr_matrix", other: Reals, inside: NDArray[np.bool_], hidden: NDArray[np.bool_], penalty: float
 ) -> Reals:
-    """One side's factors, given the other's. inside: rows of the block, for which the `hidden` columns are free."""
+    """The factors of one side, given the other's. inside: the rows of the block; hidden: the columns of the block."""
     size = other.shape[1]
     pairs = (other[:, :, None] * other[:, None, :]).reshape(len(other), -1)
     free = np.where(inside[:, None], pairs[~hidden].sum(0), pairs.sum(0))

@@ -1,4 +1,4 @@
-"""User and item features as slots of an embedding table: the input of the world model."""
+"""User and item features as rows of an embedding table: the input of the world model."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ from darlr.data.log import FeatureColumn
 
 @dataclass(frozen=True)
 class Side:
-    """All fields of one side (users or items), the id being field 0.
+    """All fields of one side (users or items); field 0 is the id.
 
-    codes: int64 [n, S], rows of the side's embedding table, the first n of which are the ids;
-    weights: float32 [n, S], how much of that row enters (1 / m for m values, the standardised number, 0 = padding);
-    field: int64 [S], the field each slot belongs to; n_codes, n_fields: sizes.
+    codes: int64 [n, S], rows of the side's embedding table, the first n of which are the ids. weights: float32 [n, S],
+    the weight of that row: 1 / m for one of m values, the number itself, standardised, for a numeric feature, and 0 for
+    padding. field: int64 [S], the field of each slot. n_codes, n_fields: the numbers of rows and of fields.
     """
 
     codes: Tensor
@@ -26,7 +26,7 @@ class Side:
 
 
 def encode(n: int, columns: tuple[FeatureColumn, ...]) -> Side:
-    """Slots of n users or items: the id, then every feature column; a missing value has a code of its own."""
+    """The slots of n users or items: the id, then each feature column. A missing value has its own code."""
     codes, weights = [np.arange(n)[:, None]], [np.ones((n, 1))]
     fields, next_code = [0], n
     for number, column in enumerate(columns, start=1):
@@ -49,7 +49,7 @@ def encode(n: int, columns: tuple[FeatureColumn, ...]) -> Side:
 
 
 def _categorical(values: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Codes [n, most] with -1 = none: the mean of the present ones; code `size` where all are missing."""
+    """The slots of values [n, most], -1 for none: the mean of those present, or code `size` where all are missing."""
     present = values >= 0
     weights = present / np.maximum(present.sum(1, keepdims=True), 1)
     codes = np.where(present, values, size)

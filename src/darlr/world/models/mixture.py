@@ -1,4 +1,4 @@
-"""A DeepFM ensemble and a Bayesian factorisation machine, averaged: they err differently (docs/world-model.md)."""
+"""The average of a DeepFM ensemble and a Bayesian factorisation machine, whose errors differ (docs/world-model.md)."""
 
 from collections.abc import Callable
 
@@ -10,27 +10,27 @@ from darlr.world.models.deepfm import DeepFM
 
 
 class Mixture(nn.Module):
-    """The members of both, those of the DeepFM first; as many of each, so that each counts half."""
+    """The members of both models, the DeepFM first. Both have equally many, so that they have equal weights."""
 
     def __init__(self, deep: DeepFM, bayesian: BayesianFM) -> None:
         super().__init__()
         if deep.members != bayesian.members:
-            raise ValueError(f"{deep.members} members of one and {bayesian.members} of the other would not count half")
+            raise ValueError(f"{deep.members} members of one and {bayesian.members} of the other have unequal weights")
         self.deep, self.bayesian = deep, bayesian
         self.members = deep.members + bayesian.members
 
     def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """users, items: int64 [K, B] -> mean and log-variance, float32 [K, B] each."""
+        """The mean and log-variance, float32 [K, B] each, of users and items int64 [K, B]."""
         k = self.deep.members
         return _joined(self.deep(users[:k], items[:k]), self.bayesian(users[k:], items[k:]))
 
     def over(self, items: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """Of these items int64 [i], for users int64 [u] to come: mean and log-variance of every pair, [K, u, i]."""
+        """A function from users int64 [u] to mean and log-variance [K, u, i] of all pairs with items int64 [i]."""
         deep, bayesian = self.deep.over(items), self.bayesian.over(items)
         return lambda users: _joined(deep(users), bayesian(users))
 
     def vectors(self, size: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """The DeepFM's: a vector of each of these users and items, float32 [u, size] and [i, size]."""
+        """The DeepFM's vectors of these users and items, float32 [u, size] and [i, size]."""
         return self.deep.vectors(size, users, items)
 
 

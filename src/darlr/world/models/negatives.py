@@ -1,4 +1,4 @@
-"""Sampled negatives: cells without a logged event that could have had one."""
+"""Sampled negatives: cells that have no logged event but could have had one."""
 
 import numpy as np
 import torch
@@ -6,11 +6,11 @@ from torch import Tensor
 
 from darlr.data.log import InteractionLog
 
-ROUNDS = 20  # redraws before a row goes without; only users who logged nearly everything get there
+ROUNDS = 20  # the most redraws of a row; only users who logged nearly all items need so many
 
 
 class NegativeSampler:
-    """Draws items uniformly from a user's cells that are neither in the given logs nor in the log's block."""
+    """It draws items uniformly from a user's cells that are neither in the given logs nor in the log's block."""
 
     def __init__(self, *logs: InteractionLog) -> None:
         self.n_items = logs[0].n_items
@@ -24,7 +24,7 @@ class NegativeSampler:
             self.block_item[torch.from_numpy(block.items)] = True
 
     def forbidden(self, user: Tensor, item: Tensor) -> Tensor:
-        """Whether the cells (user, item), int64 of any one shape, may not be negatives; bool of that shape."""
+        """Whether the cells (user, item), int64 of one shape, must not be negatives; bool of that shape."""
         blocked = self.block_user[user] & self.block_item[item]
         if self.logged.shape[0] == 0:
             return blocked
@@ -33,9 +33,9 @@ class NegativeSampler:
         return blocked | (self.logged[place] == key)
 
     def draw(self, user: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """One item for each entry of `user`: items int64 and bool "found", both of user's shape.
+        """Draw one item for each entry of `user`; returns items int64 and bool "found", both of the shape of user.
 
-        Where a user has no allowed item (or none was met in ROUNDS draws) found is False; give it no weight.
+        found is False where a user has no allowed item, or ROUNDS draws met none. Callers give such a row no weight.
         """
         item = torch.randint(self.n_items, user.shape, generator=generator)
         bad = self.forbidden(user, item)

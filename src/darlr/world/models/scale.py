@@ -1,4 +1,4 @@
-"""The unit in which world models predict: rewards standardised by the mean and deviation of the log."""
+"""The unit of world models' predictions: rewards, standardised by the log's mean and standard deviation."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from darlr.options import WorldModelConfig
 
 @dataclass(frozen=True)
 class Scale:
-    """Reward units: centre and spread are the log's mean and standard deviation; low, high bound a prediction."""
+    """centre and spread are the mean and standard deviation of rewards; low and high are bounds of a prediction."""
 
     centre: float
     spread: float
@@ -32,7 +32,7 @@ class Scale:
 
 
 def scale_of(log: InteractionLog, config: WorldModelConfig) -> Scale:
-    """Mean and standard deviation of the logged rewards; of an implicit log, of its rows and their negatives."""
+    """The scale of the logged rewards; that of an implicit log includes the sampled negatives."""
     low, high = log.reward_range
     if config.loss == "pointneg":
         low = min(low, log.unit.zero)

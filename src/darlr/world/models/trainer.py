@@ -1,4 +1,4 @@
-"""Gradient steps of the world model, all members at once, each with its own order of rows and negatives."""
+"""Training of the DeepFM members. They are trained together, each with its own order of rows and negatives."""
 
 import math
 from dataclasses import dataclass
@@ -15,14 +15,15 @@ from darlr.world.models.mixture import Mixture
 from darlr.world.models.negatives import NegativeSampler
 from darlr.world.models.scale import Scale
 
-SCORE_ROWS = 16_384  # rows scored at once
+SCORE_ROWS = 16_384  # the most rows that are scored in one batch
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows to score: user, item int64 [L]; target float32 [L] (standardised); logged bool [L], False = negative.
+    """Rows to train on or to score.
 
-    weight: float32 [L], of the row in the training loss.
+    user, item: int64 [L]. target: float32 [L], standardised rewards. logged: bool [L], False for a sampled negative.
+    weight: float32 [L], the weight of each row in the training loss.
     """
 
     user: Tensor
@@ -33,7 +34,7 @@ class Rows:
 
 
 class Trainer:
-    """One fit in progress: the model, its rows and its optimiser."""
+    """The state of one fit: the model, its rows and its optimiser."""
 
     def __init__(
         self, model: DeepFM, log: InteractionLog, config: WorldModelConfig, scale: Scale, generator: torch.Generator
@@ -47,11 +48,11 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             [{"params": deep, "weight_decay": config.weight_decay}, {"params": tables, "weight_decay": 0.0}],
             lr=config.learning_rate,
-            fused=True,  # one pass over all parameters: a fifth of the time of one kernel an operation
+            fused=True,  # five times faster than one kernel for each operation
         )
 
     def epoch(self) -> float:
-        """One pass over the logged rows; the mean loss of a row."""
+        """Train on all logged rows once; returns the mean loss of a row."""
         rows, config = self.rows, self.config
         n = len(rows.user)
         order = torch.rand(config.members, n, generator=self.generator).argsort(1)
@@ -77,10 +78,10 @@ class Trainer:
         return float(total) / n
 
     def prior(self) -> None:
-        """Add to the tables' gradients that of minus the log density of their Gaussian priors, per logged row.
+        """Add the gradient of the negative log density of the tables' Gaussian priors, divided by the logged rows.
 
-        A strength of s counts like s logged rows that say 0, as in a shrunk mean sum(r) / (n + s); it depends
-        neither on the batch size nor, as an L2 on every step would, on how often an id occurs.
+        A prior of strength s has the effect of s more logged rows of reward 0, as in the shrunk mean sum(r) / (n + s).
+        Unlike an L2 penalty at every step, it depends neither on the batch size nor on how often an id occurs.
         """
         rows = len(self.rows.user)
         for side in (self.model.user, self.model.item):
@@ -89,7 +90,7 @@ class Trainer:
                 table.grad.add_(table.detach(), alpha=decay / rows)
 
     def held_out_rows(self, log: InteractionLog) -> Rows:
-        """The rows that early stopping scores: held-out rows, and with pointneg one fixed draw of negatives."""
+        """The rows for early stopping: held-out rows and, with the loss pointneg, one fixed sample of negatives."""
         rows = logged_rows(log, self.config, self.scale)
         if self.config.loss == "point":
             return rows
@@ -108,7 +109,7 @@ class Trainer:
 
 @torch.no_grad()
 def score(model: DeepFM | BayesianFM | Mixture, rows: Rows, scale: Scale) -> tuple[float, float]:
-    """Log loss a row of the members' mixture, and RMSE in reward units of their mean on the logged rows."""
+    """The mean log loss of the members' mixture, and the RMSE of their mean on logged rows, in reward units."""
     loss, error = [], []
     for user, item, target in zip(
         *(torch.split(t, SCORE_ROWS) for t in (rows.user, rows.item, rows.target)), strict=True

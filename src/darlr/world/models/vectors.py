@@ -1,4 +1,4 @@
-"""One vector for each user or item, for pictures of preferences, diversity and tokens of the state."""
+"""One vector for each user or item: the input of state trackers, of diversity and of plots."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from torch import Tensor
 def principal(wide: Tensor, size: int) -> Tensor:
     """Rows [n, m] reduced to their leading `size` principal directions, float32 [n, size] of unit mean square.
 
-    What members of an ensemble say of a row is put side by side before: their bases differ.
+    The members of an ensemble have different bases; their columns are therefore joined before the reduction.
     """
     left, strength, _ = torch.linalg.svd(wide - wide.mean(0), full_matrices=False)
     return unit_square(left * strength, size)
