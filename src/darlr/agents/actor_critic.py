@@ -13,12 +13,12 @@ from darlr.options import Precision
 
 
 class Trunk(nn.ModuleList):
-    """Linear layers, each with a ReLU behind it."""
+    """Linear layers, each followed by a ReLU."""
 
     def forward(self, state: Float[Tensor, "B s"]) -> Float[Tensor, "B h"]:
-        """The last layer's output; the state itself without any."""
+        """The output of the last layer; without layers, the state itself."""
         layers: Iterable[nn.Linear] = self  # type: ignore[assignment]
-        for layer in layers:  # functions instead of modules: at 100 rows a module's call costs as much as its work
+        for layer in layers:  # at 100 rows the call of a module costs as much as its computation
             state = linear(state, layer.weight, layer.bias).relu_()
         return state
 
@@ -68,10 +68,10 @@ def forbid(logits: Float[Tensor, "B A"], excluded: Int[Tensor, "B m"]) -> Float[
 
 
 class AllActions:
-    """An actor's last layer over everything it knows."""
+    """The last layer of an actor over all actions."""
 
     def __init__(self, weight: Float[Tensor, "A h"], bias: Float[Tensor, " A"]) -> None:
-        """weight: float32, or bfloat16, in which products are then computed; whatever is added up is float32."""
+        """weight: float32 or bfloat16, which is the precision of products. Sums are always float32."""
         self.weight, self.bias = weight, bias
 
     def logits(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n A"]:

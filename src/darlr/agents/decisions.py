@@ -1,4 +1,4 @@
-"""Past decisions of an agent, evaluated again by its networks: what an update learns from."""
+"""Past decisions of an agent, evaluated again by its current networks for an update."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from torch import Tensor
 
 from darlr.agents.actor_critic import Actor, AllActions, Candidates, forbid
 
-# Numbers that are worked on at once: 2 MB, about what a core's caches hold, or a share of a GPU's memory.
+# The size of a chunk, in numbers: 2 MB, which about fills a core's caches, or a part of a GPU's memory.
 CHUNK = {"cpu": 1 << 19, "cuda": 1 << 26}
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """N past decisions as the current networks see them, under the mask that acting saw.
+    """N past decisions, evaluated by the current networks under the mask of the time of acting.
 
     actor: the layer from hidden, float32 [N, h], to logits; all [N, A] of them never exist at once. action: the one
     taken, int64 [N]; value: float32 [N]; excluded: forbidden actions, int64 [N, m], padded with -1. offset: what else
@@ -44,11 +44,11 @@ class Decisions:
             yield slice(part.start * row, part.stop * row), self.actor.layer(self.pool[part])
 
     def logits(self) -> Float[Tensor, "N A"]:
-        """All logits, masked as acting saw them: [N, C] where only candidates count."""
+        """All logits under the mask of the time of acting; [N, C] where there are candidates."""
         return self.masked(self.actor.layer(self.pool).logits(self.hidden), slice(None))
 
     def masked(self, logits: Float[Tensor, "n A"], rows: slice) -> Float[Tensor, "n A"]:
-        """Logits of a slice of rows with all that acting added and forbade."""
+        """The logits of a slice of rows with the offset and the mask of the time of acting."""
         if self.offset is not None:
             logits = logits + self.offset(rows)
         return forbid(logits, self.excluded[rows])

@@ -1,4 +1,4 @@
-"""Reference users without a selector: what learned selection is measured against (docs/method.md section 4)."""
+"""Reference users without a selector, as a comparison for learned selection (docs/method.md section 4)."""
 
 from collections.abc import Callable
 from functools import partial

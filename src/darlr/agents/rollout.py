@@ -22,7 +22,7 @@ from darlr.world.tables import World
 
 @dataclass(frozen=True)
 class Simulator:
-    """The world that sessions are simulated in: everything here comes from the log, nothing from the truth.
+    """The simulated world. Everything in it comes from the log, and nothing from the truth.
 
     references: how DARLR's reference users are chosen where no selector picks them.
     """
@@ -37,7 +37,7 @@ class Simulator:
 
 @dataclass(frozen=True)
 class Generators:
-    """One random generator for each purpose, so that none disturbs another."""
+    """One random generator for each purpose, so that they are independent."""
 
     users: torch.Generator
     actions: torch.Generator
@@ -62,7 +62,7 @@ class Turn:
 
     @property
     def feedback(self) -> Float[Tensor, " N"]:
-        """What sessions observe of the reward: the estimate, without penalty and entropy."""
+        """The feedback that sessions observe: the estimate, without penalty and entropy."""
         return self.shaped.estimate
 
 
@@ -82,7 +82,7 @@ class Rollout:
 
 
 class Draws(NamedTuple):
-    """Chance in one turn of B streams: uniform in [0, 1) for the items and for the selector's K picks.
+    """The random numbers of one turn of B streams, uniform in [0, 1), for the items and the selector's K picks.
 
     action: float32 [B]. picks: float32 [K, B], None without a selector. references: those of a rule, where no selector
     picks them.

@@ -39,11 +39,12 @@ Callback = Callable[[Mapping[str, Any]], None]
 class Recommender:
     """A policy that learns long-term reward from a log alone.
 
-    >>> model = Recommender("darlr+", seed=0).fit(train, epochs=5)
-    >>> model.recommend(["u1", "u2"], n=10)
-
     Every option of `darlr train` is a keyword: `epochs=5`, `selector={"picks": 30}` or `selector__picks=30`,
     `model={"members": 3}`. `darlr train --help` and `darlr.options` list them.
+
+    Examples:
+        >>> model = Recommender("darlr+", seed=0).fit(train, epochs=5)
+        >>> model.recommend(["u1", "u2"], n=10)
     """
 
     def __init__(self, method: str = "darlr", *, seed: int = 0, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""Feedback vectors by their entries: where few are not 0, a layer on all users costs a fraction of a dense product."""
+"""Sparse feedback vectors: a linear layer on all users costs a fraction of the dense product."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
-SPARSE = 0.02  # share of entries that are not 0, at most: above it the dense product is as fast
-USERS = 2048  # beyond so many users a minibatch meets a part of them, whose rows alone are soon cheaper
+SPARSE = 0.02  # the largest share of non-zero entries; above it the dense product is as fast
+USERS = 2048  # with more users, the dense product of the users in a minibatch is soon cheaper
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Entries:
 
 
 def entries(vectors: Float[Tensor, "U F"]) -> Entries | None:
-    """The entries of feedback vectors, None where they are too many to gain anything."""
+    """The entries of feedback vectors; None where there are too many for a gain in speed."""
     n_users, width = vectors.shape
     if int(torch.count_nonzero(vectors)) > SPARSE * min(n_users, USERS) * width:
         return None

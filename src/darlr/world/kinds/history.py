@@ -1,4 +1,4 @@
-"""Kind history: what users like among the scope's items, from what they logged elsewhere."""
+"""Kind history: predictions for the scope's items from users' events on other items."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ from darlr.world.models.scale import Scale
 
 
 def fit(task: Task) -> Trained:
-    """Fit the model, which is chosen on users left out: it has no epochs and reads no held-out row."""
+    """Fit the model, which is chosen by cross-validation over users, without epochs and without held-out rows."""
     log = task.train
     model, explained = fit_history(log, scope_of(log), task.config)
     positive = float(log.reward[0])
