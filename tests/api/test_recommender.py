@@ -62,6 +62,21 @@ def test_an_interrupted_fit_goes_on_to_the_same_numbers(log: InteractionLog, fit
     assert same(model.fit(log, epochs=2, progress=False, resume=True), fitted)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, LookupError])
+def test_a_fit_into_a_folder_that_stops_leaves_what_was_learned(
+    log: InteractionLog, fitted: darlr.Recommender, tmp_path: Path, error: type[BaseException]
+):
+    def stop(row):
+        raise error
+
+    model = darlr.Recommender("darlr", **OPTIONS)
+    message = r"after epoch 1 of 2.*fit\(\.\.\., folder='.*run', resume=True\)" if error is KeyboardInterrupt else None
+    with pytest.raises(error, match=message):
+        model.fit(log, epochs=2, folder=tmp_path / "run", progress=False, callbacks=stop)
+    assert model.run.epochs == 1
+    assert same(model.fit(log, epochs=2, folder=tmp_path / "run", resume=True, progress=False), fitted)
+
+
 def test_a_fit_may_be_interrupted_twice_in_one_epoch(
     log: InteractionLog, fitted: darlr.Recommender, monkeypatch: pytest.MonkeyPatch
 ):

@@ -18,6 +18,7 @@ from darlr.experiments.finished import FinishedRun, finish, handed_over, open_ru
 from darlr.experiments.plan import IN_MEMORY
 from darlr.experiments.process import computing
 from darlr.experiments.progress import speaking
+from darlr.experiments.runs import CHECKPOINT
 from darlr.experiments.save import save_run
 from darlr.experiments.training import Prepared, announce, prepare, train_agents, train_run
 from darlr.experiments.watch import no_watch, watch_truth
@@ -38,11 +39,12 @@ Callback = Callable[[Mapping[str, Any]], None]
 class Recommender:
     """A policy that learns long-term reward from a log alone.
 
-    >>> model = Recommender("darlr+", seed=0).fit(train, epochs=5)
-    >>> model.recommend(["u1", "u2"], n=10)
-
     Every option of `darlr train` is a keyword: `epochs=5`, `selector={"picks": 30}` or `selector__picks=30`,
     `model={"members": 3}`. `darlr train --help` and `darlr.options` list them.
+
+    Examples:
+        >>> model = Recommender("darlr+", seed=0).fit(train, epochs=5)
+        >>> model.recommend(["u1", "u2"], n=10)
     """
 
     def __init__(self, method: str = "darlr", *, seed: int = 0, **options: Any) -> None:
@@ -104,15 +106,28 @@ class Recommender:
         check_options(asked)
         called = (callbacks,) if callable(callbacks) else tuple(callbacks)
 
+        whole: list[int] = []  # the epochs of this call
+
         def on_epoch(row: Mapping[str, Any]) -> None:
+            whole.append(row["epoch"])
             for callback in called:
                 callback(row)
 
         with computing(asked.train.threads), speaking(progress):
             if folder is not None:
-                self._hand_over(
-                    train_run(asked, Path(folder), source=source, resume=resume, watch=watch, on_epoch=on_epoch)
-                )
+                try:
+                    self._hand_over(
+                        train_run(asked, Path(folder), source=source, resume=resume, watch=watch, on_epoch=on_epoch)
+                    )
+                except KeyboardInterrupt:
+                    if whole or (resume and (Path(folder) / CHECKPOINT).exists()):
+                        self._hand_over(open_run(Path(folder)))
+                        raise KeyboardInterrupt(_stopped(self.run, asked.train.epochs)) from None
+                    raise
+                except Exception:
+                    if whole:
+                        self._hand_over(open_run(Path(folder)))
+                    raise
             else:
                 self._fit_in_memory(asked, source, resume, watch, on_epoch)
         return self
@@ -162,10 +177,7 @@ class Recommender:
             return "interrupted before the first epoch was whole; go on with fit(..., resume=True)"
         world = paid_world(world_of(fitted, logs, replace(config.train, device="cpu")), logs, config)
         self._hand_over(finish(config, logs, fitted, found, self._memory.rows, world, self._memory.load_checkpoint))
-        return (
-            f"interrupted after epoch {found.epochs} of {config.train.epochs}; the recommender holds what was learned "
-            "by then; go on with fit(..., resume=True)"
-        )
+        return _stopped(self.run, config.train.epochs)
 
     def _hand_over(self, run: FinishedRun) -> None:
         self._run, self._policy = run, None
@@ -233,6 +245,15 @@ class Recommender:
             return f"Recommender({method!r}), which has not learned yet"
         run, log = self._run, self._run.logs.whole
         return f"Recommender({method!r}) of epoch {run.epoch} of {run.epochs}, learned from {log.name}"
+
+
+def _stopped(run: FinishedRun, epochs: int) -> str:
+    """What a fit says that was interrupted and left a run. epochs: how many it was to have."""
+    where = "" if run.folder is None else f"folder={str(run.folder)!r}, "
+    return (
+        f"interrupted after epoch {run.epochs} of {epochs}; the recommender holds what was learned by then; go on with "
+        f"fit(..., {where}resume=True)"
+    )
 
 
 def load(folder: str | Path) -> Recommender:
