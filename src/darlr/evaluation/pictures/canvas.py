@@ -57,7 +57,8 @@ def end_labels(axes: "Axes", labels: Sequence[tuple[float, str, str]], *, gap: f
 
     low, high = axes.get_ylim()
     ordered = sorted(labels, key=lambda label: label[0])
-    heights = apart([value for value, _, _ in ordered], (high - low) * gap)
+    least = (high - low) * gap
+    heights = within(apart([value for value, _, _ in ordered], least), least, low, high)
     place = axes.get_yaxis_transform()
     for (value, text, colour), height in zip(ordered, heights, strict=True):
         axes.text(1.025, height, text, transform=place, va="center", fontsize=8.5, color=colour, fontweight=weight)
@@ -74,6 +75,15 @@ def apart(values: Sequence[float], gap: float) -> list[float]:
             centre, size = (centre * size + other * count) / (size + count), size + count
         groups.append((centre, size))
     return [centre + gap * (place - (size - 1) / 2) for centre, size in groups for place in range(size)]
+
+
+def within(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Rising heights, `gap` apart, moved into the range from `low` to `high` where it has room for all of them."""
+    if gap * (len(heights) - 1) > high - low:
+        return list(heights)
+    last = len(heights) - 1
+    lowered = [min(height, high - gap * (last - place)) for place, height in enumerate(heights)]
+    return [max(height, low + gap * place) for place, height in enumerate(lowered)]
 
 
 def whole_epochs(axes: "Axes") -> None:

@@ -27,6 +27,8 @@ PANELS = {
 MEASURES = {"R_tra": "R_tra", "greedy_return": "reward of a session"}
 Record = Mapping[str, Any]
 ONE_LINE = 60  # letters of a title that surely fit a line
+GAP = 0.062  # least distance of two labels, as a share of the height of their axes
+Label = tuple[float, str, str]
 
 
 def learning_curve(
@@ -45,13 +47,13 @@ def learning_curve(
     panels = [key for key in PANELS if any(record.get(key) is not None for record in records)]
     depth = -(-len(panels) // 3)
     heights = [4.2] * bool(evaluations or not panels) + [1.7 * depth] * bool(panels)
-    figure = canvas.blank(0.3 + sum(heights))
+    labels = _labels(lines or {})
+    fitted = len(title) > ONE_LINE or GAP * len(labels) > 1
+    figure = canvas.blank(0.3 + sum(heights), fitted=fitted)
     canvas.head(figure, title)
-    # two sub-figures, so that the labels beside the upper picture do not narrow the lower ones
-    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
-    if evaluations or not panels:
-        _evaluated(parts[0].add_subplot(), evaluations, lines or {}, measure)
-    small = parts[-1].subplots(depth, 3, squeeze=False).ravel() if panels else []
+    upper, small = (_fitted if fitted else _placed)(figure, heights, depth * bool(panels), labels)
+    if upper is not None:
+        _evaluated(upper, evaluations, labels, measure)
     for place, (axes, key) in enumerate(zip(small, panels, strict=False)):
         shown = [record for record in records if record.get(key) is not None]
         axes.plot(
@@ -70,12 +72,48 @@ def learning_curve(
     return canvas.finished(figure)
 
 
+Panels = tuple["Axes | None", "Sequence[Axes]"]  # the upper picture, if there is one, and the small ones below
+
+
+def _fitted(figure: "Figure", heights: Sequence[float], depth: int, labels: Sequence[Label]) -> Panels:
+    """Panels whose margins are fitted to their texts."""
+    # two sub-figures, so that the labels beside the upper picture do not narrow the lower ones
+    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    upper = parts[0].add_subplot() if len(heights) > bool(depth) else None
+    return upper, parts[-1].subplots(depth, 3, squeeze=False).ravel() if depth else []
+
+
+def _placed(figure: "Figure", heights: Sequence[float], depth: int, labels: Sequence[Label]) -> Panels:
+    """Panels at places that leave room for usual texts; inches are from below."""
+    height, below = 0.3 + sum(heights), heights[-1] if depth else 0.0
+    upper: Any = None
+    small: Any = []
+    if len(heights) > bool(depth):
+        beside = 0.3 + 0.07 * max((len(text) for _, text, _ in labels), default=0)  # labels of 8.5 points
+        place = {"top": 1 - 0.7 / height, "bottom": (below + 0.6) / height, "right": 1 - beside / canvas.WIDTH}
+        upper = figure.add_gridspec(1, 1, left=0.09, **place).subplots()
+    if depth:
+        room = (below - 0.8 - 0.55 * (depth - 1)) / depth  # of one panel, without its title and its ticks
+        top = (below - 0.3) / height
+        grid = figure.add_gridspec(
+            depth, 3, left=0.09, right=0.985, top=top, bottom=0.5 / height, wspace=0.4, hspace=0.55 / room
+        )
+        small = grid.subplots(squeeze=False).ravel()
+    return upper, small
+
+
+def _labels(lines: Mapping[str, float]) -> list[Label]:
+    """The labels of other rows: value, text, colour."""
+    form = style(lines.values(), least=1)
+    return [(v, f"{textwrap.shorten(name, 34, placeholder='…')}  {v:{form}}", INK) for name, v in lines.items()]
+
+
 def _marker(points: int) -> str | None:
     """A line of one or two points would hardly be seen without markers."""
     return "o" if points < 3 else None
 
 
-def _evaluated(axes: "Axes", evaluations: Sequence[Record], lines: Mapping[str, float], measure: str) -> None:
+def _evaluated(axes: "Axes", evaluations: Sequence[Record], labels: Sequence[Label], measure: str) -> None:
     epochs = np.array([record["epoch"] for record in evaluations], dtype=float)
     values = np.array([record[measure] for record in evaluations], dtype=float)
     if len(values):
@@ -87,17 +125,13 @@ def _evaluated(axes: "Axes", evaluations: Sequence[Record], lines: Mapping[str, 
     if kept:
         axes.axvline(kept, color=LEARNED, linewidth=1, linestyle=":", zorder=0)
         axes.set_title(f"dotted: epoch {kept}, which is handed over", fontsize=9, loc="left", color=INK)
-    for value in lines.values():
+    for value, _, _ in labels:
         axes.axhline(value, color=LOGGED, linewidth=1, linestyle=(0, (5, 3)), zorder=0)
     axes.set_ylabel(MEASURES[measure], fontsize=10)
     axes.set_xlabel("epoch", fontsize=9)
     axes.margins(y=0.08)
     canvas.whole_epochs(axes)
-    form = style(lines.values(), least=1)
-    named = [
-        (value, f"{textwrap.shorten(name, 34, placeholder='…')}  {value:{form}}", INK) for name, value in lines.items()
-    ]
-    canvas.end_labels(axes, named, gap=0.062)
+    canvas.end_labels(axes, labels, gap=GAP)
 
 
 def smooth(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
