@@ -1,7 +1,8 @@
 """A recommender that learns from a log: `Recommender` and `load`."""
 
+import contextlib
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +16,7 @@ from darlr.data.sources import open_source
 from darlr.errors import ConfigError, RunError
 from darlr.experiments.checks import check_options
 from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run
-from darlr.experiments.plan import IN_MEMORY
+from darlr.experiments.plan import IN_MEMORY, differing
 from darlr.experiments.process import computing
 from darlr.experiments.progress import speaking
 from darlr.experiments.runs import CHECKPOINT
@@ -25,8 +26,7 @@ from darlr.experiments.watch import no_watch, watch_truth
 from darlr.experiments.world import fit_model, paid_world, warn_of_untrained, world_of
 from darlr.methods import usual
 from darlr.options import RunConfig
-from darlr.options.json import to_json
-from darlr.options.names import flat, named, override
+from darlr.options.names import flat, override
 from darlr.serving.folder import export, read_policy
 from darlr.serving.history import Pairs
 from darlr.serving.ids import Id
@@ -34,6 +34,7 @@ from darlr.serving.policy import Items, TrainedPolicy, User
 from darlr.world.fitted import FittedWorldModel
 
 Callback = Callable[[Mapping[str, Any]], None]
+BEFORE = "interrupted before the first epoch was whole; go on with fit(..., resume=True)"
 
 
 class Recommender:
@@ -115,19 +116,14 @@ class Recommender:
 
         with computing(asked.train.threads), speaking(progress):
             if folder is not None:
-                try:
-                    self._hand_over(
-                        train_run(asked, Path(folder), source=source, resume=resume, watch=watch, on_epoch=on_epoch)
-                    )
-                except KeyboardInterrupt:
-                    if whole or (resume and (Path(folder) / CHECKPOINT).exists()):
-                        self._hand_over(open_run(Path(folder)))
-                        raise KeyboardInterrupt(_stopped(self.run, asked.train.epochs)) from None
-                    raise
-                except Exception:
-                    if whole:
-                        self._hand_over(open_run(Path(folder)))
-                    raise
+                out = Path(folder)
+
+                def learned(interrupted: bool) -> FinishedRun | None:
+                    older = interrupted and resume and (out / CHECKPOINT).exists()  # an error may be a refusal of it
+                    return open_run(out) if whole or older else None
+
+                with self._keeping(learned, asked.train.epochs):
+                    self._hand_over(train_run(asked, out, source=source, resume=resume, watch=watch, on_epoch=on_epoch))
             else:
                 self._fit_in_memory(asked, source, resume, watch, on_epoch)
         return self
@@ -148,13 +144,9 @@ class Recommender:
             self._fitted = fit_model(prepared.logs, config.world_model)
             warn_of_untrained(self._fitted)
         watching = watch_truth(config, prepared.logs) if watch else no_watch
-        try:
-            self._hand_over(train_agents(prepared, self._fitted, self._memory, watch=watching, on_epoch=on_epoch))
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(self._interrupted(prepared, self._fitted)) from None
-        except Exception:  # a callback's, such as a search that gives up on these options
-            self._interrupted(prepared, self._fitted)
-            raise
+        fitted = self._fitted
+        with self._keeping(lambda _: self._in_memory(prepared, fitted), config.train.epochs, BEFORE):
+            self._hand_over(train_agents(prepared, fitted, self._memory, watch=watching, on_epoch=on_epoch))
 
     def _refuse_other(self, prepared: Prepared) -> None:
         """Raise RunError unless the fit in memory can go on with these options and this log."""
@@ -165,19 +157,39 @@ class Recommender:
         before, now = self._prepared.plan, prepared.plan
         if before.data != now.data:
             raise RunError("cannot resume on another log than the fit began with; leave out resume=True")
-        old, new = (named(to_json(plan.config)) for plan in (before, now))
-        changed = [name for name in new if new[name] != old[name] and name not in ("epochs", "label")]
+        changed = [name for name in differing(before.config, now.config) if name not in ("epochs", "label")]
         if changed:
             raise RunError(f"cannot resume with other options ({', '.join(changed)}); leave out resume=True")
 
-    def _interrupted(self, prepared: Prepared, fitted: FittedWorldModel) -> str:
+    @contextlib.contextmanager
+    def _keeping(
+        self, learned: Callable[[bool], FinishedRun | None], epochs: int, before: str | None = None
+    ) -> Iterator[None]:
+        """Hand over what was learned where training stops early, by Ctrl-C or by an error of a callback.
+
+        learned: gives the run so far, None where no epoch was whole; it is told whether training was interrupted.
+        epochs: how many it was to have. before: what an interruption says before the first whole epoch.
+        """
+        try:
+            yield
+        except (Exception, KeyboardInterrupt) as stop:
+            interrupted = isinstance(stop, KeyboardInterrupt)
+            run = learned(interrupted)
+            if run is not None:
+                self._hand_over(run)
+            message = before if run is None else _stopped(run, epochs)
+            if interrupted and message is not None:
+                raise KeyboardInterrupt(message) from None
+            raise
+
+    def _in_memory(self, prepared: Prepared, fitted: FittedWorldModel) -> FinishedRun | None:
+        """The run so far; None where no epoch was whole."""
         config, logs = prepared.config, prepared.logs
         found = handed_over(self._memory, config.train)
         if found is None:
-            return "interrupted before the first epoch was whole; go on with fit(..., resume=True)"
+            return None
         world = paid_world(world_of(fitted, logs, replace(config.train, device="cpu")), logs, config)
-        self._hand_over(finish(config, logs, fitted, found, self._memory.rows, world, self._memory.load_checkpoint))
-        return _stopped(self.run, config.train.epochs)
+        return finish(config, logs, fitted, found, self._memory.rows, world, self._memory.load_checkpoint)
 
     def _hand_over(self, run: FinishedRun) -> None:
         self._run, self._policy = run, None

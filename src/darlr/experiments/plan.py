@@ -1,6 +1,6 @@
 """The plan of a run: its options and its log made one configuration in which nothing is left open."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -60,10 +60,6 @@ class Plan:
             table.add_row(name, _text(value), origin, style="" if origin != "default" else "dim")
         return table
 
-    def to_json(self) -> dict[str, Any]:
-        """The options as `config.json` holds them, the checksum of the log, and what the run takes."""
-        return {"config": to_json(self.config), "data": self.data, "size": vars(self.size)}
-
 
 def make_plan(asked: RunConfig, logs: Logs) -> Plan:
     """Decide everything that the options leave open, by the method and the log.
@@ -83,11 +79,11 @@ def decided(asked: RunConfig, log: InteractionLog, users: int) -> RunConfig:
     config = weighted(anchored(asked))
     train = config.train
     selector = replace(train.selector, candidates=candidate_count(train.selector, users))
-    usual: Literal["logged", "predicted"] = "logged" if log.implicit else "predicted"
+    source: Literal["logged", "predicted"] = "logged" if log.implicit else "predicted"
     tables = replace(
         train.tables,
-        indicator=usual if train.tables.indicator == "auto" else train.tables.indicator,
-        neighbour_source=usual if train.tables.neighbour_source == "auto" else train.tables.neighbour_source,
+        indicator=source if train.tables.indicator == "auto" else train.tables.indicator,
+        neighbour_source=source if train.tables.neighbour_source == "auto" else train.tables.neighbour_source,
     )
     return replace(
         config,
@@ -118,7 +114,7 @@ def _text(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """The names of options in which two configurations, as JSON, differ."""
-    first, second = named(one), named(other)
-    return [name for name in first if first[name] != second.get(name)]
+def differing(one: RunConfig, other: RunConfig) -> list[str]:
+    """The options in which two configurations differ, by their names on the command line."""
+    first, second = named(to_json(one)), named(to_json(other))
+    return [name for name in first if first[name] != second[name]]
