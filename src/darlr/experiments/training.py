@@ -22,7 +22,7 @@ from darlr.experiments.checks import check_options, check_run
 from darlr.experiments.finished import DATA, FinishedRun, finish, handed_over, open_run, world_folder, world_parts
 from darlr.experiments.kept import criterion_of, kept
 from darlr.experiments.logs import NOTHING_KEPT, Logs, divided
-from darlr.experiments.plan import Plan, anchored, make_plan
+from darlr.experiments.plan import Plan, make_plan
 from darlr.experiments.process import configure
 from darlr.experiments.progress import Meter, say, watched
 from darlr.experiments.runs import CHECKPOINT, Run, load_checkpoint
@@ -126,11 +126,12 @@ def train_run(
         try:
             if source is not None and not is_prepared(out / DATA):
                 keep_log(source, out)
-            place = world_folder(out, config)
-            if not is_fitted(place):
-                fit_into(place, logs, config.split, config.world_model)
-            # Always from disk, so that a run that is resumed after the fit goes the same way.
-            fitted = load_world_model(place, logs, config.split)
+            place, fitted = world_folder(out, config), prepared.given
+            if fitted is None:
+                if not is_fitted(place):
+                    fit_into(place, logs, config.split, config.world_model)
+                # Always from disk, so that a run that is resumed after the fit goes the same way.
+                fitted = load_world_model(place, logs, config.split)
             run.depend_on(world_parts(place))
             finished = train_agents(prepared, fitted, run, watch=watching, on_epoch=on_epoch)
             reads = partial(load_checkpoint, out)
@@ -213,6 +214,3 @@ def leave(folder: Path, config: RunConfig, logs: Logs, command: str) -> str:
     export(run.recommender, run.world, logs.known, config.train, folder / "policy")
     done = f"epoch {run.epochs} of {config.train.epochs}"
     return f"interrupted after {done}; what was learned by then is in {folder} and can be used; {again}"
-
-
-__all__ = ["Prepared", "anchored", "prepare", "train_agents", "train_run"]

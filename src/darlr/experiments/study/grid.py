@@ -11,11 +11,11 @@ from darlr.evaluation.evaluate import all_alike, can_leave, settings
 from darlr.evaluation.truth import load_truth
 from darlr.experiments.checks import check_options, check_run
 from darlr.experiments.logs import open_logs
+from darlr.experiments.plan import anchored
 from darlr.experiments.study import studies
 from darlr.experiments.study.cells import Cell, find
 from darlr.experiments.study.code import Kind
 from darlr.experiments.study.studies import TRIVIAL, Study, Variant
-from darlr.experiments.training import anchored
 from darlr.methods import METHODS, with_defaults
 from darlr.options import OWN, RunConfig, SessionConfig
 from darlr.options.names import override
