@@ -1,6 +1,5 @@
 """Write a trained run, its log included, into a folder that can be moved."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,9 @@ from darlr.data.store import save as save_log
 from darlr.errors import RunError
 from darlr.experiments.finished import DATA, FinishedRun, world_folder, world_parts
 from darlr.experiments.plan import IN_MEMORY
-from darlr.experiments.runs import CONFIG, Run
+from darlr.experiments.runs import CONFIG, REMEDY, Run
 from darlr.experiments.world import save_world_model
+from darlr.io.files import read_json, write_json
 from darlr.io.folders import replacing_folder
 from darlr.io.places import refuse_address
 from darlr.options import OWN
@@ -67,7 +67,7 @@ def _own_world(run: FinishedRun, place: Path) -> None:
     if run.config.fits_world:
         return
     shutil.copytree(world_folder(place, run.config), place / "world", dirs_exist_ok=True)
-    stored = json.loads((place / CONFIG).read_text(encoding="utf-8"))
+    stored = read_json(place / CONFIG, REMEDY)
     stored["config"]["world"] = OWN
     stored["inputs"].pop("world", None)
-    (place / CONFIG).write_text(json.dumps(stored, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(place / CONFIG, stored)
