@@ -1,0 +1,256 @@
+"""Estimates of every user's reward for every item: as a table, or computed on demand where a table would not fit.
+
+Whoever reads an estimate asks for pairs, for rows, or for bounds, and does not see how it is held.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import embedding
+
+from darlr.world.models.scale import Scale
+
+CELLS = 1 << 18  # the most pairs that a model predicts in one batch
+
+
+class Estimate(ABC):
+    """A number for each user and item, float32, for users 0..U-1 and items 0..I-1."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """(U, I)."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where the numbers are computed."""
+
+    @abstractmethod
+    def pairs(self, user: Tensor, item: Tensor) -> Tensor:
+        """The estimates of users and items int64, whose shapes broadcast."""
+
+    def rows(self, user: Int[Tensor, " B"], items: Int[Tensor, "B M"] | None = None) -> Tensor:
+        """The estimates of each user's items, float32 [B, M]; without items those of all items, [B, I]."""
+        return self.pairs(user[:, None], torch.arange(self.shape[1], device=self.device) if items is None else items)
+
+    @abstractmethod
+    def bounds(self) -> tuple[float, float]:
+        """Numbers that no estimate is below and none is above."""
+
+    @abstractmethod
+    def to(self, device: str | torch.device) -> "Estimate":
+        """The same estimates on another device."""
+
+
+@dataclass(frozen=True)
+class Dense(Estimate):
+    """Estimates as a table, float32 [U, I]."""
+
+    table: Float[Tensor, "U I"]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(U, I)."""
+        users, items = self.table.shape
+        return users, items
+
+    @property
+    def device(self) -> torch.device:
+        """Where the table lies."""
+        return self.table.device
+
+    def pairs(self, user: Tensor, item: Tensor) -> Tensor:
+        """Entries of the table."""
+        return self.table[user, item]
+
+    def rows(self, user: Tensor, items: Tensor | None = None) -> Tensor:
+        """Rows of the table, or entries of them."""
+        return embedding(user, self.table) if items is None else super().rows(user, items)
+
+    def bounds(self) -> tuple[float, float]:
+        """The least and the largest entry."""
+        low, high = torch.aminmax(self.table)
+        return float(low), float(high)
+
+    def to(self, device: str | torch.device) -> "Dense":
+        """The same table on another device."""
+        return Dense(self.table.to(device))
+
+
+@runtime_checkable
+class PairModel(Protocol):
+    """A world model of K members that predicts single pairs, in standardised units."""
+
+    members: int
+
+    def __call__(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean and log-variance, float32 [K, B] each, of users and items int64 [K, B]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Factored(Estimate):
+    """What a world model predicts, computed from its parameters at each call.
+
+    part: "reward" is r0, the mean of the members' clipped means; "risk" is P_U, the largest variance of a member, in
+    squared reward units (method.md section 1). users, items: int64 [U] and [I], the scope's in the model's codes.
+    limit: what no risk exceeds.
+    """
+
+    model: PairModel
+    scale: Scale
+    users: Int[Tensor, " U"]
+    items: Int[Tensor, " I"]
+    part: Literal["reward", "risk"] = "reward"
+    limit: float = torch.inf
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(U, I)."""
+        return len(self.users), len(self.items)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's parameters lie."""
+        return self.users.device
+
+    @torch.no_grad()
+    def pairs(self, user: Tensor, item: Tensor) -> Tensor:
+        """Predictions of single pairs, in batches of CELLS."""
+        user, item = torch.broadcast_tensors(user, item)
+        codes = torch.split(self.users[user.flatten()], CELLS), torch.split(self.items[item.flatten()], CELLS)
+        found = [self._predicted(*part) for part in zip(*codes, strict=True)]
+        return torch.cat(found).view(user.shape)
+
+    def _predicted(self, user: Tensor, item: Tensor) -> Tensor:
+        each = (self.model.members, -1)
+        mean, log_variance = self.model(user.expand(*each), item.expand(*each))
+        if self.part == "reward":
+            return self.scale.reward(mean).mean(0)
+        return self.scale.variance(log_variance.amax(0))
+
+    def bounds(self) -> tuple[float, float]:
+        """The range that predicted rewards are clipped to; for risks 0 and the limit."""
+        return (self.scale.low, self.scale.high) if self.part == "reward" else (0.0, self.limit)
+
+    def to(self, device: str | torch.device) -> "Factored":
+        """The same on another device. The model's parameters move there, too."""
+        if isinstance(self.model, torch.nn.Module):
+            self.model.to(device)
+        return replace(self, users=self.users.to(device), items=self.items.to(device))
+
+
+class _Above(Estimate):
+    """Estimates that are computed from others, of the same users and items."""
+
+    base: Estimate
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(U, I)."""
+        return self.base.shape
+
+    @property
+    def device(self) -> torch.device:
+        """Where the others are computed."""
+        return self.base.device
+
+
+@dataclass(frozen=True)
+class Averaged(_Above):
+    """The weighted average of a user's neighbours' estimates (ROLeR, method.md section 6).
+
+    index: int64 [U, k], the neighbours. weight: float32 [U, k], which adds up to 1 in each row and is not negative.
+    """
+
+    base: Estimate
+    index: Int[Tensor, "U k"]
+    weight: Float[Tensor, "U k"]
+
+    def pairs(self, user: Tensor, item: Tensor) -> Tensor:
+        """Averages for single pairs."""
+        user, item = torch.broadcast_tensors(user, item)
+        return (self.base.pairs(self.index[user], item[..., None]) * self.weight[user]).sum(-1)
+
+    def bounds(self) -> tuple[float, float]:
+        """Those of the neighbours' estimates, as an average leaves no range."""
+        return self.base.bounds()
+
+    def to(self, device: str | torch.device) -> "Averaged":
+        """The same on another device."""
+        return Averaged(self.base.to(device), self.index.to(device), self.weight.to(device))
+
+
+@dataclass(frozen=True)
+class Variance(_Above):
+    """The population variance of a user's neighbours' estimates, unweighted: ROLeR's risk (method.md section 6)."""
+
+    base: Estimate
+    index: Int[Tensor, "U k"]
+
+    def pairs(self, user: Tensor, item: Tensor) -> Tensor:
+        """Variances for single pairs."""
+        user, item = torch.broadcast_tensors(user, item)
+        return self.base.pairs(self.index[user], item[..., None]).var(-1, correction=0)
+
+    def bounds(self) -> tuple[float, float]:
+        """From 0 to the largest variance that the estimates' range allows (Popoviciu's inequality)."""
+        low, high = self.base.bounds()
+        return 0.0, (high - low) ** 2 / 4
+
+    def to(self, device: str | torch.device) -> "Variance":
+        """The same on another device."""
+        return Variance(self.base.to(device), self.index.to(device))
+
+
+class Overlay(_Above):
+    """Estimates of which single cells were written anew, such as r_prev of Eq. 16. No written cell is forgotten.
+
+    cell: int64 [n], sorted, user * I + item of the written cells. value: float32 [n].
+    """
+
+    def __init__(self, base: Estimate, cell: Tensor | None = None, value: Tensor | None = None) -> None:
+        self.base = base
+        self.cell = torch.zeros(0, dtype=torch.int64, device=base.device) if cell is None else cell
+        self.value = torch.zeros(0, device=base.device) if value is None else value
+
+    def pairs(self, user: Tensor, item: Tensor) -> Tensor:
+        """The newest value of each pair, or the estimate underneath."""
+        below = self.base.pairs(user, item)
+        if not len(self.cell):
+            return below
+        cell = user * self.shape[1] + item
+        place = torch.searchsorted(self.cell, cell).clamp(max=len(self.cell) - 1)
+        return torch.where(self.cell[place] == cell, self.value[place], below)
+
+    def bounds(self) -> tuple[float, float]:
+        """Those of the estimates underneath and of the written values."""
+        low, high = self.base.bounds()
+        if not len(self.value):
+            return low, high
+        return min(low, float(self.value.min())), max(high, float(self.value.max()))
+
+    def write(self, user: Int[Tensor, " N"], item: Int[Tensor, " N"], value: Float[Tensor, " N"]) -> None:
+        """Write values into cells; of several for one cell the last wins."""
+        cell, value = newest(user * self.shape[1] + item, value)
+        kept = ~torch.isin(self.cell, cell)
+        merged = torch.cat([self.cell[kept], cell])
+        order = merged.argsort()
+        self.cell, self.value = merged[order], torch.cat([self.value[kept], value])[order]
+
+    def to(self, device: str | torch.device) -> "Overlay":
+        """The same on another device."""
+        return Overlay(self.base.to(device), self.cell.to(device), self.value.to(device))
+
+
+def newest(cell: Int[Tensor, " N"], value: Float[Tensor, " N"]) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
+    """Distinct cells, sorted, and for each the last of its values, on every device alike."""
+    unique, group = torch.unique(cell, return_inverse=True)
+    order = torch.arange(cell.shape[0], device=cell.device)
+    last = torch.zeros_like(unique).scatter_reduce(0, group, order, "amax")
+    return unique, value[last]
