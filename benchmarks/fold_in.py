@@ -103,7 +103,7 @@ def measure(source: str, seed: int, config: WorldModelConfig) -> Iterator[tuple[
     knowing = train_world(found.with_given, found.beside, replace(config, seed=seed))
     history = padded(found.given, found.users)
     for (kind, model), (_, reference) in zip(parts(alone, found.train), parts(knowing, found.with_given), strict=True):
-        fold = fold_in_of(model.reward, model.risk, model.reward_range)
+        fold = fold_in_of(model.reward, float(model.risk.mean()), model.reward_range)
         tables = fold.mean.expand(len(found.users), -1), fold.fold_in(*history), reference.reward[found.users]
         yield kind, *(ndcg(table, found.other, found.users) for table in tables)
 

@@ -60,7 +60,7 @@ def test_by_hand() -> None:
 
 def test_a_new_user_of_the_same_kind_is_recovered() -> None:
     table, items = low_rank(200, 30, seed=0)
-    fold = fold_in_of(table, torch.full_like(table, 0.01), (1.0, 5.0))
+    fold = fold_in_of(table, 0.01, (1.0, 5.0))
     truth = (3 + 0.5 * torch.tensor([[0.7, -0.9]]) @ items.T).clamp(1, 5)
     seen = torch.arange(8)[None]
     estimate = fold.fold_in(seen, truth[:, :8])
@@ -69,7 +69,7 @@ def test_a_new_user_of_the_same_kind_is_recovered() -> None:
 
 def test_the_directions_reproduce_the_table_and_its_covariance() -> None:
     table = low_rank(40, 12, seed=1)[0]
-    fold = fold_in_of(table, torch.ones_like(table), (1.0, 5.0))
+    fold = fold_in_of(table, 1.0, (1.0, 5.0))
     torch.testing.assert_close(fold.factors @ fold.factors.T, torch.cov(table.T, correction=0), rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(fold.rows(fold.known(table)), table, rtol=1e-3, atol=1e-3)
     assert fold.noise == 1.0
@@ -77,14 +77,14 @@ def test_the_directions_reproduce_the_table_and_its_covariance() -> None:
 
 def test_another_table_is_carried_along() -> None:
     table = low_rank(40, 12, seed=1)[0]
-    fold = fold_in_of(table, torch.ones_like(table), (1.0, 5.0))
+    fold = fold_in_of(table, 1.0, (1.0, 5.0))
     other = table @ torch.randn(12, 12, generator=torch.Generator().manual_seed(2)) + 7  # linear in the coordinates
     torch.testing.assert_close(carry(fold, table, other).rows(fold.known(table)), other, rtol=1e-3, atol=1e-2)
 
 
 def test_users_all_alike_fold_to_the_mean() -> None:
     table = torch.linspace(1, 5, 6).expand(4, 6).contiguous()
-    fold = fold_in_of(table, torch.zeros_like(table), (1.0, 5.0))
+    fold = fold_in_of(table, 0.0, (1.0, 5.0))
     row = fold.fold_in(torch.tensor([[0, 5]]), torch.tensor([[5.0, 1.0]]))
     torch.testing.assert_close(row, table[:1], rtol=1e-3, atol=1e-3)
 

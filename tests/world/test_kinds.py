@@ -38,7 +38,7 @@ def test_every_kind_is_kept_and_folds_new_users_in(kind: str, tmp_path: Path) ->
     for name, tensor in fitted.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], tensor)
 
-    fold = fold_in_of(again.reward, again.risk, again.reward_range)
+    fold = fold_in_of(again.reward, float(again.risk.mean()), again.reward_range)
     low, high = again.reward_range
     item = int(fitted.reward.var(0).argmax())  # what users differ in most
     items = torch.tensor([[item, item], [-1, item], [-1, -1]])

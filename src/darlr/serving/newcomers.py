@@ -39,7 +39,7 @@ class Newcomers:
 
 def write_newcomers(world: World, table: Tensor | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and metadata of a policy folder, of O(64 I) numbers. table: a row for each user of the world, or None."""
-    fold = fold_in_of(world.reward, world.risk, world.reward_range)
+    fold = fold_in_of(world.reward, float(world.risk.mean()), world.reward_range)
     tensors = {"fold.mean": fold.mean, "fold.factors": fold.factors}
     metadata: dict[str, Any] = {"noise": fold.noise, "range": list(fold.reward_range), "feedback": None}
     if table is not None:

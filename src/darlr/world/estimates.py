@@ -4,6 +4,7 @@ Whoever reads an estimate asks for pairs, for rows, or for bounds, and does not 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
@@ -84,12 +85,16 @@ class Dense(Estimate):
 
 @runtime_checkable
 class PairModel(Protocol):
-    """A world model of K members that predicts single pairs, in standardised units."""
+    """A world model of K members that predicts in standardised units, single pairs too."""
 
     members: int
 
     def __call__(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and log-variance, float32 [K, B] each, of users and items int64 [K, B]."""
+        ...
+
+    def over(self, items: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """Of these items int64 [i]: a function from users int64 [u] to mean and log-variance, [K, u, i] each."""
         ...
 
 
@@ -129,7 +134,23 @@ class Factored(Estimate):
 
     def _predicted(self, user: Tensor, item: Tensor) -> Tensor:
         each = (self.model.members, -1)
-        mean, log_variance = self.model(user.expand(*each), item.expand(*each))
+        return self._summed(*self.model(user.expand(*each), item.expand(*each)))
+
+    def rows(self, user: Tensor, items: Tensor | None = None) -> Tensor:
+        """Predictions of each user's own items, or of all items."""
+        return super().rows(user, items) if items is not None else self.over(torch.arange(len(self.items)))(user)
+
+    def over(self, items: Int[Tensor, " M"]) -> Callable[[Int[Tensor, " B"]], Float[Tensor, "B M"]]:
+        """A function from users to the estimates of the same items for all, whose share is computed once."""
+        predict = self.model.over(self.items[items])
+
+        def of(user: Tensor) -> Tensor:
+            parts = torch.split(self.users[user], max(1, CELLS // max(1, len(items))))
+            return torch.cat([self._summed(*predict(part)) for part in parts])
+
+        return of
+
+    def _summed(self, mean: Tensor, log_variance: Tensor) -> Tensor:
         if self.part == "reward":
             return self.scale.reward(mean).mean(0)
         return self.scale.variance(log_variance.amax(0))

@@ -77,14 +77,16 @@ class Carried:
         return self.mean + coordinates @ self.weight
 
 
-def fold_in_of(reward: Float[Tensor, "U I"], risk: Float[Tensor, "U I"], reward_range: tuple[float, float]) -> FoldIn:
-    """The distribution of rows of r0 over the users of a world model. reward: r0; risk: P_U."""
+def fold_in_of(
+    reward: Float[Tensor, "U I"], noise: float, reward_range: tuple[float, float], directions: int = DIRECTIONS
+) -> FoldIn:
+    """The distribution of rows of r0 over the users of a world model. noise: the mean of P_U."""
     mean = reward.mean(0)
     centred = reward - mean
-    basis = leading(centred, min(DIRECTIONS, *reward.shape), ROUNDS)
+    basis = leading(centred, min(directions, *reward.shape), ROUNDS)
     _, strength, turn = torch.linalg.svd(centred @ basis, full_matrices=False)
     factors = basis @ (turn.T * (strength / len(reward) ** 0.5))
-    return FoldIn(mean, factors.contiguous(), max(float(risk.mean()), 1e-6), reward_range)
+    return FoldIn(mean, factors.contiguous(), max(noise, 1e-6), reward_range)
 
 
 def carry(fold: FoldIn, reward: Float[Tensor, "U I"], table: Float[Tensor, "U I"]) -> Carried:

@@ -1,0 +1,141 @@
+"""Estimates of a few numbers for each user and each item, in place of a table that would not fit.
+
+r0(u, i) = mean_i + theta_u . factors_i, within the range of rewards. The factors are the leading directions in which
+users' rows of r0 differ. A world model of few factors is kept exactly but for clipping, a deep one as far as its leading
+directions reach; `LowRank.error` states the loss. What is computed from rows can be computed from theta: the weighted
+average of users' rows is that of their theta, and cosines of centred rows are cosines of scaled theta.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from darlr.world.estimates import Dense, Estimate, Factored
+from darlr.world.fold_in import DIRECTIONS, FoldIn, fold_in_of
+
+ROWS = 4096  # users whose whole rows give the directions
+COLUMNS = 512  # items whose predictions give the theta of the other users
+TESTED = 256  # other users whose whole rows tell the error
+CELLS = 1 << 24  # numbers of a batch of rows
+
+
+@dataclass(frozen=True)
+class LowRank(Estimate):
+    """fold: mean [I], factors [I, d] and the range of rewards. theta: float32 [U, d], of unit variance over users.
+
+    error: the root mean square error of these estimates, on users whose rows did not give the directions, in standard
+    deviations of the world model's rows around the mean row; 0 where nothing was compressed.
+    """
+
+    fold: FoldIn
+    theta: Float[Tensor, "U d"]
+    error: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(U, I)."""
+        return len(self.theta), len(self.fold.mean)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the factors lie."""
+        return self.theta.device
+
+    def pairs(self, user: Tensor, item: Tensor) -> Tensor:
+        """mean_i + theta_u . factors_i, clipped to the range of rewards."""
+        user, item = torch.broadcast_tensors(user, item)
+        theta, factors = (table.index_select(0, at.flatten()) for table, at in self._sides(user, item))
+        product = (theta * factors).sum(1) + self.fold.mean[item.flatten()]
+        return product.clamp_(*self.fold.reward_range).view(user.shape)
+
+    def _sides(self, user: Tensor, item: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        return (self.theta, user), (self.fold.factors, item)
+
+    def rows(self, user: Tensor, items: Tensor | None = None) -> Tensor:
+        """Estimates of each user's own items, or of all items."""
+        theta = self.theta.index_select(0, user)
+        if items is None:
+            return self.fold.rows(theta)
+        factors = self.fold.factors.index_select(0, items.flatten()).view(*items.shape, -1)
+        found = torch.baddbmm(self.fold.mean[items][..., None], factors, theta[..., None]).squeeze(-1)
+        return found.clamp_(*self.fold.reward_range)
+
+    def bounds(self) -> tuple[float, float]:
+        """The range of rewards."""
+        return self.fold.reward_range
+
+    def to(self, device: str | torch.device) -> "LowRank":
+        """The same on another device."""
+        fold = replace(self.fold, mean=self.fold.mean.to(device), factors=self.fold.factors.to(device))
+        return replace(self, fold=fold, theta=self.theta.to(device))
+
+    def vectors(self) -> Float[Tensor, "U d"]:
+        """Theta in units of reward: their dot products, and so cosines, are those of rows less the mean row."""
+        return self.theta * self.fold.factors.norm(dim=0)
+
+    def averaged(self, index: Int[Tensor, "U k"], weight: Float[Tensor, "U k"]) -> "LowRank":
+        """The weighted average of neighbours' rows, clipped after averaging instead of before."""
+        parts = zip(index.split(1 << 16), weight.split(1 << 16), strict=True)
+        theta = [torch.einsum("uk,ukd->ud", some, self.theta[near]) for near, some in parts]
+        return replace(self, theta=torch.cat(theta))
+
+
+def compress(
+    estimate: Estimate, noise: float, reward_range: tuple[float, float], seed: int = 0, directions: int = DIRECTIONS
+) -> LowRank:
+    """The leading `directions` of an estimate's rows.
+
+    noise: the variance of a logged reward around its row. Where there are at most ROWS users, all rows give the
+    directions, and theta is their projection. Otherwise ROWS of them do, drawn by the seed, and the theta of every user
+    is the least-squares fit to its estimates of COLUMNS items, those that tell the directions best.
+    """
+    users = estimate.shape[0]
+    order = torch.randperm(users, generator=torch.Generator().manual_seed(seed)).to(estimate.device)
+    own, tested = order[:ROWS], order[ROWS : ROWS + TESTED]
+    rows = _rows(estimate, own)
+    fold = fold_in_of(rows, noise, reward_range, directions)
+    if users <= ROWS:
+        theta = torch.empty(users, fold.factors.shape[1], device=rows.device)
+        theta[own] = fold.known(rows)
+        return LowRank(fold, theta, _error(fold, theta[own], rows))
+    theta = _fitted(estimate, fold, torch.arange(users, device=rows.device))
+    return LowRank(fold, theta, _error(fold, theta[tested], _rows(estimate, tested)))
+
+
+def _rows(estimate: Estimate, users: Tensor) -> Float[Tensor, "n I"]:
+    return torch.cat([estimate.rows(part) for part in users.split(max(1, CELLS // estimate.shape[1]))])
+
+
+def _error(fold: FoldIn, theta: Tensor, rows: Tensor) -> float:
+    """Root mean square error in standard deviations of rows around the mean row."""
+    spread = (rows - fold.mean).square().mean().sqrt().clamp(min=1e-12)
+    return float((fold.rows(theta) - rows).square().mean().sqrt() / spread)
+
+
+def _fitted(estimate: Estimate, fold: FoldIn, users: Tensor) -> Float[Tensor, "U d"]:
+    """Theta of users by least squares, from their estimates of the COLUMNS most telling items."""
+    columns = telling(fold.factors, min(COLUMNS, len(fold.factors)))
+    x = fold.factors[columns].double()
+    ridge = 1e-6 * x.square().sum() / x.shape[1] * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    solve = torch.linalg.solve(x.T @ x + ridge, x.T).T.float()  # [COLUMNS, d]
+    of = _columns(estimate, columns)
+    mean = fold.mean[columns]
+    return torch.cat([(of(part) - mean) @ solve for part in users.split(max(1, CELLS // len(columns)))])
+
+
+def _columns(estimate: Estimate, columns: Tensor) -> Callable[[Tensor], Tensor]:
+    if isinstance(estimate, Factored):
+        return estimate.over(columns)
+    if isinstance(estimate, Dense):
+        return lambda users: estimate.table[users][:, columns]
+    return lambda users: estimate.rows(users, columns.expand(len(users), -1))
+
+
+def telling(factors: Float[Tensor, "I d"], count: int) -> Int[Tensor, " count"]:
+    """The items with the largest leverage, those whose estimates pin theta down best, in the order of their codes."""
+    strength = factors.norm(dim=0).clamp(min=1e-12)
+    leverage = (factors / strength).square().sum(1)
+    return leverage.topk(count).indices.sort().values
