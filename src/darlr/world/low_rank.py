@@ -1,9 +1,9 @@
 """Estimates of a few numbers for each user and each item, in place of a table that would not fit.
 
 r0(u, i) = mean_i + theta_u . factors_i, within the range of rewards. The factors are the leading directions in which
-users' rows of r0 differ. A world model of few factors is kept exactly but for clipping, a deep one as far as its leading
-directions reach; `LowRank.error` states the loss. What is computed from rows can be computed from theta: the weighted
-average of users' rows is that of their theta, and cosines of centred rows are cosines of scaled theta.
+users' rows of r0 differ. A world model of few factors is kept exactly but for clipping, a deep one as far as its
+leading directions reach; `LowRank.error` states the loss. What is computed from rows can be computed from theta: the
+weighted average of users' rows is that of their theta, and cosines of centred rows are cosines of scaled theta.
 """
 
 from collections.abc import Callable
