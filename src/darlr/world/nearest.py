@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by cosine, which compare few pairs in full where there are many users."""
+"""Nearest neighbours by cosine: exact, comparing few pairs in full where there are many users; approximate beyond."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from darlr.world.approximate import USERS, approximately_nearest
 from darlr.world.directions import leading
 
 PAIRWISE = 4096  # the most users for which all pairs are compared in full, which takes about a second
@@ -27,7 +28,12 @@ class Sketch:
 
 
 def nearest(unit: Float[Tensor, "U F"], k: int) -> tuple[Int[Tensor, "U k"], Float[Tensor, "U k"]]:
-    """The k other users with the largest cosine, best first, and the cosines. unit: rows of length 1 or 0."""
+    """The k other users with the largest cosine, best first, and the cosines. unit: rows of length 1 or 0.
+
+    Above `darlr.world.approximate.USERS` users most of them are found, and not all.
+    """
+    if unit.shape[0] > USERS:
+        return approximately_nearest(unit, k)
     sketch = _sketch(unit) if unit.shape[0] > PAIRWISE else None
     index, cosine = [], []
     for users in torch.split(torch.arange(unit.shape[0], device=unit.device), ROWS):
