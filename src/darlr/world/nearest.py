@@ -1,4 +1,4 @@
-"""Nearest neighbours by cosine. Where there are many users, most pairs are compared by a sketch alone, or not at all."""
+"""Nearest neighbours by cosine. Where there are many users, most pairs are compared by a sketch, or not at all."""
 
 from dataclasses import dataclass
 
