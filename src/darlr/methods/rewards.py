@@ -78,12 +78,3 @@ class Shaped:
         return self.estimate - config.lambda_u * self.uncertainty + config.lambda_e * self.entropy - shift
 
 
-def refine(
-    table: Float[Tensor, "U I"], user: Int[Tensor, " N"], item: Int[Tensor, " N"], estimate: Float[Tensor, " N"]
-) -> None:
-    """Write estimates into the table; of several for one cell the last wins, on every device alike."""
-    cell = user * table.shape[1] + item
-    unique, group = torch.unique(cell, return_inverse=True)
-    order = torch.arange(cell.shape[0], device=cell.device)
-    newest = torch.zeros_like(unique).scatter_reduce(0, group, order, "amax")
-    table.view(-1).scatter_(0, unique, estimate[newest])

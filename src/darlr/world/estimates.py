@@ -43,6 +43,16 @@ class Estimate(ABC):
     def bounds(self) -> tuple[float, float]:
         """Numbers that no estimate is below and none is above."""
 
+    def whole(self) -> Float[Tensor, "U I"]:
+        """All estimates as a table. It is for few users and items."""
+        return self.rows(torch.arange(self.shape[0], device=self.device))
+
+    def moments(self) -> tuple[Float[Tensor, " U"], Float[Tensor, " U"]]:
+        """The standard deviation and the mean of each user's estimates over all items."""
+        parts = torch.arange(self.shape[0], device=self.device).split(max(1, CELLS // self.shape[1]))
+        deviation, mean = zip(*(torch.std_mean(self.rows(part), 1, correction=0) for part in parts), strict=True)
+        return torch.cat(deviation), torch.cat(mean)
+
     @abstractmethod
     def to(self, device: str | torch.device) -> "Estimate":
         """The same estimates on another device."""
@@ -72,6 +82,20 @@ class Dense(Estimate):
     def rows(self, user: Tensor, items: Tensor | None = None) -> Tensor:
         """Rows of the table, or entries of them."""
         return embedding(user, self.table) if items is None else super().rows(user, items)
+
+    def whole(self) -> Tensor:
+        """The table itself."""
+        return self.table
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """The standard deviation and the mean of each row."""
+        deviation, mean = torch.std_mean(self.table, 1, correction=0)
+        return deviation, mean
+
+    def write(self, user: Int[Tensor, " N"], item: Int[Tensor, " N"], value: Float[Tensor, " N"]) -> None:
+        """Write values into the table; of several for one cell the last wins."""
+        cell, value = newest(user * self.table.shape[1] + item, value)
+        self.table.view(-1).scatter_(0, cell, value)
 
     def bounds(self) -> tuple[float, float]:
         """The least and the largest entry."""
@@ -267,6 +291,16 @@ class Overlay(_Above):
     def to(self, device: str | torch.device) -> "Overlay":
         """The same on another device."""
         return Overlay(self.base.to(device), self.cell.to(device), self.value.to(device))
+
+
+def estimate_of(given: Estimate | Tensor) -> Estimate:
+    """An estimate as it is; a table [U, I] as `Dense`."""
+    return Dense(given) if isinstance(given, Tensor) else given
+
+
+def changeable(estimate: Estimate) -> Dense | Overlay:
+    """The same numbers, of which single cells can be written without changing the estimate itself."""
+    return Dense(estimate.table.clone()) if isinstance(estimate, Dense) else Overlay(estimate)
 
 
 def newest(cell: Int[Tensor, " N"], value: Float[Tensor, " N"]) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
