@@ -67,11 +67,12 @@ def test_the_priors_gradient_is_that_of_its_density():
     sides = encode(log.n_users, ()), encode(log.n_items, log.item_features)
     model = DeepFM(*sides, config, generator)
     trainer = Trainer(model, log, config, Scale(3.0, 2.0, 1.0, 5.0), generator)
-    tables = [table for side in (model.user, model.item) for table in (side.linear, side.embedding)]
+    sides = model.user, model.item
+    tables = [side.table for side in sides]
     with torch.no_grad():
         for table in tables:
             table.copy_(torch.randn(table.shape, generator=generator))
-    density = sum(decay * table.square().sum() for table, decay in zip(tables, (2.0, 7.0, 2.0, 7.0), strict=True))
+    density = sum(2.0 * side.linear.square().sum() + 7.0 * side.embedding.square().sum() for side in sides)
     wanted = torch.autograd.grad(0.5 * density / len(log), tables)
     for table in tables:
         table.grad = torch.ones_like(table)  # what the events say
@@ -227,3 +228,32 @@ def test_coat_world_model_is_better_than_biases_on_held_out_log(data_folder):
     error = bias.predict(held_out.user, held_out.item) - held_out.reward
     fitted = fit_world(train, held_out, WorldModelConfig(epochs=12))
     assert fitted.metrics["held_out_rmse"] < np.sqrt((error**2).mean())
+
+
+def test_on_average_a_sparse_gradient_has_the_prior_of_a_dense_one():
+    log, generator, rounds = checkerboard(), torch.Generator().manual_seed(0), 2000
+    config = WorldModelConfig(**{**vars(QUICK), "embedding_decay": 7.0, "loss": "point", "gradients": "sparse"})
+    model = DeepFM(encode(log.n_users, ()), encode(log.n_items, ()), config, generator)
+    trainer = Trainer(model, log, config, Scale(3.0, 2.0, 1.0, 5.0), generator)
+    total = torch.zeros(model.user.table.shape)
+    for _ in range(rounds):
+        rows = torch.randint(len(log), (config.batch,), generator=generator).numpy()
+        for side, codes in ((model.user, log.user), (model.item, log.item)):
+            place = torch.from_numpy(np.unique(codes[rows]))
+            side.table.grad = torch.sparse_coo_tensor(
+                place[None], torch.zeros(len(place), 6), side.table.shape, check_invariants=False
+            )
+        trainer.prior()
+        total += model.user.table.grad.to_dense()
+    first = slice(log.n_users)  # the batches are those of the first member
+    dense = 7.0 / len(log) * model.user.table.detach()[first, :-2]
+    torch.testing.assert_close((total / rounds)[first, :-2], dense, rtol=0.1, atol=1e-6)
+
+
+@pytest.mark.parametrize("gradients", ["dense", "sparse"])
+def test_dense_and_sparse_gradients_learn_a_checkerboard(gradients):
+    train, held_out = split(checkerboard(), SplitConfig())
+    config = WorldModelConfig(
+        embedding_decay=0.1, batch=32, epochs=80, patience=10, learning_rate=1e-2, gradients=gradients
+    )
+    assert fit_world(train, held_out, config).metrics["held_out_rmse"] < 1.0  # any bias model: 2.0

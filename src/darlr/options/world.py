@@ -38,6 +38,9 @@ class WorldModelConfig:
     """Number of logged events in a minibatch."""
     learning_rate: float = 5e-3
     """Step size of Adam."""
+    gradients: Literal["auto", "dense", "sparse"] = "auto"
+    """Gradients of the embeddings. dense: of all rows at each step. sparse: of the rows of the minibatch.
+    auto: sparse where there are more than 100,000 users and items together."""
     bias_decay: float = 1.0
     """Strength of the prior that pulls first-order weights to 0, as a number of logged events."""
     embedding_decay: float = 50.0

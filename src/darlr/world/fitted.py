@@ -17,7 +17,7 @@ from darlr.world.kinds.kind import WorldModel, part
 from darlr.world.kinds.registry import KINDS
 from darlr.world.models.scale import Scale
 
-SCHEMA = 3
+SCHEMA = 4
 FILES = ("model.safetensors", "model.json")
 TABLES = ("users", "items", "reward", "risk", "user_vectors", "item_vectors")
 CHUNK_CELLS = 50_000  # the cells that every member predicts at once

@@ -14,6 +14,7 @@ from darlr.errors import ConfigError
 from darlr.options import WorldModelConfig
 
 MOST_WEIGHT = 10.0  # of an inverse-popularity weight, in mean weights: a row of a rare item must not rule a minibatch
+MANY = 100_000  # users and items from which on gradients are sparse
 IMPLICIT: dict[str, Any] = {  # a budget of CPU time, see docs/world-model.md, "Implicit logs"
     "members": 3,
     "negatives": 5,
@@ -40,6 +41,9 @@ def resolve(config: WorldModelConfig, log: InteractionLog) -> WorldModelConfig:
     take the values of IMPLICIT. A loss that is named leaves all other options as they are.
     Raises ConfigError for kind bayesian where only positives are logged, and for bayesian or mixed with loss pointneg.
     """
+    if config.gradients == "auto":
+        many = log.n_users + log.n_items > MANY
+        config = replace(config, gradients="sparse" if many else "dense")
     if config.kind in ("bayesian", "mixed") and config.loss == "pointneg":
         raise ConfigError(f"option model.kind: {config.kind} samples no negatives; with loss pointneg choose deepfm")
     if config.kind == "bayesian" and log.implicit:

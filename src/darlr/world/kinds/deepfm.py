@@ -76,7 +76,7 @@ def _side(state: Mapping[str, Tensor], name: str) -> Side:
         codes=state[f"{name}.codes"],
         weights=state[f"{name}.weights"],
         field=pool.argmax(1),
-        n_codes=state[f"{name}.embedding"].shape[1],
+        n_codes=state[f"{name}.table"].shape[0] // len(state[f"{name}.first"]),
         n_fields=pool.shape[1],
     )
 

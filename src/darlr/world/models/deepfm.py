@@ -47,7 +47,12 @@ def fm_pairs(vectors: Tensor) -> Tensor:
 
 
 class SideTable(nn.Module):
-    """Embeddings and first-order weights of one side for K members."""
+    """Embeddings and first-order weights of one side for K members.
+
+    table: float32 [K * codes, d + 2], the embedding and the first-order terms of each code, member by member, so that
+    one look-up and one scatter of gradients serve both. sparse: whether its gradient holds the rows of a batch alone,
+    which pays where there are many codes.
+    """
 
     codes: Tensor
     weights: Tensor
@@ -61,8 +66,9 @@ class SideTable(nn.Module):
         self.register_buffer("codes", side.codes)
         self.register_buffer("weights", side.weights)
         self.register_buffer("pool", nn.functional.one_hot(side.field, side.n_fields).float())
-        self.embedding = nn.Parameter(torch.randn(k, side.n_codes, d, generator=generator) * config.initial_scale)
-        self.linear = nn.Parameter(torch.zeros(k, side.n_codes, 2))
+        embedding = torch.randn(k, side.n_codes, d, generator=generator) * config.initial_scale
+        self.table = nn.Parameter(torch.cat([embedding, torch.zeros(k, side.n_codes, 2)], 2).flatten(0, 1))
+        self.sparse = config.gradients == "sparse"
         fan_in = side.n_fields * d
         self.first = nn.Parameter(torch.randn(k, fan_in, h, generator=generator) * math.sqrt(1 / fan_in))
 
@@ -70,17 +76,32 @@ class SideTable(nn.Module):
         """The contribution of users or items. rows: int64 [K, B], their codes; member k reads rows[k]."""
         k, size = rows.shape
         codes = self.codes[rows] + self.n_codes * torch.arange(k, device=rows.device)[:, None, None]  # [K, B, S]
-        both = torch.cat([self.embedding, self.linear], 2).flatten(0, 1)  # for one look-up and one scatter of gradients
-        slots = nn.functional.embedding(codes, both) * self.weights[rows][..., None]  # [K, B, S, d + 2]
+        slots = nn.functional.embedding(codes, self.table, sparse=self.sparse)  # [K, B, S, d + 2]
+        slots = slots * self.weights[rows][..., None]
         vectors, linear = slots[..., :-2], slots[..., -2:].sum(2)
         if self.pool.shape[0] != self.pool.shape[1]:
             vectors = torch.einsum("kbsd,sf->kbfd", vectors, self.pool)
         deep = torch.bmm(vectors.reshape(k, size, -1), self.first)
         return Contribution(linear, vectors.sum(2), fm_pairs(vectors), deep)
 
+    @property
+    def members(self) -> int:
+        """K."""
+        return self.table.shape[0] // self.n_codes
+
+    @property
+    def embedding(self) -> Tensor:
+        """The embeddings, a view [K, codes, d] of the table."""
+        return self.table.unflatten(0, (-1, self.n_codes))[..., :-2]
+
+    @property
+    def linear(self) -> Tensor:
+        """The first-order terms of mean and log-variance, a view [K, codes, 2] of the table."""
+        return self.table.unflatten(0, (-1, self.n_codes))[..., -2:]
+
     def vectors(self, size: int) -> Tensor:
         """Principal components, [n, size], of the members' field embeddings and first-order means of all ids."""
-        part = self(torch.arange(self.n_ids).expand(self.embedding.shape[0], -1))
+        part = self(torch.arange(self.n_ids).expand(self.members, -1))
         return principal(torch.cat([part.vector.transpose(0, 1).flatten(1), part.linear[..., 0].T], 1), size)
 
 

@@ -2,15 +2,18 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.options import WorldModelConfig
 from darlr.world.implicit import row_weights
 from darlr.world.models.bayesian import BayesianFM
-from darlr.world.models.deepfm import DeepFM, gaussian_nll
+from darlr.world.models.deepfm import DeepFM, SideTable, gaussian_nll
 from darlr.world.models.mixture import Mixture
 from darlr.world.models.negatives import NegativeSampler
 from darlr.world.models.scale import Scale
@@ -43,13 +46,19 @@ class Trainer:
         self.negative = scale.standardise(torch.tensor(scale.low))  # the target of a negative
         self.rows = logged_rows(log, config, scale)
         self.negatives = NegativeSampler(log)
-        tables = [table for side in (model.user, model.item) for table in (side.embedding, side.linear)]
+        tables = [model.user.table, model.item.table]
         deep = [p for p in model.parameters() if not any(p is table for table in tables)]
-        self.optimiser = torch.optim.AdamW(
-            [{"params": deep, "weight_decay": config.weight_decay}, {"params": tables, "weight_decay": 0.0}],
-            lr=config.learning_rate,
-            fused=True,  # five times faster than one kernel for each operation
-        )
+        groups: list[dict[str, Any]] = [{"params": deep, "weight_decay": config.weight_decay}]
+        self.optimisers: list[torch.optim.Optimizer] = []
+        if config.gradients == "sparse":
+            self.optimisers.append(torch.optim.SparseAdam(tables, lr=config.learning_rate))
+        else:
+            groups.append({"params": tables, "weight_decay": 0.0})
+        # fused: five times faster than one kernel for each operation
+        self.optimisers.append(torch.optim.AdamW(groups, lr=config.learning_rate, fused=True))
+        self.touched = [
+            _touched(side, codes, config) for side, codes in ((model.user, log.user), (model.item, log.item))
+        ]
 
     def epoch(self) -> float:
         """Train on all logged rows once; returns the mean loss of a row."""
@@ -70,10 +79,11 @@ class Trainer:
             else:
                 mean, log_variance = self.model(user, item, self.generator)
             loss = (gaussian_nll(mean, log_variance, target) * weight).sum(1) / weight.sum(1)
-            self.optimiser.zero_grad(set_to_none=True)
+            self.model.zero_grad(set_to_none=True)
             loss.sum().backward()  # type: ignore[no-untyped-call]
             self.prior()
-            self.optimiser.step()
+            for optimiser in self.optimisers:
+                optimiser.step()
             total += loss.detach().mean() * picked.shape[1]
         return float(total) / n
 
@@ -81,13 +91,23 @@ class Trainer:
         """Add the gradient of the negative log density of the tables' Gaussian priors, divided by the logged rows.
 
         A prior of strength s has the effect of s more logged rows of reward 0, as in the shrunk mean sum(r) / (n + s).
-        Unlike an L2 penalty at every step, it depends neither on the batch size nor on how often an id occurs.
+        Unlike an L2 penalty at every step, it depends neither on the batch size nor on how often an id occurs. A sparse
+        gradient has it for the rows of the batch alone, divided by the chance that a batch has the row.
         """
-        rows = len(self.rows.user)
-        for side in (self.model.user, self.model.item):
-            for table, decay in ((side.linear, self.config.bias_decay), (side.embedding, self.config.embedding_decay)):
-                assert table.grad is not None
-                table.grad.add_(table.detach(), alpha=decay / rows)
+        rows, d = len(self.rows.user), self.config.embedding
+        parts = (slice(d), self.config.embedding_decay / rows), (slice(d, None), self.config.bias_decay / rows)
+        for side, touched in zip((self.model.user, self.model.item), self.touched, strict=True):
+            table, gradient = side.table.detach(), side.table.grad
+            assert gradient is not None
+            if touched is None:
+                for columns, decay in parts:
+                    gradient[:, columns].add_(table[:, columns], alpha=decay)
+                continue
+            side.table.grad = gradient = gradient.coalesce()
+            place = gradient.indices()[0]
+            for columns, decay in parts:
+                pulled = table[place][:, columns] / touched[place % side.n_codes, None]
+                gradient.values()[:, columns].add_(pulled, alpha=decay)
 
     def held_out_rows(self, log: InteractionLog) -> Rows:
         """The rows for early stopping: held-out rows and, with the loss pointneg, one fixed sample of negatives."""
@@ -105,6 +125,18 @@ class Trainer:
             torch.cat([rows.logged, torch.zeros(user.shape, dtype=torch.bool)]),
             torch.cat([rows.weight, torch.ones(user.shape)]),
         )
+
+
+def _touched(side: SideTable, codes: NDArray[np.int64], config: WorldModelConfig) -> Tensor | None:
+    """The chance that a batch of logged rows has each code of a side, float32 [codes]; None with dense gradients."""
+    if config.gradients != "sparse":
+        return None
+    used = torch.from_numpy(np.bincount(codes, minlength=side.n_ids))
+    count = torch.zeros(side.n_codes, dtype=torch.float64)
+    count.index_add_(0, side.codes.flatten(), used.double().repeat_interleave(side.codes.shape[1]))
+    share = (count / max(1, len(codes))).clamp(max=1 - 1e-9)
+    chance: Tensor = -torch.expm1(config.batch * torch.log1p(-share))
+    return chance.clamp(min=config.batch / max(1, len(codes))).float()
 
 
 @torch.no_grad()
