@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from darlr.policies.linucb import LinUCB
+from darlr.policies.bandits import LinUCB
 from darlr.simulation.session import freeze, reset, show
 from darlr.world.preferences import LEVEL, choose_spreads
 
