@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from darlr.agents.diagnostics import diagnose
-from darlr.agents.keep import Earned, Keeper
-from darlr.agents.sink import Memory
+from darlr.agents.sink import Earned, Keeper, Memory
 from darlr.options import DiagnosticsConfig
 
 
