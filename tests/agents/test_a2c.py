@@ -81,7 +81,7 @@ def two_decisions():
 
 
 def decided(logits, action, value, excluded=None):
-    """What networks say whose last layer hands on its input, the logits [N, A]."""
+    """Networks whose last layer returns its input, the logits [N, A]."""
     size, width = logits.shape
     actor = Actor(width, width, "float32")
     actor.weight.data, actor.bias.data = torch.eye(width), torch.zeros(width)

@@ -80,14 +80,11 @@ class AllActions:
             return twins.product(hidden, self.weight, self.bias)
         return self.bias + hidden.to(self.weight.dtype) @ self.weight.T
 
-    def back(
-        self,
-        by_logits: Float[Tensor, "n A"],
-        hidden: Float[Tensor, "n h"],
-        by_weight: Float[Tensor, "A h"],
-        by_bias: Float[Tensor, " A"],
-    ) -> Float[Tensor, "n h"]:
-        """The gradient by hidden; the gradients by weight and bias are added to `by_weight` and `by_bias`."""
+    def back(self, by_logits: Tensor, hidden: Tensor, by_weight: Tensor, by_bias: Tensor) -> Tensor:
+        """The gradient by hidden [n, h], given that by the logits [n, A].
+
+        The gradients by weight and bias are added to `by_weight` [A, h] and `by_bias` [A].
+        """
         by_bias += by_logits.sum(0)
         if self.weight.dtype == hidden.dtype:
             by_weight += twins.product(hidden.T, by_logits.T).T  # faster than by_logits.T @ hidden
@@ -117,14 +114,8 @@ class Candidates:
             turned = self._turned
         return torch.baddbmm(self.bias[:, None], self._grouped(hidden), turned).flatten(0, 1)
 
-    def back(
-        self,
-        by_logits: Float[Tensor, "n C"],
-        hidden: Float[Tensor, "n h"],
-        by_weight: Float[Tensor, "A h"],
-        by_bias: Float[Tensor, " A"],
-    ) -> Float[Tensor, "n h"]:
-        """As `AllActions.back`, with the gradients by the weight and bias of all actions."""
+    def back(self, by_logits: Tensor, hidden: Tensor, by_weight: Tensor, by_bias: Tensor) -> Tensor:
+        """As `AllActions.back`, with the logits [n, C] and the gradients by the weight and bias of all actions."""
         slopes = self._grouped(by_logits)
         by_weight.index_add_(0, self.pool, torch.bmm(slopes.mT, self._grouped(hidden)).flatten(0, 1))
         by_bias.index_add_(0, self.pool, slopes.sum(1).flatten())

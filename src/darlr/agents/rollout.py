@@ -112,8 +112,8 @@ class Learning(NamedTuple):
         logits = decision.logits if repeats else forbid(decision.logits, session.items)
         action = draw(logits.softmax(-1), chance.action)
         if self.selector is not None and chance.picks is not None:
-            asked = decision.state, session.user, action, chance.picks, self.pick_tokens
-            references, selection = select(self.selector, simulator.world, tables.start, *asked)
+            inputs = decision.state, session.user, action, chance.picks, self.pick_tokens
+            references, selection = select(self.selector, simulator.world, tables.start, *inputs)
         step = Step(session.user, action, session.items[:, -1], references)
         shaped = simulator.method.pay(tables, step, simulator.reward)
         return Turn(observation, session.items, action, decision.value, shaped, references, selection)

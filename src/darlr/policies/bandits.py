@@ -17,7 +17,7 @@ EPSILON = 0.1  # Sutton and Barto 2018, section 2.2
 GOLDEN = 0x9E3779B1  # 2**32 over the golden ratio, odd
 MASK = 2**32 - 1
 NEIGHBOURS = 300
-HELD = 2**26  # the number of floats that LinUCB holds at once; it bounds memory and changes no score
+FLOATS = 2**26  # the number of floats that LinUCB holds at once; it bounds memory and changes no score
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class LinUCB:
 
     def scores(self, session: Session) -> Tensor:
         """float32 [B, I], from the session's items and rewards by one rank-1 update for each turn."""
-        size = max(1, HELD // (max(self.features.shape) * self.features.shape[1]))
+        size = max(1, FLOATS // (max(self.features.shape) * self.features.shape[1]))
         starts = range(0, max(len(session.user), 1), size)
         return torch.cat([self._scores(session, slice(start, start + size)) for start in starts])
 

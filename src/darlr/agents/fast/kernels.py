@@ -55,8 +55,8 @@ def compiled(device: str, backend: str = "inductor") -> Kernels:
         options = {"fallback_random": True, "cpp_wrapper": torch.device(device).type == "cpu"}
     torch.compiler.reset()  # the compiler allows few shapes, and those of an earlier run would count
     whole: dict[str, Any] = {"fullgraph": True, "dynamic": False, "backend": backend, "options": options}
-    kernels = [torch.compile(function, **whole) for function in (turn, evaluate, evaluate_picks)]
-    return Kernels(*kernels)
+    evaluations = torch.compile(evaluate, **whole), torch.compile(evaluate_picks, **whole)
+    return Kernels(torch.compile(turn, **whole), *evaluations)
 
 
 def require_compiler(device: str) -> None:
