@@ -58,7 +58,7 @@ def choose_bias(train: InteractionLog, held_out: InteractionLog) -> BiasModel:
 
 
 def bias_table(train: InteractionLog, held_out: InteractionLog, fitted: InteractionLog, scope: Scope) -> Tensor:
-    """The scores of the scope by a bias model, float64 [Us, Is], fitted to `fitted` with the strengths of `choose_bias`."""
+    """The scope's scores by a bias model, float64 [Us, Is], fitted to `fitted`; `choose_bias` gives the strengths."""
     chosen = choose_bias(train, held_out)
     model = fit_bias(fitted, chosen.user_strength, chosen.item_strength)
     return torch.from_numpy(model.predict(scope.users[:, None], scope.items))
