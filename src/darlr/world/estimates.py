@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from darlr.world.models.scale import Scale
+from darlr.world.kind import Scale
 
 CELLS = 1 << 18  # the most pairs that a model predicts in one batch
 
