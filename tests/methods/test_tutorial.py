@@ -41,7 +41,7 @@ def test_the_method_pays_what_the_page_says():
 def test_the_method_trains():
     learner, simulator = build(make_world(), options("halfway", reward__lambda_u=0.3))
     assert learner.selector is None
-    assert not learner.refines
+    assert learner.refined is None
     before = learner.recommender.heads.actor.weight.clone()
     assert learn(learner, simulator, 8)["penalty"] > 0
     assert not torch.equal(learner.recommender.heads.actor.weight, before)

@@ -17,10 +17,11 @@ from darlr.agents.selector import Selection, Selector, selection_rows
 from darlr.errors import RunError
 from darlr.io.checkpoint import generator_states, restore_generators
 from darlr.methods import RewardTables, find
-from darlr.methods.rewards import refine
 from darlr.options import A2CConfig, TrainConfig
 from darlr.simulation.environment import Environment
 from darlr.simulation.exits import EXITS, CategoryExit, Exit
+from darlr.world.estimates import Changeable
+from darlr.world.kind import part
 from darlr.world.tables import World
 
 # The purposes of the seeds that are derived from a run's seed. Changing a number changes every result.
@@ -48,9 +49,10 @@ class Learner:
     kernels: Kernels = PLAIN
 
     @property
-    def refines(self) -> bool:
-        """Whether learning changes r_prev, as in DARLR."""
-        return self.tables.previous is not self.tables.frozen
+    def refined(self) -> Changeable | None:
+        """r_prev where learning changes it, as in DARLR."""
+        previous = self.tables.previous
+        return previous if isinstance(previous, Changeable) and previous is not self.tables.frozen else None
 
 
 def build_simulator(world: World, tables: RewardTables, exit_rule: Exit, config: TrainConfig) -> Simulator:
@@ -73,7 +75,7 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
             world.item_vectors,
             world.user_features,
             world.reward_range,
-            find(config.method).start(world, config) if config.recommender.prior else None,
+            find(config.method).begin(world, config) if config.recommender.prior else None,
             leaving(world, config),
             world.preference,
             world.entries,
@@ -130,12 +132,13 @@ def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Te
     played = rollout(*agents, simulator, learner.tables, sessions, learner.generators, learner.kernels.turn)
     metrics = update_recommender(learner, played, simulator.environment.repeats)
     turns = played.turns
-    frozen = learner.tables.frozen[turns.observation.user, turns.action]
+    frozen = learner.tables.frozen.pairs(turns.observation.user, turns.action)
     if turns.selection is not None:
         metrics |= update_selector(learner, turns.selection)
     if turns.references is not None:
         metrics |= {"similarity": turns.references.similarity.mean(), "diversity": turns.references.diversity.mean()}
-        refine(learner.tables.previous, turns.observation.user, turns.action, turns.shaped.estimate)
+        if learner.refined is not None:
+            learner.refined.write(turns.observation.user, turns.action, turns.shaped.estimate)
     ended = played.done.sum().clamp(min=1)
     return metrics | {
         "reward": played.reward.mean(),
@@ -208,8 +211,8 @@ def _generators(learner: Learner) -> dict[str, torch.Generator]:
 def state(learner: Learner) -> dict[str, Tensor]:
     """Weights, Adam moments, generators and the refined reward table."""
     tensors = generator_states(_generators(learner))
-    if learner.refines:
-        tensors["previous"] = learner.tables.previous
+    if learner.refined is not None:
+        tensors |= {f"previous.{name}": value for name, value in learner.refined.state().items()}
     for name, networks, optimiser in _agents(learner):
         tensors |= {f"{name}.{key}": value for key, value in networks.state_dict().items()}
         for index, moments in optimiser.state_dict()["state"].items():
@@ -231,8 +234,8 @@ def load_state(learner: Learner, tensors: dict[str, Tensor]) -> None:
                     index, moment = key.removeprefix(prefix).split(".")
                     moments.setdefault(int(index), {})[moment] = value
             optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
-        if learner.refines:
-            learner.tables.previous.copy_(tensors["previous"])
+        if learner.refined is not None:
+            learner.refined.load(part(tensors, "previous."))
     except (KeyError, RuntimeError, ValueError) as error:
         raise RunError(
             f"the checkpoint does not fit this version of darlr ({error}); train in another folder"

@@ -16,6 +16,7 @@ from darlr.options import RecommenderConfig
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.session import Session, last_items, last_rewards
 from darlr.world.entries import Entries
+from darlr.world.estimates import Estimate
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,6 @@ class Recommender(nn.Module):
 
     items: Tensor
     users: Tensor
-    reward: Tensor
     centre: Tensor
     sharpness: Tensor
     features: Tensor
@@ -76,28 +76,28 @@ class Recommender(nn.Module):
         item_vectors: Float[Tensor, "I d"],
         user_features: Float[Tensor, "U F"],
         reward_range: tuple[float, float],
-        reward: Float[Tensor, "U I"] | None = None,
+        reward: Estimate | None = None,
         leaving: CategoryExit | None = None,
         preference_features: Float[Tensor, "I d1"] | None = None,
         entries: Entries | None = None,
     ) -> None:
         """user_features: the standardised p_u of every user. reward_range: the least and the largest logged reward.
 
-        reward: the table that the method's estimate starts from, for `config.prior`. leaving: the exit rule that
+        reward: what the method's estimate starts from, for `config.prior`. leaving: the exit rule that
         `config.caution` respects, if any. preference_features: `World.preference`, for `config.belief`. entries: the
         non-zero entries of p_u, where there are few. Raises ValueError without a table that an option needs.
         """
         super().__init__()
-        self.config, self.entries = config, entries
+        self.config, self.entries, self.estimate = config, entries, reward
         self.low, self.high = reward_range
         tables = {"items": item_vectors, "users": user_features}
         if config.prior:
             if reward is None:
-                raise ValueError("a recommender with a prior needs a table of rewards")
+                raise ValueError("a recommender with a prior needs an estimate of rewards")
             # The prior is independent of the unit of rewards; it is 0 for users to whom all items give the same reward.
-            spread, centre = torch.std_mean(reward, 1, correction=0)
+            spread, centre = reward.moments()
             sharpness = torch.where(spread > 1e-6 * centre.abs(), config.prior / spread, 0.0)
-            tables |= {"reward": reward, "centre": centre, "sharpness": sharpness}
+            tables |= {"centre": centre, "sharpness": sharpness}
         self.leaving: tuple[int, float] | None = None
         if leaving is not None and config.caution:
             self.leaving = leaving.window, leaving.threshold
@@ -132,7 +132,8 @@ class Recommender(nn.Module):
         there = session.items >= 0
         if not self.config.feedback_in_state:
             there = torch.zeros_like(there)
-        expected = self.reward[session.user[:, None], session.items.clamp(min=0)]
+        assert self.estimate is not None
+        expected = self.estimate.pairs(session.user[:, None], session.items.clamp(min=0))
         surprise = session.rewards.clamp(self.low, self.high) - expected
         return preference(self.features, self.config.belief, session.items, surprise, there)
 
@@ -197,7 +198,8 @@ class Recommender(nn.Module):
 
     def _prior(self, seen: Observation) -> Float[Tensor, "B I"]:
         """prior / std(r_start(u, .)) * (r_start(u, i) + theta(h) . x_i), centred over items."""
-        scores = embedding(seen.user, self.reward)
+        assert self.estimate is not None
+        scores = self.estimate.rows(seen.user)
         if self.config.belief:
             scores = torch.addmm(scores, seen.preference, self.features.T)
         return (scores - self.centre[seen.user, None]) * self.sharpness[seen.user, None]

@@ -136,7 +136,7 @@ def rollout(
     environment, device = simulator.environment, tables.frozen.device
     options = {"generator": generators.users, "device": generators.users.device}
     # One user is drawn for every stream and turn; only streams that restart use theirs.
-    users = torch.randint(len(tables.frozen), (environment.turns + 1, sessions), **options).to(device)  # type: ignore[call-overload]
+    users = torch.randint(tables.frozen.shape[0], (environment.turns + 1, sessions), **options).to(device)  # type: ignore[call-overload]
     uniform = torch.rand(environment.turns, sessions, generator=generators.actions, device=generators.actions.device)
     uniform = uniform.to(device)
     pick_tokens = selector.tokens() if selector is not None else None

@@ -17,6 +17,7 @@ from darlr.methods.rewards import References
 from darlr.options import SelectorConfig
 from darlr.simulation.policy import draw
 from darlr.world.entries import Entries
+from darlr.world.estimates import Estimate
 from darlr.world.tables import World
 
 
@@ -150,7 +151,7 @@ def pick_draws(selector: Selector, size: int, generator: torch.Generator, device
 def select(
     selector: Selector,
     world: World,
-    start: Float[Tensor, "U I"],
+    start: Estimate,
     state: Float[Tensor, "B s"],
     user: Int[Tensor, " B"],
     item: Int[Tensor, " B"],
@@ -182,7 +183,7 @@ def select(
     picks = chosen[:, 1:]
     cosines = world.similarities(chosen)
     similarity, diversity = cosines[:, 0, 1:], distances(cosines[:, 1:, 1:])
-    reward = selector_reward(config, start[picks, item[:, None]], similarity, diversity)
+    reward = selector_reward(config, start.pairs(picks, item[:, None]), similarity, diversity)
     value = selector.heads.value(torch.stack(hiddens, dim=1))
     references = References(picks, similarity.mean(1), diversity.mean(1))
     return references, Selection(state, chosen, taken, reward, value)

@@ -116,7 +116,7 @@ def held_out_error(learner: Learner, simulator: Simulator, held_out: Interaction
     columns = (held_out.user, held_out.item, held_out.reward)
     user, item, target = (torch.from_numpy(column)[rows].to(device) for column in columns)
     scale = held_out.unit.scale
-    errors = {"held_out_frozen": float((learner.tables.frozen[user, item] - target).abs().mean()) * scale}
+    errors = {"held_out_frozen": float((learner.tables.frozen.pairs(user, item) - target).abs().mean()) * scale}
     if learner.selector is not None or simulator.references is not None:
         generator = torch.Generator(device).manual_seed(seed)
         estimate = dynamic_estimate(learner, simulator, user, item, generator)

@@ -159,7 +159,7 @@ def _explained(run: FinishedRun, session: Session, user: int, item: int) -> Expl
     chances = scores.masked_fill(~allowed, -torch.inf).softmax(0)
     rank = int((chances > chances[item]).sum()) + 1
     picked = [] if step.references is None else step.references.users[0].tolist()
-    estimates = [float(learner.tables.start[one, item]) for one in picked]
+    estimates = learner.tables.start.pairs(torch.tensor(picked), torch.tensor(item)).tolist()
     cosines = [float(run.world.similarity(session.user, torch.tensor([one]))) for one in picked]
     rule = build_exit(run.config.train.session, run.logs.catalogue)
     leaves = None if rule is never else bool(rule.leaves(last_items(session, rule.window), torch.tensor([item])))
@@ -174,7 +174,7 @@ def _explained(run: FinishedRun, session: Session, user: int, item: int) -> Expl
         log.item_ids[item],
         rank,
         float(chances[item]),
-        float(unit.show(float(run.world.reward[user, item]))),
+        float(unit.show(float(run.world.reward.pairs(torch.tensor(user), torch.tensor(item))))),
         pl.DataFrame(references, schema_overrides=schema),
         float(unit.show(float(step.estimate))),
         unit.scale * float(step.penalty),

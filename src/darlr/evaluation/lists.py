@@ -113,8 +113,8 @@ ONCE: dict[str, Scores] = {
 # Rows that differ by training seed, as their split or their world model does.
 BY_SEED: dict[str, Scores] = {
     "bias-model list": lambda one: None if one.catalogue.implicit else one.bias(),
-    "world-model greedy": lambda one: None if one.world is None else one.world.reward,
-    "neighbour-table greedy": lambda one: None if one.world is None else one.world.neighbour_reward(one.tables),
+    "world-model greedy": lambda one: None if one.world is None else one.world.reward.whole(),
+    "neighbour-table greedy": lambda one: None if one.world is None else one.world.neighbour_reward(one.tables).whole(),
 }
 
 

@@ -37,7 +37,7 @@ def kind(run: FinishedRun) -> Kind:
 
 def trivial(runs: Sequence[FinishedRun], ground: Ground, *, exits: bool) -> list[Entry]:
     """The trivial rows; those that come from a world model have one policy for each world model in the runs."""
-    worlds = {str(one.world.reward.sum().item()): one for one in runs}.values()
+    worlds = {str(one.world.reward.whole().sum().item()): one for one in runs}.values()
     sources = [one.logs.source(one.world, one.config.train.tables) for one in worlds]
     return trivial_rows(sources, ground.truth, exits=exits, reference=ground.name)
 

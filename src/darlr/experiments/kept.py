@@ -22,7 +22,7 @@ def criterion_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs)
     """The criterion of the best epoch: the return of greedy sessions on r_0, of SCORED users that are sampled once."""
     generator = torch.Generator().manual_seed(derived(config.seed, KEPT))
     users = torch.randperm(world.n_users, generator=generator)[:SCORED]
-    estimates = whole(world.reward)
+    estimates = whole(world.reward.whole())
 
     def criterion(recommender: Recommender) -> Earned:
         played = play(

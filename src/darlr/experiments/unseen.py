@@ -151,7 +151,7 @@ def evaluation_world(run: FinishedRun, kept: Logs, out: Path | None) -> FittedWo
 
 def believed(fitted: FittedWorldModel, unit: Unit) -> Truth:
     """The model's rewards, in the log's unit, in the truth's place."""
-    return whole(unit.show(fitted.reward))
+    return whole(unit.show(fitted.reward.whole()))
 
 
 def sections(
@@ -162,15 +162,15 @@ def sections(
     learned: the policies. run: whose world model is measured, and expects rewards for DM and DR. fitted: the evaluation
     world model, where sessions are played on one.
     """
-    known = [_known("world model of the run", run.world.reward, run.logs, kept)]
+    known = [_known("world model of the run", run.world.reward.whole(), run.logs, kept)]
     if fitted is not None:
-        known.append(_known(EVALUATION_WORLD, fitted.reward, kept, run.logs, trained=fitted.trained))
+        known.append(_known(EVALUATION_WORLD, fitted.reward.whole(), kept, run.logs, trained=fitted.trained))
     measured = [one for one in known if one is not None]
     reasons = [reason for one in measured if one.model == EVALUATION_WORLD for reason in failures(one)]
     found = [held_out_section(measured, EVALUATION_WORLD)] if measured else []
     log = within_scope(kept.recorded, kept.scope)
     if log.propensity is not None and len(log):
-        found.append(_off_policy(log, learned, run.logs.unit.show(run.world.reward)))
+        found.append(_off_policy(log, learned, run.logs.unit.show(run.world.reward.whole())))
     if reasons or len(measured) < len(known):
         doubt = f"The {EVALUATION_WORLD} fails its test ({'; '.join(reasons) or 'no unseen event could test it'})"
         return found, Trust(f"{doubt}, so the order of these rows means nothing.", believable=False)

@@ -42,9 +42,9 @@ def watch_truth(config: RunConfig, logs: Logs) -> Watch:
         measured: dict[str, Any] = dict(
             published(policy, truth, setting, len(logs.scope.items), generator=generator, majority=majority)
         )
-        if learner.refines:
-            measured["frozen"] = reward_error(logs.unit.show(learner.tables.frozen), truth)
-            measured["dynamic"] = reward_error(logs.unit.show(learner.tables.previous), truth)
+        if learner.refined is not None:
+            measured["frozen"] = reward_error(logs.unit.show(learner.tables.frozen.whole()), truth)
+            measured["dynamic"] = reward_error(logs.unit.show(learner.tables.previous.whole()), truth)
         return measured
 
     return watch

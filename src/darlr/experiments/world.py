@@ -22,6 +22,7 @@ from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.options.json import to_json
 from darlr.options.names import option_name
 from darlr.world.context import Context
+from darlr.world.estimates import Dense
 from darlr.world.fit import train_world
 from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
 from darlr.world.implicit import resolve as resolve_model
@@ -145,7 +146,7 @@ def paid_world(world: World, logs: Logs, config: RunConfig) -> World:
     """The tables whose rewards the agents learn from. GT learns from the truth in place of the predictions."""
     if not find(config.train.method).truth:
         return world
-    return replace(world, reward=true_reward(logs, config).to(world.reward))
+    return replace(world, reward=Dense(true_reward(logs, config).to(world.reward.device, torch.float32)))
 
 
 def true_reward(logs: Logs, config: RunConfig) -> Tensor:

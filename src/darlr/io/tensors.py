@@ -112,8 +112,8 @@ Holder = TypeVar("Holder")
 
 
 def moved(holder: Holder, device: str | torch.device) -> Holder:
-    """A tensor, or a frozen dataclass with all its tensors, on another device; anything else is returned as it is."""
-    if isinstance(holder, Tensor):
+    """A tensor or network, or a frozen dataclass with all of its own, on another device; anything else as it is."""
+    if isinstance(holder, Tensor | torch.nn.Module):
         return holder.to(device)  # type: ignore[return-value]
     if is_dataclass(holder) and not isinstance(holder, type):
         return replace(holder, **{field.name: moved(getattr(holder, field.name), device) for field in fields(holder)})

@@ -10,12 +10,13 @@ from darlr.methods.predecessors import member_risk, neighbour_reward
 from darlr.methods.registry import Cost, Method, looked_up, risk_of
 from darlr.methods.rewards import References, RewardTables, Step
 from darlr.options import RewardConfig, TrainConfig
+from darlr.world.estimates import Estimate
 from darlr.world.tables import World
 
 
-def dynamic_reward(start: Float[Tensor, "U I"], references: Int[Tensor, "B K"], item: Int[Tensor, " B"]) -> Tensor:
+def dynamic_reward(start: Estimate, references: Int[Tensor, "B K"], item: Int[Tensor, " B"]) -> Tensor:
     """Eq. 15: r(u, i) = mean over v in S_t of r(v, i), float32 [B]."""
-    return start[references, item[:, None]].mean(-1)
+    return start.pairs(references, item[:, None]).mean(-1)
 
 
 def dynamic_uncertainty(
@@ -26,12 +27,12 @@ def dynamic_uncertainty(
     return (estimate - previous).abs() / gain
 
 
-def start(world: World, config: TrainConfig) -> Tensor:
-    """The table that Eq. 15 averages, float32 [U, I]: ROLeR's neighbour average or r0, as `reward.start` says."""
+def start(world: World, config: TrainConfig) -> Estimate:
+    """What Eq. 15 averages: ROLeR's neighbour average or r0, as `reward.start` says."""
     return neighbour_reward(world, config) if config.reward.start == "neighbours" else world.reward
 
 
-def risk(world: World, config: TrainConfig) -> Tensor | None:
+def risk(world: World, config: TrainConfig) -> Estimate | None:
     """P_U of MOPO for the ablation with a static penalty; Eq. 16 needs no table."""
     return member_risk(world, config) if config.reward.penalty == "static" else None
 
@@ -48,7 +49,7 @@ def penalty(
 ) -> Float[Tensor, " B"]:
     """Eq. 16, or the world model's risk or 0 (ablations). Raises ValueError without references."""
     if config.penalty == "dynamic":
-        previous = tables.previous[step.user, step.item]
+        previous = tables.previous.pairs(step.user, step.item)
         return dynamic_uncertainty(estimate, previous, _references(step), config.minimum_gain)
     return risk_of(tables, step, estimate, config) if config.penalty == "static" else torch.zeros_like(estimate)
 

@@ -1,24 +1,23 @@
 """The methods before DARLR, and the reference GT. Each `Method` states only how it differs from MBPO."""
 
-from torch import Tensor
-
 from darlr.methods.registry import Cost, Method
 from darlr.options import TrainConfig
+from darlr.world.estimates import Estimate
 from darlr.world.tables import World
 
 
-def member_risk(world: World, config: TrainConfig) -> Tensor:
-    """P_U of MOPO: the largest variance among the members of the world model, float32 [U, I]."""
+def member_risk(world: World, config: TrainConfig) -> Estimate:
+    """P_U of MOPO: the largest variance among the members of the world model."""
     return world.risk
 
 
-def neighbour_reward(world: World, config: TrainConfig) -> Tensor:
-    """The mean of r0 over a user's nearest neighbours, float32 [U, I] (method.md section 6)."""
+def neighbour_reward(world: World, config: TrainConfig) -> Estimate:
+    """The mean of r0 over a user's nearest neighbours (method.md section 6)."""
     return world.neighbour_reward(config.tables)
 
 
-def neighbour_risk(world: World, config: TrainConfig) -> Tensor:
-    """The variance of r0 among a user's nearest neighbours, float32 [U, I]."""
+def neighbour_risk(world: World, config: TrainConfig) -> Estimate:
+    """The variance of r0 among a user's nearest neighbours."""
     return world.neighbour_risk(config.tables)
 
 

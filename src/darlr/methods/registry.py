@@ -17,6 +17,7 @@ from darlr.errors import ConfigError
 from darlr.methods.rewards import RewardTables, Shaped, Step
 from darlr.options import RewardConfig, RunConfig, TrainConfig
 from darlr.options.checks import find_named
+from darlr.world.estimates import Estimate, changeable, estimate_of, floor
 from darlr.world.tables import World
 
 ENTRY_POINTS = "darlr.methods"  # the entry points through which installed packages name their values of Method
@@ -24,14 +25,14 @@ ENTRY_POINTS = "darlr.methods"  # the entry points through which installed packa
 
 def looked_up(tables: RewardTables, step: Step, config: RewardConfig) -> Float[Tensor, " B"]:
     """The start table's entry of each user and item."""
-    return tables.start[step.user, step.item]
+    return tables.start.pairs(step.user, step.item)
 
 
 def risk_of(
     tables: RewardTables, step: Step, estimate: Float[Tensor, " B"], config: RewardConfig
 ) -> Float[Tensor, " B"]:
     """The risk table's entry of each user and item; 0 without such a table."""
-    return torch.zeros_like(estimate) if tables.risk is None else tables.risk[step.user, step.item]
+    return torch.zeros_like(estimate) if tables.risk is None else tables.risk.pairs(step.user, step.item)
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Method:
     """A method: reward = estimate - lambda_U * penalty + lambda_E * entropy - shift.
 
     name: the value of the option `method`. title: the name in tables of results.
-    start: the table [U, I] that the estimate starts from, by default r0; also the policy's prior, where it has one.
-    risk: the table [U, I] of uncertainty, by default None.
+    start: what the estimate starts from, by default r0; also the policy's prior, where it has one.
+    risk: the uncertainty, by default None. Both are estimates (`darlr.world.estimates`) or tables [U, I].
     estimate: r, float32 [B]; by default an entry of `start`.
     penalty: P_U, float32 [B], given the estimate; by default an entry of `risk`, 0 without one.
     entropy: whether DORL's entropy term P_E is added.
@@ -71,8 +72,8 @@ class Method:
 
     name: str
     title: str
-    start: Callable[[World, TrainConfig], Tensor] = lambda world, config: world.reward
-    risk: Callable[[World, TrainConfig], Tensor | None] = lambda world, config: None
+    start: Callable[[World, TrainConfig], Estimate | Tensor] = lambda world, config: world.reward
+    risk: Callable[[World, TrainConfig], Estimate | Tensor | None] = lambda world, config: None
     estimate: Callable[[RewardTables, Step, RewardConfig], Tensor] = looked_up
     penalty: Callable[[RewardTables, Step, Tensor, RewardConfig], Tensor] = risk_of
     entropy: bool = False
@@ -90,15 +91,22 @@ class Method:
 
     def tables(self, world: World, config: TrainConfig) -> RewardTables:
         """The tables that the method reads, before training; ConfigError for a table of another shape."""
-        start, risk, previous = self.start(world, config), self.risk(world, config), world.reward
-        for name, table in (("start", start), ("risk", risk)):
-            if table is not None and table.shape != world.reward.shape:
-                shapes = f"{list(world.reward.shape)}, not {list(table.shape)}"
-                raise ConfigError(f"method {self.name}: its table `{name}` must be users x items, {shapes}")
+        start, risk = self.begin(world, config), self.risk(world, config)
+        risk, previous = None if risk is None else self._checked("risk", risk, world), world.reward
         if self.references:
-            previous = start.clone()
+            previous = changeable(start)
             start = previous if config.reward.refine == "in_place" else start
         return RewardTables(world.reward, start, risk, previous, world.entropy)
+
+    def begin(self, world: World, config: TrainConfig) -> Estimate:
+        """`start` as an estimate; ConfigError for a table of another shape."""
+        return self._checked("start", self.start(world, config), world)
+
+    def _checked(self, name: str, given: Estimate | Tensor, world: World) -> Estimate:
+        if tuple(given.shape) != world.reward.shape:
+            shapes = f"{list(world.reward.shape)}, not {list(given.shape)}"
+            raise ConfigError(f"method {self.name}: its table `{name}` must be users x items, {shapes}")
+        return estimate_of(given)
 
     def pay(self, tables: RewardTables, step: Step, config: RewardConfig) -> Shaped:
         """The parts of the reward of one step of B sessions."""
@@ -112,8 +120,8 @@ class Method:
 
         A dynamic penalty (Eq. 16) has no table, so it can still make a reward negative.
         """
-        least = tables.start if tables.risk is None else tables.start - config.lambda_u * tables.risk
-        return float(least.min()) + (config.lambda_e * tables.entropy.floor() if self.entropy else 0.0)
+        least = floor(tables.start, tables.risk, config.lambda_u)
+        return least + (config.lambda_e * tables.entropy.floor() if self.entropy else 0.0)
 
 
 METHODS: dict[str, Method] = {}

@@ -5,27 +5,27 @@ r~ = r - lambda_U P_U + lambda_E P_E - shift (method.md sections 3, 6, 7).
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from darlr.options import RewardConfig
 from darlr.world.entropy import EntropyTable
+from darlr.world.estimates import Estimate
 
 
 @dataclass(frozen=True)
 class RewardTables:
-    """The tables of one method.
+    """The estimates of one method, as tables or computed on demand.
 
     frozen: r0, the world model's mean. start: the start of the method's estimate, which Eq. 15 averages. risk: P_U,
     None for a method without such a table. previous: r_prev of Eq. 16, which changes in place during training; it is
     `start` with `refine = in_place`, and r0 for a method without references.
     """
 
-    frozen: Float[Tensor, "U I"]
-    start: Float[Tensor, "U I"]
-    risk: Float[Tensor, "U I"] | None
-    previous: Float[Tensor, "U I"]
+    frozen: Estimate
+    start: Estimate
+    risk: Estimate | None
+    previous: Estimate
     entropy: EntropyTable
 
 
@@ -63,14 +63,3 @@ class Shaped:
     def reward(self, config: RewardConfig, shift: float = 0.0) -> Float[Tensor, " B"]:
         """r~ = r - lambda_U P_U + lambda_E P_E - shift."""
         return self.estimate - config.lambda_u * self.uncertainty + config.lambda_e * self.entropy - shift
-
-
-def refine(
-    table: Float[Tensor, "U I"], user: Int[Tensor, " N"], item: Int[Tensor, " N"], estimate: Float[Tensor, " N"]
-) -> None:
-    """Write estimates into r_prev; of several for one cell the last one counts, on every device."""
-    cell = user * table.shape[1] + item
-    unique, group = torch.unique(cell, return_inverse=True)
-    order = torch.arange(cell.shape[0], device=cell.device)
-    newest = torch.zeros_like(unique).scatter_reduce(0, group, order, "amax")
-    table.view(-1).scatter_(0, unique, estimate[newest])

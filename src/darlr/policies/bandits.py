@@ -55,7 +55,7 @@ def _uniform(x: Tensor) -> Tensor:
 
 def fit_epsilon_greedy(context: Context, seed: int = 0, epsilon: float = EPSILON) -> EpsilonGreedy:
     """Epsilon-greedy on the world model's rewards."""
-    return EpsilonGreedy(context.tables().reward, epsilon, seed)
+    return EpsilonGreedy(context.tables().reward.whole(), epsilon, seed)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def fit_ucb(context: Context, seed: int = 0, c: float = 1.0) -> UCB:
     The scale is the standard deviation of logged rewards about their item's mean. In a log of positives alone that is
     0, and the Bernoulli deviation of the world model's mean reward is used.
     """
-    log, table = context.catalogue, context.tables().reward
+    log, table = context.catalogue, context.tables().reward.whole()
     count = np.bincount(log.item, minlength=log.n_items).astype(np.float64)
     mean = np.bincount(log.item, log.reward, minlength=log.n_items) / np.maximum(count, 1)
     scale = float(np.sqrt(np.square(log.reward - mean[log.item]).mean())) if len(log) else 0.0

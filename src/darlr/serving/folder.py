@@ -36,6 +36,7 @@ from darlr.serving.policy_checks import (
 )
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy
+from darlr.world.estimates import Dense
 from darlr.world.tables import World
 
 WEIGHTS, METADATA = "policy.safetensors", "policy.json"
@@ -51,7 +52,8 @@ def export(recommender: Recommender, world: World, log: InteractionLog, config: 
     tensors = {f"weights.{name}": value for name, value in recommender.state_dict().items()}
     tensors |= {"items": recommender.items, "users": recommender.users}
     if config.recommender.prior:
-        tensors["reward"] = recommender.reward
+        assert recommender.estimate is not None
+        tensors["reward"] = recommender.estimate.whole()
     if config.recommender.belief:
         tensors["preference"] = recommender.features
     if recommender.leaving is not None:
@@ -163,9 +165,10 @@ def _networks(
 
     def build(count: int, vectors: Tensor | None, rows: Tensor | None) -> Policy:
         users = vectors if vectors is not None else torch.zeros(count, tensors["users"].shape[1], dtype=torch.float32)
+        prior = None if rows is None else Dense(rows)
         with torch.device("meta"):  # weights without memory: what is in the file takes their place
             recommender = Recommender(
-                config, tensors["items"], users, reward_range, rows, leaving, tensors.get("preference")
+                config, tensors["items"], users, reward_range, prior, leaving, tensors.get("preference")
             )
         check_weights(recommender, weights)
         recommender.load_state_dict(weights, assign=True)

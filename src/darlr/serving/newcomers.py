@@ -39,11 +39,11 @@ class Newcomers:
 
 def write_newcomers(world: World, table: Tensor | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and metadata of a policy folder, of O(64 I) numbers. table: a row for each user of the world, or None."""
-    fold = fold_in_of(world.reward, float(world.risk.mean()), world.reward_range)
+    fold = fold_in_of(world.reward.whole(), float(world.risk.whole().mean()), world.reward_range)
     tensors = {"fold.mean": fold.mean, "fold.factors": fold.factors}
     metadata: dict[str, Any] = {"noise": fold.noise, "range": list(fold.reward_range), "feedback": None}
     if table is not None:
-        carried = carry(fold, world.reward, table)
+        carried = carry(fold, world.reward.whole(), table)
         tensors |= {"carried.mean": carried.mean, "carried.weight": carried.weight}
     if world.feedback is not None:
         found = world.feedback

@@ -1,5 +1,6 @@
 """Approximate nearest neighbours by cosine, for more users than can be compared with each other (extra `ann`)."""
 
+import math
 from importlib import import_module
 from typing import Any
 
@@ -31,7 +32,7 @@ def approximately_nearest(unit: Float[Tensor, "U F"], k: int) -> tuple[Int[Tenso
     index.train(vectors[chosen])
     index.add(vectors)
     found, cosines = [], []
-    for some in torch.arange(users).split(BATCH):
+    for some in torch.split(torch.arange(users), BATCH):
         _, near = index.search(vectors[some.numpy()], k + 1)
         others, cosine = _others(unit.cpu(), some, torch.from_numpy(near), k)
         found.append(others)
@@ -53,7 +54,7 @@ def _others(unit: Tensor, users: Tensor, near: Tensor, k: int) -> tuple[Tensor, 
 
 
 def _lists(users: int) -> int:
-    return max(1, round(4 * users**0.5))
+    return max(1, round(4 * math.sqrt(users)))
 
 
 def _faiss() -> Any:

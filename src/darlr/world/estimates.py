@@ -4,8 +4,8 @@ Whoever reads an estimate asks for pairs, for rows, or for bounds, and does not 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -49,17 +49,29 @@ class Estimate(ABC):
 
     def moments(self) -> tuple[Float[Tensor, " U"], Float[Tensor, " U"]]:
         """The standard deviation and the mean of each user's estimates over all items."""
-        parts = torch.arange(self.shape[0], device=self.device).split(max(1, CELLS // self.shape[1]))
+        parts = torch.split(torch.arange(self.shape[0], device=self.device), max(1, CELLS // self.shape[1]))
         deviation, mean = zip(*(torch.std_mean(self.rows(part), 1, correction=0) for part in parts), strict=True)
         return torch.cat(deviation), torch.cat(mean)
 
+
+class Changeable(Estimate):
+    """Estimates of which single cells can be written anew, such as r_prev of Eq. 16."""
+
     @abstractmethod
-    def to(self, device: str | torch.device) -> "Estimate":
-        """The same estimates on another device."""
+    def write(self, user: Int[Tensor, " N"], item: Int[Tensor, " N"], value: Float[Tensor, " N"]) -> None:
+        """Write values into cells; of several for one cell the last wins."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """What was written, as named tensors."""
+
+    @abstractmethod
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state` gave. Raises KeyError or RuntimeError where it does not fit."""
 
 
 @dataclass(frozen=True)
-class Dense(Estimate):
+class Dense(Changeable):
     """Estimates as a table, float32 [U, I]."""
 
     table: Float[Tensor, "U I"]
@@ -92,19 +104,23 @@ class Dense(Estimate):
         deviation, mean = torch.std_mean(self.table, 1, correction=0)
         return deviation, mean
 
-    def write(self, user: Int[Tensor, " N"], item: Int[Tensor, " N"], value: Float[Tensor, " N"]) -> None:
-        """Write values into the table; of several for one cell the last wins."""
+    def write(self, user: Tensor, item: Tensor, value: Tensor) -> None:
+        """Write values into the table, in place; of several for one cell the last wins."""
         cell, value = newest(user * self.table.shape[1] + item, value)
         self.table.view(-1).scatter_(0, cell, value)
+
+    def state(self) -> dict[str, Tensor]:
+        """The whole table."""
+        return {"table": self.table}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Copy the table, in place."""
+        self.table.copy_(state["table"])
 
     def bounds(self) -> tuple[float, float]:
         """The least and the largest entry."""
         low, high = torch.aminmax(self.table)
         return float(low), float(high)
-
-    def to(self, device: str | torch.device) -> "Dense":
-        """The same table on another device."""
-        return Dense(self.table.to(device))
 
 
 @runtime_checkable
@@ -151,7 +167,7 @@ class Factored(Estimate):
     @torch.no_grad()
     def pairs(self, user: Tensor, item: Tensor) -> Tensor:
         """Predictions of single pairs, in batches of CELLS."""
-        user, item = torch.broadcast_tensors(user, item)
+        user, item = torch.broadcast_tensors(user, item)  # type: ignore[no-untyped-call]
         codes = torch.split(self.users[user.flatten()], CELLS), torch.split(self.items[item.flatten()], CELLS)
         found = [self._predicted(*part) for part in zip(*codes, strict=True)]
         return torch.cat(found).view(user.shape)
@@ -183,12 +199,6 @@ class Factored(Estimate):
         """The range that predicted rewards are clipped to; for risks 0 and the limit."""
         return (self.scale.low, self.scale.high) if self.part == "reward" else (0.0, self.limit)
 
-    def to(self, device: str | torch.device) -> "Factored":
-        """The same on another device. The model's parameters move there, too."""
-        if isinstance(self.model, torch.nn.Module):
-            self.model.to(device)
-        return replace(self, users=self.users.to(device), items=self.items.to(device))
-
 
 class _Above(Estimate):
     """Estimates that are computed from others, of the same users and items."""
@@ -219,16 +229,12 @@ class Averaged(_Above):
 
     def pairs(self, user: Tensor, item: Tensor) -> Tensor:
         """Averages for single pairs."""
-        user, item = torch.broadcast_tensors(user, item)
+        user, item = torch.broadcast_tensors(user, item)  # type: ignore[no-untyped-call]
         return (self.base.pairs(self.index[user], item[..., None]) * self.weight[user]).sum(-1)
 
     def bounds(self) -> tuple[float, float]:
         """Those of the neighbours' estimates, as an average leaves no range."""
         return self.base.bounds()
-
-    def to(self, device: str | torch.device) -> "Averaged":
-        """The same on another device."""
-        return Averaged(self.base.to(device), self.index.to(device), self.weight.to(device))
 
 
 @dataclass(frozen=True)
@@ -240,7 +246,7 @@ class Variance(_Above):
 
     def pairs(self, user: Tensor, item: Tensor) -> Tensor:
         """Variances for single pairs."""
-        user, item = torch.broadcast_tensors(user, item)
+        user, item = torch.broadcast_tensors(user, item)  # type: ignore[no-untyped-call]
         return self.base.pairs(self.index[user], item[..., None]).var(-1, correction=0)
 
     def bounds(self) -> tuple[float, float]:
@@ -248,12 +254,24 @@ class Variance(_Above):
         low, high = self.base.bounds()
         return 0.0, (high - low) ** 2 / 4
 
-    def to(self, device: str | torch.device) -> "Variance":
-        """The same on another device."""
-        return Variance(self.base.to(device), self.index.to(device))
+
+@dataclass(frozen=True)
+class Constant(_Above):
+    """One number for every user and item of other estimates."""
+
+    value: float
+    base: Estimate
+
+    def pairs(self, user: Tensor, item: Tensor) -> Tensor:
+        """The number, for each pair."""
+        return torch.full((user + item).shape, self.value, device=self.device)
+
+    def bounds(self) -> tuple[float, float]:
+        """The number."""
+        return self.value, self.value
 
 
-class Overlay(_Above):
+class Overlay(_Above, Changeable):
     """Estimates of which single cells were written anew, such as r_prev of Eq. 16. No written cell is forgotten.
 
     cell: int64 [n], sorted, user * I + item of the written cells. value: float32 [n].
@@ -280,17 +298,21 @@ class Overlay(_Above):
             return low, high
         return min(low, float(self.value.min())), max(high, float(self.value.max()))
 
-    def write(self, user: Int[Tensor, " N"], item: Int[Tensor, " N"], value: Float[Tensor, " N"]) -> None:
-        """Write values into cells; of several for one cell the last wins."""
+    def write(self, user: Tensor, item: Tensor, value: Tensor) -> None:
+        """Merge values into the written cells; of several for one cell the last wins."""
         cell, value = newest(user * self.shape[1] + item, value)
         kept = ~torch.isin(self.cell, cell)
         merged = torch.cat([self.cell[kept], cell])
         order = merged.argsort()
         self.cell, self.value = merged[order], torch.cat([self.value[kept], value])[order]
 
-    def to(self, device: str | torch.device) -> "Overlay":
-        """The same on another device."""
-        return Overlay(self.base.to(device), self.cell.to(device), self.value.to(device))
+    def state(self) -> dict[str, Tensor]:
+        """The written cells and their values."""
+        return {"cell": self.cell, "value": self.value}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take over written cells."""
+        self.cell, self.value = (state[name].to(self.device) for name in ("cell", "value"))
 
 
 def estimate_of(given: Estimate | Tensor) -> Estimate:
@@ -298,9 +320,18 @@ def estimate_of(given: Estimate | Tensor) -> Estimate:
     return Dense(given) if isinstance(given, Tensor) else given
 
 
-def changeable(estimate: Estimate) -> Dense | Overlay:
+def changeable(estimate: Estimate) -> Changeable:
     """The same numbers, of which single cells can be written without changing the estimate itself."""
     return Dense(estimate.table.clone()) if isinstance(estimate, Dense) else Overlay(estimate)
+
+
+def floor(estimate: Estimate, risk: Estimate | None, weight: float) -> float:
+    """A number that no estimate less its weighted risk is below: the least one by tables, else one by their bounds."""
+    if risk is None:
+        return estimate.bounds()[0]
+    if isinstance(estimate, Dense) and isinstance(risk, Dense):
+        return float((estimate.table - weight * risk.table).min())
+    return estimate.bounds()[0] - weight * risk.bounds()[1]
 
 
 def newest(cell: Int[Tensor, " N"], value: Float[Tensor, " N"]) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:

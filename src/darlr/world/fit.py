@@ -10,6 +10,7 @@ from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope, scope_of
 from darlr.errors import DataError
 from darlr.options import WorldModelConfig
+from darlr.world.estimates import Dense
 from darlr.world.fitted import FittedWorldModel, predict
 from darlr.world.implicit import distinct, resolve
 from darlr.world.kind import Progress, Scale, Task, WorldModel
@@ -37,8 +38,8 @@ class Fit:
             reward[rows] = self.scale.reward(mean).mean(0)
             risk[rows] = self.scale.variance(log_variance.amax(0))
             report(rows.stop)
-        vectors = self.model.vectors(self.config.embedding, users, items)
-        return FittedWorldModel(self.model, self.config, self.scale, users, items, reward, risk, *vectors, self.metrics)
+        of = users, items, Dense(reward), Dense(risk), *self.model.vectors(self.config.embedding, users, items)
+        return FittedWorldModel(self.model, self.config, self.scale, *of, self.metrics)
 
 
 def fit_world(

@@ -13,6 +13,7 @@ from darlr.io.files import atomic_write_text
 from darlr.io.folders import recover, replacing_folder
 from darlr.io.tensors import read_both, write_both
 from darlr.options import WorldModelConfig
+from darlr.world.estimates import Dense, Estimate
 from darlr.world.kind import Scale, WorldModel, part
 from darlr.world.kinds import KINDS
 
@@ -38,8 +39,8 @@ class FittedWorldModel:
     scale: Scale
     users: Tensor
     items: Tensor
-    reward: Tensor
-    risk: Tensor
+    reward: Estimate
+    risk: Estimate
     user_vectors: Tensor
     item_vectors: Tensor
     metrics: dict[str, Any]
@@ -69,6 +70,7 @@ class FittedWorldModel:
         Raises RunError where it cannot be written; an earlier folder is then unchanged.
         """
         tensors = {name: getattr(self, name) for name in TABLES}
+        tensors |= {"reward": self.reward.whole(), "risk": self.risk.whole()}
         tensors |= {f"model.{name}": value for name, value in self.model.state_dict().items()}
         about = {"config": asdict(self.config), "scale": asdict(self.scale), "metrics": self.metrics}
         with replacing_folder(folder) as draft:
@@ -85,8 +87,9 @@ def load(folder: Path) -> FittedWorldModel:
         tensors, metadata = read_both(folder / FILES[0], folder / FILES[1], REMEDY, "world model", SCHEMA)
         config = WorldModelConfig(**{**metadata["config"], "hidden": tuple(metadata["config"]["hidden"])})
         model = KINDS[config.kind].load(part(tensors, "model."), config)
-        tables = {name: tensors[name] for name in TABLES}
+        tables: dict[str, Any] = {name: tensors[name] for name in TABLES}
         _check(tables)
+        tables |= {name: Dense(tables[name]) for name in ("reward", "risk")}
         return FittedWorldModel(model, config, Scale(**metadata["scale"]), **tables, metrics=metadata["metrics"])
     except FileNotFoundError as error:
         raise RunError(f"{folder}: no world model ({error.filename} is missing); make one with `darlr fit`") from error

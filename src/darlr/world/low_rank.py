@@ -46,7 +46,7 @@ class LowRank(Estimate):
 
     def pairs(self, user: Tensor, item: Tensor) -> Tensor:
         """mean_i + theta_u . factors_i, clipped to the range of rewards."""
-        user, item = torch.broadcast_tensors(user, item)
+        user, item = torch.broadcast_tensors(user, item)  # type: ignore[no-untyped-call]
         theta, factors = (table.index_select(0, at.flatten()) for table, at in self._sides(user, item))
         product = (theta * factors).sum(1) + self.fold.mean[item.flatten()]
         return product.clamp_(*self.fold.reward_range).view(user.shape)
@@ -77,18 +77,14 @@ class LowRank(Estimate):
         """The range of rewards."""
         return self.fold.reward_range
 
-    def to(self, device: str | torch.device) -> "LowRank":
-        """The same on another device."""
-        fold = replace(self.fold, mean=self.fold.mean.to(device), factors=self.fold.factors.to(device))
-        return replace(self, fold=fold, theta=self.theta.to(device))
-
     def vectors(self) -> Float[Tensor, "U d"]:
         """Theta in units of reward: their dot products, and so cosines, are those of rows less the mean row."""
-        return self.theta * self.fold.factors.norm(dim=0)
+        vectors: Tensor = self.theta * self.fold.factors.norm(dim=0)
+        return vectors
 
     def averaged(self, index: Int[Tensor, "U k"], weight: Float[Tensor, "U k"]) -> "LowRank":
         """The weighted average of neighbours' rows, clipped after averaging instead of before."""
-        parts = zip(index.split(1 << 16), weight.split(1 << 16), strict=True)
+        parts = zip(torch.split(index, 1 << 16), torch.split(weight, 1 << 16), strict=True)
         theta = [torch.einsum("uk,ukd->ud", some, self.theta[near]) for near, some in parts]
         return replace(self, theta=torch.cat(theta))
 
@@ -116,7 +112,7 @@ def compress(
 
 
 def _rows(estimate: Estimate, users: Tensor) -> Float[Tensor, "n I"]:
-    return torch.cat([estimate.rows(part) for part in users.split(max(1, CELLS // estimate.shape[1]))])
+    return torch.cat([estimate.rows(part) for part in torch.split(users, max(1, CELLS // estimate.shape[1]))])
 
 
 def _error(fold: FoldIn, theta: Tensor, rows: Tensor) -> float:
@@ -133,7 +129,7 @@ def _fitted(estimate: Estimate, fold: FoldIn, users: Tensor) -> Float[Tensor, "U
     solve = torch.linalg.solve(x.T @ x + ridge, x.T).T.float()  # [COLUMNS, d]
     of = _columns(estimate, columns)
     mean = fold.mean[columns]
-    return torch.cat([(of(part) - mean) @ solve for part in users.split(max(1, CELLS // len(columns)))])
+    return torch.cat([(of(part) - mean) @ solve for part in torch.split(users, max(1, CELLS // len(columns)))])
 
 
 def _columns(estimate: Estimate, columns: Tensor) -> Callable[[Tensor], Tensor]:
@@ -148,4 +144,5 @@ def telling(factors: Float[Tensor, "I d"], count: int) -> Int[Tensor, " count"]:
     """The items with the largest leverage, those whose estimates pin theta down best, in the order of their codes."""
     strength = factors.norm(dim=0).clamp(min=1e-12)
     leverage = (factors / strength).square().sum(1)
-    return leverage.topk(count).indices.sort().values
+    places: Tensor = leverage.topk(count).indices.sort().values
+    return places

@@ -14,9 +14,11 @@ from darlr.io.tensors import moved
 from darlr.options import TablesConfig
 from darlr.world.entries import Entries, entries
 from darlr.world.entropy import EntropyTable, build_entropy
+from darlr.world.estimates import Averaged, Constant, Dense, Estimate, Variance
 from darlr.world.feedback import Feedback, feedback, standardise
 from darlr.world.fitted import FittedWorldModel
 from darlr.world.logged_neighbours import logged_neighbour_table
+from darlr.world.low_rank import LowRank
 from darlr.world.nearest import nearest
 
 SIMILARITY_USERS = 4096  # up to this number of users the cosines of all pairs are held: 64 MB
@@ -26,16 +28,16 @@ SIMILARITY_USERS = 4096  # up to this number of users the cosines of all pairs a
 class World:
     """What is known offline of U users and I items, by their scope codes. Tensors are float32, if not noted.
 
-    reward: r0, [U, I]. risk: P_U, [U, I]. user_features: the standardised feedback vectors p_u, [U, F]. unit: p_u /
-    |p_u|, [U, F]; zero rows stay zero. item_vectors: [I, d]. reward_range: the smallest and the largest reward.
-    categories: int64 [I, words], the category sets of items as bits, where the data set has categories.
+    reward: the estimates r0. risk: the estimates P_U. user_features: the standardised feedback vectors p_u, [U, F].
+    unit: p_u / |p_u|, [U, F]; zero rows stay zero. item_vectors: [I, d]. reward_range: the smallest and the largest
+    reward. categories: int64 [I, words], the category sets of items as bits, where the data set has categories.
     logged_neighbours: [U, I], see `darlr.world.logged_neighbours`, where the options ask for it. preference: [I, d],
     features along which users' preferences vary, in units of the noise, where the policy has a belief. entries: the
     non-zero entries of p_u, where they are few. feedback: how p_u of cold-start users is computed.
     """
 
-    reward: Tensor
-    risk: Tensor
+    reward: Estimate
+    risk: Estimate
     user_features: Tensor
     unit: Tensor
     item_vectors: Tensor
@@ -105,37 +107,43 @@ class World:
         """The longest result of `nearest` so far, if any, so that all pairs of users are compared once."""
         return []
 
-    def neighbour_reward(self, config: TablesConfig) -> Tensor:
-        """The static reward of ROLeR (method.md section 6): the average of the neighbours' r0, float32 [U, I].
+    def neighbour_reward(self, config: TablesConfig) -> Estimate:
+        """The static reward of ROLeR (method.md section 6): the average of the neighbours' r0.
 
         The weights are uniform, or the positive part of the cosines; a user without a positive cosine gets uniform
         weights. Where the world has `logged_neighbours`, these are returned.
         """
         if self.logged_neighbours is not None:
-            return self.logged_neighbours
+            return Dense(self.logged_neighbours)
         index, cosine = self.neighbours(config.neighbours, config.neighbour_self)
         weight = torch.full_like(cosine, 1 / cosine.shape[1])
         if config.neighbour_weights == "cosine":
             positive = cosine.clamp(min=0)
             total = positive.sum(1, keepdim=True)
             weight = torch.where(total > 0, positive / total.clamp(min=1e-12), weight)
-        return self._average(index, weight, self.reward)
+        if isinstance(self.reward, LowRank):
+            return self.reward.averaged(index, weight)
+        if isinstance(self.reward, Dense):
+            return Dense(self._average(index, weight, self.reward.table))
+        return Averaged(self.reward, index, weight)
 
-    def neighbour_risk(self, config: TablesConfig) -> Tensor:
-        """The risk of `neighbour_reward`, float32 [U, I]: the unweighted variance of the neighbours' r0, or 0.
+    def neighbour_risk(self, config: TablesConfig) -> Estimate:
+        """The risk of `neighbour_reward`: the unweighted variance of the neighbours' r0, or 0.
 
         With `logged_neighbours` it is the variance of a reward that is the largest with the logged share, else least.
         """
         if config.neighbour_risk == "zero":
-            return torch.zeros_like(self.reward)
+            return Constant(0.0, self.reward)
         if self.logged_neighbours is not None:
             share, (low, high) = self.logged_neighbours, self.reward_range
-            return (share - low) * (high - share)
+            return Dense((share - low) * (high - share))
         index, cosine = self.neighbours(config.neighbours, config.neighbour_self)
-        uniform = torch.full_like(cosine, 1 / cosine.shape[1])
-        centred = self.reward - self.reward.mean(0)  # smaller numbers: E[x^2] - E[x]^2 loses less
+        if not isinstance(self.reward, Dense):
+            return Variance(self.reward, index)
+        reward, uniform = self.reward.table, torch.full_like(cosine, 1 / cosine.shape[1])
+        centred = reward - reward.mean(0)  # smaller numbers: E[x^2] - E[x]^2 loses less
         variance = self._average(index, uniform, centred.square()) - self._average(index, uniform, centred).square()
-        return variance.clamp(min=0)
+        return Dense(variance.clamp(min=0))
 
     def _average(self, index: Tensor, weight: Tensor, values: Tensor) -> Tensor:
         """The weighted sum of the rows `index` of `values` [U, I] for each user, as one sparse product."""
@@ -154,7 +162,7 @@ def build_world(
     Raises ConfigError where the options ask for logged neighbours and the log has ratings.
     """
     scope = scope_of(log_train) if scope is None else scope
-    vectors, how = feedback(fitted.reward, log_train, config, scope)
+    vectors, how = feedback(fitted.reward.whole(), log_train, config, scope)
     known = catalogue(log_train, scope)
     norm = vectors.norm(dim=1, keepdim=True)
     return World(

@@ -92,12 +92,12 @@ class SideTable(nn.Module):
     @property
     def embedding(self) -> Tensor:
         """The embeddings, a view [K, codes, d] of the table."""
-        return self.table.unflatten(0, (-1, self.n_codes))[..., :-2]
+        return self.table.view(-1, self.n_codes, self.table.shape[1])[..., :-2]
 
     @property
     def linear(self) -> Tensor:
         """The first-order terms of mean and log-variance, a view [K, codes, 2] of the table."""
-        return self.table.unflatten(0, (-1, self.n_codes))[..., -2:]
+        return self.table.view(-1, self.n_codes, self.table.shape[1])[..., -2:]
 
     def vectors(self, size: int) -> Tensor:
         """The principal components, [n, size], of the members' field embeddings and first-order means of all ids."""
