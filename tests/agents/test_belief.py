@@ -7,7 +7,7 @@ import torch
 
 from darlr.agents.belief import preference
 from darlr.agents.learner import build_recommender
-from darlr.data.categories import category_bits
+from darlr.data.item_features import category_bits
 from darlr.errors import ConfigError
 from darlr.simulation.session import reset, show
 from tests.agents.tiny import make_world, options

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from darlr.data.prepare import prepare
 from darlr.data.sets.synthetic import generate
+from darlr.data.sources import prepare
 from darlr.errors import DataError
 from darlr.evaluation.public_truths import random_ratings
 from darlr.evaluation.random_feedback import RandomFeedback

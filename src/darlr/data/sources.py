@@ -2,16 +2,19 @@
 
 import os
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from darlr.data.log import InteractionLog
 from darlr.data.report import PrepareReport
 from darlr.data.sets.registry import SETS
-from darlr.data.store import is_prepared, load, load_report
+from darlr.data.store import check_target, is_prepared, load, load_report, save
 from darlr.errors import DataError
 from darlr.io.hints import perhaps
 from darlr.io.places import refuse_address
+from darlr.options import TableConfig
 
 BUILT_IN = tuple(SETS)
 
@@ -58,3 +61,29 @@ def read_source(source: str, *, raw: Path | None = None, options: Any = None) ->
 def open_source(name_or_folder: str, *, raw: Path | None = None, options: Any = None) -> InteractionLog:
     """`read_source` without the report."""
     return read_source(name_or_folder, raw=raw, options=options)[0]
+
+
+def prepare(
+    source: str | TableConfig,
+    out: Path,
+    *,
+    raw: Path | None = None,
+    options: Any = None,
+    notes: Sequence[str] = (),
+    finish: Callable[[Path], None] = lambda _: None,
+) -> PrepareReport:
+    """Read `source` (a name or prepared folder, see darlr.data.sources, or a user's own files) and write folder `out`.
+
+    raw, options: see `read_source`. notes: what the report says besides. finish: see `darlr.data.store.save`. Nothing
+    is written when reading fails. Raises DataError or ConfigError.
+    """
+    check_target(out)
+    if isinstance(source, TableConfig):
+        from darlr.data.tabular.read_table import read_table  # polars, which other sources may do without
+
+        log, report = read_table(source)
+    else:
+        log, report = read_source(source, raw=raw, options=options)
+    report = replace(report, notes=(*report.notes, *notes))
+    save(log, out, report, finish)
+    return report

@@ -14,6 +14,7 @@ from darlr.errors import DataError
 from darlr.options import SplitConfig
 
 RESERVED = 0x5EED  # seed of what is kept for evaluation: the same events whatever the seeds of a run
+EVENTS, USERS = 1, 2  # a thinner log draws with the seed of the split and one of these
 
 
 def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, InteractionLog]:
@@ -21,8 +22,8 @@ def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, Int
 
     Of a user's k events floor(k * share + uniform) are held out, so that short histories give their share on average.
     At least one event of each user stays in training. Raises DataError when nothing can be held out, or when the split
-    is by time and the log has no timestamps. A log that was thinned on purpose (darlr.data.thin) gets an empty held-out
-    part instead of the error.
+    is by time and the log has no timestamps. A log that was thinned on purpose (`thin`) gets an empty held-out part
+    instead of the error.
     """
     generator = np.random.default_rng(config.seed)
     n = len(log)
@@ -74,6 +75,27 @@ def reserve(log: InteractionLog, share: float) -> tuple[InteractionLog, Interact
     return select(log, ~kept), select(log, kept)
 
 
+def thin(log: InteractionLog, config: SplitConfig) -> InteractionLog:
+    """The log with round(keep * L) of its events, and without the events of round(isolated * U) users.
+
+    Ids and features stay. At least one event is kept. With one seed, sparser logs are parts of denser ones, so that a
+    sweep changes nothing but the share. Raises DataError when all events belonged to the isolated users.
+    """
+    if config.keep == 1 and config.isolated == 0:
+        return log
+    keys = np.random.default_rng((config.seed, EVENTS)).random(len(log))
+    kept = np.argsort(np.argsort(keys)) < max(1, round(config.keep * len(log)))
+    order = np.random.default_rng((config.seed, USERS)).permutation(log.n_users)
+    isolated = np.argsort(order) < round(config.isolated * log.n_users)
+    rows = kept & ~isolated[log.user]
+    if not rows.any():
+        raise DataError(
+            f"{log.name}: no event is left with split.keep {config.keep} and split.isolated {config.isolated}; "
+            "keep more, or choose another split.seed"
+        )
+    return select(log, rows)
+
+
 def _require_two_events(log: InteractionLog) -> None:
     """Raise DataError where no share holds anything out, as one event of each user stays."""
     if np.bincount(log.user).max(initial=0) < 2:
@@ -108,8 +130,11 @@ def _last(
     return np.asarray(place >= kept[user])
 
 
-def select(log: InteractionLog, rows: NDArray[np.bool_]) -> InteractionLog:
-    """The log with only the events where `rows`, bool [L], is true; ids and features stay."""
+def select(log: InteractionLog, rows: NDArray[np.bool_] | NDArray[np.integer]) -> InteractionLog:
+    """The log with only these events: those where bool [L] is true, or those at int [n], in this order.
+
+    Ids and features stay.
+    """
     return replace(
         log,
         user=log.user[rows],

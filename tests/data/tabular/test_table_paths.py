@@ -6,11 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from darlr.data.sets.listing import public_set
+from darlr.data.sets.registry import public_set
 from darlr.data.sources import open_source
 from darlr.data.store import load, save
-from darlr.data.tabular.file import read_plain_file
-from darlr.data.tabular.number_columns import scan_numbers
+from darlr.data.tabular.file import read_plain_file, scan_numbers
 from darlr.data.tabular.paths import log_files
 from darlr.data.tabular.read_table import read_table
 from darlr.errors import DataError

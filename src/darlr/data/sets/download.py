@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from darlr.data.sets.public import PublicSet
+from darlr.data.sets.registry import DataSet
 from darlr.errors import ConfigError, DataError, MachineError
 from darlr.io.files import naming
 from darlr.io.folders import beside, left_behind
@@ -26,7 +26,7 @@ class Downloaded:
     sha256: str | None
 
 
-def download(entry: PublicSet, into: Path, mirror: str | None = None, progress: bool = False) -> Downloaded:
+def download(entry: DataSet, into: Path, mirror: str | None = None, progress: bool = False) -> Downloaded:
     """Fetch and unpack a data set into `into`/NAME.
 
     mirror: a folder, file:// or http(s):// address that holds its archive, instead of its own address.
@@ -57,7 +57,7 @@ def download(entry: PublicSet, into: Path, mirror: str | None = None, progress: 
     return Downloaded(target, sha256)
 
 
-def by_hand(entry: PublicSet, target: Path) -> str:
+def by_hand(entry: DataSet, target: Path) -> str:
     """What to do without a download."""
     said = entry.by_hand or f"Get {entry.archive} from its page and unpack it."
     return f"{said} Page: {entry.page}. Its files ({entry.sign} and others) belong in {target}"
@@ -72,7 +72,7 @@ def _pooch() -> Any:
     return pooch
 
 
-def _fetch(entry: PublicSet, part: Path, mirror: str | None, progress: bool) -> Path:
+def _fetch(entry: DataSet, part: Path, mirror: str | None, progress: bool) -> Path:
     """The archive in folder `part`, its checksum verified where one is known."""
     pooch = _pooch()
     import requests
@@ -136,7 +136,7 @@ def _unpack(archive: Path, into: Path) -> None:
         raise DataError(f"{archive.name}: is no whole archive ({error}); nothing was kept; try again") from error
 
 
-def _with_sign(content: Path, entry: PublicSet, archive: str) -> Path:
+def _with_sign(content: Path, entry: DataSet, archive: str) -> Path:
     """The unpacked folder that holds the data, with the licence and read-me files of those above it."""
     found = sorted(content.rglob(entry.sign), key=lambda path: len(path.parts))
     if not found:

@@ -1,4 +1,4 @@
-"""KuaiRec's big matrix as arrays: millions of rows, each kept or counted as dropped, in time order within users."""
+"""The big matrix of KuaiRec as arrays. Each of millions of rows is kept, in order of time, or counted as dropped."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from darlr.data.log import Block, FloatArray, IntArray
 from darlr.data.report import Dropped
-from darlr.data.sets.kuairec_tables import CATEGORIES, USERS
-from darlr.data.sets.kuaishou import ITEM, USER, coded
-from darlr.data.tabular.number_columns import scan_numbers
+from darlr.data.sets.shared import ITEM, USER, USERS, VIDEOS, coded
+from darlr.data.tabular.file import scan_numbers
 from darlr.data.tabular.table import Table
 
 WATCH, TIME, DURATION = "watch_ratio", "timestamp", "video_duration"
@@ -21,9 +20,10 @@ LATEST = 2.0**53 / 1000  # seconds whose milliseconds a float still counts one b
 
 @dataclass(frozen=True)
 class Events:
-    """Kept events, sorted by user and time, [L] each. time: milliseconds, None where no event has one.
+    """Kept events, sorted by user and time, [L] each.
 
-    seen: milliseconds of a video by its events, float32 [I], NaN where not asked for or not known.
+    time: milliseconds, None where no event has one. seen: the duration of each video by its events in milliseconds,
+    float32 [I], NaN where it was not asked for or is unknown.
     """
 
     user: IntArray
@@ -39,24 +39,27 @@ class Events:
 def read_events(path: Path, user_ids: IntArray, item_ids: IntArray, block: Block, lacking: NDArray[np.bool_]) -> Events:
     """The events of a big_matrix.csv. lacking: bool [I], videos whose duration is to be taken from it.
 
-    Dropped and counted: events without a watch ratio, with a negative one, on cells of the block. Raises DataError
-    with file, row and column at an id that is not among the known ones, or a cell that is no number.
+    Events without a watch ratio, with a negative one, or on cells of the block are dropped and counted. Raises
+    DataError, naming file, row and column, at an unknown id or a cell that is not a number.
     """
     kinds = {USER: pl.Int32, ITEM: pl.Int32, WATCH: pl.Float32, TIME: pl.Float64}
     table = scan_numbers(path, kinds | ({DURATION: pl.Float32} if lacking.any() else {}))
-    user, item = coded(table, USER, user_ids, USERS), coded(table, ITEM, item_ids, CATEGORIES)
+    user, item = coded(table, USER, user_ids, USERS), coded(table, ITEM, item_ids, VIDEOS)
     seen = np.full(len(item_ids), np.nan, dtype=np.float32)
     if lacking.any():
         rows = lacking[item]
         seen = median_by_item(item[rows], table.frame[DURATION].filter(pl.Series(rows)), len(item_ids))
     watched = table.frame[WATCH].to_numpy()
-    reasons = {
-        "no watch ratio": np.isnan(watched),
-        "a negative watch ratio": watched < 0,
-        "events on cells of the truth": _mask(block.users, len(user_ids))[user]
-        & _mask(block.items, len(item_ids))[item],
-    }
-    keep, dropped = _kept(table, reasons)
+    in_block = _mask(block.users, len(user_ids))[user] & _mask(block.items, len(item_ids))[item]
+    keep, dropped = table.without(
+        {
+            "no watch ratio": np.isnan(watched),
+            "a negative watch ratio": watched < 0,
+            "events on cells of the truth": in_block,
+        }
+    )
+    if not keep.any():
+        table.fail(0, WATCH, "no row of the file can be kept: each has no watch ratio, or lies on cells of the truth")
     time = _milliseconds(table)
     if not keep.all():
         user, item, watched, time = user[keep], item[keep], watched[keep], time[keep]
@@ -70,16 +73,8 @@ def read_events(path: Path, user_ids: IntArray, item_ids: IntArray, block: Block
     if timeless < len(time) and not _in_order(user, time):
         order = np.lexsort((time, user))
         user, item, watched, time = user[order], item[order], watched[order], time[order]
-    return Events(
-        user=user,
-        item=item,
-        watched=watched,
-        time=time if timeless < len(time) else None,
-        seen=seen,
-        rows_read=table.frame.height,
-        dropped=dropped,
-        notes=tuple(notes),
-    )
+    times = time if timeless < len(time) else None
+    return Events(user, item, watched, times, seen, len(keep), tuple(dropped), tuple(notes))
 
 
 def median_by_item(item: IntArray, value: pl.Series, n_items: int) -> FloatArray:
@@ -97,30 +92,12 @@ def _mask(codes: IntArray, size: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _kept(table: Table, reasons: dict[str, NDArray[np.bool_]]) -> tuple[NDArray[np.bool_], tuple[Dropped, ...]]:
-    """Rows without any reason to go, bool [rows]; a row with several counts for the first."""
-    keep = np.ones(table.frame.height, dtype=bool)
-    dropped = []
-    for reason, mask in reasons.items():
-        gone = mask & keep
-        keep &= ~gone
-        if gone.any():
-            dropped.append(Dropped(reason, int(gone.sum()), table.at(int(gone.argmax()))))
-    if not keep.any():
-        table.fail(0, WATCH, "no row of the file can be kept: each has no watch ratio, or lies on cells of the truth")
-    return keep, tuple(dropped)
-
-
 def _milliseconds(table: Table) -> IntArray:
     """Times, int64 [rows], UNKNOWN where there is none."""
     seconds = table.frame[TIME].to_numpy()
-    known = ~np.isnan(seconds)
-    beyond = known & (np.abs(seconds) > LATEST)
-    if beyond.any():
-        row = int(beyond.argmax())
-        table.fail(row, TIME, f"{seconds[row]} is not a time in seconds")
+    table.refuse(np.abs(seconds) > LATEST, TIME, lambda row: f"{seconds[row]} is not a time in seconds")
     time = np.full(len(seconds), UNKNOWN, dtype=np.int64)
-    np.copyto(time, np.rint(seconds * 1000), where=known, casting="unsafe")
+    np.copyto(time, np.rint(seconds * 1000), where=~np.isnan(seconds), casting="unsafe")
     return time
 
 
@@ -129,9 +106,8 @@ def _in_order(user: IntArray, time: IntArray) -> bool:
 
 
 def _filled(user: IntArray, time: IntArray) -> IntArray:
-    """UNKNOWN times replaced by that of the user's event before in the file, else the one after, else the first of all.
-
-    The gap, not the event, is made up: where the event stood among its user's is all that the time says.
+    """The times, with UNKNOWN ones replaced by that of the user's previous event in the file, else the next, else the
+    earliest of all. So an event keeps its place among those of its user.
     """
     order = np.argsort(user, kind="stable")
     known = np.flatnonzero(time[order] != UNKNOWN)

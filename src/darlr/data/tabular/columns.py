@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
-from typing import Literal, NoReturn, Protocol
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -10,24 +10,12 @@ from numpy.typing import NDArray
 
 from darlr.data.log import IntArray
 from darlr.data.spelling import INVISIBLE, NO_ID, NO_VALUE, SPACES, WHOLE
-from darlr.data.tabular.table import Table
+from darlr.data.tabular.table import Rows, Table
 
 INTEGER = r"^(0|-?[1-9]\d*)$"
 CONTROL = r"[\x00-\x1f\x7f]"  # line breaks, tabs, NUL: no part of an id, but of a cell that was read wrongly
 LONGEST = 1_000  # characters of an id
 SHOWN = 40  # characters of a cell that an error quotes
-
-
-class Rows(Protocol):
-    """Anything that knows where a row is: a Table, or the events of several files."""
-
-    def at(self, row: int) -> str:
-        """File and row."""
-        ...
-
-    def fail(self, row: int, column: str, problem: str) -> NoReturn:
-        """Raise DataError about a cell."""
-        ...
 
 
 def trimmed(series: pl.Series) -> pl.Series:
@@ -140,6 +128,12 @@ def codes(values: pl.Series, names: Sequence[str]) -> IntArray:
     """Position of each value in `names`, int64 [n], -1 for null."""
     physical = values.cast(pl.Enum(list(names))).to_physical().cast(pl.Int64)
     return physical.fill_null(-1).to_numpy()
+
+
+def occurs_before(columns: Sequence[NDArray[np.generic]]) -> NDArray[np.bool_]:
+    """Which rows of these columns, each [n], repeat an earlier one, bool [n]."""
+    rows = pl.DataFrame({str(place): column for place, column in enumerate(columns)})
+    return ~rows.select(pl.struct(pl.all()).is_first_distinct()).to_series().to_numpy()
 
 
 def refuse_number_type(rows: Rows, row: int, column: str, kind: pl.DataType, what: str) -> None:

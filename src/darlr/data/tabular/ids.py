@@ -63,21 +63,14 @@ class Side:
 
 def without_ids(events: Events, user: Side, item: Side) -> tuple[NDArray[np.bool_], list[Dropped]]:
     """Which rows have both ids, bool [rows], and how many have not: an empty cell, or a word such as NULL."""
-    keep, dropped = np.ones(len(events), dtype=bool), []
+    reasons = {}
     for side in (user, item):
-        absent = ~side.rows(side.names.is_not_null()) & keep
         text = trimmed(side.written)
-        said = text.is_in(NO_ID)
-        words = side.rows(said) & absent
-        dropped += counted(f"no {side.side} id", absent & ~words, events)
-        dropped += counted(f"no {side.side} id, but {_listed(text.filter(said).unique().sort())}", words, events)
-        keep &= ~absent
-    return keep, dropped
-
-
-def counted(reason: str, gone: NDArray[np.bool_], events: Events) -> list[Dropped]:
-    """The rows that are dropped for this reason, if there are any."""
-    return [Dropped(reason, int(gone.sum()), events.at(int(gone.argmax())))] if gone.any() else []
+        word = text.is_in(NO_ID)
+        words, present = side.rows(word), side.rows(side.names.is_not_null())
+        reasons[f"no {side.side} id"] = ~present & ~words
+        reasons[f"no {side.side} id, but {_listed(text.filter(word).unique().sort())}"] = words
+    return events.without(reasons)
 
 
 def odd_ids(column: str, side: Side) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from darlr.data.categories import log_category_bits
+from darlr.data.item_features import log_category_bits
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError
 from darlr.options import SessionConfig

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from darlr.data.item_vectors import feature_vectors
+from darlr.data.item_features import feature_vectors
 from darlr.data.log import InteractionLog
 from darlr.options import SessionConfig
 from darlr.simulation.exits.none import Never, never
