@@ -11,11 +11,9 @@ from darlr.data.log import Block, FloatArray, IntArray
 from darlr.data.report import Dropped
 from darlr.data.sets.shared import ITEM, USER, USERS, VIDEOS, coded
 from darlr.data.tabular.file import scan_numbers
-from darlr.data.tabular.table import Table
 
 WATCH, TIME, DURATION = "watch_ratio", "timestamp", "video_duration"
-UNKNOWN = np.iinfo(np.int64).min  # the time of an event without one
-LATEST = 2.0**53 / 1000  # seconds whose milliseconds a float still counts one by one
+LATEST = 2.0**53 / 1000  # the largest time in seconds whose milliseconds are exact in float64
 
 
 @dataclass(frozen=True)
@@ -50,31 +48,29 @@ def read_events(path: Path, user_ids: IntArray, item_ids: IntArray, block: Block
         rows = lacking[item]
         seen = median_by_item(item[rows], table.frame[DURATION].filter(pl.Series(rows)), len(item_ids))
     watched = table.frame[WATCH].to_numpy()
-    in_block = _mask(block.users, len(user_ids))[user] & _mask(block.items, len(item_ids))[item]
     keep, dropped = table.without(
         {
             "no watch ratio": np.isnan(watched),
             "a negative watch ratio": watched < 0,
-            "events on cells of the truth": in_block,
+            "events on cells of the truth": np.isin(user, block.users) & np.isin(item, block.items),
         }
     )
     if not keep.any():
         table.fail(0, WATCH, "no row of the file can be kept: each has no watch ratio, or lies on cells of the truth")
-    time = _milliseconds(table)
-    if not keep.all():
-        user, item, watched, time = user[keep], item[keep], watched[keep], time[keep]
-    timeless = int((time == UNKNOWN).sum())
-    notes = []
-    if timeless == len(time):
-        notes.append(f"{path.name}: no event has a time; they are kept as they come")
-    elif timeless:
-        time = _filled(user, time)
-        notes.append(f"{path.name}: {timeless:,} events without a time take that of the user's event before")
-    if timeless < len(time) and not _in_order(user, time):
+    seconds = table.frame[TIME].to_numpy()
+    table.refuse(np.abs(seconds) > LATEST, TIME, lambda row: f"{seconds[row]} is not a time in seconds")
+    user, item, watched, seconds = user[keep], item[keep], watched[keep], seconds[keep]
+    times = pl.Series("time", np.rint(seconds * 1000), nan_to_null=True).cast(pl.Int64)
+    timeless = times.null_count()
+    if timeless == len(times):
+        note = f"{path.name}: no event has a time; they are kept in the order of the file"
+        return Events(user, item, watched, None, seen, len(keep), tuple(dropped), (note,))
+    time = (_filled(user, times) if timeless else times).to_numpy()
+    if ((user[1:] < user[:-1]) | ((user[1:] == user[:-1]) & (time[1:] < time[:-1]))).any():
         order = np.lexsort((time, user))
         user, item, watched, time = user[order], item[order], watched[order], time[order]
-    times = time if timeless < len(time) else None
-    return Events(user, item, watched, times, seen, len(keep), tuple(dropped), tuple(notes))
+    note = f"{path.name}: {timeless:,} events without a time take that of the user's event before"
+    return Events(user, item, watched, time, seen, len(keep), tuple(dropped), (note,) if timeless else ())
 
 
 def median_by_item(item: IntArray, value: pl.Series, n_items: int) -> FloatArray:
@@ -86,38 +82,11 @@ def median_by_item(item: IntArray, value: pl.Series, n_items: int) -> FloatArray
     return medians
 
 
-def _mask(codes: IntArray, size: int) -> NDArray[np.bool_]:
-    mask = np.zeros(size, dtype=bool)
-    mask[codes] = True
-    return mask
+def _filled(user: IntArray, times: pl.Series) -> pl.Series:
+    """The times, with that of the user's previous event in the file for null, else the next, else the earliest of all.
 
-
-def _milliseconds(table: Table) -> IntArray:
-    """Times, int64 [rows], UNKNOWN where there is none."""
-    seconds = table.frame[TIME].to_numpy()
-    table.refuse(np.abs(seconds) > LATEST, TIME, lambda row: f"{seconds[row]} is not a time in seconds")
-    time = np.full(len(seconds), UNKNOWN, dtype=np.int64)
-    np.copyto(time, np.rint(seconds * 1000), where=~np.isnan(seconds), casting="unsafe")
-    return time
-
-
-def _in_order(user: IntArray, time: IntArray) -> bool:
-    return bool(((user[1:] > user[:-1]) | ((user[1:] == user[:-1]) & (time[1:] >= time[:-1]))).all())
-
-
-def _filled(user: IntArray, time: IntArray) -> IntArray:
-    """The times, with UNKNOWN ones replaced by that of the user's previous event in the file, else the next, else the
-    earliest of all. So an event keeps its place among those of its user.
+    So an event keeps its place among those of its user.
     """
-    order = np.argsort(user, kind="stable")
-    known = np.flatnonzero(time[order] != UNKNOWN)
-    lost = np.flatnonzero(time[order] == UNKNOWN)
-    after = np.searchsorted(known, lost)
-    sources = [order[known[np.clip(place, 0, len(known) - 1)]] for place in (after - 1, after)]
-    filled = time.copy()
-    rows = order[lost]
-    filled[rows] = time[order[known]].min()
-    for source in reversed(sources):
-        same = user[source] == user[rows]
-        filled[rows[same]] = time[source[same]]
-    return filled
+    time = pl.col("time")
+    nearest = (time.forward_fill().over("user"), time.backward_fill().over("user"), time.min())
+    return pl.DataFrame({"user": user, "time": times}).select(time.fill_null(pl.coalesce(nearest))).to_series()

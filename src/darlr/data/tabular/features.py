@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 
 from darlr.data.log import FeatureColumn, FloatArray, IntArray
-from darlr.data.report import Dropped
 from darlr.data.spelling import NO_ID, NO_VALUE
 from darlr.data.tabular.columns import codes, quoted, read_ids, trimmed, without_words
 from darlr.data.tabular.inputs import open_features
@@ -84,11 +83,6 @@ def listed_features(source: FeatureTable | None, columns: Sequence[FeatureColumn
         return []
     listed = ", ".join(f"{column.name} ({column.kind})" for column in columns)
     return [f"{source.table.name}: every other column is a feature: {listed}; the option ignore leaves columns out"]
-
-
-def missing_ids(source: FeatureTable) -> Dropped:
-    """Rows without an id."""
-    return source.table.dropped(f"rows of {source.table.short} without an id", source.ids.is_null().to_numpy())
 
 
 def _column(table: Table, series: pl.Series, rows: IntArray, config: ColumnsConfig) -> FeatureColumn | None:

@@ -21,7 +21,6 @@ from darlr.data.tabular.features import (
     FeatureTable,
     feature_columns,
     listed_features,
-    missing_ids,
     read_feature_table,
 )
 from darlr.data.tabular.ids import Side, alike, odd_ids, without_ids
@@ -156,9 +155,11 @@ def read_log(
     item_names, item_ids = numbered([item.ids] if item_table is None else [item.ids, item_table.ids])
     user_features, user_notes = feature_columns(user_table, user_names, config)
     item_features, item_notes = feature_columns(item_table, item_names, config)
-    tables = [source for source in (user_table, item_table) if source is not None]
-    _check_named(config, (*user_features, *item_features), [source.table for source in tables])
-    dropped += [missing_ids(source) for source in tables]
+    tables = [listed for listed in (user_table, item_table) if listed is not None]
+    _check_named(config, (*user_features, *item_features), [listed.table for listed in tables])
+    for listed in tables:
+        absent = listed.ids.is_null().to_numpy()
+        dropped.append(listed.table.dropped(f"rows of {listed.table.short} without an id", absent))
     if user_table is not None:
         silent = user_table.ids.drop_nulls().is_in(user.ids.to_list())
         dropped.append(Dropped(f"rows of {user_table.table.short}: users without events", int((~silent).sum())))
