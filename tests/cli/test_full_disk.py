@@ -119,7 +119,7 @@ def test_fitting_again_keeps_the_old_world_model(tmp_path: Path, refused: Refuse
 
 
 @pytest.mark.parametrize(
-    ("place", "named"), [("result.write_report", "table.json"), ("pictures.canvas.save", "rows.png")]
+    ("place", "named"), [("result.write_json", "table.json"), ("pictures.canvas.save", "rows.png")]
 )
 def test_evaluating_keeps_older_tables_and_pictures(
     tmp_path: Path, trained: Path, refused: Refused, place: str, named: str
@@ -177,7 +177,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(
 
     monkeypatch.setattr("tempfile.TemporaryFile", denied)
     monkeypatch.setattr("darlr.experiments.runs.Lock", lambda folder: denied(dir=folder))
-    for work in ("experiments.compatible.open_run", "experiments.world.train_world", "data.prepare.read_source"):
+    for work in ("experiments.compatible.open_run", "experiments.world.train_world", "data.sources.read_source"):
         monkeypatch.setattr(f"darlr.{work}", None)
     said = refused(*(part.format(**names) for part in command))
     assert str(locked) in said

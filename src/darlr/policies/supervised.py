@@ -14,7 +14,7 @@ from darlr.data.log import InteractionLog
 from darlr.policies.extras import optional
 from darlr.policies.fixed import UserGreedy
 from darlr.world.context import Context, events
-from darlr.world.models.negatives import NegativeSampler
+from darlr.world.models.trainer import NegativeSampler
 
 FACTORS, EPOCHS, STRENGTH, LEARNING_RATE = 20, 20, 0.1, 0.01
 IMPLICIT_FACTORS, IMPLICIT_STRENGTH, SWEEPS, CONFIDENCE = 32, 1.0, 15, 10.0
