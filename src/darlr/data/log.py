@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 IntArray = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
+EVENTS = ("user", "item", "reward", "timestamp", "propensity")  # the fields of a log with a value for each event
 ExitKind = Literal["none", "category", "distance"]
 
 
@@ -36,9 +38,8 @@ class FeatureColumn:
 
 @dataclass(frozen=True)
 class Block:
-    """Cells that are unobserved by construction, because they were cut out of the log for evaluation.
-
-    users: int64 [a], items: int64 [b]; the block holds every pair of them. No negatives are sampled from it.
+    """Cells that are unobserved by construction, because they were cut out of the log for evaluation. users: int64 [a],
+    items: int64 [b]; the block holds every pair of them. No negatives are sampled from it.
     """
 
     users: IntArray

@@ -38,10 +38,8 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Leak:
-    """A feature, user or item that predicts the reward, or ids that follow an order.
-
-    strength: the explained share of the variance, or an absolute correlation. groups: the number of distinct values, or
-    of events, behind it.
+    """A feature, user or item that predicts the reward, or ids that follow an order. strength: the explained share of
+    the variance, or an absolute correlation. groups: the number of distinct values, or of events, behind it.
     """
 
     kind: Literal["item", "user", "feature", "time", "id order"]
@@ -141,8 +139,7 @@ def gini(counts: IntArray) -> float:
 
 def _spread(values: NDArray[np.generic]) -> Spread:
     numbers = values.astype(np.float64)
-    least, quarter, median, three_quarters, most = np.quantile(numbers, [0, 0.25, 0.5, 0.75, 1]).tolist()
-    return Spread(least, quarter, median, three_quarters, most, float(numbers.mean()))
+    return Spread(*np.quantile(numbers, [0, 0.25, 0.5, 0.75, 1]).tolist(), float(numbers.mean()))
 
 
 def _histogram(reward: Numbers) -> Histogram:

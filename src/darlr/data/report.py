@@ -16,10 +16,8 @@ class Dropped:
 
 @dataclass(frozen=True)
 class PrepareReport:
-    """What a reader of a data set kept, dropped and noticed.
-
-    rows_read and rows_kept count events; `dropped` explains the difference. notes: what a person should check. remarks:
-    what the reader did that needs no check.
+    """What a reader of a data set kept, dropped and noticed. rows_read and rows_kept count events; `dropped` explains
+    the difference. notes: what a person should check. remarks: what the reader did that needs no check.
     """
 
     source: str

@@ -11,10 +11,8 @@ from darlr.data.split import select
 
 @dataclass(frozen=True)
 class Scope:
-    """The users and items of the scope.
-
-    users: int64 [Us], items: int64 [Is]: codes of the log in ascending order. The position of a user or item in them is
-    its scope code. n_users, n_items: the numbers U and I of the log.
+    """The users and items of the scope. users: int64 [Us], items: int64 [Is]: codes of the log in ascending order. The
+    position of a user or item in them is its scope code. n_users, n_items: the numbers U and I of the log.
     """
 
     users: IntArray
@@ -60,10 +58,8 @@ def catalogue(log: InteractionLog, scope: Scope) -> InteractionLog:
 
 
 def within_scope(log: InteractionLog, scope: Scope) -> InteractionLog:
-    """The events of the scope's users on the scope's items, both in scope codes.
-
-    A log with a block has no such events, so that the result holds ids and features only. If the scope is the
-    whole log, the log itself is returned.
+    """The events of the scope's users on the scope's items, both in scope codes. A log with a block has no such events,
+    so that the result holds ids and features only. If the scope is the whole log, the log itself is returned.
     """
     return log if scope.whole else replace(_restricted(catalogue(log, scope), "user", scope.users), block=None)
 

@@ -48,10 +48,8 @@ def read_source(source: str, *, raw: Path | None = None, options: Any = None) ->
         return SETS[source].read(raw or raw_folder(), options)
     refuse_address(source)
     folder = Path(source)
-    if is_prepared(folder):
+    if is_prepared(folder) or folder.is_dir():
         return load(folder), load_report(folder)
-    if folder.is_dir():
-        raise DataError(f"{folder}: not a prepared data set (no dataset.json); make one with `darlr data prepare`")
     if folder.is_file():
         raise DataError(f"{folder}: a file; `darlr data prepare table --log {folder} ...` turns it into a data set")
     hint = perhaps(source, BUILT_IN, f"known: {', '.join(BUILT_IN)}, or a prepared folder")

@@ -5,16 +5,17 @@ A third part, kept for evaluation, is taken off before these two. Nothing that l
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from darlr.data.log import InteractionLog
+from darlr.data.log import EVENTS, IntArray, InteractionLog, Mask
 from darlr.errors import DataError
 from darlr.options import SplitConfig
 
 RESERVED = 0x5EED  # seed of what is kept for evaluation: the same events whatever the seeds of a run
-EVENTS, USERS = 1, 2  # a thinner log draws with the seed of the split and one of these
+OF_EVENTS, OF_USERS = 1, 2  # a thinner log draws with the seed of the split and one of these
 
 
 def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, InteractionLog]:
@@ -83,9 +84,9 @@ def thin(log: InteractionLog, config: SplitConfig) -> InteractionLog:
     """
     if config.keep == 1 and config.isolated == 0:
         return log
-    keys = np.random.default_rng((config.seed, EVENTS)).random(len(log))
+    keys = np.random.default_rng((config.seed, OF_EVENTS)).random(len(log))
     kept = np.argsort(np.argsort(keys)) < max(1, round(config.keep * len(log)))
-    order = np.random.default_rng((config.seed, USERS)).permutation(log.n_users)
+    order = np.random.default_rng((config.seed, OF_USERS)).permutation(log.n_users)
     isolated = np.argsort(order) < round(config.isolated * log.n_users)
     rows = kept & ~isolated[log.user]
     if not rows.any():
@@ -105,19 +106,14 @@ def _require_two_events(log: InteractionLog) -> None:
         )
 
 
-def _enough(user: NDArray[np.int64], option: str) -> str:
+def _enough(user: IntArray, option: str) -> str:
     """A share at which the user with the most entries surely loses one, and the option that sets it."""
     return f"a share of {math.ceil(100 / int(np.bincount(user).max())) / 100} (option {option})"
 
 
 def _last(
-    user: NDArray[np.int64],
-    n_users: int,
-    share: float,
-    late: NDArray[np.generic],
-    generator: np.random.Generator,
-    stay: int = 1,
-) -> NDArray[np.bool_]:
+    user: IntArray, n_users: int, share: float, late: NDArray[np.generic], generator: np.random.Generator, stay: int = 1
+) -> Mask:
     """The latest entries of each user by `late` [L], their share of them and at most all but `stay`, bool [L]."""
     n = len(user)
     order = np.lexsort((np.arange(n), late, user))
@@ -130,16 +126,10 @@ def _last(
     return np.asarray(place >= kept[user])
 
 
-def select(log: InteractionLog, rows: NDArray[np.bool_] | NDArray[np.integer]) -> InteractionLog:
-    """The log with only these events: those where bool [L] is true, or those at int [n], in this order.
-
-    Ids and features stay.
+def select(log: InteractionLog, rows: Mask | NDArray[np.integer]) -> InteractionLog:
+    """The log with only these events: those where bool [L] is true, or those at int [n], in this order. Ids and
+    features stay.
     """
-    return replace(
-        log,
-        user=log.user[rows],
-        item=log.item[rows],
-        reward=log.reward[rows],
-        timestamp=None if log.timestamp is None else log.timestamp[rows],
-        propensity=None if log.propensity is None else log.propensity[rows],
-    )
+    arrays = {name: getattr(log, name) for name in EVENTS}
+    chosen: dict[str, Any] = {name: array[rows] for name, array in arrays.items() if array is not None}
+    return replace(log, **chosen)

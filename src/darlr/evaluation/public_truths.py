@@ -14,9 +14,8 @@ from darlr.data.report import PrepareReport
 from darlr.data.scope import scope_of
 from darlr.data.sets import coat, kuairand, kuairec_binary, yahoo
 from darlr.data.sets.coat import RATINGS, read_matrix, read_ratings
-from darlr.data.sets.kuairec import MOST, TRUTH, clipped, located, read_scale, read_sides
-from darlr.data.sets.kuairec_events import WATCH
-from darlr.data.sets.shared import ITEM, USER, USERS, VIDEOS, coded
+from darlr.data.sets.kuairec import MOST, TRUTH, WATCH, clipped, located, read_scale
+from darlr.data.sets.shared import ITEM, USER, read_sides
 from darlr.data.sets.synthetic import generate
 from darlr.data.sources import raw_folder
 from darlr.data.split import select
@@ -102,7 +101,7 @@ def _kuairec(raw: Path, config: KuaiRecConfig) -> Truth:
     folder = located(raw / "kuairec")
     users, items = read_sides(folder)
     table = scan_numbers(folder / TRUTH, {USER: pl.Int32, ITEM: pl.Int32, WATCH: pl.Float32})
-    user, item = coded(table, USER, users.ids, USERS), coded(table, ITEM, items.ids, VIDEOS)
+    user, item = users.codes(table), items.codes(table)
     scope_users, scope_items = np.unique(user), np.unique(item)
     shape = (len(scope_users), len(scope_items))
     cell = np.searchsorted(scope_users, user) * shape[1] + np.searchsorted(scope_items, item)

@@ -10,7 +10,7 @@ from darlr.data.sets.registry import public_set
 from darlr.data.sources import open_source
 from darlr.data.store import load, save
 from darlr.data.tabular.file import read_plain_file, scan_numbers
-from darlr.data.tabular.paths import log_files
+from darlr.data.tabular.inputs import log_files
 from darlr.data.tabular.read_table import read_table
 from darlr.errors import DataError
 from darlr.experiments.runs import Run
@@ -72,7 +72,7 @@ def test_links_are_followed_and_each_file_counts_once(logs, tmp_path):
     (logs / "up").symlink_to(logs)
     (logs / "z.csv").symlink_to(logs / "a.csv")
     for named in (logs, logs / "*", logs / "**"):
-        assert names(log_files(named), logs) == ["2023/c.csv", "2024/b.csv", "a.csv"]
+        assert names(log_files([named]), logs) == ["2023/c.csv", "2024/b.csv", "a.csv"]
     (logs / "2023" / "big_matrix.csv").write_text("x")
     (tmp_path / "kuairec").symlink_to(logs)
     assert public_set("kuairec").at_hand(tmp_path) == tmp_path / "kuairec" / "2023"
@@ -84,22 +84,22 @@ def test_what_is_left_out_is_counted_and_named(logs):
     (logs / "2024" / "_SUCCESS").write_text("")  # no data anywhere
     (logs / "_temporary").mkdir()
     (logs / "notes.txt").write_text("read me")
-    _, notes = log_files(logs)
+    _, notes = log_files([logs])
     assert notes == [f"{logs}: left out .c.csv, _temporary, notes.txt and 1 more, hidden or of no known kind"]
     assert read_table(TableConfig(logs))[1].notes[0] == notes[0]
     for named in (logs / "2024" / "*", logs / "*.csv"):
-        assert len(log_files(named)[0]) == 1
+        assert len(log_files([named])[0]) == 1
     (logs / "a.csv").unlink()
     (logs / "2024" / "b.csv").unlink()
     with pytest.raises(DataError, match=r"holds no file of a known kind \(.*\), but .c.csv, _temporary, notes.txt"):
-        log_files(logs)
+        log_files([logs])
 
 
 def test_a_link_to_nothing_and_an_unreadable_folder_are_refused(logs, monkeypatch):
     (logs / "gone.csv").symlink_to(logs / "nothing.csv")
     for named in (logs, logs / "*"):
         with pytest.raises(DataError, match=r"gone.csv: the link leads to no file; restore"):
-            log_files(named)
+            log_files([named])
     (logs / "gone.csv").unlink()
     scan = os.scandir
 
@@ -111,7 +111,7 @@ def test_a_link_to_nothing_and_an_unreadable_folder_are_refused(logs, monkeypatc
     monkeypatch.setattr(os, "scandir", closed)
     for named in (logs, logs / "*" / "*.csv", logs / "**" / "b.csv", logs / "2024" / "*"):
         with pytest.raises(DataError, match=r"2024: cannot be read \(Permission denied\); check its permissions"):
-            log_files(named)
+            log_files([named])
 
 
 def test_addresses_are_refused_whole(tmp_path):

@@ -22,7 +22,6 @@ RATINGS = (1.0, 5.0)
 
 def read(folder: Path, options: CoatConfig | None = None) -> tuple[InteractionLog, PrepareReport]:
     """The ratings of `folder`/train.ascii, which users chose to give, with decoded features. No option changes them.
-
     Raises DataError when a file is missing or has another layout.
     """
     maps = [f"user_item_features/{side}_features_map.txt" for side in ("user", "item")]
@@ -51,9 +50,8 @@ def read(folder: Path, options: CoatConfig | None = None) -> tuple[InteractionLo
 
 
 def read_ratings(path: Path) -> IntArray:
-    """A whitespace-separated matrix of integers 0 to 5, int64 [U, I]; 0 = not rated.
-
-    Raises DataError, naming file, row and column, at any other value.
+    """A whitespace-separated matrix of integers 0 to 5, int64 [U, I]; 0 = not rated. Raises DataError, naming file, row
+    and column, at any other value.
     """
     matrix = _whole_numbers(path)
     wrong = np.argwhere((matrix < 0) | (matrix > RATINGS[1]))
@@ -88,9 +86,8 @@ def _cells(path: Path, valid: Callable[[str], bool], wanted: str) -> list[list[s
 
 
 def _decode(names_file: Path, n: int) -> tuple[tuple[FeatureColumn, ...], tuple[str, ...]]:
-    """One-hot groups, named by a file with 'group:value' in each line, as categorical columns.
-
-    A row without exactly one bit in a group becomes a missing value, and a note counts such rows.
+    """One-hot groups, named by a file with 'group:value' in each line, as categorical columns. A row without exactly
+    one bit in a group becomes a missing value, and a note counts such rows.
     """
     bits_file = names_file.with_name(names_file.name.replace("_map.txt", ".ascii"))
     names = [line.strip().split(":", 1) for line in names_file.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -14,18 +14,7 @@ from numpy.typing import NDArray
 
 from darlr.data.log import FeatureColumn, InteractionLog
 from darlr.data.report import PrepareReport
-from darlr.data.sets.shared import (
-    ITEM,
-    USER,
-    Side,
-    coded,
-    ids,
-    log_without_events,
-    number_lists,
-    on_log_scale,
-    read_profiles,
-    with_files,
-)
+from darlr.data.sets.shared import ITEM, USER, Side, ids, log_without_events, number_lists, read_profiles, with_files
 from darlr.data.split import select
 from darlr.data.tabular.columns import occurs_before, trimmed
 from darlr.data.tabular.features import read_feature_table
@@ -66,8 +55,8 @@ def _log(folder: Path, names: Sequence[str], policy: int) -> tuple[InteractionLo
     time = ids(table, TIME)
     log = replace(
         log_without_events(NAME, users, videos, CATEGORY),
-        user=coded(table, USER, users.ids, USERS),
-        item=coded(table, ITEM, videos.ids, VIDEOS),
+        user=users.codes(table),
+        item=videos.codes(table),
         reward=_bits(table, CLICK).astype(np.float32),
         timestamp=time,
     )
@@ -95,7 +84,7 @@ def _videos(path: Path) -> Side:
     untagged = int((tags.values == -1).all(axis=1).sum())
     note = f"{VIDEOS}: {untagged:,} of {len(found):,} videos have no tag, and so no category"
     features = tuple(replace(column, values=column.values[order]) for column in (tags, durations))
-    return Side(found[order], features, (note,) if untagged else ())
+    return Side(ITEM, VIDEOS, found[order], features, (note,) if untagged else ())
 
 
 def _bits(table: Table, column: str) -> NDArray[np.int8]:
@@ -123,4 +112,4 @@ def _durations(table: Table) -> FeatureColumn:
     wrong = (milliseconds.is_null() | ~(milliseconds >= 0) | ~milliseconds.is_finite()) & text.is_not_null()
     table.refuse(wrong, DURATION, lambda row: f"'{text[row]}' is not a length in milliseconds")
     seconds = (milliseconds.fill_null(np.nan) / 1000).to_numpy().astype(np.float32)
-    return on_log_scale(FeatureColumn(DURATION, "numeric", seconds))
+    return FeatureColumn(DURATION, "numeric", np.log1p(seconds))

@@ -11,27 +11,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from darlr.data.log import Block, FeatureColumn, FloatArray, IntArray, InteractionLog
-from darlr.data.report import PrepareReport
-from darlr.data.sets.kuairec_events import DURATION, Events, median_by_item, read_events
-from darlr.data.sets.shared import (
-    CATEGORY,
-    ITEM,
-    USER,
-    USERS,
-    VIDEOS,
-    Side,
-    coded,
-    log_without_events,
-    read_categories,
-    read_profiles,
-    with_files,
-)
+from darlr.data.log import Block, FeatureColumn, FloatArray, IntArray, InteractionLog, Mask
+from darlr.data.report import Dropped, PrepareReport
+from darlr.data.sets.shared import ITEM, SIDES, USER, Side, log_without_events, read_sides, with_files
 from darlr.data.tabular.file import scan_numbers
 from darlr.options import KuaiRecConfig
 
 NAME = "kuairec"
 LOG, TRUTH, DAILY = "big_matrix.csv", "small_matrix.csv", "item_daily_features.csv"
+WATCH, TIME, DURATION = "watch_ratio", "timestamp", "video_duration"
+LATEST = 2.0**53 / 1000  # the largest time in seconds whose milliseconds are exact in float64
 ARCHIVE = Path("KuaiRec 2.0") / "data"  # where the official archive has its files
 MOST = 5.0  # larger watch ratios count as this
 PERCENTILES = (0.02, 0.98)  # of the clipped watch ratios of a video: they become 0 and 1
@@ -39,13 +28,12 @@ EVENTS = 20  # a video with fewer takes the percentiles of the whole log
 
 
 def located(folder: Path) -> Path:
-    """Where the files are: in the folder, or in the official archive unpacked in it or beside it.
-
-    Raises DataError when one of them is missing.
+    """Where the files are: in the folder, or in the official archive unpacked in it or beside it. Raises DataError when
+    one of them is missing.
     """
     places = (folder, folder / ARCHIVE, folder.parent / ARCHIVE)
     place = next((place for place in places if (place / LOG).is_file()), folder)
-    return with_files(place, (USERS, VIDEOS, TRUTH, LOG), f"{NAME}/ or '{ARCHIVE.as_posix()}/'")
+    return with_files(place, (*SIDES, TRUTH, LOG), f"{NAME}/ or '{ARCHIVE.as_posix()}/'")
 
 
 def read(folder: Path, options: KuaiRecConfig | None = None) -> tuple[InteractionLog, PrepareReport]:
@@ -58,11 +46,11 @@ def read(folder: Path, options: KuaiRecConfig | None = None) -> tuple[Interactio
     users, items = read_sides(folder)
     daily = _daily_durations(folder, items)
     block, cells = _read_block(folder, users, items)
-    events = read_events(folder / LOG, users.ids, items.ids, block, np.isnan(daily))
+    events = _read_events(folder / LOG, users, items, block, np.isnan(daily))
     duration, duration_note = _duration(daily, events)
     reward, reward_range = _rewards(events, options or KuaiRecConfig(), len(items.ids))
     log = replace(
-        log_without_events(NAME, users, replace(items, features=items.features + duration), CATEGORY),
+        log_without_events(NAME, users, replace(items, features=items.features + duration)),
         user=events.user,
         item=events.item,
         reward=reward,
@@ -79,11 +67,6 @@ def read(folder: Path, options: KuaiRecConfig | None = None) -> tuple[Interactio
     return log, PrepareReport(NAME, events.rows_read, len(log), events.dropped, tuple(notes))
 
 
-def read_sides(folder: Path) -> tuple[Side, Side]:
-    """All users and all videos."""
-    return read_profiles(folder / USERS), read_categories(folder / VIDEOS)
-
-
 @dataclass(frozen=True)
 class VideoScale:
     """The watch ratios of each video that become reward 0 and 1: float32 [I] each, low < high."""
@@ -94,8 +77,7 @@ class VideoScale:
     def rewards(self, item: IntArray, watched: FloatArray) -> FloatArray:
         """Normalised rewards from 0 to 1, float32 [n], of watch ratios of the items."""
         low = self.low[item]
-        scaled: FloatArray = np.clip((watched - low) / (self.high[item] - low), 0, 1)
-        return scaled
+        return np.asarray(np.clip((watched - low) / (self.high[item] - low), 0, 1))
 
 
 def read_scale(folder: Path) -> VideoScale:
@@ -128,11 +110,83 @@ def _fit_scale(item: IntArray, watched: NDArray[np.floating], n_items: int) -> V
     return scale
 
 
+@dataclass(frozen=True)
+class Events:
+    """Kept events, sorted by user and time, [L] each. time: milliseconds, None where no event has one. seen: the
+    duration of each video by its events in milliseconds, float32 [I], NaN where it was not asked for or is unknown.
+    """
+
+    user: IntArray
+    item: IntArray
+    watched: FloatArray
+    time: IntArray | None
+    seen: FloatArray
+    rows_read: int
+    dropped: tuple[Dropped, ...]
+    notes: tuple[str, ...]
+
+
+def _read_events(path: Path, users: Side, items: Side, block: Block, lacking: Mask) -> Events:
+    """The events of a big_matrix.csv. lacking: bool [I], videos whose duration is to be taken from it.
+
+    Events without a watch ratio, with a negative one, or on cells of the block are dropped and counted. Raises
+    DataError, naming file, row and column, at an unknown id or a cell that is not a number.
+    """
+    kinds = {USER: pl.Int32, ITEM: pl.Int32, WATCH: pl.Float32, TIME: pl.Float64}
+    table = scan_numbers(path, kinds | ({DURATION: pl.Float32} if lacking.any() else {}))
+    user, item = users.codes(table), items.codes(table)
+    seen = np.full(len(items.ids), np.nan, dtype=np.float32)
+    if lacking.any():
+        rows = lacking[item]
+        seen = _median_by_item(item[rows], table.frame[DURATION].filter(pl.Series(rows)), len(items.ids))
+    watched = table.frame[WATCH].to_numpy()
+    keep, dropped = table.without(
+        {
+            "no watch ratio": np.isnan(watched),
+            "a negative watch ratio": watched < 0,
+            "events on cells of the truth": np.isin(user, block.users) & np.isin(item, block.items),
+        }
+    )
+    if not keep.any():
+        table.fail(0, WATCH, "no row of the file can be kept: each has no watch ratio, or lies on cells of the truth")
+    seconds = table.frame[TIME].to_numpy()
+    table.refuse(np.abs(seconds) > LATEST, TIME, lambda row: f"{seconds[row]} is not a time in seconds")
+    user, item, watched, seconds = user[keep], item[keep], watched[keep], seconds[keep]
+    times = pl.Series("time", np.rint(seconds * 1000), nan_to_null=True).cast(pl.Int64)
+    timeless = times.null_count()
+    if timeless == len(times):
+        note = f"{path.name}: no event has a time; they are kept in the order of the file"
+        return Events(user, item, watched, None, seen, len(keep), tuple(dropped), (note,))
+    time = (_filled(user, times) if timeless else times).to_numpy()
+    if ((user[1:] < user[:-1]) | ((user[1:] == user[:-1]) & (time[1:] < time[:-1]))).any():
+        order = np.lexsort((time, user))
+        user, item, watched, time = user[order], item[order], watched[order], time[order]
+    note = f"{path.name}: {timeless:,} events without a time take that of the user's event before"
+    return Events(user, item, watched, time, seen, len(keep), tuple(dropped), (note,) if timeless else ())
+
+
+def _median_by_item(item: IntArray, value: pl.Series, n_items: int) -> FloatArray:
+    """Median of each item's positive values, float32 [I], NaN without one."""
+    rows = pl.DataFrame({"item": item, "value": value}).filter((pl.col("value") > 0) & pl.col("value").is_finite())
+    found = rows.group_by("item").agg(pl.col("value").median())
+    medians = np.full(n_items, np.nan, dtype=np.float32)
+    medians[found["item"].to_numpy()] = found["value"].to_numpy()
+    return medians
+
+
+def _filled(user: IntArray, times: pl.Series) -> pl.Series:
+    """The times, with that of the user's previous event in the file for null, else the next, else the earliest of all.
+    So an event keeps its place among those of its user.
+    """
+    time = pl.col("time")
+    nearest = (time.forward_fill().over("user"), time.backward_fill().over("user"), time.min())
+    return pl.DataFrame({"user": user, "time": times}).select(time.fill_null(pl.coalesce(nearest))).to_series()
+
+
 def _read_block(folder: Path, users: Side, items: Side) -> tuple[Block, int]:
     """The users and videos of the small matrix, in ascending order, and how many cells it has."""
     table = scan_numbers(folder / TRUTH, {USER: pl.Int32, ITEM: pl.Int32})
-    codes = (coded(table, USER, users.ids, USERS), coded(table, ITEM, items.ids, VIDEOS))
-    return Block(*(np.unique(side) for side in codes)), table.frame.height
+    return Block(np.unique(users.codes(table)), np.unique(items.codes(table))), table.frame.height
 
 
 def _daily_durations(folder: Path, items: Side) -> FloatArray:
@@ -140,7 +194,7 @@ def _daily_durations(folder: Path, items: Side) -> FloatArray:
     if not (folder / DAILY).is_file():
         return np.full(len(items.ids), np.nan, dtype=np.float32)
     table = scan_numbers(folder / DAILY, {ITEM: pl.Int32, DURATION: pl.Float64})
-    return median_by_item(coded(table, ITEM, items.ids, VIDEOS), table.frame[DURATION], len(items.ids))
+    return _median_by_item(items.codes(table), table.frame[DURATION], len(items.ids))
 
 
 def _duration(daily: FloatArray, events: Events) -> tuple[tuple[FeatureColumn, ...], str]:

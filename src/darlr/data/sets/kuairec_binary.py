@@ -11,18 +11,7 @@ import numpy as np
 
 from darlr.data.log import Block, IntArray, InteractionLog
 from darlr.data.report import PrepareReport
-from darlr.data.sets.shared import (
-    CATEGORY,
-    ITEM,
-    USER,
-    USERS,
-    VIDEOS,
-    coded,
-    log_without_events,
-    read_categories,
-    read_profiles,
-    with_files,
-)
+from darlr.data.sets.shared import ITEM, SIDES, USER, Side, log_without_events, read_sides, with_files
 from darlr.data.split import select
 from darlr.data.tabular.file import read_file
 
@@ -36,19 +25,15 @@ def read(folder: Path, options: None = None) -> tuple[InteractionLog, PrepareRep
     Events on cells of the block are dropped and counted. Item feature: `category`, 1 to 4 of 31. User features: see
     `read_profiles`. Raises DataError, naming file, row and column, when a file is missing or has another layout.
     """
-    with_files(folder, (USERS, VIDEOS, LOG, TRUTH, TRUTH_VIDEOS), f"{NAME}/")
-    users, items = read_profiles(folder / USERS), read_categories(folder / VIDEOS)
-    events, truth_users, truth_videos = (
-        read_file(folder / name, needed)
-        for name, needed in ((LOG, [USER, ITEM]), (TRUTH, [USER]), (TRUTH_VIDEOS, [ITEM]))
-    )
-    user, item = coded(events, USER, users.ids, USERS), coded(events, ITEM, items.ids, VIDEOS)
-    block = Block(
-        np.unique(coded(truth_users, USER, users.ids, USERS)), np.unique(coded(truth_videos, ITEM, items.ids, VIDEOS))
-    )
+    with_files(folder, (*SIDES, LOG, TRUTH, TRUTH_VIDEOS), f"{NAME}/")
+    users, items = read_sides(folder)
+    events = read_file(folder / LOG, [USER, ITEM])
+    user, item = users.codes(events), items.codes(events)
+    seen_users, seen_items = read_file(folder / TRUTH, [USER]), read_file(folder / TRUTH_VIDEOS, [ITEM])
+    block = Block(np.unique(users.codes(seen_users)), np.unique(items.codes(seen_items)))
     leaks = np.isin(user, block.users) & np.isin(item, block.items)
     ones = np.ones(len(user), dtype=np.float32)
-    log = replace(log_without_events(NAME, users, items, CATEGORY), user=user, item=item, reward=ones, block=block)
+    log = replace(log_without_events(NAME, users, items), user=user, item=item, reward=ones, block=block)
     log = select(log, ~leaks)
     repeats = len(log) - log.count_cells()
     notes = (*users.notes, f"{LOG}: positives only; {repeats:,} of them repeat a cell and are kept")
@@ -59,8 +44,8 @@ def read(folder: Path, options: None = None) -> tuple[InteractionLog, PrepareRep
 def read_truth_cells(folder: Path, log: InteractionLog) -> tuple[IntArray, IntArray]:
     """Codes of the user and video of every positive cell of the block. Raises DataError at a cell outside of it."""
     table = read_file(folder / TRUTH, [USER, ITEM])
-    user = coded(table, USER, np.array(log.user_ids, dtype=np.int64), USERS)
-    item = coded(table, ITEM, np.array(log.item_ids, dtype=np.int64), VIDEOS)
+    known = ((USER, SIDES[0], log.user_ids), (ITEM, SIDES[1], log.item_ids))
+    user, item = (Side(column, source, np.array(ids)).codes(table) for column, source, ids in known)
     assert log.block is not None
     outside = ~np.isin(item, log.block.items)
     table.refuse(outside, ITEM, lambda row: f"video {log.item_ids[item[row]]} is not in {TRUTH_VIDEOS}")

@@ -19,19 +19,26 @@ from darlr.errors import DataError
 from darlr.options import ColumnsConfig
 
 USER, ITEM = "user_id", "video_id"
-USERS, VIDEOS = "user_features.csv", "item_categories.csv"  # what KuaiRec calls the files of both
-CATEGORY = "category"
+SIDES = ("user_features.csv", "item_categories.csv")  # the files of users and videos in KuaiRec
 COUNTS = ("follow_user_num", "fans_user_num", "friend_user_num", "register_days")
 UNKNOWN = "-124"  # the value of an exported profile where nothing is known
 
 
 @dataclass(frozen=True)
 class Side:
-    """All users, or all videos. ids: int64 [n] in ascending order, which is the order of codes."""
+    """All users, or all videos, as the file `source` lists them. column: that of their ids in every file. ids: int64
+    [n] in ascending order, which is the order of codes.
+    """
 
+    column: str
+    source: str
     ids: IntArray
-    features: tuple[FeatureColumn, ...]
+    features: tuple[FeatureColumn, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def codes(self, table: Table) -> IntArray:
+        """Their codes in the rows of a table, int64 [rows]. Raises DataError at an id that is not listed."""
+        return coded(table, self.column, self.ids, self.source)
 
 
 def with_files(folder: Path, names: Sequence[str], wanted: str) -> Path:
@@ -44,7 +51,7 @@ def with_files(folder: Path, names: Sequence[str], wanted: str) -> Path:
     return folder
 
 
-def log_without_events(name: str, users: Side, items: Side, category: str) -> InteractionLog:
+def log_without_events(name: str, users: Side, items: Side, category: str = "category") -> InteractionLog:
     """A log of these users and items that has no events yet. Rewards range from 0 to 1."""
     none = np.zeros(0, dtype=np.int64)
     return InteractionLog(
@@ -73,9 +80,8 @@ def ids(table: Table, column: str) -> IntArray:
 
 
 def coded(table: Table, column: str, known: IntArray, source: str) -> IntArray:
-    """Codes of a column of ids, int64.
-
-    known: the ids in ascending order. source: the file that lists them. Raises DataError at an id that is not known.
+    """Codes of a column of ids, int64. known: the ids in ascending order. source: the file that lists them. Raises
+    DataError at an id that is not known.
     """
     found = ids(table, column)
     if known[-1] - known[0] == len(known) - 1:  # no gaps: millions of rows need no search
@@ -85,8 +91,12 @@ def coded(table: Table, column: str, known: IntArray, source: str) -> IntArray:
         place = np.searchsorted(known, found).clip(max=len(known) - 1)
         unknown = known[place] != found
     table.refuse(unknown, column, lambda row: f"{found[row]} is not in {source}")
-    codes: IntArray = place.astype(np.int64, copy=False)
-    return codes
+    return np.asarray(place, dtype=np.int64)
+
+
+def read_sides(folder: Path) -> tuple[Side, Side]:
+    """All users and all videos of KuaiRec."""
+    return read_profiles(folder / SIDES[0]), _read_categories(folder / SIDES[1])
 
 
 def read_profiles(path: Path) -> Side:
@@ -105,10 +115,14 @@ def read_profiles(path: Path) -> Side:
     notes += [
         f"{path}: {UNKNOWN} read as missing in {count[0]:,} rows of '{count.name}'" for count in unknown if count[0]
     ]
-    return Side(found[order], tuple(on_log_scale(column) for column in columns), tuple(notes))
+    columns = tuple(
+        replace(column, values=np.log1p(column.values.astype(np.float32))) if column.kind == "numeric" else column
+        for column in columns
+    )
+    return Side(USER, path.name, found[order], columns, tuple(notes))
 
 
-def read_categories(path: Path) -> Side:
+def _read_categories(path: Path) -> Side:
     """The videos of KuaiRec with their feature `category`: each has 1 to 4 of 31, written as "[27, 9]"."""
     table = read_file(path, [ITEM, "feat"])
     found, text = ids(table, ITEM), table.frame["feat"].str.strip_chars()
@@ -116,14 +130,7 @@ def read_categories(path: Path) -> Side:
     wrong, wanted = ~text.str.contains(r"^\[\d+(\s*,\s*\d+)*\]$"), "is not a list of categories such as [27, 9]"
     table.refuse(wrong.fill_null(True), "feat", lambda row: "empty" if text[row] is None else f"'{text[row]}' {wanted}")
     order = np.argsort(found)
-    return Side(found[order], (number_lists(CATEGORY, text[order]),))
-
-
-def on_log_scale(column: FeatureColumn) -> FeatureColumn:
-    """The column with log(1 + number) in place of numbers, because counts differ by orders of magnitude."""
-    if column.kind != "numeric":
-        return column
-    return replace(column, values=np.log1p(column.values.astype(np.float32)))
+    return Side(ITEM, path.name, found[order], (number_lists("category", text[order]),))
 
 
 def number_lists(name: str, text: pl.Series) -> FeatureColumn:

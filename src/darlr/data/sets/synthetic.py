@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog
+from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog, Mask
 from darlr.data.report import PrepareReport
 from darlr.options import SyntheticConfig
 
+Floats = NDArray[np.floating]
 CHUNK = 4_000_000
 CACHED = 1 << 15  # cells that are summed at once, so that they fit the cache of a core
 RANGE = (1.0, 5.0)
@@ -98,9 +99,8 @@ def generate(config: SyntheticConfig) -> SyntheticWorld:
 
 
 def _logits(user_factors: FloatArray, item_factors: FloatArray) -> FloatArray:
-    """user_factors @ item_factors.T, float32 [users, I], summed factor by factor.
-
-    The rounding of a matrix product depends on the number of threads, and so would the log.
+    """user_factors @ item_factors.T, float32 [users, I], summed factor by factor. The rounding of a matrix product
+    depends on the number of threads, and so would the log.
     """
     logits = np.zeros((len(user_factors), len(item_factors)), dtype=np.float32)
     size = max(1, CACHED // max(1, len(item_factors)))
@@ -111,15 +111,12 @@ def _logits(user_factors: FloatArray, item_factors: FloatArray) -> FloatArray:
     return logits
 
 
-def _squash(logit: NDArray[np.floating]) -> FloatArray:
+def _squash(logit: Floats) -> FloatArray:
     low, high = RANGE
-    reward: FloatArray = (low + (high - low) / (1 + np.exp(-logit))).astype(np.float32)
-    return reward
+    return np.asarray(low + (high - low) / (1 + np.exp(-logit)), dtype=np.float32)
 
 
-def _catalogue(
-    config: SyntheticConfig, rng: np.random.Generator
-) -> tuple[IntArray, NDArray[np.floating], NDArray[np.bool_]]:
+def _catalogue(config: SyntheticConfig, rng: np.random.Generator) -> tuple[IntArray, Floats, Mask]:
     """Categories int64 [I, 2] padded with -1, quality [I], and which items are the best of their category, bool [I].
 
     Sizes of categories are skewed (weight of rank r: 1 / r). Crowded categories are worse. The best item of each stands
@@ -137,14 +134,13 @@ def _catalogue(
     return np.stack([main, second], axis=1), quality, best
 
 
-def _fame(quality: NDArray[np.floating], categories: IntArray, rng: np.random.Generator) -> FloatArray:
+def _fame(quality: Floats, categories: IntArray, rng: np.random.Generator) -> FloatArray:
     """Log popularity, float32 [I]. Attention goes to one item of a category, not always to the best one."""
     own = rng.standard_normal(len(quality)) + FAME_OF_QUALITY * (quality - quality.mean())
-    fame: FloatArray = (FAME * own + LEAD * FALL ** _rank(own, categories[:, 0])).astype(np.float32)
-    return fame
+    return np.asarray(FAME * own + LEAD * FALL ** _rank(own, categories[:, 0]), dtype=np.float32)
 
 
-def _rank(value: NDArray[np.floating], group: IntArray) -> IntArray:
+def _rank(value: Floats, group: IntArray) -> IntArray:
     """Place of each value within its group, 0 for the largest; int64 [n]."""
     order = np.lexsort((-value, group))
     size = np.bincount(group)
@@ -154,11 +150,7 @@ def _rank(value: NDArray[np.floating], group: IntArray) -> IntArray:
 
 
 def _item_factors(
-    config: SyntheticConfig,
-    categories: IntArray,
-    quality: NDArray[np.floating],
-    best: NDArray[np.bool_],
-    rng: np.random.Generator,
+    config: SyntheticConfig, categories: IntArray, quality: Floats, best: Mask, rng: np.random.Generator
 ) -> FloatArray:
     """float32 [I, d]. Columns: quality, latent factors, categories (those of an item share weight 1)."""
     latent = rng.standard_normal((config.items, config.latent)) / np.sqrt(config.latent)
@@ -179,9 +171,8 @@ def _user_factors(config: SyntheticConfig, rng: np.random.Generator) -> FloatArr
 def _expose(
     config: SyntheticConfig, logit: FloatArray, popularity: FloatArray, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray, FloatArray]:
-    """Events of a chunk of users: counts [b], and items and their logits [sum of counts] in order of exposure.
-
-    Items are drawn without replacement with weight exp(bias * (popularity + SELF_SELECTION * logit)) (Gumbel top-k).
+    """Events of a chunk of users: counts [b], and items and their logits [sum of counts] in order of exposure. Items
+    are drawn without replacement with weight exp(bias * (popularity + SELF_SELECTION * logit)) (Gumbel top-k).
     """
     users, n = logit.shape
     mean = min(config.events_per_user, n)
@@ -195,7 +186,7 @@ def _expose(
     return counts, top[shown], np.take_along_axis(logit, top, 1)[shown]
 
 
-def _bored(user: IntArray, item: IntArray, categories: IntArray) -> NDArray[np.bool_]:
+def _bored(user: IntArray, item: IntArray, categories: IntArray) -> Mask:
     """Which events share a category with one of the previous MEMORY events of the user, bool [L]."""
     bored = np.zeros(len(item), dtype=bool)
     for lag in range(1, MEMORY + 1):
@@ -210,8 +201,7 @@ def _times(user: IntArray, counts: IntArray, rng: np.random.Generator) -> IntArr
     gaps = 1 + rng.exponential(3600.0, len(user)).astype(np.int64)
     total = np.cumsum(gaps)
     first = total[np.cumsum(counts) - counts]
-    times: IntArray = total - first[user] + rng.integers(0, 86_400 * 30, len(counts))[user]
-    return times
+    return np.asarray(total - first[user] + rng.integers(0, 86_400 * 30, len(counts))[user])
 
 
 def _user_features(preferences: FloatArray, rng: np.random.Generator) -> tuple[FeatureColumn, ...]:

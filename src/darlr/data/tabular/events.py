@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from darlr.data.log import FloatArray, IntArray
+from darlr.data.log import FloatArray, IntArray, Mask
 from darlr.data.tabular.columns import (
     fractional,
     id_text,
@@ -60,7 +60,7 @@ class Events(Rows):
     def at(self, row: int) -> str:
         """The file and row as errors and reports give them."""
         scan, place = self._place(row)
-        return f"{scan.name}, row {place + scan.first_row}"
+        return scan.at(place)
 
     def cell(self, row: int, column: str) -> Any:
         """One cell as the file has it: read again, so only for errors."""
@@ -93,8 +93,7 @@ def stream_events(source: Any, config: ColumnsConfig) -> Events:
     numeric = {} if config.implicit else {"reward": config.reward}
     numeric |= {} if config.propensity is None else {"propensity": config.propensity}
     sides = {"user": config.user, "item": config.item}
-    needed = [*sides.values(), *numeric.values()]
-    needed += [] if config.timestamp is None else [config.timestamp]
+    needed = [column for column in (*sides.values(), *numeric.values(), config.timestamp) if column is not None]
     try:
         scans, left_out, name = open_log(source, needed)
     except NoColumnError as error:
@@ -104,21 +103,15 @@ def stream_events(source: Any, config: ColumnsConfig) -> Events:
     known = {side: pl.Categories.random() for side in sides}
     parts, notes = [], left_out
     for scan in scans:
-        here = Events((scan,), np.array([0, 1]), {}, {}, {})  # its first row, for errors
-        for column in sides.values():
-            refuse_id_type(here, 0, column, scan.schema[column])
+        wanted = {}
+        for side, column in sides.items():
+            refuse_id_type(scan, column, scan.schema[column])
+            text = id_text(column, scan.schema[column])
+            wanted[side] = text.cast(pl.Categorical(known[side])).to_physical().fill_null(MISSING)
         for what, column in numeric.items():
-            refuse_number_type(here, 0, column, scan.schema[column], what)
-        ids = [
-            id_text(column, scan.schema[column])
-            .cast(pl.Categorical(known[side]))
-            .to_physical()
-            .fill_null(MISSING)
-            .alias(side)
-            for side, column in sides.items()
-        ]
-        values = [number(column, scan.schema[column]).cast(KINDS[what]).alias(what) for what, column in numeric.items()]
-        part = scan.collect(scan.frame.select(*ids, *values))
+            refuse_number_type(scan, column, scan.schema[column], what)
+            wanted[what] = number(column, scan.schema[column]).cast(KINDS[what])
+        part = scan.collect(scan.frame.select(**wanted))
         if part.is_empty() and len(scans) > 1:
             notes.append(f"{scan.name}: has no rows")
         notes += scan.quoting(part.height)
@@ -145,10 +138,9 @@ def stream_events(source: Any, config: ColumnsConfig) -> Events:
     return events
 
 
-def repeated(events: Events, times: IntArray, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Rows to keep that equal an earlier one (user, item, numbers, time), bool [rows].
-
-    Rows are hashed first, so that only those with an equal hash are compared.
+def repeated(events: Events, times: IntArray, keep: Mask) -> Mask:
+    """Rows to keep that equal an earlier one (user, item, numbers, time), bool [rows]. Rows are hashed first, so that
+    only those with an equal hash are compared.
     """
     columns: dict[str, Any] = {**events.coded, **events.numbers, "time": times}
     hashes = pl.DataFrame(columns).hash_rows(seed=0).to_numpy()
@@ -159,7 +151,7 @@ def repeated(events: Events, times: IntArray, keep: NDArray[np.bool_]) -> NDArra
     return again
 
 
-def refuse_bad_numbers(events: Events, what: str, column: str, keep: NDArray[np.bool_]) -> None:
+def refuse_bad_numbers(events: Events, what: str, column: str, keep: Mask) -> None:
     """Raise DataError at the first row to keep without a finite number."""
 
     def problem(row: int) -> str:
@@ -172,12 +164,7 @@ def refuse_bad_numbers(events: Events, what: str, column: str, keep: NDArray[np.
 
 
 def refuse_outside(
-    events: Events,
-    column: str,
-    what: str,
-    keep: NDArray[np.bool_],
-    limits: tuple[float, float],
-    above: bool = False,
+    events: Events, column: str, what: str, keep: Mask, limits: tuple[float, float], above: bool = False
 ) -> None:
     """Raise DataError at the first row to keep outside the limits. above: the low limit itself is outside, too."""
     with np.errstate(over="ignore"):
@@ -188,18 +175,14 @@ def refuse_outside(
     events.refuse(outside, column, lambda row: f"{what} {events.numbers[what][row]:g} must be {wanted}")
 
 
-def observed_range(reward: FloatArray) -> tuple[float, float]:
-    """Lowest and highest reward; a single value v gives (0, v), (v, 0), or (0, 1) when v is 0."""
-    low, high = float(reward.min()), float(reward.max())
-    if low < high:
-        return low, high
-    return (min(low, 0.0), max(high, 0.0)) if low else (0.0, 1.0)
-
-
-def unused_range(reward: FloatArray, low: float, high: float) -> list[str]:
-    """A note where the reward range is far wider than the rewards are."""
+def range_of(reward: FloatArray, given: tuple[float, float] | None) -> tuple[tuple[float, float], list[str]]:
+    """The reward range, and a note where the given one is far wider than the rewards are. If none is given, it is that
+    of the rewards; a single value v gives (0, v), (v, 0), or (0, 1) when v is 0.
+    """
     least, most = float(reward.min()), float(reward.max())
-    if least == most or most - least >= SHARE * (high - low):
-        return []
-    found = f"{low:g} to {high:g} is far wider than the rewards, which are {least:g} to {most:g}"
-    return [f"option reward-range: {found}; is it right?"]
+    if given is None:
+        return ((least, most) if least < most else (min(least, 0.0), max(most, 0.0)) if least else (0.0, 1.0)), []
+    if least == most or most - least >= SHARE * (given[1] - given[0]):
+        return given, []
+    found = f"{given[0]:g} to {given[1]:g} is far wider than the rewards, which are {least:g} to {most:g}"
+    return given, [f"option reward-range: {found}; is it right?"]

@@ -30,7 +30,6 @@ class FeatureTable:
 
 def read_feature_table(source: Any, id_column: str, needed: Sequence[str] = (), side: str = "users") -> FeatureTable:
     """Read and check the features of users or items (`side`); raises DataError, among others when an id occurs twice.
-
     source: paths or frames, see `darlr.data.tabular.inputs`.
     """
     table = open_features(source, side, [id_column, *needed])

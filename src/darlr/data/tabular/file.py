@@ -27,20 +27,27 @@ def suffix_of(path: Path) -> str | None:
 
 def scan_file(path: Path, needed: Sequence[str], only_needed: bool) -> Scan:
     """The columns of a file, all or only those `needed`, lazy. Cells of a text file are strings, null where empty.
-
     Raises DataError when the file is missing, empty or not readable, or when a column is missing or occurs twice.
     """
     require_file(path)
     suffix = suffix_of(path)
     if suffix is None:
         raise DataError(f"{path}: unknown kind of file; known: {KNOWN}")
-    if suffix != ".parquet":
-        return _scan_csv(path, DELIMITERS[suffix], needed, only_needed)
-    try:
-        frame = plainly_named(pl.scan_parquet(path.absolute(), glob=False), str(path), needed, only_needed, ", row 1")
-        return Scan(str(path), frame, frame.collect_schema(), 1)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise unreadable(str(path), error) from error
+    if suffix == ".parquet":
+        try:
+            raw = pl.scan_parquet(path.absolute(), glob=False)
+            frame = plainly_named(raw, str(path), needed, only_needed, ", row 1")
+            return Scan(str(path), frame, frame.collect_schema(), 1)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise unreadable(str(path), error) from error
+    delimiter = DELIMITERS[suffix]
+    names = _csv_header(path, delimiter, needed)
+    wanted = list(dict.fromkeys(needed)) if only_needed else [name for name in names if name]
+    places = [str(place) for place in range(len(names))]  # names of ours: those of the file may be empty
+    raw = pl.scan_csv(path.absolute(), glob=False, separator=delimiter, infer_schema=False, new_columns=places)
+    frame = raw.select(pl.col(str(names.index(name))).alias(name) for name in wanted)
+    schema = pl.Schema(dict.fromkeys(wanted, pl.String))
+    return Scan(str(path), frame, schema, 2, Text(delimiter, len(names)))
 
 
 def require_file(path: Path) -> None:
@@ -73,24 +80,16 @@ def whole(scan: Scan) -> Table:
 
 
 def read_plain_file(path: Path, names: Sequence[str]) -> Table:
-    """A tab-separated file without a header line, its columns called `names`; cells as strings, null where empty.
-
-    Raises DataError when the file is missing, empty, badly encoded or has too wide a row.
+    """A tab-separated file without a header line, its columns called `names`. Cells are strings, null where empty.
+    Raises DataError when the file is missing, empty or badly encoded, or when a row is too wide.
     """
     require_file(path)
     first = header(path, "\t")
-    if not first:
-        raise DataError(f"{path}: its first line is empty")
     if len(first) != len(names):
         raise DataError(f"{path}, row 1: {len(first)} values; expected {', '.join(names)}, with tabs between them")
-    try:
-        schema = dict.fromkeys(names, pl.String)
-        frame = pl.read_csv(
-            path.absolute(), glob=False, separator="\t", has_header=False, schema=schema, quote_char=None
-        )
-    except (OSError, pl.exceptions.PolarsError) as error:
-        explain(path, "\t", len(names), error, "the layout has")
-    return Table(str(path), frame, first_row=1)
+    schema = pl.Schema(dict.fromkeys(names, pl.String))
+    raw = pl.scan_csv(path.absolute(), glob=False, separator="\t", has_header=False, schema=schema, quote_char=None)
+    return whole(Scan(str(path), raw, schema, 1, Text("\t", len(names), "the layout has")))
 
 
 def plainly_named(
@@ -104,9 +103,8 @@ def plainly_named(
 
 
 def plain_names(source: str, written: Sequence[str], needed: Sequence[str] = (), header: str = "") -> list[str]:
-    """The names of columns, spelled `plain`. header: the place of the header in the source, for errors.
-
-    Raises DataError when a name occurs twice, and NoColumnError when a needed one is missing.
+    """The names of columns, spelled `plain`. header: the place of the header in the source, for errors. Raises
+    DataError when a name occurs twice, and NoColumnError when a needed one is missing.
     """
     names = [plain(name) for name in written]
     for position, name in enumerate(names):
@@ -133,16 +131,6 @@ def _csv_header(path: Path, delimiter: str, needed: Sequence[str]) -> list[str]:
     if not any(map(plain, written)):
         raise DataError(f"{path}: the file is empty, or its first line is; it must name the columns")
     return plain_names(str(path), written, needed, ", row 1")
-
-
-def _scan_csv(path: Path, delimiter: str, needed: Sequence[str], only_needed: bool) -> Scan:
-    names = _csv_header(path, delimiter, needed)
-    wanted = list(dict.fromkeys(needed)) if only_needed else [name for name in names if name]
-    places = [str(place) for place in range(len(names))]  # names of ours: those of the file may be empty
-    raw = pl.scan_csv(path.absolute(), glob=False, separator=delimiter, infer_schema=False, new_columns=places)
-    frame = raw.select(pl.col(str(names.index(name))).alias(name) for name in wanted)
-    schema = pl.Schema(dict.fromkeys(wanted, pl.String))
-    return Scan(str(path), frame, schema, 2, Text(path, delimiter, len(names)))
 
 
 def scan_numbers(path: Path, kinds: Mapping[str, type[pl.DataType]]) -> Table:

@@ -3,26 +3,15 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from darlr.data.log import FeatureColumn, InteractionLog, check
 from darlr.data.report import Dropped, PrepareReport
 from darlr.data.spelling import plain
 from darlr.data.tabular.columns import numbered
-from darlr.data.tabular.events import (
-    observed_range,
-    refuse_bad_numbers,
-    refuse_outside,
-    repeated,
-    stream_events,
-    unused_range,
-)
-from darlr.data.tabular.features import (
-    FeatureTable,
-    feature_columns,
-    listed_features,
-    read_feature_table,
-)
+from darlr.data.tabular.events import range_of, refuse_bad_numbers, refuse_outside, repeated, stream_events
+from darlr.data.tabular.features import FeatureTable, feature_columns, listed_features, read_feature_table
 from darlr.data.tabular.ids import Side, alike, odd_ids, without_ids
 from darlr.data.tabular.table import Table
 from darlr.data.tabular.times import read_times
@@ -112,13 +101,8 @@ def read_log(
     Raises DataError naming file, row and column, and ConfigError naming an option.
     """
     config = _plain_columns(config)
-    columns = [
-        config.user,
-        config.item,
-        None if config.implicit else config.reward,
-        config.timestamp,
-        config.propensity,
-    ]
+    reward_column = None if config.implicit else config.reward
+    columns = (config.user, config.item, reward_column, config.timestamp, config.propensity)
     for column in columns:
         if column and columns.count(column) > 1:
             raise ConfigError(f"options user, item, reward, timestamp, propensity: column '{column}' is named twice")
@@ -139,9 +123,9 @@ def read_log(
         keep &= ~again
         dropped.append(events.dropped("exact repeat of an earlier row", again))
     reward = events.numbers["reward"][keep]
-    low, high = config.reward_range or observed_range(reward)
+    reward_range, range_notes = range_of(reward, config.reward_range)
     refuse_outside(events, config.reward, "reward", keep, (-LARGEST_REWARD, LARGEST_REWARD))
-    refuse_outside(events, config.reward, "reward", keep, (low, high))
+    refuse_outside(events, config.reward, "reward", keep, reward_range)
     for side in (user, item):
         side.restrict(keep)
     if len(user.ids) < 2:
@@ -149,8 +133,8 @@ def read_log(
             f"{events.source}, column '{config.user}': all rows belong to one user ({user.ids[0]!r}); "
             f"learning from other users needs at least 2{_reasons(dropped)}"
         )
-    user_table = _features_of(users, config.user, user, [])
-    item_table = _features_of(items, config.item, item, [config.category] if config.category else [])
+    user_table, lacking_users = _features_of(users, config.user, user, [])
+    item_table, lacking_items = _features_of(items, config.item, item, [config.category] if config.category else [])
     user_names, user_ids = numbered([user.ids])
     item_names, item_ids = numbered([item.ids] if item_table is None else [item.ids, item_table.ids])
     user_features, user_notes = feature_columns(user_table, user_names, config)
@@ -159,25 +143,28 @@ def read_log(
     _check_named(config, (*user_features, *item_features), [listed.table for listed in tables])
     for listed in tables:
         absent = listed.ids.is_null().to_numpy()
-        dropped.append(listed.table.dropped(f"rows of {listed.table.short} without an id", absent))
+        dropped.append(listed.table.dropped(f"rows of {Path(listed.table.name).name} without an id", absent))
     if user_table is not None:
         silent = user_table.ids.drop_nulls().is_in(user.ids.to_list())
-        dropped.append(Dropped(f"rows of {user_table.table.short}: users without events", int((~silent).sum())))
+        name = Path(user_table.table.name).name
+        dropped.append(Dropped(f"rows of {name}: users without events", int((~silent).sum())))
     notes = [
-        *unused_range(reward, low, high),
+        *range_notes,
         *events.notes,
         *odd_ids(config.user, user),
         *odd_ids(config.item, item),
         *alike(config.user, user, user_table),
         *alike(config.item, item, item_table),
-        *_lacking(user_table, user),
-        *_lacking(item_table, item),
+        *lacking_users,
+        *lacking_items,
         *user_notes,
         *item_notes,
     ]
+    extra = len(item_ids) - len(item.ids)
+    unlogged = f"{extra:,} items without events stay: they can be recommended"
     remarks = [
         *(["no rewards were read: every event is a positive of reward 1 (option implicit)"] if config.implicit else []),
-        *_unlogged(item_table, len(item_ids) - len(item.ids)),
+        *([f"{item_table.table.name}: {unlogged}"] if item_table is not None and extra else []),
         *listed_features(user_table, user_features),
         *listed_features(item_table, item_features),
     ]
@@ -193,7 +180,7 @@ def read_log(
         user_features=user_features,
         item_features=item_features,
         category=config.category,
-        reward_range=(low, high),
+        reward_range=reward_range,
         exit="category" if config.category else "none",
     )
     check(log)
@@ -213,33 +200,21 @@ def _reasons(dropped: Sequence[Dropped]) -> str:
     return "".join(f"; dropped {d.count:,}: {d.reason}" for d in dropped)
 
 
-def _lacking(source: FeatureTable | None, side: Side) -> list[str]:
-    """A note on ids of the log that a table of features lacks."""
-    if source is None:
-        return []
-    absent = int((~side.ids.is_in(source.ids.drop_nulls().to_list())).sum())
-    text = f"lacks {absent:,} of the log's {len(side.ids):,} ids; their features count as missing"
-    return [f"{source.table.name}: {text}"] if absent else []
-
-
-def _unlogged(source: FeatureTable | None, count: int) -> list[str]:
-    """A remark on items that only their table of features holds."""
-    if source is None or not count:
-        return []
-    return [f"{source.table.name}: {count:,} items without events stay: they can be recommended"]
-
-
-def _features_of(given: Any, id_column: str, side: Side, needed: list[str]) -> FeatureTable | None:
-    """The table of features, if there is one; raises DataError when it lists none of the log's ids."""
+def _features_of(given: Any, id_column: str, side: Side, needed: list[str]) -> tuple[FeatureTable | None, list[str]]:
+    """The table of features, if there is one, and a note on ids of the log that it lacks. Raises DataError when it
+    lists none of the log's ids.
+    """
     if given is None:
-        return None
+        return None, []
     source = read_feature_table(given, id_column, needed, f"{side.side}s")
-    if not side.ids.is_in(source.ids.drop_nulls().to_list()).any():
+    lacking = ~side.ids.is_in(source.ids.drop_nulls().to_list())
+    if lacking.all():
         raise DataError(
             f"{source.table.name}, column '{id_column}': lists none of the log's ids (the log has {side.ids[0]!r}, "
             f"this table {source.ids[0]!r}); is it the right table and column?"
         )
-    return source
+    text = f"lacks {lacking.sum():,} of the log's {len(lacking):,} ids; their features count as missing"
+    return source, [f"{source.table.name}: {text}"] if lacking.any() else []
 
 
 def _check_named(config: ColumnsConfig, columns: tuple[FeatureColumn, ...], tables: Sequence[Table]) -> None:

@@ -7,8 +7,8 @@ from typing import NoReturn
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from darlr.data.log import Mask
 from darlr.data.report import Dropped
 from darlr.data.tabular.text import count_lines, explain, first_line
 from darlr.errors import DataError
@@ -35,17 +35,17 @@ class Rows:
         """Raise DataError about a cell."""
         raise DataError(f"{self.at(row)}, column '{column}': {problem}")
 
-    def refuse(self, wrong: NDArray[np.bool_] | pl.Series, column: str, problem: Callable[[int], str]) -> None:
+    def refuse(self, wrong: Mask | pl.Series, column: str, problem: Callable[[int], str]) -> None:
         """Raise DataError about the first cell that is wrong, bool [rows]; null is not wrong."""
         rows = pl.Series(wrong).arg_true()
         if len(rows):
             self.fail(rows[0], column, problem(rows[0]))
 
-    def dropped(self, reason: str, gone: NDArray[np.bool_]) -> Dropped:
+    def dropped(self, reason: str, gone: Mask) -> Dropped:
         """The rows that are dropped for this reason, bool [rows], as reports give them."""
         return Dropped(reason, int(gone.sum()), self.at(int(gone.argmax())) if gone.any() else "")
 
-    def without(self, reasons: Mapping[str, NDArray[np.bool_]]) -> tuple[NDArray[np.bool_], list[Dropped]]:
+    def without(self, reasons: Mapping[str, Mask]) -> tuple[Mask, list[Dropped]]:
         """Rows that stay, bool [rows], and those dropped for each reason. A row with several counts for the first."""
         gone, dropped = np.zeros_like(next(iter(reasons.values()))), []
         for reason, mask in reasons.items():
@@ -67,11 +67,6 @@ class Table(Rows):
     frame: pl.DataFrame
     first_row: int
     parts: "tuple[Table, ...]" = ()
-
-    @property
-    def short(self) -> str:
-        """The name of the file without its folder, or of the frame."""
-        return Path(self.name).name
 
     def at(self, row: int) -> str:
         """The file and row as errors and reports give them."""
@@ -100,15 +95,15 @@ def several(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Text:
-    """A text file of separated columns. width: the number of columns in its header."""
+    """The layout of a text file of `width` columns. source: what determines their number, for errors."""
 
-    path: Path
     delimiter: str
     width: int
+    source: str = "the header names"
 
 
 @dataclass(frozen=True)
-class Scan:
+class Scan(Rows):
     """Columns that are not read yet. name, first_row: as in `Table`. text: None for Parquet files and for frames."""
 
     name: str
@@ -116,6 +111,10 @@ class Scan:
     schema: pl.Schema
     first_row: int
     text: Text | None = None
+
+    def at(self, row: int) -> str:
+        """The file and row as errors and reports give them."""
+        return f"{self.name}, row {row + self.first_row}"
 
     @property
     def kind(self) -> str:
@@ -129,13 +128,13 @@ class Scan:
         except (OSError, pl.exceptions.PolarsError) as error:
             if self.text is None:
                 raise unreadable(self.name, error) from error
-            explain(self.text.path, self.text.delimiter, self.text.width, error)
+            explain(Path(self.name), self.text.delimiter, self.text.width, error, self.text.source)
 
     def quoting(self, rows: int) -> list[str]:
         """Notes on odd quotation marks in a text file of so many rows."""
         if self.text is None:
             return []
-        lines, escaped = count_lines(self.text.path)
+        lines, escaped = count_lines(Path(self.name))
         found = (
             (lines - rows - 1, "line breaks inside quoted cells; a stray quotation mark does that too"),
             (escaped, 'lines with a backslash before a quotation mark; it escapes nothing: write "" inside quotes'),
