@@ -1,4 +1,4 @@
-"""Where a log comes from: a built-in name, or the folder of a prepared data set."""
+"""Open a log by a built-in name or the folder of a prepared data set, and prepare such a folder."""
 
 import os
 import sys
@@ -72,8 +72,8 @@ def prepare(
 ) -> PrepareReport:
     """Read `source` (a name or prepared folder, see darlr.data.sources, or a user's own files) and write folder `out`.
 
-    raw, options: see `read_source`. notes: what the report says besides. finish: see `darlr.data.store.save`. Nothing
-    is written when reading fails. Raises DataError or ConfigError.
+    raw, options: see `read_source`. notes: more notes of the report. finish: see `darlr.data.store.save`. Nothing is
+    written when reading fails. Raises DataError or ConfigError.
     """
     check_target(out)
     if isinstance(source, TableConfig):

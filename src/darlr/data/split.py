@@ -53,7 +53,7 @@ def reserve(log: InteractionLog, share: float) -> tuple[InteractionLog, Interact
 
     Of a user's k distinct items floor(k * share + uniform) are drawn, and all their events are kept; at least one item
     stays. So no (user, item) cell is on both sides. A log with propensities is drawn by event, whatever its item, and
-    no user needs to keep one: only then does a propensity say how likely the item of a kept event was, given the rest.
+    no user needs to keep one: only then is a propensity the chance of the item of a kept event, given the rest.
     No option but the share changes the draw, so that runs of all seeds leave out the same events.
     Raises DataError when a share above 0 can keep nothing.
     """

@@ -38,7 +38,7 @@ def without_words(text: pl.Series) -> pl.Series:
 
 
 def plain_ids(series: pl.Series) -> pl.Series:
-    """Trimmed ids, null where there is none or a word that says so; where all are whole numbers "1.0" becomes "1"."""
+    """Trimmed ids, null where there is none or a word for none. Where all are whole numbers, "1.0" becomes "1"."""
     text = trimmed(series)
     text = text.set(text.is_in(NO_ID), None)
     whole = text.drop_nulls().str.contains(WHOLE).all()

@@ -108,7 +108,7 @@ def _column(table: Table, series: pl.Series, rows: IntArray, config: ColumnsConf
 
 
 def _several(texts: Sequence[str]) -> list[str]:
-    """Notes on texts that may say several categories, and count as one each."""
+    """Notes on texts that may name several categories, and count as one each."""
     odd, mark = sum(map(looks_like_list, texts)), joined(texts)
     if odd:
         return [f"{odd:,} values look like lists, but not all can be read so; write each as ['a', 'b'], or as a|b"]
@@ -120,11 +120,11 @@ def _several(texts: Sequence[str]) -> list[str]:
 
 
 def _words(table: Table, series: pl.Series) -> list[str]:
-    """A note on cells that say in words that there is no value."""
+    """A note on cells with a word that means that there is no value, such as NULL."""
     text = trimmed(series) if series.dtype == pl.String else pl.Series([], dtype=pl.String)
     words = text.filter(text.is_in(NO_VALUE))
-    said_so = ", ".join(map(quoted, words.unique().sort()))
-    return [f"{table.name}: column '{series.name}': {len(words):,} cells say {said_so}: missing"] if len(words) else []
+    shown = ", ".join(map(quoted, words.unique().sort()))
+    return [f"{table.name}: column '{series.name}': {len(words):,} cells say {shown}: missing"] if len(words) else []
 
 
 def _numeric(table: Table, name: str, values: pl.Series, rows: IntArray) -> FeatureColumn | None:

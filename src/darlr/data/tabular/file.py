@@ -1,4 +1,4 @@
-"""Open one CSV, TSV or Parquet file, and say precisely what is wrong with it."""
+"""Open one CSV, TSV or Parquet file. Errors name the row and column where it is broken."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -21,7 +21,7 @@ KNOWN = ", ".join((*DELIMITERS, ".parquet"))
 
 
 def suffix_of(path: Path) -> str | None:
-    """The ending that says what kind of file it is, or None for an unknown one."""
+    """The ending that determines the kind of the file, or None for an unknown one."""
     return next((s for s in (*DELIMITERS, ".parquet") if path.name.lower().endswith(s)), None)
 
 

@@ -75,7 +75,7 @@ def _is_pandas(source: Any) -> bool:
 
 
 def _converted(source: Any) -> pl.DataFrame:
-    """A pandas frame, or whatever speaks Arrow's C interface, as a polars frame."""
+    """A pandas frame, or an object with the C interface of Arrow, as a polars frame."""
     if not _is_pandas(source):
         return pl.DataFrame(source)
     names = [str(name) for name in source.columns]

@@ -59,8 +59,8 @@ def read_events(
     reward_range: the lowest and highest possible reward; by default those that occur.
     name: the name of the data set; by default that of the first file, or "events".
 
-    Returns the log. `log.report` says what was dropped and noticed; a DarlrWarning says it too when rows were dropped
-    or a person should check something. Raises DataError, naming the file or frame, the row and the column, and
+    Returns the log. `log.report` holds what was dropped and noticed. A DarlrWarning shows it when rows were dropped or
+    a person should check something. Raises DataError, naming the file or frame, the row and the column, and
     ConfigError, naming an option. Rows of a file are counted as a spreadsheet shows them, so that
     the header is row 1. Rows of a frame are counted from 0: row 17 is `frame[17]`, in pandas `frame.iloc[17]`.
     """

@@ -1,4 +1,4 @@
-"""Columns of a file or frame, read or still to be read, that can say where each of their rows stands."""
+"""Columns of a file or frame, read or still to be read. They know the place of each of their rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from darlr.data.report import Dropped
 from darlr.data.tabular.text import count_lines, explain, first_line
 from darlr.errors import DataError
 
-EVERY = pl.QueryOptFlags(projection_pushdown=False)  # otherwise polars does not see faults in columns nobody asked for
+EVERY = pl.QueryOptFlags(projection_pushdown=False)  # otherwise polars skips faults in columns that are not selected
 
 
 class NoColumnError(DataError):

@@ -45,7 +45,7 @@ class Times:
 
 
 class Cells:
-    """The column of one file, its first row being row `start` of all; `chosen`, bool [rows], says which rows count."""
+    """The column of one file, whose first row is row `start` of all files. chosen: bool [rows], the rows that count."""
 
     def __init__(self, events: Events, scan: Scan, start: int, column: str, chosen: Mask) -> None:
         self.events, self.scan, self.start, self.column, self.chosen = events, scan, start, column, chosen
