@@ -118,7 +118,7 @@ def test_addresses_are_refused_whole(tmp_path):
     reads = {
         "s3://bucket/x.csv": lambda path: read_table(TableConfig(path)),
         "https://host/x.csv": lambda path: read_table(TableConfig((path,))),
-        "gs://bucket/*.csv": log_files,
+        "gs://bucket/*.csv": lambda path: log_files([path]),
         "abfss://box@host/x.parquet": lambda path: read_plain_file(path, ("a",)),
         "hf://datasets/x": lambda path: open_source(str(path)),
         "s3://bucket/out": lambda path: save(open_source("synthetic"), path, None),

@@ -102,8 +102,8 @@ def stream_events(source: Any, config: ColumnsConfig) -> Events:
         raise DataError(f"{error}; {IMPLICIT}") from error
     known = {side: pl.Categories.random() for side in sides}
     parts, notes = [], left_out
+    wanted: dict[str, pl.Expr] = {}  # never emptied: polars forgets categories that no expression or column refers to
     for scan in scans:
-        wanted = {}
         for side, column in sides.items():
             refuse_id_type(scan, column, scan.schema[column])
             text = id_text(column, scan.schema[column])

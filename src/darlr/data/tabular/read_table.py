@@ -197,7 +197,7 @@ def _plain_columns(config: ColumnsConfig) -> ColumnsConfig:
 
 
 def _reasons(dropped: Sequence[Dropped]) -> str:
-    return "".join(f"; dropped {d.count:,}: {d.reason}" for d in dropped)
+    return "".join(f"; dropped {d.count:,}: {d.reason}" for d in dropped if d.count)
 
 
 def _features_of(given: Any, id_column: str, side: Side, needed: list[str]) -> tuple[FeatureTable | None, list[str]]:
