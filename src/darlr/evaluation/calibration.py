@@ -1,4 +1,4 @@
-"""How good a completed matrix is on random events that it was not fitted on: ranking, error, calibration."""
+"""The quality of a completed matrix on random events that it was not fitted on: ranking, error, calibration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +15,11 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Quality:
-    """auc: chance that an event above the middle of the reward range is ranked before one below (ties: one half).
-    ndcg: of all held-out events of a user, mean over users whose rewards differ. rmse, calibration: in units of reward;
-    the latter is the expected calibration error, the mean of |predicted - seen| over the deciles' events. deciles:
-    mean prediction and mean reward of each tenth of the events by prediction, fewer where predictions are tied.
+    """Measures of predictions on held-out events. rmse and calibration are in units of reward.
+
+    auc: the probability that an event above the middle of the reward range is ranked before one below. ndcg: the mean
+    over users whose rewards differ. calibration: the expected calibration error over the deciles. deciles: mean
+    prediction and mean reward of each tenth of the events by prediction, fewer where predictions tie.
     """
 
     auc: float
@@ -29,7 +30,7 @@ class Quality:
 
 
 def quality(predicted: Reals, held: InteractionLog) -> Quality:
-    """The held-out log's events against their predictions, float64 [L]."""
+    """Compare predictions, float64 [L], with the rewards of the held-out events."""
     seen = held.reward.astype(np.float64)
     count, means = _deciles(predicted, seen)
     return Quality(
@@ -37,12 +38,12 @@ def quality(predicted: Reals, held: InteractionLog) -> Quality:
         ndcg=ndcg(predicted, held),
         rmse=float(np.sqrt(np.square(predicted - seen).mean())),
         calibration=float(np.abs(means[:, 0] - means[:, 1]) @ count / len(seen)),
-        deciles=tuple((float(one), float(other)) for one, other in means),
+        deciles=tuple((one, other) for one, other in means.tolist()),
     )
 
 
 def auc(predicted: Reals, positive: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve; NaN where all events are of one kind."""
+    """Compute the area under the ROC curve; NaN where all events are of one kind."""
     n = int(positive.sum())
     if n in (0, len(positive)):
         return float("nan")
@@ -50,7 +51,7 @@ def auc(predicted: Reals, positive: NDArray[np.bool_]) -> float:
 
 
 def ndcg(predicted: Reals, held: InteractionLog) -> float:
-    """Gain = reward above the lowest possible; tied events share theirs. NaN where no user's rewards differ."""
+    """Compute nDCG with gain = reward - lowest reward; ties share their gain. NaN where no user's rewards differ."""
     gain = held.reward.astype(np.float64) - held.reward_range[0]
     ideal = _discounted(held.user, gain, gain, held.n_users)
     found = _discounted(held.user, predicted, gain, held.n_users)
@@ -62,7 +63,7 @@ def ndcg(predicted: Reals, held: InteractionLog) -> float:
 
 
 def _discounted(user: NDArray[np.int64], score: Reals, gain: Reals, n_users: int) -> Reals:
-    """Sum of gain / log2(1 + place) of each user's events by falling score, float64 [U]."""
+    """Sum gain / log2(1 + place) over each user's events by falling score, float64 [U]."""
     order = np.lexsort((-score, user))
     sorted_user, sorted_score = user[order], score[order]
     events = np.bincount(user, minlength=n_users)
@@ -70,12 +71,11 @@ def _discounted(user: NDArray[np.int64], score: Reals, gain: Reals, n_users: int
     new = np.append(True, (np.diff(sorted_user) != 0) | (np.diff(sorted_score) != 0))
     tie = np.cumsum(new) - 1  # events of one user and score share the mean gain of them all
     shared = (np.bincount(tie, gain[order]) / np.bincount(tie))[tie]
-    total: Reals = np.bincount(sorted_user, shared / np.log2(place + 2), minlength=n_users).astype(np.float64)
-    return total
+    return np.bincount(sorted_user, shared / np.log2(place + 2), minlength=n_users).astype(np.float64)
 
 
 def _deciles(predicted: Reals, seen: Reals) -> tuple[Reals, Reals]:
-    """Events [bins], and mean prediction and mean reward [bins, 2], of tenths by prediction; ties stay together."""
+    """Return the events [bins], and mean prediction and reward [bins, 2], of tenths; ties stay together."""
     edges = np.unique(np.quantile(predicted, np.arange(1, BINS) / BINS))
     place = np.searchsorted(edges, predicted, side="left")
     count = np.bincount(place, minlength=len(edges) + 1)
@@ -83,13 +83,14 @@ def _deciles(predicted: Reals, seen: Reals) -> tuple[Reals, Reals]:
     return count[count > 0].astype(np.float64), sums[count > 0] / count[count > 0, None]
 
 
-def report(rows: Mapping[str, Quality], *, fitted: int, held_out: int) -> list[str]:
-    """Lines for people: one a row, and the deciles of the first row."""
-    lines = [f"fitted on {fitted:,} random events; on {held_out:,} others:"]
+def report(predicted: Mapping[str, Reals], held: InteractionLog, *, fitted: int) -> list[str]:
+    """Describe predictions of the held-out events, float64 [L], one line for each, and the deciles of the first."""
+    lines = [f"fitted on {fitted:,} random events; on {len(held):,} others:"]
+    rows = {name: quality(values, held) for name, values in predicted.items()}
     lines += [
         f"{name}: AUC {q.auc:.3f}, NDCG {q.ndcg:.3f}, RMSE {q.rmse:.3f}, calibration error {q.calibration:.4f}"
         for name, q in rows.items()
     ]
     name, first = next(iter(rows.items()))
-    pairs = ", ".join(f"{predicted:.2f} {seen:.2f}" for predicted, seen in first.deciles)
+    pairs = ", ".join(f"{mean:.2f} {seen:.2f}" for mean, seen in first.deciles)
     return [*lines, f"{name}, by tenths of the predictions, mean predicted and mean seen: {pairs}"]

@@ -1,4 +1,4 @@
-"""The ground truth: complete rewards. Evaluation plays sessions on them, and nothing that learns may read them."""
+"""The ground truth: complete rewards, on which evaluation plays sessions. Nothing that learns may read them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,10 +24,9 @@ REMEDY = "prepare the data set again"
 class Truth:
     """Complete rewards of some users and items.
 
-    users: int64 [Ue], items: int64 [Ie], codes of the scope (darlr.data.scope); reward: float32 or float64 tensor
-    [Ue, Ie], in the log's own unit.
-    notes: sentences on rewards that were not observed, on their quality, and on repairs. Every table shows the first.
-    random: the feedback of its users on items that were drawn for them at random, where there is such feedback.
+    users: int64 [Ue], items: int64 [Ie], codes of the scope (darlr.data.scope). reward: float32 or float64 [Ue, Ie], in
+    the log's own unit. notes: sentences on rewards that were not observed and on their quality; every table shows the
+    first. random: feedback of its users on items that were drawn for them at random, if any.
     """
 
     users: IntArray
@@ -37,40 +36,39 @@ class Truth:
     random: RandomFeedback | None = None
 
     def __post_init__(self) -> None:
-        if self.reward.shape != (len(self.users), len(self.items)):
-            sides = (len(self.users), len(self.items))
+        sides = (len(self.users), len(self.items))
+        if self.reward.shape != sides:
             raise DataError(f"truth: rewards are {tuple(self.reward.shape)}, users and items {sides}")
 
     def beside(self, log: InteractionLog) -> "Truth":
-        """The same truth without the random feedback on pairs that `log` (scope codes) holds."""
-        if self.random is None:
-            return self
-        return replace(self, random=unlogged(self.random, log, self.users, self.items))
+        """Return the truth without the random feedback on pairs that are in `log` (scope codes)."""
+        random = self.random and unlogged(self.random, log, self.users, self.items)
+        return replace(self, random=random)
 
 
 def load_truth(name_or_folder: str, raw: Path | None = None, options: Any = None) -> Truth | None:
-    """The truth of a source (see darlr.data.sources), or None where none is known.
+    """Return the truth of a source (see darlr.data.sources), or None where none is known.
 
     The matrices that darlr completes itself (kuairand, yahoo; coat without its file) are fitted at each call.
-    options: those of the data set (darlr.data.sets.registry). Other data sets ignore them. Raises DataError when a
-    truth file is damaged or belongs to other data.
+    options: of the data set (darlr.data.sets.registry). Raises DataError where a truth file is damaged or belongs to
+    other data.
     """
     if name_or_folder not in SETS:
         return read_truth(Path(name_or_folder)) if has_truth(name_or_folder) else None
-    from darlr.evaluation.public_truths import TRUTHS  # the readers of all data sets
+    from darlr.evaluation.public_truths import TRUTHS  # it imports the readers of all data sets
 
     read = TRUTHS.get(name_or_folder)
     return None if read is None else read(raw or raw_folder(), SETS[name_or_folder].own(options))
 
 
 def has_truth(name_or_folder: str) -> bool:
-    """Whether a source (see darlr.data.sources) comes with a truth. The manifest is read, and the truth is not.
+    """Whether a source (see darlr.data.sources) has a truth, by its manifest alone.
 
-    Raises DataError where a truth file is there that the manifest does not name.
+    Raises DataError where the manifest does not name an existing truth file.
     """
     folder = Path(name_or_folder)
     if name_or_folder in SETS:
-        from darlr.evaluation.public_truths import TRUTHS  # the readers of all data sets
+        from darlr.evaluation.public_truths import TRUTHS  # it imports the readers of all data sets
 
         return name_or_folder in TRUTHS
     if not is_prepared(folder):
@@ -82,15 +80,15 @@ def has_truth(name_or_folder: str) -> bool:
 
 
 def whole(reward: Tensor) -> Truth:
-    """Rewards [U, I] of every user and item."""
+    """Make a truth of the rewards [U, I] of all users and items."""
     users, items = reward.shape
     return Truth(np.arange(users, dtype=np.int64), np.arange(items, dtype=np.int64), reward)
 
 
 def write_truth(truth: Truth, folder: Path) -> None:
-    """Write truth.safetensors into a prepared folder, tied to its checksum, and name it in dataset.json.
+    """Write truth.safetensors into a prepared folder, with the folder's checksum, and name it in dataset.json.
 
-    Each file is written atomically. Raises DataError when codes lie outside the scope, or when rewards are not finite.
+    Each file is written atomically. Raises DataError where codes lie outside the scope or rewards are not finite.
     """
     manifest = read_manifest(folder)
     _check(truth, manifest, folder / FILE)
@@ -106,16 +104,16 @@ def write_truth(truth: Truth, folder: Path) -> None:
 
 
 def read_truth(folder: Path) -> Truth:
-    """Inverse of `write_truth`; raises DataError when the file is missing, damaged or belongs to other data."""
+    """Read what `write_truth` wrote. Raises DataError where the file is missing, damaged or belongs to other data."""
     path, manifest = folder / FILE, read_manifest(folder)
     try:
         tensors, metadata = read_tensors(path, REMEDY, DataError, "truth")
         if metadata.get("checksum") != manifest["checksum"]:
             raise DataError(f"{path}: belongs to another data set than {folder}; {REMEDY}")
+        users, items = tensors["users"].numpy(), tensors["items"].numpy()
         random = None
         if "random_cell" in tensors:
-            random = RandomFeedback(tensors["random_cell"], tensors["random_reward"], len(tensors["items"]))
-        users, items = tensors["users"].numpy(), tensors["items"].numpy()
+            random = RandomFeedback(tensors["random_cell"], tensors["random_reward"], len(items))
         truth = Truth(users, items, tensors["reward"], tuple(metadata["notes"]), random)
     except FileNotFoundError as error:
         raise DataError(f"{path}: is missing, although {MANIFEST} says that there is a truth; {REMEDY}") from error
