@@ -10,8 +10,7 @@ from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.evaluation.lists import Entry, Kind
-from darlr.evaluation.metrics import Metrics, majority_items, metrics
-from darlr.evaluation.playing import Job, Played, Setting, play_jobs
+from darlr.evaluation.playing import Job, Metrics, Played, Setting, majority_items, metrics, play_jobs
 from darlr.evaluation.protocol import play
 from darlr.evaluation.random_feedback import estimate, estimate_interval
 from darlr.evaluation.statistics import interval, iqm, resampled, shared_samples

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darlr.evaluation.evaluate import Row
-from darlr.evaluation.metrics import Metrics
 from darlr.evaluation.numbers import style
 from darlr.evaluation.pictures import canvas
+from darlr.evaluation.playing import Metrics
 from darlr.evaluation.report import Section, print_tables, row_json, row_lines, signed, table_lines
 from darlr.evaluation.statistics import Comparison
 from darlr.io.files import atomic_write_text, write_json
