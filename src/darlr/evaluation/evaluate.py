@@ -12,8 +12,7 @@ from darlr.data.log import InteractionLog
 from darlr.evaluation.lists import Entry, Kind
 from darlr.evaluation.playing import Job, Metrics, Played, Setting, majority_items, metrics, play_jobs
 from darlr.evaluation.protocol import play
-from darlr.evaluation.random_feedback import estimate, estimate_interval
-from darlr.evaluation.statistics import interval, iqm, resampled, shared_samples
+from darlr.evaluation.statistics import interval, iqm, random_interval, random_reward, resampled, shared_samples
 from darlr.evaluation.truth import Truth
 from darlr.options import Mode, SessionConfig
 from darlr.simulation.exits import Exit, build_exit, never, resolve
@@ -28,8 +27,8 @@ class Row:
 
     mean: R_tra over seeds and users, with its 95% interval. iqm: the interquartile mean, likewise. length, each
     (R_each, a ratio of means), coverage (CV) and majority (MCD) are means over seeds. random: R_random with its
-    interval, where there is feedback on random items. returns: float64 [seeds, users]. tallies: from
-    darlr.evaluation.random_feedback, float64 [seeds, users, 3].
+    interval, where there is feedback on random items. returns: float64 [seeds, users]. tallies: of
+    random feedback, float64 [seeds, users, 3].
     """
 
     name: str
@@ -171,7 +170,7 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
     samples = shared_samples(returns.shape, resamples, seed)
     known = [one.tallies for one in played if one.tallies is not None]
     tallies = np.stack(known) if known else None
-    random = None if tallies is None else estimate(tallies)
+    random = None if tallies is None else random_reward(tallies)
     return Row(
         name=entry.name,
         kind=entry.kind,
@@ -190,7 +189,7 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
         seeds=returns.shape[0],
         users=returns.shape[1],
         random=random,
-        random_interval=None if tallies is None or random is None else estimate_interval(tallies, samples),
+        random_interval=None if tallies is None or random is None else random_interval(tallies, samples),
         returns=returns,
         tallies=tallies,
     )

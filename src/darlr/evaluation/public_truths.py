@@ -25,8 +25,7 @@ from darlr.data.sources import raw_folder
 from darlr.data.split import select
 from darlr.data.tabular.number_columns import scan_numbers
 from darlr.errors import DataError
-from darlr.evaluation.random_feedback import random_feedback
-from darlr.evaluation.truth import Truth, whole
+from darlr.evaluation.truth import Truth, random_feedback, whole
 from darlr.options import CoatConfig, KuaiRecConfig, SyntheticConfig, YahooConfig
 
 COMPLETED = "completed by darlr from feedback on random items alone; not a published matrix"

@@ -193,3 +193,38 @@ def compare(
         users_better=float((by_user > 0).mean() + (by_user == 0).mean() / 2),
         p_value=float(min(1.0, max(2 * beyond, 1 / resamples))),
     )
+
+
+def random_reward(tallies: Array) -> float | None:
+    """Compute R_random, mean turns times mean feedback, of tallies [seeds, users, 3]; None without any feedback.
+
+    Tallies hold observed feedback (darlr.evaluation.truth.RandomFeedback). Chance alone decides which shown items were
+    drawn at random. Their mean feedback therefore estimates the mean over all new items that are shown, as a ratio of
+    Horvitz-Thompson sums (Sarndal, Swensson and Wretman 1992, section 5.7).
+    """
+    total, asked, turns = tallies.mean((0, 1))
+    return float(turns * total / asked) if asked > 0 else None
+
+
+def random_interval(tallies: Array, samples: Samples) -> tuple[float, float]:
+    """Compute the 95% bootstrap interval of R_random over seeds and users."""
+    return interval(other_seeds(*_random_draws(tallies, samples), samples))
+
+
+def random_difference(one: Array, other: Array, *, resamples: int = 2000) -> tuple[float, float, float]:
+    """Compute R_random of one less that of the other and its 95% interval, paired by seed and user as in `compare`."""
+    shape = (max(len(one), len(other)), *one.shape[1:])
+    a, b = np.broadcast_to(one, shape), np.broadcast_to(other, shape)
+    samples = draw_samples(shape[:2], np.random.default_rng(0), resamples=resamples)
+    (draws, left_out), (b_draws, b_left_out) = (_random_draws(side, samples) for side in (a, b))
+    ends = interval(other_seeds(draws - b_draws, left_out - b_left_out, samples))
+    return float((random_reward(a) or np.nan) - (random_reward(b) or np.nan)), *ends
+
+
+def _random_draws(tallies: Array, samples: Samples) -> tuple[Array, Array]:
+    """Compute R_random on each of the samples, [R], and without each seed, [S]; NaN without any feedback."""
+    total, asked, turns = (user_means(tallies[..., part], samples) for part in range(3))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        draws = np.where(asked > 0, turns * total / asked, np.nan)
+    left_out = [np.nan if (found := random_reward(part)) is None else found for part in without_each_seed(tallies)]
+    return draws, np.array(left_out)

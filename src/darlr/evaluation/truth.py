@@ -6,18 +6,44 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from darlr.data.log import IntArray, InteractionLog
+from darlr.data.scope import places
 from darlr.data.sets.registry import SETS
 from darlr.data.sources import raw_folder
 from darlr.data.store import MANIFEST, is_prepared, read_manifest, write_manifest
 from darlr.errors import DataError
-from darlr.evaluation.random_feedback import RandomFeedback, unlogged
 from darlr.io.tensors import read_tensors, write_tensors
 
 FILE = "truth.safetensors"
 REMEDY = "prepare the data set again"
+
+
+@dataclass(frozen=True)
+class RandomFeedback:
+    """Observed feedback on items that were drawn for users at random. A repeated pair counts once, with its mean.
+
+    cell: int64 [n], row * columns + column of the truth, rising. reward: float32 [n]. columns: Ie.
+    """
+
+    cell: Tensor
+    reward: Tensor
+    columns: int
+
+    def tally(self, row: Tensor, column: Tensor) -> NDArray[np.float64]:
+        """Sum the feedback on shown items, the number of these items, and the turns of each session, float64 [B, 3].
+
+        row: users, int64 [B]. column: the items shown, int64 [B, T], -1 after the end. The first two sums are divided
+        by the number of the user's random items, so that all users have equal weights.
+        """
+        wanted = row[:, None] * self.columns + column
+        place = torch.searchsorted(self.cell, wanted).clamp(max=len(self.cell) - 1)
+        heard = (self.cell[place] == wanted) & (column >= 0)
+        asked = torch.bincount(self.cell // self.columns, minlength=int(row.max()) + 1)[row].clamp(min=1)
+        total = (self.reward[place].double() * heard).sum(1) / asked
+        return torch.stack([total, heard.sum(1) / asked, (column >= 0).sum(1).double()], 1).numpy()
 
 
 @dataclass(frozen=True)
@@ -41,9 +67,29 @@ class Truth:
             raise DataError(f"truth: rewards are {tuple(self.reward.shape)}, users and items {sides}")
 
     def beside(self, log: InteractionLog) -> "Truth":
-        """Return the truth without the random feedback on pairs that are in `log` (scope codes)."""
-        random = self.random and unlogged(self.random, log, self.users, self.items)
-        return replace(self, random=random)
+        """Return the truth without random feedback on pairs of `log` (scope codes), which a policy may memorise."""
+        if self.random is None:
+            return self
+        kept = torch.from_numpy(~np.isin(self.random.cell.numpy(), _cells(log, self.users, self.items)[1]))
+        left = replace(self.random, cell=self.random.cell[kept], reward=self.random.reward[kept])
+        return replace(self, random=left if len(left.cell) else None)
+
+
+def random_feedback(random: InteractionLog, users: IntArray, items: IntArray) -> RandomFeedback | None:
+    """Collect the events of `random` on users [Ue] and items [Ie] of a truth, log codes; None without any."""
+    inside, cells = _cells(random, users, items)
+    cell, place, count = np.unique(cells, return_inverse=True, return_counts=True)
+    if not len(cell):
+        return None
+    reward = np.bincount(place, random.reward[inside]) / count
+    return RandomFeedback(torch.from_numpy(cell), torch.from_numpy(reward.astype(np.float32)), len(items))
+
+
+def _cells(log: InteractionLog, users: IntArray, items: IntArray) -> tuple[NDArray[np.bool_], IntArray]:
+    """Mark the events on users and items of a truth, bool [L], and return their cells in it, int64."""
+    row, column = places(users, log.n_users)[log.user], places(items, log.n_items)[log.item]
+    inside = (row >= 0) & (column >= 0)
+    return inside, row[inside] * len(items) + column[inside]
 
 
 def load_truth(name_or_folder: str, raw: Path | None = None, options: Any = None) -> Truth | None:
