@@ -20,7 +20,7 @@ from torch import Tensor
 
 from darlr.data.log import FeatureColumn, IntArray, InteractionLog
 from darlr.data.split import split
-from darlr.evaluation.calibration import report
+from darlr.evaluation.held_out import report
 from darlr.options import SplitConfig
 from darlr.world.models.features import encode
 

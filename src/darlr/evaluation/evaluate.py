@@ -27,8 +27,8 @@ class Row:
 
     mean: R_tra over seeds and users, with its 95% interval. iqm: the interquartile mean, likewise. length, each
     (R_each, a ratio of means), coverage (CV) and majority (MCD) are means over seeds. random: R_random with its
-    interval, where there is feedback on random items. returns: float64 [seeds, users]. tallies: of
-    random feedback, float64 [seeds, users, 3].
+    interval, where there is feedback on random items. returns: float64 [seeds, users]. tallies:
+    float64 [seeds, users, 3], of random feedback.
     """
 
     name: str
@@ -92,13 +92,7 @@ def published_setting(config: SessionConfig, log: InteractionLog, device: str = 
 
 
 def published(
-    policy: Policy,
-    truth: Truth,
-    setting: Setting,
-    n_items: int,
-    *,
-    generator: torch.Generator,
-    majority: Tensor | None = None,
+    policy: Policy, truth: Truth, setting: Setting, n_items: int, *, generator: torch.Generator, majority: Tensor | None
 ) -> Metrics:
     """Measure a policy as the published protocol does after an epoch: on 100 random test users, by sampled actions.
 
@@ -134,13 +128,7 @@ def published_mean(epochs: Iterable[Mapping[str, float | None]]) -> dict[str, fl
 
 
 def sound(
-    entries: Sequence[Entry],
-    settings: Iterable[Setting],
-    truth: Truth,
-    log: InteractionLog,
-    *,
-    seed: int = 0,
-    resamples: int = 2000,
+    entries: Sequence[Entry], settings: Iterable[Setting], truth: Truth, log: InteractionLog, *, seed: int = 0
 ) -> list[Row]:
     """Evaluate every entry under every setting, on every user of the truth.
 
@@ -154,20 +142,17 @@ def sound(
         wanted = [entry for entry in entries if not (entry.exit_aware and setting.window is None)]
         jobs = [Job(one, e.greedy, e.exit_aware, run) for e in wanted for run, one in enumerate(e.policies)]
         played = iter(play_jobs(jobs, setting, truth, log, majority=majority, seed=seed))
-        rows += [
-            summarise(entry, setting, [next(played) for _ in entry.policies], seed=seed, resamples=resamples)
-            for entry in wanted
-        ]
+        rows += [summarise(entry, setting, [next(played) for _ in entry.policies], seed=seed) for entry in wanted]
     return rows
 
 
-def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed: int = 0, resamples: int = 2000) -> Row:
+def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed: int = 0) -> Row:
     """Make the row of an entry from the sessions of its seeds; `entry.policies` and `setting.rule` are not read."""
     returns = np.stack([one.returns for one in played])
     measured = [one.metrics for one in played]
     length = float(np.mean([m["Length"] for m in measured]))
     shares = [m["MCD"] for m in measured if m["MCD"] is not None]
-    samples = shared_samples(returns.shape, resamples, seed)
+    samples = shared_samples(returns.shape, seed)
     known = [one.tallies for one in played if one.tallies is not None]
     tallies = np.stack(known) if known else None
     random = None if tallies is None else random_reward(tallies)

@@ -124,13 +124,7 @@ class Together:
 
 
 def play_jobs(
-    jobs: Sequence[Job],
-    setting: Setting,
-    truth: Truth,
-    log: InteractionLog,
-    *,
-    majority: Tensor | None,
-    seed: int = 0,
+    jobs: Sequence[Job], setting: Setting, truth: Truth, log: InteractionLog, *, majority: Tensor | None, seed: int = 0
 ) -> list[Played]:
     """Play one session of every user of the truth with each policy. The results are in the order of the jobs.
 
@@ -147,6 +141,7 @@ def play_jobs(
         for start in range(0, len(places), most):
             some = places[start : start + most]
             policies = [jobs[place].policy for place in some]
+            states = (np.random.SeedSequence((seed, jobs[place].run)).generate_state(1)[0] for place in some)
             played = play(
                 policies[0] if len(some) == 1 else Together(policies),
                 truth,
@@ -155,7 +150,7 @@ def play_jobs(
                 mode=setting.mode,
                 turns=setting.turns,
                 greedy=greedy,
-                generators=[_generator(seed, jobs[place].run) for place in some],
+                generators=[torch.Generator().manual_seed(int(state)) for state in states],
                 users=users.repeat(len(some)),
                 exit_aware=exit_aware,
             )
@@ -173,8 +168,3 @@ def _tallies(played: Trajectories, truth: Truth) -> NDArray[np.float64] | None:
     column = torch.full((int(max(items.max(), truth.items.max())) + 2,), -1)  # the last is that of item -1
     column[torch.as_tensor(truth.items)] = torch.arange(len(truth.items))
     return truth.random.tally(torch.arange(len(items)), column[items])
-
-
-def _generator(seed: int, run: int) -> torch.Generator:
-    state = np.random.SeedSequence((seed, run)).generate_state(1)[0]
-    return torch.Generator().manual_seed(int(state))

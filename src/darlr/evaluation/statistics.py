@@ -69,9 +69,9 @@ def draw_samples(shape: tuple[int, ...], generator: np.random.Generator, *, resa
 
 
 @lru_cache(maxsize=2)
-def shared_samples(shape: tuple[int, ...], resamples: int = 2000, seed: int = 0) -> Samples:
+def shared_samples(shape: tuple[int, ...], seed: int = 0) -> Samples:
     """Draw the samples that all rows and comparisons of this shape share."""
-    return draw_samples(shape, np.random.default_rng(seed), resamples=resamples)
+    return draw_samples(shape, np.random.default_rng(seed))
 
 
 def resampled(values: NDArray[np.floating], samples: Samples, statistic: Statistic = "mean") -> Array:
@@ -117,11 +117,7 @@ def other_seeds(draws: Array, left_out: Array, samples: Samples) -> Array:
 
 
 def bootstrap_ratio(
-    numerator: NDArray[np.floating],
-    denominator: NDArray[np.floating],
-    *,
-    generator: np.random.Generator,
-    resamples: int = 2000,
+    numerator: Array, denominator: Array, *, generator: np.random.Generator, resamples: int = 2000
 ) -> Array:
     """Compute sum(numerator) / sum(denominator) on bootstrap samples of users, float64 [resamples]; NaN for x / 0.
 
@@ -163,26 +159,16 @@ class Comparison:
     p_value: float
 
 
-def compare(
-    a: NDArray[np.floating],
-    b: NDArray[np.floating],
-    *,
-    generator: np.random.Generator | None = None,
-    resamples: int = 2000,
-) -> Comparison:
+def compare(a: Array, b: Array, samples: Samples | None = None) -> Comparison:
     """Compare returns a and b, each [seeds, users], paired by user and seed.
 
-    A side with one seed, such as a fixed list, is compared with every seed of the other. generator: of the samples;
-    None = the samples that all comparisons share. Raises ConfigError where users or seeds do not match.
+    A side with one seed, such as a fixed list, is compared with every seed of the other. samples: None = those that all
+    comparisons share. Raises ConfigError where users or seeds do not match.
     """
     if a.shape[1] != b.shape[1] or (a.shape[0] != b.shape[0] and 1 not in (a.shape[0], b.shape[0])):
         raise ConfigError(f"a paired comparison needs the same seeds and users on both sides, not {a.shape}, {b.shape}")
     difference = a.astype(np.float64) - b.astype(np.float64)
-    if generator is None:
-        samples = shared_samples(difference.shape, resamples)
-    else:
-        samples = draw_samples(difference.shape, generator, resamples=resamples)
-    draws = resampled(difference, samples)
+    draws = resampled(difference, samples or shared_samples(difference.shape))
     low, high = interval(draws)
     by_user = difference.mean(0)
     beyond = min((draws <= 0).mean(), (draws >= 0).mean())
@@ -191,7 +177,7 @@ def compare(
         low=low,
         high=high,
         users_better=float((by_user > 0).mean() + (by_user == 0).mean() / 2),
-        p_value=float(min(1.0, max(2 * beyond, 1 / resamples))),
+        p_value=float(min(1.0, max(2 * beyond, 1 / len(draws)))),
     )
 
 
@@ -211,11 +197,11 @@ def random_interval(tallies: Array, samples: Samples) -> tuple[float, float]:
     return interval(other_seeds(*_random_draws(tallies, samples), samples))
 
 
-def random_difference(one: Array, other: Array, *, resamples: int = 2000) -> tuple[float, float, float]:
+def random_difference(one: Array, other: Array) -> tuple[float, float, float]:
     """Compute R_random of one less that of the other and its 95% interval, paired by seed and user as in `compare`."""
     shape = (max(len(one), len(other)), *one.shape[1:])
     a, b = np.broadcast_to(one, shape), np.broadcast_to(other, shape)
-    samples = draw_samples(shape[:2], np.random.default_rng(0), resamples=resamples)
+    samples = shared_samples(shape[:2])
     (draws, left_out), (b_draws, b_left_out) = (_random_draws(side, samples) for side in (a, b))
     ends = interval(other_seeds(draws - b_draws, left_out - b_left_out, samples))
     return float((random_reward(a) or np.nan) - (random_reward(b) or np.nan)), *ends
