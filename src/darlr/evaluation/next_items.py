@@ -1,10 +1,9 @@
-"""Hit rate, recall and nDCG at 10 of a policy's first list on held-out events, and its coverage.
+"""Hit rate, recall and nDCG at 10 of a policy's first list on held-out events (Järvelin and Kekäläinen 2002).
 
-Recommenders are usually measured in this way (Herlocker et al. 2004; nDCG: Järvelin and Kekäläinen 2002). At the start
-of a session the policy ranks the whole catalogue for each user, without the items of the user's training log.
+At the start of a session the policy ranks the whole catalogue for each user, without the items of the user's training
+log. A test item is relevant where its gain is above 0. The gain is 1 in a log of positives alone, else the reward less
+the mean reward of the training log.
 
-- A test item is relevant where its gain is above 0. The gain is 1 in a log of positives alone, else the reward less the
-  mean reward of the training log.
 - hit rate: whether the first 10 items hold a relevant one. recall: the share of the user's relevant items among them.
 - nDCG: the sum of gain / log2(place + 1) over the first 10 items, over the largest sum that is possible.
 - first own: the reward of the test item that the policy ranks first among the user's own test items, for users whose
@@ -98,17 +97,23 @@ class Ranked:
 
 def rank(policies: Sequence[Policy], found: UnseenItems) -> Ranked:
     """Measure the lists of a row's policies, one for each training seed; measures are means over seeds."""
-    ranked = [_rank(policy, found) for policy in policies]
-    sums = {
-        name: (np.mean([one.sums[name][0] for one in ranked], axis=0), count)
-        for name, (_, count) in ranked[0].sums.items()
-    }
-    return Ranked(sums, float(np.mean([one.coverage for one in ranked])))
-
-
-def _rank(policy: Policy, found: UnseenItems) -> Ranked:
     users = found.users
-    listed, first = np.zeros((len(users), len(LISTED))), np.zeros(len(users))
+    measured, shares = zip(*(_rank(policy, found, users) for policy in policies), strict=True)
+    values = np.mean(measured, axis=0)
+    row = np.searchsorted(users, found.user)
+    relevant = (np.bincount(row, found.gain > 0, minlength=len(users)) > 0).astype(np.float64)
+    bounds = np.searchsorted(row, np.arange(len(users)))
+    least, most = (extreme.reduceat(found.reward, bounds) for extreme in (np.minimum, np.maximum))
+    differ = (most > least).astype(np.float64)
+    sums = {name: (values[:, place], relevant) for place, name in enumerate(LISTED)}
+    if not found.implicit:
+        sums[FIRST] = (values[:, -1] * differ, differ)
+    return Ranked(sums, float(np.mean(shares)))
+
+
+def _rank(policy: Policy, found: UnseenItems, users: Integers) -> tuple[Reals, float]:
+    """Compute hit rate, recall, nDCG and first own of each test user, float64 [V, 4], and the coverage."""
+    measured = np.zeros((len(users), len(LISTED) + 1))
     shown = np.zeros(found.n_items, dtype=bool)
     size = max(1, CELLS // found.n_items)
     for start in range(0, len(users), size):
@@ -120,21 +125,13 @@ def _rank(policy: Policy, found: UnseenItems) -> Ranked:
         shown[top[np.take_along_axis(allowed, top, 1)]] = True
         gains = np.zeros(order.shape)
         gains[row, item] = found.gain[entries]
-        listed[start : start + size] = _listed(np.take_along_axis(gains, top, 1), row, found.gain[entries])
         place = np.empty_like(order)
         np.put_along_axis(place, order, np.arange(found.n_items)[None], 1)
         own = np.lexsort((place[row, item], row))
-        leads = np.unique(row[own], return_index=True)[1]
-        first[start : start + size] = found.reward[entries][own][leads]
-    row = np.searchsorted(users, found.user)
-    relevant = (np.bincount(row, found.gain > 0, minlength=len(users)) > 0).astype(np.float64)
-    bounds = np.searchsorted(row, np.arange(len(users)))
-    least, most = (extreme.reduceat(found.reward, bounds) for extreme in (np.minimum, np.maximum))
-    differ = (most > least).astype(np.float64)
-    sums = {name: (listed[:, place], relevant) for place, name in enumerate(LISTED)}
-    if not found.implicit:
-        sums[FIRST] = (first * differ, differ)
-    return Ranked(sums, float(shown.mean()))
+        first = found.reward[entries][own][np.unique(row[own], return_index=True)[1]]
+        listed = _listed(np.take_along_axis(gains, top, 1), row, found.gain[entries])
+        measured[start : start + size] = np.column_stack([listed, first])
+    return measured, float(shown.mean())
 
 
 def _order(policy: Policy, found: UnseenItems, users: Integers) -> tuple[Integers, NDArray[np.bool_]]:

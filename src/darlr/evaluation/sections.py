@@ -17,21 +17,20 @@ HELD_OUT = (
 GOOD = "The evaluation world model passes its test: it orders items within users better than chance and the {baseline}."
 POOR = "The evaluation world model fails its test: {reasons}. Its order of policies that differ by user is noise."
 OFF_POLICY = (
-    "Estimates of the mean reward of an event if the policy had chosen the item, as the first one of a session. DM is "
-    "the prediction of the run's world model, and is right only if the model is. SNIPS uses self-normalised inverse "
-    "propensities. DR is doubly robust. Intervals are 95% bootstrap intervals over users, unless a line above says "
-    "otherwise. Weights are not clipped. ESS is the effective sample size. rewarded is the ESS of the events that "
-    "earned more than the log's least reward. support is the share of the policy's choices that the logging policy "
-    "could have made; it lies between 0 and 1 if propensities are right. A greedy policy is measured by the events "
-    "that show its one item, a sampled one by its probabilities."
+    "Estimates of the mean reward of an event if the policy had chosen the item, as the first one of a session, with "
+    "95% bootstrap intervals over users. DM is the prediction of the run's world model, and is right only if the model "
+    "is. SNIPS uses self-normalised inverse propensities. DR is doubly robust. Weights are not clipped. ESS is the "
+    "effective sample size. rewarded is the ESS of the events that earned more than the log's least reward. support is "
+    "the share of the policy's choices that the logging policy could have made; it is at most 1 if propensities are "
+    "right. A greedy policy is measured by the events with its one item, a sampled one by its probabilities."
 )
 NEXT_ITEMS = (
-    "These measures count what users did with the items that the logging policy showed. They reward a policy that "
-    "shows the same items. An item that the user would have liked but was never shown counts as a miss. They cover "
-    "only the first ten items of a session, not its course. Use them to find a policy that is broken or far behind a "
-    "simple row, not to choose between rows that are close. Measures at 10 are means over users with a relevant test "
-    "item, which {relevant}, among all items that are new to the user's training log. coverage is the share of the "
-    "catalogue in the lists of all test users.{first} Intervals are 95% bootstrap intervals over users."
+    "These measures count what users did with the items that the logging policy showed. They favour a policy that "
+    "shows the same items: one that the user would have liked but was never shown counts as a miss. They cover only "
+    "the first ten items of a session. Use them to find a policy that is broken or far behind a simple row, not to "
+    "choose between close rows. Measures at 10 are means over users with a relevant test item, which {relevant}, among "
+    "all items that are new to the user's training log. coverage is the share of the catalogue in the lists of all "
+    "test users.{first} Intervals are 95% bootstrap intervals over users."
 )
 FIRST_OWN = (
     " first own is the mean reward of the test item that the row ranks first among a user's own test items, over users "

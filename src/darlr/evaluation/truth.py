@@ -138,11 +138,8 @@ def write_truth(truth: Truth, folder: Path) -> None:
     """
     manifest = read_manifest(folder)
     _check(truth, manifest, folder / FILE)
-    tensors = {
-        "users": torch.from_numpy(truth.users),
-        "items": torch.from_numpy(truth.items),
-        "reward": truth.reward if truth.reward.dtype == torch.float64 else truth.reward.float(),
-    }
+    reward = truth.reward if truth.reward.dtype == torch.float64 else truth.reward.float()
+    tensors = {"users": torch.from_numpy(truth.users), "items": torch.from_numpy(truth.items), "reward": reward}
     if truth.random is not None:
         tensors |= {"random_cell": truth.random.cell, "random_reward": truth.random.reward}
     write_tensors(folder / FILE, tensors, {"checksum": manifest["checksum"], "notes": list(truth.notes)})
