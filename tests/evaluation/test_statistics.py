@@ -88,7 +88,7 @@ def test_false_alarms_of_few_seeds_are_rare():
         draw = rng(trial)
         users = 3 * draw.normal(size=(1, 60))
         one, other = (users + 3 * draw.normal(size=(5, 1)) for _ in range(2))
-        found = compare(one, other, draw_samples((5, 60), draw, resamples=300))
+        found = compare(one, other, samples=draw_samples((5, 60), draw, resamples=300))
         alarms += not found.low <= 0 <= found.high
     assert alarms / 150 <= 0.08
 

@@ -84,10 +84,7 @@ class Priors:
 
 
 def complete(random: InteractionLog, seed: int = 0) -> tuple[Completion, list[str]]:
-    """Fit a matrix to four fifths of the random events; the lines compare it with baselines on the other fifth.
-
-    Priors are chosen inside the four fifths. The matrix is not fitted again to all events.
-    """
+    """Fit a matrix to four fifths of the random events; the lines compare it with baselines on the other fifth."""
     fitted, held = split(random, SplitConfig(held_out=HELD_OUT, seed=seed))
     priors = choose(*split(fitted, SplitConfig(held_out=CHOOSING, seed=seed + 1)), seed)
     completion, biases = fit(fitted, priors, seed), fit(fitted, Priors(priors.bias), seed)
@@ -122,10 +119,7 @@ def choose(train: InteractionLog, held: InteractionLog, seed: int) -> Priors:
 def _first_best(
     priors: Sequence[Priors], loss: Callable[[Priors], float], known: float = np.inf
 ) -> tuple[Priors, float]:
-    """Find the best priors and their loss, from strong to weak; the search ends once the loss rises.
-
-    Weaker priors take longer to fit. known: a loss that the priors must not exceed either.
-    """
+    """Find the best priors and their loss, from strong to weak, until the loss exceeds `known` or the least loss."""
     best, least = priors[0], np.inf
     for one in priors:
         found = loss(one)
@@ -142,7 +136,8 @@ def fit(log: InteractionLog, priors: Priors, seed: int) -> Completion:
     log = replace(log, user=log.user[order], item=log.item[order], reward=log.reward[order])
     users, items = _slots(log.n_users, log.user_features), _slots(log.n_items, log.item_features)
     shares, n = _shares(log), len(log)
-    events = np.append(0, np.cumsum(np.bincount(log.user, minlength=log.n_users)))
+    counts = [np.bincount(log.user, minlength=log.n_users), np.bincount(log.item, minlength=log.n_items)]
+    events = np.append(0, np.cumsum(counts[0]))
     cut = users.shape[1]
 
     def cells(wrong: Reals) -> sp.csr_matrix:
@@ -153,12 +148,7 @@ def fit(log: InteractionLog, priors: Priors, seed: int) -> Completion:
         return _logits(mean, user[log.user], item[log.item]), user, item
 
     squared = [side.multiply(side) for side in (users, items)]  # weights of table rows in members
-    weighed = np.concatenate(
-        [
-            part.T @ np.bincount(members, minlength=part.shape[0]).astype(np.float64)
-            for part, members in zip(squared, (log.user, log.item), strict=True)
-        ]
-    )
+    weighed = np.concatenate([part.T @ of.astype(np.float64) for part, of in zip(squared, counts, strict=True)])
 
     def solve(mean: float, start: Reals, strength: Reals) -> tuple[float, Reals]:
         steepness = CURVATURE * np.where(np.arange(start.shape[1]) == 0, 1.0, SPREAD) * weighed[:, None]
@@ -187,10 +177,10 @@ def fit(log: InteractionLog, priors: Priors, seed: int) -> Completion:
         start = np.zeros((rows, SIZE))
         left = cells(shares - expit(logits(mean, table)[0]))
         start[: log.n_users], start[cut : cut + log.n_items] = _leading(left, np.random.default_rng(seed))
-        counts = np.ones(rows)
+        members = np.ones(rows)
         if priors.by_member:
-            counts = np.concatenate([np.maximum(np.asarray(part.sum(0)).ravel(), 1.0) for part in squared])
-        strength = np.column_stack([bias, np.outer(priors.preference * counts, np.ones(SIZE))])
+            members = np.concatenate([np.maximum(np.asarray(part.sum(0)).ravel(), 1.0) for part in squared])
+        strength = np.column_stack([bias, np.outer(priors.preference * members, np.ones(SIZE))])
         mean, table = solve(mean, np.column_stack([table, start]), strength)
     return Completion(mean, users @ table[:cut], items @ table[cut:], log.reward_range)
 
@@ -231,10 +221,7 @@ def _shares(log: InteractionLog) -> Reals:
 
 
 def _slots(n: int, columns: tuple[FeatureColumn, ...]) -> sp.csr_matrix:
-    """Return the weights of the rows of a table in each of its n members, [n, rows of the table].
-
-    All features together weigh as much as the id, so that a prior means the same with 1 feature and with 30.
-    """
+    """Return the weights of the table's rows in each of n members, [n, rows]; all features weigh as much as the id."""
     side = encode(n, columns)
     weights = side.weights.double().numpy()
     weights[:, 1:] /= np.sqrt(max(side.n_fields - 1, 1))

@@ -25,10 +25,9 @@ PUBLISHED_USERS = 100
 class Row:
     """One row of a table: one entry under one setting.
 
-    mean: R_tra over seeds and users, with its 95% interval. iqm: the interquartile mean, likewise. length, each
-    (R_each, a ratio of means), coverage (CV) and majority (MCD) are means over seeds. random: R_random with its
-    interval, where there is feedback on random items. returns: float64 [seeds, users]. tallies:
-    float64 [seeds, users, 3], of random feedback.
+    mean, iqm: mean and interquartile mean of R_tra over seeds and users, with 95% intervals. length, each (R_each, a
+    ratio of means), coverage (CV), majority (MCD): means over seeds. random: R_random, where there is random feedback.
+    returns: float64 [seeds, users]. tallies: float64 [seeds, users, 3], of random feedback.
     """
 
     name: str
@@ -61,10 +60,7 @@ def can_leave(config: SessionConfig, log: InteractionLog) -> bool:
 def settings(
     config: SessionConfig, log: InteractionLog, windows: Sequence[int] = (1, 4), device: str = "cpu"
 ) -> list[Setting]:
-    """List the settings of the sound protocol: NX_0 and FB for each exit window N, and NX_10.
-
-    Where no exit can happen, all windows are alike, and each mode occurs once.
-    """
+    """List the settings of the sound protocol: NX_0 and FB for each N, once where no exit can happen, and NX_10."""
     resolved = resolve(config, log)
     rules: dict[int | None, Exit] = {None: never}
     if can_leave(config, log):
@@ -114,10 +110,7 @@ def published(
 
 
 def published_mean(epochs: Iterable[Mapping[str, float | None]]) -> dict[str, float | int | None]:
-    """Return the mean and standard deviation of every metric over the epochs of one run.
-
-    This is neither a final score nor a spread over seeds. Use it only beside published numbers.
-    """
+    """Return the mean and standard deviation of every metric over the epochs of one run, not over seeds."""
     rows = list(epochs)
     summary: dict[str, float | int | None] = {"epochs": len(rows)}
     for name in Metrics.__annotations__:

@@ -1,8 +1,4 @@
-"""The error of predicted rewards on held-out events, with intervals over users.
-
-Ratings are measured by RMSE, MAE, and the order of each user's own events. In a log of positives alone errors mean
-nothing, and the measure is the order of a user's held-out positives among all items that are new to the user.
-"""
+"""The quality of predicted rewards on held-out events: with intervals over users, and of completed matrices."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,10 +60,7 @@ def held_out_sums(
 
 
 def summary(sums: Sums, baseline: Sums | None = None, *, seed: int = 0, resamples: int = 2000) -> dict[str, Interval]:
-    """Compute each metric with its interval; a metric in which no user counts is left out.
-
-    baseline: sums on the same events. The result is then the difference from them, paired by user.
-    """
+    """Compute each metric with any user, or its difference from the baseline, paired by user, with intervals."""
     found = {}
     for name, own in sums.items():
         if own[1].sum() > 0:
@@ -200,10 +193,8 @@ def ndcg(predicted: Reals, held: InteractionLog) -> float:
     gain = held.reward.astype(np.float64) - held.reward_range[0]
     ideal = _discounted(held.user, gain, gain, held.n_users)
     found = _discounted(held.user, predicted, gain, held.n_users)
-    low, high = np.full(held.n_users, np.inf), np.full(held.n_users, -np.inf)
-    np.minimum.at(low, held.user, gain)
-    np.maximum.at(high, held.user, gain)
-    differ = low < high
+    rewarded = np.unique(np.column_stack([held.user, gain]), axis=0)[:, 0].astype(np.int64)
+    differ = np.bincount(rewarded, minlength=held.n_users) > 1
     return float((found[differ] / ideal[differ]).mean()) if differ.any() else float("nan")
 
 

@@ -23,10 +23,10 @@ Kind = Literal["learned", "log", "truth"]
 
 @dataclass(frozen=True)
 class Entry:
-    """The policies of one row of a table.
+    """The policies of one row of a table, one for each training seed.
 
-    policies: one for each training seed. kind: "learned" (an agent), "log" (a simple row from logs alone), or "truth"
-    (a reference that reads the truth). exit_aware: whether items that would end the session are skipped.
+    kind: "learned" (an agent), "log" (a simple row from logs alone), or "truth" (a reference that reads the truth).
+    exit_aware: whether items that would end the session are skipped.
     """
 
     name: str

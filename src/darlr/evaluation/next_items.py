@@ -70,10 +70,7 @@ def last_events(test: InteractionLog, training: InteractionLog) -> NDArray[np.bo
 
 
 def unseen_items(test: InteractionLog, training: InteractionLog) -> UnseenItems:
-    """Find the test items that are not in the user's training log.
-
-    Both logs are in scope codes and in their own unit of rewards (darlr.data.scope.within_scope).
-    """
+    """Find the test items that are not in the user's training log; both logs are in scope codes and their own unit."""
     user, item, mean = events(test)
     known = np.unique(training.user * training.n_items + training.item)
     new = ~np.isin(user * test.n_items + item, known)
@@ -85,11 +82,7 @@ def unseen_items(test: InteractionLog, training: InteractionLog) -> UnseenItems:
 
 @dataclass(frozen=True)
 class Ranked:
-    """The measures of the lists of one row.
-
-    sums: measure -> (numerator, denominator), both float64 [V]; a measure is the ratio of their sums. coverage: a share
-    of the catalogue.
-    """
+    """The measures of a row, measure -> (numerator, denominator) by test user, float64 [V] both, and its coverage."""
 
     sums: Mapping[str, tuple[Reals, Reals]]
     coverage: float
@@ -135,10 +128,7 @@ def _rank(policy: Policy, found: UnseenItems, users: Integers) -> tuple[Reals, f
 
 
 def _order(policy: Policy, found: UnseenItems, users: Integers) -> tuple[Integers, NDArray[np.bool_]]:
-    """Rank items by falling score, int64 [users, items], and mark those that are not in the training log, likewise.
-
-    Items of the training log come last. Ties go to the lower code.
-    """
+    """Rank items by falling score, those of the training log last, int64 [users, I], and mark the others, likewise."""
     low, high = np.searchsorted(found.known, [users[0] * found.n_items, (users[-1] + 1) * found.n_items])
     known = found.known[low:high]
     known = known[np.isin(known // found.n_items, users)]
@@ -150,10 +140,7 @@ def _order(policy: Policy, found: UnseenItems, users: Integers) -> tuple[Integer
 
 
 def _listed(gains: Reals, row: Integers, gain: Reals) -> Reals:
-    """Compute hit rate, recall and nDCG of lists, float64 [users, 3]; 0 without a relevant item.
-
-    gains: of the listed items, [users, K]. row, gain: of the test items, [n], by rising row.
-    """
+    """Compute hit rate, recall and nDCG, float64 [users, 3], of lists with gains [users, K]; test items [n] by row."""
     count = np.bincount(row, gain > 0, minlength=len(gains))
     discount = 1 / np.log2(np.arange(K) + 2)
     order = np.lexsort((-gain, row))
@@ -180,10 +167,7 @@ class Measured:
 
 
 def measure(rows: Mapping[str, tuple[Kind, Ranked]], *, seed: int = 0, resamples: int = 2000) -> list[Measured]:
-    """Compute every row with its intervals, by falling nDCG; a measure in which no user counts is left out.
-
-    All intervals are of the same samples of users, so that differences are paired.
-    """
+    """Compute every row with its intervals, paired by user, by falling nDCG; measures without any user are left out."""
     ranked = [one for _, one in rows.values()]
     names = [name for name, (_, count) in ranked[0].sums.items() if count.sum() > 0]
     above, below = (np.stack([[one.sums[n][side] for n in names] for one in ranked]) for side in (0, 1))

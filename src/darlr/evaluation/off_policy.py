@@ -1,11 +1,12 @@
 """Off-policy estimates of the reward at the first step, from events whose logging probabilities are known.
 
 Each event is one of a contextual bandit: a user, an item that the logging policy drew with a known propensity, and its
-reward. DM and DR, the direct method and doubly robust: Dudik, Langford and Li (ICML 2011). SNIPS, self-normalised
-inverse propensity scoring: Swaminathan and Joachims (NeurIPS 2015). Sessions are not measured.
+reward. DM (direct method) and DR (doubly robust): Dudik, Langford and Li (ICML 2011). SNIPS (self-normalised inverse
+propensity scoring): Swaminathan and Joachims (NeurIPS 2015).
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -32,8 +33,8 @@ CHUNK = 1024  # users scored at once
 class Bandit:
     """Logged events and the choices of a policy. user: int64 [L]; all others: float64 [L].
 
-    propensity, target: the probability of the item under the logging policy, and under the policy. predicted: the
-    reward of the item by a model of other events. expected: the same for the policy's own choice.
+    propensity, target: the probabilities of the item under the logging policy and the policy. predicted, expected: the
+    rewards of the item and of the policy's own choice by a model of other events.
     """
 
     user: IntArray
@@ -74,12 +75,9 @@ def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resa
 
     clip: the largest weight, as clipping trades variance for bias; None = weights are not clipped.
     """
+    ratio = partial(_ratio, bandit.user, seed=seed, resamples=resamples)
     raw = bandit.target / bandit.propensity
     weight = raw if clip is None else np.minimum(raw, clip)
-
-    def ratio(numerator: Reals, denominator: Reals | None = None) -> Interval:
-        return _ratio(bandit.user, numerator, denominator, seed, resamples)
-
     effective, rewarded = _effective(weight), _effective(weight[bandit.reward > bandit.reward.min()])
     support = ratio(raw)
     refused = _refusal(effective, bandit.propensity, support)
@@ -150,10 +148,12 @@ def mean_reward(user: IntArray, reward: NDArray[np.floating], *, seed: int = 0, 
     earned, weight = reward.astype(np.float64), np.ones(len(reward))
     if len(np.unique(earned)) == 2 and _telling(weight, earned) < LEAST_TELLING:
         return _exact(user, earned, weight)
-    return _ratio(user, earned, None, seed, resamples)
+    return _ratio(user, earned, seed=seed, resamples=resamples)
 
 
-def _ratio(user: IntArray, numerator: Reals, denominator: Reals | None, seed: int, resamples: int) -> Interval:
+def _ratio(
+    user: IntArray, numerator: Reals, denominator: Reals | None = None, *, seed: int, resamples: int
+) -> Interval:
     """Compute a ratio of sums over events, or without a denominator a mean, with its interval over users."""
     below = np.ones_like(numerator) if denominator is None else denominator
     place = np.unique(user, return_inverse=True)[1]

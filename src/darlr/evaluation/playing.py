@@ -1,7 +1,4 @@
-"""Play many policies at once, and measure their sessions (docs/method.md, section 8).
-
-Their sessions share turns, and each policy scores its own sessions.
-"""
+"""Play many policies at once, in sessions that share turns, and measure them (docs/method.md, section 8)."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -126,10 +123,7 @@ class Together:
 def play_jobs(
     jobs: Sequence[Job], setting: Setting, truth: Truth, log: InteractionLog, *, majority: Tensor | None, seed: int = 0
 ) -> list[Played]:
-    """Play one session of every user of the truth with each policy. The results are in the order of the jobs.
-
-    log: the catalogue that the policies score. The sessions of a job do not depend on the other jobs.
-    """
+    """Play every user of the truth with each policy, whose sessions do not depend on the other jobs, in their order."""
     users = torch.as_tensor(truth.users)
     alike: dict[tuple[bool, bool], list[int]] = defaultdict(list)
     for place, job in enumerate(jobs):

@@ -45,10 +45,6 @@ def _coat(raw: Path, config: CoatConfig) -> Truth:
     return replace(every, random=random_feedback(random_ratings(raw), every.users, every.items))
 
 
-def _kuairand(raw: Path, _options: None) -> Truth:
-    return _completed(*kuairand.read_random(raw / kuairand.NAME))
-
-
 def _yahoo(raw: Path, config: YahooConfig) -> Truth:
     random, report = yahoo.read_random(raw / yahoo.NAME)
     return _completed(random, report) if config.truth is None else _given(config.truth, random)
@@ -94,10 +90,7 @@ def _kuairec_binary(raw: Path, _options: None) -> Truth:
 
 
 def _kuairec(raw: Path, config: KuaiRecConfig) -> Truth:
-    """Read the watch ratios of KuaiRec's small matrix, clipped at 5, with 0 for cells that were not observed.
-
-    They are normalised where the log's rewards are, by the log's own scale.
-    """
+    """Read KuaiRec's small matrix of watch ratios, clipped at 5, 0 where unobserved, in the log's unit."""
     folder = kuairec_folder(raw)
     users, items = read_sides(folder)
     table = scan_numbers(kuairec_file(folder, TRUTH), {USER: pl.Int32, ITEM: pl.Int32, WATCH: pl.Float32})
@@ -144,6 +137,6 @@ TRUTHS: dict[str, Callable[[Path, Any], Truth]] = {
     "coat": _coat,
     "kuairec": _kuairec,
     "kuairec_binary": _kuairec_binary,
-    "kuairand": _kuairand,
+    "kuairand": lambda raw, _: _completed(*kuairand.read_random(raw / kuairand.NAME)),
     "yahoo": _yahoo,
 }

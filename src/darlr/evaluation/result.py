@@ -81,10 +81,7 @@ class Evaluation:
         return next((section.content for section in self.sections if section.title == title), [])
 
     def pictures(self) -> "dict[str, Figure]":
-        """Draw the rows, the learning curve and the error of the estimated rewards.
-
-        Raises MachineError without matplotlib (extra `plots`).
-        """
+        """Draw the rows, the learning curve and the errors of the estimates. Raises MachineError without matplotlib."""
         return {name: plot() for name, plot in self.plots.items()}
 
     def messages(self) -> list[str]:

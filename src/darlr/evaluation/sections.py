@@ -40,10 +40,7 @@ FIRST_OWN = (
 
 @dataclass(frozen=True)
 class Known:
-    """The errors of a model and of its baseline on the same held-out events. sums: from `held_out_sums`.
-
-    trained: whether the model improved on its random start.
-    """
+    """The `held_out_sums` of a model and of its baseline. trained: whether its fit improved on the random start."""
 
     model: str
     baseline: str
@@ -122,24 +119,19 @@ def next_items_section(rows: Sequence[Measured], tested: str, left_out: Sequence
     graded = FIRST in names
     relevant = "has a reward above the training log's mean" if graded else "is any item of the user's test events"
     about = NEXT_ITEMS.format(relevant=relevant, first=FIRST_OWN * graded)
-    found = " ".join(map(markdown, [*_standing(rows, forms[NDCG]), tested, *left_out]))
+    first, *others = rows
+    found = [f"The first row by {NDCG} is {first.name} with {text(first.measures[NDCG], forms[NDCG])}."]
+    for row in others:
+        if row.kind == "learned":
+            sure = "is behind it by" if row.behind.low > 0 else "cannot be told from it; it is behind by"
+            found.append(f"{row.name} {sure} {text(row.behind, forms[NDCG])} (paired by user).")
     content = [
         {"name": row.name, "kind": row.kind, "coverage": row.coverage, "behind": asdict(row.behind)}
         | {"metrics": {name: asdict(value) for name, value in row.measures.items()}}
         for row in rows
     ]
-    return Section("Next items", (found, "", *lines, "", about), content)
-
-
-def _standing(rows: Sequence[Measured], form: str) -> list[str]:
-    """Name the first row by nDCG, and say how far behind the learned policies are."""
-    first, *others = rows
-    found = [f"The first row by {NDCG} is {first.name} with {text(first.measures[NDCG], form)}."]
-    for row in others:
-        if row.kind == "learned":
-            sure = "is behind it by" if row.behind.low > 0 else "cannot be told from it; it is behind by"
-            found.append(f"{row.name} {sure} {text(row.behind, form)} (paired by user).")
-    return found
+    sentences = " ".join(map(markdown, [*found, tested, *left_out]))
+    return Section("Next items", (sentences, "", *lines, "", about), content)
 
 
 def text(value: Interval | None, form: str) -> str:

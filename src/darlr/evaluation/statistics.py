@@ -53,10 +53,9 @@ class Samples:
 def draw_samples(shape: tuple[int, ...], generator: np.random.Generator, *, resamples: int = 2000) -> Samples:
     """Draw bootstrap samples for tables of this shape, (seeds, users).
 
-    The spread covers other training seeds and other users. Users are drawn with replacement, and a drawn user counts
-    for all seeds. Seeds are few, so resampling them would spread too little. Each sample is therefore shifted by the
-    jackknife standard error over seeds times a quantile of Student's t with seeds - 1 degrees of freedom. With one seed
-    the spread is over users alone.
+    Users are drawn with replacement, and a drawn user counts for all seeds. Seeds are so few that resampling them would
+    spread too little. Each sample is therefore shifted by the jackknife standard error over seeds times a quantile of
+    Student's t with seeds - 1 degrees of freedom. With one seed the spread is over users alone.
     """
     n_seeds, n_users = shape
     level = (generator.permutation(resamples) + 0.5) / resamples  # every quantile occurs once
@@ -75,10 +74,7 @@ def shared_samples(shape: tuple[int, ...], seed: int = 0) -> Samples:
 
 
 def resampled(values: NDArray[np.floating], samples: Samples, statistic: Statistic = "mean") -> Array:
-    """Compute the statistic of returns [seeds, users] on each of the samples, float64 [resamples].
-
-    Raises ConfigError where the returns are no table or empty.
-    """
+    """Compute the statistic of returns [seeds, users] on each sample, float64 [R]. Raises ConfigError otherwise."""
     table = np.asarray(values, dtype=np.float64)
     if table.ndim != 2 or not table.size:
         raise ConfigError(f"returns must be a non-empty table of seeds by users, not of shape {table.shape}")
@@ -105,10 +101,7 @@ def without_each_seed(table: Array) -> list[Array]:
 
 
 def other_seeds(draws: Array, left_out: Array, samples: Samples) -> Array:
-    """Shift draws over users, [resamples], by the spread over training seeds.
-
-    left_out: the statistic without each seed, [S]; NaN where it cannot be computed.
-    """
+    """Shift draws over users, [R], by the spread over seeds. left_out: the statistic without each seed, [S], or NaN."""
     known = left_out[~np.isnan(left_out)]
     if len(known) < 2:
         return draws
@@ -121,9 +114,8 @@ def bootstrap_ratio(
 ) -> Array:
     """Compute sum(numerator) / sum(denominator) on bootstrap samples of users, float64 [resamples]; NaN for x / 0.
 
-    Both are sums over the events of each user, [users], so that all events of a drawn user count together. Both may
-    also be [users, ratios]; the result is then [resamples, ratios]. Ratios from one call, or from generators of one
-    seed, are paired: they are of the same users.
+    Both are sums over the events of each user, [users], or [users, ratios] for a result [resamples, ratios]. Ratios
+    from one call, or from generators of one seed, are paired: they are of the same users.
     """
     both = np.column_stack([numerator, denominator]).astype(np.float64)
     size = max(1, CHUNK // len(both))
@@ -159,7 +151,7 @@ class Comparison:
     p_value: float
 
 
-def compare(a: Array, b: Array, samples: Samples | None = None) -> Comparison:
+def compare(a: Array, b: Array, *, samples: Samples | None = None) -> Comparison:
     """Compare returns a and b, each [seeds, users], paired by user and seed.
 
     A side with one seed, such as a fixed list, is compared with every seed of the other. samples: None = those that all
@@ -184,9 +176,8 @@ def compare(a: Array, b: Array, samples: Samples | None = None) -> Comparison:
 def random_reward(tallies: Array) -> float | None:
     """Compute R_random, mean turns times mean feedback, of tallies [seeds, users, 3]; None without any feedback.
 
-    Tallies hold observed feedback (darlr.evaluation.truth.RandomFeedback). Chance alone decides which shown items were
-    drawn at random. Their mean feedback therefore estimates the mean over all new items that are shown, as a ratio of
-    Horvitz-Thompson sums (Sarndal, Swensson and Wretman 1992, section 5.7).
+    Chance alone decides which shown items were drawn at random. Their mean feedback therefore estimates the mean over
+    all new items that are shown (a ratio of Horvitz-Thompson sums; Sarndal, Swensson and Wretman 1992, section 5.7).
     """
     total, asked, turns = tallies.mean((0, 1))
     return float(turns * total / asked) if asked > 0 else None

@@ -108,10 +108,7 @@ def load_truth(name_or_folder: str, raw: Path | None = None, options: Any = None
 
 
 def has_truth(name_or_folder: str) -> bool:
-    """Whether a source (see darlr.data.sources) has a truth, by its manifest alone.
-
-    Raises DataError where the manifest does not name an existing truth file.
-    """
+    """Whether a source has a truth, by its manifest. Raises DataError for a truth file that it does not name."""
     folder = Path(name_or_folder)
     if name_or_folder in SETS:
         from darlr.evaluation.public_truths import TRUTHS  # it imports the readers of all data sets
