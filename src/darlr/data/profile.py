@@ -139,7 +139,7 @@ def gini(counts: IntArray) -> float:
 
 def _spread(values: NDArray[np.generic]) -> Spread:
     numbers = values.astype(np.float64)
-    return Spread(*np.quantile(numbers, [0, 0.25, 0.5, 0.75, 1]).tolist(), float(numbers.mean()))
+    return Spread(*map(float, (*np.quantile(numbers, [0, 0.25, 0.5, 0.75, 1]), numbers.mean())))
 
 
 def _histogram(reward: Numbers) -> Histogram:
