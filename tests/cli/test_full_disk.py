@@ -87,7 +87,7 @@ STAGES = [  # the call before which the disk becomes full, and what the message 
     ("darlr.world.fitted.atomic_write_text", 1, "run/world/origin.json"),
     ("darlr.experiments.runs.Run.log", 3, "run/metrics.jsonl"),
     ("darlr.experiments.runs.Run.save_checkpoint", 3, "run/checkpoint.safetensors"),
-    ("darlr.experiments.training.export", 1, "run/policy"),
+    ("darlr.experiments.finished.export", 1, "run/policy"),
 ]
 
 

@@ -27,7 +27,7 @@ from darlr.experiments.world import fit_model, paid_world, warn_of_untrained, wo
 from darlr.methods import usual
 from darlr.options import RunConfig
 from darlr.options.names import flat, override
-from darlr.serving.folder import export, read_policy
+from darlr.serving.folder import read_policy
 from darlr.serving.history import Pairs
 from darlr.serving.ids import Id
 from darlr.serving.policy import Items, TrainedPolicy, User
@@ -189,7 +189,7 @@ class Recommender:
         if found is None:
             return None
         world = paid_world(world_of(fitted, logs, replace(config.train, device="cpu")), logs, config)
-        return finish(config, logs, fitted, found, self._memory.rows, world, self._memory.load_checkpoint)
+        return finish(self._memory, config, logs, fitted, world, found, self._memory.rows)
 
     def _hand_over(self, run: FinishedRun) -> None:
         self._run, self._policy = run, None
@@ -205,9 +205,8 @@ class Recommender:
     def policy(self) -> TrainedPolicy:
         """The policy alone, as it is served: it needs neither the log nor the world model."""
         if self._policy is None:
-            run = self.run
             with tempfile.TemporaryDirectory() as folder:
-                export(run.recommender, run.world, run.logs.known, run.config.train, Path(folder, "policy"))
+                self.run.export(Path(folder, "policy"))
                 self._policy = read_policy(Path(folder, "policy"))
         return self._policy
 
@@ -244,7 +243,7 @@ class Recommender:
         An earlier run in the folder is replaced once the new one is whole; the command line reads the folder as a run.
         Raises RunError when the folder holds something else or cannot be written.
         """
-        save_run(self.run, self._memory, self._source, Path(folder))
+        save_run(self.run, self._source, Path(folder))
 
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled: all but the policy, which is made again when it is asked for."""

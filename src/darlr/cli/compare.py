@@ -12,11 +12,10 @@ from darlr.experiments.checks import check_options
 from darlr.experiments.progress import say
 from darlr.experiments.study import published, report, thinning
 from darlr.experiments.study.assemble import assemble, origins
-from darlr.experiments.study.board import Board
 from darlr.experiments.study.cells import Cell, Result, find, read_result
 from darlr.experiments.study.grid import Grid, missing, plan, variants
 from darlr.experiments.study.pictures import plot
-from darlr.experiments.study.schedule import cost, run_cells, title
+from darlr.experiments.study.schedule import longest_first, run_cells, title
 from darlr.io.files import naming
 from darlr.io.places import require_writable
 
@@ -38,7 +37,7 @@ def run(options: Compare) -> None:
     for name, text in grid.notes.items():
         say(f"{name}: {text}")
     if options.dry_run:
-        for cell in sorted(wanted, key=lambda cell: (cell.kind != "world", -cost(cell))):
+        for cell in longest_first(wanted):
             say(f"would run {title(cell)}: {place / cell.folder}")
         for cell in grid.cells:
             if (found := find(cell, place, options.accept_code)) is not None:
@@ -48,25 +47,12 @@ def run(options: Compare) -> None:
         require_writable(folder)
     with naming(place):
         place.mkdir(parents=True, exist_ok=True)
-    failed = run_missing(wanted, place, options.jobs)
+    failed = run_cells(wanted, place, options.jobs)
     results = read_results(grid.cells, place, options.accept_code)
     write(options, grid, results)
     if failed:
         listed = "\n".join(f"  {name}: {why}" for name, why in failed.items())
         raise RunError(f"{len(failed)} cells failed; their rows are left out of the tables:\n{listed}")
-
-
-def run_missing(wanted: Sequence[Cell], place: Path, jobs: int) -> Mapping[str, str]:
-    """Run the missing cells. Returns those that failed: name -> reason."""
-    if not wanted:
-        return {}
-    with Board() as board:
-        try:
-            return run_cells(wanted, place, jobs, board.show, board.line)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                f"interrupted; finished cells are kept in {place}; the same command continues the others"
-            ) from None
 
 
 def read_results(cells: Sequence[Cell], place: Path, accepted: Sequence[str]) -> dict[str, Result]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from darlr.cli.options import Evaluate
 from darlr.errors import ConfigError, MachineError
-from darlr.experiments.compatible import open_runs
+from darlr.experiments.entries import open_runs
 from darlr.experiments.evaluate import evaluate
 from darlr.experiments.finished import FinishedRun
 from darlr.experiments.progress import say

@@ -1,26 +1,31 @@
 """Trained runs under the sound protocol, beside simple rows, and on events that training never saw."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError
-from darlr.evaluation.evaluate import all_alike, can_leave, published_mean, settings, sound
+from darlr.evaluation.evaluate import Row, all_alike, can_leave, published_mean, settings, sound
+from darlr.evaluation.pictures.bars import bar_chart
+from darlr.evaluation.pictures.curves import estimation_error, learning_curve
 from darlr.evaluation.playing import Setting
+from darlr.evaluation.report import heading
 from darlr.evaluation.result import Evaluation
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.evaluation.verdict import comparisons, verdict
-from darlr.experiments.compatible import refuse_unlike
-from darlr.experiments.entries import learned_rows, serving, trained_windows, trivial
+from darlr.experiments.entries import learned_rows, refuse_unlike, serving, trained_windows, trivial
 from darlr.experiments.finished import FinishedRun
 from darlr.experiments.logs import Logs
 from darlr.experiments.next_items import next_items
-from darlr.experiments.plots import run_plots
 from darlr.experiments.process import computing
 from darlr.experiments.progress import PATIENCE, Meter
 from darlr.experiments.unseen import Ground, evaluation_logs, find_ground, kept_by, refuse_without_kept_events
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def evaluate(
@@ -112,3 +117,34 @@ def shown(wanted: Sequence[Setting]) -> Iterator[Setting]:
         for done, setting in enumerate(wanted):
             meter.show(done, len(wanted), {})
             yield setting
+
+
+def run_plots(
+    run: FinishedRun, rows: Sequence[Row], metrics: Sequence[dict[str, Any]], played_on: str = ""
+) -> Mapping[str, Callable[[], "Figure"]]:
+    """Name -> what makes the picture: bars of the rows, the learning curve, the error of the estimated rewards.
+
+    rows: of one setting. metrics: the log lines of training; where there are none, only the bars are made. played_on:
+    what sessions were played on, where it is no truth.
+    """
+    data, unit = run.logs.whole.name, run.logs.unit
+    played = heading(rows[0].mode, rows[0].window, trained_windows([run]))
+    where = f", {played_on}" if played_on else ""
+    found = {"rows": partial(bar_chart, rows, title=f"{data}{where}: mean summed reward a session ({played})")}
+    if not metrics:
+        return found
+    watched = [row for row in metrics if "R_tra" in row]
+    seen = [{**row, "estimate": unit.show(row["estimate"]), "penalty": unit.scale * row["penalty"]} for row in metrics]
+    if watched:
+        means, aware = {row.name: row.mean for row in rows if row.kind != "learned"}, ", exit-aware"
+        # a twin that plays the same list would only draw the same line again
+        lines = {n: mean for n, mean in means.items() if not n.endswith(aware) or mean != means[n.removesuffix(aware)]}
+        curve = partial(learning_curve, seen, watched, lines, title=f"{data}: learning curve")
+    else:
+        measured = [row for row in metrics if "greedy_return" in row]
+        title = f"{data}: {'what the policy earns greedily by the world model' if measured else 'learning curve'}"
+        start = {"start": run.scores["start"]["shown"]} if measured else {}
+        curve = partial(learning_curve, seen, measured, start, title=title, measure="greedy_return")
+    estimated = [row for row in metrics if "dynamic" in row]
+    error = {"estimation": partial(estimation_error, estimated)} if estimated else {}
+    return {**found, "curve": curve, **error}

@@ -1,8 +1,8 @@
 """A trained run by the policy that it hands over, from memory or from its folder."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,15 +10,16 @@ from torch import Tensor
 
 from darlr.agents.learner import build_recommender
 from darlr.agents.recommender import Recommender, RecommenderPolicy
-from darlr.agents.sink import Sink
+from darlr.agents.sink import Memory
 from darlr.data.store import is_prepared
 from darlr.errors import RunError
 from darlr.experiments.logs import Logs, open_logs
-from darlr.experiments.runs import load_best, load_checkpoint, read_config, read_inputs, read_metrics
+from darlr.experiments.runs import Run, load_best, load_checkpoint, read_config, read_inputs, read_metrics
 from darlr.experiments.world import load_world_model, paid_world, world_of
 from darlr.io.checkpoint import Saved
 from darlr.methods import find
 from darlr.options import RunConfig, TrainConfig, WorldModelConfig
+from darlr.serving.folder import export
 from darlr.simulation.policy import Policy, translated
 from darlr.world.fitted import FILES, FittedWorldModel
 from darlr.world.tables import World
@@ -27,7 +28,7 @@ DATA = "data"  # folder of a run that holds its log, where the run was trained i
 
 
 class HandedOver(NamedTuple):
-    """The recommender's weights that a run hands over, their epoch (0: its start), and how far the run was trained.
+    """The recommender's weights that a run hands over, their epoch (0: its start), and the epochs of training so far.
 
     scores: what the choice of the epoch was made by (`darlr.agents.keep`); empty where the last epoch counts.
     """
@@ -42,11 +43,11 @@ class HandedOver(NamedTuple):
 class FinishedRun:
     """A trained run, opened for use on the CPU. It reads no truth.
 
-    folder: None where it was trained in memory. config: the options of its plan, with the device of the CPU. rows: the
-    log lines, one an epoch. epoch, epochs, scores: see `HandedOver`. checkpoint: reads the whole state of training.
+    home: its folder, or the sink of a run that was trained in memory. config: the options of its plan, with the device
+    of the CPU. rows: the log lines, one an epoch. epoch, epochs, scores: see `HandedOver`.
     """
 
-    folder: Path | None
+    home: Path | Memory
     config: RunConfig
     logs: Logs
     fitted: FittedWorldModel
@@ -56,7 +57,11 @@ class FinishedRun:
     epoch: int
     epochs: int
     scores: Mapping[str, Any]
-    checkpoint: Callable[[], Saved | None] = field(repr=False)
+
+    @property
+    def folder(self) -> Path | None:
+        """Its folder; None where it was trained in memory."""
+        return None if isinstance(self.home, Memory) else self.home
 
     @property
     def name(self) -> str:
@@ -83,16 +88,25 @@ class FinishedRun:
         """The policy before training."""
         return translated(RecommenderPolicy(self.untrained), self.logs.unit)
 
+    def checkpoint(self) -> Saved | None:
+        """The whole state of training; RunError where the world model has changed since."""
+        if isinstance(self.home, Memory):
+            return self.home.load_checkpoint()
+        return load_checkpoint(self.home, world_parts(world_folder(self.home, self.config)))
+
+    def export(self, folder: Path) -> None:
+        """Write the policy that the run hands over into a folder of its own, for serving."""
+        export(self.recommender, self.world, self.logs.known, self.config.train, folder)
+
 
 def finish(
+    home: Path | Memory,
     config: RunConfig,
     logs: Logs,
     fitted: FittedWorldModel,
+    world: World,
     found: HandedOver,
     rows: list[dict[str, Any]],
-    world: World,
-    checkpoint: Callable[[], Saved | None],
-    folder: Path | None = None,
 ) -> FinishedRun:
     """A run with the policy that it hands over, on the CPU. world: the tables that the agents were paid by."""
     config = replace(config, train=replace(config.train, device="cpu"))
@@ -100,7 +114,7 @@ def finish(
     recommender = trained(world, config.train, found.weights)
     if find(config.train.method).truth:  # its tables hold the truth, which belongs to evaluation
         world = world_of(fitted, logs, config.train)
-    return FinishedRun(folder, config, logs, fitted, world, recommender, list(rows), *found[1:], checkpoint)
+    return FinishedRun(home, config, logs, fitted, world, recommender, list(rows), *found[1:])
 
 
 def world_folder(folder: Path, config: RunConfig) -> Path:
@@ -120,12 +134,10 @@ def open_run(folder: Path, opened: dict[Any, Logs] | None = None, logs: Logs | N
     Raises RunError when the folder holds no run, or the data set or the world model has changed since.
     """
     config, inputs = read_config(folder, RunConfig), read_inputs(folder)
-    reads = partial(load_checkpoint, folder, world_parts(world_folder(folder, config)))
-    checkpoint = reads()
+    checkpoint = load_checkpoint(folder, world_parts(world_folder(folder, config)))
     if checkpoint is None:
         raise RunError(f"{folder}: no checkpoint yet; train it first with `darlr train --out {folder} --resume`")
-    best = load_best(folder) if config.train.keep == "best" else None
-    found = chosen(checkpoint, best)
+    found = of_checkpoint(checkpoint, load_best(folder) if config.train.keep == "best" else None)
     config = with_own_log(config, folder)
     if logs is None:
         logs = logs_of(config, {} if opened is None else opened)
@@ -134,7 +146,7 @@ def open_run(folder: Path, opened: dict[Any, Logs] | None = None, logs: Logs | N
     fitted = load_world_model(world_folder(folder, config), logs, config.split)
     train = replace(config.train, device="cpu")
     world = paid_world(world_of(fitted, logs, train), logs, config)
-    return finish(config, logs, fitted, found, read_metrics(folder), world, reads, folder)
+    return finish(folder, config, logs, fitted, world, found, read_metrics(folder))
 
 
 def with_own_log(config: RunConfig, folder: Path) -> RunConfig:
@@ -150,24 +162,28 @@ def logs_of(config: RunConfig, opened: dict[Any, Logs]) -> Logs:
     return opened[key]
 
 
-def handed_over(sink: Sink, options: TrainConfig) -> HandedOver | None:
+def handed_over(sink: Run | Memory, options: TrainConfig) -> HandedOver | None:
     """What a run hands over by its option `keep`; None before its first checkpoint."""
     checkpoint = sink.load_checkpoint()
     if checkpoint is None:
         return None
-    return chosen(checkpoint, sink.load_best() if options.keep == "best" else None)
+    return of_checkpoint(checkpoint, sink.load_best() if options.keep == "best" else None)
 
 
-def chosen(checkpoint: Saved, best: Saved | None) -> HandedOver:
-    """The weights of the best epoch, or, where none was kept, those of the newest checkpoint."""
+def of_checkpoint(checkpoint: Saved, best: Saved | None) -> HandedOver:
+    """`chosen` of the newest checkpoint's recommender."""
     tensors, state = checkpoint
-    epochs = int(state["epoch"])
-    if best is not None:
-        weights, scores = best
-        return HandedOver(weights, int(scores["epoch"]), epochs, scores)
     prefix = "recommender."
-    mine = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    return HandedOver(mine, epochs, epochs, {})
+    newest = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    return chosen(newest, int(state["epoch"]), best)
+
+
+def chosen(newest: Mapping[str, Tensor], epochs: int, best: Saved | None) -> HandedOver:
+    """The weights of the best epoch, or, where none was kept, the newest ones, of epoch number `epochs`."""
+    if best is None:
+        return HandedOver(newest, epochs, epochs, {})
+    weights, scores = best
+    return HandedOver(weights, int(scores["epoch"]), epochs, scores)
 
 
 def trained(world: World, options: TrainConfig, weights: Mapping[str, Tensor]) -> Recommender:

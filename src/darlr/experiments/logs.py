@@ -15,6 +15,7 @@ from darlr.data.unit import Unit, as_learned, unit_of
 from darlr.evaluation.lists import Source
 from darlr.evaluation.truth import has_truth
 from darlr.options import RunConfig, TablesConfig
+from darlr.world.context import Context
 from darlr.world.tables import World
 
 WITHOUT_TRUTH = 0.3  # share of the items of each user that is kept for evaluation where there is no truth
@@ -92,6 +93,10 @@ class Logs:
     def source(self, world: World | None, tables: TablesConfig) -> Source:
         """The data that simple rows read. world: the world model that was fitted to this log; tables: its options."""
         return Source(self.catalogue, self.train, self.held_out, self.fitted, self.scope, world, tables)
+
+    def context(self, world: World | None, turns: int = Context.turns) -> Context:
+        """The data that baselines read. world: the world model's tables, for those that need them."""
+        return Context(self.fitted, self.held_out, self.scope, self.catalogue, world, turns)
 
 
 def open_logs(config: RunConfig) -> Logs:

@@ -16,7 +16,6 @@ from darlr.evaluation.report import Section
 from darlr.evaluation.sections import next_items_section
 from darlr.experiments.logs import Logs
 from darlr.simulation.session import Session
-from darlr.world.context import Context
 
 FEW = 30  # users with a last event, below which all kept events are the test
 
@@ -47,7 +46,7 @@ def next_items(entries: Sequence[Entry], logs: Logs, kept: InteractionLog, *, us
     left_out = []
     if usual:
         ranked["random"] = ("log", rank([Shuffled()], found))
-        context = Context(logs.fitted, logs.held_out, logs.scope, logs.catalogue, None)
+        context = logs.context(None)
         for name, baseline in BASELINES.items():
             if not baseline.reported:
                 continue

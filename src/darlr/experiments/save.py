@@ -19,23 +19,22 @@ from darlr.io.files import read_json, write_json
 from darlr.io.folders import replacing_folder
 from darlr.io.places import refuse_address
 from darlr.options import OWN
-from darlr.serving.folder import export
 
 
-def save_run(run: FinishedRun, memory: Memory, source: InteractionLog | None, folder: Path) -> None:
+def save_run(run: FinishedRun, source: InteractionLog | None, folder: Path) -> None:
     """Write the run into `folder`, replacing a run that is there once the new one is whole.
 
-    memory: the sink of a run that was trained in memory. source: its log as it was read, None where its options name
-    a data set. Raises RunError when the folder holds something else, or cannot be written.
+    source: its log as it was read, None where its options name a data set. Raises RunError when the folder holds
+    something else, or cannot be written.
     """
     refuse_address(folder)
     if folder.exists() and not (folder / CONFIG).is_file():
         raise RunError(f"{folder}: exists and is no run; choose another folder")
     with replacing_folder(folder) as place:
-        if run.folder is None:
-            _write(run, memory, place, str(folder.resolve() / DATA))
+        if isinstance(run.home, Memory):
+            _write(run, run.home, place, str(folder.resolve() / DATA))
         else:
-            shutil.copytree(run.folder, place, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
+            shutil.copytree(run.home, place, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
             _own_world(run, place)
         if not is_prepared(place / DATA):
             source = open_source(run.config.data, options=run.config.synthetic) if source is None else source
@@ -48,6 +47,7 @@ def keep_log(source: InteractionLog, folder: Path) -> None:
 
 
 def _write(run: FinishedRun, memory: Memory, place: Path, data: str) -> None:
+    """Write a run that was trained in memory. data: the place where its log will lie."""
     config = replace(run.config, world=OWN, data=data)
     with Run.start(place, config, inputs={"data": run.logs.checksum}) as opened:
         save_world_model(run.fitted, place / "world", run.logs, run.config.split)
@@ -59,7 +59,7 @@ def _write(run: FinishedRun, memory: Memory, place: Path, data: str) -> None:
         if config.train.keep == "best":
             opened.save_best(*memory.load_best())
         opened.save_checkpoint(checkpoint[0], {"epoch": checkpoint[1]["epoch"]})
-        export(run.recommender, run.world, run.logs.known, config.train, place / "policy")
+        run.export(place / "policy")
 
 
 def _own_world(run: FinishedRun, place: Path) -> None:

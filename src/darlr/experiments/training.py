@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from darlr.agents.candidates import pool_note
-from darlr.agents.sink import Sink
+from darlr.agents.sink import Memory
 from darlr.agents.train import RolloutReport, train
 from darlr.data.log import InteractionLog
 from darlr.data.sources import open_source
@@ -19,16 +18,15 @@ from darlr.errors import RunError
 from darlr.evaluation.evaluate import all_alike, settings
 from darlr.evaluation.truth import has_truth
 from darlr.experiments.checks import check_options, check_run
-from darlr.experiments.finished import DATA, FinishedRun, finish, handed_over, open_run, world_folder, world_parts
-from darlr.experiments.kept import criterion_of, kept
+from darlr.experiments.finished import DATA, FinishedRun, chosen, finish, open_run, world_folder, world_parts
 from darlr.experiments.logs import NOTHING_KEPT, Logs, divided
 from darlr.experiments.plan import Plan, make_plan
 from darlr.experiments.process import configure
 from darlr.experiments.progress import Meter, say, watched
-from darlr.experiments.runs import CHECKPOINT, Run, load_checkpoint
+from darlr.experiments.runs import CHECKPOINT, Run
 from darlr.experiments.save import keep_log
 from darlr.experiments.size import outlook, require_disk, require_memory, size_of
-from darlr.experiments.watch import Watch, no_watch, watch_truth
+from darlr.experiments.watch import Watch, criterion_of, kept, no_watch, watch_truth
 from darlr.experiments.world import (
     check_weighting,
     fit_into,
@@ -43,7 +41,6 @@ from darlr.experiments.world import (
 from darlr.io.files import digest
 from darlr.methods import find
 from darlr.options import RunConfig
-from darlr.serving.folder import export
 from darlr.simulation.exits import Exit, build_exit
 from darlr.world.fitted import FILES, FittedWorldModel
 
@@ -134,9 +131,7 @@ def train_run(
                 fitted = load_world_model(place, logs, config.split)
             run.depend_on(world_parts(place))
             finished = train_agents(prepared, fitted, run, watch=watching, on_epoch=on_epoch)
-            reads = partial(load_checkpoint, out)
-            finished = replace(finished, folder=out, checkpoint=reads)
-            export(finished.recommender, finished.world, logs.known, config.train, out / "policy")
+            finished.export(out / "policy")
             return finished
         except KeyboardInterrupt:
             again = f"darlr train --out {quote(str(out))} --resume" + " --evaluate" * evaluate
@@ -161,7 +156,7 @@ def announce(prepared: Prepared) -> None:
 def train_agents(
     prepared: Prepared,
     fitted: FittedWorldModel,
-    sink: Sink,
+    sink: Run | Memory,
     *,
     watch: Watch = no_watch,
     on_epoch: OnEpoch = lambda _: None,
@@ -182,7 +177,7 @@ def train_agents(
             done = report.rollout * options.epochs / report.rollouts
             meter.show(done, options.epochs, watched(report.metrics, logs.unit))
 
-        train(
+        learner = train(
             sink,
             world,
             prepared.exit_rule,
@@ -194,10 +189,11 @@ def train_agents(
             on_epoch=on_epoch,
             on_warning=lambda epoch, sign: say(f"warning, epoch {epoch}, {sign.signature}: {sign.message}"),
         )
-    found = handed_over(sink, options)
-    assert found is not None  # training ended with a checkpoint
+    rows = sink.rows
+    newest, epochs = learner.recommender.state_dict(), rows[-1]["epoch"] if rows else 0
+    found = chosen(newest, epochs, sink.load_best() if options.keep == "best" else None)
     say(kept(found))
-    return finish(config, logs, fitted, found, sink.rows, world, sink.load_checkpoint)
+    return finish(sink if isinstance(sink, Memory) else sink.folder, config, logs, fitted, world, found, rows)
 
 
 def _devices(device: str) -> list[int]:
@@ -211,6 +207,6 @@ def leave(folder: Path, config: RunConfig, logs: Logs, command: str) -> str:
     if not (folder / CHECKPOINT).exists():
         return f"interrupted before the first checkpoint; {again}"
     run = open_run(folder, logs=logs)
-    export(run.recommender, run.world, logs.known, config.train, folder / "policy")
+    run.export(folder / "policy")
     done = f"epoch {run.epochs} of {config.train.epochs}"
     return f"interrupted after {done}; what was learned by then is in {folder} and can be used; {again}"

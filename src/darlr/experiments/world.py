@@ -21,7 +21,6 @@ from darlr.methods import find
 from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.options.json import to_json
 from darlr.options.names import option_name
-from darlr.world.context import Context
 from darlr.world.fit import train_world
 from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
 from darlr.world.implicit import resolve as resolve_model
@@ -136,8 +135,7 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
     """The tables for the users and items of the scope, on the device of training."""
     world = build_world(fitted, logs.fitted, config.tables, logs.scope)
     if config.recommender.belief:
-        known = Context(logs.fitted, logs.held_out, logs.scope, logs.catalogue, world, config.session.turns)
-        world = replace(world, preference=preference_features(known)[0])
+        world = replace(world, preference=preference_features(logs.context(world, config.session.turns))[0])
     return world.to(config.device)
 
 

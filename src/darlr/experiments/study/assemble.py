@@ -131,14 +131,10 @@ def ranked(lines: Sequence[Line]) -> list[Line]:
     for line in ordered:
         base = _base(line, lines)
         to_base = None if base is None or base is line else paired(line, base)
-        if first is None or line.row.kind == "truth":
-            found.append(replace(line, to_base=to_base))
-        elif line is first:
-            found.append(replace(line, best=True, tied=True, to_base=to_base))
-        else:
-            to_best = paired(first, line)
-            tied = to_best.low <= 0 <= to_best.high
-            found.append(replace(line, tied=tied, to_best=to_best, to_base=to_base))
+        fair = first is not None and line.row.kind != "truth"
+        to_best = paired(first, line) if first is not None and fair and line is not first else None
+        tied = (to_best is None or to_best.low <= 0 <= to_best.high) if fair else None
+        found.append(replace(line, best=line is first, tied=tied, to_best=to_best, to_base=to_base))
     return found
 
 

@@ -11,41 +11,23 @@ from darlr.io.folders import adding_folder
 
 Kind = Literal["world", "learned", "baseline", "trivial"]
 PACKAGE = Path(__file__).parents[2]
+
+
+def _within(room: str, names: str) -> tuple[str, ...]:
+    """Paths of the files and folders of a room that these words name."""
+    return tuple(f"{room}/{name}" for name in names.split())
+
+
 # Files and folders whose source changes no number of a cell. The values of the options are in its address.
 NEUTRAL = (
-    "__init__.py",
-    "__main__.py",
-    "api/",
-    "cli/",
-    "data/report.py",
-    "errors.py",
-    "evaluation/held_out.py",
-    "evaluation/next_items.py",
-    "evaluation/off_policy.py",
-    "evaluation/pictures/",
-    "evaluation/report.py",
-    "evaluation/result.py",
-    "evaluation/sections.py",
-    "evaluation/statistics.py",
-    "evaluation/terminal.py",
-    "evaluation/verdict.py",
-    "experiments/checks.py",
-    "experiments/compatible.py",
-    "experiments/entries.py",
-    "experiments/evaluate.py",
-    "experiments/next_items.py",
-    "experiments/plots.py",
-    "experiments/process.py",
-    "experiments/progress.py",
-    "experiments/provenance.py",
-    "experiments/save.py",
-    "experiments/study/",
-    "experiments/unseen.py",
-    "options/",
-    "serving/",
+    *("__init__.py", "__main__.py", "errors.py", "api/", "cli/", "data/report.py", "options/", "serving/"),
+    *_within("evaluation", "held_out.py next_items.py off_policy.py pictures/ report.py result.py sections.py"),
+    *_within("evaluation", "statistics.py terminal.py verdict.py"),
+    *_within("experiments", "checks.py entries.py evaluate.py next_items.py process.py progress.py provenance.py"),
+    *_within("experiments", "save.py study/ unseen.py"),
 )
 WORKER = "experiments/study/worker.py"  # it makes the numbers of a cell, so it is not neutral
-_AGENTS = ("agents/", "evaluation/estimation.py", "experiments/finished.py", "experiments/training.py", "methods/")
+_AGENTS = ("agents/", "methods/", "evaluation/estimation.py", "experiments/finished.py", "experiments/training.py")
 # Files and folders that a kind of cell does not use.
 UNTOUCHED: dict[Kind, tuple[str, ...]] = {
     "world": (*_AGENTS, "evaluation/", "policies/", "simulation/", WORKER),

@@ -18,7 +18,8 @@ from darlr.experiments.study.code import Kind
 from darlr.experiments.study.studies import TRIVIAL, Study, Variant
 from darlr.methods import METHODS, with_defaults
 from darlr.options import OWN, RunConfig, SessionConfig
-from darlr.options.names import override
+from darlr.options.json import to_json
+from darlr.options.names import named, override
 from darlr.simulation.exits import resolve
 
 
@@ -62,16 +63,8 @@ def variants(study: Study, methods: str, config: RunConfig) -> list[Variant]:
     if study == "ablations":
         return studies.ablations()
     if study == "sensitivity":
-        train = config.train
-        return studies.sensitivity(
-            {
-                "selector.picks": train.selector.picks,
-                "selector.lambda-s": train.selector.lambda_s,
-                "selector.lambda-d": train.selector.lambda_d,
-                "reward.lambda-u": train.reward.lambda_u,
-                "reward.lambda-e": train.reward.lambda_e,
-            }
-        )
+        values = named(to_json(config))
+        return studies.sensitivity({name: values[name] for name in studies.RANGES})
     names = studies.chosen(methods)
     return studies.table(names) if study == "table" else studies.sparsity(names)
 
@@ -92,7 +85,7 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
     checksum = sha256(truth.users.tobytes() + truth.items.tobytes() + truth.reward.numpy().tobytes()).hexdigest()
     leave = can_leave(base.train.session, logs.catalogue)
     split: tuple[int | None, ...] = _windows(windows) if leave else (None,)
-    maker = _Maker(base, logs.whole, logs.checksum, checksum, split)
+    maker = _Maker(base, logs.whole, {"data": logs.checksum, "truth": checksum}, split)
     lines = [maker.row(variant, seeds) for variant in rows]
     unit, alike = logs.unit.describe(logs.recorded), settings(base.train.session, logs.catalogue, windows)
     notes = {"unit": unit} if unit else {}
@@ -108,38 +101,32 @@ def _windows(windows: Sequence[int]) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class _Maker:
+    """It makes rows and cells. checksums: of the data and of the truth."""
+
     base: RunConfig
     log: InteractionLog
-    data: str
-    truth: str
+    checksums: Mapping[str, str]
     windows: tuple[int | None, ...]
 
     def row(self, variant: Variant, seeds: int) -> GridRow:
-        config = override(self.base, variant.options)
-        if variant.method in METHODS:
-            config = override(with_defaults(override(self.base, {"method": variant.method})), variant.options)
-            check_run(config, self.log)
-            cells = {n: [self.cell(variant, config, seed, (n,)) for seed in range(seeds)] for n in self.windows}
-        else:
+        if variant.method not in METHODS:
+            config = override(self.base, variant.options)
             shared = [self.cell(variant, config, seed, self.windows) for seed in range(seeds)]
-            cells = dict.fromkeys(self.windows, shared)
+            return GridRow(variant, config, dict.fromkeys(self.windows, shared))
+        config = override(with_defaults(override(self.base, {"method": variant.method})), variant.options)
+        check_run(config, self.log)
+        cells = {n: [self.cell(variant, config, seed, (n,)) for seed in range(seeds)] for n in self.windows}
         return GridRow(variant, config, cells)
 
     def cell(self, variant: Variant, config: RunConfig, seed: int, windows: tuple[int | None, ...]) -> Cell:
         """A learned cell trains under its one window. Other cells are evaluated under all windows."""
         seeded = override(config, {"seed": seed, "split.seed": seed, "model.seed": seed})
-        learned = variant.method in METHODS
-        session = resolve(seeded.train.session, self.log)
-        if learned and windows[0] is not None:
-            session = replace(session, window=windows[0])
-        elif not learned:
-            session = replace(session, window=SessionConfig.window)
-        seeded = replace(seeded, train=replace(seeded.train, session=session))
-        numbers = tuple(n for n in windows if n is not None)
-        world = Cell("world", "world", seeded, seed, (), self.data, self.truth)
-        kind: Kind = "learned" if learned else "trivial" if variant.method == TRIVIAL else "baseline"
-        name = seeded.train.method if learned else variant.method
-        return Cell(kind, name, seeded, seed, numbers, self.data, self.truth, world)
+        session, name = resolve(seeded.train.session, self.log), variant.method
+        kind: Kind = "learned" if name in METHODS else "trivial" if name == TRIVIAL else "baseline"
+        window = SessionConfig.window if kind != "learned" else windows[0] or session.window
+        seeded = replace(seeded, train=replace(seeded.train, session=replace(session, window=window)))
+        world = Cell("world", "world", seeded, seed, (), **self.checksums)
+        return Cell(kind, name, seeded, seed, tuple(n for n in windows if n is not None), **self.checksums, world=world)
 
 
 def missing(grid: Grid, place: Path, accepted: Sequence[str]) -> list[Cell]:

@@ -1,14 +1,12 @@
 """Pictures of a comparison: R_tra and MCD as bars, learning curves with bands, and measures against each other."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from darlr.evaluation.evaluate import Row
 from darlr.evaluation.numbers import style
 from darlr.evaluation.pictures import canvas
 from darlr.evaluation.pictures.bars import KINDS, Bar, legend_of_kinds, plot_bars
@@ -51,7 +49,7 @@ def _of_table(greedy: Sequence[Line], title: str) -> Mapping[str, Callable[[], "
     known = [line for line in greedy if line.row.random is not None]
     if known:
         pictures["random"] = partial(
-            scatter, lines=known, title=f"{title}: the truth, and users' words on new items", measures=SECOND_OPINION
+            scatter, lines=known, title=f"{title}: the truth, and random feedback on new items", measures=BY_FEEDBACK
         )
     if any(line.row.majority is not None for line in greedy):
         pictures["mcd"] = partial(majority_bars, lines=greedy, title=f"{title}: MCD")
@@ -134,31 +132,19 @@ def learning_curves(lines: Sequence[Line], title: str) -> "Figure":
     return canvas.finished(figure)
 
 
-@dataclass(frozen=True)
-class Measures:
-    """Two measures of a row, the measure that ranks the rows, and the names of the three."""
+class Measures(NamedTuple):
+    """Two measures of a row and the one that ranks rows, by their names in `Row`, and what pictures call the three."""
 
-    across: Callable[[Row], float]
-    up: Callable[[Row], float]
-    rank: Callable[[Row], float]
+    across: str
+    up: str
+    rank: str
     names: tuple[str, str, str]
 
 
-LENGTH = Measures(
-    across=lambda row: row.length,
-    up=lambda row: row.each,
-    rank=lambda row: row.mean,
-    names=("Length (turns)", "R_each (reward a turn)", "R_tra"),
-)
-SECOND_OPINION = Measures(
-    across=lambda row: row.mean,
-    up=lambda row: row.random or 0.0,
-    rank=lambda row: row.random or 0.0,
-    names=(
-        "R_tra, by the truth that sessions are played on",
-        "R_random, by random feedback on new items",
-        "R_random",
-    ),
+LENGTH = Measures("length", "each", "mean", ("Length (turns)", "R_each (reward a turn)", "R_tra"))
+BY_FEEDBACK = Measures(
+    *("mean", "random", "random"),
+    ("R_tra, by the truth that sessions are played on", "R_random, by random feedback on new items", "R_random"),
 )
 
 
@@ -175,11 +161,12 @@ def _columns(xs: np.ndarray[Any, Any], gap: float) -> list[list[int]]:
 
 def scatter(lines: Sequence[Line], title: str, measures: Measures) -> "Figure":
     """Plot two measures against each other. Points have numbers by falling rank, whose names stand beside."""
-    ordered = sorted(lines, key=lambda line: -measures.rank(line.row))
+    ordered = sorted(lines, key=lambda line: -getattr(line.row, measures.rank))
     figure = canvas.blank(max(4.2, 0.6 + 0.165 * len(ordered)))
     axes = figure.add_subplot()
-    xs = np.array([measures.across(line.row) for line in ordered])
-    ys = np.array([measures.up(line.row) for line in ordered])
+    xs = np.array([getattr(line.row, measures.across) for line in ordered])
+    ys = np.array([getattr(line.row, measures.up) for line in ordered])
+    ranks = [getattr(line.row, measures.rank) for line in ordered]
     for line, x, y in zip(ordered, xs, ys, strict=True):
         colour, _ = KINDS[kind(line)]
         marker = "D" if kind(line) == "truth" else "o"
@@ -196,8 +183,8 @@ def scatter(lines: Sequence[Line], title: str, measures: Measures) -> "Figure":
             axes.plot([xs[index], right], [ys[index], height], color=INK, linewidth=0.4, zorder=0)
             axes.text(right, height, str(index + 1), va="center", fontsize=7.5, color=INK)
     x_name, y_name, rank = measures.names
-    form = style((measures.rank(line.row) for line in ordered), least=1)
-    names = "\n".join(f"{n}  {line.label}  {measures.rank(line.row):{form}}" for n, line in enumerate(ordered, 1))
+    form = style(ranks, least=1)
+    names = "\n".join(f"{n + 1}  {line.label}  {ranks[n]:{form}}" for n, line in enumerate(ordered))
     axes.text(1.03, 1.0, f"row, by {rank}\n{names}", transform=axes.transAxes, va="top", fontsize=7.5, color=INK)
     canvas.head(figure, title)
     axes.set_xlabel(x_name, fontsize=9, color=INK)

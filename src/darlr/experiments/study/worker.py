@@ -25,7 +25,7 @@ from darlr.experiments.finished import open_run
 from darlr.experiments.logs import Logs, open_logs
 from darlr.experiments.process import configure
 from darlr.experiments.provenance import provenance
-from darlr.experiments.runs import CONFIG, read_metrics
+from darlr.experiments.runs import CONFIG
 from darlr.experiments.study.cells import RANDOM_FEEDBACK, RESULT, STARTED, STATUS, cell_config, read_cell
 from darlr.experiments.study.code import digest
 from darlr.experiments.training import train_run
@@ -91,7 +91,9 @@ def run_task(task: Task) -> None:
 def fit_world_model(task: Task) -> Outcome:
     """Fit the world model that the rows of one split, seed and weighting share."""
     fitted = fit_into(task.place / "world", open_logs(task.config), task.config.split, task.config.world_model)
-    return {}, {"metrics": fitted.metrics, "command": _fit_command(task)}
+    words = command_line(replace(task.config, train=RunConfig().train), task.place / "world")
+    command = words.replace("darlr train", "darlr fit", 1).replace("--model.", "--")
+    return {}, {"metrics": fitted.metrics, "command": command}
 
 
 def learn(task: Task) -> Outcome:
@@ -104,35 +106,23 @@ def learn(task: Task) -> Outcome:
     if config.train.recommender.prior:  # without a prior the start is random
         entries.append(Entry(STARTED, [run.start], "log"))
     tensors, about = play_all(task, run.logs, entries, truth_of(task.config, run.logs))
-    rows = read_metrics(folder)
-    steps = rows[-1]["steps"] if rows else 0
-    return tensors, about | {
-        "curve": rows,
-        "steps": steps,
-        "command": command_line(config, folder, usual(config.train.method)),
-    }
+    command = command_line(config, folder, usual(config.train.method))
+    return tensors, about | {"curve": run.rows, "steps": run.rows[-1]["steps"] if run.rows else 0, "command": command}
 
 
 def trivial(task: Task) -> Outcome:
     """Evaluate the trivial rows of one seed. Rows of predictions use the world model of that seed."""
     logs = open_logs(task.config)
     truth = truth_of(task.config, logs)
-    tensors, about = play_all(task, logs, trivial_entries(task, logs, truth), truth)
-    return tensors, about | {"curve": [], "steps": 0, "command": ""}
-
-
-def trivial_entries(task: Task, logs: Logs, truth: Truth) -> list[Entry]:
-    """The trivial rows, from the log and the world model of the cell."""
     source = logs.source(open_world(task, logs), task.config.train.tables)
     exits = can_leave(task.config.train.session, logs.catalogue)
-    return trivial_rows([source], truth, exits=exits, repeats=1)
+    return play_all(task, logs, trivial_rows([source], truth, exits=exits, repeats=1), truth)
 
 
 def baseline(task: Task) -> Outcome:
     """Fit a baseline and evaluate it."""
     from darlr.policies.files import METADATA, load_baseline, save_baseline
     from darlr.policies.registry import BASELINES, fit_baseline
-    from darlr.world.context import Context
 
     logs = open_logs(task.config)
     truth = truth_of(task.config, logs)
@@ -140,14 +130,7 @@ def baseline(task: Task) -> Outcome:
     registered, place = BASELINES[name], task.place / "baseline"
     if not (place / METADATA).exists():  # written last
         world = open_world(task, logs) if registered.needs_world else None
-        context = Context(
-            log=logs.fitted,
-            held_out=logs.held_out,
-            scope=logs.scope,
-            catalogue=logs.catalogue,
-            world=world,
-            turns=task.config.train.session.turns,
-        )
+        context = logs.context(world, task.config.train.session.turns)
         save_baseline(fit_baseline(name, context, task.config.train.seed), place)
     policy = translated(load_baseline(place), logs.unit)
     aware = [False, True] if registered.exit_aware and can_leave(task.config.train.session, logs.catalogue) else [False]
@@ -155,8 +138,7 @@ def baseline(task: Task) -> Outcome:
         Entry(registered.title + (", exit-aware" if twin else ""), [policy], "log", registered.greedy, twin)
         for twin in aware
     ]
-    tensors, about = play_all(task, logs, entries, truth)
-    return tensors, about | {"curve": [], "steps": 0, "command": ""}
+    return play_all(task, logs, entries, truth)
 
 
 RUNNERS = {"world": fit_world_model, "learned": learn, "trivial": trivial, "baseline": baseline}
@@ -181,7 +163,7 @@ def play_all(task: Task, logs: Logs, entries: Sequence[Entry], truth: Truth) -> 
             if found.tallies is not None:
                 tensors[f"{name}{RANDOM_FEEDBACK}"] = torch.from_numpy(found.tallies)
             played[entry.name] = {"kind": entry.kind, "greedy": entry.greedy, "exit_aware": entry.exit_aware}
-    return tensors, {"metrics": measured, "entries": played}
+    return tensors, {"metrics": measured, "entries": played, "curve": [], "steps": 0, "command": ""}
 
 
 def truth_of(config: RunConfig, logs: Logs) -> Truth:
@@ -197,11 +179,6 @@ def open_world(task: Task, logs: Logs) -> World:
     if not is_fitted(task.world):
         raise RunError(f"{task.world}: the world model is missing; run the comparison again")
     return world_of(load_world_model(task.world, logs, task.config.split), logs, task.config.train)
-
-
-def _fit_command(task: Task) -> str:
-    words = command_line(replace(task.config, train=RunConfig().train), task.place / "world")
-    return words.replace("darlr train", "darlr fit", 1).replace("--model.", "--")
 
 
 def _spent(place: Path) -> float:
