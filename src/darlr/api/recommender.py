@@ -12,9 +12,7 @@ import polars as pl
 from darlr.agents.sink import Memory
 from darlr.api.explain import Explanation, explain
 from darlr.data.log import InteractionLog
-from darlr.data.sources import open_source
 from darlr.errors import ConfigError, RunError
-from darlr.experiments.checks import check_options
 from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run
 from darlr.experiments.plan import IN_MEMORY, differing
 from darlr.experiments.process import computing
@@ -104,7 +102,6 @@ class Recommender:
                 f"option log: must be a log, such as darlr.read_events(...) returns, or the name of a data set, not "
                 f"{type(log).__name__}"
             )
-        check_options(asked)
         called = (callbacks,) if callable(callbacks) else tuple(callbacks)
 
         whole: list[int] = []  # the epochs of this call
@@ -131,13 +128,12 @@ class Recommender:
     def _fit_in_memory(
         self, asked: RunConfig, source: InteractionLog | None, resume: bool, watch: bool, on_epoch: Callback
     ) -> None:
-        source = open_source(asked.data, options=asked.synthetic) if source is None else source
         prepared = prepare(asked, source)
         if resume:
             self._refuse_other(prepared)
         else:
             self._memory, self._fitted = Memory(), prepared.given
-        self._prepared, self._source = prepared, source
+        self._prepared, self._source = prepared, prepared.source
         announce(prepared)
         config = prepared.config
         if self._fitted is None:

@@ -8,7 +8,6 @@ from sys import argv
 
 from darlr.cli.options import Compare
 from darlr.errors import ConfigError, MachineError, RunError
-from darlr.experiments.checks import check_options
 from darlr.experiments.progress import say
 from darlr.experiments.study import published, report, thinning
 from darlr.experiments.study.assemble import assemble, origins
@@ -22,7 +21,6 @@ from darlr.io.places import require_writable
 
 def run(options: Compare) -> None:
     """Compare methods on one data set."""
-    check_options(options.config)
     if options.jobs < 1:
         raise ConfigError(f"option jobs: must be at least 1, not {options.jobs}")
     config = options.config

@@ -19,7 +19,7 @@ LARGEST_SEED = 2**32 - 1  # the largest that every generator takes
 
 
 def check_options(config: Any, where: str = "") -> None:
-    """Raise ConfigError for an unknown name, an infinite number, a seed that no generator takes, or no thread."""
+    """Raise ConfigError for an unknown name, an infinite number, or a seed that no generator takes."""
     for option in fields(config):
         value, name = getattr(config, option.name), option_name(where, option.name)
         if is_dataclass(value):
@@ -30,8 +30,6 @@ def check_options(config: Any, where: str = "") -> None:
             find(value)
         elif option.name == "exit" and value != "auto":
             exits.find(value)
-        elif option.name == "threads" and value < 1:
-            raise ConfigError(f"option {name}: must be at least 1, not {value}")
         elif option.name == "seed" and not 0 <= value <= LARGEST_SEED:
             raise ConfigError(f"option {name}: must be from 0 to {LARGEST_SEED}, not {value}")
 

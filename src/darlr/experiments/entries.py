@@ -11,9 +11,9 @@ from darlr.evaluation.evaluate import Row, can_leave
 from darlr.evaluation.lists import Entry, Kind, trivial_rows
 from darlr.evaluation.verdict import START
 from darlr.experiments.finished import FinishedRun, open_run
+from darlr.experiments.ground import Ground
 from darlr.experiments.logs import Logs
 from darlr.experiments.plan import title
-from darlr.experiments.unseen import Ground
 from darlr.methods import find
 from darlr.options.json import differences, to_json
 

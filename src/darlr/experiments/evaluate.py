@@ -18,11 +18,11 @@ from darlr.evaluation.truth import Truth, load_truth
 from darlr.evaluation.verdict import comparisons, verdict
 from darlr.experiments.entries import learned_rows, refuse_unlike, serving, trained_windows, trivial
 from darlr.experiments.finished import FinishedRun
+from darlr.experiments.ground import Ground, evaluation_logs, find_ground, kept_by, refuse_without_kept_events
 from darlr.experiments.logs import Logs
-from darlr.experiments.next_items import next_items
 from darlr.experiments.process import computing
 from darlr.experiments.progress import PATIENCE, Meter
-from darlr.experiments.unseen import Ground, evaluation_logs, find_ground, kept_by, refuse_without_kept_events
+from darlr.experiments.unseen import next_items
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""A training run: what it starts from, the world model, the agents, and the policy that it hands over."""
+"""A training run: its start, the world model, the agents, and the policy that it hands over."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -50,8 +50,12 @@ OnEpoch = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run starts from. given: the world model that the options name, None where the run fits its own."""
+    """The start of a run.
 
+    source: the log as it was read. given: the world model that the options name, None where the run fits its own.
+    """
+
+    source: InteractionLog
     plan: Plan
     logs: Logs
     exit_rule: Exit
@@ -78,14 +82,14 @@ def prepare(asked: RunConfig, source: InteractionLog | None = None) -> Prepared:
     if find(plan.config.train.method).truth:
         true_reward(logs, plan.config)  # raises where there is none
     if plan.config.fits_world:
-        return Prepared(plan, logs, exit_rule, None)
+        return Prepared(source, plan, logs, exit_rule, None)
     given = load_world_model(Path(plan.config.world), logs, plan.config.split)
     check_weighting(plan.config, given)
     warn_of_ignored(asked.world_model, given.config)
     warn_of_untrained(given)
     # what the run learns from, for whoever reads it
     plan = replace(plan, config=replace(plan.config, world_model=given.config))
-    return Prepared(plan, logs, exit_rule, given)
+    return Prepared(source, plan, logs, exit_rule, given)
 
 
 def train_run(
@@ -99,27 +103,25 @@ def train_run(
     evaluate: bool = False,
     on_epoch: OnEpoch = lambda _: None,
 ) -> FinishedRun:
-    """Train, or continue, a run in its folder `out`. Everything that can be checked is checked before it is written to.
+    """Train, or continue, a run in its folder `out`, which is written to after everything was checked.
 
     source: the log, read already; the run's folder then holds it. watch: play on the truth, where there is one, after
     each epoch. evaluate: the run is to be evaluated afterwards. on_epoch: called with the log line of each epoch.
     """
-    check_options(asked)
     configure(asked.train.threads)
     prepared = prepare(asked, source)
-    plan, config, logs = prepared.plan, prepared.config, prepared.logs
+    config, logs = prepared.config, prepared.logs
     if source is not None:
         config = replace(config, data=str(out.resolve() / DATA))
     watching = watch_truth(config, logs) if watch else no_watch
     if evaluate and not logs.evaluation and not has_truth(config.data):
         raise RunError(NOTHING_KEPT.format(folder=out, data=config.data))
-    require_disk(plan.size, out)
+    require_disk(prepared.plan.size, out)
     announce(prepared)
     inputs = {"data": logs.checksum}
     if not config.fits_world:
         inputs["world"] = digest(Path(config.world) / FILES[0])
-    options = {"inputs": inputs, "resume": resume, "may_change": MAY_CHANGE, "tensorboard": tensorboard}
-    with Run.start(out, config, **options) as run:  # type: ignore[arg-type]
+    with Run.start(out, config, inputs=inputs, resume=resume, may_change=MAY_CHANGE, tensorboard=tensorboard) as run:
         try:
             if source is not None and not is_prepared(out / DATA):
                 keep_log(source, out)
@@ -139,17 +141,16 @@ def train_run(
 
 
 def announce(prepared: Prepared) -> None:
-    """Say what the run takes, how rewards are learned, and what is kept for evaluation."""
-    logs, plan = prepared.logs, prepared.plan
-    say(outlook(plan.size))
+    """Show messages on the memory and time of the run, the unit of rewards, and the events kept for evaluation."""
+    logs, session = prepared.logs, prepared.config.train.session
+    say(outlook(prepared.plan.size))
     unit = logs.unit.describe(logs.recorded)
     if unit:
         say(unit)
-    session = plan.config.train.session
     alike = all_alike(settings(session, logs.catalogue), len(logs.scope.items))
     if "NX_0" in alike and not session.repeats:
         say(f"warning: {alike['NX_0']}")
-    if logs.evaluation and plan.asked.split.evaluation is None:
+    if logs.evaluation and prepared.plan.asked.split.evaluation is None:
         say(f"{logs.reserved} are kept from training, for darlr evaluate (--split.evaluation 0 trains on everything)")
 
 
@@ -202,7 +203,7 @@ def _devices(device: str) -> list[int]:
 
 
 def leave(folder: Path, config: RunConfig, logs: Logs, command: str) -> str:
-    """Make usable what was trained so far; returns what to say to the user who interrupted. command: that goes on."""
+    """Export the policy so far, and return a message on the interruption. command: the one that continues the run."""
     again = f"continue with: {command}"
     if not (folder / CHECKPOINT).exists():
         return f"interrupted before the first checkpoint; {again}"

@@ -1,0 +1,135 @@
+"""What the sessions of an evaluation are played on: the truth, or a world model of events that training never saw."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from darlr.data.log import InteractionLog
+from darlr.data.split import select, split
+from darlr.data.unit import as_learned
+from darlr.errors import DataError, RunError
+from darlr.evaluation.lists import Entry
+from darlr.evaluation.report import Section
+from darlr.evaluation.truth import Truth, whole
+from darlr.evaluation.verdict import Trust
+from darlr.experiments.finished import FinishedRun
+from darlr.experiments.logs import NOTHING_KEPT, Logs
+from darlr.experiments.progress import say
+from darlr.experiments.unseen import EVALUATION_WORLD, sections
+from darlr.experiments.world import fit_into, fit_model, load_world_model
+from darlr.options import SplitConfig, WorldModelConfig
+from darlr.world.fitted import FittedWorldModel
+
+FOLDER = "evaluation-world"
+REFERENCE = "evaluation model"
+WARNING = (
+    "no truth is known, so sessions are played on a world model of events that training never saw. It rewards what "
+    "this log's models believe, with the log's gaps and exposure in it. Rank policies with it only where its error on "
+    "unseen events is good, not in mode FB, where one wrong cell counts at every turn, and take no value as what users "
+    "would give"
+)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The rewards that sessions are played on, and what a report says about them.
+
+    name: what its references are called. title: what pictures call it, where it is no truth. about: lines for the head
+    of the report. trust: the quality of these rewards. kept: the events that training never saw, in their own unit,
+    where there are any. sections: parts of the report on these events.
+    """
+
+    truth: Truth
+    name: str = "truth"
+    title: str = ""
+    about: Mapping[str, str] = field(default_factory=dict)
+    sections: Sequence[Section] = ()
+    trust: Trust = field(default_factory=Trust)
+    kept: InteractionLog | None = None
+
+
+def find_ground(
+    runs: Sequence[FinishedRun], learned: Sequence[Entry], truth: Truth | None, kept: Logs | None, out: Path | None
+) -> Ground:
+    """The truth, where one is given, else an evaluation world model of the kept events, written into `out` if given."""
+    run = runs[0]
+    if truth is not None:
+        for logs in {id(one.logs): one.logs for one in runs}.values():
+            truth = truth.beside(logs.known)  # without the random feedback that any of the runs may know by heart
+        if kept is None:
+            return Ground(truth, trust=trust_in(truth))
+        return Ground(truth, sections=sections(run, learned, kept)[0], trust=trust_in(truth), kept=kept.recorded)
+    assert kept is not None
+    fitted = evaluation_world(run, kept, out)
+    about = {
+        "played on": f"{EVALUATION_WORLD}, fitted on {len(kept.whole):,} events that training never saw",
+        "warning": WARNING,
+    }
+    believed = whole(kept.unit.show(fitted.reward))  # the model's rewards, in the log's unit
+    return Ground(believed, REFERENCE, EVALUATION_WORLD, about, *sections(run, learned, kept, fitted), kept.recorded)
+
+
+def kept_by(runs: Sequence[FinishedRun]) -> Logs | None:
+    """The events that all of the runs kept from training; None where one kept none, or another share."""
+    first = runs[0].logs
+    if not all(one.logs.evaluation == first.evaluation > 0 for one in runs):
+        return None
+    assert first.kept is not None
+    return evaluation_logs(first.kept, first)
+
+
+def trust_in(truth: Truth) -> Trust:
+    """A sentence on the quality of a truth."""
+    if not truth.notes:
+        return Trust("Sessions were played on the data set's own truth.")
+    doubt = f"The truth that sessions were played on was not observed everywhere ({truth.notes[0]})"
+    return Trust(f"{doubt}, so small differences between rows prove little.")
+
+
+def evaluation_logs(recorded: InteractionLog, logs: Logs) -> Logs:
+    """Events that training never saw, split for a world model of their own: nothing but evaluation reads them.
+
+    recorded: the events, with rewards in their own unit, and with the ids of the run's logs `logs`, in whose unit the
+    model learns. Where users have so few events that `split` can hold out none of theirs, a tenth of all is held out.
+    """
+    kept = as_learned(recorded, logs.unit)
+    try:
+        train, held_out = split(kept, SplitConfig())
+    except DataError:
+        held = np.random.default_rng(0).permutation(len(kept)) < len(kept) * SplitConfig.held_out
+        train, held_out = select(kept, ~held), select(kept, held)
+    return Logs(kept, train, held_out, logs.checksum, True, recorded, logs.evaluation)
+
+
+def refuse_without_kept_events(runs: Sequence[FinishedRun]) -> None:
+    """Raise RunError when a run kept no events, or runs kept different ones: one has then trained on the other's."""
+    first = runs[0]
+    for run in runs:
+        if not run.logs.evaluation:
+            raise RunError(NOTHING_KEPT.format(folder=run.name, data=run.config.data))
+        if run.logs.evaluation != first.logs.evaluation:
+            raise RunError(
+                f"{run.name}: trained with split.evaluation {run.logs.evaluation:g}, {first.name} with "
+                f"{first.logs.evaluation:g}: one has seen events that the other is evaluated on; evaluate them apart"
+            )
+
+
+def evaluation_world(run: FinishedRun, kept: Logs, out: Path | None) -> FittedWorldModel:
+    """A world model of default options on the kept events: fitted into `out`, or what lies there already.
+
+    out: None = fitted in memory.
+    """
+    message = f"fitting the {EVALUATION_WORLD} on events that training never saw"
+    if out is None:
+        say(message)
+        return fit_model(kept, WorldModelConfig())
+    split = SplitConfig(evaluation=run.logs.evaluation)
+    try:
+        return load_world_model(out / FOLDER, kept, split)
+    except RunError as error:  # not there, or of other data, or damaged
+        if (out / FOLDER).exists():
+            say(f"{error}")
+        say(message)
+        return fit_into(out / FOLDER, kept, split, WorldModelConfig())
