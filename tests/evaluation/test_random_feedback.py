@@ -1,5 +1,6 @@
 """What users said of new items drawn at random: by hand, without bias, in tables and back from disk."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,6 @@ import torch
 from darlr.cli.main import main
 from darlr.data.log import InteractionLog
 from darlr.data.prepare import prepare
-from darlr.evaluation import report
 from darlr.evaluation.evaluate import settings, sound, summarise
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.playing import Played, Setting
@@ -23,8 +23,9 @@ from darlr.evaluation.random_feedback import (
     random_feedback,
     unlogged,
 )
+from darlr.evaluation.report import print_tables, random_text
+from darlr.evaluation.result import Evaluation
 from darlr.evaluation.statistics import Samples, draw_samples
-from darlr.evaluation.terminal import print_tables
 from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.experiments.logs import open_logs
 from darlr.experiments.study.assemble import Line, ModeTable, _lines, by_random_feedback
@@ -154,18 +155,19 @@ def test_a_row_carries_it() -> None:
 def test_reports_have_a_column_where_it_is_known(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
     (row,) = sound([LISTED], [NX_0], TRUTH, LOG)
     assert row.random_interval is not None
-    text = report.markdown([row])
+    text = Evaluation([row]).markdown()
     told = f"{row.random:.2f} [{row.random_interval[0]:.2f}, {row.random_interval[1]:.2f}]"
     assert f"| {told} | 1 |" in text
     assert "R_random" in text
-    report.write_report(tmp_path, [row])
-    assert report.read_rows(tmp_path / "table.json") == [row]
+    Evaluation([row]).save(tmp_path)
+    (saved,) = json.loads((tmp_path / "table.json").read_text("utf-8"))["rows"]
+    assert saved["random_interval"] == list(row.random_interval)
     print_tables([row])
     said = capsys.readouterr().out
     assert "R_random" in said
     assert "R_each" not in said
     assert max(map(len, said.splitlines())) <= 80
-    plain = report.markdown([replace(row, random=None, random_interval=None)])
+    plain = Evaluation([replace(row, random=None, random_interval=None)]).markdown()
     assert "R_random" not in plain
 
 
@@ -205,7 +207,7 @@ def test_a_cell_keeps_what_its_sessions_were_told(tmp_path) -> None:
     table = ModeTable("NX_0", 1, [replace(found, best=True, tied=True)])
     text = markdown("Title", [table], {})
     assert "### NX_0: no repeats, exit window N = 1, by random feedback on new items" in text
-    assert f"| **list** | {report.random_text(found.row, '.2f')} | first | {wanted.mean:.2f} |" in text
+    assert f"| **list** | {random_text(found.row, '.2f')} | first | {wanted.mean:.2f} |" in text
 
 
 def heard_by_heart(folder) -> tuple[RunConfig, InteractionLog]:
@@ -252,9 +254,10 @@ def test_neither_a_cell_nor_a_table_counts_what_can_be_known_by_heart(tmp_path) 
     ]
     assert main(["train", "--data", config.data, "--out", str(run), *options, "--no-watch"]) == 0
     assert main(["evaluate", str(run), "--no-pictures"]) == 0
-    rows = [row for row in report.read_rows(run / "table.json") if row.random is not None]
+    rows = json.loads((run / "table.json").read_text("utf-8"))["rows"]
+    rows = [row for row in rows if row["random"] is not None]
     assert len(rows) > 10
-    assert [row.random for row in rows] == pytest.approx([3 * row.length for row in rows])
+    assert [row["random"] for row in rows] == pytest.approx([3 * row["length"] for row in rows])
 
 
 def test_a_prepared_folder_keeps_it(tmp_path) -> None:

@@ -22,7 +22,7 @@ def _within(room: str, names: str) -> tuple[str, ...]:
 NEUTRAL = (
     *("__init__.py", "__main__.py", "errors.py", "api/", "cli/", "data/report.py", "options/", "serving/"),
     *_within("evaluation", "held_out.py next_items.py off_policy.py pictures/ report.py result.py sections.py"),
-    *_within("evaluation", "statistics.py terminal.py verdict.py"),
+    *_within("evaluation", "statistics.py verdict.py"),
     *_within("experiments", "checks.py entries.py evaluate.py ground.py process.py progress.py provenance.py"),
     *_within("experiments", "save.py study/ unseen.py"),
 )
