@@ -31,7 +31,7 @@ from darlr.experiments.logs import open_logs
 from darlr.experiments.study.assemble import Line, ModeTable, _lines, by_random_feedback
 from darlr.experiments.study.cells import Result
 from darlr.experiments.study.grid import GridRow
-from darlr.experiments.study.report import markdown
+from darlr.experiments.study.report import study
 from darlr.experiments.study.studies import Variant
 from darlr.experiments.study.worker import Task, play_all, truth_of
 from darlr.options import RunConfig, SyntheticConfig
@@ -205,7 +205,7 @@ def test_a_cell_keeps_what_its_sessions_were_told(tmp_path) -> None:
     assert found.row.random == wanted.random
     assert wanted.random == pytest.approx(wanted.mean, rel=0.25)  # a third of the cells tells nearly what all do
     table = ModeTable("NX_0", 1, [replace(found, best=True, tied=True)])
-    text = markdown("Title", [table], {})
+    text = study("Title", [table], {}).markdown()
     assert "### NX_0: no repeats, exit window N = 1, by random feedback on new items" in text
     assert f"| **list** | {random_text(found.row, '.2f')} | first | {wanted.mean:.2f} |" in text
 

@@ -6,14 +6,16 @@ from pathlib import Path
 from shlex import join
 from sys import argv
 
+from darlr.cli.evaluate import write
 from darlr.cli.options import Compare
-from darlr.errors import ConfigError, MachineError, RunError
+from darlr.errors import ConfigError, RunError
 from darlr.experiments.progress import say
-from darlr.experiments.study import published, report, thinning
+from darlr.experiments.study import published, thinning
 from darlr.experiments.study.assemble import assemble, origins
 from darlr.experiments.study.cells import Cell, Result, find, read_result
 from darlr.experiments.study.grid import Grid, missing, plan, variants
-from darlr.experiments.study.pictures import plot
+from darlr.experiments.study.pictures import plots
+from darlr.experiments.study.report import Study, study
 from darlr.experiments.study.schedule import longest_first, run_cells, title
 from darlr.io.files import naming
 from darlr.io.places import require_writable
@@ -47,7 +49,7 @@ def run(options: Compare) -> None:
         place.mkdir(parents=True, exist_ok=True)
     failed = run_cells(wanted, place, options.jobs)
     results = read_results(grid.cells, place, options.accept_code)
-    write(options, grid, results)
+    write(result(options, grid, results), options.out, pictures=options.pictures)
     if failed:
         listed = "\n".join(f"  {name}: {why}" for name, why in failed.items())
         raise RunError(f"{len(failed)} cells failed; their rows are left out of the tables:\n{listed}")
@@ -59,13 +61,13 @@ def read_results(cells: Sequence[Cell], place: Path, accepted: Sequence[str]) ->
     return {name: read_result(folder) for name, folder in found.items() if folder is not None}
 
 
-def write(options: Compare, grid: Grid, results: Mapping[str, Result]) -> None:
-    """Write tables and pictures."""
+def result(options: Compare, grid: Grid, results: Mapping[str, Result]) -> Study:
+    """The tables of the finished cells, and what is known about them."""
     tables = assemble(grid, results)
     complete = {line.source.variant.label for table in tables for line in table.lines}
     about = {
         "data": grid.data,
-        "truth": grid.truth,
+        **({"truth": grid.truth} if grid.truth else {}),
         **grid.notes,
         "study": options.study,
         "seeds": grid.seeds,
@@ -73,15 +75,7 @@ def write(options: Compare, grid: Grid, results: Mapping[str, Result]) -> None:
         "left out (cells missing)": [r.variant.label for r in grid.rows if r.variant.label not in complete],
         **origins(results),
     }
-    beside = published.section(grid.data, tables) if options.protocol == "published" else []
-    summary = thinning.section(tables) if options.study == "sparsity" else []
-    name = f"Comparison on {grid.data}: {options.study}"
-    report.write(options.out, name, tables, about, summary=summary, published=beside)
-    for table in tables[:1]:
-        say(report.verdict(table))
-    say(f"tables: {options.out / 'table.md'}, {options.out / 'table.json'}")
-    if options.pictures:
-        try:
-            say(f"pictures: {', '.join(plot(options.out, grid.data, tables, options.study))}")
-        except MachineError as error:  # no matplotlib: the tables are what counts
-            say(f"no pictures: {error}, or pass --no-pictures")
+    sections = thinning.sections(tables) if options.study == "sparsity" else []
+    sections += [published.section(grid.data, tables)] if options.protocol == "published" else []
+    title = f"Comparison on {grid.data}: {options.study}"
+    return study(title, tables, about, sections, plots(grid.data, tables, options.study))

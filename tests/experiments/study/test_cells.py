@@ -16,7 +16,7 @@ from darlr.experiments.study import code
 from darlr.experiments.study.assemble import Line, ModeTable, first_and_second, ranked
 from darlr.experiments.study.cells import RESULT, Cell, Result, find, read_cell, read_result
 from darlr.experiments.study.grid import GridRow, variants
-from darlr.experiments.study.report import markdown, verdict
+from darlr.experiments.study.report import study, verdict
 from darlr.experiments.study.studies import Variant, chosen
 from darlr.io.checkpoint import write_checkpoint
 from darlr.options import RunConfig
@@ -171,7 +171,7 @@ def test_ties_and_pairs_by_hand():
     said = verdict(block)
     assert said.startswith("first is tied with tied: +0.25 [")
     assert "better for 62% of users" in said  # two of four, and the equal one counts half
-    text = markdown("Title", [block], {"seeds": 2})
+    text = study("Title", [block], {"seeds": 2}).markdown()
     assert "| **tied** |" in text
     assert "| behind |" in text
     assert "| oracle † | 9.00 [9.00, 9.00] |" in text

@@ -56,10 +56,12 @@ def test_a_row_fails_where_it_is_not_surely_better_than_random(table: ModeTable)
 
 
 def test_the_section_names_logs_in_order_and_marks_failures(table: ModeTable) -> None:
-    text = thinning.section([table, ModeTable("FB", None, [])])
-    assert text[2] == f"| row | {' | '.join(SHARES)} | fails at |"
+    (section,) = thinning.sections([table, ModeTable("FB", None, [])])
+    text = section.lines
+    assert section.title == "Thinner logs: NX_0: no repeats, no exit can happen"
+    assert text[0] == f"| row | {' | '.join(SHARES)} | fails at |"
     assert "| fragile | 5.50 | *1.50* | *0.50* | 5.50 | 10% |" in text
-    assert thinning.section([ModeTable("FB", None, table.lines)]) == []
+    assert thinning.sections([ModeTable("FB", None, table.lines)]) == []
 
 
 def test_the_picture_is_drawn(table: ModeTable, tmp_path: Path) -> None:

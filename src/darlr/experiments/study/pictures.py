@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot(folder: Path, data: str, tables: Sequence[ModeTable], study: str) -> list[str]:
-    """Plot the tables of NX_0 into `folder`. Returns the names of the files. Raises MachineError without matplotlib."""
-    plotted = []
+def plots(data: str, tables: Sequence[ModeTable], study: str) -> dict[str, Callable[[], "Figure"]]:
+    """Name -> the function that draws the picture, for the tables of NX_0."""
+    found: dict[str, Callable[[], Figure]] = {}
     for table in tables:
         if table.mode != "NX_0" or not table.lines:
             continue
@@ -34,10 +33,8 @@ def plot(folder: Path, data: str, tables: Sequence[ModeTable], study: str) -> li
         else:
             panel = panels.ablations if study == "ablations" else panels.sensitivity
             pictures = {study: partial(panel, lines=table.lines, title=f"{title}: {study}")}
-        for name, picture in pictures.items():
-            canvas.save(picture(), folder / f"{name}{tail}.png")
-            plotted.append(f"{name}{tail}.png")
-    return plotted
+        found |= {f"{name}{tail}": picture for name, picture in pictures.items()}
+    return found
 
 
 def _of_table(greedy: Sequence[Line], title: str) -> Mapping[str, Callable[[], "Figure"]]:

@@ -6,13 +6,14 @@ users an epoch, actions sampled: neither a final score nor a spread over seeds. 
 ran with exit window N = 1, the others with the harder N = 4; BCQ, CQL and CRR are artefacts of masking bugs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from darlr.evaluation.evaluate import published_mean
-from darlr.evaluation.report import table_lines
-from darlr.experiments.study.assemble import Line, ModeTable
+from darlr.evaluation.report import Section, table_lines
+from darlr.experiments.study.assemble import ModeTable
 from darlr.io.text import markdown
 
+Means = Mapping[str, float | int | None]  # the published statistic of one seed
 METHODS = ["darlr", "roler", "gt", "dorl", "mopo", "mbpo", "ips", "bcq", "cql", "crr", "sqn", "epsilon-greedy", "ucb"]
 R_TRA = {  # data set -> mean R_tra of each of METHODS
     "kuairec": (35.22, 33.25, 36.75, 20.49, 11.43, 12.04, 12.83, 2.12, 2.51, 4.16, 4.67, 3.52, 3.61),
@@ -29,30 +30,30 @@ ABOUT = (
 )
 
 
-def section(data: str, tables: Sequence[ModeTable]) -> list[str]:
-    """Markdown with the mean and the standard deviation over epochs of each learned row, beside published numbers."""
+def section(data: str, tables: Sequence[ModeTable]) -> Section:
+    """The mean and the standard deviation over epochs of each learned row, beside published numbers."""
     known = dict(zip(METHODS, R_TRA.get(data, ()), strict=False))
     shown = [line for table in tables if table.mode == "NX_0" and table.window in (None, 1) for line in table.lines]
     rows = [line for line in shown if line.source.learned and not line.row.sampled and line.row.kind != "log"]
-    cells = [_cells(line, known.get(line.source.variant.method)) for line in rows]
-    lines = ["## Published protocol", "", ABOUT, "", *table_lines(HEAD, cells), ""]
-    short = ", ".join(markdown(line.label) for line in rows if 0 < _epochs(line) < EPOCHS)
+    found = [(line, [published_mean(result.about["curve"]) for result in line.results]) for line in rows]
+    cells = [_cells(line.label, seeds, known.get(line.source.variant.method)) for line, seeds in found]
+    lines = [ABOUT, "", *table_lines(HEAD, cells)]
+    short = ", ".join(markdown(line.label) for line, seeds in found if 0 < _epochs(seeds) < EPOCHS)
     if short:
-        lines += [f"These rows have fewer than {EPOCHS} epochs, but the published runs have {EPOCHS}: {short}.", ""]
-    return lines
+        lines += ["", f"These rows have fewer than {EPOCHS} epochs, but the published runs have {EPOCHS}: {short}."]
+    content = [{"row": line.label, "seeds": seeds} for line, seeds in found]
+    return Section("Published protocol", tuple(lines), content)
 
 
-def _epochs(line: Line) -> int:
-    return min(len(result.about["curve"]) for result in line.results)
+def _epochs(seeds: Sequence[Means]) -> int:
+    return min(int(means["epochs"] or 0) for means in seeds)
 
 
-def _cells(line: Line, published: float | None) -> list[str]:
-    found = [published_mean(result.about["curve"]) for result in line.results]
-
+def _cells(label: str, seeds: Sequence[Means], published: float | None) -> list[str]:
     def mean(name: str) -> float:
-        values = [value for one in found if (value := one[name]) is not None]
+        values = [value for means in seeds if (value := means[name]) is not None]
         return sum(values) / len(values) if values else float("nan")
 
     reward = f"{mean('R_tra'):.2f} ± {mean('R_tra_std'):.2f}"
-    numbers = (reward, f"{mean('Length'):.2f}", f"{mean('R_each'):.3f}", str(_epochs(line)), str(len(found)))
-    return [line.label, *numbers, "–" if published is None else f"{published:.2f}"]
+    numbers = (reward, f"{mean('Length'):.2f}", f"{mean('R_each'):.3f}", str(_epochs(seeds)), str(len(seeds)))
+    return [label, *numbers, "–" if published is None else f"{published:.2f}"]

@@ -1,24 +1,30 @@
-"""Write a comparison as Markdown and JSON."""
+"""The result of a comparison: an `Evaluation` with a table for each mode and exit window."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from darlr.evaluation.report import (
     MEASURES,
     RANDOM,
     RANDOM_NOTE,
+    Section,
     number_cells,
     random_text,
     row_json,
     signed,
     styles,
     table_lines,
+    with_interval,
 )
+from darlr.evaluation.result import Evaluation
 from darlr.experiments.study.assemble import Line, ModeTable, by_random_feedback, first_and_second, paired
-from darlr.io.files import atomic_write_text, write_json
 from darlr.io.text import markdown as shown
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
 
 SCHEMA = 2
 HEAD = ("row", "R_tra [95%]", "IQM [95%]", "Length", "R_each", "CV", "MCD", "first minus this [95%]", "seeds")
@@ -29,40 +35,64 @@ NOTES = (
 )
 
 
-def write(
-    folder: Path,
+@dataclass(frozen=True)
+class Study(Evaluation):
+    """The result of a comparison of methods. tables: one for each exit window and mode, with its lines ranked."""
+
+    title: str = ""
+    tables: Sequence[ModeTable] = ()
+
+    @cached_property
+    def rows(self) -> "pl.DataFrame":
+        """All rows of all tables. trained_window: the exit window of the table. tied: see `Line`."""
+        import polars as pl
+
+        of = [(table.window, line.tied) for table in self.tables for line in table.lines]
+        return super().rows.with_columns(pl.DataFrame(of, ["trained_window", "tied"], orient="row"))
+
+    def markdown(self) -> str:
+        """Return the whole report: what was compared, sections, a table for each setting, budgets and commands."""
+        lines = [f"# {shown(self.title)}", "", *_heads(self.about), ""]
+        for section in self.sections:
+            lines += [f"## {section.title}", "", *section.lines, ""]
+        for table in self.tables:
+            lines += _table(table)
+        known = any(row.random is not None for row in self.table)
+        lines += [NOTES, "", *([RANDOM_NOTE, ""] if known else []), *_commands(self.tables)]
+        return "\n".join(lines) + "\n"
+
+    def json(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        content = {section.title: section.content for section in self.sections}
+        return {
+            "schema": SCHEMA,
+            "title": self.title,
+            "about": dict(self.about),
+            "tables": [_table_json(table) for table in self.tables],
+            **({"sections": content} if content else {}),
+        }
+
+
+def study(
     title: str,
     tables: Sequence[ModeTable],
     about: Mapping[str, Any],
-    *,
-    summary: Sequence[str] = (),
-    published: Sequence[str] = (),
-) -> None:
-    """Write table.md and table.json, each at once or not at all.
-
-    about: what was compared. summary: lines before the tables. published: lines of the section on the published
-    protocol.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {"schema": SCHEMA, "title": title, "about": dict(about), "tables": [_table_json(t) for t in tables]}
-    write_json(folder / "table.json", content)
-    atomic_write_text(folder / "table.md", markdown(title, tables, about, summary, published))
-
-
-def markdown(
-    title: str,
-    tables: Sequence[ModeTable],
-    about: Mapping[str, Any],
-    summary: Sequence[str] = (),
-    published: Sequence[str] = (),
-) -> str:
-    """The whole document."""
-    lines = [f"# {shown(title)}", "", *_heads(about), "", *summary]
-    for table in tables:
-        lines += _table(table)
-    known = any(line.row.random is not None for table in tables for line in table.lines)
-    lines += [NOTES, "", *([RANDOM_NOTE, ""] if known else []), *published, *_commands(tables)]
-    return "\n".join(lines) + "\n"
+    sections: Sequence[Section] = (),
+    plots: Mapping[str, Callable[[], "Figure"]] | None = None,
+) -> Study:
+    """The result of a comparison with these tables. about: what was compared. sections, plots: see `Evaluation`."""
+    lines, sentence = (tables[0].lines, verdict(tables[0])) if tables else ([], "")
+    first = next((line.label for line in lines if line.best), "")
+    return Study(
+        table=[line.row for table in tables for line in table.lines],
+        about=about,
+        pairs={f"{first} - {line.label}": line.to_best for line in lines if line.to_best is not None},
+        verdict=[sentence] if sentence else [],
+        sections=sections,
+        plots=plots or {},
+        title=title,
+        tables=tables,
+    )
 
 
 def verdict(table: ModeTable) -> str:
@@ -80,13 +110,13 @@ def verdict(table: ModeTable) -> str:
 
 
 def _heads(about: Mapping[str, Any]) -> list[str]:
-    return [f"- {key}: {_head(value)}" for key, value in about.items() if value not in ("", [], {}, None)]
-
-
-def _head(value: Any) -> str:
-    """A value, or the number of cells that have each value."""
-    counted = isinstance(value, dict)
-    return shown(", ".join(f"{name} ({n} cells)" for name, n in value.items()) if counted else str(value))
+    """One line for each value; of a mapping, the number of cells that have each value."""
+    found = []
+    for key, value in about.items():
+        counted = isinstance(value, dict)
+        text = ", ".join(f"{name} ({n} cells)" for name, n in value.items()) if counted else str(value)
+        found += [f"- {key}: {shown(text)}"] if value not in ("", [], {}, None) else []
+    return found
 
 
 def _table(table: ModeTable) -> list[str]:
@@ -109,7 +139,7 @@ def _random_table(table: ModeTable) -> list[str]:
     cells, tied = [], []
     for line, apart in ranked:
         tied.append(apart is not None and apart[1] <= 0 <= apart[2])
-        minus = "–" if apart is None else f"{apart[0]:+{form}} [{apart[1]:+{form}}, {apart[2]:+{form}}]"
+        minus = "–" if apart is None else with_interval(apart[0], apart[1:], f"+{form}")
         numbers = (random_text(line.row, form), "first" if line is first else minus, format(line.row.mean, form))
         cells.append([line.label, *numbers])
     lines = table_lines(("row", RANDOM, "first minus this [95%]", "R_tra"), cells, tied)

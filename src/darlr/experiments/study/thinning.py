@@ -10,7 +10,7 @@ import numpy as np
 from darlr.evaluation.numbers import style
 from darlr.evaluation.pictures import canvas
 from darlr.evaluation.pictures.canvas import INK, TRUTH
-from darlr.evaluation.report import table_lines
+from darlr.evaluation.report import Section, table_lines
 from darlr.experiments.study.assemble import Line, ModeTable, entry_name, paired
 
 if TYPE_CHECKING:
@@ -33,9 +33,14 @@ class Thinned:
     failing: frozenset[str]
 
     @property
+    def means(self) -> dict[str, float]:
+        """R_tra on each log."""
+        return {tail: line.row.mean for tail, line in self.lines.items()}
+
+    @property
     def mean(self) -> float:
         """Mean R_tra over the logs."""
-        return float(np.mean([line.row.mean for line in self.lines.values()]))
+        return float(np.mean(list(self.means.values())))
 
     @property
     def threshold(self) -> str:
@@ -43,6 +48,11 @@ class Thinned:
         shares = {tail: line.source.variant.value for tail, line in self.lines.items() if tail in self.failing}
         known = {share: tail for tail, share in shares.items() if share is not None}
         return known[max(known)].split()[0] if known else "none"
+
+    def text(self, tail: str, form: str) -> str:
+        """R_tra on one log in the number format `form`, in italics where the row fails."""
+        number = format(self.means[tail], form) if tail in self.lines else "–"
+        return f"*{number}*" if tail in self.failing else number
 
 
 def thinned(table: ModeTable) -> list[Thinned]:
@@ -68,20 +78,6 @@ def _fails(members: dict[str, Line], chance: dict[str, Line], tail: str) -> bool
     return members[tail] is not chance[tail] and paired(members[tail], chance[tail]).low <= 0
 
 
-def section(tables: Sequence[ModeTable]) -> list[str]:
-    """Markdown with R_tra of every row on every log, under NX_0, and the share at which it fails."""
-    lines = []
-    for table in tables:
-        rows = thinned(table) if table.mode == "NX_0" else []
-        if not rows:
-            continue
-        tails = _tails(rows)
-        form = style([line.row.mean for row in rows for line in row.lines.values()])
-        cells = [[row.name, *(_cell(row, tail, form) for tail in tails), row.threshold] for row in rows]
-        lines += [f"## Thinner logs: {table.title}", "", *table_lines(("row", *tails, "fails at"), cells), ""]
-    return [*lines, NOTE, ""] if lines else []
-
-
 NOTE = (
     "The numbers are R_tra of greedy policies. In italics a row is not surely better than random choices: the 95% "
     "interval of the paired difference over the same users and seeds includes 0 or is below it. A row fails at the "
@@ -89,18 +85,27 @@ NOTE = (
 )
 
 
-def _cell(row: Thinned, tail: str, form: str) -> str:
-    if tail not in row.lines:
-        return "–"
-    number = format(row.lines[tail].row.mean, form)
-    return f"*{number}*" if tail in row.failing else number
+def sections(tables: Sequence[ModeTable]) -> list[Section]:
+    """Parts of a report with R_tra of every row on every log, under NX_0, and the share at which it fails."""
+    found = []
+    for table in tables:
+        rows = thinned(table) if table.mode == "NX_0" else []
+        if not rows:
+            continue
+        tails = _tails(rows)
+        form = style([mean for row in rows for mean in row.means.values()])
+        cells = [[row.name, *(row.text(tail, form) for tail in tails), row.threshold] for row in rows]
+        content = [{"row": row.name, "fails at": row.threshold, "R_tra": row.means} for row in rows]
+        lines = (*table_lines(("row", *tails, "fails at"), cells), "", NOTE)
+        found.append(Section(f"Thinner logs: {table.title}", lines, content))
+    return found
 
 
 def picture(table: ModeTable, title: str) -> "Figure":
     """Plot R_tra of rows by logs, shaded from random to the best, and red where a row fails."""
     rows = thinned(table)
     tails = _tails(rows)
-    means = np.array([[row.lines[t].row.mean if t in row.lines else np.nan for t in tails] for row in rows])
+    means = np.array([[row.means.get(tail, np.nan) for tail in tails] for row in rows])
     form = style(means.ravel().tolist(), least=1)
     names = [row.name + (" †" if next(iter(row.lines.values())).row.kind == "truth" else "") for row in rows]
     ranked = [row.mean for row, name in zip(rows, names, strict=True) if not name.endswith("†")]
