@@ -143,7 +143,7 @@ def test_a_comparison_names_the_file_and_goes_on_once_there_is_room(
     options = f"--methods trivial --seeds 1 --windows 1 --no-pictures {world}".split()
     compare = ["compare", "--out", str(tmp_path / "grid"), *options]
     for size, named in ((1, r"grid/cells/source/\w+"), (50_000, r"grid/cells/\w+-\w+/world")):
-        with full_before("darlr.cli.compare.run_missing", size=size):
+        with full_before("darlr.cli.compare.run_cells", size=size):
             said = refused(*compare)
         assert re.search(rf"{re.escape(str(tmp_path))}/{named}[^ ]*: cannot be written \(.*File too large", said)
         assert not list(tmp_path.rglob(".draft*"))

@@ -21,7 +21,7 @@ from darlr.experiments.runs import CHECKPOINT
 from darlr.experiments.save import save_run
 from darlr.experiments.training import Prepared, announce, prepare, train_agents, train_run
 from darlr.experiments.watch import no_watch, watch_truth
-from darlr.experiments.world import fit_model, paid_world, warn_of_untrained, world_of
+from darlr.experiments.world import fit_model, paid_world, world_of
 from darlr.methods import usual
 from darlr.options import RunConfig
 from darlr.options.names import flat, override
@@ -138,7 +138,6 @@ class Recommender:
         config = prepared.config
         if self._fitted is None:
             self._fitted = fit_model(prepared.logs, config.world_model)
-            warn_of_untrained(self._fitted)
         watching = watch_truth(config, prepared.logs) if watch else no_watch
         fitted = self._fitted
         with self._keeping(lambda _: self._in_memory(prepared, fitted), config.train.epochs, BEFORE):

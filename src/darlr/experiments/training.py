@@ -28,14 +28,12 @@ from darlr.experiments.save import keep_log
 from darlr.experiments.size import outlook, require_disk, require_memory, size_of
 from darlr.experiments.watch import Watch, criterion_of, kept, no_watch, watch_truth
 from darlr.experiments.world import (
-    check_weighting,
     fit_into,
+    given_world,
     is_fitted,
     load_world_model,
     paid_world,
     true_reward,
-    warn_of_ignored,
-    warn_of_untrained,
     world_of,
 )
 from darlr.io.files import digest
@@ -83,10 +81,7 @@ def prepare(asked: RunConfig, source: InteractionLog | None = None) -> Prepared:
         true_reward(logs, plan.config)  # raises where there is none
     if plan.config.fits_world:
         return Prepared(source, plan, logs, exit_rule, None)
-    given = load_world_model(Path(plan.config.world), logs, plan.config.split)
-    check_weighting(plan.config, given)
-    warn_of_ignored(asked.world_model, given.config)
-    warn_of_untrained(given)
+    given = given_world(asked.world_model, plan.config, logs)
     # what the run learns from, for whoever reads it
     plan = replace(plan, config=replace(plan.config, world_model=given.config))
     return Prepared(source, plan, logs, exit_rule, given)

@@ -29,7 +29,11 @@ from darlr.world.kinds.registry import KINDS
 from darlr.world.preferences import preference_features
 from darlr.world.tables import World, build_world
 
-ORIGIN = "origin.json"  # names what a world model was fitted to; it is written last
+ORIGIN = "origin.json"  # the data and the split that a world model was fitted to; it is written last
+UNTRAINED = (
+    "warning: the world model is untrained: no epoch predicts held-out events better than its random start, so "
+    "what learns from it learns noise; give it more events, or change model.learning-rate or model.epochs"
+)
 
 
 def origin(logs: Logs, split_config: SplitConfig) -> dict[str, Any]:
@@ -53,7 +57,6 @@ def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldM
     """Fit a world model and write it into `folder`. Progress is shown."""
     fitted = fit_model(logs, config)
     save_world_model(fitted, folder, logs, split_config)
-    warn_of_untrained(fitted)
     return fitted
 
 
@@ -90,16 +93,9 @@ def fit_model(logs: Logs, config: WorldModelConfig) -> FittedWorldModel:
         fitted = trained.finish(lambda done: meter.show(done * 10 // users, 10, {}))
     if twice:
         fitted = replace(fitted, metrics={**chosen, "refit": fitted.metrics})
-    return fitted
-
-
-def warn_of_untrained(fitted: FittedWorldModel) -> None:
-    """Show a warning where a world model learned nothing from the log."""
     if not fitted.trained:
-        say(
-            "warning: the world model is untrained: no epoch predicts held-out events better than its random start, so "
-            "what learns from it learns noise; give it more events, or change model.learning-rate or model.epochs"
-        )
+        say(UNTRAINED)
+    return fitted
 
 
 def is_fitted(folder: Path) -> bool:
@@ -123,10 +119,7 @@ def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> Fit
             f"{folder}: fitted on something else ({', '.join(differing)} differ); fit again, or name the same data"
         )
     fitted = load(folder)
-    if any(
-        not np.array_equal(codes, own.numpy())
-        for codes, own in ((logs.scope.users, fitted.users), (logs.scope.items, fitted.items))
-    ):
+    if not all(map(np.array_equal, (logs.scope.users, logs.scope.items), (fitted.users, fitted.items))):
         raise RunError(f"{folder}: its users and items are not those that {logs.whole.name} recommends to; {REMEDY}")
     return fitted
 
@@ -162,21 +155,24 @@ def true_reward(logs: Logs, config: RunConfig) -> Tensor:
     return logs.unit.learn(reward)
 
 
-def warn_of_ignored(asked: WorldModelConfig, there: WorldModelConfig) -> None:
-    """Show a warning that names the options that a given world model ignores."""
-    usual = WorldModelConfig()
-    names = [option.name for option in fields(asked)]
+def given_world(asked: WorldModelConfig, config: RunConfig, logs: Logs) -> FittedWorldModel:
+    """The world model in the folder that the option `world` names. Warnings name options that it ignores.
+
+    asked: the options of a world model as they were given. Raises RunError as `load_world_model` does, and ConfigError
+    where the method needs another weighting of the events.
+    """
+    fitted = load_world_model(Path(config.world), logs, config.split)
+    there, wanted = fitted.config, find(config.train.method).weighting
+    if wanted is not None and there.weighting != wanted:
+        raise ConfigError(
+            f"option world: {config.world} was fitted with weighting '{there.weighting}', and {config.train.method} "
+            f"needs one of `darlr fit --weighting {wanted}`; or leave the option out"
+        )
+    usual, names = WorldModelConfig(), [option.name for option in fields(asked)]
     ignored = [n for n in names if getattr(asked, n) not in (getattr(usual, n), getattr(there, n))]
     if ignored:
         listed = ", ".join(f"--{option_name('model', name)} ({getattr(there, name)} there)" for name in ignored)
         say(f"warning: ignored, as the world model that --world names is fitted already: {listed}")
-
-
-def check_weighting(config: RunConfig, fitted: FittedWorldModel) -> None:
-    """Raise ConfigError when the method needs a world model with another weighting of the events."""
-    wanted = find(config.train.method).weighting
-    if wanted is not None and fitted.config.weighting != wanted:
-        raise ConfigError(
-            f"option world: {config.world} was fitted with weighting '{fitted.config.weighting}', and "
-            f"{config.train.method} needs one of `darlr fit --weighting {wanted}`; or leave the option out"
-        )
+    if not fitted.trained:
+        say(UNTRAINED)
+    return fitted

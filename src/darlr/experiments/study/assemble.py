@@ -49,14 +49,9 @@ class Line:
         return marked(self.row, learned=self.source.learned)
 
     @property
-    def cpu_seconds(self) -> float:
-        """Mean over seeds. Where several lines come from one cell, it is the time of the whole cell."""
-        return float(np.mean([result.about["cpu_seconds"] for result in self.results]))
-
-    @property
-    def steps(self) -> int:
-        """Number of simulated steps of training."""
-        return int(self.results[0].about["steps"])
+    def entry(self) -> str:
+        """The name without its share of the log."""
+        return self.row.name.removesuffix(self.source.variant.ending)
 
 
 @dataclass(frozen=True)
@@ -100,6 +95,7 @@ def _played(mode: Mode, window: int | None) -> int | None:
 
 def _lines(row: GridRow, results: Sequence[Result], mode: Mode, window: int | None) -> list[Line]:
     lines = []
+    variant = row.variant
     for name, metadata in results[0].about["entries"].items():
         key = f"{name}|{mode}|{window or ''}"
         if key not in results[0].returns:
@@ -110,17 +106,12 @@ def _lines(row: GridRow, results: Sequence[Result], mode: Mode, window: int | No
         ]
         if all(np.array_equal(one.returns, seeds[0].returns) for one in seeds):
             seeds = seeds[:1]  # no seed changes it, so that the seeds are no sample
-        kind: Kind = "truth" if row.learned and find(row.variant.method).truth else metadata["kind"]
-        entry = Entry(_name(row, name), (), kind, metadata["greedy"], metadata["exit_aware"])
+        kind: Kind = "truth" if row.learned and find(variant.method).truth else metadata["kind"]
+        base = variant.label.removesuffix(variant.ending) if row.learned else name
+        title = base + START * (name == STARTED) + variant.ending
+        entry = Entry(title, (), kind, metadata["greedy"], metadata["exit_aware"])
         lines.append(Line(summarise(entry, Setting(mode, window, never), seeds), row, results))
     return lines
-
-
-def _name(row: GridRow, entry: str) -> str:
-    tail = f", {row.variant.tail}" if row.variant.tail else ""
-    if entry == STARTED:
-        return row.variant.label.removesuffix(tail) + START + tail
-    return row.variant.label if row.learned else entry + tail
 
 
 def ranked(lines: Sequence[Line]) -> list[Line]:
@@ -146,43 +137,32 @@ def paired(one: Line, other: Line) -> Comparison:
 def by_random_feedback(lines: Sequence[Line]) -> list[tuple[Line, tuple[float, float, float] | None]]:
     """Lines by falling R_random. Beside each is the first that is no reference minus it, with the 95% interval."""
     known = sorted((line for line in lines if line.row.random is not None), key=lambda line: -(line.row.random or 0.0))
-    first = next((line for line in known if line.row.kind != "truth"), None)
+    first = next((line.row.tallies for line in known if line.row.kind != "truth"), None)
     found: list[tuple[Line, tuple[float, float, float] | None]] = []
     for line in known:
-        assert line.row.tallies is not None
-        apart = None
-        if first is not None and first.row.tallies is not None and line.row.kind != "truth":
-            apart = difference(first.row.tallies, line.row.tallies)
-        found.append((line, apart))
+        tallies = None if line.row.kind == "truth" else line.row.tallies
+        found.append((line, None if first is None or tallies is None else difference(first, tallies)))
     return found
 
 
 def _base(line: Line, lines: Sequence[Line]) -> Line | None:
     """The line that a study compares a line with: the base of its group or of the study, evaluated in the same way."""
-    variant = line.source.variant
-    fits = [
+    fits = (
         other
         for other in lines
         if other.source.variant.base
         and other.row.sampled == line.row.sampled
-        and (not other.source.variant.group or other.source.variant.group == variant.group)
-        and (other.source.learned or entry_name(other) == entry_name(line))
-    ]
-    return fits[0] if fits else None
-
-
-def entry_name(line: Line) -> str:
-    """The name of a row without its share of the log."""
-    tail = line.source.variant.tail
-    return line.row.name.removesuffix(f", {tail}") if tail else line.row.name
+        and other.source.variant.group in ("", line.source.variant.group)
+        and (other.source.learned or other.entry == line.entry)
+    )
+    return next(fits, None)
 
 
 def first_and_second(table: ModeTable) -> tuple[Line, Line] | None:
     """The best lines of two rows, without references. A row, its exit-aware twin and its start count as one row."""
     lines = [line for line in table.lines if line.row.kind != "truth"]
     names = [line.row.name.removesuffix(", exit-aware").replace(START, "") for line in lines]
-    second = next((place for place, name in enumerate(names) if name != names[0]), None)
-    return None if second is None else (lines[0], lines[second])
+    return next(((lines[0], line) for name, line in zip(names, lines, strict=True) if name != names[0]), None)
 
 
 def origins(results: Results) -> dict[str, Any]:

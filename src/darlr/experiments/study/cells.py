@@ -20,7 +20,7 @@ from darlr.experiments.study.code import Kind, digest
 from darlr.io.checkpoint import read_checkpoint
 from darlr.io.files import naming, read_json, write_json
 from darlr.options import RunConfig
-from darlr.options.json import differences, from_json, to_json
+from darlr.options.json import differences, to_json
 
 CELL, RESULT, STATUS, LOG = "cell.json", "result.safetensors", "status.json", "log.txt"
 SCHEMA = 1
@@ -119,11 +119,6 @@ def read_cell(place: Path) -> dict[str, Any]:
 
 def _remedy(place: Path) -> str:
     return f"delete the folder {place}, a cell, and run the comparison again"
-
-
-def cell_config(content: Mapping[str, Any], source: str) -> RunConfig:
-    """The options in a cell.json."""
-    return from_json(RunConfig, content["config"], source)
 
 
 def find(cell: Cell, cells: Path, accepted: Collection[str] = ()) -> Path | None:

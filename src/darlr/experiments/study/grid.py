@@ -64,7 +64,7 @@ def variants(study: Study, methods: str, config: RunConfig) -> list[Variant]:
         return studies.ablations()
     if study == "sensitivity":
         values = named(to_json(config))
-        return studies.sensitivity({name: values[name] for name in studies.RANGES})
+        return studies.sensitivity({name: values[name] for name in studies.WEIGHTS})
     names = studies.chosen(methods)
     return studies.table(names) if study == "table" else studies.sparsity(names)
 

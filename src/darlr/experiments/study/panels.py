@@ -9,7 +9,7 @@ from darlr.evaluation.numbers import style
 from darlr.evaluation.pictures import canvas
 from darlr.evaluation.pictures.canvas import INK, LEARNED, SERIES
 from darlr.experiments.study.assemble import Line
-from darlr.experiments.study.studies import SYMBOLS
+from darlr.experiments.study.studies import WEIGHTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,7 +83,7 @@ def _groups(lines: Sequence[Line]) -> Mapping[str, list[Line]]:
     for line in lines:
         if line.source.variant.value is not None and not line.row.sampled:
             groups.setdefault(line.source.variant.group, []).append(line)
-    order = list(SYMBOLS.values())
+    order = [symbol for symbol, _ in WEIGHTS.values()]
     return {name: sorted(groups[name], key=_value) for name in sorted(groups, key=order.index)}
 
 

@@ -67,27 +67,19 @@ def kind(line: Line) -> str:
 def return_bars(lines: Sequence[Line], title: str) -> "Figure":
     """Plot R_tra with its intervals, and a dot at rows that are tied with the first."""
     form = style(line.row.mean for line in lines)
+    dots = [" ●" * bool(line.tied) for line in lines]
     bars = [
-        Bar(
-            line.label,
-            line.row.mean,
-            *line.row.interval,
-            kind(line),
-            format(line.row.mean, form) + (" ●" if line.tied else ""),
-        )
-        for line in lines
+        Bar(line.label, line.row.mean, *line.row.interval, kind(line), f"{line.row.mean:{form}}{dot}")
+        for line, dot in zip(lines, dots, strict=True)
     ]
     return plot_bars(bars, title, note="●: first, or tied with the first")
 
 
 def majority_bars(lines: Sequence[Line], title: str) -> "Figure":
     """Plot MCD of the lines that have one. It has no interval."""
-    form = style(line.row.majority for line in lines)
-    bars = [
-        Bar(line.label, share, share, share, kind(line), format(share, form))
-        for line in lines
-        if (share := line.row.majority) is not None
-    ]
+    known = [(line, line.row.majority) for line in lines if line.row.majority is not None]
+    form = style(share for _, share in known)
+    bars = [Bar(line.label, share, share, share, kind(line), format(share, form)) for line, share in known]
     return plot_bars(bars, title, note="share of majority categories")
 
 

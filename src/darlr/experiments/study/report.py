@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from darlr.evaluation.report import (
     MEASURES,
     RANDOM,
@@ -165,7 +167,8 @@ def _commands(tables: Sequence[ModeTable]) -> list[str]:
     for line in seen.values():
         name = line.label.removesuffix(" (sampled)") if line.source.learned else line.source.variant.label
         code = ", ".join(sorted({result.about["code"] for result in line.results}))
-        cells.append([name, f"{line.steps:,}", f"{line.cpu_seconds:.0f}", code])
+        seconds = np.mean([result.about["cpu_seconds"] for result in line.results])  # of the whole cell
+        cells.append([name, f"{line.results[0].about['steps']:,}", f"{seconds:.0f}", code])
         commands += [result.about["command"] for result in line.results if result.about["command"]]
     lines = ["## Budgets", "", *table_lines(("row", "simulated steps", "CPU-seconds a seed", "code"), cells)]
     if commands:
@@ -199,7 +202,7 @@ def _line_json(line: Line) -> dict[str, Any]:
         "tied": line.tied,
         "first_minus_this": None if line.to_best is None else asdict(line.to_best),
         "minus_base": None if line.to_base is None else asdict(line.to_base),
-        "steps": line.steps,
+        "steps": line.results[0].about["steps"],
         "cpu_seconds": [result.about["cpu_seconds"] for result in line.results],
         "code": [result.about["code"] for result in line.results],
         "cells": [result.folder.name for result in line.results],

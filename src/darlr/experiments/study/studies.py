@@ -29,6 +29,11 @@ class Variant:
     tail: str = ""
     base: bool = False
 
+    @property
+    def ending(self) -> str:
+        """The `tail` as it stands in names."""
+        return f", {self.tail}" if self.tail else ""
+
 
 def baselines() -> list[str]:
     """The names of the baselines."""
@@ -58,11 +63,11 @@ def chosen(methods: str) -> list[str]:
 
 def table(names: Sequence[str]) -> list[Variant]:
     """One row for each method."""
-    return [_method(name) for name in names]
+    return [Variant(_title(name), name) for name in names]
 
 
-def _method(name: str, **more: Any) -> Variant:
-    return Variant(METHODS[name].title if name in METHODS else name, name, **more)
+def _title(name: str) -> str:
+    return METHODS[name].title if name in METHODS else name
 
 
 ABLATIONS: dict[str, Mapping[str, Any]] = {
@@ -98,31 +103,24 @@ def ablations() -> list[Variant]:
     ]
 
 
-# The ranges of the five weights in the paper.
-RANGES: dict[str, tuple[float, ...]] = {
-    "selector.picks": (10, 20, 30, 40),
-    "selector.lambda-s": (0.5, 1.0, 2.0, 5.0),
-    "selector.lambda-d": (0.01, 0.05, 0.1, 0.5),
-    "reward.lambda-u": (0.01, 0.05, 0.1, 0.5, 1.0),
-    "reward.lambda-e": (0.01, 0.05, 0.1, 0.5, 1.0),
-}
-SYMBOLS = {
-    "selector.picks": "K_sel",
-    "selector.lambda-s": "lambda_s",
-    "selector.lambda-d": "lambda_d",
-    "reward.lambda-u": "lambda_U",
-    "reward.lambda-e": "lambda_E",
+# The five weights of the paper: option -> symbol and range.
+WEIGHTS: dict[str, tuple[str, tuple[float, ...]]] = {
+    "selector.picks": ("K_sel", (10, 20, 30, 40)),
+    "selector.lambda-s": ("lambda_s", (0.5, 1.0, 2.0, 5.0)),
+    "selector.lambda-d": ("lambda_d", (0.01, 0.05, 0.1, 0.5)),
+    "reward.lambda-u": ("lambda_U", (0.01, 0.05, 0.1, 0.5, 1.0)),
+    "reward.lambda-e": ("lambda_E", (0.01, 0.05, 0.1, 0.5, 1.0)),
 }
 
 
 def sensitivity(defaults: Mapping[str, Any]) -> list[Variant]:
     """DARLR with one weight changed at a time over its range. defaults: the values of these options in the base."""
     rows = [Variant("DARLR", "darlr", base=True)]
-    for name, values in RANGES.items():
+    for name, (symbol, values) in WEIGHTS.items():
         usual = defaults[name]
         for value in sorted({*map(type(usual), values), usual}):
             options = {} if value == usual else {name: value}
-            rows.append(Variant(f"{SYMBOLS[name]} = {value:g}", "darlr", options, SYMBOLS[name], float(value)))
+            rows.append(Variant(f"{symbol} = {value:g}", "darlr", options, symbol, float(value)))
     return rows
 
 
@@ -132,16 +130,12 @@ ISOLATED = 0.2  # share of users without events
 
 def sparsity(names: Sequence[str]) -> list[Variant]:
     """Every method on shares of the log from 100% to 1%, and on a log without the events of some users."""
-    rows = []
-    for name in names:
-        for share in KEPT:
-            one = _method(name, options={} if share == 1 else {"split.keep": share})
-            tail = f"{share:.0%} of the log"
-            rows.append(_with_tail(one, tail, share))
-        isolated = _method(name, options={"split.isolated": ISOLATED})
-        rows.append(_with_tail(isolated, f"{ISOLATED:.0%} of users without events"))
-    return rows
-
-
-def _with_tail(row: Variant, tail: str, share: float | None = None) -> Variant:
-    return Variant(f"{row.label}, {tail}", row.method, row.options, row.label, share, tail, base=share == 1)
+    logs: list[tuple[dict[str, float], str, float | None]] = [
+        ({} if share == 1 else {"split.keep": share}, f"{share:.0%} of the log", share) for share in KEPT
+    ]
+    logs.append(({"split.isolated": ISOLATED}, f"{ISOLATED:.0%} of users without events", None))
+    return [
+        Variant(f"{_title(name)}, {tail}", name, options, _title(name), share, tail, base=share == 1)
+        for name in names
+        for options, tail, share in logs
+    ]

@@ -11,7 +11,7 @@ from darlr.evaluation.numbers import style
 from darlr.evaluation.pictures import canvas
 from darlr.evaluation.pictures.canvas import INK, TRUTH
 from darlr.evaluation.report import Section, table_lines
-from darlr.experiments.study.assemble import Line, ModeTable, entry_name, paired
+from darlr.experiments.study.assemble import Line, ModeTable, paired
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,7 +60,7 @@ def thinned(table: ModeTable) -> list[Thinned]:
     rows: dict[str, dict[str, Line]] = {}
     # from the whole log to its smallest share, and other changes of the log last
     for line in sorted(table.greedy, key=lambda line: -(line.source.variant.value or 0)):
-        rows.setdefault(entry_name(line), {})[line.source.variant.tail] = line
+        rows.setdefault(line.entry, {})[line.source.variant.tail] = line
     chance = rows.get(RANDOM, {})
     found = [
         Thinned(name, members, frozenset(tail for tail in members if tail in chance and _fails(members, chance, tail)))

@@ -26,7 +26,7 @@ from darlr.experiments.logs import Logs, open_logs
 from darlr.experiments.process import configure
 from darlr.experiments.provenance import provenance
 from darlr.experiments.runs import CONFIG
-from darlr.experiments.study.cells import RANDOM_FEEDBACK, RESULT, STARTED, STATUS, cell_config, read_cell
+from darlr.experiments.study.cells import RANDOM_FEEDBACK, RESULT, STARTED, STATUS, read_cell
 from darlr.experiments.study.code import digest
 from darlr.experiments.training import train_run
 from darlr.experiments.world import fit_into, is_fitted, load_world_model, world_of
@@ -35,6 +35,7 @@ from darlr.io.files import read_json, write_json
 from darlr.io.lock import Lock
 from darlr.methods import usual
 from darlr.options import RunConfig
+from darlr.options.json import from_json
 from darlr.options.names import command_line
 from darlr.simulation.policy import translated
 from darlr.world.tables import World
@@ -66,7 +67,7 @@ class Task:
 def open_task(place: Path) -> Task:
     """Read a cell; RunError when the source changed since it was planned."""
     content = read_cell(place)
-    task = Task(place, content, cell_config(content, str(place)))
+    task = Task(place, content, from_json(RunConfig, content["config"], str(place)))
     now = digest(task.kind)
     if now != content["code"]:
         raise RunError(
