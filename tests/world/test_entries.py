@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from darlr.io.tensors import moved
 from darlr.world.entries import entries
 from darlr.world.feedback import standardise
 
@@ -39,5 +40,6 @@ def test_many_entries_are_left_to_the_dense_product():
 
 
 def test_entries_move_as_one():
-    moved = entries(vectors(0.01)).to("meta")
-    assert {part.device.type for bags in (moved.rows, moved.columns) for part in vars(bags).values()} == {"meta"}
+    there = moved(entries(vectors(0.01)), "meta")
+    assert {part.device.type for bags in (there.rows, there.columns) for part in vars(bags).values()} == {"meta"}
+    assert there.mean.device.type == "meta"

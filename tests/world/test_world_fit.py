@@ -12,8 +12,8 @@ from darlr.data.scope import Scope
 from darlr.data.split import split
 from darlr.errors import ConfigError, DataError, RunError
 from darlr.options import SplitConfig, WorldModelConfig
-from darlr.world.fit import fit_world
-from darlr.world.fitted import Scale, finish, load
+from darlr.world.fit import Fit, fit_world
+from darlr.world.fitted import Scale, load
 from darlr.world.models.bias import choose_bias, fit_bias
 from darlr.world.models.deepfm import DeepFM
 from darlr.world.models.features import encode
@@ -195,7 +195,7 @@ def test_pointneg_pulls_unlogged_cells_down_but_not_the_block():
         train, held_out = split(make_log(user, item, 4.0 + (item % 2), 20, 20, block=block), SplitConfig())
         fitted = fit_world(train, held_out, config)
         everything = Scope(np.arange(20), np.arange(20), 20, 20)
-        reward = finish(fitted.model, fitted.config, fitted.scale, {}, everything).reward
+        reward = Fit(fitted.model, fitted.config, fitted.scale, {}, everything).finish().reward
         assert reward[:, 10:15].mean() < 1.0
         inside.append(float(reward[:10, 15:].mean()))
     assert inside[0] > inside[1] + 0.5

@@ -7,8 +7,9 @@ any order, so that files of equal content would differ.
 import json
 import zlib
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -105,3 +106,15 @@ def separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         taken.add(own.untyped_storage().data_ptr())
         separated[name] = own
     return separated
+
+
+Holder = TypeVar("Holder")
+
+
+def moved(holder: Holder, device: str | torch.device) -> Holder:
+    """A tensor, or a frozen dataclass with all its tensors, on another device; anything else is returned as it is."""
+    if isinstance(holder, Tensor):
+        return holder.to(device)  # type: ignore[return-value]
+    if is_dataclass(holder) and not isinstance(holder, type):
+        return replace(holder, **{field.name: moved(getattr(holder, field.name), device) for field in fields(holder)})
+    return holder

@@ -15,15 +15,7 @@ from darlr.options.data import (
     TableConfig,
     YahooConfig,
 )
-from darlr.options.training import (
-    OWN,
-    DiagnosticsConfig,
-    Mode,
-    RewardConfig,
-    RunConfig,
-    SessionConfig,
-    TrainConfig,
-)
+from darlr.options.training import OWN, DiagnosticsConfig, Mode, RewardConfig, RunConfig, SessionConfig, TrainConfig
 from darlr.options.world import TablesConfig, WorldModelConfig
 
 __all__ = [

@@ -54,11 +54,6 @@ class Entries:
         through = (product - layer.weight @ self.mean) / self.scale
         return through if layer.bias is None else through + layer.bias
 
-    def to(self, device: str | torch.device) -> "Entries":
-        """The same on another device."""
-        rows, columns = (Bags(*(part.to(device) for part in vars(bags).values())) for bags in (self.rows, self.columns))
-        return Entries(rows, columns, self.mean.to(device), self.scale)
-
 
 def entries(vectors: Float[Tensor, "U F"]) -> Entries | None:
     """The entries of feedback vectors; None where there are too many for a gain in speed."""

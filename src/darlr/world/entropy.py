@@ -1,6 +1,6 @@
 """The behaviour-entropy table of DORL (method.md section 3; arXiv 2307.04571)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -38,15 +38,6 @@ class EntropyTable:
         """The least E_t that a lookup can give."""
         pairs = torch.cat([self.pair_values, self.single.new_ones(1)])  # 1: an unseen pair
         return float(self.single.min() + pairs.min())
-
-    def to(self, device: str | torch.device) -> "EntropyTable":
-        """The same table on another device."""
-        return replace(
-            self,
-            single=self.single.to(device),
-            pair_keys=self.pair_keys.to(device),
-            pair_values=self.pair_values.to(device),
-        )
 
 
 def build_entropy(log: InteractionLog) -> EntropyTable:

@@ -1,6 +1,6 @@
 """The feedback vector p_u (method.md section 4) of the log's users and of users in no log."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -53,10 +53,6 @@ class Feedback:
         count[:, -1] = 0  # also the column of items outside the scope
         mean = torch.where(count > 0, total / count.clamp(min=1), 0.0)
         return mean[:, self.columns], (count > 0).to(rows.dtype)[:, self.columns]
-
-    def to(self, device: str | torch.device) -> "Feedback":
-        """The same on another device."""
-        return replace(self, centre=self.centre.to(device), mean=self.mean.to(device), columns=self.columns.to(device))
 
 
 def feedback(

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope, scope_of
 from darlr.errors import DataError
 from darlr.options import WorldModelConfig
-from darlr.world.fitted import FittedWorldModel, finish
+from darlr.world.fitted import FittedWorldModel, predict
 from darlr.world.implicit import distinct, resolve
 from darlr.world.kinds.kind import Progress, Task, WorldModel
 from darlr.world.kinds.registry import KINDS
@@ -17,7 +19,7 @@ from darlr.world.models.scale import Scale
 
 @dataclass(frozen=True)
 class Fit:
-    """A trained model before its tables are computed. metrics: how training went, `best_epoch` among them."""
+    """A trained model without its tables. metrics: how training went, `best_epoch` among them."""
 
     model: WorldModel
     config: WorldModelConfig
@@ -26,34 +28,35 @@ class Fit:
     scope: Scope
 
     def finish(self, report: Callable[[int], None] = lambda _: None) -> FittedWorldModel:
-        """With the tables of the scope: the costlier part where there are many users and items.
+        """Compute the tables of the scope, which takes longer than training where there are many users and items.
 
         report: called with the number of users done.
         """
-        return finish(self.model, self.config, self.scale, self.metrics, self.scope, report)
+        users, items = torch.from_numpy(self.scope.users), torch.from_numpy(self.scope.items)
+        reward, risk = torch.empty(len(users), len(items)), torch.empty(len(users), len(items))
+        for rows, mean, log_variance in predict(self.model, users, items):
+            reward[rows] = self.scale.reward(mean).mean(0)
+            risk[rows] = self.scale.variance(log_variance.amax(0))
+            report(rows.stop)
+        vectors = self.model.vectors(self.config.embedding, users, items)
+        return FittedWorldModel(self.model, self.config, self.scale, users, items, reward, risk, *vectors, self.metrics)
 
 
 def fit_world(
-    log_train: InteractionLog,
-    log_held_out: InteractionLog,
-    config: WorldModelConfig,
-    progress: Progress | None = None,
+    log_train: InteractionLog, log_held_out: InteractionLog, config: WorldModelConfig, progress: Progress | None = None
 ) -> FittedWorldModel:
-    """`train_world`, and the tables of the scope."""
+    """Train a world model and compute its tables; see `train_world`."""
     return train_world(log_train, log_held_out, config, progress).finish()
 
 
 def train_world(
-    log_train: InteractionLog,
-    log_held_out: InteractionLog,
-    config: WorldModelConfig,
-    progress: Progress | None = None,
+    log_train: InteractionLog, log_held_out: InteractionLog, config: WorldModelConfig, progress: Progress | None = None
 ) -> Fit:
-    """Fit the kind of world model that the options name; `darlr.world.kinds` says how each is fitted.
+    """Train a world model of the kind that the options name; `darlr.world.kinds` trains each kind.
 
-    An implicit log is fitted, and scored, on its distinct cells. progress: called with epoch 0 (untrained), after each
-    epoch, and with the sweeps of the sampler. Raises DataError when the training log is empty, and when training
-    diverges; ConfigError when the kind does not suit the log.
+    The duplicate cells of an implicit log are dropped first. progress: called before the first epoch, after each epoch,
+    and with the sweeps of the sampler. Raises DataError where the training log is empty and where training diverges,
+    ConfigError where the kind does not suit the log.
     """
     if len(log_train) == 0:
         raise DataError(f"{log_train.name}: the training log is empty; nothing to fit a world model on")

@@ -1,6 +1,6 @@
-"""A fitted world model: its tables, its members, and how it is kept on disk."""
+"""A fitted world model: its tables, its members, and its files on disk."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from darlr.data.scope import Scope
 from darlr.errors import RunError
 from darlr.io.files import atomic_write_text
 from darlr.io.folders import recover, replacing_folder
@@ -21,17 +20,18 @@ from darlr.world.models.scale import Scale
 SCHEMA = 3
 FILES = ("model.safetensors", "model.json")
 TABLES = ("users", "items", "reward", "risk", "user_vectors", "item_vectors")
-CHUNK_CELLS = 50_000  # cells predicted at once, by every member
+CHUNK_CELLS = 50_000  # the cells that every member predicts at once
+REMEDY = "run `darlr fit` again, or delete the folder of a run's own world model and train again"
 
 
 @dataclass(frozen=True)
 class FittedWorldModel:
-    """What a fit leaves behind: the model of the whole log, and tables of its scope, in scope codes.
+    """The model of a whole log, and the tables of the log's scope.
 
-    users int64 [Us], items int64 [Is]: log codes of the scope; reward: float32 [Us, Is], mean of the members' clipped
-    means (r0); risk: float32 [Us, Is], max_k sigma^2 in squared reward units (P_U); user_vectors [Us, d],
-    item_vectors [Is, d]: float32, of unit mean square over the whole log.
-    metrics: best epoch, held-out loss and RMSE, and the history of the fit; JSON values only.
+    users: int64 [Us] and items: int64 [Is], the log codes of the scope. reward: r0, float32 [Us, Is], the mean of the
+    members' clipped means. risk: P_U, float32 [Us, Is], the largest of the members' variances, in squared reward units.
+    user_vectors: float32 [Us, d] and item_vectors: [Is, d], of unit mean square over the whole log. metrics: the best
+    epoch, the held-out loss and RMSE, and the history of the fit, as JSON values.
     """
 
     model: WorldModel
@@ -47,47 +47,39 @@ class FittedWorldModel:
 
     @property
     def trained(self) -> bool:
-        """Whether the fit kept more than a random start, which knows nothing of the log."""
+        """Whether the model differs from a random start."""
         return not KINDS[self.config.kind].random_start or self.metrics["best_epoch"] > 0
 
     @property
     def reward_range(self) -> tuple[float, float]:
-        """(low, high) of every predicted reward."""
+        """The smallest and the largest reward that can be predicted."""
         return self.scale.low, self.scale.high
 
     def predict_members(self, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-        """Each member's clipped reward and its variance, [K, Us, Is] of `dtype` each, computed on demand."""
+        """The clipped mean and the variance of each member's reward, [K, Us, Is] of `dtype` each, computed anew."""
         shape = (self.model.members, len(self.users), len(self.items))
         reward, variance = torch.empty(shape, dtype=dtype), torch.empty(shape, dtype=dtype)
-        for rows, mean, log_variance in _predict(self.model, self.users, self.items):
+        for rows, mean, log_variance in predict(self.model, self.users, self.items):
             reward[:, rows] = self.scale.reward(mean).to(dtype)
             variance[:, rows] = self.scale.variance(log_variance).to(dtype)
         return reward, variance
 
     def save(self, folder: Path, beside: Mapping[str, str] | None = None) -> None:
-        """Write model.safetensors and model.json into `folder`, whole or not at all; an earlier folder is replaced.
+        """Replace `folder` by one with model.safetensors and model.json, and the files of text in `beside`, by name.
 
-        beside: more files of text, by name.
+        Raises RunError where it cannot be written; an earlier folder is then unchanged.
         """
         tensors = {name: getattr(self, name) for name in TABLES}
         tensors |= {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        metadata = {
-            "schema": SCHEMA,
-            "config": asdict(self.config),
-            "scale": asdict(self.scale),
-            "metrics": self.metrics,
-        }
+        about = {"config": asdict(self.config), "scale": asdict(self.scale), "metrics": self.metrics}
         with replacing_folder(folder) as draft:
-            write_both(draft / FILES[0], draft / FILES[1], tensors, metadata)
+            write_both(draft / FILES[0], draft / FILES[1], tensors, {"schema": SCHEMA, **about})
             for name, text in (beside or {}).items():
                 atomic_write_text(draft / name, text)
 
 
-REMEDY = "run `darlr fit` again, or delete the folder of a run's own world model and train again"
-
-
 def load(folder: Path) -> FittedWorldModel:
-    """Read what `FittedWorldModel.save` wrote. Raises RunError when it is missing, damaged or of another schema."""
+    """Read what `FittedWorldModel.save` wrote; RunError where it is missing, damaged or of another schema."""
     folder = Path(folder)
     recover(folder)
     try:
@@ -104,7 +96,7 @@ def load(folder: Path) -> FittedWorldModel:
 
 
 def _check(tables: dict[str, Tensor]) -> None:
-    """Raise ValueError unless tables are of one number of users and items, and finite."""
+    """Raise ValueError unless all tables have the same numbers of users and items, and finite values."""
     sides = len(tables["users"]), len(tables["items"])
     for name in ("reward", "risk"):
         if tables[name].shape != sides:
@@ -115,28 +107,8 @@ def _check(tables: dict[str, Tensor]) -> None:
         raise ValueError("vectors are not as many as users and items")
 
 
-def finish(
-    model: WorldModel,
-    config: WorldModelConfig,
-    scale: Scale,
-    metrics: dict[str, Any],
-    scope: Scope,
-    report: Callable[[int], None] = lambda _: None,
-) -> FittedWorldModel:
-    """Compute the scope's tables of a trained model, in chunks of users. report: called with the users done."""
-    users, items = torch.from_numpy(scope.users), torch.from_numpy(scope.items)
-    reward = torch.empty(len(users), len(items))
-    risk = torch.empty(len(users), len(items))
-    for rows, mean, log_variance in _predict(model, users, items):
-        reward[rows] = scale.reward(mean).mean(0)
-        risk[rows] = scale.variance(log_variance.amax(0))
-        report(rows.stop)
-    vectors = model.vectors(config.embedding, users, items)
-    return FittedWorldModel(model, config, scale, users, items, reward, risk, *vectors, metrics)
-
-
-def _predict(model: WorldModel, users: Tensor, items: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Of successive chunks of `users`: their places, and mean and log-variance [K, u, Is]."""
+def predict(model: WorldModel, users: Tensor, items: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """The places of successive chunks of `users`, their mean and their log-variance, [K, u, Is] each, standardised."""
     start, of = 0, model.over(items)
     for chunk in torch.split(users, max(1, CHUNK_CELLS // max(1, len(items)))):
         yield slice(start, start + len(chunk)), *of(chunk)

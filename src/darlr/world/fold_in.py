@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from darlr.world.directions import leading
+from darlr.world.vectors import leading
 
 DIRECTIONS = 64  # of the covariance, at most; more of them ranked no better on Coat and on the built-in world
 ROUNDS = 3  # of subspace iteration

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by cosine, which compare few pairs in full where there are many users."""
+"""Exact nearest neighbours by cosine. Where there are many users, most pairs are compared by a sketch alone."""
 
 from dataclasses import dataclass
 
@@ -6,18 +6,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from darlr.world.directions import leading
+from darlr.world.vectors import leading
 
-PAIRWISE = 4096  # the most users for which all pairs are compared in full, which takes about a second
-ROWS = 1024  # the number of users whose cosines with all others are in memory at one time
+PAIRWISE = 4096  # up to this number of users all pairs are compared in full, which takes about a second
+ROWS = 1024  # the number of users whose cosines with all others are held at once
 SIZE = 128  # the number of coordinates of a sketch
 CACHED = 1 << 21  # the most numbers in one batch of candidates: they fit the last-level cache
-SLACK = 1e-5  # the rounding error that is allowed for in a cosine
+SLACK = 1e-5  # the largest rounding error of a cosine
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """Unit vectors, projected onto q directions: coordinates [U, q], and rest [U], the lengths of the residuals.
+    """Unit vectors, projected onto q directions: the coordinates [U, q], and the lengths of the residuals, rest [U].
 
     cos(u, v) differs from the product of coordinates by at most rest_u * rest_v (the Cauchy-Schwarz inequality).
     """
@@ -27,7 +27,10 @@ class Sketch:
 
 
 def nearest(unit: Float[Tensor, "U F"], k: int) -> tuple[Int[Tensor, "U k"], Float[Tensor, "U k"]]:
-    """The k other users with the largest cosine, best first, and the cosines. unit: rows of length 1 or 0."""
+    """The k other users with the largest cosine for each user, best first, and the cosines.
+
+    unit: rows of length 1 or 0. k must be smaller than U.
+    """
     sketch = _sketch(unit) if unit.shape[0] > PAIRWISE else None
     index, cosine = [], []
     for users in torch.split(torch.arange(unit.shape[0], device=unit.device), ROWS):
@@ -43,13 +46,13 @@ def nearest(unit: Float[Tensor, "U F"], k: int) -> tuple[Int[Tensor, "U k"], Flo
 
 
 def _of_all(unit: Tensor, users: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k nearest neighbours of some users among all users."""
+    """The k nearest neighbours of `users`, by their cosines with all users."""
     best = _others(unit[users] @ unit.T, users).topk(k, dim=1)
     return best.indices, best.values
 
 
 def _of_candidates(unit: Tensor, sketch: Sketch, users: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The k nearest neighbours of some users among the best by the sketch, and whether no other user can be nearer."""
+    """The k nearest neighbours of `users` among the best by the sketch, and whether no other user can be nearer."""
     count = min(2 * k + 32, unit.shape[0] - 1)
     first = _others(sketch.coordinates[users] @ sketch.coordinates.T, users).topk(count, dim=1)
     size = max(1, CACHED // (count * unit.shape[1]))
@@ -62,18 +65,18 @@ def _of_candidates(unit: Tensor, sketch: Sketch, users: Tensor, k: int) -> tuple
 
 
 def _each(unit: Tensor, users: Tensor, candidates: Tensor) -> Tensor:
-    """Cosines [n, m] of each user [n] with its own candidates [n, m]."""
+    """The cosines [n, m] of each user [n] with its own candidates [n, m]."""
     rows = unit.index_select(0, candidates.flatten()).view(*candidates.shape, -1)
     return torch.bmm(unit[users][:, None], rows.mT).squeeze(1)  # several times faster than rows @ user
 
 
 def _others(scores: Tensor, users: Tensor) -> Tensor:
-    """The scores of some users with all users, -inf with themselves."""
+    """The scores of `users` with all users, in place -inf with themselves."""
     return scores.scatter_(1, users[:, None], -torch.inf)
 
 
 def _sketch(unit: Tensor) -> Sketch:
-    """The projections onto the leading directions, and the lengths of what is left."""
+    """The projection of unit vectors onto their leading directions."""
     coordinates = unit @ leading(unit, min(SIZE, unit.shape[1]))
     rest = (unit.square().sum(1) - coordinates.square().sum(1)).clamp(min=0).sqrt()
     return Sketch(coordinates, rest)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from darlr.data.log import InteractionLog
 from darlr.options import WorldModelConfig
 from darlr.world.models.gibbs import Chains
-from darlr.world.models.vectors import principal
+from darlr.world.vectors import principal
 
 BURN_IN = 50  # sweeps before the first draw is kept
 DRAWS = 20  # the number of draws that are kept of each chain

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from darlr.options import WorldModelConfig
 from darlr.world.models.features import Side
-from darlr.world.models.vectors import principal
+from darlr.world.vectors import principal
 
 CELLS = 1_000  # the cells of a table in one batch: the output of all layers stays in a core's cache
 LOG_VARIANCE_RANGE = (-5.0, 3.0)  # standard deviations of 0.08 to 4.5 times that of the log's rewards

@@ -181,10 +181,7 @@ class Chains:
 
     def __init__(self, log: InteractionLog, target: Reals, weight: Reals, config: WorldModelConfig) -> None:
         self.generator = np.random.default_rng(config.seed)
-        sides = (
-            (log.n_users, log.user_features, log.user),
-            (log.n_items, log.item_features, log.item),
-        )
+        sides = ((log.n_users, log.user_features, log.user), (log.n_items, log.item_features, log.item))
         self.sides = [_Side(encode(n, columns), rows, weight, config, self.generator) for n, columns, rows in sides]
         self.weight = weight[:, None]
         self.intercept = np.zeros(config.members)

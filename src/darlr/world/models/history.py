@@ -23,7 +23,7 @@ from darlr.options import WorldModelConfig
 from darlr.world.implicit import distinct, lacks_events_of_scope, row_weights
 from darlr.world.logged_neighbours import logged_feedback, logged_neighbour_table
 from darlr.world.models.factors import factorise
-from darlr.world.models.vectors import unit_square
+from darlr.world.vectors import unit_square
 
 Reals = NDArray[np.float64]
 
