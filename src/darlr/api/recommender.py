@@ -149,10 +149,10 @@ class Recommender:
             raise RunError(
                 "there is no fit in memory to resume; leave out resume=True to start one, or name the folder of a run"
             )
-        before, now = self._prepared.plan, prepared.plan
-        if before.data != now.data:
+        before = self._prepared
+        if before.logs.checksum != prepared.logs.checksum:
             raise RunError("cannot resume on another log than the fit began with; leave out resume=True")
-        changed = [name for name in differing(before.config, now.config) if name not in ("epochs", "label")]
+        changed = [name for name in differing(before.config, prepared.config) if name not in ("epochs", "label")]
         if changed:
             raise RunError(f"cannot resume with other options ({', '.join(changed)}); leave out resume=True")
 

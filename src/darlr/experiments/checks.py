@@ -22,9 +22,10 @@ def check_options(config: Any, where: str = "") -> None:
     """Raise ConfigError for an unknown name, an infinite number, or a seed that no generator takes."""
     for option in fields(config):
         value, name = getattr(config, option.name), option_name(where, option.name)
+        numbers = value if isinstance(value, tuple) else (value,)
         if is_dataclass(value):
             check_options(value, name)
-        elif any(isinstance(one, float) and not math.isfinite(one) for one in _each(value)):
+        elif any(isinstance(one, float) and not math.isfinite(one) for one in numbers):
             raise ConfigError(f"option {name}: must be a finite number, not {value}")
         elif option.name == "method":
             find(value)
@@ -32,10 +33,6 @@ def check_options(config: Any, where: str = "") -> None:
             exits.find(value)
         elif option.name == "seed" and not 0 <= value <= LARGEST_SEED:
             raise ConfigError(f"option {name}: must be from 0 to {LARGEST_SEED}, not {value}")
-
-
-def _each(value: Any) -> Any:
-    return value if isinstance(value, tuple) else (value,)
 
 
 def check_run(config: RunConfig, log: InteractionLog) -> None:

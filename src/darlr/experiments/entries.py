@@ -8,10 +8,9 @@ from typing import Any
 
 from darlr.errors import RunError
 from darlr.evaluation.evaluate import Row, can_leave
-from darlr.evaluation.lists import Entry, Kind, trivial_rows
+from darlr.evaluation.lists import Entry, Kind
 from darlr.evaluation.verdict import START
 from darlr.experiments.finished import FinishedRun, open_run
-from darlr.experiments.ground import Ground
 from darlr.experiments.logs import Logs
 from darlr.experiments.plan import title
 from darlr.methods import find
@@ -41,7 +40,7 @@ def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
     changed = differences(to_json(one.config), to_json(other.config))
     options = [name for name in changed if name.split(".")[-1] not in SEEDS]
     if not (one.config.fits_world and other.config.fits_world):  # a given model has its own options
-        fits = differences(to_json(one.model), to_json(other.model))
+        fits = differences(to_json(one.fitted.config), to_json(other.fitted.config))
         own = (*SEEDS, "epochs") if one.logs.refit else SEEDS  # a refit's epochs are what the first fit chose
         options = [name for name in options if not name.startswith("world_model.")]
         options += [f"world_model.{name}" for name in fits if name not in own]
@@ -63,22 +62,11 @@ def learned_rows(runs: Sequence[FinishedRun]) -> list[Entry]:
         methods[one.config.label].append(one)
     entries = []
     for name, group in methods.items():
-        trained, kept = [one.policy for one in group], kind(group[0])
-        entries += [Entry(name, trained, kept), Entry(name, trained, kept, greedy=False)]
-        entries.append(Entry(name + START, [one.start for one in group], "truth" if kept == "truth" else "log"))
+        policies, truth = [one.policy for one in group], find(group[0].config.train.method).truth
+        kind: Kind = "truth" if truth else "learned"
+        entries += [Entry(name, policies, kind), Entry(name, policies, kind, greedy=False)]
+        entries.append(Entry(name + START, [one.start for one in group], "truth" if truth else "log"))
     return entries
-
-
-def kind(run: FinishedRun) -> Kind:
-    """Learned from logs, or, as GT, from the truth."""
-    return "truth" if find(run.config.train.method).truth else "learned"
-
-
-def trivial(runs: Sequence[FinishedRun], ground: Ground, *, exits: bool) -> list[Entry]:
-    """The trivial rows; those that come from a world model have one policy for each world model in the runs."""
-    worlds = {str(one.world.reward.sum().item()): one for one in runs}.values()
-    sources = [one.logs.source(one.world, one.config.train.tables) for one in worlds]
-    return trivial_rows(sources, ground.truth, exits=exits, reference=ground.name)
 
 
 def serving(runs: Sequence[FinishedRun], exit_rule: str) -> Callable[[Row], str | None]:
@@ -104,8 +92,5 @@ def serving(runs: Sequence[FinishedRun], exit_rule: str) -> Callable[[Row], str 
 
 def trained_windows(runs: Sequence[FinishedRun]) -> tuple[int, ...]:
     """The exit windows that runs were trained with; none where no user can leave."""
-    return tuple(
-        sorted(
-            {one.config.train.session.window for one in runs if can_leave(one.config.train.session, one.logs.catalogue)}
-        )
-    )
+    sessions = [(one.config.train.session, one.logs.catalogue) for one in runs]
+    return tuple(sorted({session.window for session, catalogue in sessions if can_leave(session, catalogue)}))

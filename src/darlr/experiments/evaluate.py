@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError
 from darlr.evaluation.evaluate import Row, all_alike, can_leave, published_mean, settings, sound
+from darlr.evaluation.lists import trivial_rows
 from darlr.evaluation.pictures.bars import bar_chart
 from darlr.evaluation.pictures.curves import estimation_error, learning_curve
 from darlr.evaluation.playing import Setting
@@ -16,10 +17,9 @@ from darlr.evaluation.report import heading
 from darlr.evaluation.result import Evaluation
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.evaluation.verdict import comparisons, verdict
-from darlr.experiments.entries import learned_rows, refuse_unlike, serving, trained_windows, trivial
+from darlr.experiments.entries import learned_rows, refuse_unlike, serving, trained_windows
 from darlr.experiments.finished import FinishedRun
 from darlr.experiments.ground import Ground, evaluation_logs, find_ground, kept_by, refuse_without_kept_events
-from darlr.experiments.logs import Logs
 from darlr.experiments.process import computing
 from darlr.experiments.progress import PATIENCE, Meter
 from darlr.experiments.unseen import next_items
@@ -32,7 +32,7 @@ def evaluate(
     runs: Sequence[FinishedRun],
     *,
     truth: Truth | None = None,
-    kept: Logs | InteractionLog | None = None,
+    kept: InteractionLog | None = None,
     only: Literal["all", "learned"] = "all",
     without_truth: bool = False,
     out: Path | None = None,
@@ -53,43 +53,36 @@ def evaluate(
     first = runs[0]
     if truth is None and kept is None and not without_truth:
         truth = load_truth(first.config.data, options=first.config.synthetic)
-    if kept is None:
-        if truth is None:
-            refuse_without_kept_events(runs)
-        kept = kept_by(runs)
-    elif isinstance(kept, InteractionLog):
-        kept = evaluation_logs(kept, first.logs)
-    with computing(first.config.train.threads):
-        return _evaluation(runs, truth, kept, only, out, curves=len(runs) == 1 and not without_truth)
-
-
-def _evaluation(
-    runs: Sequence[FinishedRun], truth: Truth | None, kept: Logs | None, only: str, out: Path | None, *, curves: bool
-) -> Evaluation:
-    """curves: whether there is one run whose training belongs into the report."""
-    first = runs[0]
+    if kept is None and truth is None:
+        refuse_without_kept_events(runs)
+    unseen = kept_by(runs) if kept is None else evaluation_logs(kept, first.logs)
     session, catalogue = first.config.train.session, first.logs.catalogue
-    entries = learned_rows(runs)
-    ground = find_ground(runs, entries, truth, kept, out)
-    if only == "all":
-        entries += trivial(runs, ground, exits=can_leave(session, catalogue))
-    played = settings(session, catalogue)
-    rows = sound(entries, shown(played), ground.truth, first.logs.train_catalogue)
-    leading = [row for row in rows if (row.mode, row.window) == (rows[0].mode, rows[0].window)]
-    sections = list(ground.sections)
-    if ground.kept is not None:
-        sections += next_items(entries, first.logs, ground.kept, usual=only == "all")
-    metrics = first.rows if curves else []
-    return Evaluation(
-        table=rows,
-        about=_about(runs, ground, played),
-        pairs=comparisons(leading),
-        verdict=verdict(leading, ground.trust, serving(runs, session.exit)),
-        sections=sections,
-        published=published_mean(metrics) if any("R_tra" in row for row in metrics) else None,
-        trained=trained_windows(runs),
-        plots=run_plots(first, leading, metrics, ground.title),
-    )
+    with computing(first.config.train.threads):
+        entries = learned_rows(runs)
+        ground = find_ground(runs, entries, truth, unseen, out)
+        if only == "all":
+            # rows that come from a world model have one policy for each world model in the runs
+            worlds = {str(one.world.reward.sum().item()): one for one in runs}.values()
+            sources = [one.logs.source(one.world, one.config.train.tables) for one in worlds]
+            exits = can_leave(session, catalogue)
+            entries += trivial_rows(sources, ground.truth, exits=exits, reference=ground.name)
+        played = settings(session, catalogue)
+        rows = sound(entries, shown(played), ground.truth, first.logs.train_catalogue)
+        leading = [row for row in rows if (row.mode, row.window) == (rows[0].mode, rows[0].window)]
+        sections = list(ground.sections)
+        if ground.kept is not None:
+            sections += next_items(entries, first.logs, ground.kept, usual=only == "all")
+        metrics = first.rows if len(runs) == 1 and not without_truth else []
+        return Evaluation(
+            table=rows,
+            about=_about(runs, ground, played),
+            pairs=comparisons(leading),
+            verdict=verdict(leading, ground.trust, serving(runs, session.exit)),
+            sections=sections,
+            published=published_mean(metrics) if any("R_tra" in row for row in metrics) else None,
+            trained=trained_windows(runs),
+            plots=run_plots(first, leading, metrics, ground.title),
+        )
 
 
 def _about(runs: Sequence[FinishedRun], ground: Ground, played: Sequence[Setting]) -> dict[str, Any]:

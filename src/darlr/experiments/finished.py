@@ -18,7 +18,7 @@ from darlr.experiments.runs import Run, load_best, load_checkpoint, read_config,
 from darlr.experiments.world import load_world_model, paid_world, world_of
 from darlr.io.checkpoint import Saved
 from darlr.methods import find
-from darlr.options import RunConfig, TrainConfig, WorldModelConfig
+from darlr.options import RunConfig, TrainConfig
 from darlr.serving.folder import export
 from darlr.simulation.policy import Policy, translated
 from darlr.world.fitted import FILES, FittedWorldModel
@@ -67,11 +67,6 @@ class FinishedRun:
     def name(self) -> str:
         """What messages call the run: its folder, or its label."""
         return self.config.label if self.folder is None else str(self.folder)
-
-    @property
-    def model(self) -> WorldModelConfig:
-        """The options that its world model was fitted with."""
-        return self.fitted.config
 
     @property
     def policy(self) -> Policy:
@@ -140,7 +135,10 @@ def open_run(folder: Path, opened: dict[Any, Logs] | None = None, logs: Logs | N
     found = of_checkpoint(checkpoint, load_best(folder) if config.train.keep == "best" else None)
     config = with_own_log(config, folder)
     if logs is None:
-        logs = logs_of(config, {} if opened is None else opened)
+        opened, key = {} if opened is None else opened, (config.data, config.synthetic, config.split)
+        if key not in opened:
+            opened[key] = open_logs(config)
+        logs = opened[key]
     if logs.checksum != inputs["data"]:
         raise RunError(f"{folder}: trained on other data than {config.data} holds now; restore it, or train again")
     fitted = load_world_model(world_folder(folder, config), logs, config.split)
@@ -152,14 +150,6 @@ def open_run(folder: Path, opened: dict[Any, Logs] | None = None, logs: Logs | N
 def with_own_log(config: RunConfig, folder: Path) -> RunConfig:
     """The options with the log that lies in the run's folder, where there is one: the folder may have been moved."""
     return replace(config, data=str(folder.resolve() / DATA)) if is_prepared(folder / DATA) else config
-
-
-def logs_of(config: RunConfig, opened: dict[Any, Logs]) -> Logs:
-    """The logs that a run's options name, read once for all runs that share them."""
-    key = config.data, config.synthetic, config.split
-    if key not in opened:
-        opened[key] = open_logs(config)
-    return opened[key]
 
 
 def handed_over(sink: Run | Memory, options: TrainConfig) -> HandedOver | None:

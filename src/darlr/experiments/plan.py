@@ -1,17 +1,14 @@
-"""The plan of a run: its options and its log made one configuration in which nothing is left open."""
+"""The plan of a run: its options with nothing left open, decided by the method and the log before the run begins."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.table import Table
 
 from darlr.agents.candidates import candidate_count
-from darlr.data.log import InteractionLog
 from darlr.data.sources import BUILT_IN
 from darlr.experiments.logs import Logs
-from darlr.experiments.size import Size, size_of
 from darlr.methods import find, usual, weighted
 from darlr.options import RunConfig
 from darlr.options.json import to_json
@@ -22,63 +19,16 @@ from darlr.world.implicit import resolve as resolve_model
 IN_MEMORY = "in memory"  # the name of a data set that lies in no folder
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Everything that a run does, decided before it begins.
-
-    config: the options; none of them is "auto" or left out. data: the checksum of the log. size: what the run takes.
-    asked: the options as they were given.
-    """
-
-    config: RunConfig
-    data: str
-    size: Size
-    asked: RunConfig
-
-    @property
-    def usual(self) -> RunConfig:
-        """The defaults of the run's method."""
-        return usual(self.config.train.method)
-
-    def rows(self) -> Iterator[tuple[str, Any, str]]:
-        """Each option by its name on the command line, its value, and where the value comes from."""
-        parts = self.config, RunConfig(), self.usual, self.asked
-        values, plain, mine, asked = (named(to_json(one)) for one in parts)
-        for name, value in values.items():
-            if value != asked[name]:
-                origin = "decided by the method and the log"
-            elif value != mine[name]:
-                origin = "given"
-            else:
-                origin = "default" if value == plain[name] else "default of the method"
-            yield name, value, origin if name != "method" else "given"
-
-    def table(self) -> Table:
-        """The same as a table for a terminal."""
-        table = Table("option", "value", "from", title=f"plan of a run on {self.config.data}", title_justify="left")
-        for name, value, origin in self.rows():
-            table.add_row(name, _text(value), origin, style="" if origin != "default" else "dim")
-        return table
-
-
-def make_plan(asked: RunConfig, logs: Logs) -> Plan:
-    """Decide everything that the options leave open, by the method and the log.
+def decided(asked: RunConfig, logs: Logs) -> RunConfig:
+    """The options of the run; none of them is "auto" or left out. The result for these options is the same again.
 
     Decided are: the weights of the world model and other options that come with the method, the kind of the world
     model, the exit rule, the share of events that is kept for evaluation, the number of the selector's candidates, the
-    label, and the full paths of folders. A plan's own options give the same plan again.
-    Raises ConfigError where the options do not suit the log.
+    label, and the full paths of folders. Raises ConfigError where the options do not suit the log.
     """
-    config = decided(asked, logs.whole, len(logs.scope.users))
-    config = replace(config, split=replace(config.split, evaluation=logs.evaluation))
-    return Plan(config, logs.checksum, size_of(logs.whole, config), asked)
-
-
-def decided(asked: RunConfig, log: InteractionLog, users: int) -> RunConfig:
-    """The options without what only the whole data set can tell. users: how many are recommended to."""
-    config = weighted(anchored(asked))
+    config, log = weighted(anchored(asked)), logs.whole
     train = config.train
-    selector = replace(train.selector, candidates=candidate_count(train.selector, users))
+    selector = replace(train.selector, candidates=candidate_count(train.selector, len(logs.scope.users)))
     source: Literal["logged", "predicted"] = "logged" if log.implicit else "predicted"
     tables = replace(
         train.tables,
@@ -88,13 +38,30 @@ def decided(asked: RunConfig, log: InteractionLog, users: int) -> RunConfig:
     return replace(
         config,
         label=config.label or title(train.method),
+        split=replace(config.split, evaluation=logs.evaluation),
         world_model=resolve_model(config.world_model, log),
         train=replace(train, session=resolve_exit(train.session, log), selector=selector, tables=tables),
     )
 
 
+def table(asked: RunConfig, config: RunConfig) -> Table:
+    """Each option by its name on the command line, its value, and where the value comes from, for a terminal."""
+    parts = config, RunConfig(), usual(config.train.method), asked
+    values, plain, mine, given = (named(to_json(one)) for one in parts)
+    shown = Table("option", "value", "from", title=f"plan of a run on {config.data}", title_justify="left")
+    for name, value in values.items():
+        if name != "method" and value != given[name]:
+            origin = "decided by the method and the log"
+        elif name == "method" or value != mine[name]:
+            origin = "given"
+        else:
+            origin = "default" if value == plain[name] else "default of the method"
+        shown.add_row(name, _text(value), origin, style="" if origin != "default" else "dim")
+    return shown
+
+
 def title(method: str) -> str:
-    """What tables call a method."""
+    """The name of a method in tables."""
     return find(method).title + " (true rewards)" * find(method).truth
 
 

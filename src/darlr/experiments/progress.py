@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -120,7 +120,7 @@ class Meter:
         self._far = f"{count}/{total}" + f", {left} left" * bool(left)
         values = numbers(metrics or {})
         if self._bars is not None:
-            fields = {"count": f"{count}/{total}", "left": left or UNKNOWN, "numbers": values}
+            fields: dict[str, Any] = {"count": f"{count}/{total}", "left": left or UNKNOWN, "numbers": values}
             self._bars.update(self._task, description=self.name, total=total, completed=done, **fields)
         elif count != self._shown and not count % self.every and now >= self._quiet:
             self._shown = count

@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 from torch import Tensor
 
 from darlr.errors import MachineError, RunError
-from darlr.experiments.provenance import provenance
+from darlr.experiments.process import provenance
 from darlr.io.checkpoint import Saved, read_checkpoint, write_checkpoint
 from darlr.io.files import digest, naming, read_json, remove_stale, write_json
 from darlr.io.lock import Lock
@@ -69,7 +69,8 @@ class Run:
         refuse_address(folder)
         if resume and not folder.is_dir():
             raise RunError(f"{folder}: no run here to resume; leave out --resume to start one (in Python resume=True)")
-        writer, stored = _summary_writer() if tensorboard else None, _stored(config, inputs)
+        writer = _summary_writer() if tensorboard else None
+        stored = {"schema": SCHEMA, "config": to_json(config), "inputs": dict(inputs or {})}
         _refuse_foreign(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -157,8 +158,7 @@ def read_config(folder: Path, kind: type[Config]) -> Config:
 
 def read_inputs(folder: Path) -> dict[str, str]:
     """The `inputs` that the run was started with."""
-    inputs: dict[str, str] = _read_stored(folder)["inputs"]
-    return inputs
+    return dict(_read_stored(folder)["inputs"])
 
 
 def load_checkpoint(folder: Path, parts: Mapping[str, Path] | None = None) -> Saved | None:
@@ -206,10 +206,6 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             raise RunError(f"{path}: line {number} is not JSON; delete the line or restore the file") from error
     return rows
-
-
-def _stored(config: Any, inputs: Mapping[str, str] | None) -> dict[str, Any]:
-    return {"schema": SCHEMA, "config": to_json(config), "inputs": dict(inputs or {})}
 
 
 def _read_stored(folder: Path) -> dict[str, Any]:

@@ -20,12 +20,12 @@ from darlr.evaluation.truth import has_truth
 from darlr.experiments.checks import check_options, check_run
 from darlr.experiments.finished import DATA, FinishedRun, chosen, finish, open_run, world_folder, world_parts
 from darlr.experiments.logs import NOTHING_KEPT, Logs, divided
-from darlr.experiments.plan import Plan, make_plan
+from darlr.experiments.plan import decided
 from darlr.experiments.process import configure
 from darlr.experiments.progress import Meter, say, watched
 from darlr.experiments.runs import CHECKPOINT, Run
 from darlr.experiments.save import keep_log
-from darlr.experiments.size import outlook, require_disk, require_memory, size_of
+from darlr.experiments.size import Size, outlook, require_disk, require_memory, size_of
 from darlr.experiments.watch import Watch, criterion_of, kept, no_watch, watch_truth
 from darlr.experiments.world import (
     fit_into,
@@ -50,23 +50,22 @@ OnEpoch = Callable[[Mapping[str, Any]], None]
 class Prepared:
     """The start of a run.
 
-    source: the log as it was read. given: the world model that the options name, None where the run fits its own.
+    source: the log as it was read. asked: the options as they were given. config: the options with nothing left open.
+    size: the memory, disk and time of the run. given: the world model that the options name, None where the run fits
+    its own.
     """
 
     source: InteractionLog
-    plan: Plan
     logs: Logs
+    asked: RunConfig
+    config: RunConfig
+    size: Size
     exit_rule: Exit
-    given: FittedWorldModel | None
-
-    @property
-    def config(self) -> RunConfig:
-        """The options of the plan."""
-        return self.plan.config
+    given: FittedWorldModel | None = None
 
 
 def prepare(asked: RunConfig, source: InteractionLog | None = None) -> Prepared:
-    """Read and split the log, decide the plan, and check everything that can be checked before any work.
+    """Read and split the log, decide all options, and check everything that can be checked before any work.
 
     source: the log, read already. Raises DarlrError where the run cannot start.
     """
@@ -75,16 +74,19 @@ def prepare(asked: RunConfig, source: InteractionLog | None = None) -> Prepared:
     require_memory(size_of(source, asked))  # before anything else takes minutes
     logs = divided(source, asked)
     check_run(asked, logs.unseen_in_scope)
-    plan = make_plan(asked, logs)
-    exit_rule = build_exit(plan.config.train.session, logs.catalogue, plan.config.train.device)
-    if find(plan.config.train.method).truth:
-        true_reward(logs, plan.config)  # raises where there is none
-    if plan.config.fits_world:
-        return Prepared(source, plan, logs, exit_rule, None)
-    given = given_world(asked.world_model, plan.config, logs)
-    # what the run learns from, for whoever reads it
-    plan = replace(plan, config=replace(plan.config, world_model=given.config))
-    return Prepared(source, plan, logs, exit_rule, given)
+    config = decided(asked, logs)
+    session = config.train.session
+    prepared = Prepared(
+        *(source, logs, asked, config, size_of(logs.whole, config)),
+        build_exit(session, logs.catalogue, config.train.device),
+    )
+    if find(config.train.method).truth:
+        true_reward(logs, config)  # raises where there is none
+    if config.fits_world:
+        return prepared
+    given = given_world(asked.world_model, config, logs)
+    # the options of the model that the run learns from, for readers of the run
+    return replace(prepared, config=replace(config, world_model=given.config), given=given)
 
 
 def train_run(
@@ -111,7 +113,7 @@ def train_run(
     watching = watch_truth(config, logs) if watch else no_watch
     if evaluate and not logs.evaluation and not has_truth(config.data):
         raise RunError(NOTHING_KEPT.format(folder=out, data=config.data))
-    require_disk(prepared.plan.size, out)
+    require_disk(prepared.size, out)
     announce(prepared)
     inputs = {"data": logs.checksum}
     if not config.fits_world:
@@ -138,14 +140,14 @@ def train_run(
 def announce(prepared: Prepared) -> None:
     """Show messages on the memory and time of the run, the unit of rewards, and the events kept for evaluation."""
     logs, session = prepared.logs, prepared.config.train.session
-    say(outlook(prepared.plan.size))
+    say(outlook(prepared.size))
     unit = logs.unit.describe(logs.recorded)
     if unit:
         say(unit)
     alike = all_alike(settings(session, logs.catalogue), len(logs.scope.items))
     if "NX_0" in alike and not session.repeats:
         say(f"warning: {alike['NX_0']}")
-    if logs.evaluation and prepared.plan.asked.split.evaluation is None:
+    if logs.evaluation and prepared.asked.split.evaluation is None:
         say(f"{logs.reserved} are kept from training, for darlr evaluate (--split.evaluation 0 trains on everything)")
 
 
@@ -161,12 +163,14 @@ def train_agents(
     config, logs = prepared.config, prepared.logs
     options = config.train
     world = paid_world(world_of(fitted, logs, options), logs, config)
-    note = pool_note(prepared.plan.asked.train.selector, world.n_users)
+    note = pool_note(prepared.asked.train.selector, world.n_users)
     if find(options.method).references and note:
         say(note)
     if options.compile:
         say("compiling the inner loop; where nothing of it is cached, the first steps take a minute")
-    with Meter(options.method) as meter, torch.random.fork_rng(devices=_devices(options.device)):
+    device = torch.device(options.device)
+    gpus = [device.index or 0] if device.type == "cuda" else []  # training seeds their generators
+    with Meter(options.method) as meter, torch.random.fork_rng(devices=gpus):
         torch.manual_seed(options.seed)
 
         def show(report: RolloutReport) -> None:
@@ -190,11 +194,6 @@ def train_agents(
     found = chosen(newest, epochs, sink.load_best() if options.keep == "best" else None)
     say(kept(found))
     return finish(sink if isinstance(sink, Memory) else sink.folder, config, logs, fitted, world, found, rows)
-
-
-def _devices(device: str) -> list[int]:
-    """The GPUs whose generators training seeds."""
-    return [torch.device(device).index or 0] if torch.device(device).type == "cuda" else []
 
 
 def leave(folder: Path, config: RunConfig, logs: Logs, command: str) -> str:

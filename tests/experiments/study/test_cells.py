@@ -148,7 +148,7 @@ def line(name: str, returns: list[list[float]], kind="learned", base=False) -> L
     played = [Played(np.array(seed), measured) for seed in returns]
     row = summarise(Entry(name, (), kind), Setting("NX_0", None, never), played)
     facts = {"cpu_seconds": 1.0, "steps": 10, "command": "darlr train", "code": "c", "curve": []}
-    return Line(row, GridRow(Variant(name, "darlr", base=base), RunConfig(), {}), [Result(Path(name), {}, facts)] * 2)
+    return Line(row, GridRow(Variant(name, "darlr", base=base), {}), [Result(Path(name), {}, facts)] * 2)
 
 
 def test_ties_and_pairs_by_hand():

@@ -14,7 +14,6 @@ from darlr.experiments.study import panels, pictures
 from darlr.experiments.study.assemble import Line, ranked
 from darlr.experiments.study.grid import GridRow
 from darlr.experiments.study.studies import Variant, ablations, sensitivity
-from darlr.options import RunConfig
 from darlr.simulation.exits import never
 
 pytest.importorskip("matplotlib")
@@ -34,7 +33,7 @@ def lines(variants: list[Variant], generator: np.random.Generator) -> list[Line]
         for greedy in (True, False):
             entry = Entry(variant.label, (), "learned", greedy)
             row = summarise(entry, Setting("NX_0", None, never), [Played(generator.normal(5, 1, 8), measured)] * 2)
-            found.append(Line(row, GridRow(variant, RunConfig(), {}), []))
+            found.append(Line(row, GridRow(variant, {}), []))
     return ranked(found)
 
 

@@ -13,7 +13,6 @@ from darlr.experiments.study import thinning
 from darlr.experiments.study.assemble import Line, ModeTable
 from darlr.experiments.study.grid import GridRow
 from darlr.experiments.study.studies import Variant, sparsity
-from darlr.options import RunConfig
 from darlr.simulation.exits import never
 
 SHARES = {"100% of the log": 1.0, "10% of the log": 0.1, "1% of the log": 0.01, "20% of users without events": None}
@@ -24,7 +23,7 @@ def line(name: str, tail: str, gain: float) -> Line:
     """Every user gets `gain` more than at random, so the paired interval is the gain itself."""
     played = [Played(USERS + gain, {"R_tra": 0.0, "Length": 2.0, "R_each": 0.0, "CV": 0.1, "MCD": None})]
     row = summarise(Entry(f"{name}, {tail}", (), "log"), Setting("NX_0", None, never), played)
-    return Line(row, GridRow(Variant(name, "trivial", {}, name, SHARES[tail], tail), RunConfig(), {}), [])
+    return Line(row, GridRow(Variant(name, "trivial", {}, name, SHARES[tail], tail), {}), [])
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from darlr.errors import RunError
-from darlr.experiments.provenance import commit
+from darlr.experiments.process import commit
 from darlr.experiments.study.code import Kind, digest
 from darlr.io.checkpoint import read_checkpoint
 from darlr.io.files import naming, read_json, write_json
@@ -126,14 +126,8 @@ def find(cell: Cell, cells: Path, accepted: Collection[str] = ()) -> Path | None
     place = cells / cell.folder
     if (place / RESULT).exists():
         return place
-    if not accepted:
-        return None
-    found = [
-        path.parent
-        for path in sorted(cells.glob(f"*/{RESULT}"), key=lambda path: -path.stat().st_mtime)
-        if _fits(cell, path.parent, accepted)
-    ]
-    return found[0] if found else None
+    results = sorted(cells.glob(f"*/{RESULT}"), key=lambda path: -path.stat().st_mtime) if accepted else []
+    return next((path.parent for path in results if _fits(cell, path.parent, accepted)), None)
 
 
 def _fits(cell: Cell, place: Path, accepted: Collection[str]) -> bool:

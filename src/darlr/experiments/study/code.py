@@ -23,7 +23,7 @@ NEUTRAL = (
     *("__init__.py", "__main__.py", "errors.py", "api/", "cli/", "data/report.py", "options/", "serving/"),
     *_within("evaluation", "held_out.py next_items.py off_policy.py pictures/ report.py result.py sections.py"),
     *_within("evaluation", "statistics.py verdict.py"),
-    *_within("experiments", "checks.py entries.py evaluate.py ground.py process.py progress.py provenance.py"),
+    *_within("experiments", "checks.py entries.py evaluate.py ground.py process.py progress.py"),
     *_within("experiments", "save.py study/ unseen.py"),
 )
 WORKER = "experiments/study/worker.py"  # it makes the numbers of a cell, so it is not neutral
@@ -35,16 +35,6 @@ UNTOUCHED: dict[Kind, tuple[str, ...]] = {
     "baseline": (*_AGENTS, "evaluation/lists.py"),
     "trivial": (*_AGENTS, "policies/"),
 }
-
-
-def counted(kind: Kind, package: Path = PACKAGE) -> list[Path]:
-    """The source files that the numbers of a kind of cell depend on, in order."""
-    files = {path.relative_to(package).as_posix(): path for path in sorted(package.rglob("*.py"))}
-    return [
-        path
-        for name, path in files.items()
-        if (name == WORKER or not name.startswith(NEUTRAL)) and not name.startswith(UNTOUCHED[kind])
-    ]
 
 
 def snapshot(cells: Path, package: Path = PACKAGE) -> Path:
@@ -63,11 +53,13 @@ def snapshot(cells: Path, package: Path = PACKAGE) -> Path:
 
 @cache
 def digest(kind: Kind, package: Path = PACKAGE) -> str:
-    """12 hex digits that hash these files without comments, docstrings and layout."""
+    """12 hex digits that hash the files that a kind of cell depends on, without comments, docstrings and layout."""
     total = sha256()
-    for path in counted(kind, package):
-        total.update(path.relative_to(package).as_posix().encode() + b"\0")
-        total.update(_meaning(path.read_text(encoding="utf-8")).encode() + b"\0")
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package).as_posix()
+        if (name == WORKER or not name.startswith(NEUTRAL)) and not name.startswith(UNTOUCHED[kind]):
+            total.update(name.encode() + b"\0")
+            total.update(_meaning(path.read_text(encoding="utf-8")).encode() + b"\0")
     return total.hexdigest()[:12]
 
 

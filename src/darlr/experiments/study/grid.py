@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError, RunError
@@ -28,13 +29,12 @@ class GridRow:
     """A row and its cells. cells: exit window, or None where no user can leave -> one cell a seed, in order."""
 
     variant: Variant
-    config: RunConfig
     cells: dict[int | None, list[Cell]] = field(repr=False)
 
     @property
     def learned(self) -> bool:
         """Whether the row is trained in the simulator."""
-        return self.variant.method not in {TRIVIAL, *studies.baselines()}
+        return self.variant.method in METHODS
 
 
 @dataclass(frozen=True)
@@ -105,18 +105,18 @@ class _Maker:
 
     base: RunConfig
     log: InteractionLog
-    checksums: Mapping[str, str]
+    checksums: Mapping[str, Any]
     windows: tuple[int | None, ...]
 
     def row(self, variant: Variant, seeds: int) -> GridRow:
         if variant.method not in METHODS:
             config = override(self.base, variant.options)
             shared = [self.cell(variant, config, seed, self.windows) for seed in range(seeds)]
-            return GridRow(variant, config, dict.fromkeys(self.windows, shared))
+            return GridRow(variant, dict.fromkeys(self.windows, shared))
         config = override(with_defaults(override(self.base, {"method": variant.method})), variant.options)
         check_run(config, self.log)
         cells = {n: [self.cell(variant, config, seed, (n,)) for seed in range(seeds)] for n in self.windows}
-        return GridRow(variant, config, cells)
+        return GridRow(variant, cells)
 
     def cell(self, variant: Variant, config: RunConfig, seed: int, windows: tuple[int | None, ...]) -> Cell:
         """A learned cell trains under its one window. Other cells are evaluated under all windows."""

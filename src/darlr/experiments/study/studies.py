@@ -35,19 +35,14 @@ class Variant:
         return f", {self.tail}" if self.tail else ""
 
 
-def baselines() -> list[str]:
-    """The names of the baselines."""
-    from darlr.policies.registry import BASELINES  # slow to import, and needed only when rows are laid out
-
-    return list(BASELINES)
-
-
 def chosen(methods: str) -> list[str]:
     """The names in a comma-separated list, in which all, learned, baselines and trivial stand for groups.
 
     Raises ConfigError with a hint for an unknown name.
     """
-    groups = {"learned": list(METHODS), "baselines": baselines(), TRIVIAL: [TRIVIAL]}
+    from darlr.policies.registry import BASELINES  # slow to import, and needed only when rows are laid out
+
+    groups = {"learned": list(METHODS), "baselines": list(BASELINES), TRIVIAL: [TRIVIAL]}
     groups["all"] = [name for group in groups.values() for name in group]
     names: list[str] = []
     for word in filter(None, (word.strip().lower() for word in methods.split(","))):

@@ -23,8 +23,7 @@ from darlr.evaluation.playing import Job, play_jobs
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.experiments.finished import open_run
 from darlr.experiments.logs import Logs, open_logs
-from darlr.experiments.process import configure
-from darlr.experiments.provenance import provenance
+from darlr.experiments.process import configure, provenance
 from darlr.experiments.runs import CONFIG
 from darlr.experiments.study.cells import RANDOM_FEEDBACK, RESULT, STARTED, STATUS, read_cell
 from darlr.experiments.study.code import digest
@@ -54,11 +53,6 @@ class Task:
     config: RunConfig
 
     @property
-    def kind(self) -> Any:
-        """What kind of cell it is."""
-        return self.content["identity"]["kind"]
-
-    @property
     def world(self) -> Path:
         """The world model that it uses."""
         return Path(self.place.parent, self.content["world"], "world")
@@ -68,7 +62,7 @@ def open_task(place: Path) -> Task:
     """Read a cell; RunError when the source changed since it was planned."""
     content = read_cell(place)
     task = Task(place, content, from_json(RunConfig, content["config"], str(place)))
-    now = digest(task.kind)
+    now = digest(content["identity"]["kind"])
     if now != content["code"]:
         raise RunError(
             f"the source changed since the comparison began ({content['code']}, now {now}); run the command again"
@@ -79,7 +73,7 @@ def open_task(place: Path) -> Task:
 def run_task(task: Task) -> None:
     """Run the cell and write its result."""
     before = _spent(task.place)
-    tensors, about = RUNNERS[task.kind](task)
+    tensors, about = RUNNERS[task.content["identity"]["kind"]](task)
     about |= {
         "cpu_seconds": before + time.process_time(),
         "provenance": provenance(task.config.train.seed) | {"git": task.content["git"]},
