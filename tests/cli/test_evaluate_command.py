@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from darlr.cli.main import main
-from darlr.experiments.entries import open_runs, serving
+from darlr.experiments.evaluate import open_runs, serving
 
 Refused = Callable[..., str]
 

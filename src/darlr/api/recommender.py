@@ -13,12 +13,11 @@ from darlr.agents.sink import Memory
 from darlr.api.explain import Explanation, explain
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError, RunError
-from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run
+from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run, save_run
 from darlr.experiments.plan import IN_MEMORY, differing
 from darlr.experiments.process import computing
 from darlr.experiments.progress import speaking
 from darlr.experiments.runs import CHECKPOINT
-from darlr.experiments.save import save_run
 from darlr.experiments.training import Prepared, announce, prepare, train_agents, train_run
 from darlr.experiments.watch import no_watch, watch_truth
 from darlr.experiments.world import fit_model, paid_world, world_of

@@ -10,13 +10,13 @@ from darlr.cli.evaluate import write
 from darlr.cli.options import Compare
 from darlr.errors import ConfigError, RunError
 from darlr.experiments.progress import say
-from darlr.experiments.study import published, thinning
 from darlr.experiments.study.assemble import assemble, origins
 from darlr.experiments.study.cells import Cell, Result, find, read_result
 from darlr.experiments.study.grid import Grid, missing, plan, variants
 from darlr.experiments.study.pictures import plots
 from darlr.experiments.study.report import Study, study
 from darlr.experiments.study.schedule import longest_first, run_cells, title
+from darlr.experiments.study.sections import published, thinner_logs
 from darlr.io.files import naming
 from darlr.io.places import require_writable
 
@@ -75,7 +75,7 @@ def result(options: Compare, grid: Grid, results: Mapping[str, Result]) -> Study
         "left out (cells missing)": [r.variant.label for r in grid.rows if r.variant.label not in complete],
         **origins(results),
     }
-    sections = thinning.sections(tables) if options.study == "sparsity" else []
-    sections += [published.section(grid.data, tables)] if options.protocol == "published" else []
+    sections = thinner_logs(tables) if options.study == "sparsity" else []
+    sections += [published(grid.data, tables)] if options.protocol == "published" else []
     title = f"Comparison on {grid.data}: {options.study}"
     return study(title, tables, about, sections, plots(grid.data, tables, options.study))

@@ -7,8 +7,7 @@ from typing import Literal
 from darlr.cli.options import Evaluate
 from darlr.errors import ConfigError, MachineError
 from darlr.evaluation.result import Evaluation
-from darlr.experiments.entries import open_runs
-from darlr.experiments.evaluate import evaluate
+from darlr.experiments.evaluate import evaluate, open_runs
 from darlr.experiments.finished import FinishedRun
 from darlr.experiments.progress import say
 from darlr.io.places import require_writable

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from darlr.cli.options import Fit
-from darlr.experiments.checks import check_options, without_effect
 from darlr.experiments.logs import open_logs
+from darlr.experiments.plan import check_options, without_effect
 from darlr.experiments.process import configure
 from darlr.experiments.progress import say
 from darlr.experiments.world import fit_into, refuse_other_content

@@ -8,9 +8,8 @@ from rich.console import Console
 from darlr.cli.evaluate import report
 from darlr.cli.options import Train
 from darlr.evaluation.truth import has_truth
-from darlr.experiments.checks import without_effect
 from darlr.experiments.finished import with_own_log
-from darlr.experiments.plan import table
+from darlr.experiments.plan import table, without_effect
 from darlr.experiments.progress import say
 from darlr.experiments.runs import CONFIG, read_config
 from darlr.experiments.size import outlook

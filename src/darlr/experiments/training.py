@@ -17,14 +17,12 @@ from darlr.data.store import is_prepared
 from darlr.errors import RunError
 from darlr.evaluation.evaluate import all_alike, settings
 from darlr.evaluation.truth import has_truth
-from darlr.experiments.checks import check_options, check_run
-from darlr.experiments.finished import DATA, FinishedRun, chosen, finish, open_run, world_folder, world_parts
+from darlr.experiments.finished import DATA, FinishedRun, chosen, finish, keep_log, open_run, world_folder, world_parts
 from darlr.experiments.logs import NOTHING_KEPT, Logs, divided
-from darlr.experiments.plan import decided
+from darlr.experiments.plan import check_options, check_run, decided
 from darlr.experiments.process import configure
 from darlr.experiments.progress import Meter, say, watched
 from darlr.experiments.runs import CHECKPOINT, Run
-from darlr.experiments.save import keep_log
 from darlr.experiments.size import Size, outlook, require_disk, require_memory, size_of
 from darlr.experiments.watch import Watch, criterion_of, kept, no_watch, watch_truth
 from darlr.experiments.world import (

@@ -12,7 +12,7 @@ from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import summarise
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.playing import Played, Setting
-from darlr.experiments.study import code
+from darlr.experiments.study import cells as code
 from darlr.experiments.study.assemble import Line, ModeTable, first_and_second, ranked
 from darlr.experiments.study.cells import RESULT, Cell, Result, find, read_cell, read_result
 from darlr.experiments.study.grid import GridRow, variants

@@ -10,12 +10,10 @@ from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import all_alike, can_leave, settings
 from darlr.evaluation.truth import load_truth
-from darlr.experiments.checks import check_options, check_run
 from darlr.experiments.logs import open_logs
-from darlr.experiments.plan import anchored
+from darlr.experiments.plan import anchored, check_options, check_run
 from darlr.experiments.study import studies
-from darlr.experiments.study.cells import Cell, find
-from darlr.experiments.study.code import Kind
+from darlr.experiments.study.cells import Cell, Kind, find
 from darlr.experiments.study.studies import TRIVIAL, Study, Variant
 from darlr.methods import METHODS, with_defaults
 from darlr.options import OWN, RunConfig, SessionConfig

@@ -1,20 +1,23 @@
-"""Pictures of the studies that change parts or weights of DARLR, as paired differences to DARLR itself."""
+"""Pictures of the studies that change parts or weights of DARLR, or thin the log."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from darlr.evaluation.numbers import style
 from darlr.evaluation.pictures import canvas
-from darlr.evaluation.pictures.canvas import INK, LEARNED, SERIES
-from darlr.experiments.study.assemble import Line
+from darlr.evaluation.pictures.canvas import INK, LEARNED, SERIES, TRUTH
+from darlr.experiments.study.assemble import Line, ModeTable
+from darlr.experiments.study.sections import RANDOM, logs_of, thinned
 from darlr.experiments.study.studies import WEIGHTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CHANGED = SERIES[1]
+WORSE = "#a3262a"
 Change = tuple[float, float, float]  # difference to the base, and its 95% interval
 
 
@@ -95,3 +98,35 @@ def _value(line: Line) -> float:
 def _change(line: Line) -> Change:
     found = line.to_base
     return (0.0, 0.0, 0.0) if found is None else (found.difference, found.low, found.high)
+
+
+def thinner_logs(table: ModeTable, title: str) -> "Figure":
+    """Plot R_tra of rows by logs, shaded from random to the best, and red where a row fails."""
+    rows = thinned(table)
+    tails = logs_of(rows)
+    means = np.array([[row.means.get(tail, np.nan) for tail in tails] for row in rows])
+    form = style(means.ravel().tolist(), least=1)
+    names = [row.name + (" †" if next(iter(row.lines.values())).row.kind == "truth" else "") for row in rows]
+    ranked = [row.mean for row, name in zip(rows, names, strict=True) if not name.endswith("†")]
+    figure = canvas.blank(1.3 + 0.24 * len(rows))
+    axes = figure.add_subplot()
+    low = next((row.mean for row in rows if row.name == RANDOM), float(np.nanmin(means)))
+    axes.imshow(means, aspect="auto", cmap="Blues", vmin=low, vmax=low + 1.5 * (max(ranked, default=low + 1) - low))
+    for (place, row), (column, tail) in ((a, b) for a in enumerate(rows) for b in enumerate(tails)):
+        if tail not in row.lines:
+            continue
+        shade = means[place, column]
+        fails = tail in row.failing
+        dark = shade > low + 0.9 * (max(ranked, default=low + 1) - low)
+        colour = WORSE if fails else ("white" if dark else INK)
+        weight = "bold" if fails else "normal"
+        axes.text(
+            column, place, format(shade, form), ha="center", va="center", fontsize=8, color=colour, fontweight=weight
+        )
+    axes.set_yticks(range(len(rows)), names, color=INK)
+    axes.set_xticks(range(len(tails)), [fill(tail, 9) for tail in tails], color=INK)
+    axes.tick_params(length=0)
+    canvas.head(figure, title)
+    axes.set_xlabel("R_tra, greedy; red: not surely better than random; †: reads the truth", fontsize=9, color=INK)
+    axes.set_facecolor(TRUTH)
+    return canvas.finished(figure, grid=False)

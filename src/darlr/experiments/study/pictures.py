@@ -11,7 +11,7 @@ from darlr.evaluation.pictures import canvas
 from darlr.evaluation.pictures.bars import KINDS, Bar, legend_of_kinds, plot_bars
 from darlr.evaluation.pictures.canvas import INK, apart
 from darlr.evaluation.pictures.curves import smooth
-from darlr.experiments.study import panels, thinning
+from darlr.experiments.study import panels
 from darlr.experiments.study.assemble import Line, ModeTable
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def plots(data: str, tables: Sequence[ModeTable], study: str) -> dict[str, Calla
         if study == "table":
             pictures = _of_table(table.greedy, title)
         elif study == "sparsity":
-            pictures = {study: partial(thinning.picture, table=table, title=f"{title}: thinner logs")}
+            pictures = {study: partial(panels.thinner_logs, table=table, title=f"{title}: thinner logs")}
         else:
             panel = panels.ablations if study == "ablations" else panels.sensitivity
             pictures = {study: partial(panel, lines=table.lines, title=f"{title}: {study}")}

@@ -125,7 +125,16 @@ def _table(table: ModeTable) -> list[str]:
     study = any(line.to_base is not None for line in table.lines)
     head = (*HEAD[:-1], *(("minus base [95%]",) if study else ()), HEAD[-1])
     forms = styles([line.row for line in table.lines])
-    cells = [_cells(line, study, forms) for line in table.lines]
+    cells = [
+        [
+            line.label,
+            *number_cells(line.row, forms),
+            "first" if line.best else signed(line.to_best, forms[0]),
+            *([signed(line.to_base, forms[0])] if study else []),
+            str(line.row.seeds),
+        ]
+        for line in table.lines
+    ]
     lines = [f"## {table.title}", "", *table_lines(head, cells, [bool(line.tied) for line in table.lines]), ""]
     sentence = shown(verdict(table))
     return [*lines, *([sentence, ""] if sentence else []), *_random_table(table)]
@@ -146,16 +155,6 @@ def _random_table(table: ModeTable) -> list[str]:
         cells.append([line.label, *numbers])
     lines = table_lines(("row", RANDOM, "first minus this [95%]", "R_tra"), cells, tied)
     return [f"### {table.title}, by random feedback on new items", "", *lines, ""]
-
-
-def _cells(line: Line, study: bool, forms: tuple[str, str]) -> list[str]:
-    return [
-        line.label,
-        *number_cells(line.row, forms),
-        "first" if line.best else signed(line.to_best, forms[0]),
-        *([signed(line.to_base, forms[0])] if study else []),
-        str(line.row.seeds),
-    ]
 
 
 def _commands(tables: Sequence[ModeTable]) -> list[str]:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from darlr.experiments.progress import Meter
 from darlr.experiments.runs import read_metrics
-from darlr.experiments.study.cells import LOG, RESULT, Cell
-from darlr.experiments.study.code import snapshot
+from darlr.experiments.study.cells import LOG, RESULT, Cell, snapshot
 from darlr.experiments.study.worker import BUSY
 from darlr.io.files import naming
 from darlr.methods import Cost, find

@@ -17,7 +17,7 @@ import torch
 
 from darlr.errors import DarlrError, RunError
 from darlr.evaluation.evaluate import can_leave, settings
-from darlr.evaluation.lists import Entry, trivial_rows
+from darlr.evaluation.lists import Entry, exit_aware, trivial_rows
 from darlr.evaluation.metrics import majority_items
 from darlr.evaluation.playing import Job, play_jobs
 from darlr.evaluation.truth import Truth, load_truth
@@ -25,8 +25,7 @@ from darlr.experiments.finished import open_run
 from darlr.experiments.logs import Logs, open_logs
 from darlr.experiments.process import configure, provenance
 from darlr.experiments.runs import CONFIG
-from darlr.experiments.study.cells import RANDOM_FEEDBACK, RESULT, STARTED, STATUS, read_cell
-from darlr.experiments.study.code import digest
+from darlr.experiments.study.cells import RANDOM_FEEDBACK, RESULT, STARTED, STATUS, digest, read_cell
 from darlr.experiments.training import train_run
 from darlr.experiments.world import fit_into, is_fitted, load_world_model, world_of
 from darlr.io.checkpoint import write_checkpoint
@@ -128,11 +127,9 @@ def baseline(task: Task) -> Outcome:
         context = logs.context(world, task.config.train.session.turns)
         save_baseline(fit_baseline(name, context, task.config.train.seed), place)
     policy = translated(load_baseline(place), logs.unit)
-    aware = [False, True] if registered.exit_aware and can_leave(task.config.train.session, logs.catalogue) else [False]
-    entries = [
-        Entry(registered.title + (", exit-aware" if twin else ""), [policy], "log", registered.greedy, twin)
-        for twin in aware
-    ]
+    entries = [Entry(registered.title, [policy], "log", registered.greedy)]
+    if registered.exit_aware and can_leave(task.config.train.session, logs.catalogue):
+        entries += exit_aware(entries)
     return play_all(task, logs, entries, truth)
 
 
