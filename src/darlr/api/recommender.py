@@ -179,9 +179,10 @@ class Recommender:
     def _in_memory(self, prepared: Prepared, fitted: FittedWorldModel) -> FinishedRun | None:
         """The run so far; None where no epoch was whole."""
         config, logs = prepared.config, prepared.logs
-        found = handed_over(self._memory, config.train)
-        if found is None:
+        checkpoint = self._memory.load_checkpoint()
+        if checkpoint is None:
             return None
+        found = handed_over(checkpoint, self._memory.load_best() if config.train.keep == "best" else None)
         world = paid_world(world_of(fitted, logs, replace(config.train, device="cpu")), logs, config)
         return finish(self._memory, config, logs, fitted, world, found, self._memory.rows)
 

@@ -150,7 +150,7 @@ def open_run(folder: Path, opened: dict[Any, Logs] | None = None, logs: Logs | N
     checkpoint = load_checkpoint(folder, world_parts(world_folder(folder, config)))
     if checkpoint is None:
         raise RunError(f"{folder}: no checkpoint yet; train it first with `darlr train --out {folder} --resume`")
-    found = of_checkpoint(checkpoint, load_best(folder) if config.train.keep == "best" else None)
+    found = handed_over(checkpoint, load_best(folder) if config.train.keep == "best" else None)
     config = with_own_log(config, folder)
     if logs is None:
         opened, key = {} if opened is None else opened, (config.data, config.synthetic, config.split)
@@ -170,16 +170,8 @@ def with_own_log(config: RunConfig, folder: Path) -> RunConfig:
     return replace(config, data=str(folder.resolve() / DATA)) if is_prepared(folder / DATA) else config
 
 
-def handed_over(sink: Run | Memory, options: TrainConfig) -> HandedOver | None:
-    """What a run hands over by its option `keep`; None before its first checkpoint."""
-    checkpoint = sink.load_checkpoint()
-    if checkpoint is None:
-        return None
-    return of_checkpoint(checkpoint, sink.load_best() if options.keep == "best" else None)
-
-
-def of_checkpoint(checkpoint: Saved, best: Saved | None) -> HandedOver:
-    """`chosen` of the newest checkpoint's recommender."""
+def handed_over(checkpoint: Saved, best: Saved | None) -> HandedOver:
+    """What a run with this newest checkpoint hands over. best: see `chosen`."""
     tensors, state = checkpoint
     prefix = "recommender."
     newest = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
@@ -187,7 +179,7 @@ def of_checkpoint(checkpoint: Saved, best: Saved | None) -> HandedOver:
 
 
 def chosen(newest: Mapping[str, Tensor], epochs: int, best: Saved | None) -> HandedOver:
-    """The weights of the best epoch, or, where none was kept, the newest ones, of epoch number `epochs`."""
+    """The best weights and their scores, or, where none were kept, the newest weights, of epoch number `epochs`."""
     if best is None:
         return HandedOver(newest, epochs, epochs, {})
     weights, scores = best
@@ -235,7 +227,7 @@ def _write(run: FinishedRun, memory: Memory, place: Path, data: str) -> None:
     with Run.start(place, config, inputs={"data": run.logs.checksum}) as opened:
         save_world_model(run.fitted, place / "world", run.logs, run.config.split)
         opened.depend_on(world_parts(place / "world"))
-        checkpoint = memory.load_checkpoint()
+        checkpoint = run.checkpoint()
         assert checkpoint is not None  # a trained run has one
         for row in memory.rows:
             opened.log(row)

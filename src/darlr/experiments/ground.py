@@ -58,9 +58,13 @@ def find_ground(
     if truth is not None:
         for logs in {id(one.logs): one.logs for one in runs}.values():
             truth = truth.beside(logs.known)  # without the random feedback that any of the runs may know by heart
+        trust = Trust("Sessions were played on the data set's own truth.")
+        if truth.notes:
+            doubt = f"The truth that sessions were played on was not observed everywhere ({truth.notes[0]})"
+            trust = Trust(f"{doubt}, so small differences between rows prove little.")
         if kept is None:
-            return Ground(truth, trust=trust_in(truth))
-        return Ground(truth, sections=sections(run, learned, kept)[0], trust=trust_in(truth), kept=kept.recorded)
+            return Ground(truth, trust=trust)
+        return Ground(truth, sections=sections(run, learned, kept)[0], trust=trust, kept=kept.recorded)
     assert kept is not None
     fitted = evaluation_world(run, kept, out)
     about = {
@@ -78,14 +82,6 @@ def kept_by(runs: Sequence[FinishedRun]) -> Logs | None:
         return None
     assert first.kept is not None
     return evaluation_logs(first.kept, first)
-
-
-def trust_in(truth: Truth) -> Trust:
-    """A sentence on the quality of a truth."""
-    if not truth.notes:
-        return Trust("Sessions were played on the data set's own truth.")
-    doubt = f"The truth that sessions were played on was not observed everywhere ({truth.notes[0]})"
-    return Trust(f"{doubt}, so small differences between rows prove little.")
 
 
 def evaluation_logs(recorded: InteractionLog, logs: Logs) -> Logs:

@@ -105,17 +105,15 @@ def open_logs(config: RunConfig) -> Logs:
 
 
 def divided(source: InteractionLog, config: RunConfig) -> Logs:
-    """The same for a data set that was read already."""
-    share = evaluation_share(config)
+    """The same for a data set that was read already.
+
+    The default share that is kept is 0 for a data set with a truth, and WITHOUT_TRUTH for others.
+    """
+    share = config.split.evaluation
+    if share is None:
+        share = 0.0 if has_truth(config.data) else WITHOUT_TRUTH
     rest, kept = reserve(source, share) if share else (source, None)
     recorded = thin(rest, config.split)
     log = as_learned(recorded, unit_of(recorded))
     train, held_out = split(log, config.split)
     return Logs(log, train, held_out, checksum(source), config.split.refit, recorded, share, kept)
-
-
-def evaluation_share(config: RunConfig) -> float:
-    """The option `split.evaluation`. Its default is 0 for a data set with a truth, and WITHOUT_TRUTH for others."""
-    if config.split.evaluation is not None:
-        return config.split.evaluation
-    return 0.0 if has_truth(config.data) else WITHOUT_TRUTH

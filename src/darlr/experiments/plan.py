@@ -139,12 +139,12 @@ def title(method: str) -> str:
 
 def anchored(config: RunConfig) -> RunConfig:
     """The same with folders by their full paths, so that the run can be used from any working directory."""
-    data = config.data if config.data in BUILT_IN or not Path(config.data).exists() else _full(config.data)
-    return replace(config, data=data, world=config.world if config.fits_world else _full(config.world))
-
-
-def _full(folder: str) -> str:
-    return str(Path(folder).resolve())
+    folder = config.data not in BUILT_IN and Path(config.data).exists()
+    return replace(
+        config,
+        data=str(Path(config.data).resolve()) if folder else config.data,
+        world=config.world if config.fits_world else str(Path(config.world).resolve()),
+    )
 
 
 def _text(value: Any) -> str:

@@ -66,7 +66,7 @@ class ModeTable:
     def title(self) -> str:
         """The mode and its exit window."""
         trained = () if self.window is None else (self.window,)
-        return heading(self.mode, _played(self.mode, self.window), trained)
+        return heading(self.mode, None if self.mode == "NX_10" else self.window, trained)
 
     @property
     def greedy(self) -> list[Line]:
@@ -78,19 +78,15 @@ def assemble(grid: Grid, results: Results) -> list[ModeTable]:
     """Every table of the grid, with its lines by falling R_tra. Rows with a missing cell are left out."""
     tables = []
     for window, mode in product(grid.windows, MODES):
+        played = None if mode == "NX_10" else window  # no user leaves in NX_10
         lines = [
             line
             for row in grid.rows
             if all(cell.folder in results for cell in row.cells[window])
-            for line in _lines(row, [results[cell.folder] for cell in row.cells[window]], mode, _played(mode, window))
+            for line in _lines(row, [results[cell.folder] for cell in row.cells[window]], mode, played)
         ]
         tables.append(ModeTable(mode, window, ranked(lines)))
     return tables
-
-
-def _played(mode: Mode, window: int | None) -> int | None:
-    """The exit window of the evaluation: no user leaves in NX_10."""
-    return window if mode != "NX_10" else None
 
 
 def _lines(row: GridRow, results: Sequence[Result], mode: Mode, window: int | None) -> list[Line]:
@@ -168,16 +164,13 @@ def first_and_second(table: ModeTable) -> tuple[Line, Line] | None:
 def origins(results: Results) -> dict[str, Any]:
     """How many cells come from which code, commit and machine."""
     found = [result.about for result in results.values()]
+    gits, machines = ([about["provenance"][name] for about in found] for name in ("git", "machine"))
     return {
         "code": Counter(about["code"] for about in found),
-        "commits": Counter(_commit(about["provenance"]["git"]) for about in found),
-        "machines": Counter(_machine(about["provenance"]["machine"]) for about in found),
+        "commits": Counter(
+            "unknown" if git is None else git["commit"][:10] + " with changes" * git["changed"] for git in gits
+        ),
+        "machines": Counter(
+            f"{one['platform']}, {one['cpus']} CPUs" + (f", {one['gpu']}" if one["gpu"] else "") for one in machines
+        ),
     }
-
-
-def _commit(git: Mapping[str, Any] | None) -> str:
-    return "unknown" if git is None else git["commit"][:10] + " with changes" * git["changed"]
-
-
-def _machine(machine: Mapping[str, Any]) -> str:
-    return f"{machine['platform']}, {machine['cpus']} CPUs" + (f", {machine['gpu']}" if machine["gpu"] else "")

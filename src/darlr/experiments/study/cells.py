@@ -84,14 +84,11 @@ def _meaning(source: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             # Any bare string is a docstring: of a module, class, function or field.
-            node.body = [line for line in node.body if not _is_text(line)]
+            texts = [line for line in node.body if isinstance(getattr(getattr(line, "value", 0), "value", 0), str)]
+            node.body = [line for line in node.body if line not in texts or not isinstance(line, ast.Expr)]
             if not node.body and not isinstance(node, ast.Module):
                 node.body = [ast.Pass()]
     return ast.unparse(tree)
-
-
-def _is_text(line: ast.stmt) -> bool:
-    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)
 
 
 CELL, RESULT, STATUS, LOG = "cell.json", "result.safetensors", "status.json", "log.txt"

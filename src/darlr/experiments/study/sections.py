@@ -109,20 +109,16 @@ def thinned(table: ModeTable) -> list[Thinned]:
     for line in sorted(table.greedy, key=lambda line: -(line.source.variant.value or 0)):
         rows.setdefault(line.entry, {})[line.source.variant.tail] = line
     chance = rows.get(RANDOM, {})
-    found = [
-        Thinned(name, members, frozenset(tail for tail in members if tail in chance and _fails(members, chance, tail)))
-        for name, members in rows.items()
-    ]
+    found = []
+    for name, members in rows.items():
+        both = [(tail, line, chance[tail]) for tail, line in members.items() if tail in chance and name != RANDOM]
+        found.append(Thinned(name, members, frozenset(tail for tail, *pair in both if paired(*pair).low <= 0)))
     return sorted(found, key=lambda row: -row.mean)
 
 
 def logs_of(rows: Sequence[Thinned]) -> list[str]:
     """The shares of the log, in order, of the row that has them all."""
     return list(max(rows, key=lambda row: len(row.lines)).lines)
-
-
-def _fails(members: dict[str, Line], chance: dict[str, Line], tail: str) -> bool:
-    return members[tail] is not chance[tail] and paired(members[tail], chance[tail]).low <= 0
 
 
 NOTE = (

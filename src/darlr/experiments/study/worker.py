@@ -57,29 +57,24 @@ class Task:
         return Path(self.place.parent, self.content["world"], "world")
 
 
-def open_task(place: Path) -> Task:
-    """Read a cell; RunError when the source changed since it was planned."""
+def run_task(place: Path) -> None:
+    """Run the cell in a folder and write its result; RunError when the source changed since it was planned."""
     content = read_cell(place)
+    kind, planned, now = content["identity"]["kind"], content["code"], digest(content["identity"]["kind"])
+    if now != planned:
+        raise RunError(f"the source changed since the comparison began ({planned}, now {now}); run the command again")
     task = Task(place, content, from_json(RunConfig, content["config"], str(place)))
-    now = digest(content["identity"]["kind"])
-    if now != content["code"]:
-        raise RunError(
-            f"the source changed since the comparison began ({content['code']}, now {now}); run the command again"
-        )
-    return task
-
-
-def run_task(task: Task) -> None:
-    """Run the cell and write its result."""
-    before = _spent(task.place)
-    tensors, about = RUNNERS[task.content["identity"]["kind"]](task)
+    configure(task.config.train.threads)
+    before = _spent(place)
+    threading.Thread(target=_note_time, args=(place, before), daemon=True).start()
+    tensors, about = RUNNERS[kind](task)
     about |= {
         "cpu_seconds": before + time.process_time(),
-        "provenance": provenance(task.config.train.seed) | {"git": task.content["git"]},
-        "code": task.content["code"],
+        "provenance": provenance(task.config.train.seed) | {"git": content["git"]},
+        "code": planned,
     }
-    write_checkpoint(task.place / RESULT, tensors, about)
-    (task.place / STATUS).unlink(missing_ok=True)
+    write_checkpoint(place / RESULT, tensors, about)
+    (place / STATUS).unlink(missing_ok=True)
 
 
 def fit_world_model(task: Task) -> Outcome:
@@ -204,12 +199,8 @@ def main(place: Path) -> int:
     except RunError:
         return BUSY
     try:
-        if (place / RESULT).exists():
-            return 0
-        task = open_task(place)
-        configure(task.config.train.threads)
-        threading.Thread(target=_note_time, args=(place, _spent(place)), daemon=True).start()
-        run_task(task)
+        if not (place / RESULT).exists():
+            run_task(place)
     except (DarlrError, OSError) as error:
         print(f"darlr: {error}", file=sys.stderr, flush=True)
         return 1
