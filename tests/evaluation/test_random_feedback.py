@@ -30,7 +30,6 @@ from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.experiments.logs import open_logs
 from darlr.experiments.study.assemble import Line, ModeTable, _lines, by_random_feedback
 from darlr.experiments.study.cells import Result
-from darlr.experiments.study.grid import GridRow
 from darlr.experiments.study.report import study
 from darlr.experiments.study.studies import Variant
 from darlr.experiments.study.worker import Task, play_all, truth_of
@@ -176,7 +175,7 @@ def line(name: str, said: float, kind="learned") -> Line:
     tallies = np.stack([np.full(4, said), np.ones(4), np.full(4, 3.0)], 1)
     played = [Played(np.full(4, 5 - said), measured, tallies)] * 2
     row = summarise(Entry(name, (), kind), NX_0, played)
-    return Line(row, GridRow(Variant(name, "darlr"), {}), [])
+    return Line(row, Variant(name, "darlr"), [])
 
 
 def test_a_comparison_ranks_by_it_too() -> None:
@@ -198,7 +197,7 @@ def test_a_cell_keeps_what_its_sessions_were_told(tmp_path) -> None:
     tensors, about = play_all(task, logs, [listed], truth)
     about |= {"code": "c", "cpu_seconds": 1.0, "steps": 0, "command": "", "curve": []}
     result = Result(tmp_path, {name: tensor.double().numpy() for name, tensor in tensors.items()}, about)
-    grid_row = GridRow(Variant("list", "trivial"), {})
+    grid_row = Variant("list", "trivial")
     (found,) = _lines(grid_row, [result, result], "NX_0", 1)
     (setting,) = (one for one in settings(config.train.session, logs.catalogue, (1,)) if one.mode == "NX_0")
     (wanted,) = sound([listed], [setting], truth, logs.train_catalogue)

@@ -64,7 +64,7 @@ def read_results(cells: Sequence[Cell], place: Path, accepted: Sequence[str]) ->
 def result(options: Compare, grid: Grid, results: Mapping[str, Result]) -> Study:
     """The tables of the finished cells, and what is known about them."""
     tables = assemble(grid, results)
-    complete = {line.source.variant.label for table in tables for line in table.lines}
+    complete = {line.variant.label for table in tables for line in table.lines}
     about = {
         "data": grid.data,
         **({"truth": grid.truth} if grid.truth else {}),
@@ -72,7 +72,7 @@ def result(options: Compare, grid: Grid, results: Mapping[str, Result]) -> Study
         "study": options.study,
         "seeds": grid.seeds,
         "command": "darlr " + join(argv[1:]),
-        "left out (cells missing)": [r.variant.label for r in grid.rows if r.variant.label not in complete],
+        "left out (cells missing)": [one.label for one, _ in grid.rows if one.label not in complete],
         **origins(results),
     }
     sections = thinner_logs(tables) if options.study == "sparsity" else []

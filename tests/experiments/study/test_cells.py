@@ -15,7 +15,7 @@ from darlr.evaluation.playing import Played, Setting
 from darlr.experiments.study import cells as code
 from darlr.experiments.study.assemble import Line, ModeTable, first_and_second, ranked
 from darlr.experiments.study.cells import RESULT, Cell, Result, find, read_cell, read_result
-from darlr.experiments.study.grid import GridRow, variants
+from darlr.experiments.study.grid import variants
 from darlr.experiments.study.report import study, verdict
 from darlr.experiments.study.studies import Variant, chosen
 from darlr.io.checkpoint import write_checkpoint
@@ -148,7 +148,7 @@ def line(name: str, returns: list[list[float]], kind="learned", base=False) -> L
     played = [Played(np.array(seed), measured) for seed in returns]
     row = summarise(Entry(name, (), kind), Setting("NX_0", None, never), played)
     facts = {"cpu_seconds": 1.0, "steps": 10, "command": "darlr train", "code": "c", "curve": []}
-    return Line(row, GridRow(Variant(name, "darlr", base=base), {}), [Result(Path(name), {}, facts)] * 2)
+    return Line(row, Variant(name, "darlr", base=base), [Result(Path(name), {}, facts)] * 2)
 
 
 def test_ties_and_pairs_by_hand():

@@ -12,7 +12,6 @@ from darlr.evaluation.pictures import canvas
 from darlr.evaluation.playing import Played, Setting
 from darlr.experiments.study import panels, pictures
 from darlr.experiments.study.assemble import Line, ranked
-from darlr.experiments.study.grid import GridRow
 from darlr.experiments.study.studies import Variant, ablations, sensitivity
 from darlr.simulation.exits import never
 
@@ -33,7 +32,7 @@ def lines(variants: list[Variant], generator: np.random.Generator) -> list[Line]
         for greedy in (True, False):
             entry = Entry(variant.label, (), "learned", greedy)
             row = summarise(entry, Setting("NX_0", None, never), [Played(generator.normal(5, 1, 8), measured)] * 2)
-            found.append(Line(row, GridRow(variant, {}), []))
+            found.append(Line(row, variant, []))
     return ranked(found)
 
 

@@ -11,7 +11,6 @@ from darlr.evaluation.pictures import canvas
 from darlr.evaluation.playing import Played, Setting
 from darlr.experiments.study import panels, sections
 from darlr.experiments.study.assemble import Line, ModeTable
-from darlr.experiments.study.grid import GridRow
 from darlr.experiments.study.studies import Variant, sparsity
 from darlr.simulation.exits import never
 
@@ -23,7 +22,7 @@ def line(name: str, tail: str, gain: float) -> Line:
     """Every user gets `gain` more than at random, so the paired interval is the gain itself."""
     played = [Played(USERS + gain, {"R_tra": 0.0, "Length": 2.0, "R_each": 0.0, "CV": 0.1, "MCD": None})]
     row = summarise(Entry(f"{name}, {tail}", (), "log"), Setting("NX_0", None, never), played)
-    return Line(row, GridRow(Variant(name, "trivial", {}, name, SHARES[tail], tail), {}), [])
+    return Line(row, Variant(name, "trivial", {}, name, SHARES[tail], tail), [])
 
 
 @pytest.fixture

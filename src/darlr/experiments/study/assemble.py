@@ -17,7 +17,8 @@ from darlr.evaluation.report import label as marked
 from darlr.evaluation.statistics import Comparison, compare
 from darlr.evaluation.verdict import START
 from darlr.experiments.study.cells import RANDOM_FEEDBACK, STARTED, Result
-from darlr.experiments.study.grid import Grid, GridRow
+from darlr.experiments.study.grid import Grid
+from darlr.experiments.study.studies import Variant
 from darlr.methods import find
 from darlr.options import Mode
 from darlr.simulation.exits import never
@@ -30,13 +31,13 @@ Results = Mapping[str, Result]  # name of the folder of a cell -> its result
 class Line:
     """One line of one table.
 
-    row: its numbers. source: its row in the grid. results: one for each seed. best: whether it is the first of its
+    row: its numbers. variant: its row in the study. results: one for each seed. best: whether it is the first of its
     table. tied: whether the 95% interval of the paired difference to the first includes 0; None for references.
     to_best: the first minus this. to_base: this minus the base row of the study.
     """
 
     row: Row
-    source: GridRow
+    variant: Variant
     results: Sequence[Result] = field(repr=False)
     best: bool = False
     tied: bool | None = None
@@ -46,12 +47,12 @@ class Line:
     @property
     def label(self) -> str:
         """The name with its marks."""
-        return marked(self.row, learned=self.source.learned)
+        return marked(self.row, learned=self.variant.learned)
 
     @property
     def entry(self) -> str:
         """The name without its share of the log."""
-        return self.row.name.removesuffix(self.source.variant.ending)
+        return self.row.name.removesuffix(self.variant.ending)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class ModeTable:
     @property
     def greedy(self) -> list[Line]:
         """The lines without the sampled policies of learned rows."""
-        return [line for line in self.lines if not (line.row.sampled and line.source.learned)]
+        return [line for line in self.lines if not (line.row.sampled and line.variant.learned)]
 
 
 def assemble(grid: Grid, results: Results) -> list[ModeTable]:
@@ -81,17 +82,16 @@ def assemble(grid: Grid, results: Results) -> list[ModeTable]:
         played = None if mode == "NX_10" else window  # no user leaves in NX_10
         lines = [
             line
-            for row in grid.rows
-            if all(cell.folder in results for cell in row.cells[window])
-            for line in _lines(row, [results[cell.folder] for cell in row.cells[window]], mode, played)
+            for variant, cells in grid.rows
+            if all(cell.folder in results for cell in cells[window])
+            for line in _lines(variant, [results[cell.folder] for cell in cells[window]], mode, played)
         ]
         tables.append(ModeTable(mode, window, ranked(lines)))
     return tables
 
 
-def _lines(row: GridRow, results: Sequence[Result], mode: Mode, window: int | None) -> list[Line]:
+def _lines(variant: Variant, results: Sequence[Result], mode: Mode, window: int | None) -> list[Line]:
     lines = []
-    variant = row.variant
     for name, metadata in results[0].about["entries"].items():
         key = f"{name}|{mode}|{window or ''}"
         if key not in results[0].returns:
@@ -102,11 +102,11 @@ def _lines(row: GridRow, results: Sequence[Result], mode: Mode, window: int | No
         ]
         if all(np.array_equal(one.returns, seeds[0].returns) for one in seeds):
             seeds = seeds[:1]  # no seed changes it, so that the seeds are no sample
-        kind: Kind = "truth" if row.learned and find(variant.method).truth else metadata["kind"]
-        base = variant.label.removesuffix(variant.ending) if row.learned else name
+        kind: Kind = "truth" if variant.learned and find(variant.method).truth else metadata["kind"]
+        base = variant.label.removesuffix(variant.ending) if variant.learned else name
         title = base + START * (name == STARTED) + variant.ending
         entry = Entry(title, (), kind, metadata["greedy"], metadata["exit_aware"])
-        lines.append(Line(summarise(entry, Setting(mode, window, never), seeds), row, results))
+        lines.append(Line(summarise(entry, Setting(mode, window, never), seeds), variant, results))
     return lines
 
 
@@ -146,10 +146,10 @@ def _base(line: Line, lines: Sequence[Line]) -> Line | None:
     fits = (
         other
         for other in lines
-        if other.source.variant.base
+        if other.variant.base
         and other.row.sampled == line.row.sampled
-        and other.source.variant.group in ("", line.source.variant.group)
-        and (other.source.learned or other.entry == line.entry)
+        and other.variant.group in ("", line.variant.group)
+        and (other.variant.learned or other.entry == line.entry)
     )
     return next(fits, None)
 

@@ -15,24 +15,14 @@ from darlr.experiments.plan import anchored, check_options, check_run
 from darlr.experiments.study import studies
 from darlr.experiments.study.cells import Cell, Kind, find
 from darlr.experiments.study.studies import TRIVIAL, Study, Variant
-from darlr.methods import METHODS, with_defaults
+from darlr.methods import with_defaults
 from darlr.options import OWN, RunConfig, SessionConfig
 from darlr.options.json import to_json
 from darlr.options.names import named, override
 from darlr.simulation.exits import resolve
 
-
-@dataclass(frozen=True)
-class GridRow:
-    """A row and its cells. cells: exit window, or None where no user can leave -> one cell a seed, in order."""
-
-    variant: Variant
-    cells: dict[int | None, list[Cell]] = field(repr=False)
-
-    @property
-    def learned(self) -> bool:
-        """Whether the row is trained in the simulator."""
-        return self.variant.method in METHODS
+Cells = Mapping[int | None, Sequence[Cell]]
+"""The cells of a row: exit window, or None where no user can leave -> one cell a seed, in order."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +33,7 @@ class Grid:
     it; empty where it was observed. notes: what else the reader of a table must know.
     """
 
-    rows: list[GridRow]
+    rows: list[tuple[Variant, Cells]]
     windows: tuple[int | None, ...]
     seeds: int
     data: str
@@ -53,7 +43,8 @@ class Grid:
     @property
     def cells(self) -> list[Cell]:
         """Every cell once, without those of world models."""
-        return list({cell.folder: cell for row in self.rows for part in row.cells.values() for cell in part}.values())
+        parts = (part for _, cells in self.rows for part in cells.values())
+        return list({cell.folder: cell for part in parts for cell in part}.values())
 
 
 def variants(study: Study, methods: str, config: RunConfig) -> list[Variant]:
@@ -72,6 +63,8 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
 
     Raises ConfigError for options that cannot work, RunError where the data set has no truth.
     """
+    if not windows or min(windows) < 1:
+        raise ConfigError("option windows: name one or more exit windows of at least 1")
     if seeds < 1:
         raise ConfigError(f"option seeds: must be at least 1, not {seeds}")
     check_options(base)
@@ -82,49 +75,44 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
         raise RunError(f"{base.data}: has no truth (complete rewards to play sessions on), so nothing can be compared")
     checksum = sha256(truth.users.tobytes() + truth.items.tobytes() + truth.reward.numpy().tobytes()).hexdigest()
     leave = can_leave(base.train.session, logs.catalogue)
-    split: tuple[int | None, ...] = _windows(windows) if leave else (None,)
-    maker = _Maker(base, logs.whole, {"data": logs.checksum, "truth": checksum}, split)
-    lines = [maker.row(variant, seeds) for variant in rows]
+    split: tuple[int | None, ...] = tuple(dict.fromkeys(windows)) if leave else (None,)
+    checksums = {"data": logs.checksum, "truth": checksum}
+    laid_out = [(variant, _cells(variant, base, logs.whole, seeds, split, checksums)) for variant in rows]
     unit, alike = logs.unit.describe(logs.recorded), settings(base.train.session, logs.catalogue, windows)
     notes = {"unit": unit} if unit else {}
     notes |= {f"warning, {mode}": text for mode, text in all_alike(alike, len(truth.items)).items()}
-    return Grid(lines, split, seeds, logs.whole.name, next(iter(truth.notes), ""), notes)
+    return Grid(laid_out, split, seeds, logs.whole.name, next(iter(truth.notes), ""), notes)
 
 
-def _windows(windows: Sequence[int]) -> tuple[int, ...]:
-    if not windows or min(windows) < 1:
-        raise ConfigError("option windows: name one or more exit windows of at least 1")
-    return tuple(dict.fromkeys(windows))
+def _cells(
+    variant: Variant,
+    base: RunConfig,
+    log: InteractionLog,
+    seeds: int,
+    windows: tuple[int | None, ...],
+    checksums: Mapping[str, Any],
+) -> Cells:
+    """A learned row has a cell for each window, which trains under it. One cell of another row is for all windows."""
+    if variant.learned:
+        base = with_defaults(override(base, {"method": variant.method}))
+    config = override(base, variant.options)
+    if variant.learned:
+        check_run(config, log)
+    kind: Kind = "learned" if variant.learned else "trivial" if variant.method == TRIVIAL else "baseline"
 
+    def cells(played: tuple[int | None, ...]) -> list[Cell]:
+        found = []
+        for seed in range(seeds):
+            seeded = override(config, {"seed": seed, "split.seed": seed, "model.seed": seed})
+            session = resolve(seeded.train.session, log)
+            window = played[0] or session.window if variant.learned else SessionConfig.window
+            seeded = replace(seeded, train=replace(seeded.train, session=replace(session, window=window)))
+            world = Cell("world", "world", seeded, seed, (), **checksums)
+            numbers = tuple(n for n in played if n is not None)
+            found.append(Cell(kind, variant.method, seeded, seed, numbers, **checksums, world=world))
+        return found
 
-@dataclass(frozen=True)
-class _Maker:
-    """It makes rows and cells. checksums: of the data and of the truth."""
-
-    base: RunConfig
-    log: InteractionLog
-    checksums: Mapping[str, Any]
-    windows: tuple[int | None, ...]
-
-    def row(self, variant: Variant, seeds: int) -> GridRow:
-        if variant.method not in METHODS:
-            config = override(self.base, variant.options)
-            shared = [self.cell(variant, config, seed, self.windows) for seed in range(seeds)]
-            return GridRow(variant, dict.fromkeys(self.windows, shared))
-        config = override(with_defaults(override(self.base, {"method": variant.method})), variant.options)
-        check_run(config, self.log)
-        cells = {n: [self.cell(variant, config, seed, (n,)) for seed in range(seeds)] for n in self.windows}
-        return GridRow(variant, cells)
-
-    def cell(self, variant: Variant, config: RunConfig, seed: int, windows: tuple[int | None, ...]) -> Cell:
-        """A learned cell trains under its one window. Other cells are evaluated under all windows."""
-        seeded = override(config, {"seed": seed, "split.seed": seed, "model.seed": seed})
-        session, name = resolve(seeded.train.session, self.log), variant.method
-        kind: Kind = "learned" if name in METHODS else "trivial" if name == TRIVIAL else "baseline"
-        window = SessionConfig.window if kind != "learned" else windows[0] or session.window
-        seeded = replace(seeded, train=replace(seeded.train, session=replace(session, window=window)))
-        world = Cell("world", "world", seeded, seed, (), **self.checksums)
-        return Cell(kind, name, seeded, seed, tuple(n for n in windows if n is not None), **self.checksums, world=world)
+    return {n: cells((n,)) for n in windows} if variant.learned else dict.fromkeys(windows, cells(windows))
 
 
 def missing(grid: Grid, place: Path, accepted: Sequence[str]) -> list[Cell]:

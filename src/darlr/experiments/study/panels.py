@@ -24,12 +24,12 @@ Change = tuple[float, float, float]  # difference to the base, and its 95% inter
 def ablations(lines: Sequence[Line], title: str) -> "Figure":
     """Plot what each change of a part gains or loses, greedy and sampled."""
     greedy = [line for line in lines if not line.row.sampled]
-    sampled = {line.source.variant.label: line for line in lines if line.row.sampled}
-    changed = sorted((line for line in greedy if not line.source.variant.base), key=lambda line: -_change(line)[0])
+    sampled = {line.variant.label: line for line in lines if line.row.sampled}
+    changed = sorted((line for line in greedy if not line.variant.base), key=lambda line: -_change(line)[0])
     figure = canvas.blank(1.3 + 0.27 * len(changed))
     axes = figure.add_subplot()
     for place, line in enumerate(changed):
-        other = sampled.get(line.source.variant.label)
+        other = sampled.get(line.variant.label)
         pairs = [(line, -0.14, LEARNED, "o"), *([(other, 0.14, canvas.BASELINE, "s")] if other else [])]
         for one, shift, colour, marker in pairs:
             middle, low, high = _change(one)
@@ -38,14 +38,14 @@ def ablations(lines: Sequence[Line], title: str) -> "Figure":
             fill = colour if sure else "white"
             axes.plot(middle, place + shift, marker, color=colour, markerfacecolor=fill, markersize=5)
     axes.axvline(0, color=INK, linewidth=1)
-    axes.set_yticks(range(len(changed)), [line.source.variant.label for line in changed], color=INK)
+    axes.set_yticks(range(len(changed)), [line.variant.label for line in changed], color=INK)
     axes.invert_yaxis()
     axes.set_xlabel(
         "R_tra minus DARLR's, 95%, paired over users and seeds\ncircle: greedy, square: sampled; filled: surely not 0",
         fontsize=8.5,
         color=INK,
     )
-    base = next((line for line in greedy if line.source.variant.base), None)
+    base = next((line for line in greedy if line.variant.base), None)
     form = style(line.row.mean for line in greedy)
     canvas.head(figure, title + ("" if base is None else f"; DARLR {base.row.mean:{form}}"))
     return canvas.finished(figure)
@@ -66,7 +66,7 @@ def sensitivity(lines: Sequence[Line], title: str) -> "Figure":
         look = {"color": LEARNED, "marker": "o", "markersize": 4, "linewidth": 1.7, "elinewidth": 0.8, "capsize": 2}
         axes.errorbar(values, changes[:, 0], yerr=spread, **look)
         for value, member in zip(values, members, strict=True):
-            if not member.source.variant.options:
+            if not member.variant.options:
                 axes.plot(value, 0, "D", color=CHANGED, markersize=7, zorder=3)
         if max(values) > 8 * min(values) > 0:
             axes.set_xscale("log")
@@ -84,15 +84,15 @@ def _groups(lines: Sequence[Line]) -> Mapping[str, list[Line]]:
     """The greedy lines by the weight that they vary, in the order of its values."""
     groups: dict[str, list[Line]] = {}
     for line in lines:
-        if line.source.variant.value is not None and not line.row.sampled:
-            groups.setdefault(line.source.variant.group, []).append(line)
+        if line.variant.value is not None and not line.row.sampled:
+            groups.setdefault(line.variant.group, []).append(line)
     order = [symbol for symbol, _ in WEIGHTS.values()]
     return {name: sorted(groups[name], key=_value) for name in sorted(groups, key=order.index)}
 
 
 def _value(line: Line) -> float:
     """The place of a line on the axis."""
-    return line.source.variant.value or 0.0
+    return line.variant.value or 0.0
 
 
 def _change(line: Line) -> Change:

@@ -39,7 +39,7 @@ def plots(data: str, tables: Sequence[ModeTable], study: str) -> dict[str, Calla
 
 def _of_table(greedy: Sequence[Line], title: str) -> Mapping[str, Callable[[], "Figure"]]:
     """The pictures of the methods' table by name, without those that would show nothing."""
-    learned = [line for line in greedy if line.source.learned and line.row.kind != "log"]
+    learned = [line for line in greedy if line.variant.learned and line.row.kind != "log"]
     pictures = {"rows": partial(return_bars, lines=greedy, title=f"{title}: R_tra")}
     if np.ptp([line.row.length for line in greedy]) > 0.01:  # otherwise R_each shows the same as R_tra
         pictures["length"] = partial(scatter, lines=greedy, title=f"{title}: Length and R_each", measures=LENGTH)
@@ -61,7 +61,7 @@ def kind(line: Line) -> str:
     """The kind of a line, which sets its colour."""
     if line.row.kind != "log":
         return line.row.kind
-    return "log" if line.source.variant.method == "trivial" else "baseline"
+    return "log" if line.variant.method == "trivial" else "baseline"
 
 
 def return_bars(lines: Sequence[Line], title: str) -> "Figure":

@@ -164,7 +164,7 @@ def _commands(tables: Sequence[ModeTable]) -> list[str]:
         seen.setdefault(line.results[0].folder.name, line)
     cells, commands = [], []
     for line in seen.values():
-        name = line.label.removesuffix(" (sampled)") if line.source.learned else line.source.variant.label
+        name = line.label.removesuffix(" (sampled)") if line.variant.learned else line.variant.label
         code = ", ".join(sorted({result.about["code"] for result in line.results}))
         seconds = np.mean([result.about["cpu_seconds"] for result in line.results])  # of the whole cell
         cells.append([name, f"{line.results[0].about['steps']:,}", f"{seconds:.0f}", code])
@@ -195,8 +195,8 @@ def _line_json(line: Line) -> dict[str, Any]:
     return {
         **row_json(line.row),
         "label": line.label,
-        "method": line.source.variant.method,
-        "options": dict(line.source.variant.options),
+        "method": line.variant.method,
+        "options": dict(line.variant.options),
         "first": line.best,
         "tied": line.tied,
         "first_minus_this": None if line.to_best is None else asdict(line.to_best),

@@ -39,9 +39,9 @@ def published(data: str, tables: Sequence[ModeTable]) -> Section:
     """The mean and the standard deviation over epochs of each learned row, beside published numbers."""
     known = dict(zip(METHODS, R_TRA.get(data, ()), strict=False))
     shown = [line for table in tables if table.mode == "NX_0" and table.window in (None, 1) for line in table.lines]
-    rows = [line for line in shown if line.source.learned and not line.row.sampled and line.row.kind != "log"]
+    rows = [line for line in shown if line.variant.learned and not line.row.sampled and line.row.kind != "log"]
     found = [(line, [published_mean(result.about["curve"]) for result in line.results]) for line in rows]
-    cells = [_cells(line.label, seeds, known.get(line.source.variant.method)) for line, seeds in found]
+    cells = [_cells(line.label, seeds, known.get(line.variant.method)) for line, seeds in found]
     lines = [ABOUT, "", *table_lines(HEAD, cells)]
     short = ", ".join(markdown(line.label) for line, seeds in found if 0 < _epochs(seeds) < EPOCHS)
     if short:
@@ -92,7 +92,7 @@ class Thinned:
     @property
     def threshold(self) -> str:
         """The largest share of the log on which it fails, or "none"."""
-        shares = {tail: line.source.variant.value for tail, line in self.lines.items() if tail in self.failing}
+        shares = {tail: line.variant.value for tail, line in self.lines.items() if tail in self.failing}
         known = {share: tail for tail, share in shares.items() if share is not None}
         return known[max(known)].split()[0] if known else "none"
 
@@ -106,8 +106,8 @@ def thinned(table: ModeTable) -> list[Thinned]:
     """The rows of one table of the study, by falling mean over the logs."""
     rows: dict[str, dict[str, Line]] = {}
     # from the whole log to its smallest share, and other changes of the log last
-    for line in sorted(table.greedy, key=lambda line: -(line.source.variant.value or 0)):
-        rows.setdefault(line.entry, {})[line.source.variant.tail] = line
+    for line in sorted(table.greedy, key=lambda line: -(line.variant.value or 0)):
+        rows.setdefault(line.entry, {})[line.variant.tail] = line
     chance = rows.get(RANDOM, {})
     found = []
     for name, members in rows.items():

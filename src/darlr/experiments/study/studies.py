@@ -30,6 +30,11 @@ class Variant:
     base: bool = False
 
     @property
+    def learned(self) -> bool:
+        """Whether the row is trained in the simulator."""
+        return self.method in METHODS
+
+    @property
     def ending(self) -> str:
         """The `tail` as it stands in names."""
         return f", {self.tail}" if self.tail else ""
