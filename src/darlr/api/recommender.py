@@ -184,7 +184,7 @@ class Recommender:
             return None
         found = handed_over(checkpoint, self._memory.load_best() if config.train.keep == "best" else None)
         world = paid_world(world_of(fitted, logs, replace(config.train, device="cpu")), logs, config)
-        return finish(self._memory, config, logs, fitted, world, found, self._memory.rows)
+        return finish(self._memory, config, logs, fitted, world, found)
 
     def _hand_over(self, run: FinishedRun) -> None:
         self._run, self._policy = run, None

@@ -9,7 +9,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
 from darlr.data.log import InteractionLog
-from darlr.errors import ConfigError, RunError
+from darlr.errors import RunError
 from darlr.evaluation.evaluate import Row, all_alike, can_leave, published_mean, settings, sound
 from darlr.evaluation.lists import Entry, Kind, trivial_rows
 from darlr.evaluation.pictures.bars import bar_chart
@@ -130,8 +130,6 @@ def evaluate(
     again; None = it is fitted in memory.
     Raises RunError for runs that cannot share a table, and where there is neither a truth nor a kept event.
     """
-    if not runs:
-        raise ConfigError("name at least one run folder, such as darlr evaluate runs/demo")
     for one, other in combinations(runs, 2):
         refuse_unlike(one, other)
     first = runs[0]

@@ -18,18 +18,10 @@ from darlr.data.sources import open_source
 from darlr.data.store import is_prepared
 from darlr.data.store import save as save_log
 from darlr.errors import RunError
+from darlr.experiments import runs
 from darlr.experiments.logs import Logs, open_logs
 from darlr.experiments.plan import IN_MEMORY
-from darlr.experiments.runs import (
-    CONFIG,
-    REMEDY,
-    Run,
-    load_best,
-    load_checkpoint,
-    read_config,
-    read_inputs,
-    read_metrics,
-)
+from darlr.experiments.runs import CONFIG, REMEDY, Run
 from darlr.experiments.world import load_world_model, paid_world, save_world_model, world_of
 from darlr.io.checkpoint import Saved
 from darlr.io.files import read_json, write_json
@@ -105,7 +97,7 @@ class FinishedRun:
         """The whole state of training; RunError where the world model has changed since."""
         if isinstance(self.home, Memory):
             return self.home.load_checkpoint()
-        return load_checkpoint(self.home, world_parts(world_folder(self.home, self.config)))
+        return runs.load_checkpoint(self.home, world_parts(world_folder(self.home, self.config)))
 
     def export(self, folder: Path) -> None:
         """Write the policy that the run hands over into a folder of its own, for serving."""
@@ -113,13 +105,7 @@ class FinishedRun:
 
 
 def finish(
-    home: Path | Memory,
-    config: RunConfig,
-    logs: Logs,
-    fitted: FittedWorldModel,
-    world: World,
-    found: HandedOver,
-    rows: list[dict[str, Any]],
+    home: Path | Memory, config: RunConfig, logs: Logs, fitted: FittedWorldModel, world: World, found: HandedOver
 ) -> FinishedRun:
     """A run with the policy that it hands over, on the CPU. world: the tables that the agents were paid by."""
     config = replace(config, train=replace(config.train, device="cpu"))
@@ -127,7 +113,8 @@ def finish(
     recommender = trained(world, config.train, found.weights)
     if find(config.train.method).truth:  # its tables hold the truth, which belongs to evaluation
         world = world_of(fitted, logs, config.train)
-    return FinishedRun(home, config, logs, fitted, world, recommender, list(rows), *found[1:])
+    rows = home.rows.copy() if isinstance(home, Memory) else runs.read_metrics(home)
+    return FinishedRun(home, config, logs, fitted, world, recommender, rows, *found[1:])
 
 
 def world_folder(folder: Path, config: RunConfig) -> Path:
@@ -146,11 +133,11 @@ def open_run(folder: Path, opened: dict[Any, Logs] | None = None, logs: Logs | N
     opened: logs read so far, to share between runs. logs: those of this run, where they are read already.
     Raises RunError when the folder holds no run, or the data set or the world model has changed since.
     """
-    config, inputs = read_config(folder, RunConfig), read_inputs(folder)
-    checkpoint = load_checkpoint(folder, world_parts(world_folder(folder, config)))
+    config, inputs = runs.read_config(folder, RunConfig), runs.read_inputs(folder)
+    checkpoint = runs.load_checkpoint(folder, world_parts(world_folder(folder, config)))
     if checkpoint is None:
         raise RunError(f"{folder}: no checkpoint yet; train it first with `darlr train --out {folder} --resume`")
-    found = handed_over(checkpoint, load_best(folder) if config.train.keep == "best" else None)
+    found = handed_over(checkpoint, runs.load_best(folder) if config.train.keep == "best" else None)
     config = with_own_log(config, folder)
     if logs is None:
         opened, key = {} if opened is None else opened, (config.data, config.synthetic, config.split)
@@ -162,7 +149,7 @@ def open_run(folder: Path, opened: dict[Any, Logs] | None = None, logs: Logs | N
     fitted = load_world_model(world_folder(folder, config), logs, config.split)
     train = replace(config.train, device="cpu")
     world = paid_world(world_of(fitted, logs, train), logs, config)
-    return finish(folder, config, logs, fitted, world, found, read_metrics(folder))
+    return finish(folder, config, logs, fitted, world, found)
 
 
 def with_own_log(config: RunConfig, folder: Path) -> RunConfig:

@@ -67,10 +67,8 @@ def find_ground(
         return Ground(truth, sections=sections(run, learned, kept)[0], trust=trust, kept=kept.recorded)
     assert kept is not None
     fitted = evaluation_world(run, kept, out)
-    about = {
-        "played on": f"{EVALUATION_WORLD}, fitted on {len(kept.whole):,} events that training never saw",
-        "warning": WARNING,
-    }
+    fitted_on = f"fitted on {len(kept.whole):,} events that training never saw"
+    about = {"played on": f"{EVALUATION_WORLD}, {fitted_on}", "warning": WARNING}
     believed = whole(kept.unit.show(fitted.reward))  # the model's rewards, in the log's unit
     return Ground(believed, REFERENCE, EVALUATION_WORLD, about, *sections(run, learned, kept, fitted), kept.recorded)
 

@@ -81,11 +81,8 @@ def without_effect(config: RunConfig) -> list[str]:
     read = [f"--{spelt('reward', name)}" for name in method.reads]
     selector = [] if method.references else changed("selector", train.selector, SelectorConfig())
     found[f"--method {method.name}"] = [*selector, *(name for name in reward if name not in read)]
-    return [
-        f"warning: {', '.join(names)}: no effect with {cause}, which does not read such options; leave them out"
-        for cause, names in found.items()
-        if names
-    ]
+    listed = {cause: ", ".join(names) for cause, names in found.items() if names}
+    return [f"warning: {names}: no effect with {cause}; leave them out" for cause, names in listed.items()]
 
 
 IN_MEMORY = "in memory"  # the name of a data set that lies in no folder
@@ -140,11 +137,8 @@ def title(method: str) -> str:
 def anchored(config: RunConfig) -> RunConfig:
     """The same with folders by their full paths, so that the run can be used from any working directory."""
     folder = config.data not in BUILT_IN and Path(config.data).exists()
-    return replace(
-        config,
-        data=str(Path(config.data).resolve()) if folder else config.data,
-        world=config.world if config.fits_world else str(Path(config.world).resolve()),
-    )
+    data = str(Path(config.data).resolve()) if folder else config.data
+    return replace(config, data=data, world=config.world if config.fits_world else str(Path(config.world).resolve()))
 
 
 def _text(value: Any) -> str:

@@ -18,11 +18,7 @@ from darlr.io.text import visible
 
 console = Console(stderr=True)
 # The format of each metric that is shown. All fit beside a bar in 80 columns; metrics.jsonl has the other metrics.
-SHOWN = {
-    "estimate": "reward {:.4g} a turn",
-    "turns": "{:.1f} turns",
-    "held_out_rmse": "held-out RMSE {:.3f}",
-}
+SHOWN = {"estimate": "reward {:.4g} a turn", "turns": "{:.1f} turns", "held_out_rmse": "held-out RMSE {:.3f}"}
 PATIENCE = 10.0  # seconds that a stage which is usually short runs before its progress is shown
 UNKNOWN = "-:--:--"  # the time left, before it can be estimated
 
@@ -96,13 +92,6 @@ class Meter:
         self.name, self.unit, self.every = name, unit, every
         self._first: tuple[float, float] | None = None
         self._shown, self._quiet = -1, time.monotonic() + after
-
-    def describe(self, text: str) -> None:
-        """Begin a part of the stage that counts nothing."""
-        if self._bars is not None:
-            self._bars.update(self._task, description=text, total=None, count="", left="", numbers="")
-        else:
-            say(text)
 
     def show(
         self, done: float, total: int, metrics: Mapping[str, float | None] | None = None, count: int | None = None

@@ -81,10 +81,8 @@ class Run:
             remove_stale(folder)
             if (folder / CONFIG).exists():
                 if not resume:
-                    raise RunError(
-                        f"{folder}: holds a run already; pass --resume to continue it (in Python resume=True), or "
-                        "choose another folder"
-                    )
+                    go_on = "pass --resume to continue it (in Python resume=True), or choose another folder"
+                    raise RunError(f"{folder}: holds a run already; {go_on}")
                 _refuse_changes(folder, stored, may_change)
                 _rewind_metrics(folder)
             # Provenance comes first, as a folder with a config counts as a run.
@@ -172,10 +170,7 @@ def load_checkpoint(folder: Path, parts: Mapping[str, Path] | None = None) -> Sa
 def load_best(folder: Path) -> Saved:
     """The weights of the best policy of a run, and its `epoch`, `earned` and `start`; RunError when there are none."""
     if not (folder / BEST).exists():
-        raise RunError(
-            f"{folder}: {BEST} is missing, the policy that the run hands over; restore it, or train again in another "
-            "folder"
-        )
+        raise RunError(f"{folder}: {BEST} is missing, the policy that the run hands over; restore it, or train again")
     return read_checkpoint(folder / BEST)
 
 
@@ -187,10 +182,8 @@ def _opened(folder: Path, parts: Mapping[str, str]) -> Saved | None:
     tensors, about = found
     for name, made_with in about.get("parts", {}).items():
         if parts.get(name, made_with) != made_with:
-            raise RunError(
-                f"{folder}: its {name} is not the one that it was trained with (made again since, or damaged); restore "
-                "that, or train in another folder"
-            )
+            changed = f"its {name} is not the one that it was trained with (made again since, or damaged)"
+            raise RunError(f"{folder}: {changed}; restore that, or train in another folder")
     return tensors, about["state"]
 
 
@@ -231,9 +224,7 @@ def _refuse_foreign(folder: Path) -> None:
     if not folder.is_dir() or (folder / CONFIG).exists():
         return
     # A run that is killed before it has a config leaves these names.
-    foreign = [
-        path.name for path in folder.iterdir() if path.name not in (".lock", PROVENANCE) and path.suffix != ".tmp"
-    ]
+    foreign = [p.name for p in folder.iterdir() if p.name not in (".lock", PROVENANCE) and p.suffix != ".tmp"]
     if foreign:
         raise RunError(f"{folder}: not empty and no run ({min(foreign)} is in it); choose another folder")
 

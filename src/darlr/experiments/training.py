@@ -74,10 +74,8 @@ def prepare(asked: RunConfig, source: InteractionLog | None = None) -> Prepared:
     check_run(asked, logs.unseen_in_scope)
     config = decided(asked, logs)
     session = config.train.session
-    prepared = Prepared(
-        *(source, logs, asked, config, size_of(logs.whole, config)),
-        build_exit(session, logs.catalogue, config.train.device),
-    )
+    exit_rule = build_exit(session, logs.catalogue, config.train.device)
+    prepared = Prepared(source, logs, asked, config, size_of(logs.whole, config), exit_rule)
     if find(config.train.method).truth:
         true_reward(logs, config)  # raises where there is none
     if config.fits_world:
@@ -191,7 +189,7 @@ def train_agents(
     newest, epochs = learner.recommender.state_dict(), rows[-1]["epoch"] if rows else 0
     found = chosen(newest, epochs, sink.load_best() if options.keep == "best" else None)
     say(kept(found))
-    return finish(sink if isinstance(sink, Memory) else sink.folder, config, logs, fitted, world, found, rows)
+    return finish(sink if isinstance(sink, Memory) else sink.folder, config, logs, fitted, world, found)
 
 
 def leave(folder: Path, config: RunConfig, logs: Logs, command: str) -> str:

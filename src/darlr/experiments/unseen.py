@@ -49,9 +49,8 @@ def sections(
     if reasons or len(measured) < len(known):
         doubt = f"The {EVALUATION_WORLD} fails its test ({'; '.join(reasons) or 'no unseen event could test it'})"
         return found, Trust(f"{doubt}, so the order of these rows means nothing.", believable=False)
-    return found, Trust(
-        f"The {EVALUATION_WORLD} passes its test, so it can rank policies; its values are what it believes."
-    )
+    passed = f"The {EVALUATION_WORLD} passes its test, so it can rank policies"
+    return found, Trust(f"{passed}; its values are what it believes.")
 
 
 def _known(name: str, table: Tensor, own: Logs, other: Logs, *, trained: bool = True) -> Known | None:

@@ -88,7 +88,7 @@ def fit_model(logs: Logs, config: WorldModelConfig) -> FittedWorldModel:
             again = replace(config, epochs=int(chosen["best_epoch"]))
             trained = train_world(logs.whole, logs.unseen, again, report)
         users, items = len(trained.scope.users), len(trained.scope.items)
-        meter.describe(f"world model: predicting {users:,} x {items:,} rewards")
+        say(f"world model: predicting {users:,} x {items:,} rewards")
         meter.begin("world model, predicting", "tenth", after=PATIENCE)
         fitted = trained.finish(lambda done: meter.show(done * 10 // users, 10, {}))
     if twice:
@@ -115,9 +115,8 @@ def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> Fit
     except AttributeError as error:
         raise RunError(f"{folder / ORIGIN}: damaged ({error}); {REMEDY}") from error
     if differing:
-        raise RunError(
-            f"{folder}: fitted on something else ({', '.join(differing)} differ); fit again, or name the same data"
-        )
+        listed = ", ".join(differing)
+        raise RunError(f"{folder}: fitted on something else ({listed} differ); fit again, or name the same data")
     fitted = load(folder)
     if not all(map(np.array_equal, (logs.scope.users, logs.scope.items), (fitted.users, fitted.items))):
         raise RunError(f"{folder}: its users and items are not those that {logs.whole.name} recommends to; {REMEDY}")

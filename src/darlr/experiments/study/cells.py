@@ -24,6 +24,11 @@ from darlr.io.folders import adding_folder
 from darlr.options import RunConfig
 from darlr.options.json import differences, to_json
 
+CELL, RESULT, STATUS, LOG = "cell.json", "result.safetensors", "status.json", "log.txt"
+SCHEMA = 1
+STARTED = "start"  # entry of a learned cell for its policy before training
+RANDOM_FEEDBACK = "|random"  # ends the name of the tallies of feedback on random items
+ANY = "any"
 Kind = Literal["world", "learned", "baseline", "trivial"]
 PACKAGE = Path(__file__).parents[2]
 
@@ -89,13 +94,6 @@ def _meaning(source: str) -> str:
             if not node.body and not isinstance(node, ast.Module):
                 node.body = [ast.Pass()]
     return ast.unparse(tree)
-
-
-CELL, RESULT, STATUS, LOG = "cell.json", "result.safetensors", "status.json", "log.txt"
-SCHEMA = 1
-STARTED = "start"  # entry of a learned cell for its policy before training
-RANDOM_FEEDBACK = "|random"  # ends the name of the tallies of feedback on random items
-ANY = "any"
 
 
 @dataclass(frozen=True)
@@ -204,12 +202,9 @@ def _fits(cell: Cell, place: Path, accepted: Collection[str]) -> bool:
     if ANY not in accepted and not any(content["code"].startswith(code) for code in accepted):
         return False
     # An option that the older code lacked counts as equal while it has its default.
-    usual = differences({}, to_json(RunConfig()))
+    usual = {f"config.{name}": value for name, (_, value) in differences({}, to_json(RunConfig())).items()}
     changed = differences(content["identity"], cell.identity)
-    return all(
-        name.startswith("config.") and old is None and new == usual.get(name.removeprefix("config."), (None, None))[1]
-        for name, (old, new) in changed.items()
-    )
+    return all(old is None and name in usual and new == usual[name] for name, (old, new) in changed.items())
 
 
 def read_result(place: Path) -> Result:

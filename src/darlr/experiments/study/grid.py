@@ -21,6 +21,7 @@ from darlr.options.json import to_json
 from darlr.options.names import named, override
 from darlr.simulation.exits import resolve
 
+Windows = tuple[int | None, ...]
 Cells = Mapping[int | None, Sequence[Cell]]
 """The cells of a row: exit window, or None where no user can leave -> one cell a seed, in order."""
 
@@ -34,7 +35,7 @@ class Grid:
     """
 
     rows: list[tuple[Variant, Cells]]
-    windows: tuple[int | None, ...]
+    windows: Windows
     seeds: int
     data: str
     truth: str = ""
@@ -75,7 +76,7 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
         raise RunError(f"{base.data}: has no truth (complete rewards to play sessions on), so nothing can be compared")
     checksum = sha256(truth.users.tobytes() + truth.items.tobytes() + truth.reward.numpy().tobytes()).hexdigest()
     leave = can_leave(base.train.session, logs.catalogue)
-    split: tuple[int | None, ...] = tuple(dict.fromkeys(windows)) if leave else (None,)
+    split: Windows = tuple(dict.fromkeys(windows)) if leave else (None,)
     checksums = {"data": logs.checksum, "truth": checksum}
     laid_out = [(variant, _cells(variant, base, logs.whole, seeds, split, checksums)) for variant in rows]
     unit, alike = logs.unit.describe(logs.recorded), settings(base.train.session, logs.catalogue, windows)
@@ -85,12 +86,7 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
 
 
 def _cells(
-    variant: Variant,
-    base: RunConfig,
-    log: InteractionLog,
-    seeds: int,
-    windows: tuple[int | None, ...],
-    checksums: Mapping[str, Any],
+    variant: Variant, base: RunConfig, log: InteractionLog, seeds: int, windows: Windows, checksums: Mapping[str, Any]
 ) -> Cells:
     """A learned row has a cell for each window, which trains under it. One cell of another row is for all windows."""
     if variant.learned:
@@ -100,7 +96,7 @@ def _cells(
         check_run(config, log)
     kind: Kind = "learned" if variant.learned else "trivial" if variant.method == TRIVIAL else "baseline"
 
-    def cells(played: tuple[int | None, ...]) -> list[Cell]:
+    def cells(played: Windows) -> list[Cell]:
         found = []
         for seed in range(seeds):
             seeded = override(config, {"seed": seed, "split.seed": seed, "model.seed": seed})

@@ -40,11 +40,8 @@ def ablations(lines: Sequence[Line], title: str) -> "Figure":
     axes.axvline(0, color=INK, linewidth=1)
     axes.set_yticks(range(len(changed)), [line.variant.label for line in changed], color=INK)
     axes.invert_yaxis()
-    axes.set_xlabel(
-        "R_tra minus DARLR's, 95%, paired over users and seeds\ncircle: greedy, square: sampled; filled: surely not 0",
-        fontsize=8.5,
-        color=INK,
-    )
+    marks = "circle: greedy, square: sampled; filled: surely not 0"
+    axes.set_xlabel(f"R_tra minus DARLR's, 95%, paired over users and seeds\n{marks}", fontsize=8.5, color=INK)
     base = next((line for line in greedy if line.variant.base), None)
     form = style(line.row.mean for line in greedy)
     canvas.head(figure, title + ("" if base is None else f"; DARLR {base.row.mean:{form}}"))

@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from darlr.evaluation.report import (
-    MEASURES,
-    RANDOM,
-    RANDOM_NOTE,
-    Section,
-    number_cells,
-    random_text,
-    row_json,
-    signed,
-    styles,
-    table_lines,
-    with_interval,
-)
+from darlr.evaluation import report
+from darlr.evaluation.report import Section, row_json, signed, table_lines
 from darlr.evaluation.result import Evaluation
 from darlr.experiments.study.assemble import Line, ModeTable, by_random_feedback, first_and_second, paired
 from darlr.io.text import markdown as shown
@@ -31,9 +20,9 @@ if TYPE_CHECKING:
 SCHEMA = 2
 HEAD = ("row", "R_tra [95%]", "IQM [95%]", "Length", "R_each", "CV", "MCD", "first minus this [95%]", "seeds")
 NOTES = (
-    f"{MEASURES} Bold rows are first, or tied with the first: the 95% interval of the paired difference over the same "
-    "users and seeds includes 0. † marks a reference that reads the truth and is never ranked. Actions are greedy "
-    "unless marked sampled."
+    f"{report.MEASURES} Bold rows are first, or tied with the first: the 95% interval of the paired difference over "
+    "the same users and seeds includes 0. † marks a reference that reads the truth and is never ranked. Actions are "
+    "greedy unless marked sampled."
 )
 
 
@@ -60,7 +49,7 @@ class Study(Evaluation):
         for table in self.tables:
             lines += _table(table)
         known = any(row.random is not None for row in self.table)
-        lines += [NOTES, "", *([RANDOM_NOTE, ""] if known else []), *_commands(self.tables)]
+        lines += [NOTES, "", *([report.RANDOM_NOTE, ""] if known else []), *_commands(self.tables)]
         return "\n".join(lines) + "\n"
 
     def json(self) -> dict[str, Any]:
@@ -103,7 +92,7 @@ def verdict(table: ModeTable) -> str:
     if pair is None:
         return ""
     first, second = pair
-    found, form = paired(first, second), styles([line.row for line in table.lines])[0]
+    found, form = paired(first, second), report.styles([line.row for line in table.lines])[0]
     sure = "tied with" if found.low <= 0 <= found.high else "ahead of"
     return (
         f"{first.label} is {sure} {second.label}: {signed(found, form)} a session, better for "
@@ -124,11 +113,11 @@ def _heads(about: Mapping[str, Any]) -> list[str]:
 def _table(table: ModeTable) -> list[str]:
     study = any(line.to_base is not None for line in table.lines)
     head = (*HEAD[:-1], *(("minus base [95%]",) if study else ()), HEAD[-1])
-    forms = styles([line.row for line in table.lines])
+    forms = report.styles([line.row for line in table.lines])
     cells = [
         [
             line.label,
-            *number_cells(line.row, forms),
+            *report.number_cells(line.row, forms),
             "first" if line.best else signed(line.to_best, forms[0]),
             *([signed(line.to_base, forms[0])] if study else []),
             str(line.row.seeds),
@@ -146,14 +135,14 @@ def _random_table(table: ModeTable) -> list[str]:
     if not ranked:
         return []
     first = next((line for line, apart in ranked if apart is not None), None)
-    form = styles([line.row for line, _ in ranked])[0]
+    form = report.styles([line.row for line, _ in ranked])[0]
     cells, tied = [], []
     for line, apart in ranked:
         tied.append(apart is not None and apart[1] <= 0 <= apart[2])
-        minus = "–" if apart is None else with_interval(apart[0], apart[1:], f"+{form}")
-        numbers = (random_text(line.row, form), "first" if line is first else minus, format(line.row.mean, form))
+        minus = "–" if apart is None else report.with_interval(apart[0], apart[1:], f"+{form}")
+        numbers = (report.random_text(line.row, form), "first" if line is first else minus, format(line.row.mean, form))
         cells.append([line.label, *numbers])
-    lines = table_lines(("row", RANDOM, "first minus this [95%]", "R_tra"), cells, tied)
+    lines = table_lines(("row", report.RANDOM, "first minus this [95%]", "R_tra"), cells, tied)
     return [f"### {table.title}, by random feedback on new items", "", *lines, ""]
 
 

@@ -97,10 +97,8 @@ ABLATIONS: dict[str, Mapping[str, Any]] = {
 
 def ablations() -> list[Variant]:
     """DARLR with one part changed at a time."""
-    return [
-        Variant("DARLR", "darlr", base=True),
-        *(Variant(label, "darlr", options) for label, options in ABLATIONS.items()),
-    ]
+    changed = [Variant(label, "darlr", options) for label, options in ABLATIONS.items()]
+    return [Variant("DARLR", "darlr", base=True), *changed]
 
 
 # The five weights of the paper: option -> symbol and range.

@@ -68,11 +68,8 @@ def run_task(place: Path) -> None:
     before = _spent(place)
     threading.Thread(target=_note_time, args=(place, before), daemon=True).start()
     tensors, about = RUNNERS[kind](task)
-    about |= {
-        "cpu_seconds": before + time.process_time(),
-        "provenance": provenance(task.config.train.seed) | {"git": content["git"]},
-        "code": planned,
-    }
+    origin = provenance(task.config.train.seed) | {"git": content["git"]}
+    about |= {"cpu_seconds": before + time.process_time(), "provenance": origin, "code": planned}
     write_checkpoint(place / RESULT, tensors, about)
     (place / STATUS).unlink(missing_ok=True)
 
