@@ -30,8 +30,8 @@ from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.experiments.logs import open_logs
 from darlr.experiments.study.assemble import Line, ModeTable, _lines, by_random_feedback
 from darlr.experiments.study.cells import Result
+from darlr.experiments.study.grid import Variant
 from darlr.experiments.study.report import study
-from darlr.experiments.study.studies import Variant
 from darlr.experiments.study.worker import Task, play_all, truth_of
 from darlr.options import RunConfig, SyntheticConfig
 from darlr.policies.fixed import FixedList, UserGreedy

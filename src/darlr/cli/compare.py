@@ -67,7 +67,6 @@ def result(options: Compare, grid: Grid, results: Mapping[str, Result]) -> Study
     complete = {line.variant.label for table in tables for line in table.lines}
     about = {
         "data": grid.data,
-        **({"truth": grid.truth} if grid.truth else {}),
         **grid.notes,
         "study": options.study,
         "seeds": grid.seeds,

@@ -64,7 +64,7 @@ def keep_freed_memory() -> bool:
 
 
 def provenance(seed: int | None = None) -> dict[str, Any]:
-    """What helps to repeat a run, as JSON values. What cannot be found out is null."""
+    """Facts that help to repeat a run, as JSON values. Unknown ones are null."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": shlex.join(sys.argv),
@@ -99,14 +99,8 @@ def commit() -> dict[str, Any] | None:
 
 
 def _ask_git(folder: Path, *arguments: str) -> str | None:
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     try:
-        answer = subprocess.run(
-            ["git", "--no-optional-locks", "-C", str(folder), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.strip()

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,28 +102,21 @@ def free_memory() -> int | None:
 
 
 def _of_machine() -> int | None:
-    try:
+    with suppress(OSError, ValueError, KeyError, IndexError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         known = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}
         return known["MemAvailable"] + known.get("SwapFree", 0)
-    except (OSError, ValueError, KeyError, IndexError):
-        pass
-    try:  # a Mac has no such file, and no way to ask what is free
+    with suppress(OSError, ValueError):  # a Mac has no such file, and no way to ask what is free
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return None
+    return None
 
 
 def _of_container(root: Path = Path("/sys/fs/cgroup")) -> int | None:
     """Bytes that the limit of the control group (version 2 or 1) leaves free; None without a limit."""
-    for most, now in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        try:
+    for names in ("memory.max memory.current", "memory/memory.limit_in_bytes memory/memory.usage_in_bytes"):
+        most, now = names.split()
+        with suppress(OSError, ValueError):  # also "max"
             limit, used = (int((root / name).read_text(encoding="ascii")) for name in (most, now))
             stat = dict(line.split() for line in (root / most).with_name("memory.stat").read_text("ascii").splitlines())
             return max(0, limit - used + int(stat.get("inactive_file", 0)))
-        except (OSError, ValueError):  # also "max"
-            continue
     return None

@@ -32,7 +32,7 @@ FEW = 30  # users with a last event, below which all kept events are the test
 def sections(
     run: FinishedRun, learned: Sequence[Entry], kept: Logs, fitted: FittedWorldModel | None = None
 ) -> tuple[list[Section], Trust]:
-    """Errors on unseen events, off-policy values where propensities are logged, and what the evaluation is worth.
+    """Errors on unseen events, off-policy values where propensities are logged, and a sentence on their quality.
 
     learned: the policies. run: whose world model is measured, and expects rewards for DM and DR. fitted: the evaluation
     world model, where sessions are played on one.
@@ -54,17 +54,16 @@ def sections(
 
 
 def _known(name: str, table: Tensor, own: Logs, other: Logs, *, trained: bool = True) -> Known | None:
-    """What a model of `own` events knows of the `other` ones, in the log's unit; None without any in new cells."""
+    """Errors of a model of `own` events on the `other` ones, in the log's unit; None without any in new cells."""
     seen, unseen = (within_scope(log, own.scope) for log in (own.fitted, other.recorded))
     of, known = (log.user * log.n_items + log.item for log in (unseen, seen))
     unseen = select(unseen, ~np.isin(of, known))
     if not len(unseen):
         return None
-    baseline = "popularity list" if own.catalogue.implicit else "bias model"
     if own.catalogue.implicit:
-        simple = popularity(own.catalogue).expand(len(table), -1)
+        baseline, simple = "popularity list", popularity(own.catalogue).expand(len(table), -1)
     else:
-        simple = bias_table(own.train, own.held_out, own.fitted, own.scope)
+        baseline, simple = "bias model", bias_table(own.train, own.held_out, own.fitted, own.scope)
     shown = [own.unit.show(rewards).numpy() for rewards in (table, simple)]
     own_sums, simple_sums = (held_out_sums(rewards, unseen, seen, own.unit.low) for rewards in shown)
     return Known(name, baseline, len(unseen), own_sums, simple_sums, trained)
@@ -108,9 +107,7 @@ def next_items(entries: Sequence[Entry], logs: Logs, kept: InteractionLog, *, us
     if usual:
         ranked["random"] = ("log", rank([Shuffled()], found))
         context = logs.context(None)
-        for name, baseline in BASELINES.items():
-            if not baseline.reported:
-                continue
+        for name, baseline in ((name, one) for name, one in BASELINES.items() if one.reported):
             try:
                 ranked[baseline.title] = ("log", rank([fit_baseline(name, context)], found))
             except MachineError as error:

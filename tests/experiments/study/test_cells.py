@@ -15,9 +15,8 @@ from darlr.evaluation.playing import Played, Setting
 from darlr.experiments.study import cells as code
 from darlr.experiments.study.assemble import Line, ModeTable, first_and_second, ranked
 from darlr.experiments.study.cells import RESULT, Cell, Result, find, read_cell, read_result
-from darlr.experiments.study.grid import variants
+from darlr.experiments.study.grid import Variant, chosen, variants
 from darlr.experiments.study.report import study, verdict
-from darlr.experiments.study.studies import Variant, chosen
 from darlr.io.checkpoint import write_checkpoint
 from darlr.options import RunConfig
 from darlr.options.names import command_line, override

@@ -12,7 +12,7 @@ from darlr.evaluation.pictures import canvas
 from darlr.evaluation.playing import Played, Setting
 from darlr.experiments.study import panels, pictures
 from darlr.experiments.study.assemble import Line, ranked
-from darlr.experiments.study.studies import Variant, ablations, sensitivity
+from darlr.experiments.study.grid import Variant, ablations, sensitivity
 from darlr.simulation.exits import never
 
 pytest.importorskip("matplotlib")
@@ -44,7 +44,7 @@ def test_parts_are_drawn_as_differences_to_the_base(tmp_path: Path) -> None:
 def test_weights_are_drawn_in_the_order_of_the_study(tmp_path: Path) -> None:
     rows = lines(sensitivity(DEFAULTS), np.random.default_rng(0))
     assert list(panels._groups(rows)) == ["K_sel", "lambda_s", "lambda_d", "lambda_U", "lambda_E"]
-    assert [panels._value(line) for line in panels._groups(rows)["lambda_s"]] == [0.5, 1.0, 2.0, 5.0]
+    assert [line.variant.value for line in panels._groups(rows)["lambda_s"]] == [0.5, 1.0, 2.0, 5.0]
     canvas.save(panels.sensitivity(rows, "weights"), tmp_path / "weights.png")
     assert (tmp_path / "weights.png").stat().st_size > 10_000
 

@@ -11,7 +11,7 @@ from darlr.evaluation.pictures import canvas
 from darlr.evaluation.playing import Played, Setting
 from darlr.experiments.study import panels, sections
 from darlr.experiments.study.assemble import Line, ModeTable
-from darlr.experiments.study.studies import Variant, sparsity
+from darlr.experiments.study.grid import Variant, sparsity
 from darlr.simulation.exits import never
 
 SHARES = {"100% of the log": 1.0, "10% of the log": 0.1, "1% of the log": 0.01, "20% of users without events": None}

@@ -17,8 +17,7 @@ from darlr.evaluation.report import label as marked
 from darlr.evaluation.statistics import Comparison, compare
 from darlr.evaluation.verdict import START
 from darlr.experiments.study.cells import RANDOM_FEEDBACK, STARTED, Result
-from darlr.experiments.study.grid import Grid
-from darlr.experiments.study.studies import Variant
+from darlr.experiments.study.grid import Grid, Variant
 from darlr.methods import find
 from darlr.options import Mode
 from darlr.simulation.exits import never

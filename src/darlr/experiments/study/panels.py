@@ -10,8 +10,8 @@ from darlr.evaluation.numbers import style
 from darlr.evaluation.pictures import canvas
 from darlr.evaluation.pictures.canvas import INK, LEARNED, SERIES, TRUTH
 from darlr.experiments.study.assemble import Line, ModeTable
+from darlr.experiments.study.grid import WEIGHTS
 from darlr.experiments.study.sections import RANDOM, logs_of, thinned
-from darlr.experiments.study.studies import WEIGHTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def sensitivity(lines: Sequence[Line], title: str) -> "Figure":
     figure = canvas.blank(0.9 + 2.3 * depth)
     panels = figure.subplots(depth, columns, squeeze=False, sharey=True).ravel()
     for place, (axes, (name, members)) in enumerate(zip(panels, groups.items(), strict=False)):
-        values = [_value(member) for member in members]
+        values = [member.variant.value or 0.0 for member in members]
         changes = np.array([_change(member) for member in members])
         axes.axhline(0, color=CHANGED, linewidth=0.8)
         spread = np.abs(changes[:, 1:].T - changes[:, 0])
@@ -80,16 +80,14 @@ def sensitivity(lines: Sequence[Line], title: str) -> "Figure":
 def _groups(lines: Sequence[Line]) -> Mapping[str, list[Line]]:
     """The greedy lines by the weight that they vary, in the order of its values."""
     groups: dict[str, list[Line]] = {}
-    for line in lines:
+    for line in sorted(lines, key=lambda line: line.variant.value or 0.0):
         if line.variant.value is not None and not line.row.sampled:
             groups.setdefault(line.variant.group, []).append(line)
     order = [symbol for symbol, _ in WEIGHTS.values()]
-    return {name: sorted(groups[name], key=_value) for name in sorted(groups, key=order.index)}
-
-
-def _value(line: Line) -> float:
-    """The place of a line on the axis."""
-    return line.variant.value or 0.0
+    return {
+        name: sorted(groups[name], key=lambda line: line.variant.value or 0.0)
+        for name in sorted(groups, key=order.index)
+    }
 
 
 def _change(line: Line) -> Change:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -121,20 +121,11 @@ def learning_curves(lines: Sequence[Line], title: str) -> "Figure":
     return canvas.finished(figure)
 
 
-class Measures(NamedTuple):
-    """Two measures of a row and the one that ranks rows, by their names in `Row`, and what pictures call the three."""
-
-    across: str
-    up: str
-    rank: str
-    names: tuple[str, str, str]
-
-
-LENGTH = Measures("length", "each", "mean", ("Length (turns)", "R_each (reward a turn)", "R_tra"))
-BY_FEEDBACK = Measures(
-    *("mean", "random", "random"),
-    ("R_tra, by the truth that sessions are played on", "R_random, by random feedback on new items", "R_random"),
-)
+Measures = tuple[str, str, str, tuple[str, str, str]]
+"""Two measures of a row and the one that ranks rows, by their names in `Row`, and what pictures call the three."""
+LENGTH = ("length", "each", "mean", ("Length (turns)", "R_each (reward a turn)", "R_tra"))
+PLAYED = "R_tra, by the truth that sessions are played on"
+BY_FEEDBACK = ("mean", "random", "random", (PLAYED, "R_random, by random feedback on new items", "R_random"))
 
 
 def _columns(xs: np.ndarray[Any, Any], gap: float) -> list[list[int]]:
@@ -150,12 +141,13 @@ def _columns(xs: np.ndarray[Any, Any], gap: float) -> list[list[int]]:
 
 def scatter(lines: Sequence[Line], title: str, measures: Measures) -> "Figure":
     """Plot two measures against each other. Points have numbers by falling rank, whose names stand beside."""
-    ordered = sorted(lines, key=lambda line: -getattr(line.row, measures.rank))
+    across, up, rank, (x_name, y_name, rank_name) = measures
+    ordered = sorted(lines, key=lambda line: -getattr(line.row, rank))
     figure = canvas.blank(max(4.2, 0.6 + 0.165 * len(ordered)))
     axes = figure.add_subplot()
-    xs = np.array([getattr(line.row, measures.across) for line in ordered])
-    ys = np.array([getattr(line.row, measures.up) for line in ordered])
-    ranks = [getattr(line.row, measures.rank) for line in ordered]
+    xs = np.array([getattr(line.row, across) for line in ordered])
+    ys = np.array([getattr(line.row, up) for line in ordered])
+    ranks = [getattr(line.row, rank) for line in ordered]
     for line, x, y in zip(ordered, xs, ys, strict=True):
         colour, _ = KINDS[kind(line)]
         marker = "D" if kind(line) == "truth" else "o"
@@ -171,10 +163,9 @@ def scatter(lines: Sequence[Line], title: str, measures: Measures) -> "Figure":
         for index, height in zip(same, apart([float(ys[i]) for i in same], gap), strict=True):
             axes.plot([xs[index], right], [ys[index], height], color=INK, linewidth=0.4, zorder=0)
             axes.text(right, height, str(index + 1), va="center", fontsize=7.5, color=INK)
-    x_name, y_name, rank = measures.names
     form = style(ranks, least=1)
     names = "\n".join(f"{n + 1}  {line.label}  {ranks[n]:{form}}" for n, line in enumerate(ordered))
-    axes.text(1.03, 1.0, f"row, by {rank}\n{names}", transform=axes.transAxes, va="top", fontsize=7.5, color=INK)
+    axes.text(1.03, 1.0, f"row, by {rank_name}\n{names}", transform=axes.transAxes, va="top", fontsize=7.5, color=INK)
     canvas.head(figure, title)
     axes.set_xlabel(x_name, fontsize=9, color=INK)
     axes.set_ylabel(y_name, fontsize=9, color=INK)
