@@ -20,7 +20,7 @@ from darlr.evaluation.result import Evaluation
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.evaluation.verdict import START, comparisons, verdict
 from darlr.experiments.finished import FinishedRun, open_run
-from darlr.experiments.ground import Ground, evaluation_logs, find_ground, kept_by, refuse_without_kept_events
+from darlr.experiments.ground import Ground, evaluation_logs, find_ground, kept_by
 from darlr.experiments.logs import Logs
 from darlr.experiments.plan import title
 from darlr.experiments.process import computing
@@ -135,9 +135,7 @@ def evaluate(
     first = runs[0]
     if truth is None and kept is None and not without_truth:
         truth = load_truth(first.config.data, options=first.config.synthetic)
-    if kept is None and truth is None:
-        refuse_without_kept_events(runs)
-    unseen = kept_by(runs) if kept is None else evaluation_logs(kept, first.logs)
+    unseen = kept_by(runs, needed=truth is None) if kept is None else evaluation_logs(kept, first.logs)
     session, catalogue = first.config.train.session, first.logs.catalogue
     with computing(first.config.train.threads):
         entries = learned_rows(runs)

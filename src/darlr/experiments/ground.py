@@ -73,13 +73,25 @@ def find_ground(
     return Ground(believed, REFERENCE, EVALUATION_WORLD, about, *sections(run, learned, kept, fitted), kept.recorded)
 
 
-def kept_by(runs: Sequence[FinishedRun]) -> Logs | None:
-    """The events that all of the runs kept from training; None where one kept none, or another share."""
-    first = runs[0].logs
-    if not all(one.logs.evaluation == first.evaluation > 0 for one in runs):
-        return None
-    assert first.kept is not None
-    return evaluation_logs(first.kept, first)
+def kept_by(runs: Sequence[FinishedRun], *, needed: bool) -> Logs | None:
+    """The events that all of the runs kept from training; None where one kept none, or another share.
+
+    needed: raise RunError in place of None. A run that kept another share has trained on what the others kept.
+    """
+    first = runs[0]
+    for run in runs:
+        share, wanted = run.logs.evaluation, first.logs.evaluation
+        if not share and needed:
+            raise RunError(NOTHING_KEPT.format(folder=run.name, data=run.config.data))
+        if share != wanted and needed:
+            raise RunError(
+                f"{run.name}: trained with split.evaluation {share:g}, {first.name} with {wanted:g}: one has seen "
+                "events that the other is evaluated on; evaluate them apart"
+            )
+        if not share or share != wanted:
+            return None
+    assert first.logs.kept is not None
+    return evaluation_logs(first.logs.kept, first.logs)
 
 
 def evaluation_logs(recorded: InteractionLog, logs: Logs) -> Logs:
@@ -95,19 +107,6 @@ def evaluation_logs(recorded: InteractionLog, logs: Logs) -> Logs:
         held = np.random.default_rng(0).permutation(len(kept)) < len(kept) * SplitConfig.held_out
         train, held_out = select(kept, ~held), select(kept, held)
     return Logs(kept, train, held_out, logs.checksum, True, recorded, logs.evaluation)
-
-
-def refuse_without_kept_events(runs: Sequence[FinishedRun]) -> None:
-    """Raise RunError when a run kept no events, or runs kept different ones: one has then trained on the other's."""
-    first = runs[0]
-    for run in runs:
-        if not run.logs.evaluation:
-            raise RunError(NOTHING_KEPT.format(folder=run.name, data=run.config.data))
-        if run.logs.evaluation != first.logs.evaluation:
-            raise RunError(
-                f"{run.name}: trained with split.evaluation {run.logs.evaluation:g}, {first.name} with "
-                f"{first.logs.evaluation:g}: one has seen events that the other is evaluated on; evaluate them apart"
-            )
 
 
 def evaluation_world(run: FinishedRun, kept: Logs, out: Path | None) -> FittedWorldModel:

@@ -1,5 +1,6 @@
 """What a cell is addressed by, options by name, studies, code digests, ties: no training."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import summarise
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.playing import Played, Setting
+from darlr.evaluation.result import Evaluation
 from darlr.experiments.study import cells as code
 from darlr.experiments.study.assemble import Line, ModeTable, first_and_second, ranked
 from darlr.experiments.study.cells import RESULT, Cell, Result, find, read_cell, read_result
@@ -176,6 +178,23 @@ def test_ties_and_pairs_by_hand():
     assert "| oracle † | 9.00 [9.00, 9.00] |" in text
     assert "+0.50 [+0.50, +0.50] | -0.50 [-0.50, -0.50] |" in text
     assert verdict(ModeTable("NX_0", None, ranked([first, truth]))) == ""
+
+
+def test_the_result_of_a_comparison_is_an_evaluation(tmp_path: Path):
+    first, other = line("first", [[3.0, 1.0, 4.0, 2.0]] * 2), line("other", [[2.0, 1.0, 3.0, 1.0]] * 2)
+    table = ModeTable("NX_0", None, ranked([other, first]))
+    found = study("Title", [table], {"data": "log"})
+    assert isinstance(found, Evaluation)
+    assert found.rows.select("name", "mean", "trained_window", "tied").rows() == [
+        ("first", 2.5, None, True),
+        ("other", 1.75, None, False),
+    ]
+    assert found.comparisons["pair"].to_list() == ["first - other"]
+    assert found.comparisons["difference"].to_list() == [0.75]
+    assert "first is ahead of other: +0.75" in str(found)
+    found.save(tmp_path, pictures=False)
+    assert (tmp_path / "table.md").read_text("utf-8") == found.markdown()
+    assert json.loads((tmp_path / "table.json").read_text("utf-8"))["tables"][0]["rows"][0]["label"] == "first"
 
 
 def test_a_row_is_not_compared_with_its_own_start_or_twin():
