@@ -22,7 +22,7 @@ STAGES = {  # function of darlr -> the stage that its time counts for
     "experiments.training.fit_into": "world model",
     "experiments.training.train": "agents",
     "cli.evaluate.report": "evaluation",
-    "experiments.ground.fit_into": "evaluation world model",
+    "experiments.unseen.fit_into": "evaluation world model",
 }
 TIMED = """
 import importlib, json, resource, sys, time

@@ -16,7 +16,7 @@ from darlr.data.log import InteractionLog
 from darlr.data.report import PrepareReport
 from darlr.data.sets.synthetic import generate
 from darlr.data.store import save
-from darlr.experiments import ground
+from darlr.experiments import unseen
 from darlr.options import SyntheticConfig
 
 Refused = Callable[..., str]
@@ -98,8 +98,8 @@ def test_it_is_fitted_once_and_the_warning_is_printed(
 def test_an_untrained_evaluation_model_fails_its_test(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    untrained = partial(ground.WorldModelConfig, members=1, epochs=0)
-    monkeypatch.setattr(ground, "WorldModelConfig", untrained)
+    untrained = partial(unseen.WorldModelConfig, members=1, epochs=0)
+    monkeypatch.setattr(unseen, "WorldModelConfig", untrained)
     assert main(["evaluate", str(run), "--out", str(tmp_path), "--no-pictures", "--only", "learned"]) == 0
     text = (tmp_path / "table.md").read_text("utf-8")
     assert "The evaluation world model fails its test: its fit ended where it began, untrained" in text

@@ -19,7 +19,7 @@ from darlr.experiments.process import computing
 from darlr.experiments.progress import speaking
 from darlr.experiments.runs import CHECKPOINT
 from darlr.experiments.training import Prepared, announce, prepare, train_agents, train_run
-from darlr.experiments.watch import no_watch, watch_truth
+from darlr.experiments.watch import watch_truth
 from darlr.experiments.world import fit_model, paid_world, world_of
 from darlr.methods import usual
 from darlr.options import RunConfig
@@ -137,7 +137,7 @@ class Recommender:
         config = prepared.config
         if self._fitted is None:
             self._fitted = fit_model(prepared.logs, config.world_model)
-        watching = watch_truth(config, prepared.logs) if watch else no_watch
+        watching = watch_truth(config, prepared.logs, wanted=watch)
         fitted = self._fitted
         with self._keeping(lambda _: self._in_memory(prepared, fitted), config.train.epochs, BEFORE):
             self._hand_over(train_agents(prepared, fitted, self._memory, watch=watching, on_epoch=on_epoch))

@@ -20,12 +20,11 @@ from darlr.evaluation.result import Evaluation
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.evaluation.verdict import START, comparisons, verdict
 from darlr.experiments.finished import FinishedRun, open_run
-from darlr.experiments.ground import Ground, evaluation_logs, find_ground, kept_by
 from darlr.experiments.logs import Logs
 from darlr.experiments.plan import title
 from darlr.experiments.process import computing
 from darlr.experiments.progress import PATIENCE, Meter
-from darlr.experiments.unseen import next_items
+from darlr.experiments.unseen import Ground, evaluation_logs, find_ground, kept_by, next_items
 from darlr.methods import find
 from darlr.options.json import differences, to_json
 

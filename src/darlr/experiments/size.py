@@ -31,9 +31,6 @@ class Size:
     disk: int
     seconds: float
 
-    def __str__(self) -> str:
-        return f"{self.users:,} users x {self.items:,} items take about {gigabytes(self.memory)} of memory"
-
 
 def size_of(log: InteractionLog, config: RunConfig, tables: int | None = None) -> Size:
     """What training on a log takes. tables: number of tables of users x items; None means those of the method."""
@@ -49,13 +46,16 @@ def size_of(log: InteractionLog, config: RunConfig, tables: int | None = None) -
 
 def memory_needed(size: Size) -> str:
     """The memory that is needed beside the memory that is free, and what to do where too little is free."""
-    free = free_memory()
+    free, needed = (
+        free_memory(),
+        f"{size.users:,} users x {size.items:,} items take about {gigabytes(size.memory)} of memory",
+    )
     if free is None:
-        return str(size)
+        return needed
     if size.memory <= free:
-        return f"{size}; {gigabytes(free)} are free"
+        return f"{needed}; {gigabytes(free)} are free"
     return (
-        f"{size}, and only {gigabytes(free)} are free: prepare a data set with fewer users or items (leave out those "
+        f"{needed}, and only {gigabytes(free)} are free: prepare a data set with fewer users or items (leave out those "
         "with few events first), or use a machine with more memory"
     )
 

@@ -24,7 +24,7 @@ from darlr.experiments.process import configure
 from darlr.experiments.progress import Meter, say, watched
 from darlr.experiments.runs import CHECKPOINT, Run
 from darlr.experiments.size import Size, outlook, require_disk, require_memory, size_of
-from darlr.experiments.watch import Watch, criterion_of, kept, no_watch, watch_truth
+from darlr.experiments.watch import Watch, criterion_of, kept, watch_truth
 from darlr.experiments.world import (
     fit_into,
     given_world,
@@ -106,7 +106,7 @@ def train_run(
     config, logs = prepared.config, prepared.logs
     if source is not None:
         config = replace(config, data=str(out.resolve() / DATA))
-    watching = watch_truth(config, logs) if watch else no_watch
+    watching = watch_truth(config, logs, wanted=watch)
     if evaluate and not logs.evaluation and not has_truth(config.data):
         raise RunError(NOTHING_KEPT.format(folder=out, data=config.data))
     require_disk(prepared.size, out)
@@ -152,7 +152,7 @@ def train_agents(
     fitted: FittedWorldModel,
     sink: Run | Memory,
     *,
-    watch: Watch = no_watch,
+    watch: Watch = lambda *_: {},
     on_epoch: OnEpoch = lambda _: None,
 ) -> FinishedRun:
     """Train the agents on a fitted world model, from the sink's newest checkpoint where there is one."""

@@ -28,16 +28,14 @@ Watch = Callable[[int, Learner], Mapping[str, Any]]
 """More columns of an epoch's log line, from its number and the learner; nothing in training reads them."""
 
 
-def no_watch(epoch: int, learner: Learner) -> Mapping[str, Any]:
-    """No more columns."""
-    return {}
+def watch_truth(config: RunConfig, logs: Logs, *, wanted: bool) -> Watch:
+    """The published protocol after each epoch, and the error of the reward estimates.
 
-
-def watch_truth(config: RunConfig, logs: Logs) -> Watch:
-    """The published protocol after each epoch, and the error of the reward estimates; nothing without a truth."""
-    truth = load_truth(config.data, options=config.synthetic)
+    No more columns where they are not wanted, and without a truth.
+    """
+    truth = load_truth(config.data, options=config.synthetic) if wanted else None
     if truth is None:
-        return no_watch
+        return lambda *_: {}
     options, device = config.train, config.train.device
     truth = replace(truth, reward=truth.reward.to(device))
     setting = published_setting(options.session, logs.catalogue, device)

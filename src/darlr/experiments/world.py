@@ -108,15 +108,12 @@ def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> Fit
     """Load a world model; RunError when there is none, or when it was fitted to other data or another split."""
     if not is_fitted(folder):
         raise RunError(f"{folder}: no world model here; make one with `darlr fit --out {folder}`")
-    try:
-        known = read_json(folder / ORIGIN, REMEDY)
-        wanted = origin(logs, split_config)
-        differing = [key for key in wanted if known.get(key) != wanted[key]]
-    except AttributeError as error:
-        raise RunError(f"{folder / ORIGIN}: damaged ({error}); {REMEDY}") from error
-    if differing:
-        listed = ", ".join(differing)
-        raise RunError(f"{folder}: fitted on something else ({listed} differ); fit again, or name the same data")
+    known, wanted = read_json(folder / ORIGIN, REMEDY), origin(logs, split_config)
+    if not isinstance(known, dict):
+        raise RunError(f"{folder / ORIGIN}: damaged, as it holds no object; {REMEDY}")
+    changed = ", ".join(key for key in wanted if known.get(key) != wanted[key])
+    if changed:
+        raise RunError(f"{folder}: fitted on something else ({changed} differ); fit again, or name the same data")
     fitted = load(folder)
     if not all(map(np.array_equal, (logs.scope.users, logs.scope.items), (fitted.users, fitted.items))):
         raise RunError(f"{folder}: its users and items are not those that {logs.whole.name} recommends to; {REMEDY}")

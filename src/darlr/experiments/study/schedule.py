@@ -32,11 +32,6 @@ class Worker:
     process: subprocess.Popen[bytes]
     started: float = field(default_factory=time.monotonic)
 
-    @property
-    def seconds(self) -> float:
-        """The time that it has run."""
-        return time.monotonic() - self.started
-
     def progress(self) -> tuple[float, str]:
         """The share of the cell that is done, from 0 to 1, and a text on its epochs; a learned cell alone has these."""
         if self.cell.kind != "learned":
@@ -117,7 +112,8 @@ class Schedule:
         running = [(worker, *worker.progress()) for worker in self.workers]
         done = self.finished_cost + sum(share * cost(worker.cell) for worker, share, _ in running)
         self.meter.show(min(1.0, done / self.cost) * self.total, self.total, count=self.finished)
-        self.meter.show_parts([(title(one.cell), share, text, one.seconds) for one, share, text in running])
+        now = time.monotonic()
+        self.meter.show_parts([(title(one.cell), share, text, now - one.started) for one, share, text in running])
 
     def next(self) -> Cell | None:
         """The first cell whose world model is fitted. Cells whose world model failed count as failed too."""
@@ -147,7 +143,8 @@ class Schedule:
         why = _reason(worker.place / LOG, code) if code else ""
         self.finish(cell, why)
         self.show()
-        self.meter.note(f"{title(cell)}: " + (f"failed: {why}" if why else f"done in {worker.seconds:.0f} s"))
+        seconds = time.monotonic() - worker.started
+        self.meter.note(f"{title(cell)}: " + (f"failed: {why}" if why else f"done in {seconds:.0f} s"))
 
     def finish(self, cell: Cell, why: str = "") -> None:
         """Count a cell as finished. why: the reason where it failed."""
