@@ -13,7 +13,7 @@ MAJORITY_SHARE = 0.8  # cumulative share up to which the most frequent categorie
 
 
 class Metrics(TypedDict):
-    """R_tra (reward units), Length (turns), R_each (reward units), CV and MCD (shares; MCD None: no categories)."""
+    """R_tra and R_each in units of reward, Length in turns, CV and MCD as shares (MCD None without categories)."""
 
     R_tra: float
     Length: float
@@ -23,10 +23,10 @@ class Metrics(TypedDict):
 
 
 def metrics(trajectories: Trajectories, catalogue: int, majority: Tensor | None = None) -> Metrics:
-    """Metrics of one evaluation.
+    """Compute the metrics of a set of sessions.
 
-    catalogue: how many items could be recommended (the truth's items). majority: bool [I] from `majority_items`.
-    R_each is the ratio of means, mean return / mean length; CV counts distinct items over all sessions.
+    catalogue: how many items could be recommended. majority: bool [I] from `majority_items`. R_each is the ratio of
+    means, mean return / mean length. CV counts distinct items over all sessions.
     """
     shown = trajectories.items[trajectories.items >= 0]
     mean_return = float(trajectories.returns.mean())
@@ -41,29 +41,23 @@ def metrics(trajectories: Trajectories, catalogue: int, majority: Tensor | None 
 
 
 def majority_items(log: InteractionLog, positive: float | None = None) -> Tensor | None:
-    """Items that carry at least one majority category, bool [I]; None without categories or positive rows.
+    """Find the items with at least one majority category, bool [I]; None without categories or positive events.
 
-    The majority: the categories most frequent in positive training rows, taken in order while their cumulative share
-    is at most 0.8, at least one. positive: the least reward of a positive row; None = above the middle of the range.
+    Categories are taken by falling frequency in positive events of the training log, while their cumulative share is
+    at most 0.8, and at least one. positive: the least reward of a positive event; None = above the middle of the range.
     """
     codes = log.category_codes()
     if codes is None:
         return None
     low, high = log.reward_range
     rows = log.reward > (low + high) / 2 if positive is None else log.reward >= positive
-    counts = _counts(codes[log.item[rows]], int(codes.max(initial=-1)) + 1)
+    logged = codes[log.item[rows]]
+    counts = np.bincount(logged[logged >= 0], minlength=int(codes.max(initial=-1)) + 1)
     if not counts.sum():
         return None
     order = np.argsort(-counts, kind="stable")
-    # compared in whole numbers: a share that is exactly 0.8 still belongs
+    # whole numbers are compared, so that a share of exactly 0.8 still belongs
     taken = max(1, int((np.cumsum(counts[order]) * 10 <= counts.sum() * round(MAJORITY_SHARE * 10)).sum()))
     member = np.zeros(len(counts) + 1, dtype=bool)  # the last entry stands for "no category": -1
     member[order[:taken]] = True
     return torch.from_numpy(member[codes].any(1))
-
-
-def _counts(
-    codes: np.ndarray[tuple[int, ...], np.dtype[np.int64]], n_categories: int
-) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """How often each category occurs in rows of padded codes, int64 [C]."""
-    return np.bincount(codes[codes >= 0], minlength=n_categories)

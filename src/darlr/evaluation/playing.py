@@ -1,10 +1,10 @@
-"""Many policies are played at once: their sessions share turns, and each policy scores its own sessions."""
+"""Play many policies at once: their sessions share turns, and each policy scores its own sessions."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,18 +14,16 @@ from torch import Tensor
 from darlr.data.log import InteractionLog
 from darlr.evaluation.metrics import Metrics, metrics
 from darlr.evaluation.protocol import CELLS, Trajectories, play
+from darlr.evaluation.truth import Truth
 from darlr.options import Mode
 from darlr.simulation.exits import Exit
 from darlr.simulation.policy import Policy
 from darlr.simulation.session import Session
 
-if TYPE_CHECKING:
-    from darlr.evaluation.truth import Truth
-
 
 @dataclass(frozen=True)
 class Setting:
-    """How sessions are played. window: N, or None where no exit can happen and N means nothing."""
+    """How sessions are played. window: the exit window N, or None where no exit can happen."""
 
     mode: Mode
     window: int | None
@@ -35,8 +33,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Played:
-    """One training seed under one setting. returns: float64 [users], and tallies, float64 [users, 3], in the truth's
-    order."""
+    """The sessions of one training seed. returns: float64 [Ue]; tallies: float64 [Ue, 3]; in the truth's order."""
 
     returns: NDArray[np.float64]
     metrics: Metrics
@@ -44,7 +41,7 @@ class Played:
 
 
 class Job(NamedTuple):
-    """A policy to play. run: the number of its training seed. It and the seed of the evaluation seed the sampling."""
+    """A policy to play. run: the number of its training seed, which also seeds the sampling of actions."""
 
     policy: Policy
     greedy: bool = True
@@ -59,74 +56,63 @@ class Together:
     policies: Sequence[Policy]
 
     def scores(self, session: Session) -> Tensor:
-        """The scores of each policy for its own sessions, float32 [B, I]."""
+        """Return the scores of each policy for its own sessions, float32 [B, I]."""
         share = len(session.user) // len(self.policies)
         parts, start = [], 0
         for _, same in groupby(self.policies, key=id):
-            alike = list(same)  # the same policy several times: one call
-            parts.append(alike[0].scores(_part(session, slice(start, start + share * len(alike)))))
-            start += share * len(alike)
+            alike = list(same)  # one call for repeated entries of a policy
+            rows = slice(start, start + share * len(alike))
+            fields = ("user", "items", "rewards", "turn", "done")
+            own = replace(session, **{name: getattr(session, name)[rows] for name in fields})
+            parts.append(alike[0].scores(own))
+            start = rows.stop
         return torch.cat(parts)
-
-
-def _part(session: Session, rows: slice) -> Session:
-    """Some of the sessions."""
-    values = {name: getattr(session, name)[rows] for name in ("user", "items", "rewards", "turn", "done")}
-    return replace(session, **values)
 
 
 def play_jobs(
     jobs: Sequence[Job],
     setting: Setting,
-    truth: "Truth",
+    truth: Truth,
     log: InteractionLog,
     *,
     majority: Tensor | None,
     seed: int = 0,
 ) -> list[Played]:
-    """Every user's session with each of the policies, in the order of the jobs.
+    """Play one session of every user of the truth with each policy. The results are in the order of the jobs.
 
-    log: the catalogue that the policies score. A job gives the same sessions alone and in any company.
+    log: the catalogue that the policies score. The sessions of a job do not depend on the other jobs.
     """
     users = torch.as_tensor(truth.users)
     alike: dict[tuple[bool, bool], list[int]] = defaultdict(list)
     for place, job in enumerate(jobs):
         alike[job.greedy, job.exit_aware].append(place)
-    # rewards of another width are shown to each policy in its own way, and large worlds fill the processor alone
+    # rewards that are not float32 are shown to each policy in its own way, and large worlds fill the processor alone
     most = max(1, CELLS // (len(users) * log.n_items)) if truth.reward.dtype == torch.float32 else 1
     found: dict[int, Played] = {}
-    for places in alike.values():
+    for (greedy, exit_aware), places in alike.items():
         for start in range(0, len(places), most):
             some = places[start : start + most]
-            for place, played in zip(
-                some, _play([jobs[k] for k in some], setting, truth, log, users, seed), strict=True
-            ):
-                counted = metrics(played, len(truth.items), majority)
-                found[place] = Played(played.returns.cpu().numpy(), counted, _tallies(played, truth))
+            policies = [jobs[place].policy for place in some]
+            played = play(
+                policies[0] if len(some) == 1 else Together(policies),
+                truth,
+                log.n_items,
+                setting.rule,
+                mode=setting.mode,
+                turns=setting.turns,
+                greedy=greedy,
+                generators=[_generator(seed, jobs[place].run) for place in some],
+                users=users.repeat(len(some)),
+                exit_aware=exit_aware,
+            )
+            for place, part in zip(some, played.split(len(users)), strict=True):
+                counted = metrics(part, len(truth.items), majority)
+                found[place] = Played(part.returns.cpu().numpy(), counted, _tallies(part, truth))
     return [found[place] for place in range(len(jobs))]
 
 
-def _play(
-    jobs: Sequence[Job], setting: Setting, truth: "Truth", log: InteractionLog, users: Tensor, seed: int
-) -> list[Trajectories]:
-    """Sessions of jobs that are played in one way, a part a job."""
-    policies = [job.policy for job in jobs]
-    return play(
-        policies[0] if len(jobs) == 1 else Together(policies),
-        truth,
-        log.n_items,
-        setting.rule,
-        mode=setting.mode,
-        turns=setting.turns,
-        greedy=jobs[0].greedy,
-        generators=[_generator(seed, job.run) for job in jobs],
-        users=users.repeat(len(jobs)),
-        exit_aware=jobs[0].exit_aware,
-    ).split(len(users))
-
-
-def _tallies(played: Trajectories, truth: "Truth") -> NDArray[np.float64] | None:
-    """The tallies of the random feedback on shown items, for the users of a truth in its order."""
+def _tallies(played: Trajectories, truth: Truth) -> NDArray[np.float64] | None:
+    """Tally the random feedback on shown items, for the users of a truth in its order."""
     if truth.random is None:
         return None
     items = played.items.cpu()

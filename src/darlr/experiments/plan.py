@@ -8,8 +8,8 @@ from typing import Any, Literal
 import torch
 from rich.table import Table
 
-from darlr.agents.candidates import candidate_count
 from darlr.agents.fast.kernels import require_compiler
+from darlr.agents.references import candidate_count
 from darlr.data.log import InteractionLog
 from darlr.data.sources import BUILT_IN
 from darlr.errors import ConfigError, MachineError

@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 
-from darlr.agents.keep import Criterion, Earned
-from darlr.agents.learner import KEPT, Learner
+from darlr.agents.learner import KEPT, Learner, derived
 from darlr.agents.recommender import Recommender, RecommenderPolicy
-from darlr.agents.seeds import derived
+from darlr.agents.sink import Criterion, Earned
 from darlr.evaluation.estimation import reward_error
 from darlr.evaluation.evaluate import published, published_setting
 from darlr.evaluation.metrics import majority_items
