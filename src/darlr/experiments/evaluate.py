@@ -71,7 +71,7 @@ def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
 
 
 def learned_rows(runs: Sequence[FinishedRun]) -> list[Entry]:
-    """Each method's greedy and sampled policy, and the greedy one before training, one policy a seed."""
+    """Return each method's greedy and sampled policy, and the greedy one before training, one policy a seed."""
     methods: dict[str, list[FinishedRun]] = defaultdict(list)
     for one in runs:
         methods[one.config.label].append(one)
@@ -85,7 +85,7 @@ def learned_rows(runs: Sequence[FinishedRun]) -> list[Entry]:
 
 
 def serving(runs: Sequence[FinishedRun], exit_rule: str) -> Callable[[Row], str | None]:
-    """How each row of these runs is served; None for those that `darlr export` refuses.
+    """Return how each row of these runs is served; None for those that `darlr export` refuses.
 
     Of several seeds the first run counts. A run in memory is first saved into a folder, called RUN.
     """
@@ -106,7 +106,7 @@ def serving(runs: Sequence[FinishedRun], exit_rule: str) -> Callable[[Row], str 
 
 
 def trained_windows(runs: Sequence[FinishedRun]) -> tuple[int, ...]:
-    """The exit windows that runs were trained with; none where no user can leave."""
+    """Return the exit windows that runs were trained with; none where no user can leave."""
     sessions = [(one.config.train.session, one.logs.catalogue) for one in runs]
     return tuple(sorted({session.window for session, catalogue in sessions if can_leave(session, catalogue)}))
 
@@ -165,7 +165,7 @@ def evaluate(
 
 
 def _about(runs: Sequence[FinishedRun], ground: Ground, played: Sequence[Setting]) -> dict[str, Any]:
-    """What was evaluated."""
+    """Return the head of the report: the data, the runs, and warnings."""
     first = runs[0]
     unit, notes = first.logs.unit.describe(first.logs.recorded), ground.truth.notes
     return {
@@ -183,7 +183,7 @@ def _about(runs: Sequence[FinishedRun], ground: Ground, played: Sequence[Setting
 
 
 def shown(wanted: Sequence[Setting]) -> Iterator[Setting]:
-    """Settings one after the other, and how far playing them is, where it takes long."""
+    """Yield the settings one after the other, and show the progress where playing them takes long."""
     with Meter("evaluating") as meter:
         meter.begin("evaluating", "setting", after=PATIENCE)
         for done, setting in enumerate(wanted):
@@ -194,7 +194,7 @@ def shown(wanted: Sequence[Setting]) -> Iterator[Setting]:
 def run_plots(
     run: FinishedRun, rows: Sequence[Row], metrics: Sequence[dict[str, Any]], played_on: str = ""
 ) -> Mapping[str, Callable[[], "Figure"]]:
-    """Name -> what makes the picture: bars of the rows, the learning curve, the error of the estimated rewards.
+    """Return name -> what makes the picture: bars of the rows, the learning curve, the error of the estimated rewards.
 
     rows: of one setting. metrics: the log lines of training; where there are none, only the bars are made. played_on:
     what sessions were played on, where it is no truth.

@@ -40,7 +40,7 @@ DATA = "data"  # folder of a run that holds its log, where the run was trained i
 class HandedOver(NamedTuple):
     """The recommender's weights that a run hands over, their epoch (0: its start), and the epochs of training so far.
 
-    scores: what the choice of the epoch was made by (`darlr.agents.sink`); empty where the last epoch counts.
+    scores: the returns by which the epoch was chosen (`darlr.agents.sink`); empty where the last epoch counts.
     """
 
     weights: Mapping[str, Tensor]
@@ -75,7 +75,7 @@ class FinishedRun:
 
     @property
     def name(self) -> str:
-        """What messages call the run: its folder, or its label."""
+        """The name of the run in messages: its folder, or its label."""
         return self.config.label if self.folder is None else str(self.folder)
 
     @property
@@ -94,7 +94,7 @@ class FinishedRun:
         return translated(RecommenderPolicy(self.untrained), self.logs.unit)
 
     def checkpoint(self) -> Saved | None:
-        """The whole state of training; RunError where the world model has changed since."""
+        """Return the whole state of training; RunError where the world model has changed since."""
         if isinstance(self.home, Memory):
             return self.home.load_checkpoint()
         return runs.load_checkpoint(self.home, world_parts(world_folder(self.home, self.config)))
@@ -107,7 +107,7 @@ class FinishedRun:
 def finish(
     home: Path | Memory, config: RunConfig, logs: Logs, fitted: FittedWorldModel, world: World, found: HandedOver
 ) -> FinishedRun:
-    """A run with the policy that it hands over, on the CPU. world: the tables that the agents were paid by."""
+    """Return a run with the policy that it hands over, on the CPU. world: the tables that the agents were paid by."""
     config = replace(config, train=replace(config.train, device="cpu"))
     world = world.to("cpu")
     recommender = trained(world, config.train, found.weights)
@@ -118,12 +118,12 @@ def finish(
 
 
 def world_folder(folder: Path, config: RunConfig) -> Path:
-    """Where a run's world model lies."""
+    """Return the folder of a run's world model."""
     return folder / "world" if config.fits_world else Path(config.world)
 
 
 def world_parts(place: Path) -> dict[str, Path]:
-    """What a run depends on besides its options and data: the world model in `place`."""
+    """Return the files that a run depends on besides its options and data: the world model in `place`."""
     return {"world model": place / FILES[0]}
 
 
@@ -153,12 +153,12 @@ def open_run(folder: Path, opened: dict[Any, Logs] | None = None, logs: Logs | N
 
 
 def with_own_log(config: RunConfig, folder: Path) -> RunConfig:
-    """The options with the log that lies in the run's folder, where there is one: the folder may have been moved."""
+    """Return the options with the log in the run's folder, where there is one, as the folder may have been moved."""
     return replace(config, data=str(folder.resolve() / DATA)) if is_prepared(folder / DATA) else config
 
 
 def handed_over(checkpoint: Saved, best: Saved | None) -> HandedOver:
-    """What a run with this newest checkpoint hands over. best: see `chosen`."""
+    """Return what a run with this newest checkpoint hands over. best: see `chosen`."""
     tensors, state = checkpoint
     prefix = "recommender."
     newest = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
@@ -166,7 +166,7 @@ def handed_over(checkpoint: Saved, best: Saved | None) -> HandedOver:
 
 
 def chosen(newest: Mapping[str, Tensor], epochs: int, best: Saved | None) -> HandedOver:
-    """The best weights and their scores, or, where none were kept, the newest weights, of epoch number `epochs`."""
+    """Return the best weights and their scores, or, where none were kept, the newest weights, of epoch `epochs`."""
     if best is None:
         return HandedOver(newest, epochs, epochs, {})
     weights, scores = best
@@ -174,7 +174,7 @@ def chosen(newest: Mapping[str, Tensor], epochs: int, best: Saved | None) -> Han
 
 
 def trained(world: World, options: TrainConfig, weights: Mapping[str, Tensor]) -> Recommender:
-    """The recommender with these weights; RunError where they do not fit."""
+    """Return the recommender with these weights; RunError where they do not fit."""
     recommender = build_recommender(world, options)
     try:
         recommender.load_state_dict({key: weights[key] for key in recommender.state_dict()})

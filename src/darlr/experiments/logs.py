@@ -52,7 +52,7 @@ class Logs:
 
     @property
     def reserved(self) -> str:
-        """What is kept for evaluation, in words. Where there are propensities, single events are kept (data.split)."""
+        """The share that is kept for evaluation, in words. With propensities single events are kept (data.split)."""
         return f"{self.evaluation:.0%} of " + ("each user's items" if self.whole.propensity is None else "the events")
 
     @property
@@ -91,11 +91,11 @@ class Logs:
         return within_scope(self.unseen, self.scope)
 
     def source(self, world: World | None, tables: TablesConfig) -> Source:
-        """The data that simple rows read. world: the world model that was fitted to this log; tables: its options."""
+        """Return the data that simple rows read. world: the world model of this log. tables: its options."""
         return Source(self.catalogue, self.train, self.held_out, self.fitted, self.scope, world, tables)
 
     def context(self, world: World | None, turns: int = Context.turns) -> Context:
-        """The data that baselines read. world: the world model's tables, for those that need them."""
+        """Return the data that baselines read. world: the world model's tables, for those that need them."""
         return Context(self.fitted, self.held_out, self.scope, self.catalogue, world, turns)
 
 
@@ -105,7 +105,7 @@ def open_logs(config: RunConfig) -> Logs:
 
 
 def divided(source: InteractionLog, config: RunConfig) -> Logs:
-    """The same for a data set that was read already.
+    """Return the same for a data set that was read already.
 
     The default share that is kept is 0 for a data set with a truth, and WITHOUT_TRUTH for others.
     """

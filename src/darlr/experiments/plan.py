@@ -71,7 +71,7 @@ def check_device(device: str) -> None:
 
 
 def without_effect(config: RunConfig) -> list[str]:
-    """Warnings that name the options which were set but which the method or the data set does not read."""
+    """Return warnings that name the options which were set but which the method or the data set does not read."""
     train, found = config.train, {}
     if config.data != "synthetic":
         found[f"--data {config.data}"] = changed("synthetic", config.synthetic, SyntheticConfig())
@@ -88,7 +88,7 @@ IN_MEMORY = "in memory"  # the name of a data set that lies in no folder
 
 
 def decided(asked: RunConfig, logs: Logs) -> RunConfig:
-    """The options of the run; none of them is "auto" or left out. The result for these options is the same again.
+    """Return the options of the run, none of which is "auto" or left out. The result decides to itself again.
 
     Decided are: the weights of the world model and other options that come with the method, the kind of the world
     model, the exit rule, the share of events that is kept for evaluation, the number of the selector's candidates, the
@@ -113,7 +113,7 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
 
 
 def table(asked: RunConfig, config: RunConfig) -> Table:
-    """Each option by its name on the command line, its value, and where the value comes from, for a terminal."""
+    """Return each option by its name on the command line, its value, and where the value comes from, for a terminal."""
     parts = config, RunConfig(), usual(config.train.method), asked
     values, plain, mine, given = (named(to_json(one)) for one in parts)
     shown = Table("option", "value", "from", title=f"plan of a run on {config.data}", title_justify="left")
@@ -129,12 +129,12 @@ def table(asked: RunConfig, config: RunConfig) -> Table:
 
 
 def title(method: str) -> str:
-    """The name of a method in tables."""
+    """Return the name of a method in tables."""
     return find(method).title + " (true rewards)" * find(method).truth
 
 
 def anchored(config: RunConfig) -> RunConfig:
-    """The same with folders by their full paths, so that the run can be used from any working directory."""
+    """Return the same with folders by their full paths, so that the run can be used from any working directory."""
     folder = config.data not in BUILT_IN and Path(config.data).exists()
     data = str(Path(config.data).resolve()) if folder else config.data
     return replace(config, data=data, world=config.world if config.fits_world else str(Path(config.world).resolve()))
@@ -147,6 +147,6 @@ def _text(value: Any) -> str:
 
 
 def differing(one: RunConfig, other: RunConfig) -> list[str]:
-    """The options in which two configurations differ, by their names on the command line."""
+    """Return the options in which two configurations differ, by their names on the command line."""
     first, second = named(to_json(one)), named(to_json(other))
     return [name for name in first if first[name] != second[name]]

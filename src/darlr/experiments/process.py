@@ -64,7 +64,7 @@ def keep_freed_memory() -> bool:
 
 
 def provenance(seed: int | None = None) -> dict[str, Any]:
-    """Facts that help to repeat a run, as JSON values. Unknown ones are null."""
+    """Return facts that help to repeat a run, as JSON values. Unknown ones are null."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": shlex.join(sys.argv),
@@ -89,7 +89,7 @@ def _version(name: str) -> str | None:
 
 @cache
 def commit() -> dict[str, Any] | None:
-    """The commit of the checkout that this package runs from; None where it runs from no checkout."""
+    """Return the commit of the checkout that this package runs from; None where it runs from no checkout."""
     root = Path(__file__).resolve().parents[3]
     top = _ask_git(root, "rev-parse", "--show-toplevel")
     commit = _ask_git(root, "rev-parse", "HEAD")

@@ -32,7 +32,7 @@ def say(message: str) -> None:
 
 
 def shows_bars() -> bool:
-    """Whether progress is shown as a bar. A notebook can show one where ipywidgets is installed."""
+    """Return whether progress is shown as a bar. A notebook can show one where ipywidgets is installed."""
     if console.is_jupyter:
         return not console.quiet and find_spec("ipywidgets") is not None
     return console.is_terminal
@@ -49,18 +49,18 @@ def speaking(wanted: bool) -> Iterator[None]:
 
 
 def numbers(metrics: Mapping[str, float | None]) -> str:
-    """The metrics that are shown, as a short text."""
+    """Return the metrics that are shown, as a short text."""
     values = {name: metrics.get(name) for name in SHOWN}
     return ", ".join(SHOWN[name].format(value) for name, value in values.items() if value is not None)
 
 
 def watched(metrics: Mapping[str, float], unit: Unit) -> dict[str, float | None]:
-    """The metrics of training that are shown: the mean estimated reward of a turn, in the log's unit, and the turns."""
+    """Return the metrics that are shown: the mean estimated reward of a turn, in the log's unit, and the turns."""
     return {"estimate": unit.show(metrics["estimate"]), "turns": metrics["turns"]}
 
 
 def clock(seconds: float) -> str:
-    """A duration as h:mm:ss."""
+    """Return a duration as h:mm:ss."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 

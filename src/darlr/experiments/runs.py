@@ -119,7 +119,7 @@ class Run:
         write_checkpoint(self.folder / CHECKPOINT, tensors, about)
 
     def load_checkpoint(self) -> Saved | None:
-        """The newest checkpoint; None before the first one, RunError where it was made with other parts."""
+        """Return the newest checkpoint; None before the first one, RunError where it was made with other parts."""
         return _opened(self.folder, self._parts)
 
     @property
@@ -132,7 +132,7 @@ class Run:
         write_checkpoint(self.folder / BEST, weights, state)
 
     def load_best(self) -> Saved:
-        """The weights of the best policy so far."""
+        """Return the weights of the best policy so far."""
         return load_best(self.folder)
 
     def close(self) -> None:
@@ -150,17 +150,17 @@ class Run:
 
 
 def read_config(folder: Path, kind: type[Config]) -> Config:
-    """The options of a run as the dataclass `kind`; RunError when there is no run or an option is wrong."""
+    """Return the options of a run as the dataclass `kind`; RunError when there is no run or an option is wrong."""
     return from_json(kind, _read_stored(folder)["config"], str(folder / CONFIG))
 
 
 def read_inputs(folder: Path) -> dict[str, str]:
-    """The `inputs` that the run was started with."""
+    """Return the `inputs` that the run was started with."""
     return dict(_read_stored(folder)["inputs"])
 
 
 def load_checkpoint(folder: Path, parts: Mapping[str, Path] | None = None) -> Saved | None:
-    """The newest checkpoint of a run, without opening it for writing; None before the first one.
+    """Return the newest checkpoint of a run, without opening it for writing; None before the first one.
 
     parts: see `Run.depend_on`. RunError when one that is there differs from what the checkpoint was made with.
     """
@@ -168,14 +168,14 @@ def load_checkpoint(folder: Path, parts: Mapping[str, Path] | None = None) -> Sa
 
 
 def load_best(folder: Path) -> Saved:
-    """The weights of the best policy of a run, and its `epoch`, `earned` and `start`; RunError when there are none."""
+    """Return the best policy's weights, and its `epoch`, `earned` and `start`; RunError when there are none."""
     if not (folder / BEST).exists():
         raise RunError(f"{folder}: {BEST} is missing, the policy that the run hands over; restore it, or train again")
     return read_checkpoint(folder / BEST)
 
 
 def _opened(folder: Path, parts: Mapping[str, str]) -> Saved | None:
-    """The newest checkpoint. parts: the digests of what the run depends on now."""
+    """Return the newest checkpoint. parts: the digests of what the run depends on now."""
     found = _checkpoint(folder)
     if found is None:
         return None
@@ -188,7 +188,7 @@ def _opened(folder: Path, parts: Mapping[str, str]) -> Saved | None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl so far, without a last line that is still being written."""
+    """Return the rows of metrics.jsonl so far, without a last line that is still being written."""
     path = folder / METRICS
     if not path.exists():
         return []

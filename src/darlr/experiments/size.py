@@ -33,7 +33,7 @@ class Size:
 
 
 def size_of(log: InteractionLog, config: RunConfig, tables: int | None = None) -> Size:
-    """What training on a log takes. tables: number of tables of users x items; None means those of the method."""
+    """Return what training on a log takes. tables: number of tables of users x items; None = those of the method."""
     scope, train = scope_of(log), config.train
     method, users, items = find(train.method), len(scope.users), len(scope.items)
     cells = users * items
@@ -45,7 +45,7 @@ def size_of(log: InteractionLog, config: RunConfig, tables: int | None = None) -
 
 
 def memory_needed(size: Size) -> str:
-    """The memory that is needed beside the memory that is free, and what to do where too little is free."""
+    """Return the memory that is needed beside the memory that is free, and what to do where too little is free."""
     free, needed = (
         free_memory(),
         f"{size.users:,} users x {size.items:,} items take about {gigabytes(size.memory)} of memory",
@@ -78,7 +78,7 @@ def require_disk(size: Size, folder: Path) -> None:
 
 
 def outlook(size: Size) -> str:
-    """One line on what the run will take."""
+    """Return one line on what the run will take."""
     minutes = max(1, round(size.seconds / 60))
     return (
         f"plan: {memory_needed(size)}; {gigabytes(size.disk)} of disk; roughly {minutes:,} minute{'s' * (minutes > 1)} "
@@ -87,14 +87,14 @@ def outlook(size: Size) -> str:
 
 
 def gigabytes(count: float) -> str:
-    """A number of bytes in MB or GB."""
+    """Return a number of bytes in MB or GB."""
     if count < 1e8:
         return f"{count / 1e6:,.0f} MB"
     return f"{count / 1e9:,.1f} GB" if count < 1e11 else f"{count / 1e9:,.0f} GB"
 
 
 def free_memory() -> int | None:
-    """Bytes that this machine and its container still have free, with swap; None where that is unknown."""
+    """Return bytes that this machine and its container still have free, with swap; None where that is unknown."""
     if sys.platform == "win32":
         return None
     found = [value for value in (_of_machine(), _of_container()) if value is not None]
@@ -112,7 +112,7 @@ def _of_machine() -> int | None:
 
 
 def _of_container(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Bytes that the limit of the control group (version 2 or 1) leaves free; None without a limit."""
+    """Return bytes that the limit of the control group (version 2 or 1) leaves free; None without a limit."""
     for names in ("memory.max memory.current", "memory/memory.limit_in_bytes memory/memory.usage_in_bytes"):
         most, now = names.split()
         with suppress(OSError, ValueError):  # also "max"

@@ -1,4 +1,4 @@
-"""What sessions are played on, the truth or a world model of unseen events, and report parts on unseen events."""
+"""The rewards of an evaluation, from the truth or a world model of unseen events, and report parts on such events."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,10 +34,10 @@ from darlr.world.models.bias import bias_table
 FOLDER = "evaluation-world"
 REFERENCE = "evaluation model"
 WARNING = (
-    "no truth is known, so sessions are played on a world model of events that training never saw. It rewards what "
-    "this log's models believe, with the log's gaps and exposure in it. Rank policies with it only where its error on "
-    "unseen events is good, not in mode FB, where one wrong cell counts at every turn, and take no value as what users "
-    "would give"
+    "no truth is known, so sessions are played on a world model of events that training never saw. Its rewards are "
+    "predictions, which have the gaps and the exposure of the log. Rank policies with it only where its error on "
+    "unseen events is good, and not in mode FB, where one wrong cell counts at every turn. Its values are not the "
+    "rewards of real users"
 )
 
 
@@ -62,11 +62,11 @@ class Ground:
 def find_ground(
     runs: Sequence[FinishedRun], learned: Sequence[Entry], truth: Truth | None, kept: Logs | None, out: Path | None
 ) -> Ground:
-    """The truth, where one is given, else an evaluation world model of the kept events, written into `out` if given."""
+    """Return the truth, if given, else an evaluation world model of the kept events, written into `out` if given."""
     run = runs[0]
     if truth is not None:
         for logs in {id(one.logs): one.logs for one in runs}.values():
-            truth = truth.beside(logs.known)  # without the random feedback that any of the runs may know by heart
+            truth = truth.beside(logs.known)  # without the random feedback that is in the log of any run
         trust = Trust("Sessions were played on the data set's own truth.")
         if truth.notes:
             doubt = f"The truth that sessions were played on was not observed everywhere ({truth.notes[0]})"
@@ -83,7 +83,7 @@ def find_ground(
 
 
 def kept_by(runs: Sequence[FinishedRun], *, needed: bool) -> Logs | None:
-    """The events that all of the runs kept from training; None where one kept none, or another share.
+    """Return the events that all of the runs kept from training; None where one kept none, or another share.
 
     needed: raise RunError in place of None. A run that kept another share has trained on what the others kept.
     """
@@ -104,7 +104,7 @@ def kept_by(runs: Sequence[FinishedRun], *, needed: bool) -> Logs | None:
 
 
 def evaluation_logs(recorded: InteractionLog, logs: Logs) -> Logs:
-    """Events that training never saw, split for a world model of their own: nothing but evaluation reads them.
+    """Return events that training never saw, split for a world model of their own: nothing but evaluation reads them.
 
     recorded: the events, with rewards in their own unit, and with the ids of the run's logs `logs`, in whose unit the
     model learns. Where users have so few events that `split` can hold out none of theirs, a tenth of all is held out.
@@ -119,7 +119,7 @@ def evaluation_logs(recorded: InteractionLog, logs: Logs) -> Logs:
 
 
 def evaluation_world(run: FinishedRun, kept: Logs, out: Path | None) -> FittedWorldModel:
-    """A world model of default options on the kept events: fitted into `out`, or what lies there already.
+    """Return a world model of default options on the kept events: fitted into `out`, or what lies there already.
 
     out: None = fitted in memory.
     """
@@ -144,7 +144,7 @@ FEW = 30  # users with a last event, below which all kept events are the test
 def sections(
     run: FinishedRun, learned: Sequence[Entry], kept: Logs, fitted: FittedWorldModel | None = None
 ) -> tuple[list[Section], Trust]:
-    """Errors on unseen events, off-policy values where propensities are logged, and a sentence on their quality.
+    """Return errors on unseen events, off-policy values where propensities are logged, and a sentence on their quality.
 
     learned: the policies. run: whose world model is measured, and expects rewards for DM and DR. fitted: the evaluation
     world model, where sessions are played on one.
@@ -162,11 +162,11 @@ def sections(
         doubt = f"The {EVALUATION_WORLD} fails its test ({'; '.join(reasons) or 'no unseen event could test it'})"
         return found, Trust(f"{doubt}, so the order of these rows means nothing.", believable=False)
     passed = f"The {EVALUATION_WORLD} passes its test, so it can rank policies"
-    return found, Trust(f"{passed}; its values are what it believes.")
+    return found, Trust(f"{passed}; its values are its predictions.")
 
 
 def _known(name: str, table: Tensor, own: Logs, other: Logs, *, trained: bool = True) -> Known | None:
-    """Errors of a model of `own` events on the `other` ones, in the log's unit; None without any in new cells."""
+    """Measure a model of `own` events on the `other` ones, in the log's unit; None where no cell is new."""
     seen, unseen = (within_scope(log, own.scope) for log in (own.fitted, other.recorded))
     of, known = (log.user * log.n_items + log.item for log in (unseen, seen))
     unseen = select(unseen, ~np.isin(of, known))
@@ -182,7 +182,7 @@ def _known(name: str, table: Tensor, own: Logs, other: Logs, *, trained: bool = 
 
 
 def _off_policy(log: InteractionLog, learned: Sequence[Entry], reward: Tensor) -> Section:
-    """Every policy on the kept events, and uniform choices."""
+    """Return every policy on the kept events, and uniform choices."""
     found = {}
     for entry in [*learned, Entry("random", [Random()], "log", greedy=False)]:
         for seed, policy in enumerate(entry.policies, 1):
@@ -197,13 +197,13 @@ class Shuffled:
     """All items in an order that chance draws for each user."""
 
     def scores(self, session: Session) -> Tensor:
-        """float32 [B, I], uniform numbers."""
+        """Return uniform numbers, float32 [B, I]."""
         shape = len(session.user), session.n_items
         return torch.rand(shape, generator=torch.Generator().manual_seed(int(session.user[0])))
 
 
 def next_items(entries: Sequence[Entry], logs: Logs, kept: InteractionLog, *, usual: bool = True) -> list[Section]:
-    """The section of a report, or none where no user has a relevant test item.
+    """Return the section of a report, or none where no user has a relevant test item.
 
     entries: rows of the report, of which greedy ones that read no truth count. kept: the events that training never
     saw, in log codes and in their own unit. usual: with the baselines that reports have, where their library is there.
@@ -228,7 +228,7 @@ def next_items(entries: Sequence[Entry], logs: Logs, kept: InteractionLog, *, us
 
 
 def _tested(kept: InteractionLog, logs: Logs) -> tuple[UnseenItems, str]:
-    """The test events, and a sentence on them: each user's last ones where the log has times."""
+    """Return the test events, and a sentence on them: each user's last ones where the log has times."""
     test, training = within_scope(kept, logs.scope), within_scope(logs.recorded, logs.scope)
     what = "drawn at random from each user's events"
     if test.timestamp is not None and training.timestamp is not None:

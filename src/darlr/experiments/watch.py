@@ -1,4 +1,4 @@
-"""What is measured after each epoch: on the world model to choose the best policy, and on the truth for the curve."""
+"""Measurements after each epoch: on the world model to choose the best policy, and on the truth for the curve."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -28,7 +28,7 @@ Watch = Callable[[int, Learner], Mapping[str, Any]]
 
 
 def watch_truth(config: RunConfig, logs: Logs, *, wanted: bool) -> Watch:
-    """The published protocol after each epoch, and the error of the reward estimates.
+    """Return the published protocol after each epoch, and the error of the reward estimates.
 
     No more columns where they are not wanted, and without a truth.
     """
@@ -56,7 +56,7 @@ def watch_truth(config: RunConfig, logs: Logs, *, wanted: bool) -> Watch:
 
 
 def criterion_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs) -> Criterion:
-    """The criterion of the best epoch: the return of greedy sessions on r_0, of SCORED users that are sampled once."""
+    """Return the criterion of the best epoch: the return of greedy sessions on r_0 of SCORED users, sampled once."""
     generator = torch.Generator().manual_seed(derived(config.seed, KEPT))
     users = torch.randperm(world.n_users, generator=generator)[:SCORED]
     estimates, turns = whole(world.reward), config.session.turns
@@ -72,7 +72,7 @@ def criterion_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs)
 
 
 def kept(found: HandedOver) -> str:
-    """A sentence on which policy the run hands over."""
+    """Return a sentence on which policy the run hands over."""
     if not found.epochs:
         return "the policy is the start, as nothing was trained"
     if not found.scores:

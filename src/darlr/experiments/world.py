@@ -37,7 +37,7 @@ UNTRAINED = (
 
 
 def origin(logs: Logs, split_config: SplitConfig) -> dict[str, Any]:
-    """What a world model depends on besides its options, as JSON values."""
+    """Return what a world model depends on besides its options, as JSON values."""
     known = to_json(replace(split_config, evaluation=logs.evaluation))
     if logs.evaluation and logs.whole.propensity is not None:
         known["kept"] = "events"  # older versions kept whole (user, item) cells of such a log
@@ -99,7 +99,7 @@ def fit_model(logs: Logs, config: WorldModelConfig) -> FittedWorldModel:
 
 
 def is_fitted(folder: Path) -> bool:
-    """Whether `folder` holds a complete world model."""
+    """Return whether `folder` holds a complete world model."""
     recover(folder)
     return (folder / ORIGIN).exists()
 
@@ -121,7 +121,7 @@ def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> Fit
 
 
 def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World:
-    """The tables for the users and items of the scope, on the device of training."""
+    """Return the tables for the users and items of the scope, on the device of training."""
     world = build_world(fitted, logs.fitted, config.tables, logs.scope)
     if config.recommender.belief:
         world = replace(world, preference=preference_features(logs.context(world, config.session.turns))[0])
@@ -129,14 +129,14 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
 
 
 def paid_world(world: World, logs: Logs, config: RunConfig) -> World:
-    """The tables whose rewards the agents learn from. GT learns from the truth in place of the predictions."""
+    """Return the tables whose rewards the agents learn from. GT learns from the truth in place of the predictions."""
     if not find(config.train.method).truth:
         return world
     return replace(world, reward=true_reward(logs, config).to(world.reward))
 
 
 def true_reward(logs: Logs, config: RunConfig) -> Tensor:
-    """The true rewards in the unit of learning, float32 [Us, Is]; ConfigError unless the truth covers the scope."""
+    """Return the true rewards in the unit of learning, float32 [Us, Is]; ConfigError unless they cover the scope."""
     truth = load_truth(config.data, options=config.synthetic)
     if truth is None:
         raise ConfigError(f"option method: gt learns from the truth, and the data set {config.data} has none")
@@ -152,7 +152,7 @@ def true_reward(logs: Logs, config: RunConfig) -> Tensor:
 
 
 def given_world(asked: WorldModelConfig, config: RunConfig, logs: Logs) -> FittedWorldModel:
-    """The world model in the folder that the option `world` names. Warnings name options that it ignores.
+    """Return the world model in the folder that the option `world` names. Warnings name options that it ignores.
 
     asked: the options of a world model as they were given. Raises RunError as `load_world_model` does, and ConfigError
     where the method needs another weighting of the events.

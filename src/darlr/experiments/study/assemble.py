@@ -75,7 +75,7 @@ class ModeTable:
 
 
 def assemble(grid: Grid, results: Results) -> list[ModeTable]:
-    """Every table of the grid, with its lines by falling R_tra. Rows with a missing cell are left out."""
+    """Return every table of the grid, with its lines by falling R_tra. Rows with a missing cell are left out."""
     tables = []
     for window, mode in product(grid.windows, MODES):
         played = None if mode == "NX_10" else window  # no user leaves in NX_10
@@ -110,7 +110,7 @@ def _lines(variant: Variant, results: Sequence[Result], mode: Mode, window: int 
 
 
 def ranked(lines: Sequence[Line]) -> list[Line]:
-    """Lines by falling mean, each with its paired differences to the first that is no reference and to its base."""
+    """Sort lines by falling mean, and compare each with the first that is no reference and with its base."""
     ordered = sorted(lines, key=lambda line: -line.row.mean)
     first = next((line for line in ordered if line.row.kind != "truth"), None)
     found = []
@@ -125,12 +125,12 @@ def ranked(lines: Sequence[Line]) -> list[Line]:
 
 
 def paired(one: Line, other: Line) -> Comparison:
-    """One line minus the other, over the same users and seeds."""
+    """Return one line minus the other, over the same users and seeds."""
     return compare(one.row.returns, other.row.returns)
 
 
 def by_random_feedback(lines: Sequence[Line]) -> list[tuple[Line, tuple[float, float, float] | None]]:
-    """Lines by falling R_random. Beside each is the first that is no reference minus it, with the 95% interval."""
+    """Sort lines by falling R_random. Beside each is the first that is no reference minus it, with its interval."""
     known = sorted((line for line in lines if line.row.random is not None), key=lambda line: -(line.row.random or 0.0))
     first = next((line.row.tallies for line in known if line.row.kind != "truth"), None)
     found: list[tuple[Line, tuple[float, float, float] | None]] = []
@@ -141,7 +141,7 @@ def by_random_feedback(lines: Sequence[Line]) -> list[tuple[Line, tuple[float, f
 
 
 def _base(line: Line, lines: Sequence[Line]) -> Line | None:
-    """The line that a study compares a line with: the base of its group or of the study, evaluated in the same way."""
+    """Return the base of a line's group or of the study, evaluated in the same way."""
     fits = (
         other
         for other in lines
@@ -154,14 +154,14 @@ def _base(line: Line, lines: Sequence[Line]) -> Line | None:
 
 
 def first_and_second(table: ModeTable) -> tuple[Line, Line] | None:
-    """The best lines of two rows, without references. A row, its exit-aware twin and its start count as one row."""
+    """Return the best lines of two rows that are no references. A row, its exit-aware twin and its start are one."""
     lines = [line for line in table.lines if line.row.kind != "truth"]
     names = [line.row.name.removesuffix(", exit-aware").replace(START, "") for line in lines]
     return next(((lines[0], line) for name, line in zip(names, lines, strict=True) if name != names[0]), None)
 
 
 def origins(results: Results) -> dict[str, Any]:
-    """How many cells come from which code, commit and machine."""
+    """Return how many cells come from which code, commit and machine."""
     found = [result.about for result in results.values()]
     gits, machines = ([about["provenance"][name] for about in found] for name in ("git", "machine"))
     return {

@@ -34,7 +34,7 @@ PACKAGE = Path(__file__).parents[2]
 
 
 def _within(room: str, names: str) -> tuple[str, ...]:
-    """Paths of the files and folders of a room that these words name."""
+    """Return the paths of the files and folders of a room that these words name."""
     return tuple(f"{room}/{name}" for name in names.split())
 
 
@@ -72,7 +72,7 @@ def snapshot(cells: Path, package: Path = PACKAGE) -> Path:
 
 @cache
 def digest(kind: Kind, package: Path = PACKAGE) -> str:
-    """12 hex digits that hash the files that a kind of cell depends on, without comments, docstrings and layout."""
+    """Hash the files that a kind of cell depends on, without comments, docstrings and layout, as 12 hex digits."""
     total = sha256()
     for path in sorted(package.rglob("*.py")):
         name = path.relative_to(package).as_posix()
@@ -84,7 +84,7 @@ def digest(kind: Kind, package: Path = PACKAGE) -> str:
 
 @cache
 def _meaning(source: str) -> str:
-    """The source without comments, docstrings and layout."""
+    """Return the source without comments, docstrings and layout."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -98,7 +98,7 @@ def _meaning(source: str) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """What to run.
+    """One row of a table for one seed, under one exit window or all of them.
 
     config: the options, with the exit rule resolved and without a label or the folder of a world model. name: method,
     baseline, "trivial" or "world". windows: exit windows N that are evaluated, empty where no user can leave. data,
@@ -117,7 +117,7 @@ class Cell:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What the numbers depend on besides the code, as JSON values."""
+        """All that the numbers depend on besides the code, as JSON values."""
         config = to_json(self.config)
         for name in ("data", "synthetic", "label", "world"):  # the checksums stand for these
             del config[name]
@@ -164,7 +164,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished cell left.
+    """The result of a finished cell.
 
     returns: "entry|mode|window" -> returns, float64 [users]; with RANDOM_FEEDBACK behind the name the tallies, float64
     [users, 3]. about: everything else, as JSON values.
@@ -176,7 +176,7 @@ class Result:
 
 
 def read_cell(place: Path) -> dict[str, Any]:
-    """The content of the cell.json of a cell; RunError when it is missing or damaged."""
+    """Return the content of the cell.json of a cell; RunError when it is missing or damaged."""
     try:
         content: dict[str, Any] = read_json(place / CELL, _remedy(place), schema=SCHEMA)
     except FileNotFoundError as error:
@@ -189,7 +189,7 @@ def _remedy(place: Path) -> str:
 
 
 def find(cell: Cell, cells: Path, accepted: Collection[str] = ()) -> Path | None:
-    """The folder of the finished cell, by this code or else the newest by accepted code; None where it must run."""
+    """Find the folder of the finished cell, of this code or else the newest of accepted code; NonNone if there is none."""
     place = cells / cell.folder
     if (place / RESULT).exists():
         return place
@@ -208,6 +208,6 @@ def _fits(cell: Cell, place: Path, accepted: Collection[str]) -> bool:
 
 
 def read_result(place: Path) -> Result:
-    """The result of a finished cell; RunError when it is damaged."""
+    """Return the result of a finished cell; RunError when it is damaged."""
     tensors, about = read_checkpoint(place / RESULT, _remedy(place))
     return Result(place, {name: tensor.double().numpy() for name, tensor in tensors.items()}, about)

@@ -53,7 +53,7 @@ class Variant:
 
 
 def chosen(methods: str) -> list[str]:
-    """The names in a comma-separated list, in which all, learned, baselines and trivial stand for groups.
+    """Return the names in a comma-separated list, in which all, learned, baselines and trivial stand for groups.
 
     Raises ConfigError with a hint for an unknown name.
     """
@@ -103,7 +103,7 @@ ABLATIONS: dict[str, Mapping[str, Any]] = {
 
 
 def ablations() -> list[Variant]:
-    """DARLR with one part changed at a time."""
+    """Return DARLR with one part changed at a time."""
     changed = [Variant(label, "darlr", options) for label, options in ABLATIONS.items()]
     return [Variant("DARLR", "darlr", base=True), *changed]
 
@@ -119,7 +119,7 @@ WEIGHTS: dict[str, tuple[str, tuple[float, ...]]] = {
 
 
 def sensitivity(defaults: Mapping[str, Any]) -> list[Variant]:
-    """DARLR with one weight changed at a time over its range. defaults: the values of these options in the base."""
+    """Return DARLR with one weight changed at a time over its range. defaults: the options of the base, by name."""
     rows = [Variant("DARLR", "darlr", base=True)]
     for name, (symbol, values) in WEIGHTS.items():
         usual = defaults[name]
@@ -134,7 +134,7 @@ ISOLATED = 0.2  # share of users without events
 
 
 def sparsity(names: Sequence[str]) -> list[Variant]:
-    """Every method on shares of the log from 100% to 1%, and on a log without the events of some users."""
+    """Return every method on shares of the log from 100% to 1%, and on a log without the events of some users."""
     logs: list[tuple[dict[str, float], str, float | None]] = [
         ({} if share == 1 else {"split.keep": share}, f"{share:.0%} of the log", share) for share in KEPT
     ]
@@ -173,7 +173,7 @@ class Grid:
 
 
 def variants(study: Kinds, methods: str, config: RunConfig) -> list[Variant]:
-    """The rows of a study."""
+    """Return the rows of a study."""
     if study == "ablations":
         return ablations()
     if study == "sensitivity":
@@ -211,7 +211,7 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
 def _cells(
     variant: Variant, base: RunConfig, log: InteractionLog, seeds: int, windows: Windows, checksums: Mapping[str, Any]
 ) -> Cells:
-    """A learned row has a cell for each window, which trains under it. One cell of another row is for all windows."""
+    """Lay out a row. A learned row trains in a cell for each window; a cell of another row is for all windows."""
     if variant.learned:
         base = with_defaults(override(base, {"method": variant.method}))
     config = override(base, variant.options)
@@ -235,7 +235,7 @@ def _cells(
 
 
 def missing(grid: Grid, place: Path, accepted: Sequence[str]) -> list[Cell]:
-    """The cells that have to run, after those of the world models that they need."""
+    """Return the cells that have to run, after those of the world models that they need."""
     wanted = [cell for cell in grid.cells if find(cell, place, accepted) is None]
     worlds = {cell.world.folder: cell.world for cell in wanted if cell.world is not None}
     return [cell for cell in worlds.values() if find(cell, place, ()) is None] + wanted

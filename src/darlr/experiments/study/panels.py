@@ -78,7 +78,7 @@ def sensitivity(lines: Sequence[Line], title: str) -> "Figure":
 
 
 def _groups(lines: Sequence[Line]) -> Mapping[str, list[Line]]:
-    """The greedy lines by the weight that they vary, in the order of its values."""
+    """Return the greedy lines by the weight that they vary, in the order of its values."""
     groups: dict[str, list[Line]] = {}
     for line in sorted(lines, key=lambda line: line.variant.value or 0.0):
         if line.variant.value is not None and not line.row.sampled:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def plots(data: str, tables: Sequence[ModeTable], study: str) -> dict[str, Callable[[], "Figure"]]:
-    """Name -> the function that draws the picture, for the tables of NX_0."""
+    """Return name -> the function that draws the picture, for the tables of NX_0."""
     found: dict[str, Callable[[], Figure]] = {}
     for table in tables:
         if table.mode != "NX_0" or not table.lines:
@@ -38,7 +38,7 @@ def plots(data: str, tables: Sequence[ModeTable], study: str) -> dict[str, Calla
 
 
 def _of_table(greedy: Sequence[Line], title: str) -> Mapping[str, Callable[[], "Figure"]]:
-    """The pictures of the methods' table by name, without those that would show nothing."""
+    """Return the pictures of the methods' table by name, without those that would show nothing."""
     learned = [line for line in greedy if line.variant.learned and line.row.kind != "log"]
     pictures = {"rows": partial(return_bars, lines=greedy, title=f"{title}: R_tra")}
     if np.ptp([line.row.length for line in greedy]) > 0.01:  # otherwise R_each shows the same as R_tra
@@ -58,7 +58,7 @@ def _of_table(greedy: Sequence[Line], title: str) -> Mapping[str, Callable[[], "
 
 
 def kind(line: Line) -> str:
-    """The kind of a line, which sets its colour."""
+    """Return the kind of a line, which sets its colour."""
     if line.row.kind != "log":
         return line.row.kind
     return "log" if line.variant.method == "trivial" else "baseline"
@@ -84,7 +84,7 @@ def majority_bars(lines: Sequence[Line], title: str) -> "Figure":
 
 
 def curve(line: Line) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """The epochs [E] that every seed has, and R_tra after each of them, float64 [seeds, E]."""
+    """Return the epochs [E] that every seed has, and R_tra after each of them, float64 [seeds, E]."""
     rows = [
         [(row["epoch"], row["R_tra"]) for row in result.about["curve"] if row.get("R_tra") is not None]
         for result in line.results
@@ -129,7 +129,7 @@ BY_FEEDBACK = ("mean", "random", "random", (PLAYED, "R_random, by random feedbac
 
 
 def _columns(xs: np.ndarray[Any, Any], gap: float) -> list[list[int]]:
-    """Indices of the values in groups: neighbours within `gap` belong to one group."""
+    """Group the indices of the values: neighbours within `gap` belong to one group."""
     columns: list[list[int]] = []
     for index in np.argsort(xs, kind="stable").tolist():
         if columns and xs[index] - xs[columns[-1][-1]] <= gap:

@@ -71,7 +71,7 @@ def study(
     sections: Sequence[Section] = (),
     plots: Mapping[str, Callable[[], "Figure"]] | None = None,
 ) -> Study:
-    """The result of a comparison with these tables. about: what was compared. sections, plots: see `Evaluation`."""
+    """Return the result of a comparison. about: what was compared. sections, plots: see `Evaluation`."""
     lines, sentence = (tables[0].lines, verdict(tables[0])) if tables else ([], "")
     first = next((line.label for line in lines if line.best), "")
     return Study(
@@ -87,7 +87,7 @@ def study(
 
 
 def verdict(table: ModeTable) -> str:
-    """A sentence on how far the first row is ahead of the second, and how sure that is; empty without two rows."""
+    """Write a sentence on the difference of the first two rows and its certainty; empty without two rows."""
     pair = first_and_second(table)
     if pair is None:
         return ""
@@ -101,7 +101,7 @@ def verdict(table: ModeTable) -> str:
 
 
 def _heads(about: Mapping[str, Any]) -> list[str]:
-    """One line for each value; of a mapping, the number of cells that have each value."""
+    """Return one line for each value; of a mapping, the number of cells that have each value."""
     found = []
     for key, value in about.items():
         counted = isinstance(value, dict)
@@ -130,7 +130,7 @@ def _table(table: ModeTable) -> list[str]:
 
 
 def _random_table(table: ModeTable) -> list[str]:
-    """The same rows by the feedback on random items that are new to a user, where it is known."""
+    """Return the same rows by the feedback on random items that are new to a user, where it is known."""
     ranked = by_random_feedback(table.lines)
     if not ranked:
         return []
@@ -147,7 +147,7 @@ def _random_table(table: ModeTable) -> list[str]:
 
 
 def _commands(tables: Sequence[ModeTable]) -> list[str]:
-    """The budget and the time of every row, and the command of every cell."""
+    """Return the budget and the time of every row, and the command of every cell."""
     seen: dict[str, Line] = {}
     for line in (line for table in tables for line in table.lines):
         seen.setdefault(line.results[0].folder.name, line)

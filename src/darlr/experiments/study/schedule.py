@@ -33,7 +33,7 @@ class Worker:
     started: float = field(default_factory=time.monotonic)
 
     def progress(self) -> tuple[float, str]:
-        """The share of the cell that is done, from 0 to 1, and a text on its epochs; a learned cell alone has these."""
+        """Return the finished share of a learned cell, from 0 to 1, and a text on its epochs; 0 and "" for others."""
         if self.cell.kind != "learned":
             return 0.0, ""
         done, epochs = len(read_metrics(self.place / "run")), self.cell.config.train.epochs
@@ -41,7 +41,7 @@ class Worker:
 
 
 def cost(cell: Cell) -> float:
-    """The time that a cell takes, in simulated steps of MBPO."""
+    """Return the time that a cell takes, in simulated steps of MBPO."""
     train = cell.config.train
     relative = find(train.method).cost.seconds(CATALOGUE) / Cost().seconds(CATALOGUE)
     steps = train.epochs * train.steps * relative if cell.kind == "learned" else 0.0
@@ -49,12 +49,12 @@ def cost(cell: Cell) -> float:
 
 
 def longest_first(cells: Iterable[Cell]) -> list[Cell]:
-    """The cells in the order in which they run: world models first, then by falling cost."""
+    """Return the cells in the order in which they run: world models first, then by falling cost."""
     return sorted(cells, key=lambda cell: (cell.kind != "world", -cost(cell)))
 
 
 def title(cell: Cell) -> str:
-    """A cell in a few words."""
+    """Return a cell in a few words."""
     window = f" N={cell.windows[0]}" if cell.kind == "learned" and cell.windows else ""
     return f"{cell.name} seed {cell.seed}{window}"
 
@@ -116,7 +116,7 @@ class Schedule:
         self.meter.show_parts([(title(one.cell), share, text, now - one.started) for one, share, text in running])
 
     def next(self) -> Cell | None:
-        """The first cell whose world model is fitted. Cells whose world model failed count as failed too."""
+        """Return the first cell whose world model is fitted. Cells whose world model failed count as failed too."""
         worlds = {one.folder for one in [*self.waiting, *(worker.cell for worker in self.workers)]}
         for cell in list(self.waiting):
             if self.later.get(cell.folder, 0.0) > time.monotonic():

@@ -36,7 +36,7 @@ ABOUT = (
 
 
 def published(data: str, tables: Sequence[ModeTable]) -> Section:
-    """The mean and the standard deviation over epochs of each learned row, beside published numbers."""
+    """Return the mean and the standard deviation over epochs of each learned row, beside published numbers."""
     known = dict(zip(METHODS, R_TRA.get(data, ()), strict=False))
     shown = [line for table in tables if table.mode == "NX_0" and table.window in (None, 1) for line in table.lines]
     rows = [line for line in shown if line.variant.learned and not line.row.sampled and line.row.kind != "log"]
@@ -97,13 +97,13 @@ class Thinned:
         return known[max(known)].split()[0] if known else "none"
 
     def text(self, tail: str, form: str) -> str:
-        """R_tra on one log in the number format `form`, in italics where the row fails."""
+        """Write R_tra on one log in the number format `form`, in italics where the row fails."""
         number = format(self.means[tail], form) if tail in self.lines else "–"
         return f"*{number}*" if tail in self.failing else number
 
 
 def thinned(table: ModeTable) -> list[Thinned]:
-    """The rows of one table of the study, by falling mean over the logs."""
+    """Return the rows of one table of the study, by falling mean over the logs."""
     rows: dict[str, dict[str, Line]] = {}
     # from the whole log to its smallest share, and other changes of the log last
     for line in sorted(table.greedy, key=lambda line: -(line.variant.value or 0)):
@@ -117,7 +117,7 @@ def thinned(table: ModeTable) -> list[Thinned]:
 
 
 def logs_of(rows: Sequence[Thinned]) -> list[str]:
-    """The shares of the log, in order, of the row that has them all."""
+    """Return the shares of the log, in order, of the row that has them all."""
     return list(max(rows, key=lambda row: len(row.lines)).lines)
 
 
@@ -129,7 +129,7 @@ NOTE = (
 
 
 def thinner_logs(tables: Sequence[ModeTable]) -> list[Section]:
-    """Parts of a report with R_tra of every row on every log, under NX_0, and the share at which it fails."""
+    """Return parts of a report with R_tra of every row on every log, under NX_0, and the share at which it fails."""
     found = []
     for table in tables:
         rows = thinned(table) if table.mode == "NX_0" else []

@@ -151,7 +151,7 @@ def play_all(task: Task, logs: Logs, entries: Sequence[Entry], truth: Truth) -> 
 
 
 def truth_of(config: RunConfig, logs: Logs) -> Truth:
-    """The truth of the data set, beside what these logs hold. RunError where there is none."""
+    """Return the truth of the data set, beside what these logs hold. RunError where there is none."""
     truth = load_truth(config.data, options=config.synthetic)
     if truth is None:
         raise RunError(f"{config.data}: has no truth to play on")
@@ -159,14 +159,14 @@ def truth_of(config: RunConfig, logs: Logs) -> Truth:
 
 
 def open_world(task: Task, logs: Logs) -> World:
-    """The tables of the world model of the cell; RunError when it is missing."""
+    """Return the tables of the world model of the cell; RunError when it is missing."""
     if not is_fitted(task.world):
         raise RunError(f"{task.world}: the world model is missing; run the comparison again")
     return world_of(load_world_model(task.world, logs, task.config.split), logs, task.config.train)
 
 
 def _spent(place: Path) -> float:
-    """CPU-seconds of earlier attempts that were killed."""
+    """Return the CPU-seconds of earlier attempts that were killed."""
     try:
         return float(read_json(place / STATUS, "")["cpu_seconds"])
     except (OSError, RunError, ValueError, KeyError, TypeError):
