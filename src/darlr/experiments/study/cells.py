@@ -189,7 +189,7 @@ def _remedy(place: Path) -> str:
 
 
 def find(cell: Cell, cells: Path, accepted: Collection[str] = ()) -> Path | None:
-    """Find the folder of the finished cell, of this code or else the newest of accepted code; NonNone if there is none."""
+    """Find the folder of the finished cell, of this code or else the newest of accepted code; None without one."""
     place = cells / cell.folder
     if (place / RESULT).exists():
         return place
