@@ -14,7 +14,7 @@ from darlr.api.explain import Explanation, explain
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError, RunError
 from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run, save_run
-from darlr.experiments.plan import IN_MEMORY, differing
+from darlr.experiments.plan import IN_MEMORY
 from darlr.experiments.process import computing
 from darlr.experiments.progress import speaking
 from darlr.experiments.runs import CHECKPOINT
@@ -23,7 +23,8 @@ from darlr.experiments.watch import watch_truth
 from darlr.experiments.world import fit_model, paid_world, world_of
 from darlr.methods import usual
 from darlr.options import RunConfig
-from darlr.options.names import flat, override
+from darlr.options.json import to_json
+from darlr.options.names import flat, named, override
 from darlr.serving.folder import read_policy
 from darlr.serving.history import Pairs
 from darlr.serving.ids import Id
@@ -151,7 +152,8 @@ class Recommender:
         before = self._prepared
         if before.logs.checksum != prepared.logs.checksum:
             raise RunError("cannot resume on another log than the fit began with; leave out resume=True")
-        changed = [name for name in differing(before.config, prepared.config) if name not in ("epochs", "label")]
+        old, new = (named(to_json(one.config)) for one in (before, prepared))
+        changed = [name for name in old if old[name] != new[name] and name not in ("epochs", "label")]
         if changed:
             raise RunError(f"cannot resume with other options ({', '.join(changed)}); leave out resume=True")
 

@@ -77,4 +77,4 @@ def result(options: Compare, grid: Grid, results: Mapping[str, Result]) -> Study
     sections = thinner_logs(tables) if options.study == "sparsity" else []
     sections += [published(grid.data, tables)] if options.protocol == "published" else []
     title = f"Comparison on {grid.data}: {options.study}"
-    return study(title, tables, about, sections, plots(grid.data, tables, options.study))
+    return study(title, tables, about, sections=sections, plots=plots(grid.data, tables, options.study))

@@ -64,10 +64,8 @@ def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
     if equal or unlike:
         what = f"differ in {', '.join(options)}" if unlike else f"have seed {one.config.train.seed}"
         rename = f"`darlr train --out {other.folder} --resume --label NAME`" if other.folder else "the option label"
-        raise RunError(
-            f"{one.name}, {other.name}: both are {label} but {what}, so they are no seeds of one row; train "
-            f"one with another seed, or name it with {rename}"
-        )
+        both = f"{one.name}, {other.name}: both are {label} but {what}, so they are no seeds of one row"
+        raise RunError(f"{both}; train one with another seed, or name it with {rename}")
 
 
 def learned_rows(runs: Sequence[FinishedRun]) -> list[Entry]:

@@ -48,8 +48,7 @@ def check_run(config: RunConfig, log: InteractionLog) -> None:
     check_device(config.train.device)
     if config.train.compile:
         require_compiler(config.train.device)
-    selector = config.train.selector
-    picks = selector.picks
+    selector, picks = config.train.selector, config.train.selector.picks
     if find(config.train.method).references and selector.kind != "none" and picks >= log.n_users:
         raise ConfigError(
             f"option selector.picks: {picks} reference users of a user need more than the "
@@ -124,7 +123,8 @@ def table(asked: RunConfig, config: RunConfig) -> Table:
             origin = "given"
         else:
             origin = "default" if value == plain[name] else "default of the method"
-        shown.add_row(name, _text(value), origin, style="" if origin != "default" else "dim")
+        text = "none" if value is None else " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        shown.add_row(name, text, origin, style="" if origin != "default" else "dim")
     return shown
 
 
@@ -138,15 +138,3 @@ def anchored(config: RunConfig) -> RunConfig:
     folder = config.data not in BUILT_IN and Path(config.data).exists()
     data = str(Path(config.data).resolve()) if folder else config.data
     return replace(config, data=data, world=config.world if config.fits_world else str(Path(config.world).resolve()))
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "none"
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def differing(one: RunConfig, other: RunConfig) -> list[str]:
-    """Return the options in which two configurations differ, by their names on the command line."""
-    first, second = named(to_json(one)), named(to_json(other))
-    return [name for name in first if first[name] != second[name]]

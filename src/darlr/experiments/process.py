@@ -81,10 +81,9 @@ def provenance(seed: int | None = None) -> dict[str, Any]:
 
 
 def _version(name: str) -> str | None:
-    try:
+    with contextlib.suppress(metadata.PackageNotFoundError):
         return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    return None
 
 
 @cache

@@ -129,8 +129,13 @@ def train_run(
             finished.export(out / "policy")
             return finished
         except KeyboardInterrupt:
-            again = f"darlr train --out {quote(str(out))} --resume" + " --evaluate" * evaluate
-            raise KeyboardInterrupt(leave(out, config, logs, again)) from None
+            again = f"continue with: darlr train --out {quote(str(out))} --resume" + " --evaluate" * evaluate
+            if not (out / CHECKPOINT).exists():
+                raise KeyboardInterrupt(f"interrupted before the first checkpoint; {again}") from None
+            learned = open_run(out, logs=logs)
+            learned.export(out / "policy")
+            done = f"interrupted after epoch {learned.epochs} of {config.train.epochs}"
+            raise KeyboardInterrupt(f"{done}; what was learned by then is in {out} and can be used; {again}") from None
 
 
 def announce(prepared: Prepared) -> None:
@@ -190,14 +195,3 @@ def train_agents(
     found = chosen(newest, epochs, sink.load_best() if options.keep == "best" else None)
     say(kept(found))
     return finish(sink if isinstance(sink, Memory) else sink.folder, config, logs, fitted, world, found)
-
-
-def leave(folder: Path, config: RunConfig, logs: Logs, command: str) -> str:
-    """Export the policy so far, and return a message on the interruption. command: the one that continues the run."""
-    again = f"continue with: {command}"
-    if not (folder / CHECKPOINT).exists():
-        return f"interrupted before the first checkpoint; {again}"
-    run = open_run(folder, logs=logs)
-    run.export(folder / "policy")
-    done = f"epoch {run.epochs} of {config.train.epochs}"
-    return f"interrupted after {done}; what was learned by then is in {folder} and can be used; {again}"

@@ -32,7 +32,6 @@ from darlr.world.fitted import FittedWorldModel
 from darlr.world.models.bias import bias_table
 
 FOLDER = "evaluation-world"
-REFERENCE = "evaluation model"
 WARNING = (
     "no truth is known, so sessions are played on a world model of events that training never saw. Its rewards are "
     "predictions, which have the gaps and the exposure of the log. Rank policies with it only where its error on "
@@ -78,8 +77,9 @@ def find_ground(
     fitted = evaluation_world(run, kept, out)
     fitted_on = f"fitted on {len(kept.whole):,} events that training never saw"
     about = {"played on": f"{EVALUATION_WORLD}, {fitted_on}", "warning": WARNING}
-    believed = whole(kept.unit.show(fitted.reward))  # the model's rewards, in the log's unit
-    return Ground(believed, REFERENCE, EVALUATION_WORLD, about, *sections(run, learned, kept, fitted), kept.recorded)
+    predicted = whole(kept.unit.show(fitted.reward))  # in the log's unit
+    found = sections(run, learned, kept, fitted)
+    return Ground(predicted, "evaluation model", EVALUATION_WORLD, about, *found, kept.recorded)
 
 
 def kept_by(runs: Sequence[FinishedRun], *, needed: bool) -> Logs | None:
@@ -123,18 +123,15 @@ def evaluation_world(run: FinishedRun, kept: Logs, out: Path | None) -> FittedWo
 
     out: None = fitted in memory.
     """
-    message = f"fitting the {EVALUATION_WORLD} on events that training never saw"
-    if out is None:
-        say(message)
-        return fit_model(kept, WorldModelConfig())
-    split = SplitConfig(evaluation=run.logs.evaluation)
-    try:
-        return load_world_model(out / FOLDER, kept, split)
-    except RunError as error:  # not there, or of other data, or damaged
-        if (out / FOLDER).exists():
-            say(f"{error}")
-        say(message)
-        return fit_into(out / FOLDER, kept, split, WorldModelConfig())
+    options, split_config = WorldModelConfig(), SplitConfig(evaluation=run.logs.evaluation)
+    if out is not None:
+        try:
+            return load_world_model(out / FOLDER, kept, split_config)
+        except RunError as error:  # not there, or of other data, or damaged
+            if (out / FOLDER).exists():
+                say(f"{error}")
+    say(f"fitting the {EVALUATION_WORLD} on events that training never saw")
+    return fit_model(kept, options) if out is None else fit_into(out / FOLDER, kept, split_config, options)
 
 
 EVALUATION_WORLD = "evaluation world model"

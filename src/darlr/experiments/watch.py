@@ -83,9 +83,8 @@ def kept(found: HandedOver) -> str:
     converted = not all(isclose(one["learned"], one["shown"]) for one in scores)
     most = " in the unit of learning" * converted
     if not found.epoch:
-        return (
-            f"the policy is the start: by the world model it earns {start:.4g} a session, and no epoch earns more{most}"
-        )
+        best = f"by the world model it earns {start:.4g} a session, and no epoch earns more{most}"
+        return f"the policy is the start: {best}"
     return (
         f"the policy is that of epoch {found.epoch} of {found.epochs}: of its start and its epochs it earns most by "
         f"the world model{most}, {earned:.4g} a session; the start earns {start:.4g}"

@@ -29,6 +29,7 @@ SCHEMA = 1
 STARTED = "start"  # entry of a learned cell for its policy before training
 RANDOM_FEEDBACK = "|random"  # ends the name of the tallies of feedback on random items
 ANY = "any"
+REMEDY = "delete the folder {}, a cell, and run the comparison again"
 Kind = Literal["world", "learned", "baseline", "trivial"]
 PACKAGE = Path(__file__).parents[2]
 
@@ -178,14 +179,10 @@ class Result:
 def read_cell(place: Path) -> dict[str, Any]:
     """Return the content of the cell.json of a cell; RunError when it is missing or damaged."""
     try:
-        content: dict[str, Any] = read_json(place / CELL, _remedy(place), schema=SCHEMA)
+        content: dict[str, Any] = read_json(place / CELL, REMEDY.format(place), schema=SCHEMA)
     except FileNotFoundError as error:
-        raise RunError(f"{place / CELL}: is missing; {_remedy(place)}") from error
+        raise RunError(f"{place / CELL}: is missing; {REMEDY.format(place)}") from error
     return content
-
-
-def _remedy(place: Path) -> str:
-    return f"delete the folder {place}, a cell, and run the comparison again"
 
 
 def find(cell: Cell, cells: Path, accepted: Collection[str] = ()) -> Path | None:
@@ -209,5 +206,5 @@ def _fits(cell: Cell, place: Path, accepted: Collection[str]) -> bool:
 
 def read_result(place: Path) -> Result:
     """Return the result of a finished cell; RunError when it is damaged."""
-    tensors, about = read_checkpoint(place / RESULT, _remedy(place))
+    tensors, about = read_checkpoint(place / RESULT, REMEDY.format(place))
     return Result(place, {name: tensor.double().numpy() for name, tensor in tensors.items()}, about)

@@ -93,10 +93,7 @@ ABLATIONS: dict[str, Mapping[str, Any]] = {
     "selector reward: none": {"selector.reward": "none"},
     "user not in the state": {"recommender.user-in-state": False},
     "feedback not in the state": {"recommender.feedback-in-state": False},
-    "neither user nor feedback in the state": {
-        "recommender.user-in-state": False,
-        "recommender.feedback-in-state": False,
-    },
+    "neither user nor feedback in the state": {f"recommender.{one}-in-state": False for one in ("user", "feedback")},
     "tracker: mean": {"recommender.tracker.kind": "mean"},
     "training repeats items": {"session.repeats": True},
 }

@@ -1,6 +1,6 @@
 """The result of a comparison: an `Evaluation` with a table for each mode and exit window."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from darlr.evaluation import report
-from darlr.evaluation.report import Section, row_json, signed, table_lines
+from darlr.evaluation.report import row_json, signed, table_lines
 from darlr.evaluation.result import Evaluation
 from darlr.experiments.study.assemble import Line, ModeTable, by_random_feedback, first_and_second, paired
 from darlr.io.text import markdown as shown
 
 if TYPE_CHECKING:
     import polars as pl
-    from matplotlib.figure import Figure
 
 SCHEMA = 2
 HEAD = ("row", "R_tra [95%]", "IQM [95%]", "Length", "R_each", "CV", "MCD", "first minus this [95%]", "seeds")
@@ -64,14 +63,8 @@ class Study(Evaluation):
         }
 
 
-def study(
-    title: str,
-    tables: Sequence[ModeTable],
-    about: Mapping[str, Any],
-    sections: Sequence[Section] = (),
-    plots: Mapping[str, Callable[[], "Figure"]] | None = None,
-) -> Study:
-    """Return the result of a comparison. about: what was compared. sections, plots: see `Evaluation`."""
+def study(title: str, tables: Sequence[ModeTable], about: Mapping[str, Any], **more: Any) -> Study:
+    """Return the result of a comparison. about: what was compared. more: see `Evaluation`."""
     lines, sentence = (tables[0].lines, verdict(tables[0])) if tables else ([], "")
     first = next((line.label for line in lines if line.best), "")
     return Study(
@@ -79,10 +72,9 @@ def study(
         about=about,
         pairs={f"{first} - {line.label}": line.to_best for line in lines if line.to_best is not None},
         verdict=[sentence] if sentence else [],
-        sections=sections,
-        plots=plots or {},
         title=title,
         tables=tables,
+        **more,
     )
 
 

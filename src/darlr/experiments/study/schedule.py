@@ -112,8 +112,8 @@ class Schedule:
         running = [(worker, *worker.progress()) for worker in self.workers]
         done = self.finished_cost + sum(share * cost(worker.cell) for worker, share, _ in running)
         self.meter.show(min(1.0, done / self.cost) * self.total, self.total, count=self.finished)
-        now = time.monotonic()
-        self.meter.show_parts([(title(one.cell), share, text, now - one.started) for one, share, text in running])
+        parts = [(title(one.cell), share, text, self.shown - one.started) for one, share, text in running]
+        self.meter.show_parts(parts)
 
     def next(self) -> Cell | None:
         """Return the first cell whose world model is fitted. Cells whose world model failed count as failed too."""
