@@ -12,7 +12,7 @@ from darlr.agents.recommender import Recommender, RecommenderPolicy
 from darlr.agents.sink import Criterion, Earned
 from darlr.evaluation.estimation import reward_error
 from darlr.evaluation.evaluate import published, published_setting
-from darlr.evaluation.metrics import majority_items
+from darlr.evaluation.playing import majority_items
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import load_truth, whole
 from darlr.experiments.finished import HandedOver
