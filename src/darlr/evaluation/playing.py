@@ -2,8 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,7 +16,6 @@ from darlr.evaluation.protocol import CELLS, Trajectories, play
 from darlr.options import Mode
 from darlr.simulation.exits import Exit
 from darlr.simulation.policy import Policy
-from darlr.simulation.session import Session
 
 if TYPE_CHECKING:
     from darlr.evaluation.truth import Truth
@@ -52,29 +50,6 @@ class Job(NamedTuple):
     run: int = 0
 
 
-@dataclass(frozen=True)
-class Together:
-    """Policies that play side by side, each in an equal share of the sessions, in order."""
-
-    policies: Sequence[Policy]
-
-    def scores(self, session: Session) -> Tensor:
-        """The scores of each policy for its own sessions, float32 [B, I]."""
-        share = len(session.user) // len(self.policies)
-        parts, start = [], 0
-        for _, same in groupby(self.policies, key=id):
-            alike = list(same)  # the same policy several times: one call
-            parts.append(alike[0].scores(_part(session, slice(start, start + share * len(alike)))))
-            start += share * len(alike)
-        return torch.cat(parts)
-
-
-def _part(session: Session, rows: slice) -> Session:
-    """Some of the sessions."""
-    values = {name: getattr(session, name)[rows] for name in ("user", "items", "rewards", "turn", "done")}
-    return replace(session, **values)
-
-
 def play_jobs(
     jobs: Sequence[Job],
     setting: Setting,
@@ -92,8 +67,7 @@ def play_jobs(
     alike: dict[tuple[bool, bool], list[int]] = defaultdict(list)
     for place, job in enumerate(jobs):
         alike[job.greedy, job.exit_aware].append(place)
-    # rewards of another width are shown to each policy in its own way, and large worlds fill the processor alone
-    most = max(1, CELLS // (len(users) * log.n_items)) if truth.reward.dtype == torch.float32 else 1
+    most = max(1, CELLS // (len(users) * log.n_items))  # large worlds fill the processor alone
     found: dict[int, Played] = {}
     for places in alike.values():
         for start in range(0, len(places), most):
@@ -110,9 +84,8 @@ def _play(
     jobs: Sequence[Job], setting: Setting, truth: "Truth", log: InteractionLog, users: Tensor, seed: int
 ) -> list[Trajectories]:
     """Sessions of jobs that are played in one way, a part a job."""
-    policies = [job.policy for job in jobs]
     return play(
-        policies[0] if len(jobs) == 1 else Together(policies),
+        [job.policy for job in jobs],
         truth,
         log.n_items,
         setting.rule,

@@ -32,14 +32,14 @@ class Shown:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A policy as a player, paid by a table.
+    """Policies as a player, paid by a table. Each plays an equal share of the sessions, in order.
 
     payoff: [Ue, Ie], of users and items of the truth. rows: int64 [B], each session's row of it. items: int64 [Ie], the
     items behind its columns, in the catalogue's codes. left: bool [B, Ie], what may still be shown; it changes in place
     where nothing is shown twice. exit_aware: an item that would end the session is shown only where no other is left.
     """
 
-    policy: Policy
+    policies: Sequence[Policy]
     payoff: Tensor
     rows: Tensor
     items: Tensor
@@ -49,28 +49,40 @@ class Evaluated:
 
     def move(self, session: Session, chance: Tensor | None) -> Shown:
         """Show the best item, or with uniform random numbers `chance`, float32 [B], one drawn from the softmax."""
-        exact = self.payoff.dtype == torch.float32 or isinstance(self.policy, Translated)  # reads the last digit too
-        scores = self.policy.scores(session if exact else replace(session, rewards=session.rewards.float()))
-        scores = scores if self.whole else scores[:, self.items]
-        allowed = self._allowed(session)
-        place = best(scores, allowed) if chance is None else sample(scores, allowed, chance)
+        place, share = torch.zeros_like(session.user), len(session.user) // len(self.policies)
+        for number, policy in enumerate(self.policies):
+            part = slice(number * share, (number + 1) * share)
+            live = (~session.done[part]).nonzero().squeeze(1)
+            if len(live):  # the others show nothing; where they are few, leaving them out takes longer
+                own = live if 4 * len(live) < 3 * share else slice(None)
+                luck = None if chance is None else chance[part][own]
+                place[part][own] = self._choose(policy, _part(session, part), self.left[part], luck, own)
         if not self.rules.repeats:
             self.left.scatter_(1, place[:, None], False)
         return Shown(self.items[place], self.payoff[self.rows, place])
+
+    def _choose(
+        self, policy: Policy, session: Session, left: Tensor, chance: Tensor | None, own: Tensor | slice
+    ) -> Tensor:
+        """The column of the item that each of the sessions `own` shows; the policy scores the others beside them."""
+        exact = self.payoff.dtype == torch.float32 or isinstance(policy, Translated)  # reads the last digit too
+        scores = policy.scores(session if exact else replace(session, rewards=session.rewards.float()))
+        scores = (scores if self.whole else scores[:, self.items])[own]
+        allowed = self._safe(_part(session, own), left[own]) if self.exit_aware else left[own]
+        return best(scores, allowed) if chance is None else sample(scores, allowed, chance)
 
     @property
     def whole(self) -> bool:
         """Whether all of the catalogue can be recommended: then a table's columns need no gathering."""
         return len(self.items) == self.rules.n_items
 
-    def _allowed(self, session: Session) -> Tensor:
-        if not self.exit_aware:
-            return self.left
+    def _safe(self, session: Session, left: Tensor) -> Tensor:
+        """What is left and would not end the session; all that is left where nothing is safe."""
         rule = self.rules.exit
         ending = rule.ending(last_items(session, rule.window))
-        safe = self.left & ~(ending if self.whole or ending.shape[1] == 1 else ending[:, self.items])
+        safe = left & ~(ending if self.whole or ending.shape[1] == 1 else ending[:, self.items])
         some = safe.view(torch.uint8).amax(1, keepdim=True).bool()  # any(1) takes four times longer
-        return safe if bool(some.all()) else torch.where(some, safe, self.left)
+        return safe if bool(some.all()) else torch.where(some, safe, left)
 
 
 @dataclass(frozen=True)
@@ -97,8 +109,14 @@ class Trajectories:
         return [Trajectories(*part) for part in parts]
 
 
+def _part(session: Session, rows: Tensor | slice) -> Session:
+    """Some of the sessions."""
+    values = {name: getattr(session, name)[rows] for name in ("user", "items", "rewards", "turn", "done")}
+    return replace(session, **values)
+
+
 def play(
-    policy: Policy,
+    policy: Policy | Sequence[Policy],
     truth: "Truth",
     n_items: int,
     rule: Exit,
@@ -116,7 +134,8 @@ def play(
     turns. Only items of the truth are recommended; the policy observes their true rewards; the item that makes a user
     leave still earns. A session with nothing left to recommend ends.
 
-    n_items: I, the catalogue that the policy scores. greedy: the best item, else a draw from the softmax. generators:
+    policy: one, or several, each for an equal share of the users, in order; their sessions share turns. n_items: I, the
+    catalogue that the policy scores. greedy: the best item, else a draw from the softmax. generators:
     of these draws, on the CPU; each serves an equal share of the users, in order. users: int64 [B] log codes, repeats
     welcome; None = all users of the truth. exit_aware: items that would make the user leave are skipped while any other
     is left.
@@ -129,6 +148,7 @@ def play(
     known = torch.as_tensor(truth.users, device=device)
     users = known if users is None else users.to(device)
     rows = _rows(known, users)
+    policies = policy if isinstance(policy, Sequence) else [policy]
     if mode == "NX_10":
         rule, turns, exit_aware = never, 10, False
     uniform: Tensor | None = None
@@ -146,7 +166,7 @@ def play(
         for part in _chunks(len(users), n_items):
             own = users[part]
             left = torch.ones((len(own), len(items)), dtype=torch.bool, device=device)
-            player = Evaluated(policy, payoff, rows[part], items, left, rules, exit_aware)
+            player = Evaluated(policies, payoff, rows[part], items, left, rules, exit_aware)
             chance = _of_each_turn(None if uniform is None else uniform[part])
             sessions.append(environment.play(rules, player, own, chance)[0])
     return Trajectories(
