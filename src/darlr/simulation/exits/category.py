@@ -1,6 +1,7 @@
 """Leaving when a category comes back too often: the exit rule of Coat, KuaiRec and their predecessors' environments."""
 
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -36,9 +37,8 @@ class CategoryExit:
     def ending(self, recent: Tensor) -> Tensor:
         """Which of all items would end the session after recent items int64 [B, N]; bool [B, I]."""
         crowded = self._crowded(recent)
-        return torch.stack([(word & own[:, None]) != 0 for word, own in zip(self.bits.T, crowded.T, strict=True)]).any(
-            0
-        )
+        shared = [(word & own[:, None]) != 0 for word, own in zip(self.bits.T, crowded.T, strict=True)]
+        return reduce(torch.logical_or, shared)
 
     def _crowded(self, recent: Tensor) -> Tensor:
         """Bits int64 [B, words] of the categories that occurred more than `threshold` times among the recent items."""
