@@ -1,4 +1,4 @@
-"""The truths of the data sets that are known by name, some of them completed by us from random feedback."""
+"""The truths of the public data sets, some of them completed by us from random feedback."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,20 +20,15 @@ from darlr.data.sets.kuairec_events import WATCH
 from darlr.data.sets.kuairec_reward import MOST, clipped
 from darlr.data.sets.kuairec_tables import CATEGORIES, USERS
 from darlr.data.sets.kuaishou import ITEM, USER, coded
-from darlr.data.sets.synthetic import generate
 from darlr.data.sources import raw_folder
 from darlr.data.split import select
 from darlr.data.tabular.number_columns import scan_numbers
 from darlr.errors import DataError
 from darlr.evaluation.random_feedback import random_feedback
 from darlr.evaluation.truth import Truth, whole
-from darlr.options import CoatConfig, KuaiRecConfig, SyntheticConfig, YahooConfig
+from darlr.options import CoatConfig, KuaiRecConfig, YahooConfig
 
 COMPLETED = "completed by darlr from feedback on random items alone; not a published matrix"
-
-
-def _synthetic(_raw: Path, config: SyntheticConfig) -> Truth:
-    return whole(torch.from_numpy(generate(config).reward))
 
 
 def _coat(raw: Path, config: CoatConfig) -> Truth:
@@ -147,9 +142,8 @@ def random_ratings(raw: Path | None = None) -> InteractionLog:
     )
 
 
-# One line for each data set (darlr.data.sets.registry) with a truth: what reads it, given the raw folder and options.
+# One line for each public data set with a truth (darlr.data.sets.registry): what reads it, from raw folder and options.
 TRUTHS: dict[str, Callable[[Path, Any], Truth]] = {
-    "synthetic": _synthetic,
     "coat": _coat,
     "kuairec": _kuairec,
     "kuairec_binary": _kuairec_binary,

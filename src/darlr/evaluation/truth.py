@@ -1,5 +1,6 @@
 """The ground truth: complete rewards. Evaluation plays sessions on them, and nothing that learns may read them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from darlr.data.log import IntArray, InteractionLog
 from darlr.data.sets.registry import SETS
+from darlr.data.sets.synthetic import generate
 from darlr.data.sources import raw_folder
 from darlr.data.store import MANIFEST, is_prepared, read_manifest, write_manifest
 from darlr.errors import DataError
@@ -57,10 +59,17 @@ def load_truth(name_or_folder: str, raw: Path | None = None, options: Any = None
     """
     if name_or_folder not in SETS:
         return read_truth(Path(name_or_folder)) if has_truth(name_or_folder) else None
-    from darlr.evaluation.public_truths import TRUTHS  # the readers of all data sets
-
-    read = TRUTHS.get(name_or_folder)
+    read = _reader(name_or_folder)
     return None if read is None else read(raw or raw_folder(), SETS[name_or_folder].own(options))
+
+
+def _reader(name: str) -> Callable[[Path, Any], Truth] | None:
+    """What reads the truth of a data set that is known by name, given the raw folder and the data set's options."""
+    if name == "synthetic":
+        return lambda _, config: whole(torch.from_numpy(generate(config).reward))
+    from darlr.evaluation.public_truths import TRUTHS  # the readers of files, which are slow to import
+
+    return TRUTHS.get(name)
 
 
 def has_truth(name_or_folder: str) -> bool:
@@ -70,9 +79,7 @@ def has_truth(name_or_folder: str) -> bool:
     """
     folder = Path(name_or_folder)
     if name_or_folder in SETS:
-        from darlr.evaluation.public_truths import TRUTHS  # the readers of all data sets
-
-        return name_or_folder in TRUTHS
+        return _reader(name_or_folder) is not None
     if not is_prepared(folder):
         return False
     named, path = read_manifest(folder).get("truth") is not None, folder / FILE
