@@ -1,7 +1,11 @@
 """What the server of tests/forked.py imports, and digests of the source, which its forks then need not compute."""
 
+import scipy.sparse.linalg
+import scipy.special  # noqa: F401
 import torch
 
+import darlr.cli.train
+import darlr.experiments.study.worker  # noqa: F401
 from darlr.experiments.study.code import UNTOUCHED, digest
 
 torch.set_num_threads(1)
