@@ -3,6 +3,7 @@
 import scipy.sparse.linalg
 import scipy.special  # noqa: F401
 import torch
+import torch._dynamo  # what every optimiser imports when it is made
 
 import darlr.cli.train
 import darlr.experiments.study.worker  # noqa: F401

@@ -7,6 +7,7 @@ import json
 import sys
 
 import torch
+from torch._inductor import config as inductor
 
 from darlr.agents.fast.kernels import compiled
 from darlr.agents.learner import learn
@@ -15,6 +16,7 @@ from tests.agents.test_devices import prepared
 
 def main() -> None:
     """The argument is a JSON list of cases: a backend, a method and its options."""
+    inductor.cpp.vec_isa_ok = True  # trying the instruction sets of the processor takes half of the time of a first run
     for backend, method, more in json.loads(sys.argv[1]):
         found = []
         for kernels in (None, compiled("cpu", backend)):
