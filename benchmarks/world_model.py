@@ -26,7 +26,7 @@ from darlr.data.split import split
 from darlr.experiments.process import configure
 from darlr.options import SplitConfig, WorldModelConfig
 from darlr.world import fit
-from darlr.world.kinds import deepfm as kind
+from darlr.world import kinds as kind
 from darlr.world.models import deepfm
 from darlr.world.models.bias import STRENGTHS, choose_bias, fit_bias
 from darlr.world.models.features import encode
@@ -194,7 +194,7 @@ def world(config: WorldModelConfig, *, stop: bool = True, **patch: Any) -> Model
 
 @contextmanager
 def patched(names: dict[str, Any]) -> Iterator[None]:
-    """Replace names in darlr.world.models.deepfm and darlr.world.kinds.deepfm for a while."""
+    """Replace names in darlr.world.models.deepfm and darlr.world.kinds for a while."""
     for name in names:
         if not any(hasattr(module, name) for module in (deepfm, kind)):
             raise KeyError(f"nothing is called {name}; this ablation would change nothing")

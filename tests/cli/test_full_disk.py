@@ -119,7 +119,7 @@ def test_fitting_again_keeps_the_old_world_model(tmp_path: Path, refused: Refuse
 
 
 @pytest.mark.parametrize(
-    ("place", "named"), [("result.write_report", "table.json"), ("pictures.canvas.save", "rows.png")]
+    ("place", "named"), [("result.write_json", "table.json"), ("pictures.canvas.save", "rows.png")]
 )
 def test_evaluating_keeps_older_tables_and_pictures(
     tmp_path: Path, trained: Path, refused: Refused, place: str, named: str

@@ -102,7 +102,7 @@ def test_an_untrained_evaluation_model_fails_its_test(
     monkeypatch.setattr(unseen, "WorldModelConfig", untrained)
     assert main(["evaluate", str(run), "--out", str(tmp_path), "--no-pictures", "--only", "learned"]) == 0
     text = (tmp_path / "table.md").read_text("utf-8")
-    assert "The evaluation world model fails its test: its fit ended where it began, untrained" in text
+    assert "The evaluation world model fails its test: its fit did not improve on its random start" in text
 
 
 def test_propensities_give_off_policy_values(evaluated: Path) -> None:
@@ -124,7 +124,7 @@ def test_policies_are_measured_by_what_users_did_next(
     assert found.keys() >= {"DARLR", "popularity list", "bias-model list", "EASE", "implicit ALS", "random"}
     assert found["DARLR"]["metrics"].keys() == {"hit rate@10", "recall@10", "nDCG@10", "first own"}
     text = (tmp_path / "table.md").read_text("utf-8")
-    assert "## Next items\n\nFirst by nDCG@10 is " in text
+    assert "## Next items\n\nThe first row by nDCG@10 is " in text
     assert "The test events are drawn at random from each user's events: " in text
     monkeypatch.setitem(sys.modules, "implicit.als", None)
     assert main(["evaluate", str(run), "--out", str(tmp_path), "--no-pictures"]) == 0

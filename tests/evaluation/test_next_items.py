@@ -106,8 +106,8 @@ def test_seeds_are_averaged_and_rows_are_paired():
     assert rows[0].behind.value == rows[0].behind.low == rows[0].behind.high == 0
     assert rows[1].behind.value == pytest.approx(rows[0].measures[NDCG].value - rows[1].measures[NDCG].value)
     section = next_items_section(rows, "Here are 2.", ["ALS is left out: no library."])
-    assert section.lines[0].startswith("First by nDCG@10 is both with ")
-    assert "agent can't be told from it" in section.lines[0]
+    assert section.lines[0].startswith("The first row by nDCG@10 is both with ")
+    assert "agent cannot be told from it" in section.lines[0]
     assert section.lines[0].endswith("Here are 2. ALS is left out: no library.")
     assert "was never shown counts as a miss" in section.lines[-1]
 

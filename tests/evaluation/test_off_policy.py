@@ -114,7 +114,7 @@ def test_without_overlap_there_is_no_number():
     found = off_policy(logged(truth, logging, target, truth, 0), resamples=200)
     assert (found.dm, found.snips, found.dr) == (None, None, None)
     assert found.refused.endswith(
-        "of the policy's choices are ones that the log's policy could have made, and 90% are needed"
+        "of the policy's choices are ones that the logging policy could have made, and 90% are needed"
     )
     assert found.support.value == pytest.approx(target[:, :3].sum(1).mean(), abs=0.1)
 

@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from darlr.errors import RunError
-from darlr.evaluation.report import label, markdown, read_rows, tables, write_report
+from darlr.evaluation.report import label, print_tables, tables
+from darlr.evaluation.result import Evaluation
 from darlr.evaluation.statistics import Comparison
-from darlr.evaluation.terminal import print_tables
 from tests.evaluation.sample import ROW
 
 ROWS = [
@@ -22,12 +21,12 @@ ROWS = [
 
 def test_markdown():
     comparison = Comparison(difference=-1.5, low=-2.0, high=-1.0, users_better=0.25, p_value=0.0005)
-    text = markdown(
+    text = Evaluation(
         ROWS,
         about={"data": "coat"},
-        comparisons={"MOPO - DARLR": comparison},
+        pairs={"MOPO - DARLR": comparison},
         published={"epochs": 200, "R_tra": 78.0, "R_tra_std": 2.0, "MCD": None},
-    )
+    ).markdown()
     lines = text.splitlines()
     assert "- data: coat" in lines
     first, second = (
@@ -48,37 +47,26 @@ def test_markdown():
     assert {line.count("|") for line in table} == {9}
 
 
-def test_json_round_trip(tmp_path):
-    write_report(tmp_path / "run", ROWS, about={"seeds": [0, 1]})
+def test_json(tmp_path):
+    Evaluation(ROWS, about={"seeds": [0, 1]}).save(tmp_path / "run")
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["table.json", "table.md"]
     document = json.loads((tmp_path / "run" / "table.json").read_text("utf-8"))
     assert document["schema"] == 2
     assert document["about"] == {"seeds": [0, 1]}
-    assert document["rows"][0]["mean"] == 79.456
-    assert "returns" not in document["rows"][0]
-    assert read_rows(tmp_path / "run" / "table.json") == ROWS
+    assert [row["mean"] for row in document["rows"]] == [79.456, 77.0, 88.1, 67.0, 26.0]
+    assert document["rows"][0]["iqm_interval"] == [79.0, 82.0]
+    assert not {"returns", "tallies"} & document["rows"][0].keys()
 
 
 def test_a_second_report_replaces_the_first_and_a_failed_one_leaves_it(tmp_path):
-    write_report(tmp_path, ROWS)
+    Evaluation(ROWS).save(tmp_path)
     before = (tmp_path / "table.json").read_bytes()
     with pytest.raises(ValueError, match="JSON"):
-        write_report(tmp_path, [replace(ROW, mean=float("nan"))])
+        Evaluation([replace(ROW, mean=float("nan"))]).save(tmp_path)
     assert (tmp_path / "table.json").read_bytes() == before
-    write_report(tmp_path, ROWS[:1])
-    assert len(read_rows(tmp_path / "table.json")) == 1
+    Evaluation(ROWS[:1]).save(tmp_path)
+    assert len(json.loads((tmp_path / "table.json").read_text("utf-8"))["rows"]) == 1
     assert len(list(tmp_path.iterdir())) == 2
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"schema": 1, "rows": [{"name": "x"}]}', '{"schema": 99, "rows": []}']
-)
-def test_a_damaged_table_is_refused(tmp_path, text):
-    (tmp_path / "table.json").write_text(text, "utf-8")
-    with pytest.raises(RunError, match=r"table\.json"):
-        read_rows(tmp_path / "table.json")
-    with pytest.raises(RunError, match=r"missing\.json"):
-        read_rows(tmp_path / "missing.json")
 
 
 def test_marks_and_order():
@@ -102,24 +90,24 @@ def test_the_terminal_table_fits_80_columns(monkeypatch, capsys):
 def test_a_heading_says_what_policies_were_trained_for(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     other = replace(ROW, window=4)
-    text = markdown([ROW, other, *ROWS[-1:]], trained=(1,))
+    text = Evaluation([ROW, other, *ROWS[-1:]], trained=(1,)).markdown()
     assert "## NX_0: no repeats, exit window N = 1\n" in text
     assert "## NX_0: no repeats, exit window N = 4, learned rows trained for N = 1\n" in text
     assert "## NX_10: no repeats, exit off, 10 turns, learned rows trained for N = 1\n" in text
-    assert "N = 1, learned rows trained for N = 1 and 4\n" in markdown([ROW], trained={4, 1})
-    assert "trained" not in markdown([ROW, other])
+    assert "N = 1, learned rows trained for N = 1 and 4\n" in Evaluation([ROW], trained={4, 1}).markdown()
+    assert "trained" not in Evaluation([ROW, other]).markdown()
     print_tables([ROW], trained=(4,))
     assert "N = 1, learned rows trained for N = 4" in " ".join(capsys.readouterr().out.split())
 
 
 def test_an_empty_table_says_nothing_but_its_title():
-    assert markdown([]).strip() == "# Evaluation"
+    assert Evaluation([]).markdown().strip() == "# Evaluation"
 
 
 def test_a_label_is_never_markup(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     row = replace(ROW, name="[bold]a|`b` :smile: [/x]\x1b[31m")
-    text = markdown([row], about={"runs": ["[a](b)|c"]}, comparisons={})
+    text = Evaluation([row], about={"runs": ["[a](b)|c"]}).markdown()
     assert r"**\[bold\]a\|\`b\` :smile: \[/x\]\\x1b\[31m**" in text
     assert r"\[a\](b)\|c" in text
     print_tables([row])
@@ -135,7 +123,7 @@ def test_rows_in_any_unit_are_told_apart(unit, capsys, monkeypatch):
         replace(ROW, name=f"list {n}", mean=m * unit, interval=(m * unit * 0.99, m * unit * 1.01), each=m * unit / 30)
         for n, m in enumerate((30.1, 30.2, 30.3))
     ]
-    cells = [line.split(" | ") for line in markdown(rows).splitlines() if "list " in line]
+    cells = [line.split(" | ") for line in Evaluation(rows).markdown().splitlines() if "list " in line]
     assert all(len({line[column] for line in cells}) == 3 for column in (1, 4))
     print_tables(rows)
     said = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Sections say in words whether the evaluation world model is worth listening to, and why an estimate is refused."""
+"""Sections tell whether the evaluation world model passes its test, and why an estimate is refused."""
 
 from dataclasses import replace
 
@@ -15,17 +15,17 @@ def sums_of(pairs):
     return {"pairs": (values, np.ones_like(values))}
 
 
-@pytest.mark.parametrize(("gain", "verdict"), [(0.2, "than the bias model"), (0.0, "is noise")])
+@pytest.mark.parametrize(("gain", "verdict"), [(0.2, "better than chance and the bias model"), (0.0, "is noise")])
 def test_the_verdict_is_on_the_paired_difference_in_order(gain, verdict):
     base = np.random.default_rng(0).uniform(0.5, 0.8, 40)
     known = [
         Known("world model of the run", "bias model", 90, sums_of(base), sums_of(base)),
-        Known("judge", "bias model", 1234, sums_of(base + gain), sums_of(base)),
+        Known("model", "bias model", 1234, sums_of(base + gain), sums_of(base)),
     ]
-    found = held_out_section(known, "judge")
+    found = held_out_section(known, "model")
     assert verdict in found.lines[-1]
     assert found.lines[0] == "| model | events | pairs [95%] |"
-    assert found.lines[5].startswith("| judge | 1,234 | ")
+    assert found.lines[5].startswith("| model | 1,234 | ")
     assert found.content[5]["metrics"]["pairs"]["value"] == pytest.approx(gain)
 
 
@@ -33,19 +33,19 @@ def test_a_model_must_be_trained_and_surely_above_chance():
     """As an untrained one that had 0.489 [0.394, 0.589] where the biases had 0.340."""
     base, draw = np.full(100, 0.34), np.random.default_rng(0)
     chance = base + 0.15 + draw.normal(size=100) * 0.3
-    judge = Known("judge", "bias model", 100, sums_of(chance), sums_of(base))
-    assert failures(judge) == ["it does not surely order items within users better than chance (pairs above 0.5)"]
-    assert "fails its test: it does not surely order" in held_out_section([judge], "judge").lines[-1]
-    assert failures(replace(judge, sums=sums_of(chance + 0.3))) == []
-    untrained = replace(judge, sums=sums_of(chance + 0.3), trained=False)
-    assert failures(untrained) == ["its fit ended where it began, untrained"]
+    known = Known("model", "bias model", 100, sums_of(chance), sums_of(base))
+    assert failures(known) == ["the interval of pairs does not lie above 0.5, which is chance"]
+    assert "fails its test: the interval of pairs" in held_out_section([known], "model").lines[-1]
+    assert failures(replace(known, sums=sums_of(chance + 0.3))) == []
+    untrained = replace(known, sums=sums_of(chance + 0.3), trained=False)
+    assert failures(untrained) == ["its fit did not improve on its random start"]
     nobody = {"pairs": (np.zeros(3), np.zeros(3))}
-    assert failures(replace(judge, sums=nobody, baseline_sums=nobody)) == [
-        "no user has two unseen events to put in order"
+    assert failures(replace(known, sums=nobody, baseline_sums=nobody)) == [
+        "no user has two held-out events to put in order"
     ]
 
 
-def test_a_refusal_is_said_and_numbers_are_dashes():
+def test_a_refusal_is_explained_and_numbers_are_dashes():
     one, reward = np.ones(50), np.arange(50.0) % 2
     never = Bandit(np.arange(50), reward, one / 2, 0 * one, reward, one)
     always = Bandit(np.arange(50), reward, one / 2, one / 2, reward, one)

@@ -44,8 +44,8 @@ ORACLE, RANDOM = row("oracle (truth)", 99.0, "truth"), row("random", 60.0, sampl
 def test_a_trained_policy_that_is_first_is_served():
     told = verdict([LEARNED, START, LIST, ORACLE, RANDOM], Trust("It was the truth."), serve)
     assert len(told) == 4
-    assert told[0].startswith("First is DARLR with 80")
-    assert "surely ahead of every other row but the references" in told[0]
+    assert told[0].startswith("The first row is DARLR with 80")
+    assert "It is ahead of every other row but the references" in told[0]
     assert "beats its start by +2 [+2, +2]" in told[1]
     assert "beats the best simple list (item-mean list) by +10 [+10, +10]" in told[1]
     assert told[2] == "It was the truth."
@@ -55,7 +55,7 @@ def test_a_trained_policy_that_is_first_is_served():
 
 def test_training_that_destroyed_a_start_is_told():
     told = " ".join(verdict([row("DARLR", 75.0, "learned"), START, LIST], Trust(), serve))
-    assert "First is DARLR, start" in told
+    assert "The first row is DARLR, start" in told
     assert "DARLR as it would be served is worse than its start: -3 [-3, -3]" in told
     assert "--row 'DARLR, start'" in told
 
@@ -64,7 +64,7 @@ def test_the_simplest_of_those_that_tie_is_served():
     tied = blurred(row("popularity list", 79.95), 1)
     told = verdict([LEARNED, tied, row("world-model greedy", 70.0)], Trust(), serve)
     assert "popularity list ties with it" in told[0]
-    assert "can't be told from the best simple list (popularity list)" in told[1]
+    assert "cannot be told from the best simple list (popularity list)" in told[1]
     assert told[-1].startswith("Serve popularity list, as it is the simplest")
     assert told[-1].endswith("--row 'popularity list' --out FOLDER")
 
@@ -77,13 +77,13 @@ def test_a_start_that_is_handed_over_is_said_to_be_the_start():
 def test_nothing_is_served_where_the_evaluation_world_model_failed():
     told = verdict([LEARNED, START, LIST], Trust("The judge fails its test.", believable=False), serve)
     assert told[0] == "The judge fails its test."
-    assert told[1].startswith("Taken at its word, first is DARLR with 80")
+    assert told[1].startswith("By these doubtful rewards the first row is DARLR with 80")
     assert told[-1].startswith("This table cannot choose a policy to serve")
 
 
 @pytest.mark.parametrize("rows", [[row("DARLR", 5.0, "learned"), row("item-mean list", 5.0)]])
 def test_rows_that_can_not_differ(rows: list[Row]):
-    assert verdict(rows, Trust(), serve) == ["All rows earn the same, so nothing here tells one policy from another."]
+    assert verdict(rows, Trust(), serve) == ["All rows earn the same, so this table cannot rank policies."]
 
 
 def test_one_row_alone():
@@ -92,18 +92,18 @@ def test_one_row_alone():
 
 def test_a_random_policy_that_is_first_is_told_and_not_served():
     told = verdict([LEARNED, LIST, row("random", 90.0, sampled=True)], Trust(), serve)
-    assert told[0].startswith("First is random with 90")
+    assert told[0].startswith("The first row is random with 90")
     assert told[-1] == "There is nothing to serve: random is first."
 
 
 def test_where_the_first_row_can_not_be_exported_the_best_that_can_is_served():
     told = verdict([LEARNED, LIST], Trust(), lambda one: None if one is LEARNED else serve(one))
-    assert told[-1].startswith("Serve item-mean list, as of the rows that can be exported, which DARLR can't, it earns")
+    assert told[-1].startswith("Serve item-mean list, as it earns the most of the rows that can be exported (")
 
 
 def test_a_sampled_twin_says_nothing_of_its_own():
     told = verdict([LEARNED, LIST, row("DARLR (sampled)", 90.0, "learned", sampled=True)], Trust(), serve)
-    assert told[0].startswith("First is DARLR with 80")
+    assert told[0].startswith("The first row is DARLR with 80")
 
 
 def test_rows_of_unequal_numbers_of_seeds_are_compared():

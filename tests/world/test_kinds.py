@@ -12,7 +12,7 @@ from darlr.options import WorldModelConfig
 from darlr.world.fit import fit_world
 from darlr.world.fitted import load
 from darlr.world.fold_in import fold_in_of
-from darlr.world.kinds.registry import KINDS
+from darlr.world.kinds import KINDS
 from tests.world.models.test_history import two_tastes
 from tests.world.test_fold_in import low_rank_log
 

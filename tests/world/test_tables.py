@@ -11,7 +11,7 @@ from darlr.errors import ConfigError
 from darlr.options import TablesConfig
 from darlr.world import tables
 from darlr.world.entropy import EntropyTable, build_entropy
-from darlr.world.feedback import indicator, standardise
+from darlr.world.feedback import feedback, standardise
 from darlr.world.tables import World, build_world
 
 
@@ -35,6 +35,10 @@ def make_log(user, item, reward, n_users, n_items, timestamp=None, block=None):
         timestamp=None if timestamp is None else np.array(timestamp),
         block=block,
     )
+
+
+def indicator(*given):
+    return feedback(*given)[0]
 
 
 def test_similarity_by_hand():

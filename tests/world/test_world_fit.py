@@ -17,8 +17,7 @@ from darlr.world.fitted import Scale, load
 from darlr.world.models.bias import choose_bias, fit_bias
 from darlr.world.models.deepfm import DeepFM
 from darlr.world.models.features import encode
-from darlr.world.models.negatives import NegativeSampler
-from darlr.world.models.trainer import Trainer
+from darlr.world.models.trainer import NegativeSampler, Trainer
 from tests.world.tiny import log_of
 
 QUICK = WorldModelConfig(members=3, embedding=4, hidden=(16,), epochs=3, batch=64)

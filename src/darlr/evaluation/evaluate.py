@@ -1,8 +1,7 @@
-"""The two protocols (docs/results.md): `published` for numbers beside published ones, `sound` for conclusions."""
+"""The two protocols (docs/results.md): `published` for comparison with papers, `sound` for conclusions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,29 +10,24 @@ from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.evaluation.lists import Entry, Kind
-from darlr.evaluation.metrics import Metrics, majority_items, metrics
-from darlr.evaluation.playing import Job, Played, Setting, play_jobs
+from darlr.evaluation.playing import Job, Metrics, Played, Setting, majority_items, metrics, play_jobs
 from darlr.evaluation.protocol import play
-from darlr.evaluation.random_feedback import estimate, estimate_interval
-from darlr.evaluation.statistics import interval, iqm, resampled, shared_samples
+from darlr.evaluation.statistics import interval, iqm, random_interval, random_reward, resampled, shared_samples
+from darlr.evaluation.truth import Truth
 from darlr.options import Mode, SessionConfig
-from darlr.simulation.exits import build_exit, never, resolve
+from darlr.simulation.exits import Exit, build_exit, never, resolve
 from darlr.simulation.policy import Policy
-
-if TYPE_CHECKING:
-    from darlr.evaluation.truth import Truth
 
 PUBLISHED_USERS = 100
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: one entry under one setting.
+    """One row of a table: one entry under one setting.
 
-    mean: R_tra over seeds and users, with its 95% interval; iqm: the interquartile mean, likewise. Length,
-    R_each (ratio of means), CV and MCD are means over seeds. random: R_random with its
-    interval, where the data set has random feedback. returns: float64 [seeds, users], and tallies: float64
-    [seeds, users, 3] (darlr.evaluation.random_feedback), for comparisons.
+    mean, iqm: mean and interquartile mean of R_tra over seeds and users, with 95% intervals. length, each (R_each, a
+    ratio of means), coverage (CV), majority (MCD): means over seeds. random: R_random, where there is random feedback.
+    returns: float64 [seeds, users]. tallies: float64 [seeds, users, 3], of random feedback.
     """
 
     name: str
@@ -59,61 +53,49 @@ class Row:
 
 
 def can_leave(config: SessionConfig, log: InteractionLog) -> bool:
-    """Whether the exit rule that `config` names can ever fire on this data set."""
+    """Whether the exit rule of `config` can end a session on this data set."""
     return build_exit(config, log) is not never
 
 
 def settings(
     config: SessionConfig, log: InteractionLog, windows: Sequence[int] = (1, 4), device: str = "cpu"
 ) -> list[Setting]:
-    """The settings of the sound protocol: NX_0 and FB for each exit window N, and NX_10.
-
-    Where no exit can happen the windows are all the same, and each mode comes once.
-    """
+    """List the settings of the sound protocol: NX_0 and FB for each N, once where no exit can happen, and NX_10."""
     resolved = resolve(config, log)
-    ten = Setting("NX_10", None, never, 10)
+    rules: dict[int | None, Exit] = {None: never}
+    if can_leave(config, log):
+        rules = {window: build_exit(replace(resolved, window=window), log, device) for window in windows}
     modes: tuple[Mode, ...] = ("NX_0", "FB")
-    rule = build_exit(resolved, log, device)
-    if rule is never:
-        return [*(Setting(mode, None, never, resolved.turns) for mode in modes), ten]
-    rules = {window: build_exit(replace(resolved, window=window), log, device) for window in windows}
-    return [*(Setting(mode, n, rules[n], resolved.turns) for mode in modes for n in windows), ten]
+    found = [Setting(mode, window, rule, resolved.turns) for mode in modes for window, rule in rules.items()]
+    return [*found, Setting("NX_10", None, never, 10)]
 
 
 def all_alike(settings: Iterable[Setting], items: int) -> dict[str, str]:
-    """Mode -> a warning, for modes whose sessions must show every item. items: how many can be recommended."""
+    """Warn of modes whose sessions show every item, as mode -> message. items: how many can be recommended."""
     return {
-        setting.mode: f"a session of {setting.turns} turns shows the whole catalogue of {items} items, so that rows "
-        "cannot differ; play shorter sessions (--session.turns), or bring a larger catalogue"
+        setting.mode: f"a session of {setting.turns} turns shows the whole catalogue of {items} items, so all rows are "
+        "equal; use shorter sessions (--session.turns) or a larger catalogue"
         for setting in settings
         if setting.mode != "FB" and setting.window is None and setting.turns >= items
     }
 
 
 def published_setting(config: SessionConfig, log: InteractionLog, device: str = "cpu") -> Setting:
-    """NX_0 with N = 1, M = 0, T = 30, and the exit rule of the data set."""
+    """Return the published setting: NX_0 with N = 1, M = 0, T = 30, and the exit rule of the data set."""
     resolved = replace(resolve(config, log), window=1, threshold=0.0, turns=30)
     rule = build_exit(resolved, log, device)
     return Setting("NX_0", None if rule is never else rule.window, rule, 30)
 
 
 def published(
-    policy: Policy,
-    truth: "Truth",
-    setting: Setting,
-    n_items: int,
-    *,
-    generator: torch.Generator,
-    majority: Tensor | None = None,
+    policy: Policy, truth: Truth, setting: Setting, n_items: int, *, generator: torch.Generator, majority: Tensor | None
 ) -> Metrics:
-    """What the published protocol does after one epoch: 100 random test users, actions sampled.
+    """Measure a policy as the published protocol does after an epoch: on 100 random test users, by sampled actions.
 
-    Users are drawn with replacement, as the predecessors' environments do; `generator` is evaluation's own, so that
-    evaluating does not disturb training.
+    Users are drawn with replacement, as in the environments of earlier work. `generator` must not be that of training.
     """
     known = torch.as_tensor(truth.users)
-    users = known[torch.randint(len(known), (PUBLISHED_USERS,), generator=generator)]
-    trajectories = play(
+    played = play(
         policy,
         truth,
         n_items,
@@ -122,16 +104,13 @@ def published(
         turns=setting.turns,
         greedy=False,
         generators=[generator],
-        users=users,
+        users=known[torch.randint(len(known), (PUBLISHED_USERS,), generator=generator)],
     )
-    return metrics(trajectories, len(truth.items), majority)
+    return metrics(played, len(truth.items), majority)
 
 
 def published_mean(epochs: Iterable[Mapping[str, float | None]]) -> dict[str, float | int | None]:
-    """The published statistic: mean and standard deviation of every metric over the epochs of one run.
-
-    Neither a final score nor a spread over seeds: for use beside published numbers only.
-    """
+    """Return the mean and standard deviation of every metric over the epochs of one run, not over seeds."""
     rows = list(epochs)
     summary: dict[str, float | int | None] = {"epochs": len(rows)}
     for name in Metrics.__annotations__:
@@ -142,47 +121,34 @@ def published_mean(epochs: Iterable[Mapping[str, float | None]]) -> dict[str, fl
 
 
 def sound(
-    entries: Sequence[Entry],
-    settings: Iterable[Setting],
-    truth: "Truth",
-    log: InteractionLog,
-    *,
-    seed: int = 0,
-    resamples: int = 2000,
+    entries: Sequence[Entry], settings: Iterable[Setting], truth: Truth, log: InteractionLog, *, seed: int = 0
 ) -> list[Row]:
-    """Every entry under every setting, on every user of the truth.
+    """Evaluate every entry under every setting, on every user of the truth.
 
-    log: the training log (majority categories and catalogue come from it). Exit-aware entries appear only where exits
-    can happen. Each row draws from generators of its own, so rows do not depend on their company.
+    log: the training log, which gives the catalogue and the majority categories. Exit-aware entries are evaluated only
+    where exits can happen. Each row has its own random generators, so it does not depend on the other rows.
     """
     majority = majority_items(log)
     majority = None if majority is None else majority.to(truth.reward.device)
     rows = []
     for setting in settings:
         wanted = [entry for entry in entries if not (entry.exit_aware and setting.window is None)]
-        jobs = [
-            Job(policy, entry.greedy, entry.exit_aware, run)
-            for entry in wanted
-            for run, policy in enumerate(entry.policies)
-        ]
+        jobs = [Job(one, e.greedy, e.exit_aware, run) for e in wanted for run, one in enumerate(e.policies)]
         played = iter(play_jobs(jobs, setting, truth, log, majority=majority, seed=seed))
-        rows += [
-            summarise(entry, setting, [next(played) for _ in entry.policies], seed=seed, resamples=resamples)
-            for entry in wanted
-        ]
+        rows += [summarise(entry, setting, [next(played) for _ in entry.policies], seed=seed) for entry in wanted]
     return rows
 
 
-def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed: int = 0, resamples: int = 2000) -> Row:
-    """The row of an entry from the sessions of its seeds; `entry.policies` and `setting.rule` are not looked at."""
+def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed: int = 0) -> Row:
+    """Make the row of an entry from the sessions of its seeds; `entry.policies` and `setting.rule` are not read."""
     returns = np.stack([one.returns for one in played])
     measured = [one.metrics for one in played]
     length = float(np.mean([m["Length"] for m in measured]))
     shares = [m["MCD"] for m in measured if m["MCD"] is not None]
-    samples = shared_samples(returns.shape, resamples, seed)
+    samples = shared_samples(returns.shape, seed)
     known = [one.tallies for one in played if one.tallies is not None]
     tallies = np.stack(known) if known else None
-    random = None if tallies is None else estimate(tallies)
+    random = None if tallies is None else random_reward(tallies)
     return Row(
         name=entry.name,
         kind=entry.kind,
@@ -201,7 +167,7 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
         seeds=returns.shape[0],
         users=returns.shape[1],
         random=random,
-        random_interval=None if tallies is None or random is None else estimate_interval(tallies, samples),
+        random_interval=None if tallies is None or random is None else random_interval(tallies, samples),
         returns=returns,
         tallies=tallies,
     )

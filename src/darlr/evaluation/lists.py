@@ -1,8 +1,8 @@
-"""The simple rows: policies that need no training of agents. Every table of results has them."""
+"""The simple rows of every table of results: policies that need no training of agents."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope
+from darlr.evaluation.truth import Truth
 from darlr.options import TablesConfig
 from darlr.policies.fixed import FixedList, Random, UserGreedy
 from darlr.simulation.policy import Policy
@@ -17,19 +18,15 @@ from darlr.world.logged_neighbours import logged_neighbour_table
 from darlr.world.models.bias import bias_table
 from darlr.world.tables import World
 
-if TYPE_CHECKING:
-    from darlr.evaluation.truth import Truth
-
 Kind = Literal["learned", "log", "truth"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The policies that one row of a table plays.
+    """The policies of one row of a table, one for each training seed.
 
-    policies: one for each training seed. kind: "learned" (an agent), "log" (a simple row from logs alone), or "truth"
-    (a reference that reads the truth and is no method). exit_aware: whether items that would make the user leave are
-    skipped.
+    kind: "learned" (an agent), "log" (a simple row from logs alone), or "truth" (a reference that reads the truth).
+    exit_aware: whether items that would end the session are skipped.
     """
 
     name: str
@@ -43,8 +40,8 @@ class Entry:
 class Source:
     """The data that the simple rows of one training seed read.
 
-    catalogue: the scope's catalogue (darlr.data.scope). train, held_out: the parts of the log. fitted: the events that
-    models are fitted to. world: the world model of the seed, where there is one. tables: its options.
+    catalogue: the catalogue of the scope (darlr.data.scope). train, held_out: the parts of the log. fitted: the events
+    that models are fitted to. world: the world model of the seed, if any. tables: its options.
     """
 
     catalogue: InteractionLog
@@ -55,47 +52,38 @@ class Source:
     world: World | None = None
     tables: TablesConfig = field(default_factory=TablesConfig)
 
-    def bias(self) -> Tensor:
-        """The predictions of the bias model, float64 [Us, Is]."""
-        return bias_table(self.train, self.held_out, self.fitted, self.scope)
-
 
 def popularity(log: InteractionLog) -> Tensor:
-    """Logged events of each item, float32 [I]."""
+    """Count the logged events of each item, float32 [I]."""
     return torch.from_numpy(np.bincount(log.item, minlength=log.n_items).astype(np.float32))
 
 
 def popularity_by_users(log: InteractionLog) -> Tensor:
-    """Distinct users who logged each item, float32 [I]."""
+    """Count the distinct users of each item, float32 [I]."""
     cells = np.unique(log.user * log.n_items + log.item)
     return torch.from_numpy(np.bincount(cells % log.n_items, minlength=log.n_items).astype(np.float32))
 
 
-def item_means(log: InteractionLog, shrinkage: float = 0.0) -> Tensor:
-    """Mean logged reward of each item, float32 [I].
-
-    shrinkage: number of extra events with the global mean that each item gets. An item without events has that mean.
-    """
+def item_means(log: InteractionLog) -> Tensor:
+    """Compute the mean logged reward of each item, float32 [I]; without events it is the mean of the log."""
     count = np.bincount(log.item, minlength=log.n_items).astype(np.float64)
     total = np.bincount(log.item, weights=log.reward.astype(np.float64), minlength=log.n_items)
-    overall = float(log.reward.mean(dtype=np.float64)) if len(log) else 0.0
-    known = count + shrinkage > 0
-    mean = np.full(log.n_items, overall)
-    mean[known] = (total + shrinkage * overall)[known] / (count + shrinkage)[known]
+    mean = np.full(log.n_items, float(log.reward.mean(dtype=np.float64)) if len(log) else 0.0)
+    mean[count > 0] = total[count > 0] / count[count > 0]
     return torch.from_numpy(mean.astype(np.float32))
 
 
-def best_fixed_list(truth: "Truth", n_items: int) -> FixedList:
-    """The list with the largest mean true reward over the users of the truth. Items outside the truth come last."""
-    value = torch.full((n_items,), -torch.inf, dtype=truth.reward.dtype, device=truth.reward.device)
+def best_fixed_list(truth: Truth, n_items: int) -> FixedList:
+    """Return the list by falling mean true reward over the users of the truth; items outside the truth come last."""
+    value = truth.reward.new_full((n_items,), -torch.inf)
     value[torch.as_tensor(truth.items, device=value.device)] = truth.reward.double().mean(0).to(value)
     return FixedList(value)
 
 
-def oracle(truth: "Truth", n_users: int, n_items: int) -> UserGreedy:
-    """The best items of each user by the truth, greedily at each turn, also where it avoids exits."""
+def oracle(truth: Truth, n_users: int, n_items: int) -> UserGreedy:
+    """Return the policy that shows each user the best remaining item by the truth."""
     device = truth.reward.device
-    table = torch.full((len(truth.users), n_items), -torch.inf, dtype=truth.reward.dtype, device=device)
+    table = truth.reward.new_full((len(truth.users), n_items), -torch.inf)
     table[:, torch.as_tensor(truth.items, device=device)] = truth.reward
     row = torch.zeros(n_users, dtype=torch.int64, device=device)
     row[torch.as_tensor(truth.users, device=device)] = torch.arange(len(truth.users), device=device)
@@ -103,8 +91,8 @@ def oracle(truth: "Truth", n_users: int, n_items: int) -> UserGreedy:
 
 
 Scores = Callable[[Source], Tensor | None]
-# A simple row is one line here: name -> its scores, [Is] for everybody or [Us, Is]; None where the row does not apply.
-# Mean rewards are left out where the log records positives alone, as all of them would tie.
+# Each simple row: name -> its scores, [Is] for all users or [Us, Is]; None where the row does not apply. A log of
+# positives alone has no rows by mean reward, as all items would tie.
 ONCE: dict[str, Scores] = {
     "popularity list": lambda one: popularity(one.catalogue),
     "item-mean list": lambda one: None if one.catalogue.implicit else item_means(one.catalogue),
@@ -113,21 +101,23 @@ ONCE: dict[str, Scores] = {
         logged_neighbour_table(one.fitted, one.scope) if one.catalogue.implicit else None
     ),
 }
-# These rows differ by training seed, as their split or their world model does.
+# Rows that differ by training seed, as their split or their world model does.
 BY_SEED: dict[str, Scores] = {
-    "bias-model list": lambda one: None if one.catalogue.implicit else one.bias(),
+    "bias-model list": lambda one: (
+        None if one.catalogue.implicit else bias_table(one.train, one.held_out, one.fitted, one.scope)
+    ),
     "world-model greedy": lambda one: None if one.world is None else one.world.reward,
     "neighbour-table greedy": lambda one: None if one.world is None else one.world.neighbour_reward(one.tables),
 }
 
 
 def trivial_rows(
-    sources: Sequence[Source], truth: "Truth", *, exits: bool, repeats: int = 5, reference: str = "truth"
+    sources: Sequence[Source], truth: Truth, *, exits: bool, repeats: int = 5, reference: str = "truth"
 ) -> list[Entry]:
-    """The rows that belong beside every learned one: `log_rows`, and two references that read the truth.
+    """List the rows that every table has: `random`, `log_rows`, and two references that read the truth.
 
-    exits: whether an exit rule can fire; then every row has an exit-aware twin. repeats: number of sampled runs of the
-    random row. reference: the name of the truth, or of what stands in its place.
+    exits: whether sessions can end early; every row then has an exit-aware twin. repeats: the number of runs of the
+    random row. reference: what the truth is called.
     """
     n_items = sources[0].catalogue.n_items
     plain = [
@@ -140,12 +130,12 @@ def trivial_rows(
 
 
 def exit_aware(entries: Sequence[Entry]) -> list[Entry]:
-    """The twins of these rows that skip items which would make the user leave."""
+    """Return the twins of these rows that skip items which would end the session."""
     return [Entry(f"{e.name}, exit-aware", e.policies, e.kind, e.greedy, True) for e in entries]
 
 
 def log_rows(sources: Sequence[Source], device: torch.device | str = "cpu") -> list[Entry]:
-    """The rows that come from a log alone, and that always show the same items to a user. sources: one a seed."""
+    """List the rows that come from a log alone and are deterministic. sources: one for each seed."""
     entries = []
     for rows, used in ((ONCE, sources[:1]), (BY_SEED, sources)):
         for name, scores in rows.items():

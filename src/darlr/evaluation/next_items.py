@@ -1,15 +1,13 @@
-"""How well a policy's first list finds what users did next: hit rate, recall and nDCG at 10, and coverage.
+"""Hit rate, recall and nDCG at 10 of a policy's first list on held-out events (Järvelin and Kekäläinen 2002).
 
-This is how recommenders are usually measured (Herlocker et al. 2004; nDCG: Järvelin and Kekäläinen 2002). The test
-events are events that training never saw. At the start of a session the policy ranks the whole catalogue for each user,
-without the items that the user's training log holds.
+At the start of a session the policy ranks the whole catalogue for each user, without the items of the user's training
+log. A test item is relevant where its gain is above 0. The gain is 1 in a log of positives alone, else the reward less
+the mean reward of the training log.
 
-- A test item is relevant where its gain is above 0. The gain is 1 where only positives are logged, else the reward less
-  the mean reward of the training log.
 - hit rate: whether the first 10 items hold a relevant one. recall: the share of the user's relevant items among them.
-- nDCG: sum of gain / log2(place + 1) over the first 10 items, over the largest sum that is possible.
-- first own: the reward of the test item that the policy ranks first among the user's own test items. It counts for
-  users whose test rewards differ. Items that the user never met play no part in it.
+- nDCG: the sum of gain / log2(place + 1) over the first 10 items, over the largest sum that is possible.
+- first own: the reward of the test item that the policy ranks first among the user's own test items, for users whose
+  test rewards differ. Other items do not count.
 
 All four are means over users. coverage is the share of the catalogue in the first 10 items of any of these users.
 """
@@ -33,7 +31,7 @@ K = 10
 NDCG = f"nDCG@{K}"
 LISTED = (f"hit rate@{K}", f"recall@{K}", NDCG)
 FIRST = "first own"
-CELLS = 2**22  # users x items ranked at once: bounds memory, never changes a number
+CELLS = 2**22  # users x items that are ranked at once; it bounds memory and changes no number
 
 Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -41,11 +39,11 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class UnseenItems:
-    """Test items in scope codes, one entry a user and item, by rising user.
+    """Test items in scope codes, one entry for each user and item, by rising user.
 
-    user, item: int64 [n]; reward: float64 [n], the mean of the entry's events, in the log's own unit; gain: float64
-    [n]. known: int64 [m], the cells user * n_items + item of the training log, rising. implicit: whether only
-    positives are logged.
+    user, item: int64 [n]. reward: float64 [n], the mean of the entry's events, in the log's own unit. gain: float64
+    [n]. known: int64 [m], the cells user * n_items + item of the training log, rising. implicit: whether the log holds
+    positives alone.
     """
 
     user: Integers
@@ -58,12 +56,12 @@ class UnseenItems:
 
     @property
     def users(self) -> Integers:
-        """Users with a test item, int64 [V], rising."""
+        """The users with a test item, int64 [V], rising."""
         return np.unique(self.user)
 
 
 def last_events(test: InteractionLog, training: InteractionLog) -> NDArray[np.bool_]:
-    """Test events that are later than all of the user's training events, bool [n]; both logs need timestamps."""
+    """Mark the test events later than all of the user's training events, bool [n]; both logs need timestamps."""
     assert test.timestamp is not None
     assert training.timestamp is not None
     newest = np.full(test.n_users, np.iinfo(np.int64).min)
@@ -72,10 +70,7 @@ def last_events(test: InteractionLog, training: InteractionLog) -> NDArray[np.bo
 
 
 def unseen_items(test: InteractionLog, training: InteractionLog) -> UnseenItems:
-    """The test log's items that the user's training log does not hold.
-
-    Both logs are in scope codes and in their own unit of rewards (darlr.data.scope.within_scope).
-    """
+    """Find the test items that are not in the user's training log; both logs are in scope codes and their own unit."""
     user, item, mean = events(test)
     known = np.unique(training.user * training.n_items + training.item)
     new = ~np.isin(user * test.n_items + item, known)
@@ -87,29 +82,31 @@ def unseen_items(test: InteractionLog, training: InteractionLog) -> UnseenItems:
 
 @dataclass(frozen=True)
 class Ranked:
-    """What one policy's lists are worth.
-
-    sums: measure -> (numerator, denominator), float64 [V] both, one a test user; the measure is the sum of the
-    numerators over that of the denominators. coverage: a share of the catalogue.
-    """
+    """The measures of a row, measure -> (numerator, denominator) by test user, float64 [V] both, and its coverage."""
 
     sums: Mapping[str, tuple[Reals, Reals]]
     coverage: float
 
 
 def rank(policies: Sequence[Policy], found: UnseenItems) -> Ranked:
-    """The lists of a row's policies, one a training seed; measures are means over seeds."""
-    ranked = [_rank(policy, found) for policy in policies]
-    sums = {
-        name: (np.mean([one.sums[name][0] for one in ranked], axis=0), ranked[0].sums[name][1])
-        for name in ranked[0].sums
-    }
-    return Ranked(sums, float(np.mean([one.coverage for one in ranked])))
-
-
-def _rank(policy: Policy, found: UnseenItems) -> Ranked:
+    """Measure the lists of a row's policies, one for each training seed; measures are means over seeds."""
     users = found.users
-    listed, first = np.zeros((len(users), len(LISTED))), np.zeros(len(users))
+    measured, shares = zip(*(_rank(policy, found, users) for policy in policies), strict=True)
+    values = np.mean(measured, axis=0)
+    row = np.searchsorted(users, found.user)
+    relevant = (np.bincount(row, found.gain > 0, minlength=len(users)) > 0).astype(np.float64)
+    bounds = np.searchsorted(row, np.arange(len(users)))
+    least, most = (extreme.reduceat(found.reward, bounds) for extreme in (np.minimum, np.maximum))
+    differ = (most > least).astype(np.float64)
+    sums = {name: (values[:, place], relevant) for place, name in enumerate(LISTED)}
+    if not found.implicit:
+        sums[FIRST] = (values[:, -1] * differ, differ)
+    return Ranked(sums, float(np.mean(shares)))
+
+
+def _rank(policy: Policy, found: UnseenItems, users: Integers) -> tuple[Reals, float]:
+    """Compute hit rate, recall, nDCG and first own of each test user, float64 [V, 4], and the coverage."""
+    measured = np.zeros((len(users), len(LISTED) + 1))
     shown = np.zeros(found.n_items, dtype=bool)
     size = max(1, CELLS // found.n_items)
     for start in range(0, len(users), size):
@@ -121,24 +118,17 @@ def _rank(policy: Policy, found: UnseenItems) -> Ranked:
         shown[top[np.take_along_axis(allowed, top, 1)]] = True
         gains = np.zeros(order.shape)
         gains[row, item] = found.gain[entries]
-        listed[start : start + size] = _listed(np.take_along_axis(gains, top, 1), row, found.gain[entries])
         place = np.empty_like(order)
         np.put_along_axis(place, order, np.arange(found.n_items)[None], 1)
         own = np.lexsort((place[row, item], row))
-        leads = np.unique(row[own], return_index=True)[1]
-        first[start : start + size] = found.reward[entries][own][leads]
-    relevant, differ = _counted(found, users)
-    sums = {name: (listed[:, place], relevant) for place, name in enumerate(LISTED)}
-    if not found.implicit:
-        sums[FIRST] = (first * differ, differ)
-    return Ranked(sums, float(shown.mean()))
+        first = found.reward[entries][own][np.unique(row[own], return_index=True)[1]]
+        listed = _listed(np.take_along_axis(gains, top, 1), row, found.gain[entries])
+        measured[start : start + size] = np.column_stack([listed, first])
+    return measured, float(shown.mean())
 
 
 def _order(policy: Policy, found: UnseenItems, users: Integers) -> tuple[Integers, NDArray[np.bool_]]:
-    """Items by falling score, int64 [users, items], those of the training log last; and which are not, bool likewise.
-
-    Of equal scores the lower code comes first, as in every other list.
-    """
+    """Rank items by falling score, those of the training log last, int64 [users, I], and mark the others, likewise."""
     low, high = np.searchsorted(found.known, [users[0] * found.n_items, (users[-1] + 1) * found.n_items])
     known = found.known[low:high]
     known = known[np.isin(known // found.n_items, users)]
@@ -150,10 +140,7 @@ def _order(policy: Policy, found: UnseenItems, users: Integers) -> tuple[Integer
 
 
 def _listed(gains: Reals, row: Integers, gain: Reals) -> Reals:
-    """Hit, recall and nDCG of lists, float64 [users, 3]; 0 without a relevant item.
-
-    gains: of the listed items, [users, K]; row, gain: of the test items, [n], by rising row.
-    """
+    """Compute hit rate, recall and nDCG, float64 [users, 3], of lists with gains [users, K]; test items [n] by row."""
     count = np.bincount(row, gain > 0, minlength=len(gains))
     discount = 1 / np.log2(np.arange(K) + 2)
     order = np.lexsort((-gain, row))
@@ -168,21 +155,9 @@ def _listed(gains: Reals, row: Integers, gain: Reals) -> Reals:
     return np.stack([np.minimum(hits, 1), recall, ndcg], axis=1)
 
 
-def _counted(found: UnseenItems, users: Integers) -> tuple[Reals, Reals]:
-    """1 for users with a relevant test item, and 1 for those whose test rewards differ, else 0; float64 [V] both."""
-    row = np.searchsorted(users, found.user)
-    start = np.searchsorted(row, np.arange(len(users)))
-    relevant = np.bincount(row, found.gain > 0, minlength=len(users)) > 0
-    differ = np.maximum.reduceat(found.reward, start) > np.minimum.reduceat(found.reward, start)
-    return relevant.astype(np.float64), differ.astype(np.float64)
-
-
 @dataclass(frozen=True)
 class Measured:
-    """One row of the table: measure -> value with its 95% bootstrap interval over users; coverage has none.
-
-    behind: the first row's nDCG less this one's, paired by user.
-    """
+    """One row of the table. behind: the nDCG of the first row less that of this one, paired by user."""
 
     name: str
     kind: Kind
@@ -192,10 +167,7 @@ class Measured:
 
 
 def measure(rows: Mapping[str, tuple[Kind, Ranked]], *, seed: int = 0, resamples: int = 2000) -> list[Measured]:
-    """Every row with its intervals, by falling nDCG; measures that no user can tell anything about are left out.
-
-    All intervals are of the same samples of users, so that differences are paired.
-    """
+    """Compute every row with its intervals, paired by user, by falling nDCG; measures without any user are left out."""
     ranked = [one for _, one in rows.values()]
     names = [name for name, (_, count) in ranked[0].sums.items() if count.sum() > 0]
     above, below = (np.stack([[one.sums[n][side] for n in names] for one in ranked]) for side in (0, 1))
@@ -205,15 +177,14 @@ def measure(rows: Mapping[str, tuple[Kind, Ranked]], *, seed: int = 0, resamples
     draws = bootstrap_ratio(*columns, generator=generator, resamples=resamples).reshape(resamples, *value.shape)
     chief = names.index(NDCG)
     best = int(value[:, chief].argmax())
+    gap, gap_draws = value[best, chief] - value[:, chief], draws[:, best, chief, None] - draws[:, :, chief]
     found = [
         Measured(
             name,
             kind,
             {n: Interval(float(value[row, m]), *interval(draws[:, row, m])) for m, n in enumerate(names)},
             one.coverage,
-            Interval(
-                float(value[best, chief] - value[row, chief]), *interval(draws[:, best, chief] - draws[:, row, chief])
-            ),
+            Interval(float(gap[row]), *interval(gap_draws[:, row])),
         )
         for row, (name, (kind, one)) in enumerate(rows.items())
     ]

@@ -1,18 +1,19 @@
 """Off-policy estimates of the reward at the first step, from events whose logging probabilities are known.
 
 Each event is one of a contextual bandit: a user, an item that the logging policy drew with a known propensity, and its
-reward. Direct method and doubly robust: Dudik, Langford and Li (ICML 2011); self-normalised inverse propensity scoring:
-Swaminathan and Joachims (NeurIPS 2015). Sessions, whose states depend on the policy, are not measured.
+reward. DM (direct method) and DR (doubly robust): Dudik, Langford and Li (ICML 2011). SNIPS (self-normalised inverse
+propensity scoring): Swaminathan and Joachims (NeurIPS 2015).
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from darlr.data.log import InteractionLog
+from darlr.data.log import IntArray, InteractionLog
 from darlr.evaluation.held_out import Interval
 from darlr.evaluation.statistics import bootstrap_ratio, interval
 from darlr.simulation.policy import Policy, masked
@@ -20,23 +21,23 @@ from darlr.simulation.session import reset
 
 Reals = NDArray[np.float64]
 
-LEAST_EFFECTIVE = 30.0  # below this effective sample size there is no estimate
-LEAST_SHARE = 0.01  # below this share of the events there is none either
-MOST_OUTSIDE = 0.1  # largest share of the choices of the policy that the logging policy could never make
+LEAST_EFFECTIVE = 30.0  # there is no estimate below this effective sample size
+LEAST_SHARE = 0.01  # or where the effective sample size is below this share of the events
+MOST_OUTSIDE = 0.1  # or where more of the policy's choices are ones that the logging policy could never make
 LEAST_TELLING = 10.0  # a bootstrap needs this effective number of matching events without the commonest reward
-NEVER_SEEN = 1e-9  # an item whose propensity times the events is below this is not seen in a log
+NEVER_SEEN = 1e-9  # an item whose propensity times the number of events is below this does not occur in a log
 CHUNK = 1024  # users scored at once
 
 
 @dataclass(frozen=True)
 class Bandit:
-    """Logged events and the choices of a policy, each float64 [L] except `user`, int64 [L].
+    """Logged events and the choices of a policy. user: int64 [L]; all others: float64 [L].
 
-    propensity: the probability of the item under the logging policy; target: its probability under the policy.
-    predicted: the reward that a model of other events predicts for it; expected: that for the policy's own choice.
+    propensity, target: the probabilities of the item under the logging policy and the policy. predicted, expected: the
+    rewards of the item and of the policy's own choice by a model of other events.
     """
 
-    user: NDArray[np.int64]
+    user: IntArray
     reward: Reals
     propensity: Reals
     target: Reals
@@ -46,12 +47,12 @@ class Bandit:
 
 @dataclass(frozen=True)
 class OffPolicy:
-    """Estimates of a policy's mean reward an event; They are None where `refused` gives a reason.
+    """Estimates of a policy's mean reward of an event; None where `refused` gives a reason.
 
-    effective: (sum w)^2 / sum w^2 of the weights w = target / propensity; rewarded: the same of the matching events (w
-    above 0) that earned more than the log's least reward. support: mean of w, which is the share of the policy's
-    choices that the log's policy could have made. largest: largest w; clipped: weights cut to `clip`. exact: too few
-    events tell a reward from another for a bootstrap, and SNIPS alone stays, a share with an exact interval.
+    effective: (sum w)^2 / sum w^2 of the weights w = target / propensity. rewarded: the same over events that earned
+    more than the log's least reward. support: the mean of w, which is the share of the policy's choices that the
+    logging policy could have made. largest: the largest w. clipped: how many weights were cut to `clip`. exact: whether
+    rewards differ too rarely for a bootstrap, so that only SNIPS is estimated, with an exact interval for a share.
     """
 
     events: int
@@ -70,36 +71,31 @@ class OffPolicy:
 
 
 def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resamples: int = 2000) -> OffPolicy:
-    """DM, SNIPS and DR with 95% bootstrap intervals over users, or a refusal where too few events match.
+    """Estimate DM, SNIPS and DR with 95% bootstrap intervals over users; refuse where too few events match.
 
-    clip: the largest weight; cutting weights trades variance for bias. None = they are not cut.
+    clip: the largest weight, as clipping trades variance for bias; None = weights are not clipped.
     """
+    ratio = partial(_ratio, bandit.user, seed=seed, resamples=resamples)
     raw = bandit.target / bandit.propensity
     weight = raw if clip is None else np.minimum(raw, clip)
-
-    def ratio(numerator: Reals, denominator: Reals | None = None) -> Interval:
-        return _ratio(bandit.user, numerator, denominator, seed, resamples)
-
     effective, rewarded = _effective(weight), _effective(weight[bandit.reward > bandit.reward.min()])
     support = ratio(raw)
     refused = _refusal(effective, bandit.propensity, support)
     estimates: dict[str, Interval | None] = dict.fromkeys(("dm", "snips", "dr"))
     few = refused is None and _telling(weight, bandit.reward) < LEAST_TELLING
-    shares = len(np.unique(bandit.reward)) == 2
+    exact = few and len(np.unique(bandit.reward)) == 2
     if few:
-        refused = (
-            f"rewards of matching events hardly differ: {rewarded:.1f} of {effective:.1f} (effective numbers) are "
-            f"above the least, and {LEAST_TELLING:g} of either kind are needed for a bootstrap"
-        )
-        if shares:
-            refused += "; SNIPS alone is shown, with an exact interval for a share (Clopper-Pearson)"
-            estimates["snips"] = _exact(bandit.user, bandit.reward, weight)
+        rare = f"{rewarded:.1f} of {effective:.1f} (effective numbers) are above the least"
+        needed = f"{LEAST_TELLING:g} of either kind are needed for a bootstrap"
+        refused = f"rewards of matching events hardly differ: {rare}, and {needed}"
+    if exact:
+        refused = f"{refused}; SNIPS alone is shown, with an exact interval for a share (Clopper-Pearson)"
+        estimates["snips"] = _exact(bandit.user, bandit.reward, weight)
     elif refused is None:
-        correction = weight * (bandit.reward - bandit.predicted)
         estimates = {
             "dm": ratio(bandit.expected),
             "snips": ratio(weight * bandit.reward, weight),
-            "dr": ratio(bandit.expected + correction),
+            "dr": ratio(bandit.expected + weight * (bandit.reward - bandit.predicted)),
         }
     return OffPolicy(
         events=len(weight),
@@ -112,28 +108,28 @@ def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resa
         clipped=0 if clip is None else int((raw > clip).sum()),
         **estimates,
         refused=refused,
-        exact=few and shares,
+        exact=exact,
     )
 
 
 def _effective(weight: Reals) -> float:
-    """Effective number of events of these weights: (sum w)^2 / sum w^2; 0 without any."""
+    """Compute the effective number of events, (sum w)^2 / sum w^2; 0 without weights."""
     return float(weight.sum() ** 2 / np.square(weight).sum()) if weight.any() else 0.0
 
 
 def _telling(weight: Reals, reward: Reals) -> float:
-    """Effective number of matching events whose reward is not the commonest one among them."""
+    """Compute the effective number of matching events whose reward is not the commonest one."""
     place = np.unique(reward, return_inverse=True)[1]
     return _effective(weight[place != np.bincount(place, weight).argmax()])
 
 
-def _exact(user: NDArray[np.int64], reward: Reals, weight: Reals) -> Interval:
-    """SNIPS of rewards of two values, with the interval of Clopper and Pearson (Biometrika 1934) for a share.
+def _exact(user: IntArray, reward: Reals, weight: Reals) -> Interval:
+    """Estimate SNIPS of rewards of two values, with the interval of Clopper and Pearson (Biometrika 1934) for a share.
 
-    Counts are effective ones (Korn and Graubard, Survey Methodology 1998): no more events than their weights leave, and
-    of the rarer value no more than users who have it, as a user's events go together.
+    Counts are effective ones (Korn and Graubard, Survey Methodology 1998). The rarer value counts no more often than
+    users have it, because the events of one user depend on each other.
     """
-    from scipy.special import betaincinv  # not needed by most logs, and slow to import
+    from scipy.special import betaincinv  # slow to import, and rarely needed
 
     low, high = float(reward.min()), float(reward.max())
     share = float(weight @ (reward == high) / weight.sum())
@@ -142,60 +138,54 @@ def _exact(user: NDArray[np.int64], reward: Reals, weight: Reals) -> Interval:
         users = _effective(np.bincount(user, rare).astype(np.float64))
         count = min(count, users * weight.sum() / rare.sum())
     hits, misses = share * count, (1 - share) * count
-    bounds = (
-        betaincinv(hits, misses + 1, 0.025) if hits > 0 else 0.0,
-        betaincinv(hits + 1, misses, 0.975) if misses > 0 else 1.0,
-    )
-    return Interval(*(low + (high - low) * float(part) for part in (share, *bounds)))
+    least = betaincinv(hits, misses + 1, 0.025) if hits > 0 else 0.0
+    most = betaincinv(hits + 1, misses, 0.975) if misses > 0 else 1.0
+    return Interval(*(low + (high - low) * float(part) for part in (share, least, most)))
 
 
-def mean_reward(
-    user: NDArray[np.int64], reward: NDArray[np.floating], *, seed: int = 0, resamples: int = 2000
-) -> Interval:
-    """Mean reward of an event under the logging policy, which needs no weights. user, reward: [L]."""
+def mean_reward(user: IntArray, reward: NDArray[np.floating], *, seed: int = 0, resamples: int = 2000) -> Interval:
+    """Estimate the mean reward of an event under the logging policy. user, reward: [L]."""
     earned, weight = reward.astype(np.float64), np.ones(len(reward))
     if len(np.unique(earned)) == 2 and _telling(weight, earned) < LEAST_TELLING:
         return _exact(user, earned, weight)
-    return _ratio(user, earned, None, seed, resamples)
+    return _ratio(user, earned, seed=seed, resamples=resamples)
 
 
-def _ratio(user: NDArray[np.int64], numerator: Reals, denominator: Reals | None, seed: int, resamples: int) -> Interval:
-    """A ratio of sums over events (None: their number) with its interval over users."""
+def _ratio(
+    user: IntArray, numerator: Reals, denominator: Reals | None = None, *, seed: int, resamples: int
+) -> Interval:
+    """Compute a ratio of sums over events, or without a denominator a mean, with its interval over users."""
     below = np.ones_like(numerator) if denominator is None else denominator
     place = np.unique(user, return_inverse=True)[1]
-    sums = [np.bincount(place, values).astype(np.float64) for values in (numerator, below)]
-    draws = bootstrap_ratio(sums[0], sums[1], generator=np.random.default_rng(seed), resamples=resamples)
+    sums = (np.bincount(place, values).astype(np.float64) for values in (numerator, below))
+    draws = bootstrap_ratio(*sums, generator=np.random.default_rng(seed), resamples=resamples)
     return Interval(float(numerator.sum() / below.sum()), *interval(draws))
 
 
 def _refusal(effective: float, propensity: Reals, support: Interval) -> str | None:
-    """Why there is no estimate, or None."""
+    """Explain why there is no estimate, or return None."""
     events, least = len(propensity), propensity.min()
     if least * events < NEVER_SEEN:
-        return (
-            f"the smallest propensity is {least:.3g}, and in a log of {events:,} events an item of so small a chance "
-            "is not seen: the propensities are not those that made this log; mend or drop the rows that have it"
-        )
+        why = f"in a log of {events:,} events an item with so small a probability does not occur"
+        return f"the smallest propensity is {least:.3g}, and {why}: correct or drop the rows with wrong propensities"
     if effective < max(LEAST_EFFECTIVE, LEAST_SHARE * events):
-        return (
-            f"effective sample size {effective:.1f} of {events:,} events, and {LEAST_EFFECTIVE:g} and "
-            f"{LEAST_SHARE:.0%} of the events are needed: the policy chooses items that the log rarely shows"
-        )
+        needed = f"{LEAST_EFFECTIVE:g} and {LEAST_SHARE:.0%} of the events are needed"
+        found = f"effective sample size {effective:.1f} of {events:,} events, and {needed}"
+        return f"{found}: the policy chooses items that the log rarely shows"
     if support.high < 1 - MOST_OUTSIDE:
-        return (
-            f"only {support.value:.0%} of the policy's choices are ones that the log's policy could have made, and "
-            f"{1 - MOST_OUTSIDE:.0%} are needed"
-        )
+        found = f"only {support.value:.0%} of the policy's choices are ones that the logging policy could have made"
+        return f"{found}, and {1 - MOST_OUTSIDE:.0%} are needed"
     if support.low > 1 + MOST_OUTSIDE:
-        return f"weights average {support.value:.3g} instead of 1: the propensities are not those that made this log"
+        return f"weights average {support.value:.3g} instead of 1: the propensities are not those of this log"
     return None
 
 
 def bandit_of(policy: Policy, log: InteractionLog, reward: Tensor, *, greedy: bool) -> Bandit:
-    """The events of a log with propensities, and the choices of the policy for the same users at the first step.
+    """Pair the events of a log with the choices of the policy for the same users at the first step.
 
-    log: in codes of the scope, events that the policy's training never saw. reward: float32 [U, I], the model's.
-    greedy: the best item with probability 1 (ties to the lowest id), else the softmax of the scores, as when sampled.
+    log: in scope codes, with propensities; events that the policy was not trained on. reward: float32 [U, I], by the
+    model. greedy: whether the best item is chosen; otherwise items are drawn from the softmax of the scores.
+    Raises ValueError where the log has no propensities.
     """
     if log.propensity is None:
         raise ValueError("off-policy estimates cannot be made from a log without propensities")

@@ -1,49 +1,46 @@
-"""Parts of a report besides its tables of sessions: errors on unseen events, off-policy estimates."""
+"""The sections of a report besides its tables of sessions: held-out events, off-policy estimates, next items."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from darlr.evaluation.held_out import Interval, Sums, difference, summary
+from darlr.evaluation.held_out import Interval, Sums, summary
 from darlr.evaluation.next_items import FIRST, NDCG, Measured
 from darlr.evaluation.numbers import style
 from darlr.evaluation.off_policy import OffPolicy
-from darlr.evaluation.report import Section, table_lines
+from darlr.evaluation.report import Section, table_lines, with_interval
 from darlr.io.text import markdown
 
 HELD_OUT = (
-    "Events that the model never saw, with 95% bootstrap intervals over users. pairs: share of a user's pairs in the "
-    "right order, 0.5 = chance. {verdict}"
+    "Errors on events that the model was not fitted on, with 95% bootstrap intervals over users. pairs is the share of "
+    "a user's pairs of events in the right order; 0.5 is chance. {verdict}"
 )
-GOOD = "The evaluation world model orders items within users surely better than chance, and than the {baseline}."
+GOOD = "The evaluation world model passes its test: it orders items within users better than chance and the {baseline}."
 POOR = "The evaluation world model fails its test: {reasons}. Its order of policies that differ by user is noise."
 OFF_POLICY = (
-    "Mean reward of an event, had the policy chosen its item as the first one of a session. DM: the prediction of the "
-    "run's world model, right only if that is; SNIPS: self-normalised inverse propensities; DR: doubly robust. 95% "
-    "bootstrap intervals over users, but where a line above says otherwise; weights are not clipped. ESS: effective "
-    "sample size; rewarded: that of its events that earned more than the log's least reward; support: share of the "
-    "policy's choices that the log's policy could have made, from 0 to 1 if propensities are right. A greedy policy is "
-    "measured by the events that show its one item, a sampled one by its probabilities."
+    "Estimates of the mean reward of an event if the policy had chosen the item, as the first one of a session, with "
+    "95% bootstrap intervals over users. DM is the prediction of the run's world model, and is right only if the model "
+    "is. SNIPS uses self-normalised inverse propensities. DR is doubly robust. Weights are not clipped. ESS is the "
+    "effective sample size. rewarded is the ESS of the events that earned more than the log's least reward. support is "
+    "the share of the policy's choices that the logging policy could have made; it is at most 1 if propensities are "
+    "right. A greedy policy is measured by the events with its one item, a sampled one by its probabilities."
 )
 NEXT_ITEMS = (
-    "These measures count what users did with the items that the old system showed them. They reward a policy that "
-    "shows the same items, and an item that the user would have liked but was never shown counts as a miss. They look "
-    "at the first ten items of a session, and say nothing of how a session goes on. Use them to find a policy that is "
-    "broken or far behind a simple row, not to choose between rows that are close. Measures of ten items are means "
-    "over users with a relevant test item, which {relevant}, among all items that are new to the user's training log. "
-    "coverage is the share of the catalogue in the lists of all test users.{first} 95% bootstrap intervals over users."
+    "These measures count what users did with the items that the logging policy showed. They favour a policy that "
+    "shows the same items: one that the user would have liked but was never shown counts as a miss. They cover only "
+    "the first ten items of a session. Use them to find a policy that is broken or far behind a simple row, not to "
+    "choose between close rows. Measures at 10 are means over users with a relevant test item, which {relevant}, among "
+    "all items that are new to the user's training log. coverage is the share of the catalogue in the lists of all "
+    "test users.{first} Intervals are 95% bootstrap intervals over users."
 )
 FIRST_OWN = (
-    " first own is the mean reward of the test item that the row ranks first among a user's own test items, of users "
-    "whose test rewards differ. It compares only items that the user met, so exposure matters least there."
+    " first own is the mean reward of the test item that the row ranks first among a user's own test items, over users "
+    "whose test rewards differ. It compares only items that the user interacted with, so it depends least on exposure."
 )
 
 
 @dataclass(frozen=True)
 class Known:
-    """The measures of a model and its baseline on the same unseen events. sums: see `held_out_sums`.
-
-    trained: whether its fit kept more than its random start.
-    """
+    """The `held_out_sums` of a model and of its baseline. trained: whether its fit improved on the random start."""
 
     model: str
     baseline: str
@@ -54,65 +51,54 @@ class Known:
 
 
 def failures(model: Known) -> list[str]:
-    """Why sessions on this model cannot rank policies that differ by user; empty where it passes its test."""
+    """List why sessions on this model cannot rank policies that differ by user; empty where it passes its test."""
     own = summary(model.sums).get("pairs")
-    gain = difference(model.sums, model.baseline_sums).get("pairs")
-    found = [] if model.trained else ["its fit ended where it began, untrained"]
+    gain = summary(model.sums, model.baseline_sums).get("pairs")
+    found = [] if model.trained else ["its fit did not improve on its random start"]
     if own is None or gain is None:
-        return [*found, "no user has two unseen events to put in order"]
+        return [*found, "no user has two held-out events to put in order"]
     if own.low <= 0.5:
-        found.append("it does not surely order items within users better than chance (pairs above 0.5)")
+        found.append("the interval of pairs does not lie above 0.5, which is chance")
     if gain.low <= 0:
-        found.append(f"it does not surely order items within users better than the {model.baseline}")
+        found.append(f"the interval of its gain in pairs over the {model.baseline} does not lie above 0")
     return found
 
 
 def held_out_section(known: Sequence[Known], evaluation_model: str) -> Section:
-    """A table of errors. evaluation_model: the name of the model that sessions are played on."""
+    """Make the table of errors. evaluation_model: the name of the model that sessions are played on."""
     rows: list[tuple[str, int, dict[str, Interval]]] = []
     verdict = ""
     for one in known:
-        gain = difference(one.sums, one.baseline_sums)
-        rows += [
-            (one.model, one.events, summary(one.sums)),
-            (f"{one.baseline}, on the same", one.events, summary(one.baseline_sums)),
-            ("model less baseline, paired", one.events, gain),
-        ]
+        measured = [summary(one.sums), summary(one.baseline_sums), summary(one.sums, one.baseline_sums)]
+        labels = (one.model, f"{one.baseline}, on the same", "model less baseline, paired")
+        rows += [(name, one.events, found) for name, found in zip(labels, measured, strict=True)]
         if one.model == evaluation_model:
             reasons = failures(one)
             verdict = (POOR if reasons else GOOD).format(reasons="; ".join(reasons), baseline=one.baseline)
-    names = list(dict.fromkeys(name for _, _, measured in rows for name in measured))
-    forms = {
-        metric: style([measured[metric].value for *_, measured in rows if metric in measured], least=3)
-        for metric in names
-    }
+    names = list(dict.fromkeys(name for *_, found in rows for name in found))
+    forms = {name: style([found[name].value for *_, found in rows if name in found], least=3) for name in names}
     cells = [
-        [
-            name,
-            f"{events:,}",
-            *(text(measured[metric], forms[metric]) if metric in measured else "–" for metric in names),
-        ]
-        for name, events, measured in rows
+        [label, f"{events:,}", *(text(found.get(name), forms[name]) for name in names)] for label, events, found in rows
     ]
     content = [
-        {"name": name, "events": events, "metrics": {metric: asdict(value) for metric, value in measured.items()}}
-        for name, events, measured in rows
+        {"name": label, "events": events, "metrics": {name: asdict(value) for name, value in found.items()}}
+        for label, events, found in rows
     ]
     lines = table_lines(["model", "events", *(f"{name} [95%]" for name in names)], cells)
     return Section("Unseen events", (*lines, "", HELD_OUT.format(verdict=verdict).strip()), content)
 
 
 def off_policy_section(found: Mapping[str, OffPolicy], logged: Interval) -> Section:
-    """A table of estimates beside the log's own mean reward; refusals say why."""
+    """Make the table of off-policy estimates beside the log's own mean reward, with the reasons of refusals."""
     known = [value for one in found.values() for value in (one.dr, one.snips, one.dm) if value is not None]
     form = style([logged.value, *(value.value for value in known)], least=3)
-    cells, refusals = [["the log's own policy", text(logged, form), "–", "–", "–", "–", "–"]], []
+    cells, refusals = [["the logging policy", text(logged, form), "–", "–", "–", "–", "–"]], []
     for name, one in found.items():
         if one.refused is not None:
             refusals.append(f"- {markdown(name)}: {'no DR and no DM' if one.exact else 'no estimate'}: {one.refused}.")
-        values = ["–" if value is None else text(value, form) for value in (one.dr, one.snips, one.dm)]
         share = one.support.value
         support = f"{share:.2f}" if share < 1000 else f"{share:.1e}"
+        values = [text(value, form) for value in (one.dr, one.snips, one.dm)]
         cells.append([name, *values, f"{one.effective:.1f} of {one.events:,}", f"{one.rewarded:.1f}", support])
     lines = table_lines(["policy", "DR [95%]", "SNIPS [95%]", "DM [95%]", "ESS", "rewarded", "support"], cells)
     content = {"log": asdict(logged), **{name: asdict(one) for name, one in found.items()}}
@@ -120,7 +106,7 @@ def off_policy_section(found: Mapping[str, OffPolicy], logged: Interval) -> Sect
 
 
 def next_items_section(rows: Sequence[Measured], tested: str, left_out: Sequence[str] = ()) -> Section:
-    """A table of what users did next, after a sentence on who is first and where the learned policies are.
+    """Make the table of what users did next, with sentences on the first row and on the learned policies.
 
     rows: by falling nDCG. tested: a sentence on the test events. left_out: sentences on rows that could not be made.
     """
@@ -131,29 +117,23 @@ def next_items_section(rows: Sequence[Measured], tested: str, left_out: Sequence
     ]
     lines = table_lines(["row", *(f"{name} [95%]" for name in names), "coverage"], cells)
     graded = FIRST in names
-    relevant = "has a reward above the training log's mean" if graded else "is any item that the user took"
+    relevant = "has a reward above the training log's mean" if graded else "is any item of the user's test events"
     about = NEXT_ITEMS.format(relevant=relevant, first=FIRST_OWN * graded)
-    found = " ".join(map(markdown, [*_standing(rows, forms[NDCG]), tested, *left_out]))
+    first, *others = rows
+    found = [f"The first row by {NDCG} is {first.name} with {text(first.measures[NDCG], forms[NDCG])}."]
+    for row in others:
+        if row.kind == "learned":
+            sure = "is behind it by" if row.behind.low > 0 else "cannot be told from it; it is behind by"
+            found.append(f"{row.name} {sure} {text(row.behind, forms[NDCG])} (paired by user).")
     content = [
         {"name": row.name, "kind": row.kind, "coverage": row.coverage, "behind": asdict(row.behind)}
         | {"metrics": {name: asdict(value) for name, value in row.measures.items()}}
         for row in rows
     ]
-    return Section("Next items", (found, "", *lines, "", about), content)
+    sentences = " ".join(map(markdown, [*found, tested, *left_out]))
+    return Section("Next items", (sentences, "", *lines, "", about), content)
 
 
-def _standing(rows: Sequence[Measured], form: str) -> list[str]:
-    """Who is first by nDCG, and how far behind the learned policies are."""
-    first, *others = rows
-    found = [f"First by {NDCG} is {first.name} with {text(first.measures[NDCG], form)}."]
-    for row in others:
-        if row.kind != "learned":
-            continue
-        sure = "is behind it by" if row.behind.low > 0 else "can't be told from it; it is behind by"
-        found.append(f"{row.name} {sure} {text(row.behind, form)} (paired by user).")
-    return found
-
-
-def text(value: Interval, form: str) -> str:
-    """A value with its interval."""
-    return f"{value.value:{form}} [{value.low:{form}}, {value.high:{form}}]"
+def text(value: Interval | None, form: str) -> str:
+    """Write a value with its interval in the number format `form`."""
+    return "–" if value is None else with_interval(value.value, (value.low, value.high), form)

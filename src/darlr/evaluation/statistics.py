@@ -15,93 +15,69 @@ CHUNK = 2**22  # weights held at once while bootstrapping the interquartile mean
 
 
 def iqm(values: NDArray[np.floating]) -> float:
-    """Interquartile mean: the mean of the middle half of all values (Agarwal et al. 2021, rliable).
+    """Compute the interquartile mean, the mean of the middle half of all values (Agarwal et al. 2021, rliable).
 
-    A value that straddles a quartile counts with the part inside; for 4n values this is scipy's trim_mean(0.25).
+    A value that straddles a quartile counts with its part inside. For 4n values this is scipy's trim_mean(0.25).
     """
     flat = np.sort(np.asarray(values, dtype=np.float64), axis=None)
     return float(_weighted_iqm(flat, np.ones((1, flat.size)))[0])
 
 
 def _weighted_iqm(ordered: Array, weights: Array) -> Array:
-    """Interquartile means [R] of sorted values [n] under weights [R, n], each row of the same sum."""
+    """Compute the interquartile means [R] of sorted values [n] under weights [R, n], whose rows have equal sums."""
     inside = weights.cumsum(1)
     inside /= inside[0, -1]
     np.clip(inside, 0.25, 0.75, out=inside)
-    # Sum of value times its share of the middle half, summed by parts: one product for all rows.
+    # the sum of each value times its share of the middle half, by summation by parts: one product for all rows
     return np.asarray(2 * (0.75 * ordered[-1] - 0.25 * ordered[0] - inside[:, :-1] @ np.diff(ordered)))
 
 
 def _counts(n: int, resamples: int, generator: np.random.Generator) -> Array:
-    """How often each of n things occurs in n draws with replacement, float64 [resamples, n]."""
+    """Count how often each of n users occurs in n draws with replacement, float64 [resamples, n]."""
     drawn = generator.integers(n, size=(resamples, n))
     drawn += np.arange(resamples)[:, None] * n
     return np.bincount(drawn.ravel(), minlength=resamples * n).reshape(resamples, n).astype(np.float64)
 
 
-def bootstrap(
-    values: NDArray[np.floating],
-    statistic: Statistic = "mean",
-    *,
-    generator: np.random.Generator,
-    strata: NDArray[np.integer] | None = None,
-    resamples: int = 2000,
-) -> Array:
-    """Bootstrap samples of the statistic of returns [seeds, users], float64 [resamples].
-
-    The spread covers other training seeds and other users. Users are drawn with replacement within their stratum, and a
-    drawn user counts for all seeds. Seeds are few, so that resampling them would spread too little. Each sample is
-    therefore moved by the jackknife standard error over seeds times a draw of Student's t with seeds - 1 degrees of
-    freedom. With one seed the spread is over users alone. strata: int [users]; None = one stratum.
-    """
-    table = _table(values)
-    return resampled(table, draw_samples(table.shape, generator, strata=strata, resamples=resamples), statistic)
-
-
 @dataclass(frozen=True)
 class Samples:
-    """Samples for a table of returns. users: how often each was drawn, float64 [R, U].
+    """Bootstrap samples for tables of one shape. users: how often each user was drawn, float64 [R, U].
 
-    seeds: by how many standard errors over seeds a sample is moved, float64 [R]; 0 for one seed.
+    seeds: by how many standard errors over seeds each sample is shifted, float64 [R]; 0 for one seed.
     """
 
     seeds: Array
     users: Array
 
 
-def draw_samples(
-    shape: tuple[int, ...],
-    generator: np.random.Generator,
-    *,
-    strata: NDArray[np.integer] | None = None,
-    resamples: int = 2000,
-) -> Samples:
-    """The samples of `bootstrap` for any table of this shape, (seeds, users)."""
+def draw_samples(shape: tuple[int, ...], generator: np.random.Generator, *, resamples: int = 2000) -> Samples:
+    """Draw bootstrap samples for tables of this shape, (seeds, users).
+
+    Users are drawn with replacement, and a drawn user counts for all seeds. Seeds are so few that resampling them would
+    spread too little. Each sample is therefore shifted by the jackknife standard error over seeds times a quantile of
+    Student's t with seeds - 1 degrees of freedom. With one seed the spread is over users alone.
+    """
     n_seeds, n_users = shape
-    level = (generator.permutation(resamples) + 0.5) / resamples  # every quantile comes once
+    level = (generator.permutation(resamples) + 0.5) / resamples  # every quantile occurs once
     seeds = np.zeros(resamples)
     if n_seeds > 1:
         from scipy.special import stdtrit  # slow to import
 
         seeds = np.asarray(stdtrit(n_seeds - 1, level))
-    if strata is None:
-        return Samples(seeds, _counts(n_users, resamples, generator))
-    users = np.empty((resamples, n_users))
-    for group in np.unique(strata):
-        inside = np.flatnonzero(strata == group)
-        users[:, inside] = _counts(inside.size, resamples, generator)
-    return Samples(seeds, users)
+    return Samples(seeds, _counts(n_users, resamples, generator))
 
 
 @lru_cache(maxsize=2)
-def shared_samples(shape: tuple[int, ...], resamples: int = 2000, seed: int = 0) -> Samples:
-    """The samples of all rows and comparisons of this shape, drawn once."""
-    return draw_samples(shape, np.random.default_rng(seed), resamples=resamples)
+def shared_samples(shape: tuple[int, ...], seed: int = 0) -> Samples:
+    """Draw the samples that all rows and comparisons of this shape share."""
+    return draw_samples(shape, np.random.default_rng(seed))
 
 
 def resampled(values: NDArray[np.floating], samples: Samples, statistic: Statistic = "mean") -> Array:
-    """The statistic of returns [seeds, users] on each of the samples, float64 [resamples]."""
-    table = _table(values)
+    """Compute the statistic of returns [seeds, users] on each sample, float64 [R]. Raises ConfigError otherwise."""
+    table = np.asarray(values, dtype=np.float64)
+    if table.ndim != 2 or not table.size:
+        raise ConfigError(f"returns must be a non-empty table of seeds by users, not of shape {table.shape}")
     if statistic == "mean":
         left_out = np.array([part.mean() for part in without_each_seed(table)])
         return other_seeds(user_means(table, samples), left_out, samples)
@@ -115,20 +91,17 @@ def resampled(values: NDArray[np.floating], samples: Samples, statistic: Statist
 
 
 def user_means(table: Array, samples: Samples) -> Array:
-    """The mean of returns [seeds, users] over the users of each sample and all seeds, float64 [resamples]."""
+    """Average returns [seeds, users] over the users of each sample and all seeds, float64 [resamples]."""
     return np.asarray(samples.users @ table.mean(0) / table.shape[1])
 
 
 def without_each_seed(table: Array) -> list[Array]:
-    """The tables that leave one seed out, [S - 1, ...] each; there are none for one seed."""
+    """Return the tables that leave one seed out, [S - 1, ...] each; none for one seed."""
     return [np.delete(table, seed, axis=0) for seed in range(len(table))] if len(table) > 1 else []
 
 
 def other_seeds(draws: Array, left_out: Array, samples: Samples) -> Array:
-    """Draws [resamples] over users, moved by the spread over training seeds.
-
-    left_out: the statistic without each seed, [S]; NaN where it cannot be computed.
-    """
+    """Shift draws over users, [R], by the spread over seeds. left_out: the statistic without each seed, [S], or NaN."""
     known = left_out[~np.isnan(left_out)]
     if len(known) < 2:
         return draws
@@ -136,25 +109,13 @@ def other_seeds(draws: Array, left_out: Array, samples: Samples) -> Array:
     return np.asarray(draws + error * samples.seeds)
 
 
-def _table(values: NDArray[np.floating]) -> Array:
-    table = np.asarray(values, dtype=np.float64)
-    if table.ndim != 2 or not table.size:
-        raise ConfigError(f"returns must be a non-empty table of seeds by users, not of shape {table.shape}")
-    return table
-
-
 def bootstrap_ratio(
-    numerator: NDArray[np.floating],
-    denominator: NDArray[np.floating],
-    *,
-    generator: np.random.Generator,
-    resamples: int = 2000,
+    numerator: Array, denominator: Array, *, generator: np.random.Generator, resamples: int = 2000
 ) -> Array:
-    """sum(numerator) / sum(denominator) on bootstrap samples of users, float64 [resamples]; NaN where a sample has 0.
+    """Compute sum(numerator) / sum(denominator) on bootstrap samples of users, float64 [resamples]; NaN for x / 0.
 
-    Both [users], the sums of a user's events, so that all events of a drawn user come together; or [users, ratios],
-    for [resamples, ratios]. Ratios drawn together, or from generators of one seed, are paired: they are of the same
-    users.
+    Both are sums over the events of each user, [users], or [users, ratios] for a result [resamples, ratios]. Ratios
+    from one call, or from generators of one seed, are paired: they are of the same users.
     """
     both = np.column_stack([numerator, denominator]).astype(np.float64)
     size = max(1, CHUNK // len(both))
@@ -167,23 +128,20 @@ def bootstrap_ratio(
 
 
 def interval(draws: Array, confidence: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of bootstrap draws; those that could not be computed (NaN) are left out.
-
-    Raises DataError when none is left.
-    """
+    """Compute the percentile interval of bootstrap draws without NaN. Raises DataError where all draws are NaN."""
     known = draws[~np.isnan(draws)]
     if not len(known):
-        raise DataError("no bootstrap sample gives a value: too few users have any event that counts")
+        raise DataError("no bootstrap sample gives a value: too few users have an event that counts")
     low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A minus B, paired over users and seeds.
+    """The paired difference of two rows, A minus B.
 
-    difference: mean difference of returns; low, high: its 95% bootstrap interval; users_better: share of users with a
-    larger mean return under A, ties counted half; p_value: two-sided, from the bootstrap share beyond 0.
+    difference: the mean difference of returns. low, high: its 95% bootstrap interval. users_better: the share of users
+    with a larger mean return under A; ties count half. p_value: two-sided, from the share of samples beyond 0.
     """
 
     difference: float
@@ -193,27 +151,16 @@ class Comparison:
     p_value: float
 
 
-def compare(
-    a: NDArray[np.floating],
-    b: NDArray[np.floating],
-    *,
-    generator: np.random.Generator | None = None,
-    resamples: int = 2000,
-) -> Comparison:
-    """Paired comparison of returns a and b, each [seeds, users]; the same users, seed by seed.
+def compare(a: Array, b: Array, *, samples: Samples | None = None) -> Comparison:
+    """Compare returns a and b, each [seeds, users], paired by user and seed.
 
-    A side with one seed (a fixed list) is compared with every seed of the other. generator: of the samples; None = the
-    samples that all comparisons share.
-    Raises ConfigError where users or seeds do not match.
+    A side with one seed, such as a fixed list, is compared with every seed of the other. samples: None = those that all
+    comparisons share. Raises ConfigError where users or seeds do not match.
     """
     if a.shape[1] != b.shape[1] or (a.shape[0] != b.shape[0] and 1 not in (a.shape[0], b.shape[0])):
         raise ConfigError(f"a paired comparison needs the same seeds and users on both sides, not {a.shape}, {b.shape}")
     difference = a.astype(np.float64) - b.astype(np.float64)
-    shape = difference.shape
-    samples = (
-        shared_samples(shape, resamples) if generator is None else draw_samples(shape, generator, resamples=resamples)
-    )
-    draws = resampled(difference, samples)
+    draws = resampled(difference, samples or shared_samples(difference.shape))
     low, high = interval(draws)
     by_user = difference.mean(0)
     beyond = min((draws <= 0).mean(), (draws >= 0).mean())
@@ -222,5 +169,39 @@ def compare(
         low=low,
         high=high,
         users_better=float((by_user > 0).mean() + (by_user == 0).mean() / 2),
-        p_value=float(min(1.0, max(2 * beyond, 1 / resamples))),
+        p_value=float(min(1.0, max(2 * beyond, 1 / len(draws)))),
     )
+
+
+def random_reward(tallies: Array) -> float | None:
+    """Compute R_random, mean turns times mean feedback, of tallies [seeds, users, 3]; None without any feedback.
+
+    Chance alone decides which shown items were drawn at random. Their mean feedback therefore estimates the mean over
+    all new items that are shown (a ratio of Horvitz-Thompson sums; Sarndal, Swensson and Wretman 1992, section 5.7).
+    """
+    total, asked, turns = tallies.mean((0, 1))
+    return float(turns * total / asked) if asked > 0 else None
+
+
+def random_interval(tallies: Array, samples: Samples) -> tuple[float, float]:
+    """Compute the 95% bootstrap interval of R_random over seeds and users."""
+    return interval(other_seeds(*_random_draws(tallies, samples), samples))
+
+
+def random_difference(one: Array, other: Array) -> tuple[float, float, float]:
+    """Compute R_random of one less that of the other and its 95% interval, paired by seed and user as in `compare`."""
+    shape = (max(len(one), len(other)), *one.shape[1:])
+    a, b = np.broadcast_to(one, shape), np.broadcast_to(other, shape)
+    samples = shared_samples(shape[:2])
+    (draws, left_out), (b_draws, b_left_out) = (_random_draws(side, samples) for side in (a, b))
+    ends = interval(other_seeds(draws - b_draws, left_out - b_left_out, samples))
+    return float((random_reward(a) or np.nan) - (random_reward(b) or np.nan)), *ends
+
+
+def _random_draws(tallies: Array, samples: Samples) -> tuple[Array, Array]:
+    """Compute R_random on each of the samples, [R], and without each seed, [S]; NaN without any feedback."""
+    total, asked, turns = (user_means(tallies[..., part], samples) for part in range(3))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        draws = np.where(asked > 0, turns * total / asked, np.nan)
+    left_out = [np.nan if (found := random_reward(part)) is None else found for part in without_each_seed(tallies)]
+    return draws, np.array(left_out)

@@ -1,4 +1,4 @@
-"""A few sentences on a table: the first row, the ties, whether training helped, and which policy to serve."""
+"""Sentences on a table: the first row and its ties, what training gained, and which policy to serve."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,11 @@ from darlr.evaluation.lists import BY_SEED, ONCE
 from darlr.evaluation.report import label
 from darlr.evaluation.statistics import Comparison, compare
 
-START = ", start"  # behind a method's name: its policy before training
+START = ", start"  # follows the name of a method for its policy before training
 SIMPLE = [name for name in (*ONCE, *BY_SEED) if not name.endswith("greedy")]
 AWARE = ", exit-aware"
-NAMED = 4  # rows that a sentence names
+NAMED = 4  # the most rows that a sentence names
+Serve = Callable[[Row], str | None]  # how a row is served, or None where it cannot be
 
 
 @dataclass(frozen=True)
@@ -22,46 +23,41 @@ class Trust:
     believable: bool = True
 
 
-def verdict(rows: Sequence[Row], trust: Trust, serve: Callable[[Row], str | None]) -> list[str]:
-    """Three or four sentences on rows of one setting.
-
-    serve: how a row is served; None where it cannot be. Rows that read the truth are left out, and so
-    are sampled twins of greedy rows.
-    """
+def verdict(rows: Sequence[Row], trust: Trust, serve: Serve) -> list[str]:
+    """Return up to four sentences on rows of one setting; references and sampled twins of greedy rows are left out."""
     trusted = [trust.sentence] if trust.sentence else []
-    fair = sorted((row for row in rows if row.kind != "truth" and not _twin(row)), key=lambda row: -row.mean)
+    fair = [row for row in rows if row.kind != "truth" and not (row.sampled and row.kind == "learned")]
     if len(fair) < 2:
         return trusted
     if len({row.mean for row in rows}) == 1:
-        return ["All rows earn the same, so nothing here tells one policy from another.", *trusted]
-    first, *others = fair
+        return ["All rows earn the same, so this table cannot rank policies.", *trusted]
+    first, *others = fair = _by_mean(fair)
     tied = [row for row in others if _difference(first, row).low <= 0]
     learned = next((row for row in fair if row.kind == "learned"), None)
     against = [] if learned is None else _learned(learned, fair)
     if not trust.believable:
         doubt = "This table cannot choose a policy to serve; test on users, or keep the policy that is served today."
-        return [*trusted, _first("Taken at its word, first is", first, tied), *against, doubt]
-    return [_first("First is", first, tied), *against, *trusted, _serve([first, *tied], fair, serve)]
+        return [*trusted, _first("By these doubtful rewards the first row is", first, tied), *against, doubt]
+    return [_first("The first row is", first, tied), *against, *trusted, _serve([first, *tied], fair, serve)]
 
 
-def _twin(row: Row) -> bool:
-    """Whether a row samples from a policy that has a greedy row too; the random one has none."""
-    return row.sampled and row.kind == "learned"
+def _by_mean(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: -row.mean)
 
 
 def _difference(one: Row, other: Row) -> Comparison:
-    """Paired by user and seed; of unequal numbers of seeds, above 1, as many as both have."""
+    """Compare two rows, paired by user and seed; of unequal numbers of seeds above 1 the smaller number is used."""
     both = min(one.seeds, other.seeds)
     return compare(*(row.returns if both == 1 else row.returns[:both] for row in (one, other)))
 
 
 def comparisons(rows: Sequence[Row]) -> Mapping[str, Comparison]:
-    """Every learned greedy row against its start and the best one from logs alone, and the best one against the others.
+    """Compare each greedy learned row with its start and the best simple row, and the best one with the others.
 
-    Paired by user and seed; rows with other numbers of seeds than their partner are left out.
+    Rows with different numbers of seeds, both above 1, are not compared.
     """
-    learned = sorted((r for r in rows if r.kind == "learned" and not r.sampled), key=lambda r: -r.mean)
-    log = sorted((r for r in rows if r.kind == "log" and not r.name.endswith(START)), key=lambda r: -r.mean)
+    learned = _by_mean([row for row in rows if row.kind == "learned" and not row.sampled])
+    log = _by_mean([row for row in rows if row.kind == "log" and not row.name.endswith(START)])
     starts = {row.name.removesuffix(START): row for row in rows if row.name.endswith(START)}
     pairs = [(row, starts[row.name]) for row in learned if row.name in starts]
     pairs += [(row, log[0]) for row in learned if log] + [(learned[0], row) for row in learned[1:]]
@@ -72,42 +68,39 @@ def comparisons(rows: Sequence[Row]) -> Mapping[str, Comparison]:
     }
 
 
-def _names(rows: Sequence[Row]) -> str:
-    names = [row.name for row in rows[:NAMED]]
-    more = len(rows) - len(names)
-    return ", ".join(names) + (f" and {more} more" if more else "")
-
-
 def _first(lead: str, first: Row, tied: Sequence[Row]) -> str:
     lead = f"{lead} {first.name} with {first.mean:.4g} a session"
     if not tied:
-        sure = "surely ahead of every other row but the references"
-        return f"{lead}, and it is {sure} (95% intervals of paired differences)."
+        return f"{lead}. It is ahead of every other row but the references (95% intervals of paired differences)."
+    more = f" and {len(tied) - NAMED} more" if len(tied) > NAMED else ""
+    names = ", ".join(row.name for row in tied[:NAMED]) + more
     ties = "ties" if len(tied) == 1 else "tie"
-    return f"{lead}; {_names(tied)} {ties} with it (the 95% interval of the paired difference holds 0)."
+    return f"{lead}; {names} {ties} with it (the 95% interval of the paired difference holds 0)."
 
 
 def _learned(learned: Row, rows: Sequence[Row]) -> list[str]:
+    """Compare the learned row with its start and the best simple list."""
     start = next((row for row in rows if row.name == learned.name + START), None)
     simple = next((row for row in rows if row.name.removesuffix(AWARE) in SIMPLE), None)
-    parts = [_against(learned, row, what) for row, what in ((start, "its start"), (simple, "")) if row is not None]
-    return [f"{learned.name} as it would be served " + " and ".join(parts) + "."] if parts else []
+    parts = [] if start is None else [_against(learned, start, "its start", "is its start")]
+    if simple is not None:
+        named = f"the best simple list ({simple.name})"
+        parts.append(_against(learned, simple, named, f"earns what {named} earns"))
+    return [f"{learned.name} as it would be served {' and '.join(parts)}."] if parts else []
 
 
-def _against(learned: Row, other: Row, what: str) -> str:
-    """How the learned row stands to another, with the paired difference."""
+def _against(learned: Row, other: Row, named: str, same: str) -> str:
     found = _difference(learned, other)
-    named = what or f"the best simple list ({other.name})"
     if found.difference == found.low == found.high == 0:
-        return f"is {named}" if what else f"earns what {named} earns"
+        return same
     text = f"{found.difference:+.3g} [{found.low:+.3g}, {found.high:+.3g}]"
     if found.low > 0:
         return f"beats {named} by {text}"
-    return f"is worse than {named}: {text}" if found.high < 0 else f"can't be told from {named}: {text}"
+    return f"is worse than {named}: {text}" if found.high < 0 else f"cannot be told from {named}: {text}"
 
 
-def _serve(best: Sequence[Row], rows: Sequence[Row], serve: Callable[[Row], str | None]) -> str:
-    """The simplest of the rows that tie for the first place, or, where none can be served, the best that can."""
+def _serve(best: Sequence[Row], rows: Sequence[Row], serve: Serve) -> str:
+    """Name the simplest row that ties for the first place, or where none can be served the best one that can."""
 
     def cost(row: Row) -> tuple[int, float]:
         plain = row.name.removesuffix(AWARE)
@@ -120,7 +113,7 @@ def _serve(best: Sequence[Row], rows: Sequence[Row], serve: Callable[[Row], str 
         chosen = next((row for row in rows if row.name in able), None)
         if chosen is None or best[0].sampled:
             return f"There is nothing to serve: {best[0].name} is first."
-        why = f"of the rows that can be exported, which {best[0].name} can't, it earns most"
+        why = f"it earns the most of the rows that can be exported ({best[0].name} cannot)"
     else:
-        why = "it is first" if chosen is best[0] else "it is the simplest of those that tie for the first place"
+        why = "it is first" if chosen is best[0] else "it is the simplest of the rows that tie for the first place"
     return f"Serve {chosen.name}, as {why}: {able[chosen.name]}"

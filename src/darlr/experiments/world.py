@@ -25,8 +25,8 @@ from darlr.world.context import Context
 from darlr.world.fit import train_world
 from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
 from darlr.world.implicit import resolve as resolve_model
-from darlr.world.kinds.kind import EpochReport, SweepReport
-from darlr.world.kinds.registry import KINDS
+from darlr.world.kind import EpochReport, SweepReport
+from darlr.world.kinds import KINDS
 from darlr.world.preferences import preference_features
 from darlr.world.tables import World, build_world
 

@@ -1,4 +1,4 @@
-"""The data that a baseline can read: the log, the scope and the world model's tables. The truth is not among them."""
+"""What a baseline can learn from: the log, the scope and the world model's tables, but not the ground truth."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,11 +15,11 @@ from darlr.world.tables import World
 
 @dataclass(frozen=True)
 class Context:
-    """The inputs of a fit.
+    """The inputs of a baseline.
 
-    log: the events to fit on, log codes. held_out: events kept for choices (may be empty, and may be part of `log`
-    after a refit). scope: whom and what we recommend. catalogue: the log's events on scope items, of all users;
-    user log codes, item scope codes. world: tables in scope codes, or None. turns: T of a session.
+    log: the events to fit to, in log codes. held_out: the events for choices; they may be empty, and after a refit they
+    are part of `log`. catalogue: the events of all users on the scope's items, in log codes of users and scope codes of
+    items. world: tables in scope codes, or None. turns: T, the number of turns of a session.
     """
 
     log: InteractionLog
@@ -31,24 +31,24 @@ class Context:
 
     @property
     def implicit(self) -> bool:
-        """Whether the log records positives alone: one reward for all events."""
+        """Whether all rewards of the log are equal."""
         return self.log.implicit
 
     @cached_property
     def train(self) -> InteractionLog:
-        """The log without the held-out cells: the data for candidates that the held-out part compares."""
+        """The log without the held-out cells, for fits that are compared on held-out events."""
         cell, held = (part.user * self.log.n_items + part.item for part in (self.log, self.held_out))
         return select(self.log, ~np.isin(cell, held))
 
     def tables(self) -> World:
-        """The world model's tables; DataError when there are none."""
+        """The world model's tables; DataError where there are none."""
         if self.world is None:
             raise DataError(f"{self.log.name}: this baseline needs a world model; pass Context.world")
         return self.world
 
 
 def events(log: InteractionLog) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """User, item and mean reward of each cell that has an event."""
+    """The user, the item and the mean reward of each cell that has an event."""
     cell, place, count = np.unique(log.user * log.n_items + log.item, return_inverse=True, return_counts=True)
     reward = np.bincount(place, log.reward) / count
     return cell // log.n_items, cell % log.n_items, reward.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Sparse feedback vectors: a linear layer on all users costs a fraction of the dense product."""
+"""Sparse feedback vectors, on which a linear layer for all users costs a fraction of the dense product."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,25 +9,24 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
 SPARSE = 0.02  # the largest share of non-zero entries; above it the dense product is as fast
-USERS = 2048  # with more users, the dense product of the users in a minibatch is soon cheaper
+USERS = 2048  # with more users, the dense product of the users of a minibatch alone is soon cheaper
 
 
 @dataclass(frozen=True)
 class Bags:
-    """The non-zero entries of a matrix, row by row. place, value: column and number of each entry, int64 and float32
-    [nnz]; start: where each row begins, int64 [rows]."""
+    """The non-zero entries of a matrix by row: the columns and the values, [nnz], and where each row starts, [rows]."""
 
     place: Int[Tensor, " nnz"]
     value: Float[Tensor, " nnz"]
     start: Int[Tensor, " rows"]
 
     def times(self, table: Float[Tensor, "columns out"]) -> Float[Tensor, "rows out"]:
-        """The matrix times a table, without gradient."""
+        """The product of the matrix and a table, without gradient."""
         return embedding_bag(self.place, table.contiguous(), self.start, mode="sum", per_sample_weights=self.value)
 
 
 class _Product(torch.autograd.Function):
-    """X w^T of sparse X, row by row; its gradient by w is (X^T g)^T, column by column."""
+    """X w^T of a sparse X. Its gradient by w is (X^T g)^T for the gradient g of the product."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, rows: Bags, columns: Bags) -> Tensor:
@@ -41,7 +40,7 @@ class _Product(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class Entries:
-    """p of all users before `standardise`, its mean of each column, float32 [F], and the deviation of the centred."""
+    """The non-zero entries of the p_u of all users, and the mean [F] and the scale with which `standardise` works."""
 
     rows: Bags
     columns: Bags
@@ -49,14 +48,14 @@ class Entries:
     scale: float
 
     def through(self, layer: nn.Linear) -> Float[Tensor, "U out"]:
-        """layer(standardise(p)) for every user."""
+        """The layer's output for the standardised p_u of every user."""
         product: Tensor = _Product.apply(layer.weight, self.rows, self.columns)  # type: ignore[no-untyped-call]
         through = (product - layer.weight @ self.mean) / self.scale
         return through if layer.bias is None else through + layer.bias
 
 
 def entries(vectors: Float[Tensor, "U F"]) -> Entries | None:
-    """The entries of feedback vectors; None where there are too many for a gain in speed."""
+    """The entries of feedback vectors; None where they are too many to save time."""
     n_users, width = vectors.shape
     if int(torch.count_nonzero(vectors)) > SPARSE * min(n_users, USERS) * width:
         return None

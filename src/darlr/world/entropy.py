@@ -12,9 +12,10 @@ from darlr.data.log import InteractionLog
 
 @dataclass(frozen=True)
 class EntropyTable:
-    """Normalised entropy of the next logged item after one item, and after an unordered pair of items.
+    """The normalised entropy of the next logged item after one item, and after an unordered pair of items.
 
-    single: float32 [I]; pair_keys: int64 [P], sorted, min * I + max of the two items; pair_values: float32 [P].
+    single: float32 [I]. pair_keys: int64 [P], min * I + max of the two items, in ascending order. pair_values:
+    float32 [P].
     """
 
     single: Tensor
@@ -22,9 +23,9 @@ class EntropyTable:
     pair_values: Tensor
 
     def lookup(self, last: Tensor, action: Tensor) -> Tensor:
-        """E_t = H({a_t}) + H({a_t, a_t-1}), float32 in [0, 2]; unseen keys count 1.
+        """E_t = H({a_t}) + H({a_t, a_t-1}), float32 [B] from 0 to 2. The entropy after an unlogged pair counts as 1.
 
-        last: int64 [B], the item before, -1 at the first turn; action: int64 [B].
+        last: int64 [B], the item of the turn before, -1 at the first turn. action: int64 [B].
         """
         single = self.single[action]
         if self.pair_keys.shape[0] == 0:
@@ -35,19 +36,19 @@ class EntropyTable:
         return single + torch.where(found, self.pair_values[place], 1.0)
 
     def floor(self) -> float:
-        """The least E_t that a lookup can give."""
-        pairs = torch.cat([self.pair_values, self.single.new_ones(1)])  # 1: an unseen pair
+        """A lower bound of `lookup`."""
+        pairs = torch.cat([self.pair_values, self.single.new_ones(1)])
         return float(self.single.min() + pairs.min())
 
 
 def build_entropy(log: InteractionLog) -> EntropyTable:
-    """Count successors in each user's events by time; a log without timestamps gives ones everywhere (inert)."""
+    """The table of successors in each user's events by time; all ones, and no pairs, for a log without timestamps."""
     n = log.n_items
     single = np.ones(n, dtype=np.float32)
     if log.timestamp is None or len(log) == 0:
         empty = torch.zeros(0, dtype=torch.int64)
         return EntropyTable(torch.from_numpy(single), empty, torch.zeros(0))
-    order = np.lexsort((log.timestamp, log.user))  # stable: equal times keep the log's order
+    order = np.lexsort((log.timestamp, log.user))  # events of equal times keep the order of the log
     user, item = log.user[order], log.item[order]
     follows = user[1:] == user[:-1]
     keys, values = _normalised_entropy(item[:-1][follows], item[1:][follows], n)
@@ -61,13 +62,9 @@ def build_entropy(log: InteractionLog) -> EntropyTable:
 def _normalised_entropy(
     key: NDArray[np.int64], successor: NDArray[np.int64], n_items: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Entropy (base 2) of the successors of each key over log2 of their number; 1 for a single successor."""
-    ordered = np.lexsort((successor, key))
-    key, successor = key[ordered], successor[ordered]
-    new = np.r_[True, (key[1:] != key[:-1]) | (successor[1:] != successor[:-1])][: len(key)]
-    start = np.flatnonzero(new)
-    count = np.diff(np.r_[start, len(key)]).astype(np.float64)
-    keys, group = np.unique(key[start], return_inverse=True)
+    """The keys in order, and the entropy of their successors in units of log2 of their number, 1 where it is one."""
+    pairs, count = np.unique(key * n_items + successor, return_counts=True)  # a key is below I^2, so that I^3 must fit
+    keys, group = np.unique(pairs // n_items, return_inverse=True)
     total, distinct = np.bincount(group, count), np.bincount(group)
     share = count / total[group]
     entropy = np.bincount(group, -share * np.log2(share), minlength=len(keys))

@@ -1,4 +1,4 @@
-"""The feedback vector p_u (method.md section 4) of the log's users and of users in no log."""
+"""The feedback vector p_u (method.md section 4) of the log's users and of cold-start users."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,11 @@ from darlr.world.logged_neighbours import logged_feedback
 
 @dataclass(frozen=True)
 class Feedback:
-    """How p_u is computed, for users in no log.
+    """How p_u of a cold-start user is computed.
 
-    predicted: whether p_u is a row of r0; otherwise it is logged feedback. by_user: whether each user's own mean is
-    subtracted. centre: float32 [F], subtracted from the entries that are present. mean: float32 [F], and scale: what
-    `standardise` subtracts and divides by. columns: int64 [F], the scope code of each entry's item, -1 outside the
-    scope.
+    predicted: whether p_u is a row of r0, not logged feedback. by_user: whether the user's mean is subtracted. centre:
+    float32 [F], subtracted from the entries that are known. mean: float32 [F], and scale: what `standardise` subtracts
+    and divides by. columns: int64 [F], the scope code of each entry's item, -1 outside the scope.
     """
 
     predicted: bool
@@ -32,7 +31,7 @@ class Feedback:
     def of(
         self, rows: Float[Tensor, "B I"], items: Int[Tensor, "B n"], rewards: Float[Tensor, "B n"]
     ) -> Float[Tensor, "B F"]:
-        """The standardised p_u of B new users. A user without a known event gets the mean of all users, which is 0.
+        """The standardised p_u of B cold-start users; one without a known event gets 0, the mean of the log's users.
 
         rows: r0 of these users. items, rewards: their histories, as in `FoldIn.coordinates`.
         """
@@ -44,13 +43,13 @@ class Feedback:
         return ((centred - self.mean) / self.scale) * present.any(1, keepdim=True)
 
     def _logged(self, rows: Tensor, items: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean logged reward of each entry's item, 0 = none, and whether there is one, float32 [B, F] each."""
+        """The mean reward of each entry's item, 0 for none, and whether there is one, float32 [B, F] each."""
         n_items = rows.shape[1]
-        place = torch.where(items < 0, n_items, items)  # padding goes to a column of its own
+        place = torch.where(items < 0, n_items, items)  # the last column takes the padding
         empty = rows.new_zeros(len(rows), n_items + 1)
         count = empty.scatter_add(1, place, torch.ones_like(rewards))
         total = empty.scatter_add(1, place, rewards)
-        count[:, -1] = 0  # also the column of items outside the scope
+        count[:, -1] = 0  # items outside the scope, of code -1, read the last column too
         mean = torch.where(count > 0, total / count.clamp(min=1), 0.0)
         return mean[:, self.columns], (count > 0).to(rows.dtype)[:, self.columns]
 
@@ -60,9 +59,9 @@ def feedback(
 ) -> tuple[Float[Tensor, "U F"], Feedback]:
     """The feedback vectors p_u of the scope's users before they are standardised, and how to compute those of others.
 
-    The option `indicator` has three values. "predicted": rows of r0, [Us, Is]. "logged": the mean logged reward of each
-    cell over the items outside the block, 0 where there is none; the mean is then subtracted from logged cells only,
-    and not at all where all logged rewards are equal. "auto": logged where these are equal, otherwise predicted.
+    With the option indicator predicted they are rows of r0. With logged they hold the mean logged reward of each cell
+    of the items outside the block, 0 where there is none; a mean is then subtracted from logged cells only, and not at
+    all for an implicit log. auto means logged for an implicit log, otherwise predicted.
     """
     predicted = config.indicator == "predicted" or (config.indicator == "auto" and not log.implicit)
     if predicted:
@@ -80,24 +79,14 @@ def feedback(
         mean = vectors.sum(axis, keepdim=True) / present.sum(axis, keepdim=True).clamp(min=1)
         vectors = (vectors - mean) * present
         centre = mean[0] if by == "item" else centre
-    return vectors, Feedback(predicted, by == "user", centre, vectors.mean(0), _spread(vectors), columns)
-
-
-def indicator(reward: Tensor, log: InteractionLog, config: TablesConfig, scope: Scope | None = None) -> Tensor:
-    """The feedback vectors of `feedback` alone."""
-    return feedback(reward, log, config, scope)[0]
+    scale = float((vectors - vectors.mean(0)).std() + 1e-12)
+    return vectors, Feedback(predicted, by == "user", centre, vectors.mean(0), scale, columns)
 
 
 def standardise(vectors: Float[Tensor, "U F"]) -> Float[Tensor, "U F"]:
-    """p_u, centred by column and divided by one number for all columns.
+    """The vectors p_u, centred by column and divided by one number, their standard deviation.
 
-    Raw rows of positive rewards are nearly equal, which would slow down the learning of the linear layers that read
-    them. Such a layer has a bias, so that what it can express stays the same.
+    Rows of positive rewards are nearly equal, which would slow down the learning of the linear layers that read them.
     """
     centred = vectors - vectors.mean(0)
     return centred.div_(centred.std() + 1e-12)
-
-
-def _spread(vectors: Tensor) -> float:
-    """The standard deviation that `standardise` divides by."""
-    return float((vectors - vectors.mean(0)).std() + 1e-12)

@@ -12,9 +12,8 @@ from darlr.errors import DataError
 from darlr.options import WorldModelConfig
 from darlr.world.fitted import FittedWorldModel, predict
 from darlr.world.implicit import distinct, resolve
-from darlr.world.kinds.kind import Progress, Task, WorldModel
-from darlr.world.kinds.registry import KINDS
-from darlr.world.models.scale import Scale
+from darlr.world.kind import Progress, Scale, Task, WorldModel
+from darlr.world.kinds import KINDS
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ from darlr.io.files import atomic_write_text
 from darlr.io.folders import recover, replacing_folder
 from darlr.io.tensors import read_both, write_both
 from darlr.options import WorldModelConfig
-from darlr.world.kinds.kind import WorldModel, part
-from darlr.world.kinds.registry import KINDS
-from darlr.world.models.scale import Scale
+from darlr.world.kind import Scale, WorldModel, part
+from darlr.world.kinds import KINDS
 
 SCHEMA = 3
 FILES = ("model.safetensors", "model.json")

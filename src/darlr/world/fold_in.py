@@ -1,12 +1,12 @@
-"""Estimates for a user who is in no log: the history that the user brings is folded into the world model.
+"""Estimates for a cold-start user: the user's history is folded into the world model.
 
-The rows of r0, one for each user the model knows, have a mean and a covariance over users. The row of a new user is
-taken to be a draw from the normal distribution with this mean and covariance, and each reward of the history to be its
-entry plus noise, whose variance is the mean of P_U. The estimate is the posterior mean given the history, a ridge
-regression in closed form (Rasmussen and Williams 2006, equation 2.8). Without a history it is the mean user.
+The prior of the user's row of r0 is the normal distribution with the mean and the covariance of the rows of the log's
+users. A reward of the history is an entry of the row plus noise, whose variance is the mean of P_U. The estimate is the
+posterior mean, a ridge regression in closed form (Rasmussen and Williams 2006, equation 2.8). Without a history it is
+the mean row. The features of a cold-start user are not used.
 
-The method reads nothing but the two tables that every kind of world model makes, so that every kind folds in alike. It
-has no number to choose; how well it ranks is measured in docs/results.md, "Users in no log".
+Only r0 and P_U are read, so that all kinds of world model fold in alike. There is no hyper-parameter to choose. How
+well the estimates rank is measured in docs/results.md, "Users in no log".
 """
 
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from torch import Tensor
 
 from darlr.world.vectors import leading
 
-DIRECTIONS = 64  # of the covariance, at most; more of them ranked no better on Coat and on the built-in world
-ROUNDS = 3  # of subspace iteration
+DIRECTIONS = 64  # the most directions of the covariance; more ranked no better on Coat and on the built-in world
+ROUNDS = 3  # the rounds of subspace iteration
 
 
 @dataclass(frozen=True)
 class FoldIn:
-    """r = mean + factors theta, with theta from N(0, 1) in each coordinate: the distribution of rows of r0.
+    """The distribution of rows of r0: mean + factors theta, where each coordinate of theta is standard normal.
 
-    mean: float32 [I]. factors: float32 [I, d]. noise: the variance of a logged reward around its row. reward_range: the
-    least and the largest estimate.
+    mean: float32 [I]. factors: float32 [I, d]. noise: the variance of a reward around its entry. reward_range: the
+    smallest and the largest estimate.
     """
 
     mean: Float[Tensor, " I"]
@@ -35,9 +35,9 @@ class FoldIn:
     reward_range: tuple[float, float]
 
     def coordinates(self, items: Int[Tensor, "B n"], rewards: Float[Tensor, "B n"]) -> Float[Tensor, "B d"]:
-        """The posterior mean of theta of B new users.
+        """The posterior mean of theta of B cold-start users.
 
-        items: scope codes of what each user's history holds, -1 for padding. rewards: in the unit that is learned.
+        items: the scope codes of each user's history, -1 for padding. rewards: in the unit of r0.
         """
         known = items.clamp(min=0)
         there = (items >= 0).double()
@@ -48,37 +48,36 @@ class FoldIn:
         return theta.squeeze(-1).float()
 
     def rows(self, coordinates: Float[Tensor, "B d"]) -> Float[Tensor, "B I"]:
-        """The rows of r0 that these coordinates stand for, within the range of rewards."""
+        """The rows of r0 at these coordinates, clipped to the range of rewards."""
         return (self.mean + coordinates @ self.factors.T).clamp(*self.reward_range)
 
     def fold_in(self, items: Int[Tensor, "B n"], rewards: Float[Tensor, "B n"]) -> Float[Tensor, "B I"]:
-        """Estimated rewards of all items for B new users, given what each has rewarded; see `coordinates`."""
+        """The estimated rewards of all items for B cold-start users; see `coordinates`."""
         return self.rows(self.coordinates(items, rewards))
 
     def known(self, reward: Float[Tensor, "U I"]) -> Float[Tensor, "U d"]:
-        """The coordinates of known users by their rows of r0."""
+        """The coordinates of the log's users, from their rows of r0."""
         strength = self.factors.square().sum(0).clamp(min=1e-12)
         return (reward - self.mean) @ self.factors / strength
 
 
 @dataclass(frozen=True)
 class Carried:
-    """Another table of the same users, as a linear function of their coordinates: mean + theta weight.
+    """Another table than r0 as a linear function of the coordinates, so that cold-start users get a row of it.
 
-    mean: float32 [I]. weight: float32 [d, I]. It gives a new user a row of a table that is not r0, such as the average
-    over neighbours that a method starts from.
+    mean: float32 [I]. weight: float32 [d, I].
     """
 
     mean: Float[Tensor, " I"]
     weight: Float[Tensor, "d I"]
 
     def rows(self, coordinates: Float[Tensor, "B d"]) -> Float[Tensor, "B I"]:
-        """The rows of the table at these coordinates."""
+        """The rows of the table at these coordinates: mean + theta weight."""
         return self.mean + coordinates @ self.weight
 
 
 def fold_in_of(reward: Float[Tensor, "U I"], risk: Float[Tensor, "U I"], reward_range: tuple[float, float]) -> FoldIn:
-    """The distribution of rows of r0 over the users of a world model. reward: r0; risk: P_U."""
+    """The distribution of the rows of r0 over the users of a world model. reward: r0. risk: P_U."""
     mean = reward.mean(0)
     centred = reward - mean
     basis = leading(centred, min(DIRECTIONS, *reward.shape), ROUNDS)
@@ -88,7 +87,7 @@ def fold_in_of(reward: Float[Tensor, "U I"], risk: Float[Tensor, "U I"], reward_
 
 
 def carry(fold: FoldIn, reward: Float[Tensor, "U I"], table: Float[Tensor, "U I"]) -> Carried:
-    """The least-squares fit of a table of the known users by their coordinates. reward: r0, as in `fold_in_of`."""
+    """The least-squares fit of a table of the log's users by their coordinates. reward: r0, as in `fold_in_of`."""
     mean = table.mean(0)
-    theta = fold.known(reward)  # uncorrelated, and of variance 1, or 0 where a direction has no strength
+    theta = fold.known(reward)  # columns are uncorrelated, of variance 1, or 0 for a direction of no strength
     return Carried(mean, theta.T @ (table - mean) / len(table))

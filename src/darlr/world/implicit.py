@@ -1,4 +1,4 @@
-"""Implicit logs (every logged reward the same), and weights of logged rows."""
+"""Implicit logs, in which all rewards are equal, and the weights of logged events."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -13,8 +13,8 @@ from darlr.data.split import select
 from darlr.errors import ConfigError
 from darlr.options import WorldModelConfig
 
-MOST_WEIGHT = 10.0  # of an inverse-popularity weight, in mean weights: a row of a rare item must not rule a minibatch
-IMPLICIT: dict[str, Any] = {  # a budget of CPU time, see docs/world-model.md, "Implicit logs"
+MOST_WEIGHT = 10.0  # the largest inverse-popularity weight, in mean weights: one event must not dominate a minibatch
+IMPLICIT: dict[str, Any] = {  # they limit the CPU time, see docs/world-model.md, "Implicit logs"
     "members": 3,
     "negatives": 5,
     "hidden": (32,),
@@ -27,18 +27,17 @@ IMPLICIT: dict[str, Any] = {  # a budget of CPU time, see docs/world-model.md, "
 
 
 def lacks_events_of_scope(log: InteractionLog) -> bool:
-    """Whether only positives are logged, none by the block's users on its items, but some by other users."""
+    """Whether the log is implicit and has a block, and users outside the block."""
     return log.implicit and log.block is not None and len(np.unique(log.block.users)) < log.n_users
 
 
 def resolve(config: WorldModelConfig, log: InteractionLog) -> WorldModelConfig:
-    """The options with `kind = auto` and `loss = auto` replaced by what suits the log.
+    """The options with kind auto and loss auto replaced by what suits the log.
 
-    The kind becomes history where only positives are logged and the users of the scope have none on its items, unless a
-    loss is named; otherwise it becomes deepfm. Kind mixed is for ratings, and means auto where only positives are
-    logged. The loss becomes point for ratings, and pointneg for positives; options that still have their defaults then
-    take the values of IMPLICIT. A loss that is named leaves all other options as they are.
-    Raises ConfigError for kind bayesian where only positives are logged, and for bayesian or mixed with loss pointneg.
+    The kind becomes history where `lacks_events_of_scope` and no loss is named, otherwise deepfm; on an implicit log
+    kind mixed means auto. The loss becomes point for ratings. For an implicit log it becomes pointneg, and all options
+    at their defaults take the values of IMPLICIT. Where a loss is named, no other option changes.
+    Raises ConfigError for kind bayesian on an implicit log, and for bayesian or mixed with loss pointneg.
     """
     if config.kind in ("bayesian", "mixed") and config.loss == "pointneg":
         raise ConfigError(f"option model.kind: {config.kind} samples no negatives; with loss pointneg choose deepfm")
@@ -48,22 +47,17 @@ def resolve(config: WorldModelConfig, log: InteractionLog) -> WorldModelConfig:
         )
     if config.kind == "auto" or (config.kind == "mixed" and log.implicit):
         config = replace(config, kind="history" if config.loss == "auto" and lacks_events_of_scope(log) else "deepfm")
-    if config.kind == "history":
-        return config
-    if config.loss != "auto":
+    if config.kind == "history" or config.loss != "auto":
         return config
     if not log.implicit:
         return replace(config, loss="point")
     plain = {field.name: field.default for field in fields(WorldModelConfig)}
-    return replace(
-        config,
-        loss="pointneg",
-        **{name: value for name, value in IMPLICIT.items() if getattr(config, name) == plain[name]},
-    )
+    suited = {name: value for name, value in IMPLICIT.items() if getattr(config, name) == plain[name]}
+    return replace(config, loss="pointneg", **suited)
 
 
 def distinct(log: InteractionLog, known: InteractionLog | None = None) -> InteractionLog:
-    """The first event of every cell; with `known` only of cells that it does not hold."""
+    """The first event of every cell. With `known`, cells that have an event there are left out."""
     cell = log.user * log.n_items + log.item
     keep = np.zeros(len(log), dtype=bool)
     keep[np.unique(cell, return_index=True)[1]] = True
@@ -73,10 +67,10 @@ def distinct(log: InteractionLog, known: InteractionLog | None = None) -> Intera
 
 
 def row_weights(log: InteractionLog, config: WorldModelConfig) -> Tensor:
-    """Weight of each logged row, float32 [L] of mean 1.
+    """The weight of each logged event, float32 [L] of mean 1.
 
-    "inverse-popularity": 1 / events of the item, an estimate of the inverse propensity up to a factor (IPS, method.md
-    section 7; Schnabel et al., arXiv 1602.05352), cut at MOST_WEIGHT mean weights.
+    Inverse-popularity weights are 1 / the number of events of the item, which estimates the inverse propensity up to a
+    factor (IPS, method.md section 7; Schnabel et al., arXiv 1602.05352), cut at MOST_WEIGHT mean weights.
     """
     if config.weighting == "none" or len(log) == 0:
         return torch.ones(len(log))

@@ -1,4 +1,4 @@
-"""Neighbours of users by logged feedback, and a table of scores from the neighbours' events, without a model."""
+"""The neighbours of users by logged feedback, and the mean logged rewards of these neighbours."""
 
 from typing import Literal
 
@@ -9,14 +9,11 @@ from torch import Tensor
 from darlr.data.log import IntArray, InteractionLog
 from darlr.data.scope import Scope, places
 
-CHUNK = 1024  # candidates whose feedback is a dense matrix at one time
+CHUNK = 1024  # the candidates whose feedback is held as a dense matrix at once
 
 
 def logged_feedback(log: InteractionLog, users: IntArray, items: IntArray) -> tuple[Tensor, Tensor]:
-    """The mean logged reward of each cell of users x items, 0 for none, and whether there is one: float32 [u, i] each.
-
-    users, items: log codes.
-    """
+    """The mean logged reward of each cell, 0 for none, and whether there is one, float32 [u, i] each, by log codes."""
     row, column = places(users, log.n_users), places(items, log.n_items)
     inside = (row[log.user] >= 0) & (column[log.item] >= 0)
     cell = row[log.user[inside]] * len(items) + column[log.item[inside]]
@@ -33,9 +30,9 @@ def logged_neighbours(
 ) -> tuple[Tensor, Tensor]:
     """The k nearest candidates of each scope user: log codes int64 [Us, k] and cosines float32 [Us, k].
 
-    The similarity is the cosine of the logged feedback on items outside the block. Candidates are the users outside the
-    block, who have logged the scope's items. In a log without a block they are all users; a user itself is a candidate
-    only with `itself`. k is reduced to the number of candidates.
+    The cosine is that of the logged feedback on items outside the block. Candidates are the users outside the block,
+    which are all users where there is none; users are their own candidates only with `itself`. k is cut to their
+    number.
     """
     columns = scope.feedback_items(log)
     candidates = scope.candidates(log)
@@ -62,7 +59,7 @@ def logged_neighbour_table(
     weights: Literal["uniform", "cosine"] = "uniform",
     itself: bool = False,
 ) -> Tensor:
-    """The mean logged reward of a user's k neighbours, where a missing one counts 0, float32 [Us, Is].
+    """The mean logged reward of each user's k neighbours, float32 [Us, Is]; a neighbour without an event counts as 0.
 
     In an implicit log it is proportional to the share of the neighbours who logged the item.
     """
@@ -73,11 +70,13 @@ def logged_neighbour_table(
     for chunk in np.array_split(candidates, max(1, -(-len(candidates) // CHUNK))):
         found = torch.from_numpy(places(chunk, log.n_users))[index]
         weight = torch.zeros(len(index), len(chunk) + 1)
-        weight.scatter_(1, torch.where(found >= 0, found, len(chunk)), vote)  # last column: other chunks
+        weight.scatter_(
+            1, torch.where(found >= 0, found, len(chunk)), vote
+        )  # the last column takes neighbours of other chunks
         table += weight[:, :-1] @ logged_feedback(log, chunk, scope.items)[0]
     return table / vote.sum(1, keepdim=True).clamp(min=1e-12)  # dividing last keeps equal counts exactly equal
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    """The rows scaled to length 1; zero rows stay zero."""
+    """The rows, scaled to length 1; zero rows stay zero."""
     return torch.nn.functional.normalize(vectors, dim=1, eps=1e-12)

@@ -1,4 +1,4 @@
-"""How much users' preferences vary along item features, chosen on the log by leave-one-out prediction of residuals."""
+"""How much preferences vary along item features, chosen on the log by the leave-one-out error of residuals."""
 
 import contextlib
 from itertools import product
@@ -17,17 +17,19 @@ from darlr.world.models.bias import choose_bias, fit_bias
 from darlr.world.models.history import preference_directions
 
 FOLDS = 5
-TURNS = 30  # the most residuals of a user: the length of a session
-USERS = 1500  # the most users
-LEVEL = 10.0  # nearly no penalty on the intercept: the mean reward of sessions may differ from that of the log
-SPREADS = (0.0, 0.1, 0.2, 0.4, 0.8)  # prior deviation of what a group of features adds, in deviations of the residual
+TURNS = 30  # the most residuals of a user, the length of a session
+USERS = 1500  # the most users whose residuals are used
+LEVEL = 10.0  # the spread of the intercept; it is nearly free, as the mean reward of sessions may differ from the log's
+SPREADS = (0.0, 0.1, 0.2, 0.4, 0.8)  # candidates for the prior deviation of a group of features, in units of the noise
 
 
 def preference_features(context: Context, seed: int = 0) -> tuple[Tensor, float]:
-    """Intercept, item features and item vectors, each scaled by the deviation of users' weights on it, in units of
-    the noise, float32 [Is, d]; and the noise, the standard deviation of residuals in reward units.
+    """Item features float32 [Is, d] along which preferences vary, and the noise in reward units.
 
-    Where the users of the scope have no events on its items, they are `preference_directions`."""
+    They are the groups of `feature_groups`, each scaled by the deviation of users' weights on it, in units of the
+    noise, which is the standard deviation of residuals. On an implicit log where the scope's users have no events on
+    its items, they are `preference_directions`.
+    """
     if context.implicit and lacks_events_of_scope(context.log):
         directions, noise = preference_directions(context.log, context.scope, seed, context.turns)
         positive = float(context.log.reward[0])
@@ -41,7 +43,7 @@ def preference_features(context: Context, seed: int = 0) -> tuple[Tensor, float]
 
 
 def feature_groups(context: Context) -> list[Tensor]:
-    """Intercept, item features, world-model vectors; each float32 [Is, d] with rows of mean square length 1."""
+    """An intercept, the item features and the item vectors, each float32 [Is, d] with rows of mean square length 1."""
     groups = [torch.ones(context.catalogue.n_items, 1)]
     with contextlib.suppress(ConfigError):  # raised when there are no item features
         groups.append(feature_vectors(context.catalogue))
@@ -52,10 +54,11 @@ def feature_groups(context: Context) -> list[Tensor]:
 
 
 def residuals(context: Context, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Items int64 [n, TURNS] of n users (scope codes, -1 for none), and the errors of a log-only score on them.
+    """The scope codes of items int64 [n, TURNS] of n users, -1 for none, and the residuals of their rewards.
 
-    Ratings: out-of-fold errors of the bias model. Positives alone: users outside the block, items drawn in
-    proportion to how many users logged them (as a list would show them); 1 or 0 times the reward, less that share.
+    Of ratings they are out-of-fold errors of the bias model. In an implicit log, users outside the block get items
+    drawn in proportion to the share of users who logged them; the residual is 1 or 0, less this share, times the
+    reward.
     """
     log = context.catalogue
     if not context.implicit:
@@ -85,7 +88,7 @@ def residuals(context: Context, generator: np.random.Generator) -> tuple[Tensor,
 def _by_user(
     user: NDArray[np.int64], item: NDArray[np.int64], error: NDArray[np.float32], generator: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """The events of at most USERS users, one row for each, with at most TURNS events, in random order."""
+    """The items and errors of at most USERS users, one row each, of at most TURNS events in random order."""
     order = generator.permutation(len(user))
     order = order[np.argsort(user[order], kind="stable")]
     present, start, count = np.unique(user[order], return_index=True, return_counts=True)
@@ -101,11 +104,11 @@ def _by_user(
 
 
 def choose_spreads(groups: list[Tensor], items: Tensor, residual: Tensor) -> list[float]:
-    """The prior deviation of each group, LEVEL for the first, with the least leave-one-out squared error.
+    """The prior deviations of the groups with the least leave-one-out squared error; that of the first is LEVEL.
 
-    residual: float32 [n, T] in units of the noise. A group's kernel is x x^T; sums of kernels, times the squared
-    spreads, plus the identity, are the covariance K of a user's residuals, and the leave-one-out error of one of
-    them is [K^-1 y]_j / [K^-1]_jj (Rasmussen and Williams 2006, equation 5.12).
+    residual: y, float32 [n, T] in units of the noise. The covariance K of a user's residuals is the identity plus the
+    sum of the kernels x x^T of the groups, times their squared deviations. The leave-one-out error is
+    [K^-1 y]_j / [K^-1]_jj (Rasmussen and Williams 2006, equation 5.12).
     """
     there = (items >= 0).float()
     kernels = [(x := group[items.clamp(min=0)] * there[..., None]) @ x.transpose(1, 2) for group in groups]

@@ -13,7 +13,7 @@ from darlr.errors import ConfigError
 from darlr.options import SplitConfig, WorldModelConfig
 from darlr.world.fit import fit_world
 from darlr.world.fitted import load
-from darlr.world.kinds.kind import SweepReport
+from darlr.world.kind import SweepReport
 from darlr.world.models import bayesian
 from darlr.world.models.bayesian import DRAWS, SWEEPS, fit_bayesian
 from darlr.world.models.mixture import Mixture

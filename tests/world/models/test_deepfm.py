@@ -77,7 +77,7 @@ def test_table_equals_forward(monkeypatch, cells):
     monkeypatch.setattr(deepfm, "CELLS", cells)
     model = small_model()
     users, items = torch.arange(3), torch.arange(3)
-    mean, log_variance = model.table(users, items)
+    mean, log_variance = model.over(items)(users)
     grid = torch.cartesian_prod(users, items).T
     flat_mean, flat_log_variance = model(grid[0].expand(3, -1), grid[1].expand(3, -1))
     torch.testing.assert_close(mean.flatten(1), flat_mean)
@@ -87,7 +87,7 @@ def test_table_equals_forward(monkeypatch, cells):
 def test_a_new_model_predicts_the_log_mean_and_variance_but_for_the_fm_part():
     config = WorldModelConfig(members=2, initial_scale=0.0)
     model = DeepFM(encode(3, ()), encode(4, ()), config, torch.Generator().manual_seed(0))
-    mean, log_variance = model.table(torch.arange(3), torch.arange(4))
+    mean, log_variance = model.over(torch.arange(4))(torch.arange(3))
     assert mean.abs().max() == 0
     assert log_variance.abs().max() == 0
 

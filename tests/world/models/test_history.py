@@ -162,7 +162,7 @@ def test_back_from_disk(tmp_path: Path) -> None:
 
 def test_other_logs_are_refused() -> None:
     log, _ = two_tastes()
-    with pytest.raises(ConfigError, match=r"model\.kind: history is for logs of positives with a block"):
+    with pytest.raises(ConfigError, match=r"model\.kind: history is for implicit logs with a block"):
         fit_world(replace(log, block=None), none_of(log), WorldModelConfig(kind="history"))
 
 

@@ -27,7 +27,6 @@ NEUTRAL = (
     "evaluation/result.py",
     "evaluation/sections.py",
     "evaluation/statistics.py",
-    "evaluation/terminal.py",
     "evaluation/verdict.py",
     "experiments/checks.py",
     "experiments/compatible.py",

@@ -1,7 +1,6 @@
-"""A Bayesian factorisation machine: parameters are sampled from their posterior, and hyperparameters with them.
+"""A Bayesian factorisation machine (Rendle 2010), sampled from its posterior by `darlr.world.models.gibbs`.
 
-There is no step size and no number of epochs to choose. The model is that of Rendle 2010, the sampler is in
-`darlr.world.models.gibbs`. It is not in the paper; docs/world-model.md gives the reasons for it.
+The hyper-parameters are sampled, too. The model is not in the paper; docs/world-model.md gives the reasons for it.
 """
 
 from collections.abc import Callable
@@ -15,18 +14,18 @@ from darlr.options import WorldModelConfig
 from darlr.world.models.gibbs import Chains
 from darlr.world.vectors import principal
 
-BURN_IN = 50  # sweeps before the first draw is kept
+BURN_IN = 50  # the number of sweeps before the first draw is kept
 DRAWS = 20  # the number of draws that are kept of each chain
-THIN = 5  # sweeps between kept draws
+THIN = 5  # the number of sweeps between kept draws
 SWEEPS = BURN_IN + DRAWS * THIN
 CELLS = 10_000  # the cells of a table in one batch, for one chain
 
 
 class BayesianFM(nn.Module):
-    """K members, each of which predicts standardised rewards by the mean over D draws of its own chain.
+    """K members, each of which predicts standardised rewards by the mean over the D draws of a chain.
 
-    user_linear: float32 [K, D, U] and item_linear: [K, D, I], the terms that depend on one side alone. user_vector:
-    [K, D, U, d] and item_vector: [K, D, I, d], sums of the fields' factors. noise: [K], the variance of a reward.
+    user_linear: float32 [K, D, U] and item_linear: [K, D, I], the terms of one side. user_vector: [K, D, U, d] and
+    item_vector: [K, D, I, d], sums of the fields' factors. noise: [K], the variance of a reward.
     """
 
     user_linear: Tensor
@@ -54,7 +53,7 @@ class BayesianFM(nn.Module):
         return torch.stack(mean), torch.stack(log_variance)
 
     def over(self, items: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """A function from users int64 [u] to mean and log-variance [K, u, i] of all pairs with items int64 [i]."""
+        """See `WorldModel.over`."""
         linear, vector = self.item_linear[:, :, None, items], self.item_vector[:, :, items].mT
 
         @torch.no_grad()
@@ -71,7 +70,7 @@ class BayesianFM(nn.Module):
         return of
 
     def vectors(self, size: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors of these users and items, float32 [u, size] and [i, size], of unit mean square over all."""
+        """See `WorldModel.vectors`."""
         sides = ((self.user_vector, self.user_linear), (self.item_vector, self.item_linear))
         of_users, of_items = (
             principal(torch.cat([vector.permute(2, 0, 1, 3).flatten(1), linear.flatten(0, 1).T], 1), size)
@@ -92,10 +91,10 @@ def fit_bayesian(
     config: WorldModelConfig,
     progress: Callable[[int, int], None] | None = None,
 ) -> BayesianFM:
-    """Run `config.members` chains of SWEEPS sweeps over the log together, with `config.embedding` factors.
+    """Run `config.members` chains of SWEEPS sweeps over the log, with `config.embedding` factors.
 
-    target: float32 [L], standardised rewards. weight: float32 [L], the weight of each event.
-    progress: called with the number of finished sweeps, from 0, and of all sweeps.
+    target, weight: float32 [L], the standardised rewards and the weights of the events. progress: called with the
+    number of finished sweeps, from 0, and of all sweeps.
     """
     chains = Chains(log, target.double().numpy(), weight.double().numpy(), config)
     kept, noise = [], []

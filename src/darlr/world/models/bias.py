@@ -1,4 +1,4 @@
-"""Shrunk user and item biases: the simplest model of a rating, and a baseline."""
+"""Shrunk user and item biases, the simplest model of ratings."""
 
 from dataclasses import dataclass
 
@@ -18,10 +18,7 @@ FloatVector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BiasModel:
-    """r(u, i) = mean + user[u] + item[i]; user float64 [U], item float64 [I].
-
-    user_strength, item_strength: the ridge penalties, in units of logged rows.
-    """
+    """r(u, i) = mean + user[u] + item[i]. The ridge penalties user_strength and item_strength count in events."""
 
     mean: float
     user: FloatVector
@@ -30,16 +27,16 @@ class BiasModel:
     item_strength: float
 
     def predict(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> FloatVector:
-        """Expected reward of the pairs (users[j], items[j])."""
+        """The expected rewards of pairs of users and items, int64 arrays that broadcast against each other."""
         return self.mean + self.user[users] + self.item[items]
 
     def table(self) -> FloatVector:
-        """Expected reward of every cell, [U, I]."""
+        """The expected reward of every cell, [U, I]."""
         return self.mean + self.user[:, None] + self.item
 
 
 def fit_bias(log: InteractionLog, user_strength: float, item_strength: float) -> BiasModel:
-    """Ridge regression on user and item indicators by alternating exact steps."""
+    """Ridge regression on user and item indicators, by SWEEPS alternating exact steps."""
     mean = float(log.reward.mean())
     residual = log.reward.astype(np.float64) - mean
     user, item = np.zeros(log.n_users), np.zeros(log.n_items)
@@ -52,7 +49,7 @@ def fit_bias(log: InteractionLog, user_strength: float, item_strength: float) ->
 
 
 def choose_bias(train: InteractionLog, held_out: InteractionLog) -> BiasModel:
-    """The model whose two strengths give the smallest squared error on the held-out log."""
+    """The model with the strengths of the smallest squared error on the held-out log, or 5 and 5 where it is empty."""
     if len(held_out) == 0:
         return fit_bias(train, 5.0, 5.0)
     models = [fit_bias(train, a, b) for a in STRENGTHS for b in STRENGTHS]
@@ -61,7 +58,7 @@ def choose_bias(train: InteractionLog, held_out: InteractionLog) -> BiasModel:
 
 
 def bias_table(train: InteractionLog, held_out: InteractionLog, fitted: InteractionLog, scope: Scope) -> Tensor:
-    """The bias model's scores of the scope, float64 [Us, Is], fitted to `fitted`; strengths come from `held_out`."""
+    """The scope's scores by a bias model, float64 [Us, Is], fitted to `fitted`; `choose_bias` gives the strengths."""
     chosen = choose_bias(train, held_out)
     model = fit_bias(fitted, chosen.user_strength, chosen.item_strength)
     return torch.from_numpy(model.predict(scope.users[:, None], scope.items))

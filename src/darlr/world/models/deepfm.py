@@ -1,8 +1,8 @@
-"""An ensemble of K DeepFM members, computed in batched operations (Guo et al., arXiv 1703.04247; method.md section 1).
+"""An ensemble of K DeepFM members, computed together (Guo et al., arXiv 1703.04247; method.md section 1).
 
-The first dimension of every parameter is the member. The contributions of users and of items are computed separately.
-This is exact, because FM(u, i) = FM(u) + FM(i) + s_u . s_i and the first deep layer is a sum over the two sides. It
-makes the table of all pairs cheap.
+The first dimension of every parameter is the member. The contributions of users and items are computed separately,
+which makes the table of all pairs cheap. This is exact, because FM(u, i) = FM(u) + FM(i) + s_u . s_i and the first deep
+layer is a sum over the two sides.
 """
 
 import math
@@ -17,7 +17,7 @@ from darlr.options import WorldModelConfig
 from darlr.world.models.features import Side
 from darlr.world.vectors import principal
 
-CELLS = 1_000  # the cells of a table in one batch: the output of all layers stays in a core's cache
+CELLS = 1_000  # the cells of a table in one batch, so that the output of all layers stays in a core's cache
 LOG_VARIANCE_RANGE = (-5.0, 3.0)  # standard deviations of 0.08 to 4.5 times that of the log's rewards
 
 
@@ -26,7 +26,7 @@ class Contribution:
     """The contribution of one side, users or items, to the prediction.
 
     linear: [K, B, 2], the first-order terms of mean and log-variance. vector: s [K, B, d], the sum of the field
-    embeddings. pairs: [K, B], FM within the side. deep: [K, B, h], the side's summand of the first deep layer.
+    embeddings. pairs: [K, B], the FM term within the side. deep: [K, B, h], the side's part of the first deep layer.
     """
 
     linear: Tensor
@@ -35,7 +35,7 @@ class Contribution:
     deep: Tensor
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Contribution":
-        """`change` applied to every tensor: it may select a part, or reshape it so that the two sides broadcast."""
+        """`change` applied to every tensor, to select a part, or to make the two sides broadcast."""
         return Contribution(change(self.linear), change(self.vector), change(self.pairs), change(self.deep))
 
 
@@ -47,7 +47,7 @@ def fm_pairs(vectors: Tensor) -> Tensor:
 
 
 class SideTable(nn.Module):
-    """Embeddings and first-order weights of one side for K members."""
+    """The embeddings and the first-order weights of one side, for K members."""
 
     codes: Tensor
     weights: Tensor
@@ -67,7 +67,7 @@ class SideTable(nn.Module):
         self.first = nn.Parameter(torch.randn(k, fan_in, h, generator=generator) * math.sqrt(1 / fan_in))
 
     def forward(self, rows: Tensor) -> Contribution:
-        """The contribution of users or items. rows: int64 [K, B], their codes; member k reads rows[k]."""
+        """The contribution of users or items of the codes `rows`, int64 [K, B]; member k reads rows[k]."""
         k, size = rows.shape
         codes = self.codes[rows] + self.n_codes * torch.arange(k, device=rows.device)[:, None, None]  # [K, B, S]
         both = torch.cat([self.embedding, self.linear], 2).flatten(0, 1)  # for one look-up and one scatter of gradients
@@ -79,13 +79,13 @@ class SideTable(nn.Module):
         return Contribution(linear, vectors.sum(2), fm_pairs(vectors), deep)
 
     def vectors(self, size: int) -> Tensor:
-        """Principal components, [n, size], of the members' field embeddings and first-order means of all ids."""
+        """The principal components, [n, size], of the members' field embeddings and first-order means of all ids."""
         part = self(torch.arange(self.n_ids).expand(self.embedding.shape[0], -1))
         return principal(torch.cat([part.vector.transpose(0, 1).flatten(1), part.linear[..., 0].T], 1), size)
 
 
 class DeepFM(nn.Module):
-    """Mean and log-variance of the reward, in standardised reward units, for K members at once."""
+    """The mean and the log-variance of the standardised reward, for K members."""
 
     def __init__(self, user: Side, item: Side, config: WorldModelConfig, generator: torch.Generator) -> None:
         super().__init__()
@@ -105,14 +105,14 @@ class DeepFM(nn.Module):
     def forward(self, users: Tensor, items: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """The mean and log-variance, float32 [K, B] each, of users and items int64 [K, B].
 
-        generator: the source of dropout masks in training; None switches dropout off.
+        generator: draws the dropout masks in training; None switches dropout off.
         """
         return self.combine(self.user(users), self.item(items), generator)
 
     def lists(self, users: Tensor, items: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """The mean and log-variance, [K, B, M] each, of M items int64 [K, B, M] for each user int64 [K, B].
 
-        The contribution of a user is computed once for its M items, which matters where users have many features.
+        The contribution of a user is computed once, which saves time where users have many features.
         """
         user = self.user(users).each(lambda part: part[:, :, None])
         item = self.item(items.flatten(1)).each(lambda part: part.unflatten(1, items.shape[1:]))
@@ -122,11 +122,10 @@ class DeepFM(nn.Module):
         self, user: Contribution, item: Contribution, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """The mean and log-variance from the contributions of the two sides, which must broadcast."""
-        linear = user.linear + item.linear
+        linear, deep = user.linear + item.linear, user.deep + item.deep
         pairs = user.pairs + item.pairs + (user.vector * item.vector).sum(-1)
-        deep = user.deep + item.deep
-        shape = deep.shape
-        deep = self._deep(deep.reshape(self.members, -1, shape[-1]), generator).reshape(*shape[:-1], 2)
+        *shape, width = deep.shape
+        deep = self._deep(deep.reshape(self.members, -1, width), generator).reshape(*shape, 2)
         mean = linear[..., 0] + pairs + deep[..., 0]
         low, high = LOG_VARIANCE_RANGE
         return mean, (linear[..., 1] + deep[..., 1]).clamp(low, high)
@@ -145,17 +144,12 @@ class DeepFM(nn.Module):
 
     @torch.no_grad()
     def vectors(self, size: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors of these users and items, float32 [u, size] and [i, size], of unit mean square over all."""
+        """See `WorldModel.vectors`."""
         return self.user.vectors(size)[users], self.item.vectors(size)[items]
 
     @torch.no_grad()
-    def table(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean and log-variance, [K, u, i] each, of every pair of users int64 [u] and items int64 [i]."""
-        return self.over(items)(users)
-
-    @torch.no_grad()
     def over(self, items: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """A function from users to `table` of them and these items, whose contribution is computed once."""
+        """See `WorldModel.over`; the contribution of the items is computed once."""
         side = self.item(items.expand(self.members, -1))
 
         @torch.no_grad()
@@ -173,5 +167,5 @@ class DeepFM(nn.Module):
 
 
 def gaussian_nll(mean: Tensor, log_variance: Tensor, target: Tensor) -> Tensor:
-    """Negative log likelihood of a Gaussian, elementwise, without the constant log(2 pi) / 2."""
+    """The negative log likelihood of a Gaussian, elementwise, without the constant log(2 pi) / 2."""
     return 0.5 * (log_variance + (target - mean).square() * torch.exp(-log_variance))

@@ -1,8 +1,7 @@
-"""Matrix factorisation for implicit logs with a block, whose cells are unobserved and not zero.
+"""Matrix factorisation of implicit logs with a block, by alternating least squares (Hu, Koren and Volinsky 2008).
 
-The algorithm is alternating least squares (Hu, Koren and Volinsky 2008). Libraries treat every unlogged cell as a zero
-of small weight. Here the cells of the block have weight 0, so that users of the block are described by their events
-elsewhere alone.
+Libraries treat every unlogged cell as a zero of small weight. Here the cells of the block have weight 0, because they
+are unobserved.
 """
 
 import numpy as np
@@ -18,7 +17,7 @@ Reals = NDArray[np.float64]
 def factorise(
     log: InteractionLog, block: Block | None, seed: int, *, size: int = 16, penalty: float = 10.0, sweeps: int = 8
 ) -> tuple[Reals, Reals]:
-    """Factors of users [U, size] and items [I, size]. Their product is fitted to 1 at logged, 0 at unlogged cells.
+    """The factors of users [U, size] and items [I, size], whose product is fitted to 1 at logged and 0 at other cells.
 
     A logged cell has twice the weight of an unlogged one, and the cells of the block have none.
     """
@@ -38,7 +37,7 @@ def factorise(
 def _solve(
     rows: "scipy.sparse.csr_matrix", other: Reals, inside: NDArray[np.bool_], hidden: NDArray[np.bool_], penalty: float
 ) -> Reals:
-    """The factors of one side, given the other's. inside: the rows of the block; hidden: the columns of the block."""
+    """The factors of one side, given those of the other. inside, hidden: the rows and the columns of the block."""
     size = other.shape[1]
     pairs = (other[:, :, None] * other[:, None, :]).reshape(len(other), -1)
     free = np.where(inside[:, None], pairs[~hidden].sum(0), pairs.sum(0))

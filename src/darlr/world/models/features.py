@@ -1,4 +1,4 @@
-"""User and item features as rows of an embedding table: the input of the world model."""
+"""User and item features as rows of an embedding table."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ from darlr.data.log import FeatureColumn
 
 @dataclass(frozen=True)
 class Side:
-    """All fields of one side (users or items); field 0 is the id.
+    """The fields of one side, n users or items; field 0 is the id.
 
     codes: int64 [n, S], rows of the side's embedding table, the first n of which are the ids. weights: float32 [n, S],
-    the weight of that row: 1 / m for one of m values, the number itself, standardised, for a numeric feature, and 0 for
-    padding. field: int64 [S], the field of each slot. n_codes, n_fields: the numbers of rows and of fields.
+    the weights of these rows: 1 / m for each of m values, the standardised number for a numeric feature, 0 for padding.
+    field: int64 [S], the field of each slot. n_codes, n_fields: the numbers of rows and of fields.
     """
 
     codes: Tensor
@@ -26,7 +26,7 @@ class Side:
 
 
 def encode(n: int, columns: tuple[FeatureColumn, ...]) -> Side:
-    """The slots of n users or items: the id, then each feature column. A missing value has its own code."""
+    """The fields of n users or items: the id, then each feature column. A missing value has its own code."""
     codes, weights = [np.arange(n)[:, None]], [np.ones((n, 1))]
     fields, next_code = [0], n
     for number, column in enumerate(columns, start=1):
@@ -39,17 +39,12 @@ def encode(n: int, columns: tuple[FeatureColumn, ...]) -> Side:
         weights.append(slot_weights)
         fields += [number] * slot_codes.shape[1]
         next_code += used
-    return Side(
-        codes=torch.from_numpy(np.concatenate(codes, axis=1)),
-        weights=torch.from_numpy(np.concatenate(weights, axis=1).astype(np.float32)),
-        field=torch.tensor(fields),
-        n_codes=next_code,
-        n_fields=len(columns) + 1,
-    )
+    slots, weight = np.concatenate(codes, axis=1), np.concatenate(weights, axis=1).astype(np.float32)
+    return Side(torch.from_numpy(slots), torch.from_numpy(weight), torch.tensor(fields), next_code, len(columns) + 1)
 
 
 def _categorical(values: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """The slots of values [n, most], -1 for none: the mean of those present, or code `size` where all are missing."""
+    """The slots of values [n, most], -1 for none: equal weights of those present, or code `size` where none is."""
     present = values >= 0
     weights = present / np.maximum(present.sum(1, keepdims=True), 1)
     codes = np.where(present, values, size)

@@ -1,10 +1,9 @@
 """Gibbs sampling of factorisation machines: several chains over one log, computed together.
 
 The sampler is that of Freudenthaler, Schmidt-Thieme and Rendle 2011, "Bayesian Factorization Machines": it draws single
-parameters from their conditional distributions, and hyperparameters for groups of them.
-
-An event has one user and one item. The conditionals of a side (users or items) therefore need only sums over the events
-of each row of that side: events are read once for each side and factor, whatever the number of features.
+parameters, and the hyper-parameters of groups of them, from their conditional distributions. An event has one user and
+one item, so that the conditionals of one side (users or items) need only sums over the events of each user or item.
+Events are therefore read once for each side and factor, whatever the number of features.
 """
 
 from dataclasses import dataclass
@@ -21,16 +20,15 @@ Reals = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 INITIAL_SCALE = 0.1  # the standard deviation of initial factors
-IDS, FEATURES = 0, 1  # the groups of a side's parameters, each of which has its own hyperparameters
+IDS, FEATURES = 0, 1  # the groups of a side's parameters, each of which has its own hyper-parameters
 
 
 @dataclass(frozen=True)
 class _Batch:
     """Parameters of a side that are drawn together, because no row (user or item) has two of them.
 
-    codes: int64 [c], their rows in the side's tables. place: int64 [n], the position in `codes` of the parameter that
-    each row has. weight: float64 [n, 1], the weight of that parameter in the row, 0 for none. onto: [c, n], the matrix
-    that sums over the rows with a code. group: IDS or FEATURES.
+    codes: int64 [c], the parameters. place: int64 [n], the position in `codes` of each row's parameter, and weight:
+    float64 [n, 1], its weight, 0 for none. onto: [c, n], the matrix that sums over the rows with each parameter.
     """
 
     codes: Places
@@ -40,12 +38,12 @@ class _Batch:
     group: int
 
     def spread(self, values: Reals) -> Reals:
-        """What parameters of values [c, K] contribute to each row, [n, K]."""
+        """The contribution to each row, [n, K], of parameters of values [c, K]."""
         return values[self.place] * self.weight
 
 
 class _Side:
-    """Users or items: their parameters in all chains, and the sums over events in the conditionals."""
+    """The parameters of users or items in all chains, and the sums over events in their conditionals."""
 
     def __init__(
         self, side: Side, rows: Places, weight: Reals, config: WorldModelConfig, generator: np.random.Generator
@@ -58,44 +56,44 @@ class _Side:
         self.batches = _batches(side, np.unique(rows))
         self.group = np.where(np.arange(side.n_codes) < n, IDS, FEATURES)
         codes = [np.concatenate([[], *(b.codes for b in self.batches if b.group == g)]) for g in (IDS, FEATURES)]
-        self.known = [part.astype(np.int64) for part in codes]  # parameters that occur in an event
+        self.known = [part.astype(np.int64) for part in codes]  # the parameters that occur in an event
         self.linear = np.zeros((side.n_codes, chains))
         self.factors = generator.normal(0, INITIAL_SCALE, (factors, side.n_codes, chains))
-        # mean and precision of each group's prior, [1 + F, 2, K], of first-order weights (0) and factors (1 ...)
+        # the mean and precision of each group's prior, [1 + F, 2, K], for first-order weights (0) and factors (1 ...)
         self.mean = np.zeros((1 + factors, 2, chains))
         self.precision = np.ones((1 + factors, 2, chains))
 
     def parameters(self, order: int) -> Reals:
-        """First-order weights (order 0) or one factor (1 ...), [codes, K]."""
+        """The first-order weights (order 0) or one factor (1 ...), [codes, K]."""
         return self.linear if order == 0 else self.factors[order - 1]
 
     def vectors(self, factors: Reals) -> Reals:
-        """Sums of factors [F, codes, K] over the codes of each row, [F, n, K]."""
+        """The sums of factors [F, codes, K] over the codes of each row, [F, n, K]."""
         return np.stack([self._sum(factor, self.weights) for factor in factors])
 
     def pairs(self, factors: Reals) -> Reals:
-        """Dot products of the factors over all pairs within a row, [n, K] (Rendle 2010, Lemma 3.1)."""
+        """The dot products of the factors, summed over all pairs within each row, [n, K] (Rendle 2010, Lemma 3.1)."""
         squares = np.stack([self._sum(factor**2, self.weights**2) for factor in factors])
         pairs: Reals = 0.5 * (self.vectors(factors) ** 2 - squares).sum(0)
         return pairs
 
     def draw_priors(self) -> None:
-        """Draw hyperparameters given the parameters that occur; their priors are N(0, 1 / lambda), Gamma(1/2, 1/2)."""
+        """Draw hyper-parameters given the parameters that occur. Their priors are N(0, 1 / lambda), Gamma(1/2, 1/2)."""
         for order in range(len(self.mean)):
             for group, codes in enumerate(self.known):
                 if len(codes):
                     values = self.parameters(order)[codes]
                     of = self.mean[order, group]
                     squares = ((values - of) ** 2).sum(0) + of**2
-                    precision = self._gamma((len(codes) + 2) / 2, (1 + squares) / 2)
+                    precision = self.generator.standard_gamma((len(codes) + 2) / 2, of.shape) / ((1 + squares) / 2)
                     self.precision[order, group] = precision
                     spread = np.sqrt((len(codes) + 1) * precision)
                     self.mean[order, group] = values.sum(0) / (len(codes) + 1) + self._normal(of.shape) / spread
 
     def draw_linear(self, error: Reals, noise: Reals) -> Reals:
-        """Draw first-order weights given everything else; returns the change of each row's sum, [n, K].
+        """Draw first-order weights given everything else, and return the change of each row's sum, [n, K].
 
-        error: [L, K], reward less prediction. noise: [K], the precision of the reward.
+        error: [L, K], the rewards less the predictions. noise: [K], the precision of the reward.
         """
         change = np.zeros((len(self.codes), error.shape[1]))
         sums = self.events @ error
@@ -107,11 +105,11 @@ class _Side:
         return change
 
     def draw_factor(self, f: int, error: Reals, total: Reals, noise: Reals) -> tuple[Reals, Reals]:
-        """Draw factor f given everything else. total: [L, K], the sum of the factors f of an event over both sides.
+        """Draw factor f given everything else. total: [L, K], the sum of the factors f of each event over both sides.
 
-        Returns two arrays [n, K], with which an event's error falls by change * total + rest: the change of each row's
-        sum of factors, and the rest. The derivative of the prediction by a parameter v of weight x is
-        h = x (total - v x). After each batch the sums over events are updated algebraically, without reading events.
+        Returns change, that of each row's sum of factors, and rest, both [n, K], with which the error of an event falls
+        by change * total + rest. The derivative of the prediction by a parameter v of weight x is h = x (total - v x).
+        After each batch the sums over events are updated algebraically, without reading events.
         """
         change, rest = (np.zeros((len(self.codes), error.shape[1])) for _ in range(2))
         q, qq = self.events @ total, self.events @ total**2
@@ -136,7 +134,7 @@ class _Side:
     def contribution(self) -> tuple[Reals, Reals]:
         """The part of the prediction that depends on this side alone, [K, n], and the rows' sums of factors, [K, n, F].
 
-        Parameters that occur in no event are drawn from their prior.
+        Parameters that occur in no event are drawn from their priors.
         """
         unmet = np.setdiff1d(np.arange(len(self.group)), np.concatenate(self.known))
         group = self.group[unmet]
@@ -148,9 +146,9 @@ class _Side:
         return own.T, self.vectors(every).transpose(2, 1, 0)
 
     def _draw(self, order: int, batch: _Batch, slope: Reals, curvature: Reals, noise: Reals) -> Reals:
-        """Draw a batch of parameters from their conditional, a normal distribution; returns the change, [c, K].
+        """Draw a batch of parameters from their conditional, a normal distribution, and return the change, [c, K].
 
-        slope: the weighted sum of h times the error. curvature: that of h squared. Both are [c, K] or [c, 1].
+        slope, curvature: the weighted sums of h times the error and of h squared, [c, K] or [c, 1].
         """
         table = self.parameters(order)
         old, prior = table[batch.codes], self.precision[order, batch.group]
@@ -170,10 +168,6 @@ class _Side:
 
     def _normal(self, shape: tuple[int, ...]) -> Reals:
         return self.generator.standard_normal(shape)
-
-    def _gamma(self, shape: float, rate: Reals) -> Reals:
-        drawn: Reals = self.generator.standard_gamma(shape, rate.shape) / rate
-        return drawn
 
 
 class Chains:
@@ -212,17 +206,14 @@ class Chains:
                 self.total[f] += moved
 
     def draw(self) -> dict[str, Reals]:
-        """The state of the chains as tables of a BayesianFM; the intercept is added to the users' part."""
+        """The state of the chains as tables of a BayesianFM, with the intercept added to `user_linear`."""
         (user, user_vector), (item, item_vector) = (side.contribution() for side in self.sides)
         user = user + self.intercept[:, None]
         return {"user_linear": user, "user_vector": user_vector, "item_linear": item, "item_vector": item_vector}
 
 
 def _batches(side: Side, rows: Places) -> list[_Batch]:
-    """Batches of the parameters that occur in events. rows: the users (or items) of the events.
-
-    The parameters of a field of which each row has one value are a single batch.
-    """
+    """Batches of the parameters that occur in events; one for a field of single values. rows: those with events."""
     codes, weights, field = side.codes.numpy(), side.weights.double().numpy(), side.field.numpy()
     batches = []
     for f in range(side.n_fields):
@@ -243,7 +234,7 @@ def _batches(side: Side, rows: Places) -> list[_Batch]:
 
 
 def _colours(has: "scipy.sparse.csr_matrix") -> Places:
-    """A greedy colouring of the codes, so that no row of `has` [n, codes] has two codes of one colour."""
+    """A greedy colouring of the codes, in which no row of `has` [n, codes] has two codes of one colour."""
     together = (has.T @ has).tocsr()
     colours = np.full(has.shape[1], -1, dtype=np.int64)
     for code in range(len(colours)):

@@ -1,10 +1,9 @@
-"""A world model for implicit logs with a block: it predicts positives in the block from users' events elsewhere.
+"""A world model of implicit logs with a block: it predicts positives in the block from users' events elsewhere.
 
-The users of the scope have no events on its items, so that id embeddings cannot learn their preferences for them. Three
-predictors use their other events, and their average is taken, as their errors differ: ridge regressions on the leading
-principal coordinates of the events (Hastie, Tibshirani and Friedman 2009, section 3.5), the share of positives among
-users with similar histories, and matrix factors (`darlr.world.models.factors`). The model is not in the paper;
-docs/world-model.md gives the reasons for it.
+The scope's users have no events on its items, so that id embeddings cannot learn their preferences for them. The model
+averages three predictors that use their other events: ridge regressions on the leading principal coordinates of the
+events (Hastie, Tibshirani and Friedman 2009, section 3.5), the share of positives among users with similar histories,
+and matrix factors (`darlr.world.models.factors`). It is not in the paper; docs/world-model.md gives the reasons for it.
 """
 
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from darlr.data.log import InteractionLog
+from darlr.data.log import IntArray, InteractionLog
 from darlr.data.scope import Scope, places
 from darlr.errors import ConfigError
 from darlr.options import WorldModelConfig
@@ -29,22 +28,22 @@ Reals = NDArray[np.float64]
 
 SIZES = (16, 32, 64, 96)  # candidates for the number of principal coordinates
 RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0)  # candidates for the penalty; rows of coordinates have mean square length 1
-RARITY = 0.25  # a logged item has the weight 1 / events ** RARITY
+RARITY = 0.25  # an item has the weight 1 / events ** RARITY
 LENGTH = 0.5  # a user's row is divided by its length ** LENGTH
 FOLDS = 5
 NEIGHBOURS = 100  # the number of users with similar histories
-DIRECTIONS = 16  # the most directions of preference that histories do not explain
+DIRECTIONS = 16  # the most directions of preference
 DENSE = 256  # a matrix whose shorter side is at most this is decomposed in full
-LEAST = 1e-3  # the least probability in a variance
+LEAST = 1e-3  # the smallest probability in a variance
 
 
 class HistoryModel(nn.Module):
-    """K members: each averages its own ridge regression, on a bootstrap sample of users, and the shared predictors.
+    """K members: each averages a ridge regression, on a bootstrap sample of users, and the predictors that all share.
 
     coordinates: float32 [U, d]. base: [K, Is] and weight: [K, d, Is], the intercepts and weights of the regressions in
     units of the positive reward. shared: [Us, Is], the mean of the neighbours' shares and the factors' predictions.
     row: int64 [U] and place: int64 [I], the row of each user and the column of each item, -1 outside the scope.
-    scale: [Is], by which predictions are multiplied: 1, or inverse propensities.
+    scale: [Is], the factors of predictions: 1, or inverse propensities.
     """
 
     coordinates: Tensor
@@ -64,9 +63,9 @@ class HistoryModel(nn.Module):
         self.members = len(self.base)
 
     def table(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance [K, u, i] of every pair of users int64 [u] and items int64 [i] of the scope, log codes.
+        """The mean and log-variance [K, u, i] of all pairs of users int64 [u] and items int64 [i] of the scope.
 
-        The mean is in units of the positive reward. The variance is that of a Bernoulli variable with this mean.
+        The mean is in units of the positive reward. The variance is that of a Bernoulli variable of this mean.
         """
         columns, rows = self.place[items], self.row[users]
         regression = self.base[:, None, columns] + self.coordinates[users] @ self.weight[:, :, columns]
@@ -76,37 +75,32 @@ class HistoryModel(nn.Module):
         return mean, (inside * (1 - inside)).log()
 
     def over(self, items: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """A function from users to `table` of them and these items."""
+        """See `WorldModel.over`."""
         return partial(self.table, items=items)
 
     def vectors(self, size: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors of these users and items of the scope, float32 [u, size], [i, size], of unit mean square over all.
-
-        They are the leading factors of the product of the coordinates and the members' mean weights.
-        """
+        """The leading factors of coordinates times mean weights, for users and items of the scope; see `WorldModel`."""
         left, strength, right = torch.linalg.svd(self.weight.mean(0), full_matrices=False)
         of_users, of_items = self.coordinates @ left[:, :size], (strength[:size, None] * right[:size]).T
         return unit_square(of_users, size)[users], unit_square(of_items, size)[self.place[items]]
 
 
 def fit_history(log: InteractionLog, scope: Scope, config: WorldModelConfig) -> tuple[HistoryModel, float]:
-    """Choose the number of coordinates and the penalty by cross-validation over users, then fit K members.
+    """The model, and the share of variance that it explains on users who are left out of the fit.
 
-    Also returns the share of variance that is explained on the users left out. Raises ConfigError for other logs.
+    The number of coordinates and the penalty are chosen by cross-validation over users. Raises ConfigError unless
+    `lacks_events_of_scope`.
     """
     if not lacks_events_of_scope(log):
         raise ConfigError(
-            "option model.kind: history is for logs of positives with a block (users x items that have no events), "
-            "and users outside of it; leave it at auto"
+            "option model.kind: history is for implicit logs with a block (users x items that have no events) and with "
+            "users outside the block; leave it at auto"
         )
-    learners = scope.candidates(log)
-    every = coordinates(log, scope.feedback_items(log), max(SIZES))
-    target = logged_feedback(log, learners, scope.items)[1]
-    size, ridge, explained = choose(every[learners], target, config.seed)
+    learners, target, every, size, ridge, explained = _regression(log, scope, config.seed)
     points = every[:, :size].contiguous()
     generator = np.random.default_rng(config.seed)
     n = len(learners)
-    # A single member is fitted on every user once, not on a bootstrap sample.
+    # a single member is fitted to every user once, not to a bootstrap sample
     counts = np.ones((1, n)) if config.members == 1 else generator.multinomial(n, np.full(n, 1 / n), config.members)
     members = [_ridge(points[learners], target, ridge, torch.from_numpy(count).float()) for count in counts]
     base, weight = (torch.stack(parts) for parts in zip(*members, strict=True))
@@ -122,16 +116,23 @@ def fit_history(log: InteractionLog, scope: Scope, config: WorldModelConfig) -> 
     return model, explained
 
 
+def _regression(log: InteractionLog, scope: Scope, seed: int) -> tuple[IntArray, Tensor, Tensor, int, float, float]:
+    """The users to learn from, their positives on the scope's items, all users' coordinates, and `choose` of these."""
+    learners, every = scope.candidates(log), coordinates(log, scope.feedback_items(log), max(SIZES))
+    target = logged_feedback(log, learners, scope.items)[1]
+    return learners, target, every, *choose(every[learners], target, seed)
+
+
 def neighbour_shares(log: InteractionLog, scope: Scope) -> Tensor:
-    """The share of positives among users with similar histories, float32 [Us, Is]."""
+    """The shares of positives among users with similar histories, float32 [Us, Is]."""
     return logged_neighbour_table(log, scope, NEIGHBOURS) / float(log.reward[0])
 
 
 def factor_shares(log: InteractionLog, scope: Scope, seed: int) -> Tensor:
-    """The factors' predictions for the scope's cells, float32 [Us, Is], in units of the positive reward.
+    """The predictions of matrix factors for the scope's cells, float32 [Us, Is], in units of the positive reward.
 
-    The penalty shrinks factors. All predictions are therefore multiplied by one number, which makes their sum over the
-    users who logged the scope's items equal to the number of these users' positives.
+    The penalty shrinks the factors. All predictions are therefore multiplied by one number, which makes their sum over
+    the users outside the block equal to the number of their positives.
     """
     learners = scope.candidates(log)
     user, item = factorise(log, log.block, seed)
@@ -145,16 +146,13 @@ def factor_shares(log: InteractionLog, scope: Scope, seed: int) -> Tensor:
 def preference_directions(log: InteractionLog, scope: Scope, seed: int, turns: int) -> tuple[Tensor, float]:
     """Directions of preference that histories do not explain, float32 [Is, d], and the noise of a session's reward.
 
-    They are the principal directions of out-of-fold residuals of the users who logged the scope's items. Each is scaled
-    by its standard deviation over users, in units of the noise. The noise is the root mean square of the residuals on
-    the items that a session would show: each user's `turns` items with the largest predictions.
+    They are the principal directions of out-of-fold residuals of the users outside the block, each scaled by its
+    standard deviation over users, in units of the noise. The noise is the root mean square residual on the items that a
+    session would show, each user's `turns` items with the largest predictions.
     """
     from scipy.sparse import linalg  # loads when it is first used
 
-    learners = scope.candidates(log)
-    every = coordinates(log, scope.feedback_items(log), max(SIZES))
-    target = logged_feedback(log, learners, scope.items)[1]
-    size, ridge, _ = choose(every[learners], target, seed)
+    learners, target, every, size, ridge, _ = _regression(log, scope, seed)
     points = every[learners, :size]
     fold = _folds(len(learners), seed)
     residual, squared = target.clone(), 0.0
@@ -178,10 +176,10 @@ def preference_directions(log: InteractionLog, scope: Scope, seed: int, turns: i
 
 
 def coordinates(log: InteractionLog, items: NDArray[np.int64], most: int) -> Tensor:
-    """The leading principal coordinates of all users' events on `items`, float32 [U, <= most], strongest first.
+    """The leading principal coordinates of all users' events on `items`, float32 [U, <= most], the strongest first.
 
-    Rare items have larger weights (RARITY), and each event of a long history has a smaller one (LENGTH). Rows have mean
-    square length 1 before they are centred.
+    Rare items have larger weights (RARITY), and events of long histories smaller ones (LENGTH). Rows have mean square
+    length 1 before they are centred.
     """
     from scipy.sparse import linalg  # loads when it is first used
 
@@ -218,7 +216,7 @@ def _leading(matrix: "scipy.sparse.linalg.LinearOperator", k: int) -> tuple[Real
         dense = matrix @ np.eye(m) if m <= n else (matrix.H @ np.eye(n)).T
         left, strength, right = np.linalg.svd(dense, full_matrices=False)
         return left[:, :k], strength[:k], right[:k]
-    # The start is random, as a constant vector would be centred to 0, from where the search cannot move.
+    # the start is random, because the matrix is centred and maps a constant vector to 0
     start = np.random.default_rng(0).standard_normal(min(matrix.shape))
     left, strength, right = linalg.svds(matrix, k=k, v0=start)
     order = np.argsort(-strength)
@@ -226,9 +224,9 @@ def _leading(matrix: "scipy.sparse.linalg.LinearOperator", k: int) -> tuple[Real
 
 
 def choose(points: Tensor, target: Tensor, seed: int) -> tuple[int, float, float]:
-    """The number of coordinates and the penalty with the least squared error in FOLDS-fold cross-validation over users.
+    """The number of coordinates and the penalty with the least squared error in cross-validation over users.
 
-    Also returns the share of the variance around the items' means that they explain on the users left out.
+    Also returns the share of the variance around the items' means that is explained on users left out of the fit.
     """
     n, most = points.shape
     sizes = sorted({min(size, most) for size in SIZES})
@@ -258,7 +256,7 @@ def _folds(n: int, seed: int) -> Tensor:
 
 
 def _ridge(points: Tensor, target: Tensor, ridge: float, count: Tensor) -> tuple[Tensor, Tensor]:
-    """Intercepts [Is] and weights [d, Is]. count [n]: how often a user is in the sample. Intercepts are not shrunk."""
+    """The intercepts [Is], which are not shrunk, and weights [d, Is]. count: [n], how often each user counts."""
     centre = (count[:, None] * points).sum(0) / count.sum()
     mean = (count[:, None] * target).sum(0) / count.sum()
     x = points - centre
@@ -268,7 +266,7 @@ def _ridge(points: Tensor, target: Tensor, ridge: float, count: Tensor) -> tuple
 
 
 def _inverse_propensities(log: InteractionLog, config: WorldModelConfig) -> Tensor:
-    """The factor of each item's predictions, float32 [I]: the weight of its logged rows (inverse propensity)."""
+    """The factor of each item's predictions, float32 [I]: the weight of its events, 1 for an item without events."""
     cells = distinct(log)
     factor = torch.ones(log.n_items)
     factor[torch.from_numpy(cells.item)] = row_weights(cells, config)

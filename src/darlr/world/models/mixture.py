@@ -1,4 +1,4 @@
-"""The average of a DeepFM ensemble and a Bayesian factorisation machine, whose errors differ (docs/world-model.md)."""
+"""The average of a DeepFM ensemble and a Bayesian factorisation machine (docs/world-model.md)."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from darlr.world.models.deepfm import DeepFM
 
 
 class Mixture(nn.Module):
-    """The members of both models, the DeepFM first. Both have equally many, so that they have equal weights."""
+    """The members of both models, the DeepFM first. Both must have the same number, so that their weights are equal."""
 
     def __init__(self, deep: DeepFM, bayesian: BayesianFM) -> None:
         super().__init__()
@@ -25,12 +25,12 @@ class Mixture(nn.Module):
         return _joined(self.deep(users[:k], items[:k]), self.bayesian(users[k:], items[k:]))
 
     def over(self, items: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """A function from users int64 [u] to mean and log-variance [K, u, i] of all pairs with items int64 [i]."""
+        """See `WorldModel.over`."""
         deep, bayesian = self.deep.over(items), self.bayesian.over(items)
         return lambda users: _joined(deep(users), bayesian(users))
 
     def vectors(self, size: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """The DeepFM's vectors of these users and items, float32 [u, size] and [i, size]."""
+        """The vectors of the DeepFM; see `WorldModel.vectors`."""
         return self.deep.vectors(size, users, items)
 
 

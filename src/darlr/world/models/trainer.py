@@ -1,29 +1,30 @@
-"""Training of the DeepFM members. They are trained together, each with its own order of rows and negatives."""
+"""Training of the DeepFM members: all at once, each with its own order of events and its own sampled negatives."""
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.options import WorldModelConfig
 from darlr.world.implicit import row_weights
+from darlr.world.kind import Scale
 from darlr.world.models.bayesian import BayesianFM
 from darlr.world.models.deepfm import DeepFM, gaussian_nll
 from darlr.world.models.mixture import Mixture
-from darlr.world.models.negatives import NegativeSampler
-from darlr.world.models.scale import Scale
 
-SCORE_ROWS = 16_384  # the most rows that are scored in one batch
+SCORE_ROWS = 16_384  # the most events that are scored in one batch
+ROUNDS = 20  # the most redraws of a negative; only users who logged nearly all items need so many
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows to train on or to score.
+    """Events to train on or to score.
 
     user, item: int64 [L]. target: float32 [L], standardised rewards. logged: bool [L], False for a sampled negative.
-    weight: float32 [L], the weight of each row in the training loss.
+    weight: float32 [L], the weight of each event in the training loss.
     """
 
     user: Tensor
@@ -33,8 +34,47 @@ class Rows:
     weight: Tensor
 
 
+class NegativeSampler:
+    """Draws items uniformly among a user's cells that are neither in the given logs nor in the first log's block."""
+
+    def __init__(self, *logs: InteractionLog) -> None:
+        self.n_items = logs[0].n_items
+        keys = np.unique(np.concatenate([log.user * self.n_items + log.item for log in logs]))
+        self.logged = torch.from_numpy(keys.astype(np.int64))
+        self.block_user = torch.zeros(logs[0].n_users, dtype=torch.bool)
+        self.block_item = torch.zeros(self.n_items, dtype=torch.bool)
+        block = logs[0].block
+        if block is not None:
+            self.block_user[torch.from_numpy(block.users)] = True
+            self.block_item[torch.from_numpy(block.items)] = True
+
+    def forbidden(self, user: Tensor, item: Tensor) -> Tensor:
+        """Whether the cells (user, item), int64 of one shape, must not be negatives; bool of that shape."""
+        blocked = self.block_user[user] & self.block_item[item]
+        if self.logged.shape[0] == 0:
+            return blocked
+        key = user * self.n_items + item
+        place = torch.searchsorted(self.logged, key).clamp(max=self.logged.shape[0] - 1)
+        return blocked | (self.logged[place] == key)
+
+    def draw(self, user: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw one item for each entry of `user`; returns items int64 and whether each is allowed, shaped like `user`.
+
+        An item is not allowed where the user has no allowed item, or where ROUNDS draws found none. Callers give such
+        an item no weight.
+        """
+        item = torch.randint(self.n_items, user.shape, generator=generator)
+        bad = self.forbidden(user, item)
+        for _ in range(ROUNDS):
+            if not bad.any():
+                break
+            item[bad] = torch.randint(self.n_items, (int(bad.sum()),), generator=generator)
+            bad = self.forbidden(user, item)
+        return item, ~bad
+
+
 class Trainer:
-    """The state of one fit: the model, its rows and its optimiser."""
+    """The state of one fit: the model, its events and its optimiser."""
 
     def __init__(
         self, model: DeepFM, log: InteractionLog, config: WorldModelConfig, scale: Scale, generator: torch.Generator
@@ -52,7 +92,7 @@ class Trainer:
         )
 
     def epoch(self) -> float:
-        """Train on all logged rows once; returns the mean loss of a row."""
+        """Train on all logged events once, and return the mean loss of an event."""
         rows, config = self.rows, self.config
         n = len(rows.user)
         order = torch.rand(config.members, n, generator=self.generator).argsort(1)
@@ -78,10 +118,10 @@ class Trainer:
         return float(total) / n
 
     def prior(self) -> None:
-        """Add the gradient of the negative log density of the tables' Gaussian priors, divided by the logged rows.
+        """Add the gradient of the negative log density of the tables' Gaussian priors, divided by the number of events.
 
-        A prior of strength s has the effect of s more logged rows of reward 0, as in the shrunk mean sum(r) / (n + s).
-        Unlike an L2 penalty at every step, it depends neither on the batch size nor on how often an id occurs.
+        A prior of strength s acts like s more events of reward 0, as in the shrunk mean sum(r) / (n + s). Unlike an L2
+        penalty at every step, it depends neither on the batch size nor on how often an id occurs.
         """
         rows = len(self.rows.user)
         for side in (self.model.user, self.model.item):
@@ -90,7 +130,7 @@ class Trainer:
                 table.grad.add_(table.detach(), alpha=decay / rows)
 
     def held_out_rows(self, log: InteractionLog) -> Rows:
-        """The rows for early stopping: held-out rows and, with the loss pointneg, one fixed sample of negatives."""
+        """The data for early stopping: held-out events and, with the loss pointneg, one fixed sample of negatives."""
         rows = logged_rows(log, self.config, self.scale)
         if self.config.loss == "point":
             return rows
@@ -109,7 +149,7 @@ class Trainer:
 
 @torch.no_grad()
 def score(model: DeepFM | BayesianFM | Mixture, rows: Rows, scale: Scale) -> tuple[float, float]:
-    """The mean log loss of the members' mixture, and the RMSE of their mean on logged rows, in reward units."""
+    """The mean log loss of the members' mixture, and the RMSE of their mean on logged events, in reward units."""
     loss, error = [], []
     for user, item, target in zip(
         *(torch.split(t, SCORE_ROWS) for t in (rows.user, rows.item, rows.target)), strict=True

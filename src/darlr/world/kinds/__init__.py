@@ -1,1 +1,0 @@
-"""The kinds of world model, one file each, registered in `darlr.world.kinds.registry`."""
