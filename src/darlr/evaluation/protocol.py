@@ -61,7 +61,7 @@ class Player:
     def _choose(
         self, policy: Policy, session: Session, left: Tensor, chance: Tensor | None, rows: Tensor | slice
     ) -> Tensor:
-        """Choose the columns of these rows. The policy scores all, as their number may change the last bit of a score."""
+        """Choose the columns of these rows. Scoring all keeps scores as they are, as batches may change last bits."""
         exact = self.payoff.dtype == torch.float32 or isinstance(policy, Translated)
         observed = session if exact else replace(session, rewards=session.rewards.float())
         scores = self._columns(policy.scores(observed))[rows]
