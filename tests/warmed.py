@@ -7,7 +7,7 @@ import torch._dynamo  # what every optimiser imports when it is made
 
 import darlr.cli.train
 import darlr.experiments.study.worker  # noqa: F401
-from darlr.experiments.study.code import UNTOUCHED, digest
+from darlr.experiments.study.cells import UNTOUCHED, digest
 
 torch.set_num_threads(1)
 DIGESTS = {kind: digest(kind) for kind in UNTOUCHED}
