@@ -129,7 +129,6 @@ def sound(
     where exits can happen. Each row has its own random generators, so it does not depend on the other rows.
     """
     majority = majority_items(log)
-    majority = None if majority is None else majority.to(truth.reward.device)
     rows = []
     for setting in settings:
         wanted = [entry for entry in entries if not (entry.exit_aware and setting.window is None)]
