@@ -90,10 +90,7 @@ def published_setting(config: SessionConfig, log: InteractionLog, device: str = 
 def published(
     policy: Policy, truth: Truth, setting: Setting, n_items: int, *, generator: torch.Generator, majority: Tensor | None
 ) -> Metrics:
-    """Measure a policy as the published protocol does after an epoch: on 100 random test users, by sampled actions.
-
-    Users are drawn with replacement, as in the environments of earlier work. `generator` must not be that of training.
-    """
+    """Measure sampled actions on 100 test users, drawn with replacement as in the environments of earlier work."""
     known = torch.as_tensor(truth.users)
     played = play(
         policy,

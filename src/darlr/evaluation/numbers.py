@@ -7,10 +7,9 @@ MOST_DIGITS, SMALL, LARGE = 7, 0.01, 1e6  # beyond these a power of ten is short
 
 
 def style(values: Iterable[float | None], least: int = 2) -> str:
-    """Return a format for all of these numbers, such as ".2f".
+    """Return a format such as ".2f": with three digits of the largest number, and two of its difference to the least.
 
-    The largest number shows three significant digits, and the difference to the least one two. least: the least number
-    of decimals for numbers from 1 to 10,000.
+    least: the least number of decimals for numbers from 1 to 10,000.
     """
     known = [value for value in values if value is not None and math.isfinite(value)]
     top = max(map(abs, known), default=0.0)
