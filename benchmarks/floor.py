@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from darlr.agents.candidates import candidate_count
+from darlr.agents.references import candidate_count
 from darlr.options import A2CConfig, TrackerConfig, TrainConfig
 from darlr.world.tables import World
 

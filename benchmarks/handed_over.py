@@ -56,7 +56,7 @@ def measured(folder: Path, data: str) -> tuple[int, list[float], list[float]]:
     policies = {"start": run.start, "last": last(run, folder), "handed over": run.policy}
     entries = [Entry(name, [policy], "learned") for name, policy in policies.items()]
     first = settings(run.config.train.session, run.logs.catalogue)[:1]
-    rows = sound(entries, first, truth.beside(run.logs.known), run.logs.train_catalogue, resamples=10)
+    rows = sound(entries, first, truth.beside(run.logs.known), run.logs.train_catalogue)
     return run.epoch, [row.mean for row in rows], [row.length for row in rows]
 
 

@@ -8,7 +8,7 @@ from functools import cache
 
 import torch
 
-from darlr.agents.fast.chosen import product
+from darlr.agents.fast.twins import product
 
 LEAST = 0.01  # CPU-seconds of one try
 TRIES = 3

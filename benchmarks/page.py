@@ -22,8 +22,8 @@ from typing import Any
 from benchmarks import growth, machine, other_rows, training_rows
 from benchmarks.growth import Point
 from benchmarks.training_rows import Measure, Result
-from darlr.agents.candidates import EVERYONE
-from darlr.agents.fast import products
+from darlr.agents.fast import twins
+from darlr.agents.references import EVERYONE
 from darlr.experiments.provenance import provenance
 from darlr.io.files import atomic_write_text
 
@@ -123,7 +123,7 @@ def page(state: dict[str, Any], load_average: float) -> str:
     base = ", ".join(f"{growth.NAMES[name]} {value:,}" for name, value in growth.BASE.items())
     spent = [result for result in results if result.unit != "steps/s"]
     rates = [result for result in results if result.unit == "steps/s"]
-    by = " (oneDNN's; MKL leaves AVX-512 unused here)" if products.ONEDNN else ""
+    by = " (oneDNN's; MKL leaves AVX-512 unused here)" if twins.ONEDNN else ""
     return "\n".join(
         (
             "# Benchmarks",

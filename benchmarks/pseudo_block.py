@@ -28,8 +28,8 @@ from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth, write_truth
 from darlr.experiments.process import configure
 from darlr.options import SessionConfig, WorldModelConfig
+from darlr.policies.bandits import LinUCB
 from darlr.policies.fixed import UserGreedy
-from darlr.policies.linucb import LinUCB
 from darlr.simulation.exits import build_exit
 from darlr.simulation.policy import Policy
 from darlr.world.context import Context

@@ -14,12 +14,11 @@ from darlr.data.log import InteractionLog
 from darlr.errors import DarlrError
 from darlr.evaluation.protocol import play
 from darlr.options import TrainConfig
-from darlr.policies.bandits import UCB, EpsilonGreedy
+from darlr.policies.bandits import UCB, EpsilonGreedy, LinUCB
 from darlr.policies.files import NETWORK, PLAIN, load_baseline, save_baseline
 from darlr.policies.fixed import FixedList, Random, UserGreedy
-from darlr.policies.linucb import LinUCB
-from darlr.policies.networks import NetworkPolicy, constrained, layers_of, perceptron
-from darlr.policies.sessions import StateEncoder, transitions
+from darlr.policies.model_free import transitions
+from darlr.policies.networks import NetworkPolicy, StateEncoder, constrained, layers_of, perceptron
 from darlr.serving.folder import export, read_policy
 from darlr.simulation.exits import CategoryExit, never
 from darlr.simulation.policy import greedy, masked

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import linear
 
-from darlr.agents import decisions
-from darlr.agents.a2c import a2c_loss, generalised_advantages, minibatches, update
+from darlr.agents import a2c
+from darlr.agents.a2c import Decisions, a2c_loss, generalised_advantages, minibatches, update
 from darlr.agents.actor_critic import Actor, forbid
-from darlr.agents.decisions import Decisions
 from darlr.options import A2CConfig
 
 PLAIN = A2CConfig(normalise_advantages=False, value_coefficient=0.5, entropy_coefficient=0.0)
@@ -82,7 +81,7 @@ def two_decisions():
 
 
 def decided(logits, action, value, excluded=None):
-    """What networks say whose last layer hands on its input, the logits [N, A]."""
+    """Networks whose last layer returns its input, the logits [N, A]."""
     size, width = logits.shape
     actor = Actor(width, width, "float32")
     actor.weight.data, actor.bias.data = torch.eye(width), torch.zeros(width)
@@ -136,7 +135,7 @@ def test_gradients_by_hand_and_finite_under_masks(entropy_coefficient):
 @pytest.mark.parametrize("bonus", [0.0, 0.2])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_loss_equals_autograd_on_all_logits(monkeypatch, block, offset, bonus, precision):
-    monkeypatch.setitem(decisions.CHUNK, "cpu", block)
+    monkeypatch.setitem(a2c.CHUNK, "cpu", block)
     torch.manual_seed(0)
     size, width, actions = 11, 4, 9
     hidden, actor = torch.randn(size, width, requires_grad=True), Actor(width, actions, precision)
@@ -164,7 +163,7 @@ def test_the_loss_equals_autograd_on_all_logits(monkeypatch, block, offset, bonu
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("bonus", [0.0, 0.2])
 def test_the_loss_over_candidates_equals_autograd_on_their_logits(monkeypatch, block, rows, bonus):
-    monkeypatch.setitem(decisions.CHUNK, "cpu", block)
+    monkeypatch.setitem(a2c.CHUNK, "cpu", block)
     torch.manual_seed(0)
     groups, width, actions, candidates = 5, 4, 9, 6
     size = groups * rows

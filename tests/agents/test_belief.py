@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from darlr.agents.belief import preference
 from darlr.agents.learner import build_recommender
+from darlr.agents.recommender import preference
 from darlr.data.categories import category_bits
 from darlr.errors import ConfigError
 from darlr.simulation.session import reset, show

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from darlr.agents.candidates import build_pool, candidate_count, pool_note
+from darlr.agents.references import build_pool, candidate_count, pool_note
 from darlr.agents.selector import pick_draws, select
 from darlr.errors import ConfigError
 from darlr.options import SelectorConfig

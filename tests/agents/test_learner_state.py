@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from darlr.agents.learner import learn
-from darlr.agents.state import load_state, state
+from darlr.agents.learner import learn, load_state, state
 from darlr.errors import RunError
 from darlr.io.checkpoint import read_checkpoint, write_checkpoint
 from tests.agents.tiny import build, make_world, options, same_category_leaves

@@ -5,11 +5,10 @@ from itertools import permutations
 import pytest
 import torch
 
-from darlr.agents.learner import learn
+from darlr.agents.learner import learn, state
 from darlr.agents.references import alone, build_references, diversity, nearest, uniform
 from darlr.agents.rollout import rollout
 from darlr.agents.selector import pick_draws, select
-from darlr.agents.state import state
 from darlr.agents.train import dynamic_estimate, held_out_error
 from darlr.errors import ConfigError
 from darlr.methods.rewards import refine as write

@@ -144,7 +144,7 @@ def test_rewards_are_what_the_method_pays(method):
         assert played.reward.min() >= 0
 
 
-def test_last_value_judges_the_state_after_the_last_turn():
+def test_last_value_is_that_of_the_state_after_the_last_turn():
     config = options()
     learner, simulator = build(make_world(), config, LEAVE)
     observed = []

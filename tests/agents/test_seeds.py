@@ -1,5 +1,4 @@
-from darlr.agents.learner import build_learner
-from darlr.agents.seeds import derived
+from darlr.agents.learner import build_learner, derived
 from tests.agents.tiny import make_world, options
 
 

@@ -57,7 +57,7 @@ def test_exits_are_avoided():
     """The best items share a category, and repeating it ends the session: alternate."""
     world = make_world(reward=torch.tensor([[5.0, 5.0, 5.0, 4.5, 4.5, 4.5, 1.0]]).repeat(4, 1))
     rule = same_category_leaves([0, 0, 0, 1, 1, 1, 2])
-    # without the bonus a third of the seeds settle for leaving in the fifth turn
+    # without the bonus, a third of the seeds learn to leave in the fifth turn
     config = options(session__turns=6, a2c__gamma=0.95, a2c__entropy_coefficient=0.05, **QUICK)
     _, _, metrics = trained(config, world, rule, rounds=60)
     assert metrics["turns"] > 5.7

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from darlr.agents import train as train_module
-from darlr.agents.learner import learn
-from darlr.agents.state import state
+from darlr.agents.learner import learn, state
 from darlr.agents.train import dynamic_estimate, held_out_error, refuse_divergence, train
 from darlr.data.log import InteractionLog
 from darlr.errors import RunError

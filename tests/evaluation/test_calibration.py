@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from darlr.evaluation.calibration import auc, ndcg, quality
+from darlr.evaluation.held_out import auc, ndcg, quality
 
 
 def held(user, reward, n_users, reward_range=(0.0, 1.0)):

@@ -14,19 +14,17 @@ from darlr.evaluation.evaluate import settings, sound, summarise
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.playing import Played, Setting
 from darlr.evaluation.public_truths import random_ratings
-from darlr.evaluation.random_feedback import (
-    RandomFeedback,
-    difference,
-    estimate,
-    estimate_draws,
-    estimate_interval,
-    random_feedback,
-    unlogged,
-)
 from darlr.evaluation.report import print_tables, random_text
 from darlr.evaluation.result import Evaluation
-from darlr.evaluation.statistics import Samples, draw_samples
-from darlr.evaluation.truth import Truth, load_truth, write_truth
+from darlr.evaluation.statistics import (
+    Samples,
+    _random_draws,
+    draw_samples,
+    random_difference,
+    random_interval,
+    random_reward,
+)
+from darlr.evaluation.truth import RandomFeedback, Truth, load_truth, random_feedback, write_truth
 from darlr.experiments.logs import open_logs
 from darlr.experiments.study.assemble import Line, ModeTable, _lines, by_random_feedback
 from darlr.experiments.study.cells import Result
@@ -66,21 +64,21 @@ def test_only_what_was_shown_and_asked_counts() -> None:
     tallies = found.tally(torch.arange(3), shown)
     # user 3 was asked twice and shown both; user 1 was not shown what was asked; user 0 was shown it twice
     assert tallies.tolist() == [[5.5 / 2, 2 / 2, 3], [0, 0, 2], [6, 2, 3]]
-    assert estimate(tallies[None]) == pytest.approx((8 / 3) * (5.5 / 2 + 6) / 3)
+    assert random_reward(tallies[None]) == pytest.approx((8 / 3) * (5.5 / 2 + 6) / 3)
 
 
 def test_what_the_log_holds_is_left_out() -> None:
     found = random_feedback(ASKED, USERS, ITEMS)
     assert found is not None
     log = events([3, 3, 1, 0, 2], [2, 5, 1, 5, 0], [5, 5, 5, 5, 5])  # two of the four pairs, and pairs outside
-    new = unlogged(found, log, USERS, ITEMS)
+    truth = Truth(USERS, ITEMS, torch.ones(3, 4), random=found)
+    new = truth.beside(log).random
     assert new is not None
     assert new.cell.tolist() == [3, 6]  # (3, 4), (1, 0)
     assert new.reward.tolist() == [1.0, 2.0]
     # user 3 was shown both items of its answers: of the one that counts it was asked once
     assert new.tally(torch.arange(3), torch.tensor([[1, 0, 3], [0, 1, -1], [0, 0, 2]]))[0].tolist() == [1, 1, 3]
-    assert unlogged(found, ASKED, USERS, ITEMS) is None
-    assert Truth(USERS, ITEMS, torch.ones(3, 4), random=found).beside(ASKED).random is None
+    assert truth.beside(ASKED).random is None
 
 
 def test_nothing_to_tell() -> None:
@@ -88,7 +86,7 @@ def test_nothing_to_tell() -> None:
     found = random_feedback(ASKED, np.array([1]), np.array([0]))
     assert found is not None
     assert found.tally(torch.tensor([0]), torch.tensor([[-1, -1]])).tolist() == [[0, 0, 0]]
-    assert estimate(np.zeros((1, 1, 3))) is None
+    assert random_reward(np.zeros((1, 1, 3))) is None
 
 
 def test_it_estimates_what_all_shown_items_would_have_earned() -> None:
@@ -107,7 +105,7 @@ def test_it_estimates_what_all_shown_items_would_have_earned() -> None:
             events(user, item, reward[user, item], users, items), np.arange(users), np.arange(items)
         )
         assert found is not None
-        said.append(estimate(found.tally(torch.arange(users), torch.from_numpy(lists))[None]))
+        said.append(random_reward(found.tally(torch.arange(users), torch.from_numpy(lists))[None]))
     assert np.mean(said) == pytest.approx(truth, rel=0.01)
     assert truth > reward.mean() * shown * 1.1  # what any item earns would be another number
 
@@ -116,14 +114,14 @@ def test_the_interval_is_over_users_and_seeds() -> None:
     generator = np.random.default_rng(1)
     said = generator.integers(1, 6, (1, 50)).astype(float)
     tallies = np.stack([said, np.ones((1, 50)), np.full((1, 50), 30.0)], 2)
-    low, high = estimate_interval(tallies, samples_of(tallies))
-    middle = estimate(tallies)
+    low, high = random_interval(tallies, samples_of(tallies))
+    middle = random_reward(tallies)
     assert middle is not None
     assert low < middle < high
     assert (high - low) / 2 == pytest.approx(1.96 * 30 * said.std() / 50**0.5, rel=0.1)
     apart = np.concatenate([tallies, tallies + np.array([1.0, 0.0, 0.0])])  # seeds that differ widen it
-    assert np.diff(estimate_interval(apart, samples_of(apart))) > 1.2 * (high - low)
-    assert np.isnan(estimate_draws(np.zeros((1, 3, 3)), samples_of(np.zeros((1, 3, 3))))).all()
+    assert np.diff(random_interval(apart, samples_of(apart))) > 1.2 * (high - low)
+    assert np.isnan(_random_draws(np.zeros((1, 3, 3)), samples_of(np.zeros((1, 3, 3))))[0]).all()
 
 
 def test_differences_are_paired() -> None:
@@ -131,9 +129,9 @@ def test_differences_are_paired() -> None:
     said = generator.integers(1, 6, (1, 60)).astype(float)
     one = np.stack([said + 0.1, np.ones((1, 60)), np.full((1, 60), 10.0)], 2)
     other = np.stack([said, np.ones((1, 60)), np.full((1, 60), 10.0)], 2).repeat(3, 0)
-    found = difference(one, other)
+    found = random_difference(one, other)
     assert found == pytest.approx((1.0, 1.0, 1.0))  # users alike on both sides: nothing is uncertain
-    assert difference(other, one) == pytest.approx((-1.0, -1.0, -1.0))
+    assert random_difference(other, one) == pytest.approx((-1.0, -1.0, -1.0))
 
 
 LOG = events([0, 1, 3], [0, 1, 2], [5, 5, 1])
@@ -281,4 +279,4 @@ def test_coat_has_sixteen_ratings_a_user(data_folder) -> None:
     shown = torch.arange(300).expand(290, -1)
     tallies = truth.random.tally(torch.arange(290), shown)
     assert (tallies[:, 1] == 1).all()  # everything shown: all sixteen of sixteen
-    assert estimate(tallies[None]) == pytest.approx(300 * log.reward.mean(), rel=1e-6)
+    assert random_reward(tallies[None]) == pytest.approx(300 * log.reward.mean(), rel=1e-6)

@@ -8,8 +8,7 @@ from darlr.data.prepare import prepare
 from darlr.data.sets.synthetic import generate
 from darlr.errors import DataError
 from darlr.evaluation.public_truths import random_ratings
-from darlr.evaluation.random_feedback import RandomFeedback
-from darlr.evaluation.truth import FILE, Truth, has_truth, load_truth, write_truth
+from darlr.evaluation.truth import FILE, RandomFeedback, Truth, has_truth, load_truth, write_truth
 from darlr.options import SyntheticConfig
 
 SMALL = SyntheticConfig(users=5, items=7, categories=3)

@@ -81,7 +81,7 @@ def test_names_are_taken_once_and_options_must_exist():
         find("halfway to nowhere")
     with pytest.raises(ConfigError, match=r"train\.rewards\.start is no option"):
         Method("mine", "Mine", defaults={"train.rewards.start": "frozen"})
-    with pytest.raises(ConfigError, match="reads no option of the reward: lambda_x"):
+    with pytest.raises(ConfigError, match="`reads` names no option of the reward: lambda_x"):
         Method("mine", "Mine", reads=("lambda_x",))
 
 

@@ -12,8 +12,8 @@ from darlr.data.scope import catalogue, scope_of
 from darlr.data.split import select
 from darlr.errors import ConfigError, MachineError
 from darlr.policies.files import load_baseline, save_baseline
+from darlr.policies.model_free import trained_agent
 from darlr.policies.networks import forward, layers_of
-from darlr.policies.offline import trained_agent
 from darlr.policies.registry import BASELINES, fit_baseline
 from darlr.simulation.session import reset, show
 from darlr.world.context import Context
@@ -135,6 +135,6 @@ def test_ease_is_its_formula(users):
 
 
 def test_ease_refuses_what_it_cannot_hold(monkeypatch):
-    monkeypatch.setattr("darlr.policies.ease.ROWS", 5)
+    monkeypatch.setattr("darlr.policies.supervised.ROWS", 5)
     with pytest.raises(MachineError, match="dense matrices, too large ones for 12 users and 10 items"):
         fit_baseline("ease", context_of(checkerboard()))

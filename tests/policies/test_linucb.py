@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from darlr.policies.linucb import LinUCB
+from darlr.policies.bandits import LinUCB
 from darlr.simulation.session import freeze, reset, show
 from darlr.world.preferences import LEVEL, choose_spreads
 
@@ -39,8 +39,8 @@ def test_the_ridge_trusts_what_explains_residuals_and_nothing_else():
     groups = [torch.ones(60, 1), torch.randn(60, 2, generator=generator), torch.randn(60, 2, generator=generator)]
     items = torch.stack([torch.randperm(60, generator=generator)[:25] for _ in range(200)])
     items[:, 20:] = -1
-    taste = torch.randn(200, 2, generator=generator)
-    residual = (groups[1][items.clamp(min=0)] * taste[:, None]).sum(-1) + torch.randn(200, 25, generator=generator)
+    preference = torch.randn(200, 2, generator=generator)
+    residual = (groups[1][items.clamp(min=0)] * preference[:, None]).sum(-1) + torch.randn(200, 25, generator=generator)
     level, useful, useless = choose_spreads(groups, items, torch.where(items < 0, 0.0, residual))
     assert level == LEVEL
     assert useful == 0.8

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from darlr.agents.pay import method_rewards
+from darlr.agents.references import method_rewards
 from darlr.data.unit import Unit
 from darlr.errors import ConfigError, MachineError
 from darlr.simulation.exits import never

@@ -154,7 +154,7 @@ def test_play_equals_the_slow_session(world, mode, exit_aware):
 
 
 class Script:
-    """Shows what it is told, and is paid what it is told."""
+    """A player with given items and given feedback."""
 
     def move(self, session, chance):
         return SimpleNamespace(action=chance[0], feedback=chance[1])

@@ -1,14 +1,66 @@
-"""Advantage actor-critic, used by both agents: they differ in observation, mask and reward only."""
+"""Advantage actor-critic for both agents, which differ in observation, mask and reward only (method.md section 3)."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from darlr.agents.decisions import Decisions
-from darlr.agents.fast import chosen
+from darlr.agents.actor_critic import Actor, AllActions, Candidates, forbid
+from darlr.agents.fast import twins
 from darlr.options import A2CConfig
+
+# The size of a chunk of logits, in numbers: 2 MB, which about fills a core's caches, or a part of a GPU's memory.
+CHUNK = {"cpu": 1 << 19, "cuda": 1 << 26}
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """N past decisions, evaluated by the current networks under the masks of the time of acting.
+
+    actor: the layer from hidden to logits; all [N, A] of them never exist at once. excluded: forbidden actions, padded
+    with -1. offset: the part of the logits of a slice of rows that has no gradient, float32 [n, A]. pool: the C
+    candidates of each of E groups of rows; action and excluded are then columns of it.
+    """
+
+    actor: Actor
+    hidden: Float[Tensor, "N h"]
+    value: Float[Tensor, " N"]
+    action: Int[Tensor, " N"]
+    excluded: Int[Tensor, "N m"]
+    offset: Callable[[slice], Tensor] | None = None
+    pool: Int[Tensor, "E C"] | None = None
+
+    def chunks(self) -> Iterator[tuple[slice, AllActions | Candidates]]:
+        """Slices of rows that fit the cache, and the layer that gives their logits."""
+        (actions, width), rows = self.actor.weight.shape, self.hidden.shape[0]
+        chunk = CHUNK.get(self.hidden.device.type, CHUNK["cpu"])
+        if self.pool is None:
+            layer = self.actor.layer()
+            yield from ((part, layer) for part in _parts(rows, actions, chunk))
+            return
+        groups, candidates = self.pool.shape
+        row = rows // groups
+        for part in _parts(groups, candidates * width, chunk):
+            yield slice(part.start * row, part.stop * row), self.actor.layer(self.pool[part])
+
+    def logits(self) -> Float[Tensor, "N A"]:
+        """All masked logits; [N, C] with candidates."""
+        return self.masked(self.actor.layer(self.pool).logits(self.hidden), slice(None))
+
+    def masked(self, logits: Float[Tensor, "n A"], rows: slice) -> Float[Tensor, "n A"]:
+        """The logits of a slice of rows with their offset and mask."""
+        if self.offset is not None:
+            logits = logits + self.offset(rows)
+        return forbid(logits, self.excluded[rows])
+
+
+def _parts(rows: int, numbers: int, chunk: int) -> Iterator[slice]:
+    """Slices of `rows` of equal size, up to one row, with about `chunk` numbers each; numbers: the size of a row."""
+    count = max(1, min(rows, -(-rows * numbers // chunk)))
+    edges = [rows * n // count for n in range(count + 1)]
+    return map(slice, edges[:-1], edges[1:])
 
 
 def generalised_advantages(
@@ -19,9 +71,9 @@ def generalised_advantages(
     gamma: float,
     gae_lambda: float,
 ) -> Float[Tensor, "L B"]:
-    """GAE (Schulman et al. 2016, Eq. 16) over L steps of B streams; lambda 1 gives Monte-Carlo returns minus values.
+    """GAE (Schulman et al. 2016, Eq. 16) over L steps of B streams; with lambda 1, Monte-Carlo returns minus values.
 
-    done: the step ended its episode. last_value: the critic on the state after the last step, for streams cut there.
+    done: whether the step ended its episode. last_value: the value after the last step, for streams that are cut there.
     """
     discount = gamma * (1.0 - done.to(reward.dtype))
     delta = reward + discount * torch.cat([value[1:], last_value[None]]) - value
@@ -39,8 +91,7 @@ def policy_gain(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, " N"]]:
     """sum over n of weight_n log pi(action_n) + bonus * entropy_n; also the entropies, without gradient.
 
-    This is the equation. Training takes its twin (`darlr.agents.fast.chosen.policy_gain`), which computes the same and
-    its gradient without holding all logits at once.
+    This is the equation. Training uses its twin, `darlr.agents.fast.twins.policy_gain`.
     """
     log_pi = decisions.logits().log_softmax(-1)
     entropy = -(log_pi.exp() * log_pi).sum(-1)
@@ -55,24 +106,24 @@ def a2c_loss(
     config: A2CConfig,
     entropies: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """Policy gradient + value_coefficient * squared value error - entropy_coefficient * entropy, means over N.
+    """-mean(A log pi) + c_V mean((V - target)^2) - c_H mean(H), with the coefficients of `config` (Mnih et al. 2016).
 
-    Returns the loss, 0-d, and the entropy of each pi in nats, float32 [N], without gradient: where `entropies` are not
-    asked for they are given only if the loss needs them, else 0.
+    Returns the loss, 0-d, and H in nats, float32 [N], without gradient. Without `entropies`, H is 0 where the loss does
+    not need it.
     """
     size = advantage.shape[0]
     if config.normalise_advantages and size > 1:
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-    gain, entropy = chosen.policy_gain(decisions, advantage / size, config.entropy_coefficient / size, entropies)
+    gain, entropy = twins.policy_gain(decisions, advantage / size, config.entropy_coefficient / size, entropies)
     return config.value_coefficient * (decisions.value - target).square().mean() - gain, entropy
 
 
 def minibatches(
     size: int, batch: int, generator: torch.Generator, device: torch.device, group: int = 1
 ) -> Iterator[Tensor]:
-    """Shuffled index chunks of about `batch` rows; chunks differ by one group at most, so none is tiny.
+    """Shuffled index chunks of about `batch` rows, equal in size up to one group.
 
-    group: so many neighbouring rows, of which `size` is a multiple, stay together in their order.
+    group: the number of neighbouring rows that stay together in their order; `size` is a multiple of it.
     """
     order = torch.randperm(size // group, generator=generator, device=generator.device).to(device)
     for chunk in order.tensor_split(max(1, round(size / batch))):
@@ -91,10 +142,9 @@ def update(
 ) -> dict[str, Tensor]:
     """One pass over N decisions in shuffled minibatches; `decisions_of(rows)` evaluates the rows int64 [n] again.
 
-    group: so many neighbouring decisions come into the same minibatch.
-
-    Returns the policy entropy (nats) and value error on the last minibatch, the mean gradient norm before clipping, and
-    the share of the targets' variance that the critic explained before the update (0-d tensors, no host transfer).
+    group: as in `minibatches`. Returns 0-d tensors: the policy's entropy (nats) and the squared value error of the last
+    minibatch, the mean gradient norm before clipping, and the share of the targets' variance that the critic explained
+    before the update.
     """
     networks.train()
     norms = []
@@ -108,11 +158,10 @@ def update(
         optimiser.step()
     networks.eval()
     with torch.no_grad():
-        error = (decisions.value - target[rows]).square().mean()
         spread = target.var(correction=0).clamp(min=1e-8)
         return {
             "entropy": entropy.mean(),
-            "value_error": error,
+            "value_error": (decisions.value - target[rows]).square().mean(),
             "grad_norm": torch.stack(norms).mean(),
             "explained_variance": 1.0 - advantage.var(correction=0) / spread,
         }

@@ -1,4 +1,4 @@
-"""One actor-critic for both agents: a shared trunk, logits over actions, and a value."""
+"""The actor-critic of both agents: a shared trunk, logits over actions, and a value (method.md section 3)."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from darlr.agents.fast import chosen
+from darlr.agents.fast import twins
 from darlr.options import Precision
 
 
@@ -16,15 +16,15 @@ class Trunk(nn.ModuleList):
     """Linear layers, each followed by a ReLU."""
 
     def forward(self, state: Float[Tensor, "B s"]) -> Float[Tensor, "B h"]:
-        """The output of the last layer; without layers, the state itself."""
+        """The output of the last layer, or the state itself without layers."""
         layers: Iterable[nn.Linear] = self  # type: ignore[assignment]
-        for layer in layers:  # at 100 rows the call of a module costs as much as its computation
+        for layer in layers:  # called as functions: at 100 rows a module's call costs as much as its computation
             state = linear(state, layer.weight, layer.bias).relu_()
         return state
 
 
 class ActorCritic(nn.Module):
-    """Policy and critic on a shared ReLU trunk (method.md section 3)."""
+    """A policy and a critic on a shared ReLU trunk."""
 
     def __init__(
         self, state_dim: int, hidden: tuple[int, ...], n_actions: int, precision: Precision = "float32"
@@ -45,7 +45,7 @@ class ActorCritic(nn.Module):
             nn.init.zeros_(head.bias)
 
     def forward(self, state: Float[Tensor, "B s"]) -> tuple[Float[Tensor, "B A"], Float[Tensor, " B"]]:
-        """Logits over all actions, unmasked, and the value of the state."""
+        """Unmasked logits over all actions, and the value of the state."""
         hidden = self.trunk(state)
         return self.actor(hidden), self.value(hidden)
 
@@ -58,12 +58,12 @@ FORBIDDEN = -1e30  # finite, so that 0 * log(0) is 0 and not NaN
 
 
 def forbid(logits: Float[Tensor, "B A"], excluded: Int[Tensor, "B m"]) -> Float[Tensor, "B A"]:
-    """Move the logits of excluded actions (lists padded with -1) to where their probability is 0, in place.
+    """Give excluded actions (lists padded with -1) probability 0, in place.
 
-    No gradient is needed for that: it is 0 at an action of probability 0.
+    The gradient at such an action is 0, so none is recorded.
     """
     with torch.no_grad():
-        amount = (excluded >= 0).to(logits.dtype).mul_(FORBIDDEN)  # where() takes several times longer on a CPU
+        amount = (excluded >= 0).to(logits.dtype).mul_(FORBIDDEN)  # several times faster than where() on a CPU
         return logits.scatter_add_(1, excluded.clamp(min=0), amount)
 
 
@@ -71,60 +71,51 @@ class AllActions:
     """The last layer of an actor over all actions."""
 
     def __init__(self, weight: Float[Tensor, "A h"], bias: Float[Tensor, " A"]) -> None:
-        """weight: float32 or bfloat16, which is the precision of products. Sums are always float32."""
+        """weight: float32 or bfloat16, the precision of products. Sums are always float32."""
         self.weight, self.bias = weight, bias
 
     def logits(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n A"]:
         """Unmasked logits of every action."""
         if self.weight.dtype == hidden.dtype:
-            return chosen.product(hidden, self.weight, self.bias)
+            return twins.product(hidden, self.weight, self.bias)
         return self.bias + hidden.to(self.weight.dtype) @ self.weight.T
 
-    def back(
-        self,
-        by_logits: Float[Tensor, "n A"],
-        hidden: Float[Tensor, "n h"],
-        by_weight: Float[Tensor, "A h"],
-        by_bias: Float[Tensor, " A"],
-    ) -> Float[Tensor, "n h"]:
-        """The gradient by hidden; those by weight and bias are added to what is there."""
+    def back(self, by_logits: Tensor, hidden: Tensor, by_weight: Tensor, by_bias: Tensor) -> Tensor:
+        """The gradient by hidden [n, h], given that by the logits [n, A].
+
+        The gradients by weight and bias are added to `by_weight` [A, h] and `by_bias` [A].
+        """
         by_bias += by_logits.sum(0)
         if self.weight.dtype == hidden.dtype:
-            by_weight += chosen.product(hidden.T, by_logits.T).T  # this way round it is faster
-            return chosen.product(by_logits, self.weight.T)
+            by_weight += twins.product(hidden.T, by_logits.T).T  # faster than by_logits.T @ hidden
+            return twins.product(by_logits, self.weight.T)
         slopes = by_logits.to(self.weight.dtype)
         by_weight += slopes.T @ hidden.to(slopes.dtype)
         return (slopes @ self.weight).to(hidden.dtype)
 
 
 class Candidates:
-    """The same layer over a pool of C actions for each of E groups of equally many rows: logits are [n, C]."""
+    """The same layer over a pool of C actions for each of E groups of equally many, neighbouring rows."""
 
     def __init__(self, weight: Float[Tensor, "A h"], bias: Float[Tensor, " A"], pool: Int[Tensor, "E C"]) -> None:
-        """pool: the actions that each column stands for."""
+        """pool: the action of each column."""
         self.pool = pool.flatten()
-        # index_select: several times faster than weight[pool]
+        # index_select is several times faster than weight[pool].
         self.weight = weight.index_select(0, self.pool).view(*pool.shape, -1)
         self.bias = bias.index_select(0, self.pool).view_as(pool)
         self._turned: Float[Tensor, "E h C"] | None = None
 
     def logits(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n C"]:
-        """Unmasked logits of the candidates; rows of a group follow each other."""
+        """Unmasked logits of the candidates."""
         turned = self.weight.mT
         if hidden.shape[0] == self.weight.shape[0]:
-            if self._turned is None:  # as products of one row a group read it fastest
+            if self._turned is None:  # products of one row for each group read it fastest in this order
                 self._turned = turned.contiguous()
             turned = self._turned
         return torch.baddbmm(self.bias[:, None], self._grouped(hidden), turned).flatten(0, 1)
 
-    def back(
-        self,
-        by_logits: Float[Tensor, "n C"],
-        hidden: Float[Tensor, "n h"],
-        by_weight: Float[Tensor, "A h"],
-        by_bias: Float[Tensor, " A"],
-    ) -> Float[Tensor, "n h"]:
-        """The gradient by hidden; those by the whole layer's weight and bias are added to what is there."""
+    def back(self, by_logits: Tensor, hidden: Tensor, by_weight: Tensor, by_bias: Tensor) -> Tensor:
+        """As `AllActions.back`, with the logits [n, C] and the gradients by the weight and bias of all actions."""
         slopes = self._grouped(by_logits)
         by_weight.index_add_(0, self.pool, torch.bmm(slopes.mT, self._grouped(hidden)).flatten(0, 1))
         by_bias.index_add_(0, self.pool, slopes.sum(1).flatten())
@@ -136,14 +127,14 @@ class Candidates:
 
 
 class Actor(nn.Linear):
-    """From the trunk's output to logits; its products are by far the largest of a learner's."""
+    """The layer from the trunk's output to logits. Its products are the largest in training."""
 
     def __init__(self, width: int, n_actions: int, precision: Precision) -> None:
         super().__init__(width, n_actions)
         self.precision = getattr(torch, precision)
 
     def layer(self, pool: Int[Tensor, "E C"] | None = None) -> AllActions | Candidates:
-        """Over all actions, or over a pool of candidates for each group of rows, which are few: always in float32."""
+        """The layer over all actions, or over a pool of candidates for each group of rows (always in float32)."""
         if pool is None:
             return AllActions(self.weight.to(self.precision), self.bias)
         return Candidates(self.weight, self.bias, pool)

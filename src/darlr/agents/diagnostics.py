@@ -32,22 +32,22 @@ def diagnose(rows: Rows, config: DiagnosticsConfig, reward_range: tuple[float, f
 
 
 def first_time(signs: Sequence[Sign], rows: Rows) -> list[Sign]:
-    """The signs whose signature no earlier row has a warning of."""
+    """The signs whose signature is in no warning of an earlier row."""
     known = {warning["signature"] for row in rows for warning in row.get("warnings", ())}
     return [sign for sign in signs if sign.signature not in known]
 
 
-def _newest(rows: Rows, patience: int, *names: str) -> list[tuple[float, ...]]:
-    """The named numbers of the newest `patience` rows; empty when there are fewer rows."""
-    return [tuple(row[name] for name in names) for row in rows[-patience:]] if len(rows) >= patience else []
-
-
-def _all(conditions: list[bool]) -> bool:
-    return bool(conditions) and all(conditions)
+def _lasts(rows: Rows, patience: int, *conditions: tuple[str, float, bool]) -> bool:
+    """Whether the newest `patience` rows, if there are so many, meet every condition (name, limit, above it)."""
+    return len(rows) >= patience and all(
+        row[name] > limit if above else row[name] < limit
+        for row in rows[-patience:]
+        for name, limit, above in conditions
+    )
 
 
 def _below_start(rows: Rows) -> Iterator[Sign]:
-    if "greedy_gain" in rows[-1] and _all([gain < 0 for (gain,) in _newest(rows, BELOW, "greedy_gain")]):
+    if "greedy_gain" in rows[-1] and _lasts(rows, BELOW, ("greedy_gain", 0, False)):
         kept = "the start" if rows[-1]["kept"] == 0 else f"epoch {rows[-1]['kept']}"
         yield Sign(
             "below-start",
@@ -57,10 +57,8 @@ def _below_start(rows: Rows) -> Iterator[Sign]:
 
 
 def _short_sessions(rows: Rows, config: DiagnosticsConfig) -> Iterator[Sign]:
-    best = max(rows, key=lambda row: row["turns"])
-    limit = (1 - config.shortening) * best["turns"]
-    if _all([turns < limit for (turns,) in _newest(rows, config.patience, "turns")]):
-        now = rows[-1]
+    now, best = rows[-1], max(rows, key=lambda row: row["turns"])
+    if _lasts(rows, config.patience, ("turns", (1 - config.shortening) * best["turns"], False)):
         yield Sign(
             "short-sessions",
             f"sessions got shorter: {now['turns']:.1f} turns, {best['turns']:.1f} in epoch {best['epoch']}; "
@@ -69,17 +67,17 @@ def _short_sessions(rows: Rows, config: DiagnosticsConfig) -> Iterator[Sign]:
 
 
 def _reward_hacking(rows: Rows, config: DiagnosticsConfig, reward_range: tuple[float, float]) -> Iterator[Sign]:
-    """The dynamic reward is compared with held-out events or, where there are none (split.refit), with r0."""
-    if "selector_reward" not in rows[-1]:
+    """Compare the dynamic reward with held-out events or, where there are none (split.refit), with r0."""
+    now = rows[-1]
+    if "selector_reward" not in now:
         return
-    held_out = "held_out_dynamic" in rows[-1]
+    held_out = "held_out_dynamic" in now
     name = "held_out_dynamic" if held_out else "inflation"
     best = min(rows, key=lambda row: row[name])
-    limit = best[name] * (1 + config.hacking) if held_out else _allowed(best[name], config, reward_range)
-    reward = best["selector_reward"]
-    newest = _newest(rows, config.patience, name, "selector_reward")
-    if _all([value > limit and earned > reward for value, earned in newest]):
-        now = rows[-1]
+    low, high = reward_range
+    inflated = max(best[name], 0.0) + config.inflation * (high - low)
+    limit, reward = best[name] * (1 + config.hacking) if held_out else inflated, best["selector_reward"]
+    if _lasts(rows, config.patience, (name, limit, True), ("selector_reward", reward, True)):
         what = "the held-out error of the dynamic reward" if held_out else "the mean of r - r0 on shown items"
         yield Sign(
             "reward-hacking",
@@ -89,30 +87,21 @@ def _reward_hacking(rows: Rows, config: DiagnosticsConfig, reward_range: tuple[f
         )
 
 
-def _allowed(least: float, config: DiagnosticsConfig, reward_range: tuple[float, float]) -> float:
-    """The largest inflation without a warning."""
-    low, high = reward_range
-    return max(least, 0.0) + config.inflation * (high - low)
-
-
 def _diverging(rows: Rows, config: DiagnosticsConfig, prefix: str, signature: Signature) -> Iterator[Sign]:
-    error, norm, explained = (prefix + name for name in ("value_error", "grad_norm", "explained_variance"))
-    if explained not in rows[-1] or rows[-1]["steps"] < config.warm_up:
+    now, explained = rows[-1], f"{prefix}explained_variance"
+    if explained not in now or now["steps"] < config.warm_up:
         return
     option = f"{'selector' if prefix else 'recommender'}.a2c.learning-rate"
     who = "the selector's critic" if prefix else "the critic"
-    now = rows[-1]
-    limits = (error, config.growth, "squared error"), (norm, config.gradient_growth, "gradient norm")
-    for name, growth, what in limits:
-        least = min(row[name] for row in rows)
-        if _all([value > growth * least for (value,) in _newest(rows, config.patience, name)]):
-            yield Sign(
-                signature,
-                f"{who} diverges: its {what} is {now[name]:.3g}, {least:.3g} at its least; lower {option}",
-            )
+    limits = ("value_error", config.growth, "squared error"), ("grad_norm", config.gradient_growth, "gradient norm")
+    for column, growth, what in limits:
+        least = min(row[prefix + column] for row in rows)
+        if _lasts(rows, config.patience, (prefix + column, growth * least, True)):
+            message = f"{who} diverges: its {what} is {now[prefix + column]:.3g}, {least:.3g} at its least"
+            yield Sign(signature, f"{message}; lower {option}")
             return
     warm = [row for row in rows if row["steps"] >= config.warm_up]
-    if _all([value < DEAD for (value,) in _newest(warm, config.patience, explained)]):
+    if _lasts(warm, config.patience, (explained, DEAD, False)):
         yield Sign(
             signature,
             f"{who} explains nothing: explained variance {now[explained]:.3f}, not above 0 for {config.patience} "

@@ -1,20 +1,21 @@
-"""The state of learning, and the step that updates it."""
+"""The state of learning and its checkpoint, and the step that updates it (method.md sections 3 and 4)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from darlr.agents.a2c import generalised_advantages, update
-from darlr.agents.candidates import build_pool, candidate_count
-from darlr.agents.decisions import Decisions
+from darlr.agents.a2c import Decisions, generalised_advantages, update
 from darlr.agents.fast.kernels import PLAIN, Kernels, compiled
 from darlr.agents.recommender import Recommender
-from darlr.agents.references import build_references
+from darlr.agents.references import build_pool, build_references, candidate_count
 from darlr.agents.rollout import Generators, Rollout, Simulator, rollout
-from darlr.agents.seeds import derived
 from darlr.agents.selector import Selection, Selector, selection_rows
+from darlr.errors import RunError
+from darlr.io.checkpoint import generator_states, restore_generators
 from darlr.methods import RewardTables, find
 from darlr.methods.rewards import refine
 from darlr.options import A2CConfig, TrainConfig
@@ -24,6 +25,14 @@ from darlr.world.tables import World
 
 # The purposes of the seeds that are derived from a run's seed. Changing a number changes every result.
 RECOMMENDER, SELECTOR, USERS, ACTIONS, PICKS, BATCHES, HELD_OUT, CANDIDATES, KEPT = range(1, 10)
+
+
+def derived(seed: int, *purpose: int) -> int:
+    """A seed of 64 bits for one purpose of the run with `seed`. Seeds of other purposes and runs are independent of it.
+
+    Purposes start at 1, because 0 is padding.
+    """
+    return int(np.random.SeedSequence((seed, *purpose)).generate_state(1, np.uint64)[0])
 
 
 @dataclass
@@ -40,27 +49,25 @@ class Learner:
 
     @property
     def refines(self) -> bool:
-        """Whether learning changes r_prev, as that of DARLR does."""
+        """Whether learning changes r_prev, as in DARLR."""
         return self.tables.previous is not self.tables.frozen
 
 
 def build_simulator(world: World, tables: RewardTables, exit_rule: Exit, config: TrainConfig) -> Simulator:
     """The simulated world of one method; config.session must be resolved."""
-    method, references = find(config.method), None
+    method, references, session = find(config.method), None, config.session
     if method.references:
         world.hold_cosines()
         references = build_references(world, config.selector)
-    session = config.session
     environment = Environment(exit_rule, session.turns, world.n_items, session.repeats, world.n_items)
     return Simulator(world, environment, config.reward, method, method.shift(tables, config.reward), references)
 
 
 def build_recommender(world: World, config: TrainConfig) -> Recommender:
-    """A recommender with the weights that `config.seed` gives it."""
+    """A recommender whose initial weights follow from `config.seed`."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(
-            derived(config.seed, RECOMMENDER)
-        )  # torch.manual_seed would seed every GPU too
+        # torch.manual_seed would seed every GPU too.
+        torch.default_generator.manual_seed(derived(config.seed, RECOMMENDER))
         agent = Recommender(
             config.recommender,
             world.item_vectors,
@@ -80,50 +87,43 @@ def leaving(world: World, config: TrainConfig) -> CategoryExit | None:
 
 
 def build_selector(world: World, config: TrainConfig, state_dim: int) -> Selector:
-    """A selector with the weights that `config.seed` gives it."""
+    """A selector whose initial weights and candidates follow from `config.seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derived(config.seed, SELECTOR))
-        pool = candidate_pool(world, config)
+        pool = None
+        if count := candidate_count(config.selector, world.n_users):
+            # On the CPU, whose generator gives the same candidates for every device.
+            pool = build_pool(world, count, torch.Generator().manual_seed(derived(config.seed, CANDIDATES)))
         return Selector(config.selector, world.user_features, state_dim, pool, world.entries).to(config.device)
 
 
-def candidate_pool(world: World, config: TrainConfig) -> Tensor | None:
-    """The selector's candidates, int64 [U, C]; None where all users are candidates."""
-    count = candidate_count(config.selector, world.n_users)
-    if not count:
-        return None
-    # on the CPU, whose generator gives the same candidates on every device
-    return build_pool(world, count, torch.Generator().manual_seed(derived(config.seed, CANDIDATES)))
-
-
 def build_learner(world: World, config: TrainConfig) -> Learner:
-    """Fresh networks, optimisers and generators, all from `config.seed`; world: on config.device."""
+    """New networks, optimisers and generators, all from `config.seed`; world: on config.device."""
     recommender = build_recommender(world, config).eval()
     method = find(config.method)
     selects = method.references and config.selector.kind == "learned"
     selector = build_selector(world, config, recommender.state_dim).eval() if selects else None
     seeds = (derived(config.seed, purpose) for purpose in (USERS, ACTIONS, PICKS, BATCHES))
-    users, actions, picks, batches = (torch.Generator(config.device).manual_seed(seed) for seed in seeds)
     return Learner(
         recommender,
         adam(recommender, config.recommender.a2c),
         selector,
         adam(selector, config.selector.a2c) if selector is not None else None,
         method.tables(world, config),
-        Generators(users, actions, picks, batches),
+        Generators(*(torch.Generator(config.device).manual_seed(seed) for seed in seeds)),
         compiled(config.device) if config.compile else PLAIN,
     )
 
 
-def adam(networks: torch.nn.Module, config: A2CConfig) -> torch.optim.Optimizer:
-    """Adam, with one fused kernel for each step."""
+def adam(networks: nn.Module, config: A2CConfig) -> torch.optim.Optimizer:
+    """Adam with one fused kernel for each step."""
     return torch.optim.Adam(networks.parameters(), lr=config.learning_rate, fused=True)
 
 
 def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Tensor]:
     """One rollout and one update of both agents; returns 0-d metrics.
 
-    reward: mean r~; estimate: mean r; inflation: mean r - r0; penalty: mean P_U; turns: mean length of the sessions
+    reward: mean r~. estimate: mean r. inflation: mean r - r0. penalty: mean P_U. turns: the mean length of the sessions
     that ended.
     """
     agents = learner.recommender, learner.selector
@@ -147,17 +147,11 @@ def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Te
 
 
 def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict[str, Tensor]:
-    """A2C on the recommender's decisions."""
+    """A2C on the recommender's decisions; an episode is a session."""
     recommender, config = learner.recommender, learner.recommender.config.a2c
-    turns, sessions = played.turns, played.last_value.shape[0]
-    advantage = generalised_advantages(
-        played.reward.view(-1, sessions),
-        turns.value.view(-1, sessions),
-        played.done.view(-1, sessions),
-        played.last_value,
-        config.gamma,
-        config.gae_lambda,
-    ).flatten()
+    turns, shape = played.turns, (-1, played.last_value.shape[0])
+    steps = played.reward.view(shape), turns.value.view(shape), played.done.view(shape)
+    advantage = generalised_advantages(*steps, played.last_value, config.gamma, config.gae_lambda).flatten()
 
     def decisions_of(rows: Tensor) -> Decisions:
         seen = turns.observation.rows(rows)
@@ -166,15 +160,8 @@ def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict
         offset = (lambda part: recommender.offset(seen.rows(part))) if recommender.knows_more else None
         return Decisions(recommender.heads.actor, hidden, value, turns.action[rows], excluded, offset)
 
-    return update(
-        learner.recommender,
-        learner.recommender_optimiser,
-        decisions_of,
-        advantage,
-        advantage + turns.value,
-        config,
-        learner.generators.batches,
-    )
+    optimiser, batches = learner.recommender_optimiser, learner.generators.batches
+    return update(recommender, optimiser, decisions_of, advantage, advantage + turns.value, config, batches)
 
 
 def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]:
@@ -182,18 +169,11 @@ def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]
     selector, optimiser = learner.selector, learner.selector_optimiser
     if selector is None or optimiser is None:
         raise ValueError("this method has no selector")
-    config = selector.config.a2c
-    picks = selection.reward.shape[1]
+    config, picks, last_value = selector.config.a2c, selection.reward.shape[1], torch.zeros_like(selection.value[:, 0])
     done = torch.zeros_like(selection.reward, dtype=torch.bool)
     done[:, -1] = True
-    advantage = generalised_advantages(
-        selection.reward.T,
-        selection.value.T,
-        done.T,
-        torch.zeros_like(selection.value[:, 0]),
-        config.gamma,
-        config.gae_lambda,
-    ).T.flatten()
+    steps = selection.reward.T, selection.value.T, done.T
+    advantage = generalised_advantages(*steps, last_value, config.gamma, config.gae_lambda).T.flatten()
 
     def decisions_of(rows: Tensor) -> Decisions:
         episode, pick = rows // picks, rows % picks
@@ -205,14 +185,56 @@ def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]
         pool = None if selector.pool is None else selector.pool[selection.chosen[episode[::picks], 0]]
         return Decisions(selector.heads.actor, hidden, value, action, before, pool=pool)
 
-    metrics = update(
-        selector,
-        optimiser,
-        decisions_of,
-        advantage,
-        advantage + selection.value.flatten(),
-        config,
-        learner.generators.batches,
-        group=1 if selector.pool is None else picks,
-    )
+    target, group = advantage + selection.value.flatten(), 1 if selector.pool is None else picks
+    batches = learner.generators.batches
+    metrics = update(selector, optimiser, decisions_of, advantage, target, config, batches, group=group)
     return {f"selector_{name}": value for name, value in metrics.items()} | {"selector_reward": selection.reward.mean()}
+
+
+def _agents(learner: Learner) -> Iterator[tuple[str, nn.Module, torch.optim.Optimizer]]:
+    yield "recommender", learner.recommender, learner.recommender_optimiser
+    if learner.selector is not None and learner.selector_optimiser is not None:
+        yield "selector", learner.selector, learner.selector_optimiser
+
+
+def _generators(learner: Learner) -> dict[str, torch.Generator]:
+    """The learner's generators, and PyTorch's own of its device, from which dropout draws."""
+    device, shared = learner.tables.frozen.device, torch.default_generator
+    if device.type == "cuda":
+        shared = torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+    return {**vars(learner.generators), "global": shared}
+
+
+def state(learner: Learner) -> dict[str, Tensor]:
+    """Weights, Adam moments, generators and the refined reward table."""
+    tensors = generator_states(_generators(learner))
+    if learner.refines:
+        tensors["previous"] = learner.tables.previous
+    for name, networks, optimiser in _agents(learner):
+        tensors |= {f"{name}.{key}": value for key, value in networks.state_dict().items()}
+        for index, moments in optimiser.state_dict()["state"].items():
+            tensors |= {f"{name}.adam.{index}.{key}": value for key, value in moments.items()}
+    return tensors
+
+
+def load_state(learner: Learner, tensors: dict[str, Tensor]) -> None:
+    """Bring a learner that was built from the same options to a saved state.
+
+    Raises RunError when the tensors do not fit, as when another version of the code wrote them.
+    """
+    try:
+        for name, networks, optimiser in _agents(learner):
+            networks.load_state_dict({key: tensors[f"{name}.{key}"] for key in networks.state_dict()})
+            moments: dict[int, dict[str, Tensor]] = {}
+            for key, value in tensors.items():
+                if key.startswith(prefix := f"{name}.adam."):
+                    index, moment = key.removeprefix(prefix).split(".")
+                    moments.setdefault(int(index), {})[moment] = value
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        if learner.refines:
+            learner.tables.previous.copy_(tensors["previous"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise RunError(
+            f"the checkpoint does not fit this version of darlr ({error}); train in another folder"
+        ) from error
+    restore_generators(_generators(learner), tensors)

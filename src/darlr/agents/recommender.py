@@ -1,17 +1,16 @@
-"""The recommender agent: its observation of a session, its networks, and its use as a policy."""
+"""The recommender agent: its observation of a session, networks and policy (method.md sections 2 and 3, DARLR+)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding  # several times faster than table[rows] on a CPU
 
 from darlr.agents.actor_critic import ActorCritic
-from darlr.agents.belief import preference
-from darlr.agents.fast.attention import Folded
+from darlr.agents.fast.twins import Folded
 from darlr.agents.tracker import build_tracker
 from darlr.options import RecommenderConfig
 from darlr.simulation.exits import CategoryExit
@@ -23,9 +22,8 @@ from darlr.world.entries import Entries
 class Observation:
     """What the recommender sees of B sessions.
 
-    user: int64 [B]. items: int64 [B, w], newest last, -1 = none. feedback: float32 [B, w], rewards scaled to 0..1.
-    preference: float32 [B, d], inferred from the whole session's feedback; it has no columns without `belief`.
-    recent: int64 [B, N], the items that the exit rule looks at; it has no columns without `caution`.
+    items: the last w, newest last, -1 = none. feedback: their rewards, scaled to 0..1. preference: inferred from all
+    feedback; no columns without `belief`. recent: the items of the exit rule; no columns without `caution`.
     """
 
     user: Int[Tensor, " B"]
@@ -36,12 +34,12 @@ class Observation:
 
     def rows(self, rows: Int[Tensor, " n"] | slice) -> "Observation":
         """The chosen rows."""
-        return Observation(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return Observation(*(column[rows] for column in vars(self).values()))
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The output of the networks for B sessions: s_rec [B, s], unmasked logits [B, I] and the value [B]."""
+    """The output of the networks for B sessions: s_rec, unmasked logits and the value."""
 
     state: Float[Tensor, "B s"]
     logits: Float[Tensor, "B I"]
@@ -49,11 +47,10 @@ class Decision:
 
 
 class Tokens(NamedTuple):
-    """The parts of states, computed once while the weights do not change.
+    """Parts of states, computed once while the weights do not change.
 
-    items: each item's contribution to its token, float32 [I, d]. feedback: the contribution of a scaled reward of 1,
-    float32 [d]. users: each user's part of the state, float32 [U, d], or None where the state does not include the
-    user. tracker: the tracker's `fold()`.
+    items: each item's contribution to its token. feedback: the contribution of a scaled reward of 1. users: each user's
+    part of the state, or None where the state has no such part. tracker: the tracker's `fold()`.
     """
 
     items: Float[Tensor, "I d"]
@@ -63,7 +60,7 @@ class Tokens(NamedTuple):
 
 
 class Recommender(nn.Module):
-    """A token is [item vector, scaled reward]. The state is the tracker's output, with projected p_u if configured."""
+    """A token is [item vector, scaled reward]. s_rec is the tracker's output, with projected p_u if configured."""
 
     items: Tensor
     users: Tensor
@@ -86,33 +83,32 @@ class Recommender(nn.Module):
     ) -> None:
         """user_features: the standardised p_u of every user. reward_range: the least and the largest logged reward.
 
-        reward: the table that the method's estimate starts from; it is required when `config.prior` is not 0. leaving:
-        the exit rule that `config.caution` respects, if any. preference_features: `World.preference`, required when
-        `config.belief` is not 0. entries: the non-zero entries of p_u, where there are few.
+        reward: the table that the method's estimate starts from, for `config.prior`. leaving: the exit rule that
+        `config.caution` respects, if any. preference_features: `World.preference`, for `config.belief`. entries: the
+        non-zero entries of p_u, where there are few. Raises ValueError without a table that an option needs.
         """
         super().__init__()
         self.config, self.entries = config, entries
         self.low, self.high = reward_range
-        self.register_buffer("items", item_vectors, persistent=False)
-        self.register_buffer("users", user_features, persistent=False)
+        tables = {"items": item_vectors, "users": user_features}
         if config.prior:
             if reward is None:
                 raise ValueError("a recommender with a prior needs a table of rewards")
-            self.register_buffer("reward", reward, persistent=False)
-            # The prior's strength does not depend on the unit of rewards; it is 0 where all items have the same reward.
+            # The prior is independent of the unit of rewards; it is 0 for users to whom all items give the same reward.
             spread, centre = torch.std_mean(reward, 1, correction=0)
             sharpness = torch.where(spread > 1e-6 * centre.abs(), config.prior / spread, 0.0)
-            self.register_buffer("centre", centre, persistent=False)
-            self.register_buffer("sharpness", sharpness, persistent=False)
-        self.leaving = (leaving.window, leaving.threshold) if leaving is not None and config.caution else None
-        if self.leaving is not None and leaving is not None:
-            self.register_buffer("bits", leaving.bits, persistent=False)
+            tables |= {"reward": reward, "centre": centre, "sharpness": sharpness}
+        self.leaving: tuple[int, float] | None = None
+        if leaving is not None and config.caution:
+            self.leaving = leaving.window, leaving.threshold
+            tables["bits"] = leaving.bits
         dim, preference_dim = config.tracker.dim, 0
         if config.belief:
             if preference_features is None:
                 raise ValueError("a recommender with a belief needs features of preferences")
-            self.register_buffer("features", preference_features, persistent=False)
-            preference_dim = self.features.shape[1]
+            tables["features"], preference_dim = preference_features, preference_features.shape[1]
+        for name, table in tables.items():
+            self.register_buffer(name, table, persistent=False)
         self.token = nn.Linear(item_vectors.shape[1] + 1, dim)
         self.tracker = build_tracker(config.tracker)
         self.user = nn.Linear(user_features.shape[1], dim) if config.user_in_state else None
@@ -120,12 +116,12 @@ class Recommender(nn.Module):
         self.heads = ActorCritic(self.state_dim, config.a2c.hidden, item_vectors.shape[0], config.precision)
 
     def observe(self, session: Session) -> Observation:
-        """The agent's observation of a session; rewards are clipped to the logged range."""
+        """The observation of a session; rewards are clipped to the logged range."""
         window = self.config.tracker.window
         items = last_items(session, window)
         scaled = (last_rewards(session, window) - self.low) / max(self.high - self.low, 1e-12)
         feedback = scaled.clamp_(0, 1) if self.config.feedback_in_state else torch.zeros_like(scaled)
-        if self.low < 0:  # otherwise the reward 0 of a missing item is scaled to 0 anyway
+        if self.low < 0:  # otherwise the reward 0 of a missing item is scaled to 0
             feedback = feedback.masked_fill(items < 0, 0.0)
         recent = last_items(session, self.leaving[0]) if self.leaving is not None else items[:, :0]
         return Observation(session.user, items, feedback, self._preference(session), recent)
@@ -141,7 +137,7 @@ class Recommender(nn.Module):
         return preference(self.features, self.config.belief, session.items, surprise, there)
 
     def forward(self, seen: Observation, tokens: Tokens | None = None) -> Decision:
-        """State, logits and value of an observation. tokens: the result of `tokens()`, if it was computed before."""
+        """The decision for an observation. tokens: the result of `tokens()`, if it was computed before."""
         state = self.state(seen, self.own(seen.user, tokens), tokens)
         logits, value = self.heads(state)
         if self.knows_more:
@@ -149,20 +145,20 @@ class Recommender(nn.Module):
         return Decision(state, logits, value)
 
     def tokens(self) -> Tokens:
-        """The tokens of all items and users at the current weights. For many states this is cheaper than one by one."""
+        """The tokens of all items and users at the current weights, which make many states cheaper."""
         weight = self.token.weight
         items = torch.addmm(self.token.bias, self.items, weight[:, :-1].T)
         return Tokens(items, weight[:, -1], self._users(), self.tracker.fold())
 
     def _users(self) -> Tensor | None:
-        """Every user's part of the state; None where the state does not include the user."""
+        """Each user's part of the state, or None."""
         if self.user is None:
             return None
         users: Tensor = self.user(self.users) if self.entries is None else self.entries.through(self.user)
         return users
 
     def own(self, user: Int[Tensor, " B"], tokens: Tokens | None = None) -> Float[Tensor, "B d"] | None:
-        """The users' part of the state, or None where the state does not include the user. tokens: as in `forward`."""
+        """The users' part of the state, or None where the state has no such part. tokens: as in `forward`."""
         if self.user is None:
             return None
         users = tokens.users if tokens is not None else self._users() if self.entries is not None else None
@@ -172,7 +168,7 @@ class Recommender(nn.Module):
         self, seen: Observation, own: Float[Tensor, "B d"] | None, tokens: Tokens | None = None
     ) -> Float[Tensor, "B s"]:
         """s_rec of an observation. own: the result of `own(seen.user)`. tokens: as in `forward`."""
-        items, feedback = seen.items.T, seen.feedback.T[..., None]  # trackers expect positions in the first dimension
+        items, feedback = seen.items.T, seen.feedback.T[..., None]  # positions are the first dimension of trackers
         known = items.clamp(min=0)
         if tokens is None:
             inputs = torch.cat([embedding(known, self.items), feedback], dim=-1)
@@ -189,22 +185,43 @@ class Recommender(nn.Module):
 
     @property
     def knows_more(self) -> bool:
-        """Whether the logits have a part that does not come from the networks."""
+        """Whether the logits have an `offset`."""
         return bool(self.config.prior) or self.leaving is not None
 
     def offset(self, seen: Observation) -> Float[Tensor, "B I"]:
-        """The part of the logits that is not learned: the prior less the penalty for items that end the session."""
+        """The part of the logits that is not learned (DARLR+): the prior, less caution for items that end a session."""
         if self.leaving is None:
             return self._prior(seen)
         caution = self.config.caution * CategoryExit(self.bits, *self.leaving).ending(seen.recent).float()
         return self._prior(seen) - caution if self.config.prior else -caution
 
     def _prior(self, seen: Observation) -> Float[Tensor, "B I"]:
-        """The table's scores, updated by the preference that the session reveals."""
+        """prior / std(r_start(u, .)) * (r_start(u, i) + theta(h) . x_i), centred over items."""
         scores = embedding(seen.user, self.reward)
         if self.config.belief:
             scores = torch.addmm(scores, seen.preference, self.features.T)
         return (scores - self.centre[seen.user, None]) * self.sharpness[seen.user, None]
+
+
+def preference(
+    features: Float[Tensor, "I d"],
+    strength: float,
+    items: Int[Tensor, "B T"],
+    surprise: Float[Tensor, "B T"],
+    there: Bool[Tensor, "B T"],
+) -> Float[Tensor, "B d"]:
+    """theta(h) of DARLR+: the posterior mean of a user's preference given a session; 0 for a session without items.
+
+    The model is r(u, i) = r_start(u, i) + theta . x_i + noise with theta ~ N(0, strength * noise variance * I), that of
+    linear bandits (Li et al. 2010, LinUCB) with another prior mean than 0.
+    features: x_i (`World.preference`). surprise: reward less table entry. there: which places hold an item.
+    """
+    x = features[items.clamp(min=0)] * there[..., None]
+    precision = torch.eye(features.shape[1], dtype=x.dtype, device=x.device) + strength * x.mT @ x
+    evidence = strength * (x * surprise[..., None]).sum(1)
+    factor, _ = torch.linalg.cholesky_ex(precision)  # positive definite: a check would make a GPU wait
+    mean: Tensor = torch.cholesky_solve(evidence[..., None], factor).squeeze(-1)
+    return mean
 
 
 def project(layer: nn.Linear, table: Float[Tensor, "U F"], rows: Int[Tensor, "*n"]) -> Tensor:
@@ -215,12 +232,12 @@ def project(layer: nn.Linear, table: Float[Tensor, "U F"], rows: Int[Tensor, "*n
 
 @dataclass(frozen=True)
 class RecommenderPolicy:
-    """A trained recommender behind the `Policy` interface."""
+    """A trained recommender as a `Policy`; it needs no selector."""
 
     recommender: Recommender
 
     @torch.inference_mode()
     def scores(self, session: Session) -> Tensor:
-        """The logits [B, I]. The selector is not needed to recommend."""
+        """The logits, float32 [B, I]."""
         decision: Decision = self.recommender(self.recommender.observe(session))
         return decision.logits

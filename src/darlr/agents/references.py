@@ -1,27 +1,68 @@
-"""Reference users without a selector, as a comparison for learned selection (docs/method.md section 4)."""
+"""Reference users: the selector's candidates, and rules without a selector as a comparison (method.md section 4)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from darlr.data.unit import Unit
 from darlr.errors import ConfigError
-from darlr.methods.rewards import References
-from darlr.options import SelectorConfig
+from darlr.methods import References, Step, find
+from darlr.options import SelectorConfig, TrainConfig
+from darlr.simulation.gym import Paid, RewardSource
 from darlr.world.tables import World
 
-CHUNK = 64  # users whose gains are computed at once
+EVERYONE = 2048  # up to this number of users, the selector picks from all of them by default
+LEAST = 64  # the least size of a default pool
+POOLED = 1024  # the number of users whose pools are drawn at once
+GAINED = 64  # the number of users whose gains are computed at once
 
 ReferenceRule = Callable[[Int[Tensor, " B"], torch.Generator], References]
-"""Reference users S_t of users int64 [B]; the generator is for the picks."""
+"""A function from users int64 [B] to their reference users S_t; it may draw from the generator."""
+
+
+def candidate_count(config: SelectorConfig, n_users: int) -> int:
+    """C, the size of a pool; 0 where all users are candidates."""
+    asked = config.candidates
+    if asked is None:
+        asked = 0 if n_users <= EVERYONE else max(LEAST, 4 * config.picks)
+    return 0 if asked >= n_users - 1 else asked
+
+
+def pool_note(config: SelectorConfig, n_users: int) -> str | None:
+    """A note for a run whose learned selector picks from a pool; None where it picks from all users."""
+    count = candidate_count(config, n_users)
+    if config.kind != "learned" or not count:
+        return None
+    why = f"the default above {EVERYONE:,} users" if config.candidates is None else "as asked"
+    return (
+        f"the selector picks from {count} candidates for each user, most of them the user's nearest ({why}), not from "
+        f"all {n_users:,} users as in the paper: that is another method, whose references are more alike; "
+        "--selector.candidates 0 picks from everyone"
+    )
+
+
+def build_pool(world: World, count: int, generator: torch.Generator) -> Int[Tensor, "U C"]:
+    """Draw `count` < U - 1 distinct candidates for each user, who is not among them.
+
+    Three quarters are the users with the largest cos(p_u, p_v). The rest is drawn uniformly from all other users.
+    """
+    near, _ = world.neighbours(count - count // 4, include_self=False)
+    pools = []
+    for rows in torch.split(torch.arange(world.n_users, device=near.device), POOLED):
+        keys = torch.rand(len(rows), world.n_users, generator=generator, device=generator.device).to(near.device)
+        keys.scatter_(1, torch.cat([rows[:, None], near[rows]], dim=1), -1.0)
+        pools.append(torch.cat([near[rows], keys.topk(count // 4, dim=1).indices], dim=1))
+    return torch.cat(pools)
 
 
 def build_references(world: World, config: SelectorConfig) -> ReferenceRule | None:
-    """The rule that `config.kind` names, None where the selector learns it.
+    """The rule that `config.kind` names; None for the learned selector.
 
-    Raises ConfigError when a user has fewer than K_sel others to pick from.
+    Raises ConfigError when there are fewer than K_sel other users.
     """
     if config.kind == "learned":
         return None
@@ -43,14 +84,14 @@ def require_others(picks: int, n_users: int) -> None:
 
 
 def nearest(world: World, picks: int) -> References:
-    """The K other users with the largest cos(p_u, p_v), best first, of every user: row u is that of user u."""
+    """For every user, the K other users with the largest cos(p_u, p_v), best first."""
     users, cosine = world.neighbours(picks, include_self=False)
-    gains = [diversity(world, part) for part in torch.split(users, CHUNK)]
+    gains = [diversity(world, part) for part in torch.split(users, GAINED)]
     return References(users, cosine.mean(1), torch.cat(gains))
 
 
 def uniform(world: World, picks: int, user: Int[Tensor, " B"], generator: torch.Generator) -> References:
-    """K distinct other users, every set and order equally likely, drawn afresh at each call."""
+    """K distinct other users, drawn afresh at each call; every set and order is equally likely."""
     keys = torch.rand(user.shape[0], world.n_users, generator=generator, device=generator.device).to(user.device)
     users = keys.scatter(1, user[:, None], -1.0).topk(picks, dim=1).indices
     return References(users, world.similarity(user[:, None], users).mean(1), diversity(world, users))
@@ -62,11 +103,31 @@ def alone(world: World, user: Int[Tensor, " B"]) -> References:
 
 
 def diversity(world: World, users: Int[Tensor, "B K"]) -> Float[Tensor, " B"]:
-    """r_div: mean over the picks, in order, of their `distances`."""
+    """r_div of Eq. 16: the mean of `distances` over the picks."""
     return distances(world.similarities(users)).mean(1)
 
 
 def distances(cosines: Float[Tensor, "B K K"]) -> Float[Tensor, "B K"]:
-    """Mean over earlier picks v' of 1 - cos(p_v', p_v), 0 at the first pick. cosines: of all pairs of the picks."""
+    """The last term of Eq. 12: mean over earlier picks v' of 1 - cos(p_v', p_v), 0 at the first pick."""
     earlier = torch.arange(cosines.shape[-1], device=cosines.device)
     return (1.0 - cosines).tril(-1).sum(-1) / earlier.clamp(min=1)
+
+
+def method_rewards(world: World, config: TrainConfig, unit: Unit) -> RewardSource:
+    """The rewards of a method for agents from elsewhere (`darlr.simulation.gym`): r - lambda_U P_U + lambda_E P_E.
+
+    The nearest users stand in for a learned selector's picks, and the tables stay as they are before training.
+    Rewards are in `unit`, that of the log.
+    """
+    method, generator = find(config.method), torch.Generator(config.device).manual_seed(config.seed)
+    tables, references = method.tables(world, config), None
+    if method.references:
+        kind = "nearest" if config.selector.kind == "learned" else config.selector.kind
+        references = build_references(world, replace(config.selector, kind=kind))
+
+    def pays(user: Tensor, item: Tensor, last: Tensor) -> Paid:
+        picked = None if references is None else references(user, generator)
+        shaped = method.pay(tables, Step(user, item, last, picked), config.reward)
+        return Paid(unit.show(shaped.estimate), unit.show(shaped.reward(config.reward)))
+
+    return pays

@@ -1,7 +1,7 @@
-"""One rollout: B simulated sessions for T turns, K picks in each turn (method.md sections 2 to 4)."""
+"""One rollout: B streams of simulated sessions for T turns, with K picks in each turn (method.md sections 2 to 4)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -22,9 +22,9 @@ from darlr.world.tables import World
 
 @dataclass(frozen=True)
 class Simulator:
-    """The simulated world. Everything in it comes from the log, and nothing from the truth.
+    """The simulated world. All of it comes from the log and nothing from the ground truth.
 
-    references: how DARLR's reference users are chosen where no selector picks them.
+    references: the rule for reference users where no selector picks them.
     """
 
     world: World
@@ -37,7 +37,7 @@ class Simulator:
 
 @dataclass(frozen=True)
 class Generators:
-    """One random generator for each purpose, so that they are independent."""
+    """One independent random generator for each purpose."""
 
     users: torch.Generator
     actions: torch.Generator
@@ -47,9 +47,9 @@ class Generators:
 
 @dataclass(frozen=True)
 class Turn:
-    """What the agents saw, did and were paid: in one turn of B streams, or in N = T * B turn by turn after `join`.
+    """Observations, actions and rewards in one turn of B streams; after `join`, of N = T * B, turn by turn.
 
-    shown: items already shown, int64 [N, T] padded with -1. value: the critic's.
+    shown: the items that were shown before, int64 [N, T], padded with -1. value: the critic's.
     """
 
     observation: Observation
@@ -62,16 +62,16 @@ class Turn:
 
     @property
     def feedback(self) -> Float[Tensor, " N"]:
-        """The feedback that sessions observe: the estimate, without penalty and entropy."""
+        """The feedback that sessions observe: r, without penalty and entropy."""
         return self.shaped.estimate
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """The decisions of a rollout, and r~ for each, float32 [N].
+    """The decisions of a rollout. reward: r~.
 
-    done: the session ended with this item, bool [N]. turn: items shown in it by then, int64 [N]. last_value: the critic
-    on the states after the last turn, float32 [B].
+    done: whether the session ended with this item. turn: the number of its items so far. last_value: the values after
+    the last turn.
     """
 
     turns: Turn
@@ -82,10 +82,10 @@ class Rollout:
 
 
 class Draws(NamedTuple):
-    """The random numbers of one turn of B streams, uniform in [0, 1), for the items and the selector's K picks.
+    """The random part of one turn of B streams.
 
-    action: float32 [B]. picks: float32 [K, B], None without a selector. references: those of a rule, where no selector
-    picks them.
+    action: uniform in [0, 1), for the items. picks: the same for the selector's K picks; None without a selector.
+    references: the users that a rule picks where there is no selector.
     """
 
     action: Float[Tensor, " B"]
@@ -94,7 +94,7 @@ class Draws(NamedTuple):
 
 
 class Learning(NamedTuple):
-    """The agents as a player, paid by an estimate, and what stays the same for a whole rollout: their tokens."""
+    """The agents as a `Player` of simulated sessions; their tokens stay the same for a whole rollout."""
 
     recommender: Recommender
     selector: Selector | None
@@ -104,7 +104,7 @@ class Learning(NamedTuple):
     pick_tokens: PickTokens | None
 
     def move(self, session: Session, chance: Draws) -> Turn:
-        """Recommend an item to each user, pick references for it, and be paid by the method."""
+        """Recommend an item to each user, pick its references (section 4), and pay the reward (section 3)."""
         simulator, tables, references, selection = self.simulator, self.tables, chance.references, None
         observation = self.recommender.observe(session)
         decision: Decision = self.recommender(observation, self.tokens)
@@ -112,16 +112,8 @@ class Learning(NamedTuple):
         logits = decision.logits if repeats else forbid(decision.logits, session.items)
         action = draw(logits.softmax(-1), chance.action)
         if self.selector is not None and chance.picks is not None:
-            references, selection = select(
-                self.selector,
-                simulator.world,
-                tables.start,
-                decision.state,
-                session.user,
-                action,
-                chance.picks,
-                self.pick_tokens,
-            )
+            inputs = decision.state, session.user, action, chance.picks, self.pick_tokens
+            references, selection = select(self.selector, simulator.world, tables.start, *inputs)
         step = Step(session.user, action, session.items[:, -1], references)
         shaped = simulator.method.pay(tables, step, simulator.reward)
         return Turn(observation, session.items, action, decision.value, shaped, references, selection)
@@ -137,13 +129,13 @@ def rollout(
     generators: Generators,
     take_turn: TurnFunction[Turn] = turn,
 ) -> Rollout:
-    """Play `sessions` streams for T turns; a stream whose session ends starts another with a new user.
+    """Play `sessions` streams for T turns; when a session ends, its stream starts another with a new user.
 
-    take_turn: `darlr.simulation.environment.turn`, or the same compiled.
+    take_turn: `darlr.simulation.environment.turn`, or its compiled twin.
     """
     environment, device = simulator.environment, tables.frozen.device
     options = {"generator": generators.users, "device": generators.users.device}
-    # one user for every stream and turn: whoever is not needed to restart a stream goes unused
+    # One user is drawn for every stream and turn; only streams that restart use theirs.
     users = torch.randint(len(tables.frozen), (environment.turns + 1, sessions), **options).to(device)  # type: ignore[call-overload]
     uniform = torch.rand(environment.turns, sessions, generator=generators.actions, device=generators.actions.device)
     uniform = uniform.to(device)
@@ -166,11 +158,10 @@ T = TypeVar("T")
 
 
 def join(parts: Sequence[T]) -> T:
-    """Concatenate equal dataclasses of tensors, field by field, along their first axis."""
+    """Concatenate alike dataclasses of tensors, field by field, along the first axis."""
     first = parts[0]
     if first is None:
         return first
     if isinstance(first, Tensor):
         return torch.cat(parts)  # type: ignore[arg-type, return-value]
-    names = [field.name for field in fields(first)]  # type: ignore[arg-type]
-    return type(first)(**{name: join([getattr(part, name) for part in parts]) for name in names})
+    return type(first)(**{name: join([vars(part)[name] for part in parts]) for name in vars(first)})

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from darlr.agents.actor_critic import FORBIDDEN, ActorCritic
-from darlr.agents.fast.attention import Folded
+from darlr.agents.fast.twins import Folded
 from darlr.agents.references import distances, require_others
 from darlr.agents.tracker import build_tracker
 from darlr.methods.rewards import References
@@ -21,9 +21,9 @@ from darlr.world.tables import World
 
 
 class PickTokens(NamedTuple):
-    """The parts of tokens, computed once while the weights do not change.
+    """Parts of tokens, computed once while the weights do not change.
 
-    users: the contribution of every user to a token, float32 [U, d]. tracker: the tracker's `fold()`.
+    users: each user's contribution to a token, float32 [U, d]. tracker: the tracker's `fold()`.
     """
 
     users: Float[Tensor, "U d"]
@@ -31,7 +31,7 @@ class PickTokens(NamedTuple):
 
 
 class Selector(nn.Module):
-    """A token is [s_rec, projected p_v], where the first v is the user itself. An action is a user not yet picked."""
+    """A token is [s_rec, projected p_v]; the first v is the user itself. An action is a user who was not picked yet."""
 
     users: Tensor
     pool: Tensor | None
@@ -46,7 +46,7 @@ class Selector(nn.Module):
     ) -> None:
         """user_features: the standardised p_u of every user. entries: its non-zero entries, where there are few.
 
-        pool: the candidates for each user, or None where all users are. Raises ConfigError for fewer than K_sel others.
+        pool: the candidates for each user; None means all users. Raises ConfigError for fewer than K_sel other users.
         """
         super().__init__()
         n_users, width = user_features.shape
@@ -62,17 +62,17 @@ class Selector(nn.Module):
         self.heads = ActorCritic(dim, config.a2c.hidden, n_users)
 
     def user_tokens(self) -> Float[Tensor, "U d"]:
-        """The contribution of every user to a token."""
+        """Each user's contribution to a token."""
         projected = self.projection(self.users) if self.entries is None else self.entries.through(self.projection)
         tokens: Tensor = self.from_user(projected)
         return tokens
 
     def tokens(self) -> PickTokens:
-        """The parts of tokens at the current weights, for many picks."""
+        """The parts of tokens at the current weights."""
         return PickTokens(self.user_tokens(), self.tracker.fold())
 
     def tokens_among(self, chosen: Int[Tensor, "*n"]) -> tuple[Float[Tensor, "V d"], Int[Tensor, "*n"]]:
-        """The tokens of at least the users in `chosen` (-1 for none), and `chosen` as rows of these tokens."""
+        """The tokens of at least the users in `chosen` (-1 = none), and `chosen` as rows of these tokens."""
         if self.entries is not None or chosen.numel() >= self.users.shape[0]:
             return self.user_tokens(), chosen
         known, place = torch.unique(chosen.clamp(min=0), return_inverse=True)
@@ -82,25 +82,14 @@ class Selector(nn.Module):
     def forward(
         self, state: Float[Tensor, "B d"], chosen: Int[Tensor, "B w"], tokens: PickTokens
     ) -> tuple[Float[Tensor, "B U"], Float[Tensor, " B"]]:
-        """The unmasked logits over users, and the value, given the last w users chosen (-1 for none, newest last).
+        """Unmasked logits over users, and the value, given the last w users chosen (-1 = none, newest last).
 
-        A linear layer on [s_rec, p] is the sum of a layer on each part. state: `from_state(s_rec)`, which all tokens of
-        a recommendation share. tokens: `tokens()`. Both are computed once for many picks.
+        The linear layer on [s_rec, p_v] is the sum of a layer on each part. state: `from_state(s_rec)`, which all picks
+        for a recommendation share. tokens: `tokens()`.
         """
-        hidden = self.hidden(state, chosen, tokens)
+        chosen = chosen.T  # positions are the first dimension of trackers
+        hidden = self.read(state, embedding(chosen.clamp(min=0), tokens.users), chosen >= 0, tokens.tracker)
         return self.heads.actor(hidden), self.heads.value(hidden)
-
-    def hidden(
-        self,
-        state: Float[Tensor, "B d"],
-        chosen: Int[Tensor, "B n"],
-        tokens: PickTokens,
-        whole: bool = False,
-    ) -> Float[Tensor, "B h"]:
-        """The trunk's output for the same input. whole: none of the n users is -1; n is at most w."""
-        chosen = chosen.T  # trackers take positions first
-        users = embedding(chosen if whole else chosen.clamp(min=0), tokens.users)
-        return self.read(state, users, None if whole else chosen >= 0, tokens.tracker)
 
     def read(
         self,
@@ -111,20 +100,20 @@ class Selector(nn.Module):
     ) -> Float[Tensor, "B h"]:
         """The trunk's output, given the contributions of states and of chosen users to tokens.
 
-        there: which users are no padding; None means all. folded: the tracker's `fold()`, if it was computed before.
+        there: which users are not padding; None means all. folded: the tracker's `fold()`, if it was computed before.
         """
-        state = self.tracker(users + state, there, folded, some=True)  # no window is empty: it holds the user itself
+        state = self.tracker(users + state, there, folded, some=True)  # the user itself is in every window
         hidden: Tensor = self.heads.trunk(state)
         return hidden
 
 
 @dataclass(frozen=True)
 class Selection:
-    """K picks for each of B recommendations, as the selector's update needs them.
+    """K picks for each of B recommendations, for the update of the selector.
 
-    state: s_rec, float32 [B, s]. chosen: int64 [B, K + 1], the user itself, then the picks in order. taken: int64
-    [B, K + 1], the actions that gave `chosen`: the same users, or, with pools, columns of the user's pool, where the
-    first is -1 because no pool holds the user itself. reward: Eq. 12, value: of the critic; both float32 [B, K].
+    state: s_rec. chosen: the user itself, then the picks in order. taken: the actions that gave `chosen`, which are the
+    same users or, with pools, columns of the user's pool (first -1, because no pool holds the user itself). reward: Eq.
+    12. value: the critic's.
     """
 
     state: Float[Tensor, "B s"]
@@ -142,7 +131,7 @@ def selector_reward(
 ) -> Float[Tensor, "B K"]:
     """Eq. 12: r_sel = r + lambda_s cos(p_u, p_v) + lambda_d mean over earlier picks v' of (1 - cos(p_v', p_v)).
 
-    A column is a pick v; estimates: r(v, i_t).
+    Each column is a pick v. estimates: r(v, i_t). diversity: the last mean.
     """
     gain = config.lambda_s * similarity + config.lambda_d * diversity
     if config.reward == "none":
@@ -153,7 +142,7 @@ def selector_reward(
 
 
 def pick_draws(selector: Selector, size: int, generator: torch.Generator, device: torch.device) -> Float[Tensor, "K B"]:
-    """Random numbers, uniform in [0, 1), for the K picks of `size` recommendations."""
+    """Uniform random numbers in [0, 1) for the K picks of `size` recommendations."""
     return torch.rand(selector.config.picks, size, generator=generator, device=generator.device).to(device)
 
 
@@ -168,24 +157,22 @@ def select(
     uniform: Float[Tensor, "K B"],
     tokens: PickTokens | None = None,
 ) -> tuple[References, Selection]:
-    """Pick the reference users S_t for B recommendations, one after the other.
+    """Pick the reference users S_t for B recommendations, one after the other, and their rewards of Eq. 12.
 
     start: the table that Eq. 15 averages. uniform: `pick_draws`. tokens: `selector.tokens()`, if computed before.
     """
-    config = selector.config
-    window, size = config.tracker.window, user.shape[0]
-    # the user and its picks in order
-    chosen = user.new_full((size, config.picks + 1), -1)
+    config, window = selector.config, selector.config.tracker.window
+    chosen = user.new_full((user.shape[0], config.picks + 1), -1)
     chosen[:, 0] = user
     tokens, state_token = selector.tokens() if tokens is None else tokens, selector.from_state(state)
     pool, taken, first = None, chosen, 0
-    if selector.pool is not None:
-        first = 1  # no pool holds the user itself
-        pool, taken = selector.pool.index_select(0, user), torch.full_like(chosen, -1)
+    if selector.pool is not None:  # it does not hold the user itself
+        pool, taken, first = selector.pool.index_select(0, user), torch.full_like(chosen, -1), 1
     layer = selector.heads.actor.layer(pool)
     hiddens = []
     for k, uniform_k in enumerate(uniform):
-        hidden = selector.hidden(state_token, chosen[:, max(0, k + 1 - window) : k + 1], tokens, whole=True)
+        recent = embedding(chosen[:, max(0, k + 1 - window) : k + 1].T, tokens.users)
+        hidden = selector.read(state_token, recent, None, tokens.tracker)
         logits = layer.logits(hidden).scatter_(1, taken[:, first : k + 1], FORBIDDEN)
         action = draw(logits.softmax(-1), uniform_k)
         taken[:, k + 1] = action
@@ -204,10 +191,10 @@ def select(
 def selection_rows(
     chosen: Int[Tensor, "n K1"], taken: Int[Tensor, "n K1"], pick: Int[Tensor, " n"], window: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The observation and the action of pick number `pick` (0-based) in each row of a selection.
+    """The observation, the mask and the action of pick number `pick` (0-based) in each row of a selection.
 
-    Returns the last `window` users chosen before it, int64 [n, window] (-1 = none); all actions taken before it,
-    int64 [n, K + 1] (-1 from the pick on): the mask; and its own action, int64 [n].
+    They are the last `window` users chosen before it, int64 [n, window] (-1 = none), all actions taken before it, int64
+    [n, K + 1] (-1 from the pick on), and its own action, int64 [n].
     """
     place = pick[:, None] + torch.arange(1 - window, 1, device=chosen.device)
     recent = chosen.gather(1, place.clamp(min=0)).masked_fill(place < 0, -1)

@@ -1,31 +1,32 @@
-"""Where a training run leaves its log lines and checkpoints: in memory, or in a folder (`darlr.experiments.runs`)."""
+"""The output of a training run, in memory or in a folder (`darlr.experiments.runs`), and the choice of its policy."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from darlr.io.checkpoint import Saved
 
 
 class Sink(Protocol):
-    """What a training run writes to, and what it continues from."""
+    """The log lines and checkpoints that a training run writes and resumes from."""
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The log lines so far, one an epoch."""
+        """The log lines so far, one for each epoch."""
         ...
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Append one log line."""
+        """Append a log line."""
         ...
 
     def save_checkpoint(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-        """Replace the checkpoint; the lines that were logged so far belong to it."""
+        """Replace the checkpoint, which includes the log lines so far."""
         ...
 
     def load_checkpoint(self) -> Saved | None:
-        """The newest checkpoint, or None before the first one."""
+        """The newest checkpoint, or None before the first one; later log lines are dropped."""
         ...
 
     def save_best(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
@@ -38,7 +39,7 @@ class Sink(Protocol):
 
 
 class Memory:
-    """A sink in memory. It holds copies, so that training which goes on changes nothing in them."""
+    """A `Sink` in memory. It copies tensors, because optimisers change theirs in place."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -54,20 +55,20 @@ class Memory:
         self._checkpoint = _copied(tensors), {**state, "rows": len(self.rows)}
 
     def load_checkpoint(self) -> Saved | None:
-        """See `Sink`; lines that were logged after the checkpoint are dropped, as their epoch is trained again."""
+        """See `Sink`."""
         if self._checkpoint is None:
             self.rows.clear()
             return None
         tensors, state = self._checkpoint
         del self.rows[state["rows"] :]
-        return _copied(tensors), state  # copies again: an optimiser trains on in the tensors that it is given
+        return _copied(tensors), state
 
     def save_best(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """See `Sink`."""
         self._best = _copied(weights), dict(state)
 
     def load_best(self) -> Saved:
-        """See `Sink`; ValueError where there are none."""
+        """See `Sink`; raises ValueError."""
         if self._best is None:
             raise ValueError("no policy was kept yet")
         return self._best
@@ -75,3 +76,59 @@ class Memory:
 
 def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+
+
+@dataclass(frozen=True)
+class Earned:
+    """The mean return of sessions: `learned` in the unit of learning, which ranks policies, and `shown` in the log's.
+
+    turns: the mean length of the sessions.
+    """
+
+    learned: float
+    shown: float
+    turns: float
+
+
+Criterion = Callable[[Any], Earned]
+"""A function from a recommender to its return."""
+
+
+class Keeper:
+    """Selection of the best policy among the start and all epochs, since learning can make a good start worse.
+
+    The criterion is the return of greedy sessions on r_0 of the world model, which no update has used. Their users are
+    the same after every epoch (common random numbers). The ground truth is not read.
+    """
+
+    def __init__(self, sink: Sink, criterion: Criterion, recommender: nn.Module, done: int) -> None:
+        """done: the number of epochs that `recommender` was trained for.
+
+        Raises RunError when the weights of an earlier epoch are missing or damaged.
+        """
+        self.sink, self.criterion = sink, criterion
+        if done:
+            self.best: dict[str, Any] = sink.load_best()[1]
+        else:
+            start = vars(criterion(recommender))
+            self._keep(recommender, 0, start, start)
+
+    def see(self, epoch: int, recommender: nn.Module) -> Mapping[str, Any]:
+        """Evaluate the policy of this epoch and keep it if it is the best; returns columns of the log line.
+
+        greedy_return: in the log's unit. greedy_length: in turns. greedy_gain: the return above that of the start, in
+        the unit of learning. kept: the best epoch so far.
+        """
+        earned, start = self.criterion(recommender), self.best["start"]
+        if earned.learned > self.best["earned"]["learned"]:
+            self._keep(recommender, epoch, vars(earned), start)
+        return {
+            "greedy_return": earned.shown,
+            "greedy_length": earned.turns,
+            "greedy_gain": earned.learned - start["learned"],
+            "kept": self.best["epoch"],
+        }
+
+    def _keep(self, recommender: nn.Module, epoch: int, earned: dict[str, Any], start: dict[str, Any]) -> None:
+        self.best = {"epoch": epoch, "earned": earned, "start": start}
+        self.sink.save_best(recommender.state_dict(), self.best)

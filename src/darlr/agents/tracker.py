@@ -1,7 +1,6 @@
-"""State trackers: they encode the last w tokens of a session, or of a selection, as one state vector.
+"""State trackers encode the last w tokens of a session, or of a selection, as one state vector (method.md section 2).
 
-Both agents use them. Positions are counted back from the newest token, padding is masked, and the state is the output
-at the newest position. Acting and learning therefore see the same input (method.md section 2).
+Positions are counted back from the newest token, padding is masked, and the state is the output at the newest position.
 """
 
 from collections.abc import Sequence
@@ -11,30 +10,30 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import dropout, layer_norm, linear
 
-from darlr.agents.fast import chosen
-from darlr.agents.fast.attention import Folded
+from darlr.agents.fast import twins
+from darlr.agents.fast.twins import Folded
 from darlr.options import TrackerConfig
 
 
 class MeanTracker(nn.Module):
-    """The mean of the tokens that are no padding (DORL)."""
+    """The mean of the tokens that are not padding (DORL)."""
 
     def forward(
         self, tokens: Float[Tensor, "w B d"], there: Bool[Tensor, "w B"] | None, folded: None = None, some: bool = False
     ) -> Float[Tensor, "B d"]:
-        """tokens: oldest first. there: which of them are no padding; None means all. An empty window gives zeros."""
+        """tokens: oldest first. there: which tokens are not padding; None means all. An empty window gives zeros."""
         if there is None:
             return tokens.mean(0)
         weight = there[..., None].to(tokens.dtype)
         return (tokens * weight).sum(0) / weight.sum(0).clamp(min=1)
 
     def fold(self) -> None:
-        """There is nothing to fold."""
+        """Do nothing: this tracker has no attention."""
 
     def over(
         self, token: nn.Linear, inputs: Float[Tensor, "w B i"], there: Bool[Tensor, "w B"]
     ) -> Float[Tensor, "B d"]:
-        """`forward` of token(inputs). As `token` is linear, it is applied once, to the mean of the inputs."""
+        """`forward` of token(inputs); `token` is linear, so it is applied once, to the mean of the inputs."""
         state: Tensor = token(self(inputs, there)) * there.any(0)[:, None]
         return state
 
@@ -42,8 +41,8 @@ class MeanTracker(nn.Module):
 class Layer(nn.Module):
     """A pre-norm Transformer layer.
 
-    Windows are short. Positions therefore come first and attention is a sum over them, which is 2 to 4 times faster on
-    a CPU than batched products of 3 x 3 matrices.
+    Windows are short, so attention is a sum over positions in the first dimension. On a CPU this is 2 to 4 times faster
+    than batched products of 3 x 3 matrices.
     """
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
@@ -64,11 +63,11 @@ class Layer(nn.Module):
         newest: bool,
         folded: Folded | None,
     ) -> Float[Tensor, "q B d"]:
-        """Attend from every position (q = w), or from the newest alone (q = 1), which is all the last layer needs.
+        """Attend from every position (q = w), or from the newest alone (q = 1), which suffices in the last layer.
 
-        bias: -inf at padding; None where there is none. folded: the result of `fold()`.
+        bias: -inf at padding; None without padding. folded: the result of `fold()`.
         """
-        # Functions are called instead of modules: at this size the call of a module costs as much as its computation.
+        # Functions replace modules: at this size, a module's call costs as much as its computation.
         dim = tokens.shape[-1]
         normed = layer_norm(tokens, (dim,), self.norm_attention.weight, self.norm_attention.bias)
         asking, tokens = (normed[-1:], tokens[-1:]) if newest else (normed, tokens)
@@ -79,11 +78,11 @@ class Layer(nn.Module):
         return hidden + self._drop(fed)
 
     def fold(self) -> Folded | None:
-        """The weights for the fast twin of `attend`; None where the plain function is used."""
-        return chosen.fold(self.attention, self.out, self.heads)
+        """The weights of the fast twin of `attend`; None where the plain function is used."""
+        return twins.fold(self.attention, self.out, self.heads)
 
     def attend(self, asking: Tensor, normed: Tensor, bias: Tensor | None) -> Float[Tensor, "q B d"]:
-        """The output layer on scaled dot-product attention of each head (Vaswani et al. 2017, Eq. 1)."""
+        """Multi-head scaled dot-product attention and its output layer (Vaswani et al. 2017, Eq. 1)."""
         dim, weight, offset = normed.shape[-1], self.attention.weight, self.attention.bias
         query = linear(asking, weight[:dim], offset[:dim])
         key, value = linear(normed, weight[dim:], offset[dim:]).chunk(2, dim=-1)
@@ -98,7 +97,7 @@ class Layer(nn.Module):
 
 
 class TransformerTracker(nn.Module):
-    """A Transformer encoder over the window, read at the newest position (ROLeR, DARLR)."""
+    """A Transformer encoder over the window; its output at the newest position is the state (ROLeR, DARLR)."""
 
     def __init__(self, config: TrackerConfig) -> None:
         super().__init__()
@@ -118,10 +117,10 @@ class TransformerTracker(nn.Module):
         folded: Sequence[Folded | None] | None = None,
         some: bool = False,
     ) -> Float[Tensor, "B d"]:
-        """tokens: oldest first; n is at most w. there: which of them are no padding; None means all.
+        """tokens: oldest first, n <= w. there: which tokens are not padding; None means all.
 
-        A window without tokens is encoded as one learned token. some: the caller guarantees that no window is empty,
-        so that there is no need to look for one. folded: the result of `fold()`, if it was computed before.
+        An empty window is encoded as one learned token. some: the caller guarantees that no window is empty. folded:
+        the result of `fold()`, if it was computed before.
         """
         bias = None
         if there is not None:

@@ -1,4 +1,4 @@
-"""The training loop: epochs of rollouts and updates, a log line and a checkpoint after each."""
+"""The training loop: epochs of rollouts and updates, with a log line and a checkpoint after each."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -9,14 +9,11 @@ import torch
 from torch import Tensor
 
 from darlr.agents.diagnostics import Sign, diagnose, first_time
-from darlr.agents.keep import Criterion, Keeper
-from darlr.agents.learner import HELD_OUT, Learner, build_learner, build_simulator, learn
+from darlr.agents.learner import HELD_OUT, Learner, build_learner, build_simulator, derived, learn, load_state, state
 from darlr.agents.recommender import Decision
 from darlr.agents.rollout import Simulator
-from darlr.agents.seeds import derived
 from darlr.agents.selector import pick_draws, select
-from darlr.agents.sink import Sink
-from darlr.agents.state import load_state, state
+from darlr.agents.sink import Criterion, Keeper, Sink
 from darlr.data.log import InteractionLog
 from darlr.errors import RunError
 from darlr.methods.darlr import dynamic_reward
@@ -26,12 +23,12 @@ from darlr.simulation.session import reset
 from darlr.world.tables import World
 
 Metrics = dict[str, float]
-HELD_OUT_ROWS = 4096  # held-out events on which the dynamic reward is checked after an epoch
+HELD_OUT_ROWS = 4096  # the largest number of held-out events for the error of the reward estimate
 
 
 @dataclass(frozen=True)
 class RolloutReport:
-    """How far a run is: finished rollouts, all of them, and the newest metrics."""
+    """The progress of a run: the number of finished rollouts, of all rollouts, and the newest metrics."""
 
     rollout: int
     rollouts: int
@@ -51,22 +48,24 @@ def train(
     on_epoch: Callable[[Mapping[str, Any]], None] = lambda _: None,
     on_warning: Callable[[int, Sign], None] = lambda *_: None,
 ) -> Learner:
-    """Train until `config.epochs`, from the sink's newest checkpoint where there is one.
+    """Train until `config.epochs`, from the newest checkpoint of the sink if there is one.
 
-    world: the tables on config.device. held_out: logged events that nothing trained on; the error of the reward
-    estimate is measured on them. config: its session must be resolved. criterion: the best policy by it is kept
-    (`darlr.agents.keep`); without one the last policy counts. after_epoch: gives more columns of an epoch's log line
-    and must not change the learner. on_epoch: called with the log line once the epoch is whole. on_warning: called with
-    the epoch and the failure signature when the run shows that signature for the first time; the log lines hold all
-    warnings. Raises RunError when training diverges.
+    world: the tables on config.device. held_out: logged events outside the training data, for the error of the reward
+    estimate. config: its session must be resolved. criterion: selects the best policy; None means the last one counts.
+    after_epoch: gives further columns of the log line and must not change the learner. on_epoch: receives the log line
+    of a finished epoch. on_warning: receives the epoch and a failure signature that the run shows for the first time;
+    log lines hold all warnings. Raises RunError when training diverges.
     """
     learner = build_learner(world, config)
     simulator = build_simulator(world, learner.tables, exit_rule, config)
-    done = resume(sink, learner)
+    done = 0
+    if found := sink.load_checkpoint():
+        load_state(learner, found[0])
+        done = int(found[1]["epoch"])
     keeper = None if criterion is None else Keeper(sink, criterion, learner.recommender, done)
     rows = sink.rows.copy()
     if config.epochs == done == 0:
-        sink.save_checkpoint(state(learner), {"epoch": 0})  # the untrained policy: what all learning starts from
+        sink.save_checkpoint(state(learner), {"epoch": 0})  # the untrained policy
     rollouts = math.ceil(config.steps / (config.sessions * config.session.turns))
     for epoch in range(done + 1, config.epochs + 1):
         sums: Metrics = {}
@@ -93,18 +92,8 @@ def train(
     return learner
 
 
-def resume(sink: Sink, learner: Learner) -> int:
-    """Bring the learner to the sink's newest checkpoint; returns its epoch, 0 without one."""
-    found = sink.load_checkpoint()
-    if found is None:
-        return 0
-    tensors, metadata = found
-    load_state(learner, tensors)
-    return int(metadata["epoch"])
-
-
 def refuse_divergence(epoch: int, metrics: Metrics) -> None:
-    """Raise RunError when a metric is no longer finite; the last checkpoint is from before it."""
+    """Raise RunError when a metric is not finite."""
     broken = [name for name, value in metrics.items() if not math.isfinite(value)]
     if broken:
         raise RunError(
@@ -115,17 +104,18 @@ def refuse_divergence(epoch: int, metrics: Metrics) -> None:
 
 @torch.no_grad()
 def held_out_error(learner: Learner, simulator: Simulator, held_out: InteractionLog, seed: int) -> Metrics:
-    """Mean absolute error of the reward estimate on held-out events, in the log's unit: r0, and the dynamic reward.
+    """Mean absolute error of r0 and of the dynamic reward on held-out events, in the log's unit.
 
-    At most HELD_OUT_ROWS events, evenly spread over the log; `seed` is for the picks alone.
+    It takes at most HELD_OUT_ROWS events, evenly spread over the log. seed: of the selector's picks.
     """
     if len(held_out) == 0:
         return {}
     device = learner.tables.frozen.device
     count = min(len(held_out), HELD_OUT_ROWS)
     rows = torch.arange(count) * len(held_out) // count
-    user, item = torch.from_numpy(held_out.user)[rows].to(device), torch.from_numpy(held_out.item)[rows].to(device)
-    target, scale = torch.from_numpy(held_out.reward)[rows].to(device), held_out.unit.scale
+    columns = (held_out.user, held_out.item, held_out.reward)
+    user, item, target = (torch.from_numpy(column)[rows].to(device) for column in columns)
+    scale = held_out.unit.scale
     errors = {"held_out_frozen": float((learner.tables.frozen[user, item] - target).abs().mean()) * scale}
     if learner.selector is not None or simulator.references is not None:
         generator = torch.Generator(device).manual_seed(seed)
@@ -138,7 +128,10 @@ def held_out_error(learner: Learner, simulator: Simulator, held_out: Interaction
 def dynamic_estimate(
     learner: Learner, simulator: Simulator, user: Tensor, item: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Eq. 15 for int64 [N] users and items with references freshly picked at the start of a session, float32 [N]."""
+    """Eq. 15 for int64 [N] users and items, with references picked at the start of a session, float32 [N].
+
+    Raises ValueError for a method without references.
+    """
     start, world = learner.tables.start, simulator.world
     if simulator.references is not None:
         return dynamic_reward(start, simulator.references(user, generator).users, item)
@@ -147,8 +140,7 @@ def dynamic_estimate(
     estimates = []
     for part in torch.arange(len(user), device=user.device).tensor_split(math.ceil(len(user) / HELD_OUT_ROWS)):
         users, items = user[part], item[part]
-        session = reset(users, world.n_items, 1)
-        decision: Decision = learner.recommender(learner.recommender.observe(session))
+        decision: Decision = learner.recommender(learner.recommender.observe(reset(users, world.n_items, 1)))
         uniform = pick_draws(learner.selector, len(users), generator, user.device)
         references, _ = select(learner.selector, world, start, decision.state, users, items, uniform)
         estimates.append(dynamic_reward(start, references.users, items))

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from darlr.agents.pay import method_rewards
+from darlr.agents.references import method_rewards
 from darlr.api.recommender import Recommender
 from darlr.experiments.world import paid_world
 from darlr.simulation.exits import build_exit

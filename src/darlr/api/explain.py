@@ -7,11 +7,10 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from darlr.agents.learner import Learner, build_learner, build_simulator
+from darlr.agents.learner import Learner, build_learner, build_simulator, load_state
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.agents.rollout import Simulator
 from darlr.agents.selector import pick_draws, select
-from darlr.agents.state import load_state
 from darlr.errors import DataError, RunError
 from darlr.experiments.finished import FinishedRun
 from darlr.experiments.world import paid_world

@@ -23,10 +23,10 @@ Kind = Literal["learned", "log", "truth"]
 
 @dataclass(frozen=True)
 class Entry:
-    """The policies of one row of a table.
+    """The policies of one row of a table, one for each training seed.
 
-    policies: one for each training seed. kind: "learned" (an agent), "log" (a simple row from logs alone), or "truth"
-    (a reference that reads the truth). exit_aware: whether items that would end the session are skipped.
+    kind: "learned" (an agent), "log" (a simple row from logs alone), or "truth" (a reference that reads the truth).
+    exit_aware: whether items that would end the session are skipped.
     """
 
     name: str
@@ -52,10 +52,6 @@ class Source:
     world: World | None = None
     tables: TablesConfig = field(default_factory=TablesConfig)
 
-    def bias(self) -> Tensor:
-        """Return the predictions of the bias model, float64 [Us, Is]."""
-        return bias_table(self.train, self.held_out, self.fitted, self.scope)
-
 
 def popularity(log: InteractionLog) -> Tensor:
     """Count the logged events of each item, float32 [I]."""
@@ -68,17 +64,12 @@ def popularity_by_users(log: InteractionLog) -> Tensor:
     return torch.from_numpy(np.bincount(cells % log.n_items, minlength=log.n_items).astype(np.float32))
 
 
-def item_means(log: InteractionLog, shrinkage: float = 0.0) -> Tensor:
-    """Compute the mean logged reward of each item, float32 [I]; without events it is the mean of the log.
-
-    shrinkage: the number of events with that mean that are added to each item.
-    """
+def item_means(log: InteractionLog) -> Tensor:
+    """Compute the mean logged reward of each item, float32 [I]; without events it is the mean of the log."""
     count = np.bincount(log.item, minlength=log.n_items).astype(np.float64)
     total = np.bincount(log.item, weights=log.reward.astype(np.float64), minlength=log.n_items)
-    overall = float(log.reward.mean(dtype=np.float64)) if len(log) else 0.0
-    known = count + shrinkage > 0
-    mean = np.full(log.n_items, overall)
-    mean[known] = (total + shrinkage * overall)[known] / (count + shrinkage)[known]
+    mean = np.full(log.n_items, float(log.reward.mean(dtype=np.float64)) if len(log) else 0.0)
+    mean[count > 0] = total[count > 0] / count[count > 0]
     return torch.from_numpy(mean.astype(np.float32))
 
 
@@ -112,7 +103,9 @@ ONCE: dict[str, Scores] = {
 }
 # Rows that differ by training seed, as their split or their world model does.
 BY_SEED: dict[str, Scores] = {
-    "bias-model list": lambda one: None if one.catalogue.implicit else one.bias(),
+    "bias-model list": lambda one: (
+        None if one.catalogue.implicit else bias_table(one.train, one.held_out, one.fitted, one.scope)
+    ),
     "world-model greedy": lambda one: None if one.world is None else one.world.reward,
     "neighbour-table greedy": lambda one: None if one.world is None else one.world.neighbour_reward(one.tables),
 }

@@ -24,10 +24,7 @@ class Trust:
 
 
 def verdict(rows: Sequence[Row], trust: Trust, serve: Serve) -> list[str]:
-    """Return up to four sentences on rows of one setting.
-
-    Rows that read the truth are left out. So are learned rows that sample, because they have a greedy twin.
-    """
+    """Return up to four sentences on rows of one setting; references and sampled twins of greedy rows are left out."""
     trusted = [trust.sentence] if trust.sentence else []
     fair = [row for row in rows if row.kind != "truth" and not (row.sampled and row.kind == "learned")]
     if len(fair) < 2:

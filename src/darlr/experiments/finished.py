@@ -29,7 +29,7 @@ DATA = "data"  # folder of a run that holds its log, where the run was trained i
 class HandedOver(NamedTuple):
     """The recommender's weights that a run hands over, their epoch (0: its start), and how far the run was trained.
 
-    scores: what the choice of the epoch was made by (`darlr.agents.keep`); empty where the last epoch counts.
+    scores: what the choice of the epoch was made by (`darlr.agents.sink`); empty where the last epoch counts.
     """
 
     weights: Mapping[str, Tensor]

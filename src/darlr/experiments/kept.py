@@ -1,13 +1,12 @@
-"""How a run chooses the policy that it hands over (darlr.agents.keep), and the message about it."""
+"""How a run chooses the policy that it hands over (darlr.agents.sink), and the message about it."""
 
 from math import isclose
 
 import torch
 
-from darlr.agents.keep import Criterion, Earned
-from darlr.agents.learner import KEPT
+from darlr.agents.learner import KEPT, derived
 from darlr.agents.recommender import Recommender, RecommenderPolicy
-from darlr.agents.seeds import derived
+from darlr.agents.sink import Criterion, Earned
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import whole
 from darlr.experiments.finished import HandedOver

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from rich.table import Table
 
-from darlr.agents.candidates import candidate_count
+from darlr.agents.references import candidate_count
 from darlr.data.log import InteractionLog
 from darlr.data.sources import BUILT_IN
 from darlr.experiments.logs import Logs

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from darlr.agents.candidates import pool_note
+from darlr.agents.references import pool_note
 from darlr.agents.sink import Sink
 from darlr.agents.train import RolloutReport, train
 from darlr.data.log import InteractionLog

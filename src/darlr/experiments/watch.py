@@ -10,7 +10,7 @@ from darlr.agents.learner import Learner
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.evaluation.estimation import reward_error
 from darlr.evaluation.evaluate import published, published_setting
-from darlr.evaluation.metrics import majority_items
+from darlr.evaluation.playing import majority_items
 from darlr.evaluation.truth import load_truth
 from darlr.experiments.logs import Logs
 from darlr.options import RunConfig

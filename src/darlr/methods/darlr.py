@@ -1,15 +1,14 @@
-"""DARLR: the average reward of reference users whom a selector picks, and how far it moved (arXiv 2505.07257)."""
+"""DARLR: rewards and penalties from reference users that a selector picks (arXiv 2505.07257), and DARLR+."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from darlr.methods.mopo import member_risk
+from darlr.methods.predecessors import member_risk, neighbour_reward
 from darlr.methods.registry import Cost, Method, looked_up, risk_of
 from darlr.methods.rewards import References, RewardTables, Step
-from darlr.methods.roler import neighbour_reward
 from darlr.options import RewardConfig, TrainConfig
 from darlr.world.tables import World
 
@@ -22,23 +21,23 @@ def dynamic_reward(start: Float[Tensor, "U I"], references: Int[Tensor, "B K"], 
 def dynamic_uncertainty(
     estimate: Float[Tensor, " B"], previous: Float[Tensor, " B"], references: References, minimum_gain: float
 ) -> Float[Tensor, " B"]:
-    """Eq. 16: P'_U = |r - r_prev| / (r_sim + r_div), the denominator held at `minimum_gain` or more."""
+    """Eq. 16: P'_U = |r - r_prev| / (r_sim + r_div); the denominator is at least `minimum_gain`."""
     gain = (references.similarity + references.diversity).clamp(min=minimum_gain)
     return (estimate - previous).abs() / gain
 
 
 def start(world: World, config: TrainConfig) -> Tensor:
-    """What Eq. 15 averages, float32 [U, I]: ROLeR's neighbour average or r0, as `reward.start` says."""
+    """The table that Eq. 15 averages, float32 [U, I]: ROLeR's neighbour average or r0, as `reward.start` says."""
     return neighbour_reward(world, config) if config.reward.start == "neighbours" else world.reward
 
 
 def risk(world: World, config: TrainConfig) -> Tensor | None:
-    """P_U, in the ablation with a static penalty alone: Eq. 16 has no table."""
+    """P_U of MOPO for the ablation with a static penalty; Eq. 16 needs no table."""
     return member_risk(world, config) if config.reward.penalty == "static" else None
 
 
 def estimate(tables: RewardTables, step: Step, config: RewardConfig) -> Float[Tensor, " B"]:
-    """Eq. 15, or the start table as it is (an ablation). Raises ValueError without references."""
+    """Eq. 15, or an entry of the start table (ablation). Raises ValueError without references."""
     if config.estimate == "static":
         return looked_up(tables, step, config)
     return dynamic_reward(tables.start, _references(step).users, step.item)
@@ -47,7 +46,7 @@ def estimate(tables: RewardTables, step: Step, config: RewardConfig) -> Float[Te
 def penalty(
     tables: RewardTables, step: Step, estimate: Float[Tensor, " B"], config: RewardConfig
 ) -> Float[Tensor, " B"]:
-    """Eq. 16, or the world model's risk, or nothing (ablations)."""
+    """Eq. 16, or the world model's risk or 0 (ablations). Raises ValueError without references."""
     if config.penalty == "dynamic":
         previous = tables.previous[step.user, step.item]
         return dynamic_uncertainty(estimate, previous, _references(step), config.minimum_gain)
@@ -72,3 +71,16 @@ DARLR = Method(
     reads=tuple(option.name for option in fields(RewardConfig)),
     cost=Cost(tables=3, step=55e-6, item=22e-9),
 )
+DARLR_PLUS = replace(
+    DARLR,
+    name="darlr+",
+    title="DARLR+",
+    defaults={
+        "world_model.kind": "mixed",
+        "train.reward.start": "frozen",
+        "train.recommender.prior": 10.0,
+        "train.recommender.belief": 1.0,
+        "train.recommender.caution": 1000.0,
+    },
+)
+"""DARLR with other defaults of options. Each was chosen on the log alone (docs/results.md)."""

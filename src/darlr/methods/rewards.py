@@ -1,53 +1,40 @@
-"""What a method reads and what it pays: reward tables, a step, the reference users, and the parts of a reward.
+"""The inputs and the result of a method: reward tables, a step, reference users, and the parts of a reward.
 
-reward = estimate - lambda_U * uncertainty + lambda_E * entropy (method.md sections 3, 6, 7).
+r~ = r - lambda_U P_U + lambda_E P_E - shift (method.md sections 3, 6, 7).
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from darlr.options import RewardConfig
-
-
-@runtime_checkable
-class Entropy(Protocol):
-    """DORL's entropy table."""
-
-    def lookup(self, last: Tensor, action: Tensor) -> Tensor:
-        """E_t = H({a_t}) + H({a_t, a_t-1}), float32 [B], for int64 [B] items; last = -1 at the first turn."""
-        ...
-
-    def floor(self) -> float:
-        """The least E_t that a lookup can give."""
-        ...
+from darlr.world.entropy import EntropyTable
 
 
 @dataclass(frozen=True)
 class RewardTables:
-    """The tables that one method looks rewards up in; float32 [U, I] each.
+    """The tables of one method.
 
-    frozen: r0, the world model's mean. start: what the method's estimate starts from; Eq. 15 averages it. risk: its
-    uncertainty, None where a table of it is not subtracted. previous: r_prev of Eq. 16; it alone changes during
-    training, in place (with `refine = in_place` start is the same tensor). A method that moves nothing has r0 there.
+    frozen: r0, the world model's mean. start: the start of the method's estimate, which Eq. 15 averages. risk: P_U,
+    None for a method without such a table. previous: r_prev of Eq. 16, which changes in place during training; it is
+    `start` with `refine = in_place`, and r0 for a method without references.
     """
 
     frozen: Float[Tensor, "U I"]
     start: Float[Tensor, "U I"]
     risk: Float[Tensor, "U I"] | None
     previous: Float[Tensor, "U I"]
-    entropy: Entropy
+    entropy: EntropyTable
 
 
 @dataclass(frozen=True)
 class References:
-    """The reference users S_t and what their choice gained.
+    """The reference users S_t, and the two parts of the denominator of Eq. 16.
 
-    users: int64 [B, K]. similarity: r_sim, mean over the picks of cos(p_u, p_v), float32 [B].
-    diversity: r_div, mean over the picks of the mean of 1 - cos to the earlier picks (0 at the first), float32 [B].
+    similarity: r_sim, the mean over the picks of cos(p_u, p_v). diversity: r_div, the mean over the picks of the mean
+    of 1 - cos to the earlier picks (0 at the first).
     """
 
     users: Int[Tensor, "B K"]
@@ -57,7 +44,7 @@ class References:
 
 @dataclass(frozen=True)
 class Step:
-    """One simulated step of B sessions: int64 [B] users, items, and the items before (-1 = none)."""
+    """One simulated step of B sessions: users, items and the items before them (-1 = none)."""
 
     user: Int[Tensor, " B"]
     item: Int[Tensor, " B"]
@@ -67,7 +54,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Shaped:
-    """What one step pays, float32 [B] each: r, P_U (its uncertainty) and P_E (its entropy term), before the weights."""
+    """The parts of the reward of one step: r, P_U and P_E."""
 
     estimate: Float[Tensor, " B"]
     uncertainty: Float[Tensor, " B"]
@@ -81,7 +68,7 @@ class Shaped:
 def refine(
     table: Float[Tensor, "U I"], user: Int[Tensor, " N"], item: Int[Tensor, " N"], estimate: Float[Tensor, " N"]
 ) -> None:
-    """Write estimates into the table; of several for one cell the last wins, on every device alike."""
+    """Write estimates into r_prev; of several for one cell the last one counts, on every device."""
     cell = user * table.shape[1] + item
     unique, group = torch.unique(cell, return_inverse=True)
     order = torch.arange(cell.shape[0], device=cell.device)

@@ -1,4 +1,4 @@
-"""Bandits on the world model: epsilon-greedy, and UCB with real counts."""
+"""Bandits: epsilon-greedy and UCB on the world model, and LinUCB on the log alone."""
 
 import math
 from dataclasses import dataclass
@@ -9,18 +9,23 @@ from torch import Tensor
 
 from darlr.simulation.session import Session
 from darlr.world.context import Context
+from darlr.world.logged_neighbours import logged_neighbour_table
+from darlr.world.models.bias import bias_table
+from darlr.world.preferences import preference_features
 
 EPSILON = 0.1  # Sutton and Barto 2018, section 2.2
 GOLDEN = 0x9E3779B1  # 2**32 over the golden ratio, odd
 MASK = 2**32 - 1
+NEIGHBOURS = 300
+FLOATS = 2**26  # the number of floats that LinUCB holds at once; it bounds memory and changes no score
 
 
 @dataclass(frozen=True)
 class EpsilonGreedy:
-    """Explore with probability epsilon, uniformly over the allowed items; else the user's best item.
+    """A uniform item with probability epsilon, else the user's best item by a table, float32 [U, I].
 
-    The coin and the order of an exploring turn are a hash of (seed, user, turn, item): a function of the session
-    alone, so that played greedily this is epsilon-greedy under any mask. table: float32 [U, I].
+    Randomness is a hash of (seed, user, turn, item), so scores depend on the session alone and their largest allowed
+    entry is epsilon-greedy under any mask.
     """
 
     table: Tensor
@@ -48,12 +53,17 @@ def _uniform(x: Tensor) -> Tensor:
     return (x >> 8).float() / 2**24
 
 
+def fit_epsilon_greedy(context: Context, seed: int = 0, epsilon: float = EPSILON) -> EpsilonGreedy:
+    """Epsilon-greedy on the world model's rewards."""
+    return EpsilonGreedy(context.tables().reward, epsilon, seed)
+
+
 @dataclass(frozen=True)
 class UCB:
     """UCB1 (Auer et al. 2002) for rewards of standard deviation `scale`: r(u, i) + c * scale * sqrt(2 ln N / n_i).
 
-    r: the world model's reward [U, I]. n_i: logged events of item i, by all users, plus how often this session has
-    shown it; N: their sum. An item without an event counts one, so every bonus is finite.
+    table: r, the world model's reward, [U, I]. count: the logged events of each item. n_i is this count, at least 1,
+    plus the number of times that the session has shown the item; N is the sum of all n_i.
     """
 
     table: Tensor
@@ -70,16 +80,11 @@ class UCB:
         return self.table[session.user] + self.c * self.scale * bonus
 
 
-def fit_epsilon_greedy(context: Context, seed: int = 0, epsilon: float = EPSILON) -> EpsilonGreedy:
-    """Epsilon-greedy over the world model's rewards."""
-    return EpsilonGreedy(context.tables().reward, epsilon, seed)
-
-
 def fit_ucb(context: Context, seed: int = 0, c: float = 1.0) -> UCB:
-    """UCB with the counts of the log; `seed` changes nothing.
+    """UCB with the counts of the log; `seed` has no effect.
 
-    The scale is the logged rewards' standard deviation about their item's mean; in a log of positives alone, where
-    that is 0, the Bernoulli deviation of the world model's mean reward.
+    The scale is the standard deviation of logged rewards about their item's mean. In a log of positives alone that is
+    0, and the Bernoulli deviation of the world model's mean reward is used.
     """
     log, table = context.catalogue, context.tables().reward
     count = np.bincount(log.item, minlength=log.n_items).astype(np.float64)
@@ -90,3 +95,63 @@ def fit_ucb(context: Context, seed: int = 0, c: float = 1.0) -> UCB:
         share = min(max((float(table.mean()) - low) / max(high - low, 1e-12), 0.0), 1.0)
         scale = (high - low) * math.sqrt(share * (1 - share))
     return UCB(table, torch.from_numpy(count.astype(np.float32)), scale, c)
+
+
+@dataclass(frozen=True)
+class LinUCB:
+    """LinUCB (Li et al. 2010): r(u, i) = prior(u, i) + x_i . theta_u + noise, theta_u ~ N(0, 1) in units of features.
+
+    The score is the posterior mean given the session's feedback plus alpha posterior standard deviations. prior:
+    float32 [U, I]. features: float32 [I, d], each scaled by the prior standard deviation of its weight, so that the
+    ridge is noise**2 times the identity.
+    """
+
+    prior: Tensor
+    features: Tensor
+    noise: float
+    alpha: float
+
+    def scores(self, session: Session) -> Tensor:
+        """float32 [B, I], from the session's items and rewards by one rank-1 update for each turn."""
+        size = max(1, FLOATS // (max(self.features.shape) * self.features.shape[1]))
+        starts = range(0, max(len(session.user), 1), size)
+        return torch.cat([self._scores(session, slice(start, start + size)) for start in starts])
+
+    def _scores(self, session: Session, part: slice) -> Tensor:
+        items, prior = session.items[part], self.prior[session.user[part]]
+        weights, covariance = self.posterior(items, session.rewards[part] - prior.gather(1, items.clamp(min=0)))
+        mean = prior + weights @ self.features.T
+        if self.alpha == 0:
+            return mean
+        spread = torch.einsum("id,bde,ie->bi", self.features, covariance, self.features)
+        return mean + self.alpha * self.noise * spread.clamp(min=0).sqrt()
+
+    def posterior(self, items: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean of theta [B, d], and the inverse of A = noise**2 I + sum x x^T [B, d, d], by Sherman-Morrison.
+
+        items: int64 [B, T], -1 = none. residual: float32 [B, T], reward less prior.
+        """
+        size, d = len(items), self.features.shape[1]
+        inverse = torch.eye(d, device=self.features.device).expand(size, d, d) / max(self.noise, 1e-6) ** 2
+        moment = torch.zeros(size, d, device=self.features.device)
+        turns = items.shape[1]
+        for turn in range(turns - int((items >= 0).any(0).sum()), turns):  # items are at the end
+            here = (items[:, turn] >= 0)[:, None]
+            x = self.features[items[:, turn].clamp(min=0)] * here
+            image = (inverse @ x[..., None]).squeeze(-1)
+            inverse = inverse - image[:, :, None] * (image / (1 + (x * image).sum(1, keepdim=True)))[:, None, :]
+            moment = moment + x * residual[:, turn, None]
+        return (inverse @ moment[..., None]).squeeze(-1), inverse
+
+
+def fit_linucb(context: Context, seed: int = 0, alpha: float = 1.0) -> LinUCB:
+    """LinUCB on `preference_features`; with alpha 0, it has no bonus for uncertainty.
+
+    The prior is fitted to the log alone: a model of biases or, in a log of positives, the items of similar users.
+    """
+    features, noise = preference_features(context, seed)
+    if context.implicit:
+        prior = logged_neighbour_table(context.log, context.scope, NEIGHBOURS, weights="cosine", itself=True)
+    else:
+        prior = bias_table(context.train, context.held_out, context.log, context.scope).float()
+    return LinUCB(prior, noise * features, noise, alpha)

@@ -1,4 +1,4 @@
-"""A fitted baseline on disk: tensors are stored as safetensors, everything else as JSON."""
+"""A fitted baseline on disk: tensors as safetensors, everything else as JSON."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,9 @@ from torch import Tensor
 from darlr.errors import RunError
 from darlr.io.folders import replacing_folder
 from darlr.io.tensors import read_both, write_both
-from darlr.policies.bandits import UCB, EpsilonGreedy
+from darlr.policies.bandits import UCB, EpsilonGreedy, LinUCB
 from darlr.policies.fixed import UserGreedy
-from darlr.policies.linucb import LinUCB
-from darlr.policies.networks import Layers, NetworkPolicy
-from darlr.policies.sessions import StateEncoder
+from darlr.policies.networks import Layers, NetworkPolicy, StateEncoder
 from darlr.simulation.policy import Policy
 
 TENSORS, METADATA = "baseline.safetensors", "baseline.json"
@@ -28,14 +26,14 @@ REMEDY = "delete its folder and fit it again"
 
 
 def save_baseline(policy: Policy, folder: Path) -> None:
-    """Write a policy that a baseline's fit returned. It replaces an earlier one in the folder."""
+    """Write a fitted baseline; it replaces an earlier one in the folder. Raises TypeError for other policies."""
     tensors, metadata = _split(policy)
     with replacing_folder(folder) as draft:
         write_both(draft / TENSORS, draft / METADATA, tensors, {"schema": SCHEMA, **metadata})
 
 
 def load_baseline(folder: Path) -> Policy:
-    """Read what `save_baseline` wrote, without optional libraries. Raises RunError when it is missing or damaged."""
+    """Read a baseline, without optional libraries. Raises RunError when it is missing or damaged."""
     try:
         tensors, metadata = read_both(folder / TENSORS, folder / METADATA, REMEDY, "baseline", SCHEMA)
         return _join(tensors, metadata)
@@ -51,8 +49,7 @@ def _split(policy: Policy) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {n: getattr(policy, n) for n in tensors}, {"kind": kind, **{n: getattr(policy, n) for n in numbers}}
     if not isinstance(policy, NetworkPolicy):
         raise TypeError(f"{type(policy).__name__} is not the policy of a baseline")
-    state = policy.encoder
-    layers = {"value": policy.value, "actor": policy.actor}
+    state, layers = policy.encoder, {"value": policy.value, "actor": policy.actor}
     arrays = {
         f"{name}.{k}.{part}": array
         for name, stack in layers.items()

@@ -1,4 +1,4 @@
-"""Policies whose scores do not depend on feedback: random items, one list for all users, and a table."""
+"""Policies whose scores ignore feedback: random items, one list for all users, and a table of scores."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from darlr.simulation.session import Session, last_items
 
 @dataclass(frozen=True)
 class Random:
-    """All items have the same score, so that samples are uniform."""
+    """The same score for all items, so that samples are uniform."""
 
     def scores(self, session: Session) -> Tensor:
         """float32 [B, I], all 0."""
@@ -21,18 +21,18 @@ class Random:
 
 @dataclass(frozen=True)
 class FixedList:
-    """The same order of items for everybody. value: float32 [I], best first."""
+    """The same order of items for all users. value: float32 [I], the scores."""
 
     value: Tensor
 
     def scores(self, session: Session) -> Tensor:
-        """float32 [B, I], the list's values in every row."""
+        """float32 [B, I], the list's scores in every row."""
         return self.value.expand(len(session.user), -1)
 
 
 @dataclass(frozen=True)
 class UserGreedy:
-    """A user's best items by a table. table: float32 [R, I]; row: int64 [U], a user's row; None = the user's code."""
+    """A user's best items by a table, float32 [R, I]. row: int64 [U], each user's row; None means the user's code."""
 
     table: Tensor
     row: Tensor | None = None
@@ -44,13 +44,13 @@ class UserGreedy:
 
 @dataclass(frozen=True)
 class Staying:
-    """A policy that ranks items that would make the user leave below all others. leaving: the exit rule."""
+    """A policy with items that would make the user leave ranked below all others. leaving: the exit rule."""
 
     policy: Policy
     leaving: Exit
 
     def scores(self, session: Session) -> Tensor:
-        """float32 [B, I], the policy's, those of items that end the session below all others and in the same order."""
+        """float32 [B, I], the policy's scores, lowered for items that end the session; their order stays."""
         scores = self.policy.scores(session)
         leaves = self.leaving.ending(last_items(session, self.leaving.window))
         reach = scores.amax(1, keepdim=True) - scores.amin(1, keepdim=True) + 1

@@ -1,27 +1,25 @@
-"""Every baseline by name: bandits, model-free agents, supervised rankings."""
+"""Every baseline by name: bandits, model-free learners and supervised recommenders."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from darlr.errors import ConfigError
-from darlr.policies.bandits import fit_epsilon_greedy, fit_ucb
-from darlr.policies.crr import fit_crr
-from darlr.policies.ease import fit_ease
-from darlr.policies.linucb import fit_linear_greedy, fit_linucb
-from darlr.policies.offline import fit_bcq, fit_cql
-from darlr.policies.sqn import fit_sqn
-from darlr.policies.supervised import fit_implicit, fit_matrix_factorisation
+from darlr.policies.bandits import fit_epsilon_greedy, fit_linucb, fit_ucb
+from darlr.policies.model_free import fit_bcq, fit_cql, fit_crr, fit_sqn
+from darlr.policies.supervised import fit_ease, fit_implicit, fit_matrix_factorisation
 from darlr.simulation.policy import Policy
 from darlr.world.context import Context
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """One row of the comparison.
+    """A baseline of the comparison.
 
-    fit: (context, seed, and options of its own such as steps or c) -> policy; the same seed gives the same policy.
-    greedy: to be played greedily (its own exploration lies in its scores). exit_aware: may be played exit-aware too.
-    needs_world: reads the world model's tables. reported: whether reports on users' next items have it as a row.
+    fit: (context, seed, and its own options such as steps or c) -> policy; the same seed gives the same policy.
+    exit_aware: whether it may also be played with items that end the session ranked last. greedy: whether it is played
+    greedily; its own exploration is then part of its scores. needs_world: whether it reads the world model's tables.
+    reported: whether reports on users' next items include it.
     """
 
     name: str
@@ -39,7 +37,7 @@ BASELINES: dict[str, Baseline] = {
         Baseline("epsilon-greedy", "epsilon-greedy on the world model", fit_epsilon_greedy),
         Baseline("ucb", "UCB on the world model", fit_ucb),
         Baseline("linucb", "LinUCB", fit_linucb),
-        Baseline("linear-greedy", "LinUCB, greedy (alpha = 0)", fit_linear_greedy),
+        Baseline("linear-greedy", "LinUCB, greedy (alpha = 0)", partial(fit_linucb, alpha=0.0)),
         Baseline("sqn", "SQN", fit_sqn),
         Baseline("bcq", "BCQ", fit_bcq),
         Baseline("cql", "CQL", fit_cql),
@@ -52,7 +50,7 @@ BASELINES: dict[str, Baseline] = {
 
 
 def fit_baseline(name: str, context: Context, seed: int = 0) -> Policy:
-    """Fit the baseline called `name`; ConfigError when there is none."""
+    """Fit the baseline of that name; ConfigError for an unknown name."""
     if name not in BASELINES:
         raise ConfigError(f"no baseline is called {name!r}; there are {', '.join(BASELINES)}")
     return BASELINES[name].fit(context, seed)

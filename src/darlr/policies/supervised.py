@@ -1,8 +1,9 @@
-"""The usual first choices of practitioners: matrix factorisation with biases, and an implicit-feedback model."""
+"""Supervised recommenders: matrix factorisation with biases, implicit ALS and EASE."""
 
 import contextlib
+import importlib
+import io
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,20 +12,38 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from darlr.data.log import InteractionLog
-from darlr.policies.extras import optional
+from darlr.errors import MachineError
 from darlr.policies.fixed import UserGreedy
 from darlr.world.context import Context, events
 from darlr.world.models.trainer import NegativeSampler
 
 FACTORS, EPOCHS, STRENGTH, LEARNING_RATE = 20, 20, 0.1, 0.01
 IMPLICIT_FACTORS, IMPLICIT_STRENGTH, SWEEPS, CONFIDENCE = 32, 1.0, 15, 10.0
+ROWS, CELLS = 10_000, 2**28  # the most rows of EASE's inverted matrix and the most cells: a minute, some gigabytes
+
+Reals = NDArray[np.float64]
+
+
+def optional(name: str) -> Any:
+    """The module `name` of an optional library; MachineError with the extra to install when it is missing.
+
+    Libraries are imported when a baseline is fitted, and never to load or play it.
+    """
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")  # deprecations inside the libraries (d3rlpy imports gym)
+        try:
+            return importlib.import_module(name)
+        except ImportError as error:
+            raise MachineError(
+                f"this baseline needs {name.partition('.')[0]}: install it with pip install 'darlr[baselines]'"
+            ) from error
 
 
 def fit_matrix_factorisation(context: Context, seed: int = 0, factors: int = FACTORS) -> UserGreedy:
-    """scikit-surprise's SVD: mean, biases and factors by stochastic gradient.
+    """SVD of scikit-surprise: mean, biases and factors by stochastic gradient.
 
-    In an implicit log, one unlogged cell outside the block is sampled for each positive, with reward 0. Otherwise all
-    rewards would be equal, and a rating model could learn nothing.
+    In a log of positives all rewards are equal, so a rating model could learn nothing. For each positive, one unlogged
+    cell outside the block is then sampled with reward 0.
     """
     surprise = optional("surprise")
     log = context.log
@@ -40,61 +59,20 @@ def fit_matrix_factorisation(context: Context, seed: int = 0, factors: int = FAC
     full = data.construct_trainset(rows)
     model = surprise.SVD(factors, n_epochs=EPOCHS, reg_all=STRENGTH, lr_all=LEARNING_RATE, random_state=seed)
     model.fit(full)
-    # users and items without an event keep bias and factors 0
+    # Users and items without an event keep bias and factors 0.
     users_known = [full.to_raw_uid(k) for k in full.all_users()]
     items_known = [full.to_raw_iid(k) for k in full.all_items()]
     u, i = np.zeros((log.n_users, factors + 1)), np.zeros((log.n_items, factors + 1))
     u[users_known], i[items_known] = np.c_[model.pu, model.bu], np.c_[model.qi, model.bi]
-    return _greedy(context, u, i, full.global_mean)
-
-
-def _greedy(context: Context, u: NDArray[Any], i: NDArray[Any], mean: float) -> UserGreedy:
     u, i = u[context.scope.users], i[context.scope.items]
-    return UserGreedy(torch.from_numpy((mean + u[:, -1:] + i[:, -1] + u[:, :-1] @ i[:, :-1].T).astype(np.float32)))
-
-
-def fit_implicit(context: Context, seed: int = 0, factors: int = IMPLICIT_FACTORS) -> UserGreedy:
-    """implicit's alternating least squares (Hu et al. 2008) on positive events.
-
-    Positive cells: `positive_cells`. Item factors are fitted on users outside the block, and users inside it get theirs
-    from items outside it (`outside_block`).
-    """
-    implicit = optional("implicit.als")
-    log = context.log
-    positive, (outside, shared) = positive_cells(context), outside_block(log)
-    with _quiet():
-        fitted_on = np.flatnonzero(outside)
-        model = _als(implicit, factors, seed)
-        model.fit(positive[fitted_on], show_progress=False)
-        users = np.zeros((log.n_users, model.item_factors.shape[1]), dtype=np.float32)
-        users[fitted_on] = model.user_factors
-        inside = np.flatnonzero(~outside)
-        if len(inside):
-            fold_in = _als(implicit, factors, seed)
-            fold_in.item_factors = np.ascontiguousarray(model.item_factors[shared])
-            users[inside] = fold_in.recalculate_user(
-                np.arange(len(inside)), positive[inside][:, np.flatnonzero(shared)]
-            )
-    table = users[context.scope.users] @ model.item_factors[context.scope.items].T
-    return UserGreedy(torch.from_numpy(table))
-
-
-def _als(implicit: Any, factors: int, seed: int) -> Any:
-    return implicit.AlternatingLeastSquares(
-        factors,
-        regularization=IMPLICIT_STRENGTH,
-        alpha=CONFIDENCE,
-        iterations=SWEEPS,
-        random_state=seed,
-        num_threads=1,
-        use_gpu=False,
-    )
+    scores = full.global_mean + u[:, -1:] + i[:, -1] + u[:, :-1] @ i[:, :-1].T
+    return UserGreedy(torch.from_numpy(scores.astype(np.float32)))
 
 
 def positive_cells(context: Context) -> csr_matrix:
-    """Pairs of user and item with a positive event, 1 each, [U, I] in log codes.
+    """The cells [U, I], in log codes, with a positive event: 1 each.
 
-    Positive: all events of a log of positives alone, else those above the middle of the reward range.
+    All events of a log of positives are positive, else those with a reward above the middle of the range.
     """
     log: InteractionLog = context.log
     keep = np.ones(len(log), dtype=bool) if context.implicit else log.reward > sum(log.reward_range) / 2
@@ -104,10 +82,10 @@ def positive_cells(context: Context) -> csr_matrix:
 
 
 def outside_block(log: InteractionLog) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Users, bool [U], and items, bool [I], that are outside the log's block; all users where the block has them all.
+    """The users, bool [U], and the items, bool [I], outside the log's block; all users if the block has every user.
 
-    The block's cells are unobserved, so that they are no negatives: an item-item or factor model is fitted on users
-    outside it, and users inside it are described by items outside it.
+    Cells of the block are unobserved and no negatives. Models are therefore fitted on users outside it, and users
+    inside it are described by items outside it.
     """
     users, items = np.ones(log.n_users, dtype=bool), np.ones(log.n_items, dtype=bool)
     if log.block is not None:
@@ -116,9 +94,70 @@ def outside_block(log: InteractionLog) -> tuple[NDArray[np.bool_], NDArray[np.bo
     return (users if users.any() else ~users), items
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """One BLAS thread, as implicit asks for."""
-    with warnings.catch_warnings(), optional("threadpoolctl").threadpool_limits(1, "blas"):
+def fit_implicit(context: Context, seed: int = 0, factors: int = IMPLICIT_FACTORS) -> UserGreedy:
+    """Alternating least squares of `implicit` (Hu et al. 2008) on `positive_cells`, fitted as in `outside_block`."""
+    implicit = optional("implicit.als")
+    positive, (outside, shared) = positive_cells(context), outside_block(context.log)
+
+    def als() -> Any:
+        return implicit.AlternatingLeastSquares(
+            factors,
+            regularization=IMPLICIT_STRENGTH,
+            alpha=CONFIDENCE,
+            iterations=SWEEPS,
+            random_state=seed,
+            num_threads=1,
+            use_gpu=False,
+        )
+
+    with warnings.catch_warnings(), optional("threadpoolctl").threadpool_limits(1, "blas"):  # as implicit asks for
         warnings.simplefilter("ignore")
-        yield
+        fitted_on, inside = np.flatnonzero(outside), np.flatnonzero(~outside)
+        model = als()
+        model.fit(positive[fitted_on], show_progress=False)
+        users = np.zeros((len(outside), model.item_factors.shape[1]), dtype=np.float32)
+        users[fitted_on] = model.user_factors
+        if len(inside):
+            fold_in = als()
+            fold_in.item_factors = np.ascontiguousarray(model.item_factors[shared])
+            cells = positive[inside][:, np.flatnonzero(shared)]
+            users[inside] = fold_in.recalculate_user(np.arange(len(inside)), cells)
+    return UserGreedy(torch.from_numpy(users[context.scope.users] @ model.item_factors[context.scope.items].T))
+
+
+def fit_ease(context: Context, seed: int = 0) -> UserGreedy:
+    """EASE, an item-item model in closed form (Steck 2019, arXiv 1905.03375, equations 8 and 9).
+
+    The scores are X B with B = I - P diag(1 / diag P) and P = (X^T X + strength I)^-1, where X holds `positive_cells`;
+    B is fitted as in `outside_block`. The strength is the mean number of positive cells of an item, which is what the
+    published strength is for its data set (500 on MovieLens-20M). `seed` has no effect. Raises MachineError for more
+    users and items than dense matrices can hold.
+    """
+    cells, (users, items) = positive_cells(context), outside_block(context.log)
+    n_users, n_items = cells.shape
+    if min(n_users, n_items) > ROWS or n_users * n_items > CELLS:
+        raise MachineError(f"EASE needs dense matrices, too large ones for {n_users:,} users and {n_items:,} items")
+    fitted_on = cells[users].toarray().astype(np.float64)
+    strength = max(float(fitted_on.sum()) / fitted_on.shape[1], 1.0)
+    known = cells[context.scope.users].toarray().astype(np.float64)
+    if not items.all():
+        inside = ~np.isin(context.scope.users, np.flatnonzero(users))
+        known[np.ix_(inside, ~items)] = 0.0
+    product, diagonal = _ridge_inverse(known, fitted_on, strength)
+    scores = (known - product / diagonal)[:, context.scope.items]
+    return UserGreedy(torch.from_numpy(scores.astype(np.float32)))
+
+
+def _ridge_inverse(known: Reals, fitted_on: Reals, strength: float) -> tuple[Reals, Reals]:
+    """known @ P, [U, I], and the diagonal of P, [I], for P = (X^T X + strength I)^-1 and X = fitted_on, [F, I].
+
+    With fewer users than items, Woodbury's identity inverts the matrix of users instead:
+    P = (I - X^T (X X^T + strength I)^-1 X) / strength.
+    """
+    n_users, n_items = fitted_on.shape
+    if n_items <= n_users:
+        inverse = np.linalg.inv(fitted_on.T @ fitted_on + strength * np.eye(n_items))
+        return known @ inverse, np.diag(inverse)
+    solved = np.linalg.solve(fitted_on @ fitted_on.T + strength * np.eye(n_users), fitted_on)
+    product = (known - (known @ fitted_on.T) @ solved) / strength
+    return product, (1 - (fitted_on * solved).sum(0)) / strength

@@ -1,9 +1,8 @@
-"""The simulated session as an environment: one step and one loop, in which agents train and are evaluated.
+"""The simulated session as an environment: one step and one loop for training and evaluation (method.md section 2).
 
-A turn is always the same: a player observes the sessions and acts, something pays, the exit rule says who leaves. What
-differs is plugged in. In training the player is an agent that learns, an estimate pays, and a session that ends makes
-room for another. In evaluation the player is a policy, the truth or an evaluation world model pays, and every user has
-one session (method.md section 2).
+In each turn a player observes the sessions, shows items and observes feedback, and the exit rule says who leaves. In
+training the player is an agent, feedback is an estimate, and a session that ends makes room for another. In evaluation
+the player is a policy, feedback is the ground truth or an evaluation world model, and every user has one session.
 """
 
 from collections.abc import Callable
@@ -22,16 +21,16 @@ Chance_contra = TypeVar("Chance_contra", contravariant=True)
 
 @runtime_checkable
 class Move(Protocol):
-    """What a player did in one turn of B sessions, and whatever else it wants to remember of it."""
+    """The action and feedback of one turn of B sessions, and anything else that the player records."""
 
     @property
     def action(self) -> Tensor:
-        """The items that were shown, int64 [B]."""
+        """The shown items, int64 [B]."""
         ...
 
     @property
     def feedback(self) -> Tensor:
-        """The rewards that the sessions observe for them, floating point [B]."""
+        """The rewards that the sessions observe, floating point [B]."""
         ...
 
 
@@ -41,17 +40,17 @@ M_co = TypeVar("M_co", bound=Move, covariant=True)
 
 @runtime_checkable
 class Player(Protocol[Chance_contra, M_co]):
-    """Whoever acts in sessions, with what pays plugged in."""
+    """An agent or policy together with the source of its rewards."""
 
     def move(self, session: Session, chance: Chance_contra) -> M_co:
-        """Observe, act, and be paid. chance: the random numbers of this turn."""
+        """Choose items and look up their feedback. chance: the random numbers of this turn."""
         ...
 
 
 class Played(NamedTuple, Generic[M]):
-    """One turn. done: whether the session ended with this item, bool [B]; turn: items shown in it by then, int64 [B].
+    """One turn. done: whether the session ended with this item, bool [B]. turn: the number of its items so far, [B].
 
-    Where a session was over before, nothing was shown, and the move means nothing.
+    The entries of sessions that were over before have no meaning.
     """
 
     move: M
@@ -61,10 +60,10 @@ class Played(NamedTuple, Generic[M]):
 
 @dataclass(frozen=True)
 class Environment:
-    """The rules of the sessions. Nothing here knows a reward.
+    """The rules of the sessions, without rewards.
 
-    exit: who leaves. turns: T, the most turns of a session. n_items: I, the catalogue. repeats: whether a session may
-    show an item twice. offered: how many of the items can be recommended at all.
+    exit: the exit rule. turns: T, the most turns of a session. n_items: I, the size of the catalogue. repeats: whether
+    a session may show an item twice. offered: the number of items that can be recommended at all.
     """
 
     exit: Exit
@@ -75,7 +74,7 @@ class Environment:
 
     @property
     def together(self) -> bool:
-        """Whether all sessions end with turn T and no sooner: nobody leaves, and the items do not run out."""
+        """Whether all sessions end with turn T: nobody leaves, and the items do not run out."""
         return self.exit is never and (self.repeats or self.offered > self.turns)
 
     def start(self, user: Tensor) -> Session:
@@ -84,10 +83,9 @@ class Environment:
         return session if self.repeats else end_exhausted(session, self.offered)
 
     def step(self, session: Session, action: Tensor, feedback: Tensor) -> Session:
-        """Show items int64 [B], whose rewards [B] the sessions observe; see who leaves.
+        """Show items int64 [B], record their feedback [B], and end the sessions of users who leave.
 
-        The item that makes a user leave is still recorded with its reward. A session that was over goes on as if it
-        were not: `turn` decides what becomes of it.
+        The last item is recorded too. Sessions that were over go on; `turn` freezes or restarts them.
         """
         if self.together:
             return show(session, action, feedback, torch.zeros_like(session.done))
@@ -98,14 +96,14 @@ class Environment:
 def turn(
     environment: Environment, player: Player[Chance, M], session: Session, chance: Chance, newcomer: Tensor | None
 ) -> tuple[Session, Played[M]]:
-    """One turn of B sessions, tensors alone: the sessions after it, and what it was.
+    """One turn of B sessions: the sessions after it, and its record.
 
-    newcomer: int64 [B], the user for whom a session begins where one ended; None: sessions that are over stay so.
+    newcomer: int64 [B], the users of the sessions that begin where others ended; None keeps sessions over.
     """
     move = player.move(session, chance)
     after = environment.step(session, move.action, move.feedback)
     played = Played(move, after.done, after.turn)
-    if environment.together:  # then none was over before, and all are after turn T
+    if environment.together:  # no session was over before, and all are over after turn T
         return after, played
     return (freeze(session, after) if newcomer is None else restart(after, newcomer)), played
 
@@ -121,11 +119,11 @@ def play(
     newcomers: Tensor | None = None,
     take_turn: TurnFunction[M] = turn,
 ) -> tuple[Session, list[Played[M]]]:
-    """T turns of B sessions of users int64 [B]: the sessions in the end, and all turns.
+    """T turns of B sessions of users int64 [B]: the sessions at the end, and the records of all turns.
 
-    chance: (turn, sessions before it) -> the random numbers of the turn. newcomers: int64 [T, B], the users who go on
-    in place of those whose sessions end in each turn; None: one session a user, until all are over. take_turn: `turn`,
-    or the same compiled.
+    chance: (turn, sessions before it) -> the random numbers of the turn. newcomers: int64 [T, B], for each turn the
+    users of the sessions that begin where others ended; None plays one session for each user. take_turn: `turn` or its
+    compiled twin.
     """
     session, played = environment.start(user), []
     for number in range(environment.turns):

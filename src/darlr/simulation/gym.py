@@ -1,4 +1,4 @@
-"""The simulated session as a Gymnasium vector environment, for other people's agents (extra `gym`).
+"""The simulated session as a Gymnasium vector environment, for agents of other libraries (extra `gym`).
 
     from darlr.simulation.gym import session_vector_env
 
@@ -6,13 +6,13 @@
     seen, info = env.reset(seed=0)
     seen, reward, terminated, truncated, info = env.step(actions)      # actions: int64 [sessions], items
 
-Gymnasium is imported when an environment is made, not before.
+Gymnasium is imported only when an environment is made.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,51 +29,40 @@ from darlr.world.tables import World
 if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
 
+Arrays = dict[str, NDArray[Any]]
+
 
 class Paid(NamedTuple):
-    """What one turn pays, float32 [B] each: `feedback` is what the session shows, `reward` what agents learn from.
+    """The feedback that a session observes and the reward that agents learn from, float32 [B], in the log's unit.
 
-    Both are in the log's unit. Feedback is an estimate of what the user would log; the reward is the method's, with its
-    penalty and its entropy term.
+    Feedback is an estimate of what the user would log. The reward includes the method's penalty and entropy term.
     """
 
     feedback: Tensor
     reward: Tensor
 
 
-class RewardSource(Protocol):
-    """What pays: a method's estimate (`darlr.agents.pay.method_rewards`), a truth, or an evaluation world model."""
-
-    def __call__(self, user: Tensor, item: Tensor, last: Tensor) -> Paid:
-        """For users and items int64 [B], and the items before them (-1 for none)."""
-        ...
+RewardSource = Callable[[Tensor, Tensor, Tensor], Paid]
+"""Rewards for users and items int64 [B] and the items before them (-1 for none): those of a method
+(`darlr.agents.references.method_rewards`), of a ground truth or of an evaluation world model."""
 
 
 class Shown(NamedTuple):
-    """A move of the environment's player: what the agent chose and what it was paid."""
+    """The move of one turn: the chosen items, the feedback and the reward."""
 
     action: Tensor
     feedback: Tensor
     reward: Tensor
 
 
-class _Chosen:
-    """The player whose moves come from outside."""
+class _Chosen(NamedTuple):
+    """The player whose items come from outside."""
 
-    def __init__(self, pays: RewardSource) -> None:
-        self.pays = pays
+    pays: RewardSource
 
     def move(self, session: Session, chance: Tensor) -> Shown:
         paid = self.pays(session.user, chance, session.items[:, -1])
         return Shown(chance, paid.feedback, paid.reward)
-
-
-def gymnasium() -> ModuleType:
-    """The package; MachineError that names the extra where it is missing."""
-    try:
-        return import_module("gymnasium")
-    except ImportError as error:
-        raise MachineError("this environment needs gymnasium: install it with pip install 'darlr[gym]'") from error
 
 
 def session_vector_env(
@@ -81,37 +70,39 @@ def session_vector_env(
 ) -> "VectorEnv[Any, Any, Any]":
     """`sessions` simulated sessions side by side, a `gymnasium.vector.VectorEnv`, on the CPU.
 
-    world: the users and items. rule: who leaves. config: its session says T and whether items may repeat; its
-    recommender's tracker says w, how many recent items are observed. pays: what pays.
+    world: the users and items. rule: who leaves. config: its session gives T and whether items may repeat, and its
+    recommender's tracker gives w, the number of observed recent items. pays: the source of rewards.
 
-    Observation, a dict of arrays with one row a session: "user", int64 in 0..U-1; "items", int64 [w], the last w items,
-    newest last, I where there was none; "rewards", float32 [w], the feedback observed for them, 0 where there was none;
-    "turn", int64 in 0..T, items shown so far. Action: int64 in 0..I-1, the item to show.
+    An observation is a dict of arrays with one row for each session: "user", int64 in 0..U-1; "items", int64 [w], the
+    last w items, newest last, I for none; "rewards", float32 [w], the feedback for them, 0 for none; "turn", int64 in
+    0..T, the number of items so far. An action is the item to show, int64 in 0..I-1. The reward is float64. A session
+    terminates when its user leaves or no item is left; it is truncated at turn T.
 
-    Reward: float64, the method's reward in the log's unit. A session terminates when its user leaves or no item is
-    left; it is truncated at turn T.
+    info["action_mask"]: bool [sessions, I], the items that may be shown next. info["feedback"]: float32 [sessions].
+    After a session has ended, the next step resets it with a new user, ignores its action and pays 0 (Gymnasium's mode
+    NEXT_STEP, its default). The same seed and the same actions give the same sessions.
 
-    info["action_mask"]: bool [sessions, I], the items that may be shown next; where items may not repeat, showing one
-    again raises ConfigError. info["feedback"]: float32, what the users would say. Where a session ended the next step
-    resets it, ignores its action and pays 0 (Gymnasium's mode NEXT_STEP, its default); a new user is drawn from
-    `seed`'s generator. The same seed and the same actions give the same sessions.
-
-    Raises MachineError without gymnasium, ConfigError for fewer than one session.
+    Raises MachineError without gymnasium, ConfigError for fewer than one session and for wrong actions or users.
     """
     if not isinstance(sessions, int | np.integer) or sessions < 1:
         raise ConfigError(f"option sessions: must be a whole number of at least 1, not {sessions!r}")
     return _env_class()(world, rule, config, pays, sessions, seed)
 
 
-def _codes(given: Any) -> Tensor:
-    """Whole numbers as int64; what holds others, such as ids or fractions, becomes a code that is refused."""
+def _codes(given: Any, size: int, count: int, option: str, kind: str) -> Tensor:
+    """`size` whole numbers from 0 to count - 1 as int64; ConfigError for anything else, such as ids or fractions."""
     found = np.asarray(given)
-    return torch.as_tensor(found if found.dtype.kind in "iu" else np.full(found.shape, -1), dtype=torch.int64)
+    if found.dtype.kind not in "iu" or found.shape != (size,) or not ((found >= 0) & (found < count)).all():
+        raise ConfigError(f"{option}: needs {size} {kind} from 0 to {count - 1}")
+    return torch.from_numpy(found.astype(np.int64))
 
 
 def _env_class() -> Callable[..., "VectorEnv[Any, Any, Any]"]:
-    """The class, made when gymnasium is there to derive it from."""
-    gym = gymnasium()
+    """The class, which is derived from one of gymnasium."""
+    try:
+        gym = import_module("gymnasium")
+    except ImportError as error:
+        raise MachineError("this environment needs gymnasium: install it with pip install 'darlr[gym]'") from error
     spaces, vector = gym.spaces, gym.vector
 
     class SessionVectorEnv(vector.VectorEnv):  # type: ignore[misc, name-defined]
@@ -126,7 +117,7 @@ def _env_class() -> Callable[..., "VectorEnv[Any, Any, Any]"]:
             self._player = _Chosen(pays)
             self._generator = torch.Generator().manual_seed(seed)
             self.metadata: dict[str, Any] = {"render_modes": []}
-            if hasattr(vector, "AutoresetMode"):  # from gymnasium 1.1 on the mode is said
+            if hasattr(vector, "AutoresetMode"):  # gymnasium 1.1 and later
                 self.metadata["autoreset_mode"] = vector.AutoresetMode.NEXT_STEP
             self.single_observation_space = spaces.Dict(
                 {
@@ -143,36 +134,33 @@ def _env_class() -> Callable[..., "VectorEnv[Any, Any, Any]"]:
 
         def reset(
             self, *, seed: int | None = None, options: dict[str, Any] | None = None
-        ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-            """Begin new sessions. options {"users": int64 [sessions]} names their users, who else are drawn."""
+        ) -> tuple[Arrays, dict[str, Any]]:
+            """Begin new sessions with random users, or with those of options {"users": int64 [sessions]}."""
             super().reset(seed=seed)
             if seed is not None:
                 self._generator.manual_seed(seed)
             chosen = (options or {}).get("users")
-            users = self._drawn() if chosen is None else _codes(chosen)
-            if users.shape != (self.num_envs,) or not bool(((users >= 0) & (users < self._users)).all()):
-                raise ConfigError(f"option users: needs {self.num_envs} codes from 0 to {self._users - 1}")
-            self._session = self._rules.start(users)
+            if chosen is not None:
+                chosen = _codes(chosen, self.num_envs, self._users, "option users", "codes")
+            self._session = self._rules.start(self._drawn() if chosen is None else chosen)
             return self._observed(), self._info(torch.zeros(self.num_envs))
 
         def step(
             self, actions: NDArray[np.int64]
-        ) -> tuple[dict[str, NDArray[Any]], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
-            """Show an item in every session; one that ended before starts anew instead."""
-            action, before = _codes(actions), self._session
-            over = before.done
-            self._check(action, over)
+        ) -> tuple[Arrays, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+            """Show an item in every session; a session that ended before starts anew instead."""
+            before, over = self._session, self._session.done
+            action = _codes(actions, self.num_envs, self._rules.n_items, "actions", "items")
+            shown = (before.items == action[:, None]).any(1) & ~over
+            if not self._rules.repeats and bool(shown.any()):
+                raise ConfigError(
+                    f"actions: session {int(shown.long().argmax())} was shown that item before; see "
+                    "info['action_mask'], or allow repeats (session.repeats)"
+                )
             after, played = turn(self._rules, self._player, before, action.masked_fill(over, 0), None)
-            fresh = restart(after, self._drawn())
-            row = over[:, None]
-            self._session = Session(
-                user=torch.where(over, fresh.user, after.user),
-                items=torch.where(row, fresh.items, after.items),
-                rewards=torch.where(row, fresh.rewards, after.rewards),
-                turn=torch.where(over, fresh.turn, after.turn),
-                done=after.done & ~over,
-                n_items=after.n_items,
-            )
+            # `restart` looks at `done`: here it begins the sessions that were over before this step.
+            fresh = restart(replace(after, done=over), self._drawn())
+            self._session = replace(fresh, done=after.done & ~over)
             ended = self._session.done
             truncated = ended & (self._session.turn >= self._rules.turns)
             reward = played.move.reward.masked_fill(over, 0.0)
@@ -183,17 +171,7 @@ def _env_class() -> Callable[..., "VectorEnv[Any, Any, Any]"]:
         def _drawn(self) -> Tensor:
             return torch.randint(self._users, (self.num_envs,), generator=self._generator)
 
-        def _check(self, action: Tensor, over: Tensor) -> None:
-            if action.shape != (self.num_envs,) or not bool(((action >= 0) & (action < self._rules.n_items)).all()):
-                raise ConfigError(f"actions: needs {self.num_envs} items from 0 to {self._rules.n_items - 1}")
-            shown = (self._session.items == action[:, None]).any(1) & ~over
-            if not self._rules.repeats and bool(shown.any()):
-                raise ConfigError(
-                    f"actions: session {int(shown.long().argmax())} was shown that item before; see "
-                    "info['action_mask'], or allow repeats (session.repeats)"
-                )
-
-        def _observed(self) -> dict[str, NDArray[Any]]:
+        def _observed(self) -> Arrays:
             items = last_items(self._session, self._window)
             return {
                 "user": self._session.user.numpy(),
@@ -205,12 +183,7 @@ def _env_class() -> Callable[..., "VectorEnv[Any, Any, Any]"]:
         def _info(self, feedback: Tensor) -> dict[str, Any]:
             seen = self._session.seen
             allowed = torch.ones_like(seen) if self._rules.repeats else ~seen
-            every = np.ones(self.num_envs, dtype=bool)
-            return {
-                "action_mask": allowed.numpy(),
-                "_action_mask": every,
-                "feedback": feedback.float().numpy(),
-                "_feedback": every,
-            }
+            found = {"action_mask": allowed.numpy(), "feedback": feedback.float().numpy()}
+            return found | {f"_{name}": np.ones(self.num_envs, dtype=bool) for name in found}
 
     return SessionVectorEnv

@@ -1,4 +1,4 @@
-"""What every recommender offers, learned or not: scores for the next item, given the session so far."""
+"""The interface of every recommender: scores for the next item, given the session so far; and draws from them."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
@@ -17,34 +17,34 @@ class Policy(Protocol):
     """Scores are logits: a greedy player takes the largest, a sampling player draws from their softmax."""
 
     def scores(self, session: Session) -> Tensor:
-        """float32 [B, I], a function of the session alone; higher is better. Masks are not its business."""
+        """float32 [B, I], a function of the session alone; higher is better. Masks are applied afterwards."""
         ...
 
 
 @dataclass(frozen=True)
 class Translated:
-    """A policy that learned in another unit than the one in which sessions are fed back."""
+    """A policy whose unit of rewards differs from that of the sessions."""
 
     policy: Policy
     unit: Unit
 
     def scores(self, session: Session) -> Tensor:
-        """float32 [B, I], the policy's for the same session with its rewards as they are learned."""
+        """float32 [B, I], the policy's scores for the session with its rewards in the unit of learning."""
         rewards = self.unit.learn(session.rewards).masked_fill(session.items < 0, 0.0)
         return self.policy.scores(replace(session, rewards=rewards))
 
 
 def translated(policy: Policy, unit: Unit) -> Policy:
-    """The policy for sessions in the log's unit; the policy itself where that is the unit it learned in."""
+    """The policy for sessions in the log's unit; the policy itself where that is its unit of learning."""
     return policy if unit.identity else Translated(policy, unit)
 
 
 def masked(scores: Tensor, allowed: Tensor) -> Tensor:
-    """Scores with disallowed items at -inf; an allowed item stays above them whatever its score.
+    """Scores with disallowed items at -inf and allowed items finite.
 
-    Raises DarlrError on NaN, which would otherwise pick an arbitrary item.
+    Raises DarlrError on NaN, which would otherwise select an arbitrary item.
     """
-    # the largest of any numbers with a NaN is NaN; isnan().any() takes 20 times longer
+    # The maximum of numbers with a NaN is NaN; isnan().any() takes 20 times longer.
     if scores.numel() and bool(scores.amax().isnan()):
         raise DarlrError("the policy produced NaN scores; its training diverged")
     limit = torch.finfo(scores.dtype).max
@@ -57,40 +57,41 @@ def greedy(scores: Tensor, allowed: Tensor) -> Tensor:
 
 
 def sample(scores: Tensor, allowed: Tensor, uniform: Tensor) -> Tensor:
-    """One draw a row from the softmax over allowed items, int64 [B], by inverse CDF.
+    """One draw for each row from the softmax over allowed items, int64 [B]. uniform: float32 [B] in [0, 1).
 
-    uniform: float32 [B] in [0, 1). Rows without an allowed item give the last one; callers end those sessions first.
+    Rows without an allowed item give the last item; callers end those sessions first.
     """
     probabilities = masked(scores, allowed).softmax(-1).nan_to_num(0.0)
     return draw(probabilities, uniform)
 
 
-# From so many actions on a draw looks for a chunk of them first; the size of a chunk. Running sums are the one thing
-# that a processor does number by number.
-WIDE, CHUNK = 1024, 64
-BELOW = 1 - 2**-24  # a float32 product with it is below what it was
+WIDE, CHUNK = 1024, 64  # the number of actions from which draws go by chunks, and the size of a chunk
+BELOW = 1 - 2**-24  # multiplying a float32 by it gives a smaller number
 
 
 def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
-    """Inverse-CDF draw from rows of probabilities [B, A] that sum to about 1; never an entry of probability 0.
+    """Draw by inverse CDF from rows of probabilities [B, A] that sum to about 1; never an entry of probability 0.
 
-    A row of zeros gives its last entry. Of the two twins below, the faster one is taken.
+    A row of zeros gives its last entry. The faster of the two twins below is used.
     """
     wide = probabilities.shape[1] >= WIDE and probabilities.device.type == "cpu"
     return draw_by_chunks(probabilities, uniform) if wide else draw_at_once(probabilities, uniform)
 
 
 def draw_at_once(probabilities: Tensor, uniform: Tensor) -> Tensor:
-    """The draw by running sums over all actions."""
+    """The draw by a running sum over all actions."""
     cumulative = probabilities.cumsum(-1)
-    # below 1 by 2^-24 at least, uniform keeps the product below the total, and so on a positive entry
+    # uniform <= 1 - 2^-24 keeps the product below the total, and so the draw on a positive entry.
     target = cumulative[:, -1:] * uniform[:, None]
     place = torch.searchsorted(cumulative, target, right=True).squeeze(1)
     return place.clamp(max=probabilities.shape[1] - 1)
 
 
 def draw_by_chunks(probabilities: Tensor, uniform: Tensor) -> Tensor:
-    """The same draw to rounding: of a chunk by its sum, then of an entry in it; the last chunk is a shorter one."""
+    """The same draw up to rounding: first a chunk by its sum, then an entry in it; the last chunk is shorter.
+
+    Running sums are sequential, so shorter ones are faster.
+    """
     actions = probabilities.shape[1]
     whole = actions // CHUNK
     cut = whole * CHUNK

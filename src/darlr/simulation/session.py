@@ -1,7 +1,4 @@
-"""The simulated session: a handful of tensors for B users at once (method.md section 2).
-
-Every function returns new state; nothing is hidden on an object, and no reward is computed here.
-"""
+"""The state of B simulated sessions, and the functions that advance it (method.md section 2)."""
 
 from dataclasses import dataclass, replace
 
@@ -12,11 +9,10 @@ from torch.nn.functional import pad
 
 @dataclass(frozen=True)
 class Session:
-    """B sessions in progress.
+    """B sessions. user: int64 [B]. items: int64 [B, T], the shown items, newest last, -1 before the first.
 
-    user: int64 [B]. items: int64 [B, T], the items shown so far, newest last, -1 before the first.
-    rewards: float32 [B, T], the feedback observed for them, 0 before the first.
-    turn: int64 [B], items shown so far. done: bool [B]. n_items: I.
+    rewards: float32 [B, T], the feedback for them, 0 before the first. turn: int64 [B], the number of shown items.
+    done: bool [B], whether the session is over. n_items: I.
     """
 
     user: Tensor
@@ -28,20 +24,19 @@ class Session:
 
     @property
     def turns(self) -> int:
-        """T, the most turns a session can have."""
+        """T, the most turns of a session."""
         return self.items.shape[1]
 
     @property
     def seen(self) -> Tensor:
         """Which items were shown, bool [B, I]."""
-        # padding goes to a column of its own
-        shown = torch.where(self.items < 0, self.n_items, self.items)
+        shown = torch.where(self.items < 0, self.n_items, self.items)  # padding has a column of its own
         mask = torch.zeros((len(self.user), self.n_items + 1), dtype=torch.bool, device=self.user.device)
         return mask.scatter_(1, shown, True)[:, :-1]
 
 
 def reset(user: Tensor, n_items: int, turns: int) -> Session:
-    """Start one session for each user, int64 [B], with an empty history."""
+    """New sessions of users int64 [B], with an empty history."""
     size, device = user.shape[0], user.device
     return Session(
         user=user,
@@ -54,12 +49,12 @@ def reset(user: Tensor, n_items: int, turns: int) -> Session:
 
 
 def last_items(session: Session, window: int) -> Tensor:
-    """The last `window` items, int64 [B, window], newest last, -1 where there was none."""
+    """The last `window` items, int64 [B, window], newest last, -1 for none."""
     return _last(session.items, window, -1)
 
 
 def last_rewards(session: Session, window: int) -> Tensor:
-    """The rewards of `last_items`, float32 [B, window], 0 where there was none."""
+    """The rewards of `last_items`, float32 [B, window], 0 for none."""
     return _last(session.rewards, window, 0)
 
 
@@ -69,16 +64,16 @@ def _last(history: Tensor, window: int, fill: float) -> Tensor:
 
 
 def oldest_first(history: Tensor, turn: Tensor, fill: float) -> Tensor:
-    """Items or rewards [B, T] of sessions from the first turn on, `fill` after the last, turn int64 [B]."""
+    """Items or rewards [B, T] of sessions with `turn` [B] turns, oldest first, then `fill`."""
     turns = history.shape[1]
     place = torch.arange(turns, device=turn.device) + (turns - turn)[:, None]
     return history.gather(1, place.clamp(max=turns - 1)).masked_fill(place >= turns, fill)
 
 
 def show(session: Session, action: Tensor, reward: Tensor, leaves: Tensor) -> Session:
-    """Show items int64 [B], observe rewards [B]; `leaves` bool [B] ends a session after its item.
+    """Show items int64 [B] with feedback [B]; `leaves` bool [B] ends a session after its item.
 
-    Every session goes on, also one that was over: see `freeze` and `restart`.
+    Sessions that were over go on too: see `freeze` and `restart`.
     """
     turn = session.turn + 1
     return replace(
@@ -91,7 +86,7 @@ def show(session: Session, action: Tensor, reward: Tensor, leaves: Tensor) -> Se
 
 
 def freeze(before: Session, after: Session) -> Session:
-    """The sessions `after` a turn, but as they were `before` it where they were over already."""
+    """The sessions `after` a turn; sessions that were over `before` it are unchanged."""
     live = ~before.done
     keep = live[:, None]
     return replace(
@@ -104,7 +99,7 @@ def freeze(before: Session, after: Session) -> Session:
 
 
 def restart(session: Session, user: Tensor) -> Session:
-    """In place of each session that is done, begin a new one for its row of `user` int64 [B]; others go on."""
+    """Replace each session that is done by a new one of its entry of `user`, int64 [B]; others go on."""
     row = session.done[:, None]
     return replace(
         session,
@@ -117,7 +112,7 @@ def restart(session: Session, user: Tensor) -> Session:
 
 
 def end_exhausted(session: Session, offered: int) -> Session:
-    """End sessions that were shown all of `offered` items, none of them twice: nothing is left."""
+    """End sessions that have shown all of `offered` items, none of them twice."""
     if offered > session.turns:
         return session
     return replace(session, done=session.done | (session.turn >= offered))

@@ -1,1 +1,1 @@
-"""The same as plain functions compute, faster."""
+"""Fast twins of plain functions: they compute the same, up to rounding."""

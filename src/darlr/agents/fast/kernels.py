@@ -1,7 +1,7 @@
-"""The functions that training spends its time in: as they are, or compiled for the shapes of a run.
+"""The functions in which training spends its time: plain, or compiled for the shapes of a run.
 
-All of them are tensors alone, so each is one graph: PyTorch's compiler joins its small operators into few loops, on a
-GPU into few launches. The results are the same to rounding.
+Each is one graph of tensors. PyTorch's compiler joins its small operators into few loops, on a GPU into few launches.
+The results are the same up to rounding.
 """
 
 import os
@@ -9,9 +9,8 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from tempfile import gettempdir
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,20 +23,20 @@ from darlr.simulation.environment import TurnFunction, turn
 
 
 def evaluate(recommender: Recommender, seen: Observation, own: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The trunk's output [n, h] and the value [n] of what the recommender saw; own: `recommender.own(seen.user)`."""
+    """The trunk's output [n, h] and the value [n] of observations; own: `recommender.own(seen.user)`."""
     hidden = recommender.heads.trunk(recommender.state(seen, own))
     return hidden, recommender.heads.value(hidden)
 
 
 def evaluate_picks(selector: Selector, state: Tensor, users: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-    """The trunk's output [n, h] and the value [n] before picks, by s_rec [n, s] and what `Selector.read` takes."""
+    """The trunk's output [n, h] and the value [n] before picks; state: s_rec [n, s]; others: as in `Selector.read`."""
     hidden = selector.read(selector.from_state(state), users, there)
     return hidden, selector.heads.value(hidden)
 
 
 @dataclass(frozen=True)
 class Kernels:
-    """A turn of the simulation, and past decisions of either agent evaluated by its current networks."""
+    """A turn of the simulation, and the evaluation of past decisions by each agent's current networks."""
 
     turn: TurnFunction[Turn] = turn
     evaluate: Callable[[Recommender, Observation, Tensor | None], tuple[Tensor, Tensor]] = evaluate
@@ -45,49 +44,38 @@ class Kernels:
 
 
 PLAIN = Kernels()
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 def compiled(device: str, backend: str = "inductor") -> Kernels:
-    """Kernels that compile themselves at their first call, and once more for any other shape.
-
-    Raises MachineError without what PyTorch's compiler needs (`require_compiler`).
-    """
+    """Kernels that are compiled at the first call with each shape; MachineError as from `require_compiler`."""
     options: dict[str, Any] | None = None
     if backend == "inductor":
         require_compiler(device)
-        # dropout draws what it would draw uncompiled; on a CPU, no Python stands between the loops
+        # Dropout draws the numbers that it would draw uncompiled; on a CPU, no Python runs between the loops.
         options = {"fallback_random": True, "cpp_wrapper": torch.device(device).type == "cpu"}
-    torch.compiler.reset()  # the shapes of an earlier run would count as shapes of this one, of which few are allowed
-
-    def whole(function: Callable[P, R]) -> Callable[P, R]:
-        return torch.compile(function, fullgraph=True, dynamic=False, backend=backend, options=options)
-
-    return Kernels(whole(turn), whole(evaluate), whole(evaluate_picks))
+    torch.compiler.reset()  # the compiler allows few shapes, and those of an earlier run would count
+    whole: dict[str, Any] = {"fullgraph": True, "dynamic": False, "backend": backend, "options": options}
+    evaluations = torch.compile(evaluate, **whole), torch.compile(evaluate_picks, **whole)
+    return Kernels(torch.compile(turn, **whole), *evaluations)
 
 
 def require_compiler(device: str) -> None:
-    """Raise MachineError where PyTorch's compiler lacks what it needs: on a CPU a compiler of C++ and paths without
-    spaces, on a GPU Triton."""
+    """Raise MachineError unless PyTorch can compile: a GPU needs Triton, a CPU a C++ compiler and no space in paths."""
     if torch.device(device).type == "cuda":
         if find_spec("triton") is None:
             raise MachineError("option compile: PyTorch compiles for a GPU with Triton: pip install triton")
         return
-    installed = Path(torch.__file__).parent
-    if " " in str(installed):
-        raise MachineError(
-            f"option compile: PyTorch is installed in {installed}, and its compiler cannot handle spaces in that path; "
-            "install in a folder without them, or leave the option out"
-        )
-    # It puts compiled code into the one folder and headers into the other, and quotes neither.
-    places = {"TMPDIR": gettempdir(), "TORCHINDUCTOR_CACHE_DIR": os.environ.get("TORCHINDUCTOR_CACHE_DIR", "/")}
-    for name, place in places.items():
-        folder = os.path.abspath(place)
-        if " " in folder:
+    # The compiler does not quote the folders of PyTorch, of compiled code and of headers.
+    cache, elsewhere = "TORCHINDUCTOR_CACHE_DIR", "set the environment variable {} to a folder without them"
+    for place, remedy in (
+        (os.path.dirname(torch.__file__), "install PyTorch in a folder without them"),
+        (gettempdir(), elsewhere.format("TMPDIR")),
+        (os.environ.get(cache, "/"), elsewhere.format(cache)),
+    ):
+        if " " in os.path.abspath(place):
             raise MachineError(
-                f"option compile: PyTorch's compiler works in {folder}, and cannot handle spaces in that path; set the "
-                f"environment variable {name} to a folder without them, or leave the option out"
+                f"option compile: PyTorch's compiler works in {os.path.abspath(place)}, and cannot handle spaces in "
+                f"that path; {remedy}, or leave the option out"
             )
     name = os.environ.get("CXX", "g++")
     if shutil.which(name) is None:

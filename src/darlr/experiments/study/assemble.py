@@ -11,10 +11,10 @@ import numpy as np
 from darlr.evaluation.evaluate import Row, summarise
 from darlr.evaluation.lists import Entry, Kind
 from darlr.evaluation.playing import Played, Setting
-from darlr.evaluation.random_feedback import difference
 from darlr.evaluation.report import heading
 from darlr.evaluation.report import label as marked
 from darlr.evaluation.statistics import Comparison, compare
+from darlr.evaluation.statistics import random_difference as difference
 from darlr.evaluation.verdict import START
 from darlr.experiments.study.cells import RANDOM_FEEDBACK, STARTED, Result
 from darlr.experiments.study.grid import Grid, GridRow

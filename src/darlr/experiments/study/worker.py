@@ -18,8 +18,7 @@ import torch
 from darlr.errors import DarlrError, RunError
 from darlr.evaluation.evaluate import can_leave, settings
 from darlr.evaluation.lists import Entry, trivial_rows
-from darlr.evaluation.metrics import majority_items
-from darlr.evaluation.playing import Job, play_jobs
+from darlr.evaluation.playing import Job, majority_items, play_jobs
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.experiments.finished import open_run
 from darlr.experiments.logs import Logs, open_logs

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from darlr.agents.diagnostics import diagnose
-from darlr.agents.keep import Earned, Keeper
-from darlr.agents.sink import Memory
+from darlr.agents.sink import Earned, Keeper, Memory
 from darlr.options import DiagnosticsConfig
 
 
@@ -24,14 +23,14 @@ class Net(torch.nn.Linear):
         return self
 
 
-def judge(net: Any) -> Earned:
+def criterion(net: Any) -> Earned:
     value = float(net.weight.detach())
     return Earned(value, 10 * value, 5.0)
 
 
 def keep(sink: Memory, *earned: float) -> tuple[Keeper, list[dict[str, Any]]]:
     net = Net(earned[0])
-    keeper = Keeper(sink, judge, net, 0)
+    keeper = Keeper(sink, criterion, net, 0)
     return keeper, [dict(keeper.see(epoch, net.earn(value))) for epoch, value in enumerate(earned[1:], 1)]
 
 
@@ -53,7 +52,7 @@ def test_going_on_ends_where_it_would_have_ended():
     sink = Memory()
     keep(sink, 5, 6)
     net = Net(4)
-    keeper = Keeper(sink, judge, net, 1)
+    keeper = Keeper(sink, criterion, net, 1)
     assert keeper.see(2, net)["kept"] == 1
     assert keeper.see(3, net.earn(9))["kept"] == 3
     assert sink.load_best()[1] == keeper.best
@@ -64,14 +63,14 @@ def test_an_epoch_that_is_done_again_changes_nothing():
     keep(sink, 5, 6, 8)  # killed after epoch 2 was kept, before its checkpoint
     before = sink.load_best()
     net = Net(8)
-    keeper = Keeper(sink, judge, net, 1)
+    keeper = Keeper(sink, criterion, net, 1)
     assert keeper.see(2, net)["kept"] == 2
     assert sink.load_best() is before
 
 
 def test_missing_weights_are_an_error():
     with pytest.raises(ValueError, match="no policy was kept yet"):
-        Keeper(Memory(), judge, Net(1), 3)
+        Keeper(Memory(), criterion, Net(1), 3)
 
 
 def row(gain: float | None, kept: int = 0) -> dict[str, Any]:
