@@ -33,7 +33,7 @@ def read_history(history: Pairs, low: float, high: float) -> list[tuple[Id, floa
 
 def _event(event: Any, low: float, high: float) -> tuple[Id, float]:
     try:
-        item, given = event if not isinstance(event, str | bytes | Mapping) else ()  # a text of two letters is no pair
+        item, given = [] if isinstance(event, str | bytes | Mapping) else event  # a text of two letters is no pair
     except (TypeError, ValueError):
         raise ConfigError(f"option history: {event!r} is no event; {PAIRS}") from None
     try:
