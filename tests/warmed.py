@@ -2,7 +2,7 @@
 
 import torch
 
-from darlr.experiments.study.code import UNTOUCHED, digest
+from darlr.experiments.study.cells import UNTOUCHED, digest
 
 torch.set_num_threads(1)
 DIGESTS = {kind: digest(kind) for kind in UNTOUCHED}

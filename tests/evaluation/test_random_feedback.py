@@ -28,9 +28,8 @@ from darlr.evaluation.truth import RandomFeedback, Truth, load_truth, random_fee
 from darlr.experiments.logs import open_logs
 from darlr.experiments.study.assemble import Line, ModeTable, _lines, by_random_feedback
 from darlr.experiments.study.cells import Result
-from darlr.experiments.study.grid import GridRow
-from darlr.experiments.study.report import markdown
-from darlr.experiments.study.studies import Variant
+from darlr.experiments.study.grid import Variant
+from darlr.experiments.study.report import study
 from darlr.experiments.study.worker import Task, play_all, truth_of
 from darlr.options import RunConfig, SyntheticConfig
 from darlr.policies.fixed import FixedList, UserGreedy
@@ -174,7 +173,7 @@ def line(name: str, said: float, kind="learned") -> Line:
     tallies = np.stack([np.full(4, said), np.ones(4), np.full(4, 3.0)], 1)
     played = [Played(np.full(4, 5 - said), measured, tallies)] * 2
     row = summarise(Entry(name, (), kind), NX_0, played)
-    return Line(row, GridRow(Variant(name, "darlr"), RunConfig(), {}), [])
+    return Line(row, Variant(name, "darlr"), [])
 
 
 def test_a_comparison_ranks_by_it_too() -> None:
@@ -196,14 +195,14 @@ def test_a_cell_keeps_what_its_sessions_were_told(tmp_path) -> None:
     tensors, about = play_all(task, logs, [listed], truth)
     about |= {"code": "c", "cpu_seconds": 1.0, "steps": 0, "command": "", "curve": []}
     result = Result(tmp_path, {name: tensor.double().numpy() for name, tensor in tensors.items()}, about)
-    grid_row = GridRow(Variant("list", "trivial"), config, {})
+    grid_row = Variant("list", "trivial")
     (found,) = _lines(grid_row, [result, result], "NX_0", 1)
     (setting,) = (one for one in settings(config.train.session, logs.catalogue, (1,)) if one.mode == "NX_0")
     (wanted,) = sound([listed], [setting], truth, logs.train_catalogue)
     assert found.row.random == wanted.random
     assert wanted.random == pytest.approx(wanted.mean, rel=0.25)  # a third of the cells tells nearly what all do
     table = ModeTable("NX_0", 1, [replace(found, best=True, tied=True)])
-    text = markdown("Title", [table], {})
+    text = study("Title", [table], {}).markdown()
     assert "### NX_0: no repeats, exit window N = 1, by random feedback on new items" in text
     assert f"| **list** | {random_text(found.row, '.2f')} | first | {wanted.mean:.2f} |" in text
 

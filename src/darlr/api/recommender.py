@@ -12,22 +12,20 @@ import polars as pl
 from darlr.agents.sink import Memory
 from darlr.api.explain import Explanation, explain
 from darlr.data.log import InteractionLog
-from darlr.data.sources import open_source
 from darlr.errors import ConfigError, RunError
-from darlr.experiments.checks import check_options
-from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run
-from darlr.experiments.plan import IN_MEMORY, differing
+from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run, save_run
+from darlr.experiments.plan import IN_MEMORY
 from darlr.experiments.process import computing
 from darlr.experiments.progress import speaking
 from darlr.experiments.runs import CHECKPOINT
-from darlr.experiments.save import save_run
 from darlr.experiments.training import Prepared, announce, prepare, train_agents, train_run
-from darlr.experiments.watch import no_watch, watch_truth
-from darlr.experiments.world import fit_model, paid_world, warn_of_untrained, world_of
+from darlr.experiments.watch import watch_truth
+from darlr.experiments.world import fit_model, paid_world, world_of
 from darlr.methods import usual
 from darlr.options import RunConfig
-from darlr.options.names import flat, override
-from darlr.serving.folder import export, read_policy
+from darlr.options.json import to_json
+from darlr.options.names import flat, named, override
+from darlr.serving.folder import read_policy
 from darlr.serving.given import Pairs
 from darlr.serving.ids import Id
 from darlr.serving.policy import Items, TrainedPolicy, User
@@ -105,7 +103,6 @@ class Recommender:
                 f"option log: must be a log, such as darlr.read_events(...) returns, or the name of a data set, not "
                 f"{type(log).__name__}"
             )
-        check_options(asked)
         called = (callbacks,) if callable(callbacks) else tuple(callbacks)
 
         whole: list[int] = []  # the complete epochs of this call
@@ -132,19 +129,17 @@ class Recommender:
     def _fit_in_memory(
         self, asked: RunConfig, source: InteractionLog | None, resume: bool, watch: bool, on_epoch: Callback
     ) -> None:
-        source = open_source(asked.data, options=asked.synthetic) if source is None else source
         prepared = prepare(asked, source)
         if resume:
             self._refuse_other(prepared)
         else:
             self._memory, self._fitted = Memory(), prepared.given
-        self._prepared, self._source = prepared, source
+        self._prepared, self._source = prepared, prepared.source
         announce(prepared)
         config = prepared.config
         if self._fitted is None:
             self._fitted = fit_model(prepared.logs, config.world_model)
-            warn_of_untrained(self._fitted)
-        watching = watch_truth(config, prepared.logs) if watch else no_watch
+        watching = watch_truth(config, prepared.logs, wanted=watch)
         fitted = self._fitted
         with self._keeping(lambda _: self._in_memory(prepared, fitted), config.train.epochs, BEFORE):
             self._hand_over(train_agents(prepared, fitted, self._memory, watch=watching, on_epoch=on_epoch))
@@ -155,10 +150,11 @@ class Recommender:
             raise RunError(
                 "there is no fit in memory to resume; leave out resume=True to start one, or name the folder of a run"
             )
-        before, now = self._prepared.plan, prepared.plan
-        if before.data != now.data:
+        before = self._prepared
+        if before.logs.checksum != prepared.logs.checksum:
             raise RunError("cannot resume on another log than the fit began with; leave out resume=True")
-        changed = [name for name in differing(before.config, now.config) if name not in ("epochs", "label")]
+        old, new = (named(to_json(one.config)) for one in (before, prepared))
+        changed = [name for name in old if old[name] != new[name] and name not in ("epochs", "label")]
         if changed:
             raise RunError(f"cannot resume with other options: {', '.join(changed)}; leave out resume=True")
 
@@ -186,11 +182,12 @@ class Recommender:
     def _in_memory(self, prepared: Prepared, fitted: FittedWorldModel) -> FinishedRun | None:
         """The run so far; None before the first complete epoch."""
         config, logs = prepared.config, prepared.logs
-        found = handed_over(self._memory, config.train)
-        if found is None:
+        checkpoint = self._memory.load_checkpoint()
+        if checkpoint is None:
             return None
+        found = handed_over(checkpoint, self._memory.load_best() if config.train.keep == "best" else None)
         world = paid_world(world_of(fitted, logs, replace(config.train, device="cpu")), logs, config)
-        return finish(config, logs, fitted, found, self._memory.rows, world, self._memory.load_checkpoint)
+        return finish(self._memory, config, logs, fitted, world, found)
 
     def _hand_over(self, run: FinishedRun) -> None:
         self._run, self._policy = run, None
@@ -206,9 +203,8 @@ class Recommender:
     def policy(self) -> TrainedPolicy:
         """The policy alone, which needs neither the log nor the world model; RunError before `fit`."""
         if self._policy is None:
-            run = self.run
             with tempfile.TemporaryDirectory() as folder:
-                export(run.recommender, run.world, run.logs.known, run.config.train, Path(folder, "policy"))
+                self.run.export(Path(folder, "policy"))
                 self._policy = read_policy(Path(folder, "policy"))
         return self._policy
 
@@ -244,7 +240,7 @@ class Recommender:
         An earlier run in the folder is replaced once the new one is complete. Raises RunError where the folder holds
         something else or cannot be written, and before `fit`.
         """
-        save_run(self.run, self._memory, self._source, Path(folder))
+        save_run(self.run, self._source, Path(folder))
 
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled: everything but the policy, which is built again when it is needed."""

@@ -22,7 +22,7 @@ from darlr.data.store import check_target
 from darlr.errors import DarlrError
 from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.experiments import training
-from darlr.experiments.checks import check_options
+from darlr.experiments.plan import check_options
 from darlr.experiments.progress import say
 from darlr.experiments.size import memory_needed, size_of
 from darlr.io.text import visible
