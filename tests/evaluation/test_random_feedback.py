@@ -9,7 +9,7 @@ import torch
 
 from darlr.cli.main import main
 from darlr.data.log import InteractionLog
-from darlr.data.prepare import prepare
+from darlr.data.sources import prepare
 from darlr.evaluation.evaluate import settings, sound, summarise
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.playing import Played, Setting

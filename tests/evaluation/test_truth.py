@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from darlr.data.prepare import prepare
 from darlr.data.sets.synthetic import generate
+from darlr.data.sources import prepare
 from darlr.errors import DataError
 from darlr.evaluation.public_truths import random_ratings
 from darlr.evaluation.truth import FILE, RandomFeedback, Truth, has_truth, load_truth, write_truth

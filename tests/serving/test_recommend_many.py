@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darlr.agents.learner import build_recommender, leaving
-from darlr.data.categories import category_bits
+from darlr.data.item_features import category_bits
 from darlr.data.split import select
 from darlr.errors import ConfigError, DarlrWarning
 from darlr.methods import find
