@@ -177,7 +177,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(
 
     monkeypatch.setattr("tempfile.TemporaryFile", denied)
     monkeypatch.setattr("darlr.experiments.runs.Lock", lambda folder: denied(dir=folder))
-    for work in ("experiments.evaluate.open_run", "experiments.world.train_world", "data.prepare.read_source"):
+    for work in ("experiments.evaluate.open_run", "experiments.world.train_world", "cli.data.prepare"):
         monkeypatch.setattr(f"darlr.{work}", None)
     said = refused(*(part.format(**names) for part in command))
     assert str(locked) in said

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from darlr.data.split import split
-from darlr.data.thin import thin
+from darlr.data.split import split, thin
 from darlr.errors import ConfigError, DataError
 from darlr.options import SplitConfig
 from tests.data.test_split import log_of

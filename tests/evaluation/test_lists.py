@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from darlr.data.categories import category_bits
+from darlr.data.item_features import category_bits
 from darlr.data.log import InteractionLog
 from darlr.data.scope import scope_of
 from darlr.evaluation.lists import Source, best_fixed_list, item_means, oracle, popularity, trivial_rows

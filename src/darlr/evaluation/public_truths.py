@@ -12,18 +12,14 @@ import torch
 from darlr.data.log import InteractionLog
 from darlr.data.report import PrepareReport
 from darlr.data.scope import scope_of
-from darlr.data.sets import kuairand, yahoo
-from darlr.data.sets.coat import RATINGS, read_coat, read_matrix, read_ratings
-from darlr.data.sets.kuairec import TRUTH, kuairec_file, kuairec_folder, read_scale, read_sides
-from darlr.data.sets.kuairec_binary import read_kuairec_binary, read_truth_cells
-from darlr.data.sets.kuairec_events import WATCH
-from darlr.data.sets.kuairec_reward import MOST, clipped
-from darlr.data.sets.kuairec_tables import CATEGORIES, USERS
-from darlr.data.sets.kuaishou import ITEM, USER, coded
+from darlr.data.sets import coat, kuairand, kuairec_binary, yahoo
+from darlr.data.sets.coat import RATINGS, read_matrix, read_ratings
+from darlr.data.sets.kuairec import MOST, TRUTH, WATCH, clipped, located, read_scale
+from darlr.data.sets.shared import ITEM, USER, read_sides
 from darlr.data.sets.synthetic import generate
 from darlr.data.sources import raw_folder
 from darlr.data.split import select
-from darlr.data.tabular.number_columns import scan_numbers
+from darlr.data.tabular.file import scan_numbers
 from darlr.errors import DataError
 from darlr.evaluation.truth import Truth, random_feedback, whole
 from darlr.options import CoatConfig, KuaiRecConfig, SyntheticConfig, YahooConfig
@@ -80,8 +76,8 @@ def _of_random_users(random: InteractionLog, reward: torch.Tensor, notes: tuple[
 def _kuairec_binary(raw: Path, _options: None) -> Truth:
     """Return 1 where the fully observed block has a positive, else 0."""
     folder = raw / "kuairec_binary"
-    log, _ = read_kuairec_binary(folder)
-    users, items = read_truth_cells(folder, log)
+    log, _ = kuairec_binary.read(folder)
+    users, items = kuairec_binary.read_truth_cells(folder, log)
     scope = scope_of(log)
     reward = torch.zeros(len(scope.users), len(scope.items))
     row, column = (torch.from_numpy(np.searchsorted(*pair)) for pair in ((scope.users, users), (scope.items, items)))
@@ -91,10 +87,10 @@ def _kuairec_binary(raw: Path, _options: None) -> Truth:
 
 def _kuairec(raw: Path, config: KuaiRecConfig) -> Truth:
     """Read KuaiRec's small matrix of watch ratios, clipped at 5, 0 where unobserved, in the log's unit."""
-    folder = kuairec_folder(raw)
+    folder = located(raw / "kuairec")
     users, items = read_sides(folder)
-    table = scan_numbers(kuairec_file(folder, TRUTH), {USER: pl.Int32, ITEM: pl.Int32, WATCH: pl.Float32})
-    user, item = coded(table, USER, users.ids, USERS), coded(table, ITEM, items.ids, CATEGORIES)
+    table = scan_numbers(folder / TRUTH, {USER: pl.Int32, ITEM: pl.Int32, WATCH: pl.Float32})
+    user, item = users.codes(table), items.codes(table)
     scope_users, scope_items = np.unique(user), np.unique(item)
     shape = (len(scope_users), len(scope_items))
     cell = np.searchsorted(scope_users, user) * shape[1] + np.searchsorted(scope_items, item)
@@ -122,7 +118,7 @@ def random_ratings(raw: Path | None = None) -> InteractionLog:
     """Read Coat's test.ascii: 16 ratings of each user of uniformly random items, with the log's ids and features."""
     folder = (raw or raw_folder()) / "coat"
     ratings = read_ratings(folder / "test.ascii")
-    log, _ = read_coat(folder)
+    log, _ = coat.read(folder)
     if ratings.shape != (log.n_users, log.n_items):
         raise DataError(f"{folder / 'test.ascii'}: {ratings.shape} ratings, the log has {log.n_users, log.n_items}")
     user, item = np.nonzero(ratings)

@@ -8,9 +8,8 @@ import numpy as np
 from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope, catalogue, scope_of, within_scope
 from darlr.data.sources import open_source
-from darlr.data.split import reserve, select, split
+from darlr.data.split import reserve, select, split, thin
 from darlr.data.store import checksum
-from darlr.data.thin import thin
 from darlr.data.unit import Unit, as_learned, unit_of
 from darlr.evaluation.lists import Source
 from darlr.evaluation.truth import has_truth
