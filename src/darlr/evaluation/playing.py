@@ -31,10 +31,9 @@ class Metrics(TypedDict):
 
 
 def metrics(trajectories: Trajectories, catalogue: int, majority: Tensor | None = None) -> Metrics:
-    """Compute the metrics of a set of sessions.
+    """Compute the metrics of a set of sessions. R_each is a ratio of means. CV counts items over all sessions.
 
-    catalogue: how many items could be recommended. majority: bool [I] from `majority_items`. R_each is the ratio of
-    means, mean return / mean length. CV counts distinct items over all sessions.
+    catalogue: how many items could be recommended. majority: bool [I] from `majority_items`.
     """
     shown = trajectories.items[trajectories.items >= 0]
     mean_return = float(trajectories.returns.mean())
@@ -44,7 +43,7 @@ def metrics(trajectories: Trajectories, catalogue: int, majority: Tensor | None 
         Length=mean_length,
         R_each=mean_return / mean_length if mean_length else 0.0,
         CV=int(shown.bincount().count_nonzero()) / catalogue,
-        MCD=None if majority is None or not len(shown) else float(majority[shown].double().mean()),
+        MCD=None if majority is None or not len(shown) else float(majority.to(shown.device)[shown].double().mean()),
     )
 
 

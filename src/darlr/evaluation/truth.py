@@ -42,10 +42,10 @@ class RandomFeedback:
         """
         wanted = row[:, None] * self.columns + column
         place = torch.searchsorted(self.cell, wanted).clamp(max=len(self.cell) - 1)
-        heard = (self.cell[place] == wanted) & (column >= 0)
-        asked = torch.bincount(self.cell // self.columns, minlength=int(row.max()) + 1)[row].clamp(min=1)
-        total = (self.reward[place].double() * heard).sum(1) / asked
-        return torch.stack([total, heard.sum(1) / asked, (column >= 0).sum(1).double()], 1).numpy()
+        drawn = (self.cell[place] == wanted) & (column >= 0)
+        count = torch.bincount(self.cell // self.columns, minlength=int(row.max()) + 1)[row].clamp(min=1)
+        total = (self.reward[place].double() * drawn).sum(1) / count
+        return torch.stack([total, drawn.sum(1) / count, (column >= 0).sum(1).double()], 1).numpy()
 
 
 @dataclass(frozen=True)
