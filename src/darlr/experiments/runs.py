@@ -24,6 +24,7 @@ from darlr.io.files import digest, naming, read_json, remove_stale, write_json
 from darlr.io.lock import Lock
 from darlr.io.places import refuse_address
 from darlr.options.json import differences, from_json, to_json
+from darlr.options.names import dotted
 
 CONFIG = "config.json"
 PROVENANCE = "provenance.json"
@@ -234,7 +235,7 @@ def _refuse_changes(folder: Path, now: dict[str, Any], may_change: Collection[st
     changed = {k: v for k, v in differences(before["config"], now["config"]).items() if k not in may_change}
     changed |= {f"input {k}": v for k, v in differences(before["inputs"], now["inputs"]).items()}
     if changed:
-        listed = "; ".join(f"{name} was {old!r}, now {new!r}" for name, (old, new) in changed.items())
+        listed = "; ".join(f"{dotted(name)} was {old!r}, now {new!r}" for name, (old, new) in changed.items())
         raise RunError(f"{folder}: cannot resume with other options: {listed}. Use the old ones, or another folder")
 
 
