@@ -26,7 +26,7 @@ from benchmarks.growth import made_up
 from benchmarks.hot_loop import STEPS, costs
 from darlr.agents.learner import Learner, build_learner, build_simulator, learn
 from darlr.agents.rollout import Simulator
-from darlr.experiments.provenance import provenance
+from darlr.experiments.process import provenance
 from darlr.io.files import atomic_write_text
 from darlr.options import Precision, SessionConfig, TrainConfig
 from darlr.simulation.exits import never

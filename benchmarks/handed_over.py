@@ -24,9 +24,7 @@ from darlr.evaluation.evaluate import settings, sound
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.experiments.finished import FinishedRun, handed_over, open_run, trained
-from darlr.experiments.runs import read_config
 from darlr.experiments.world import paid_world
-from darlr.options import RunConfig
 from darlr.simulation.policy import Policy, translated
 
 
@@ -40,11 +38,11 @@ def stretched_coat(folder: Path) -> str:
     return str(folder)
 
 
-def last(run: FinishedRun, folder: Path) -> Policy:
+def last(run: FinishedRun) -> Policy:
     """The policy of the last epoch, whatever the run hands over."""
-    stored = read_config(folder, RunConfig)
-    found = handed_over(folder, replace(stored, train=replace(stored.train, keep="last")))
-    assert found is not None
+    checkpoint = run.checkpoint()
+    assert checkpoint is not None
+    found = handed_over(checkpoint, None)
     world = paid_world(run.world, run.logs, run.config)
     return translated(RecommenderPolicy(trained(world, run.config.train, found.weights)), run.logs.unit)
 
@@ -53,10 +51,10 @@ def measured(folder: Path, data: str) -> tuple[int, list[float], list[float]]:
     """The epoch handed over, and R_tra and mean length of start, last epoch and handed-over policy."""
     run, truth = open_run(folder), load_truth(data)
     assert truth is not None
-    policies = {"start": run.start, "last": last(run, folder), "handed over": run.policy}
+    policies = {"start": run.start, "last": last(run), "handed over": run.policy}
     entries = [Entry(name, [policy], "learned") for name, policy in policies.items()]
     first = settings(run.config.train.session, run.logs.catalogue)[:1]
-    rows = sound(entries, first, truth.beside(run.logs.known), run.logs.train_catalogue, resamples=10)
+    rows = sound(entries, first, truth.beside(run.logs.known), run.logs.train_catalogue)
     return run.epoch, [row.mean for row in rows], [row.length for row in rows]
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from darlr.agents.learner import Learner, build_learner, build_simulator, learn
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.agents.rollout import rollout
-from darlr.data.categories import category_bits
+from darlr.data.item_features import category_bits
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth
 from darlr.experiments.process import configure

@@ -72,7 +72,7 @@ def main() -> None:
     given = parser.parse_args(own)
     configure(1)
     logs = open_logs(RunConfig(data=given.data, split=SplitConfig(refit=False)))
-    config = decided(RunConfig(train=train_options(given.data, train)), logs.whole, len(logs.scope.users)).train
+    config = decided(RunConfig(train=train_options(given.data, train)), logs).train
     world = world_of(load(given.world), logs, config)
     rule = build_exit(config.session, logs.catalogue)
 

@@ -24,7 +24,7 @@ from benchmarks.growth import Point
 from benchmarks.training_rows import Measure, Result
 from darlr.agents.fast import twins
 from darlr.agents.references import EVERYONE
-from darlr.experiments.provenance import provenance
+from darlr.experiments.process import provenance
 from darlr.io.files import atomic_write_text
 
 ROOT = Path(__file__).parents[1]

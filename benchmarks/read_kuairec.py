@@ -19,7 +19,7 @@ import polars as pl
 
 from benchmarks.raw_kuairec import DATA, Size, write
 from darlr.cli.main import main as darlr
-from darlr.data.prepare import prepare
+from darlr.data.sources import prepare
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ rows = report.rows_read
 PREPARE = """
 from pathlib import Path
 from darlr.options import TableConfig
-from darlr.data.prepare import prepare
+from darlr.data.sources import prepare
 baseline = peak()
 config = TableConfig(Path(folder), user="uid", item="sku", reward="dwell", timestamp="ts")
 rows = prepare(config, Path(folder).with_name("read-table-prepared")).rows_read

@@ -100,7 +100,7 @@ def main() -> None:
                 entries = [Entry("start", [run.start], "log"), Entry("kept", [run.policy], "learned")]
                 entries += [lists[one] for one in ("item-mean list", "bias-model list") if one in lists]
                 first = settings(run.config.train.session, run.logs.catalogue)[:1]
-                rows = sound(entries, first, truth, run.logs.train_catalogue, resamples=10)
+                rows = sound(entries, first, truth, run.logs.train_catalogue)
                 span = f"{run.logs.unit.low:.4g} to {run.logs.unit.high:.4g}"
                 numbers = [f"{row.mean:.5g}" for row in rows] + ["–"] * (4 - len(rows))
                 print(f"| {kind} | {name} | {span} | {inner(run.logs.whole):.2f} | {' | '.join(numbers)} |", flush=True)

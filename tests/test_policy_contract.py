@@ -9,7 +9,7 @@ import torch
 
 from darlr.agents.learner import build_recommender
 from darlr.agents.recommender import RecommenderPolicy
-from darlr.data.categories import category_bits
+from darlr.data.item_features import category_bits
 from darlr.data.log import InteractionLog
 from darlr.errors import DarlrError
 from darlr.evaluation.protocol import play

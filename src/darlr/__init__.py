@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from darlr.api.evaluate import evaluate as evaluate
     from darlr.api.recommender import Recommender as Recommender
     from darlr.api.recommender import load as load
-    from darlr.data.tabular.read_events import read_events as read_events
-    from darlr.serving.new import NEW as NEW
+    from darlr.data.tabular.read_table import read_events as read_events
+    from darlr.serving.ids import NEW as NEW
 
 __version__ = "0.1.0"
 __all__ = ["NEW", "Recommender", "__version__", "evaluate", "load", "make_env", "read_events"]
 
 HOMES = {
-    "NEW": "darlr.serving.new",
+    "NEW": "darlr.serving.ids",
     "Recommender": "darlr.api.recommender",
     "evaluate": "darlr.api.evaluate",
     "load": "darlr.api.recommender",
     "make_env": "darlr.api.environment",
-    "read_events": "darlr.data.tabular.read_events",
+    "read_events": "darlr.data.tabular.read_table",
 }
 
 

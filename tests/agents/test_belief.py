@@ -7,7 +7,7 @@ import torch
 
 from darlr.agents.learner import build_recommender
 from darlr.agents.recommender import preference
-from darlr.data.categories import category_bits
+from darlr.data.item_features import category_bits
 from darlr.errors import ConfigError
 from darlr.simulation.session import reset, show
 from tests.agents.tiny import make_world, options

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from darlr.agents.learner import Learner, update_recommender, update_selector
 from darlr.agents.references import build_references
 from darlr.agents.rollout import Rollout, Simulator, rollout
-from darlr.data.categories import category_bits
+from darlr.data.item_features import category_bits
 from darlr.methods.rewards import RewardTables
 from darlr.simulation.exits import CategoryExit, never
 from darlr.world.entropy import EntropyTable

@@ -8,8 +8,7 @@ import torch
 
 from darlr.agents.learner import build_learner, build_simulator, learn
 from darlr.data.sets.synthetic import generate
-from darlr.data.split import split
-from darlr.data.thin import thin
+from darlr.data.split import split, thin
 from darlr.methods import METHODS
 from darlr.options import SplitConfig, SyntheticConfig, TablesConfig, WorldModelConfig
 from darlr.simulation.exits import build_exit

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from darlr.agents.learner import build_learner, build_simulator
-from darlr.data.categories import category_bits
+from darlr.data.item_features import category_bits
 from darlr.options import A2CConfig, RecommenderConfig, SelectorConfig, SessionConfig, TrackerConfig, TrainConfig
 from darlr.simulation.exits import CategoryExit, never
 from darlr.world.entropy import EntropyTable

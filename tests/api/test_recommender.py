@@ -143,6 +143,7 @@ def test_fitting_leaves_the_programs_own_settings(log: InteractionLog):
         ({"selector__picks": 0}, r"option selector\.picks: must be at least 1"),
         ({"selector": 3}, r"option selector: is a group of options; give a mapping.*, not 3"),
         ({"epochs": "many"}, "option epochs must be int, not 'many'"),
+        ({"data": "coat"}, r"option data: pass the data set to fit, as in fit\('coat'\)"),
     ],
 )
 def test_options_are_refused_by_their_name(options: dict[str, object], message: str):

@@ -1,5 +1,6 @@
 """What a practitioner does in ten lines: read, split, fit, recommend, evaluate, explain, save, load, make_env."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import darlr
 from darlr.cli.main import main
 from darlr.data.log import InteractionLog
 from darlr.data.sets.synthetic import generate
-from darlr.errors import ConfigError, DarlrWarning, DataError
+from darlr.errors import ConfigError, DarlrWarning, DataError, MachineError
 from darlr.methods.darlr import dynamic_reward
 from darlr.options import SyntheticConfig
 
@@ -139,6 +140,12 @@ def test_other_peoples_agents_play_in_its_session(model: darlr.Recommender):
     assert seen["user"].shape == (6,)
     _, reward, *_ = env.step(info["action_mask"].argmax(1))
     assert reward.shape == (6,)
+
+
+def test_an_environment_without_gymnasium_names_the_extra(model: darlr.Recommender, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    with pytest.raises(MachineError, match=r"needs gymnasium: install it with pip install 'darlr\[gym\]'"):
+        darlr.make_env(model)
 
 
 def test_the_command_line_answers_files_of_users_and_new_ones(

@@ -132,9 +132,9 @@ def test_options_that_nothing_reads_are_named(tmp_path: Path, refused: Refused) 
     nowhere = ("--out", tmp_path / "out", "--data", tmp_path / "nowhere")
     selector = ("--selector.picks", "4", "--selector.a2c.gamma", "0.8", "--reward.lambda-e", "0.2", "--reward.lambda-u")
     said = refused("train", *nowhere, "--method", "mopo", *selector, "0.3", "--synthetic.users", "9")
-    named = "--selector.picks, --selector.a2c.gamma, --reward.lambda-e: no effect with --method mopo, which does not"
+    named = "--selector.picks, --selector.a2c.gamma, --reward.lambda-e: no effect with --method mopo; leave them out"
     assert f"warning: {named}" in said
-    assert f"warning: --synthetic.users: no effect with --data {tmp_path / 'nowhere'}, which" in said
+    assert f"warning: --synthetic.users: no effect with --data {tmp_path / 'nowhere'}; leave them out" in said
     assert "warning: --synthetic.users: no effect" in refused("fit", *nowhere, "--synthetic.users", "9")
     for method in ("darlr", "dorl"):
         said = refused("train", *nowhere, "--method", method, *selector[-3:], "0.3")

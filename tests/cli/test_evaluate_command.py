@@ -10,8 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from darlr.cli.main import main
-from darlr.experiments.compatible import open_runs
-from darlr.experiments.entries import serving
+from darlr.experiments.evaluate import open_runs, serving
 
 Refused = Callable[..., str]
 

@@ -87,7 +87,7 @@ STAGES = [  # the call before which the disk becomes full, and what the message 
     ("darlr.world.fitted.atomic_write_text", 1, "run/world/origin.json"),
     ("darlr.experiments.runs.Run.log", 3, "run/metrics.jsonl"),
     ("darlr.experiments.runs.Run.save_checkpoint", 3, "run/checkpoint.safetensors"),
-    ("darlr.experiments.training.export", 1, "run/policy"),
+    ("darlr.experiments.finished.export", 1, "run/policy"),
 ]
 
 
@@ -143,7 +143,7 @@ def test_a_comparison_names_the_file_and_goes_on_once_there_is_room(
     options = f"--methods trivial --seeds 1 --windows 1 --no-pictures {world}".split()
     compare = ["compare", "--out", str(tmp_path / "grid"), *options]
     for size, named in ((1, r"grid/cells/source/\w+"), (50_000, r"grid/cells/\w+-\w+/world")):
-        with full_before("darlr.cli.compare.run_missing", size=size):
+        with full_before("darlr.cli.compare.run_cells", size=size):
             said = refused(*compare)
         assert re.search(rf"{re.escape(str(tmp_path))}/{named}[^ ]*: cannot be written \(.*File too large", said)
         assert not list(tmp_path.rglob(".draft*"))
@@ -177,7 +177,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(
 
     monkeypatch.setattr("tempfile.TemporaryFile", denied)
     monkeypatch.setattr("darlr.experiments.runs.Lock", lambda folder: denied(dir=folder))
-    for work in ("experiments.compatible.open_run", "experiments.world.train_world", "data.prepare.read_source"):
+    for work in ("experiments.evaluate.open_run", "experiments.world.train_world", "cli.data.prepare"):
         monkeypatch.setattr(f"darlr.{work}", None)
     said = refused(*(part.format(**names) for part in command))
     assert str(locked) in said

@@ -134,9 +134,9 @@ def test_ctrl_c_leaves_a_usable_run(tmp_path: Path, tiny: list[str]) -> None:
 
 def test_resume_takes_the_runs_own_options(tmp_path: Path, trained: Path, refused: Callable[..., str]) -> None:
     said = refused("train", "--out", trained, "--resume", "--seed", "3")
-    assert "cannot resume with other options: train.seed was 0, now 3" in said
+    assert "cannot resume with other options: seed was 0, now 3" in said
     said = refused("train", "--out", trained, "--resume", "--threads", "2", "--epochs", "5")  # other sums, other bits
-    assert "cannot resume with other options: train.threads was 1, now 2." in said
+    assert "cannot resume with other options: threads was 1, now 2." in said
     assert "pass --resume to continue it" in refused("train", "--out", trained)
     assert "no run here to resume" in refused("train", "--out", tmp_path / "none", "--resume")
     assert not (tmp_path / "none").exists()

@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 
 from darlr.cli.main import BAD_INPUT, BAD_USAGE, main
-from darlr.data.prepare import prepare
+from darlr.data.sources import prepare
 from darlr.data.store import is_prepared, load, load_report
 from darlr.options import TableConfig
 from tests import forked
@@ -265,7 +265,7 @@ import os, resource, signal, sys
 from pathlib import Path
 from darlr.options import TableConfig
 from darlr.data import store
-from darlr.data.prepare import prepare
+from darlr.data.sources import prepare
 from darlr.errors import DataError
 """
 

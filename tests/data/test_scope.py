@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from darlr.data.log import check
 from darlr.data.scope import catalogue, scope_of, within_scope
-from darlr.data.sets.kuairec_binary import read_kuairec_binary
+from darlr.data.sets.kuairec_binary import read as read_kuairec_binary
 from darlr.data.sets.synthetic import generate
 from darlr.options import SyntheticConfig
 from tests.data.sets.kuairec_files import write

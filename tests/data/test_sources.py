@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from darlr.data import sources
-from darlr.data.prepare import prepare
-from darlr.data.sources import open_source, raw_folder
+from darlr.data.sources import open_source, prepare, raw_folder
 from darlr.data.store import checksum
 from darlr.errors import DataError
 from darlr.options import SyntheticConfig

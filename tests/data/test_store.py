@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from darlr.data import store
 from darlr.data.log import Block, FeatureColumn, InteractionLog
-from darlr.data.prepare import prepare
 from darlr.data.report import Dropped, PrepareReport
+from darlr.data.sources import prepare
 from darlr.errors import DataError
 
 REPORT = PrepareReport("test", 3, 2, (Dropped("no user id", 1, "a.csv, row 4"),), ("a note",))

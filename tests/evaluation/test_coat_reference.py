@@ -17,7 +17,7 @@ def rows(data_folder):
     train, held_out = split(log, SplitConfig())
     source = Source(log, train, held_out, train, scope_of(log))
     entries = trivial_rows([source], truth, exits=can_leave(SessionConfig(), log), repeats=20)
-    found = sound(entries, settings(SessionConfig(), log), truth, log, resamples=200)
+    found = sound(entries, settings(SessionConfig(), log), truth, log)
     return {row.name: row for row in found if row.mode == "NX_0"}
 
 

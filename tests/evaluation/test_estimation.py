@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from darlr.errors import ConfigError
 from darlr.evaluation import estimation
 from darlr.evaluation.estimation import reward_error
 
@@ -20,21 +19,16 @@ def test_one_interval_a_distinct_reward():
     assert reward_error(ESTIMATE, TRUTH) == {"all": 3.5 / 4, "1": 2.0, "2": 0.5, "5": 0.5}
 
 
-def test_given_intervals():
-    assert reward_error(ESTIMATE, TRUTH, [1, 2, 5]) == {"all": 3.5 / 4, "1 to 2": 2.0, "2 to 5": 0.5}
-    assert reward_error(ESTIMATE, TRUTH, [1.5, 2, 3, 4]) == {"all": 3.5 / 4, "2 to 3": 0.5}  # the rest lies outside
-    with pytest.raises(ConfigError, match="rising"):
-        reward_error(ESTIMATE, TRUTH, [2, 1])
-
-
 def test_parts_of_the_table_are_the_whole(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     reward, estimate = torch.randint(1, 6, (9, 4), generator=generator).float(), torch.rand(9, 4, generator=generator)
     truth = SimpleNamespace(users=np.arange(9), items=np.arange(4), reward=reward)
-    whole = reward_error(estimate, truth), reward_error(estimate, truth, [1, 2.5, 4])
+    many = SimpleNamespace(users=np.arange(9), items=np.arange(4), reward=reward + estimate)  # distinct rewards
+    whole = reward_error(estimate, truth), reward_error(estimate, many)
+    assert len(whole[1]) == 6
     monkeypatch.setattr(estimation, "CELLS", 8)
     assert reward_error(estimate, truth) == pytest.approx(whole[0])
-    assert reward_error(estimate, truth, [1, 2.5, 4]) == pytest.approx(whole[1])
+    assert reward_error(estimate, many) == pytest.approx(whole[1])
 
 
 def test_many_distinct_rewards_fall_into_five_intervals():

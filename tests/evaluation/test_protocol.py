@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from darlr.data.categories import category_bits
+from darlr.data.item_features import category_bits
 from darlr.errors import ConfigError, DarlrError
 from darlr.evaluation import protocol
 from darlr.evaluation.protocol import play

@@ -88,12 +88,12 @@ def test_false_alarms_of_few_seeds_are_rare():
         draw = rng(trial)
         users = 3 * draw.normal(size=(1, 60))
         one, other = (users + 3 * draw.normal(size=(5, 1)) for _ in range(2))
-        found = compare(one, other, generator=draw, resamples=300)
+        found = compare(one, other, samples=draw_samples((5, 60), draw, resamples=300))
         alarms += not found.low <= 0 <= found.high
     assert alarms / 150 <= 0.08
 
 
-def test_two_seeds_say_what_student_says():
+def test_two_seeds_have_the_interval_of_student():
     seeds = np.array([[1.0], [3.0]]) + np.zeros((1, 40))  # users alike: only seeds differ
     low, high = bootstrap_interval(seeds, generator=rng(), resamples=4000)
     assert (low, high) == pytest.approx((2 - 12.706, 2 + 12.706), rel=0.01)
@@ -102,7 +102,7 @@ def test_two_seeds_say_what_student_says():
 
 def test_a_row_compared_with_itself_is_no_better():
     row = rng().normal(size=(3, 20))
-    found = compare(row, row, generator=rng())
+    found = compare(row, row)
     assert (found.difference, found.low, found.high, found.users_better) == (0, 0, 0, 0.5)
     assert found.p_value == 1
 
@@ -115,11 +115,11 @@ def test_the_same_generator_gives_the_same_interval():
 def test_compare_by_hand():
     a = np.array([[3.0, 5.0, 1.0, 2.0], [5.0, 5.0, 1.0, 2.0]])
     b = np.array([[1.0, 4.0, 2.0, 2.0]])  # a list: one seed against both
-    found = compare(a, b, generator=rng())
+    found = compare(a, b)
     assert found.difference == pytest.approx((2 + 1 - 1 + 0 + 4 + 1 - 1 + 0) / 8)
     assert found.users_better == (2 + 0.5) / 4
     assert found.low < found.difference < found.high
-    back = compare(b, a, generator=rng())
+    back = compare(b, a)
     assert back.difference == -found.difference
     assert back.users_better == 1 - found.users_better
 
@@ -127,7 +127,7 @@ def test_compare_by_hand():
 def test_pairing_finds_a_small_steady_difference():
     users = 100 * rng().normal(size=(1, 60))
     a, b = users + 1.0 + rng(1).normal(size=(5, 60)), users + rng(2).normal(size=(5, 60))
-    found = compare(a, b, generator=rng())
+    found = compare(a, b)
     assert found.low > 0.5
     assert found.p_value <= 0.001
     apart = bootstrap_interval(a, generator=rng())
@@ -138,9 +138,9 @@ def test_wrong_shapes_are_refused():
     with pytest.raises(ConfigError, match="seeds by users"):
         resampled(np.ones(3), draw_samples((1, 3), rng()))
     with pytest.raises(ConfigError, match="same seeds and users"):
-        compare(np.ones((2, 3)), np.ones((3, 3)), generator=rng())
+        compare(np.ones((2, 3)), np.ones((3, 3)))
     with pytest.raises(ConfigError, match="same seeds and users"):
-        compare(np.ones((2, 3)), np.ones((2, 4)), generator=rng())
+        compare(np.ones((2, 3)), np.ones((2, 4)))
 
 
 def test_ratios_draw_whole_users(monkeypatch):

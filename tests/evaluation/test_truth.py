@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from darlr.data.prepare import prepare
 from darlr.data.sets.synthetic import generate
+from darlr.data.sources import prepare
 from darlr.errors import DataError
 from darlr.evaluation.public_truths import random_ratings
-from darlr.evaluation.random_feedback import RandomFeedback
-from darlr.evaluation.truth import FILE, Truth, has_truth, load_truth, write_truth
+from darlr.evaluation.truth import FILE, RandomFeedback, Truth, has_truth, load_truth, write_truth
 from darlr.options import SyntheticConfig
 
 SMALL = SyntheticConfig(users=5, items=7, categories=3)
@@ -44,7 +43,7 @@ def test_a_truth_of_other_data_or_a_damaged_one_is_refused(tmp_path):
         load_truth(str(tmp_path / "one"))
 
 
-def test_the_manifest_says_whether_there_is_a_truth(tmp_path):
+def test_the_manifest_records_whether_there_is_a_truth(tmp_path):
     folder = tmp_path / "one"
     prepare("synthetic", folder, options=SMALL, finish=lambda draft: write_truth(BLOCK, draft))
     assert has_truth(str(folder))

@@ -7,7 +7,7 @@ import numpy as np
 from darlr.data.sets.synthetic import generate
 from darlr.data.split import reserve, select
 from darlr.data.unit import as_learned, unit_of
-from darlr.experiments import next_items
+from darlr.experiments import unseen
 from darlr.experiments.logs import Logs
 from darlr.options import SyntheticConfig
 
@@ -16,7 +16,7 @@ LOG = generate(SyntheticConfig(users=40, items=16, categories=4, events_per_user
 
 def unseen_of(log, training, kept):
     learned = as_learned(training, unit_of(log))
-    return next_items._tested(
+    return unseen._tested(
         kept, Logs(learned, learned, select(learned, np.zeros(len(training), bool)), "", True, training)
     )
 
@@ -50,7 +50,7 @@ def test_without_times_or_with_few_last_events_all_count(monkeypatch):
     found, message = unseen_of(log, training, kept)
     assert len(found.user) == len(np.unique(kept.user * 16 + kept.item))
     assert "drawn at random from each user's events: " in message
-    monkeypatch.setattr(next_items, "FEW", 1000)
+    monkeypatch.setattr(unseen, "FEW", 1000)
     log = replace(LOG, timestamp=np.random.default_rng(0).permutation(len(LOG)))
     found, message = unseen_of(log, *reserve(log, 0.5))
     assert "as fewer than 1000 users have one that is later" in message

@@ -1,6 +1,7 @@
 """The progress bar in 80 columns and in a notebook, and the lines in its place elsewhere."""
 
 import io
+import math
 import re
 import sys
 from importlib.machinery import ModuleSpec
@@ -38,7 +39,7 @@ def test_everything_fits_beside_the_bar(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_line_an_epoch_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     file = shown(monkeypatch, terminal=False)
-    moments = iter([0.0, 1.0, 2.0, 4.0, 5.0, 50.0])
+    moments = iter([0.0, 0.0, 1.0, 2.0, 4.0, 5.0, 50.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(moments))
     with Meter("darlr") as meter:
         for done in (0.5, 1.0, 1.5, 2.0):
@@ -51,6 +52,34 @@ def test_a_line_an_epoch_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
         "darlr: epoch 2/4, 0:00:05 left, reward 1 a turn",
         "more: epoch 0/2, begins",
     ]
+
+
+def test_parts_have_bars_below_that_of_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = shown(monkeypatch, terminal=True)
+    with Meter("cells") as meter:
+        meter.show(0.5, 3, count=0)
+        meter.show_parts([("mbpo seed 0", 0.5, "epoch 1/2", 61.0), ("world seed 1", 0.0, "", 2.0)])
+        meter.note("world seed 0: done in 3 s")
+        meter.show_parts([("world seed 1", 0.0, "", 3.0)])
+    lines = re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", file.getvalue()).splitlines()
+    assert "world seed 0: done in 3 s" in lines
+    assert lines[-2].startswith("cells ")
+    assert "0/3" in lines[-2]
+    assert lines[-1].startswith("  world seed 1 ")
+    assert lines[-1].rstrip().endswith("0:00:03")
+
+
+def test_a_note_says_how_far_the_stage_is_where_there_is_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = shown(monkeypatch, terminal=False)
+    moments = iter([0.0, 0.0, 0.0, 10.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(moments))
+    with Meter("cells") as meter:
+        meter.begin("cells", after=math.inf)
+        meter.show(0.0, 3)
+        meter.show(1.5, 3, count=1)
+        meter.show_parts([("mbpo seed 0", 0.5, "epoch 1/2", 61.0)])
+        meter.note("world seed 0: done")
+    assert file.getvalue().splitlines() == ["[1/3, 0:00:10 left] world seed 0: done"]
 
 
 def test_lines_of_the_largest_numbers_fit_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:

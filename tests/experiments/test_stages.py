@@ -10,8 +10,8 @@ from darlr.data.split import split
 from darlr.errors import RunError
 from darlr.experiments import world
 from darlr.experiments.finished import HandedOver
-from darlr.experiments.kept import kept
 from darlr.experiments.logs import Logs, open_logs
+from darlr.experiments.watch import kept
 from darlr.experiments.world import ORIGIN, fit_into, load_world_model
 from darlr.options import RunConfig, SplitConfig, SyntheticConfig, WorldModelConfig
 from darlr.world.fit import Fit, train_world

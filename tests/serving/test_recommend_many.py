@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darlr.agents.learner import build_recommender, leaving
-from darlr.data.categories import category_bits
+from darlr.data.item_features import category_bits
 from darlr.data.split import select
 from darlr.errors import ConfigError, DarlrWarning
 from darlr.methods import find
 from darlr.options import TablesConfig
 from darlr.serving import policy as policies_of
 from darlr.serving.folder import export, export_table, read_policy
-from darlr.serving.new import NEW
+from darlr.serving.ids import NEW
 from darlr.serving.policy import TrainedPolicy
 from darlr.world.fitted import FittedWorldModel
 from darlr.world.tables import World, build_world
@@ -151,7 +151,10 @@ def test_new_items_leave_out_what_the_log_holds(policies: dict[str, TrainedPolic
 
 def test_rules_of_unknown_items(policies: dict[str, TrainedPolicy]) -> None:
     policy = policies["learned"]
-    assert policy.recommend("u1", 5, exclude=["hat"]).equals(policy.recommend("u1", 5))
+    with pytest.warns(DarlrWarning, match="option exclude: items that the log does not hold") as seen:
+        found = policy.recommend(["u1", "u2"], 5, exclude={"u1": ["hat"], "u2": ["cap", "hat"]})
+    assert found.equals(policy.recommend(["u1", "u2"], 5))
+    assert [str(one.message).rpartition(": ")[2] for one in seen] == ["'hat', 'cap'"]  # one warning for all users
     with pytest.warns(DarlrWarning, match="option only: items that the log does not hold were left out: 'hat'"):
         assert policy.recommend("u1", 5, only=["hat", "3"])["item"].to_list() == [3]
     assert policy.recommend(["u1", "u2"], 5, only=7)["item"].to_list() == [7, 7]

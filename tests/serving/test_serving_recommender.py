@@ -20,8 +20,7 @@ from darlr.cli.main import main
 from darlr.errors import ConfigError, RunError
 from darlr.io.tensors import read_tensors, write_both
 from darlr.serving.folder import read_policy
-from darlr.serving.ids import Ids
-from darlr.serving.new import NEW
+from darlr.serving.ids import NEW, Ids
 from darlr.serving.recommender import load_policy
 
 TINY = (
@@ -190,7 +189,7 @@ def set_in(facts: dict[str, Any], name: str, value: object) -> None:
         (lambda f, t: f.update(item_ids=["a", *range(15)]), "item ids must be all text or all integers"),
         (lambda f, t: f.update(item_ids=[True, False] * 8), "item ids must be all text or all integers"),
         (lambda f, t: f.update(user_ids={str(n): n for n in range(24)}), "no list of user ids"),
-        (lambda f, t: f.update(user_ids=list(range(23))), "23 user ids for 24 users"),
+        (lambda f, t: f.update(user_ids=list(range(23))), r"users is of shape \(24, \d+\), not \(23, \d+\)"),
         (lambda f, t: f.update(reward_range=[5.0, 1.0]), "reward_range 5.0 to 1.0 is empty"),
         (lambda f, t: f.update(reward_range=["1", 5]), "must hold finite numbers, not '1'"),
         (lambda f, t: f.update(reward_range=[1]), "not enough values"),
@@ -210,7 +209,7 @@ def set_in(facts: dict[str, Any], name: str, value: object) -> None:
         (lambda f, t: f.pop("leaving"), "damaged policy"),
         (lambda f, t: t.update(items=t["items"][0]), "items is of shape"),
         (lambda f, t: t.update(items=t["items"].double()), "items is of type torch.float64"),
-        (lambda f, t: t.update(users=t["users"][:, :3].clone()), "weights do not fit the options"),
+        (lambda f, t: t.update(users=t["users"][:, :3].clone()), "users is of shape"),
         (lambda f, t: t.update(reward=t["reward"][:, :3].clone()), "reward is of shape"),
         (lambda f, t: t.update(reward=t["reward"] * torch.inf), "reward has a NaN or infinite value"),
         (lambda f, t: t["weights.heads.critic.bias"].fill_(torch.nan), "has a NaN or infinite value"),
@@ -227,7 +226,10 @@ def set_in(facts: dict[str, Any], name: str, value: object) -> None:
         (lambda f, t: set_in(f, "newcomers.feedback.scale", -1.0), "scale must be above 0"),
         (lambda f, t: set_in(f, "newcomers.range", [5, 1]), "is empty"),
         (lambda f, t: t.update({"logged.items": t["logged.items"] + 16}), "are not codes of 16 items"),
-        (lambda f, t: t.update({"logged.start": t["logged.start"][1:].clone()}), "logged items are of shapes"),
+        (
+            lambda f, t: t.update({"logged.start": t["logged.start"][1:].clone()}),
+            "logged.start is of shape",
+        ),
         (lambda f, t: t.update({"logged.start": t["logged.start"].flip(0)}), "do not begin and end"),
     ],
 )

@@ -9,8 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from darlr.data.categories import category_bits
-from darlr.data.item_vectors import feature_vectors
+from darlr.data.item_features import category_bits, feature_vectors
 from darlr.data.log import FeatureColumn, InteractionLog
 from darlr.errors import ConfigError
 from darlr.options import SessionConfig

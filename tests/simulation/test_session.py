@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from darlr.data.categories import category_bits
+from darlr.data.item_features import category_bits
 from darlr.evaluation.protocol import play
 from darlr.simulation.environment import Environment, turn
 from darlr.simulation.exits import CategoryExit, DistanceExit, never

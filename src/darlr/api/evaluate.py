@@ -1,4 +1,4 @@
-"""How good a recommender is, beside simple ones: `evaluate`."""
+"""The evaluation of recommenders beside simple baselines: `evaluate`."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -21,19 +21,17 @@ def evaluate(
     only: Literal["all", "learned"] = "all",
     progress: bool = True,
 ) -> Evaluation:
-    """Play the recommenders' policies beside simple ones, and measure them on events that training never saw.
+    """Evaluate the policies of recommenders beside simple baselines, on events that training never saw.
 
     models: one, or several that learned from the same log; those of one method are seeds of one row. test: held-out
-    events, such as the second part of `log.split(...)`. truth: complete rewards to play on, or the name of a data set
-    that has them, such as "coat"; left out, sessions are played on a world model of the test events. Without a test and
-    a truth, the truth of the data set counts, or the events that the recommenders kept (`split.evaluation`).
-    only: "learned" leaves out the simple rows.
+    events, such as the second part of `log.split(...)`. truth: the ground truth, which is complete rewards, or the name
+    of a data set that has them, such as "coat"; if left out, sessions are played on a world model of the test events.
+    Without both, the ground truth of the data set is used, or the events that the recommenders kept
+    (`split.evaluation`). only: "learned" leaves out the simple baselines.
 
-    Print what comes back, show it in a notebook, or take its frames `rows`, `comparisons` and `next_items`, its
-    `pictures()`, and its `verdict`.
-
-    Raises DataError for a test log of other users or items, RunError for recommenders that cannot share a table, and
-    where there is nothing to play on.
+    The result can be printed and shown in a notebook; see `darlr.evaluation.result.Evaluation` for its frames, pictures
+    and verdict. Raises ConfigError for an option of a wrong type, DataError for a test log of other users or items,
+    RunError for recommenders that cannot share a table, and where there is nothing to play on.
     """
     several = [models] if isinstance(models, Recommender) else list(models)
     for one in several:
@@ -47,14 +45,14 @@ def evaluate(
             f"returns, not {type(test).__name__}"
         )
     if not several:
-        raise ConfigError("evaluate: name at least one recommender")
+        raise ConfigError("option models: name at least one recommender")
     runs = [one.run for one in several]
     if test is not None:
         _refuse_other_ids(test, runs[0].logs.whole)
     if isinstance(truth, str):
         name, truth = truth, load_truth(truth, options=runs[0].config.synthetic)
         if truth is None:
-            raise DataError(f"{name}: has no truth (complete rewards to play sessions on)")
+            raise DataError(f"{name}: has no ground truth (complete rewards to play sessions on)")
     if truth is not None:
         _refuse_other_codes(truth, runs[0].logs.scope)
     with speaking(progress):
@@ -62,17 +60,17 @@ def evaluate(
 
 
 def _refuse_other_codes(truth: Truth, scope: Scope) -> None:
-    """Raise DataError where a truth has users or items that the recommender's log lacks: it is another log's."""
+    """Raise DataError where a ground truth has users or items that are not in the recommender's log."""
     for side, codes, count in (("users", truth.users, len(scope.users)), ("items", truth.items, len(scope.items))):
         if len(codes) and int(codes.max()) >= count:
             raise DataError(
-                f"the truth is not of the log that the recommender learned from, which has {count:,} {side}; name the "
-                "truth of that log, or leave it out"
+                f"the ground truth is not of the log that the recommender learned from, which has {count:,} {side}; "
+                "name that of the log, or leave it out"
             )
 
 
 def _refuse_other_ids(test: InteractionLog, log: InteractionLog) -> None:
-    """Raise DataError unless the codes of the test log mean the users and items of the recommender's log."""
+    """Raise DataError unless the test log has the same users and items as the recommender's log."""
     for side, mine, other in (("users", log.user_ids, test.user_ids), ("items", log.item_ids, test.item_ids)):
         if mine != other:
             raise DataError(

@@ -15,24 +15,22 @@ from darlr.errors import DataError, RunError
 from darlr.experiments.finished import FinishedRun
 from darlr.experiments.world import paid_world
 from darlr.methods import References, Step, find
-from darlr.serving.history import Pairs, read_history
+from darlr.serving.given import Pairs, read_history, warn_of_unknown
 from darlr.serving.ids import Id, Ids
-from darlr.serving.policy import warn_of_unknown
 from darlr.simulation.exits import build_exit, never
 from darlr.simulation.session import Session, last_items, reset, show
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What is known of one item for one user at one moment of a session; rewards are in the log's unit.
+    """Why an item has its place among the recommendations to a user in a session; rewards are in the log's unit.
 
-    user, item: their ids. rank, score: the item's place among all items by the policy that is handed over, and the
-    probability that it shows the item next. world_model: r0, what the world model expects. references: a frame of the
-    reference users, `user`, `similarity` (the cosine of the feedback vectors) and `estimate` (what is expected of that
-    user); empty where the method picks none. reward: r, the estimate that the method learns from; for DARLR the mean of
-    the references' estimates (Eq. 15). penalty: lambda_U P_U, what is taken off for uncertainty (Eq. 16 for DARLR).
-    bonus: lambda_E P_E, what is added for an unusual choice. leaves: whether the item would end the session; None where
-    the data set has no exit rule.
+    rank, score: the item's rank by the policy, and the probability that the policy recommends it next. world_model: r0,
+    the estimate of the world model. references: a frame of the reference users, with `user`, `similarity`, the cosine
+    of the feedback vectors, and `estimate`, that of the reference user's reward; empty where the method picks none.
+    reward: r, the estimate that the method learns from (Eq. 15 for DARLR). penalty: lambda_U P_U, subtracted for
+    uncertainty (Eq. 16 for DARLR). bonus: lambda_E P_E, added for a choice of high entropy. leaves: whether the item
+    would end the session; None without an exit rule.
     """
 
     user: str | int
@@ -52,7 +50,7 @@ class Explanation:
         return self.reward - self.penalty + self.bonus
 
     def __str__(self) -> str:
-        """The same in sentences."""
+        """The explanation in sentences."""
         lines = [
             f"Item {self.item!r} has rank {self.rank} for user {self.user!r}. "
             f"The policy shows it next with probability {self.score:.3g}.",
@@ -75,7 +73,7 @@ class Explanation:
 
 
 class Explained(NamedTuple):
-    """One step as a method pays it, 0-d tensors, and its references, where it has some."""
+    """The estimate, the penalty and the bonus of one step, one number each, and its references, if any."""
 
     estimate: Tensor
     penalty: Tensor
@@ -84,9 +82,9 @@ class Explained(NamedTuple):
 
 
 def explain_step(run: FinishedRun, session: Session, item: int) -> tuple[Explained, Learner]:
-    """What one item pays in a session of one user. Picks are drawn as in training, from the run's seed.
+    """The reward of one item in a session of one user; references are drawn as in training, from the run's seed.
 
-    The selector and r_prev are those of the last epoch. Raises RunError where their checkpoint is gone.
+    The selector and r_prev are those of the last epoch. Raises RunError where their checkpoint is missing.
     """
     config = run.config.train
     found = run.checkpoint()
@@ -124,22 +122,19 @@ def _references(
 def explain(run: FinishedRun, user: Id, item: Id, history: Pairs | None = None) -> Explanation:
     """The explanation of one item for one user of the log. history: (item, reward) pairs, oldest first.
 
-    Items of the history that the log does not hold are left out and named in a DarlrWarning. Raises DataError for a
-    user or an item that the log does not hold, ConfigError for a history that cannot be read.
+    Unknown items of the history are left out and named in a DarlrWarning. Raises DataError for an unknown user or item,
+    ConfigError for a history that cannot be read.
     """
     log, unit = run.logs.unseen_in_scope, run.logs.unit
     users, items = Ids(log.user_ids), Ids(log.item_ids)
     who, what = _known(users, user, "user"), _known(items, item, "item")
     session = reset(torch.tensor([who]), log.n_items, run.config.train.session.turns)
-    unknown: list[object] = []
-    for name, reward in read_history(() if history is None else history, *unit.bounds):
-        code = items.code(name)
-        if code is None:
-            unknown.append(name)
-            continue
-        learned = unit.learn(torch.tensor([reward], dtype=torch.float64)).float()
-        session = show(session, torch.tensor([code]), learned, torch.tensor([False]))
-    warn_of_unknown("history", unknown)
+    events = [(name, items.code(name), reward) for name, reward in read_history(history or (), *unit.bounds)]
+    warn_of_unknown("history", [name for name, code, _ in events if code is None])
+    for _, code, reward in events:
+        if code is not None:
+            learned = unit.learn(torch.tensor([reward], dtype=torch.float64)).float()
+            session = show(session, torch.tensor([code]), learned, torch.tensor([False]))
     return _explained(run, session, who, what)
 
 
@@ -159,25 +154,20 @@ def _explained(run: FinishedRun, session: Session, user: int, item: int) -> Expl
     chances = scores.masked_fill(~allowed, -torch.inf).softmax(0)
     rank = int((chances > chances[item]).sum()) + 1
     picked = [] if step.references is None else step.references.users[0].tolist()
-    estimates = learner.tables.start.pairs(torch.tensor(picked), torch.tensor(item)).tolist()
-    cosines = [float(run.world.similarity(session.user, torch.tensor([one]))) for one in picked]
+    of_item = torch.tensor(item)
+    starts = learner.tables.start.pairs(torch.tensor(picked, dtype=torch.int64), of_item)
+    frozen = run.world.reward.pairs(torch.tensor(user), of_item)
     rule = build_exit(run.config.train.session, run.logs.catalogue)
-    leaves = None if rule is never else bool(rule.leaves(last_items(session, rule.window), torch.tensor([item])))
+    leaves = None if rule is never else bool(rule.leaves(last_items(session, rule.window), of_item[None]))
     references = {
         "user": [log.user_ids[one] for one in picked],
-        "similarity": cosines,
-        "estimate": [unit.show(one) for one in estimates],
+        "similarity": [float(run.world.similarity(session.user, torch.tensor([one]))) for one in picked],
+        "estimate": [unit.show(one) for one in starts.tolist()],
     }
-    schema = {"similarity": pl.Float64, "estimate": pl.Float64}
+    frame = pl.DataFrame(references, schema_overrides={"similarity": pl.Float64, "estimate": pl.Float64})
+    expected, reward = (float(unit.show(float(one))) for one in (frozen, step.estimate))
+    penalty, bonus = unit.scale * float(step.penalty), unit.scale * float(step.bonus)
+    score = float(chances[item])
     return Explanation(
-        log.user_ids[user],
-        log.item_ids[item],
-        rank,
-        float(chances[item]),
-        float(unit.show(float(run.world.reward.pairs(torch.tensor(user), torch.tensor(item))))),
-        pl.DataFrame(references, schema_overrides=schema),
-        float(unit.show(float(step.estimate))),
-        unit.scale * float(step.penalty),
-        unit.scale * float(step.bonus),
-        leaves,
+        log.user_ids[user], log.item_ids[item], rank, score, expected, frame, reward, penalty, bonus, leaves
     )

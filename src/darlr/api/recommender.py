@@ -12,29 +12,27 @@ import polars as pl
 from darlr.agents.sink import Memory
 from darlr.api.explain import Explanation, explain
 from darlr.data.log import InteractionLog
-from darlr.data.sources import open_source
 from darlr.errors import ConfigError, RunError
-from darlr.experiments.checks import check_options
-from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run
-from darlr.experiments.plan import IN_MEMORY, differing
+from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run, save_run
+from darlr.experiments.plan import IN_MEMORY
 from darlr.experiments.process import computing
 from darlr.experiments.progress import speaking
 from darlr.experiments.runs import CHECKPOINT
-from darlr.experiments.save import save_run
 from darlr.experiments.training import Prepared, announce, prepare, train_agents, train_run
-from darlr.experiments.watch import no_watch, watch_truth
-from darlr.experiments.world import fit_model, paid_world, warn_of_untrained, world_of
+from darlr.experiments.watch import watch_truth
+from darlr.experiments.world import fit_model, paid_world, world_of
 from darlr.methods import usual
 from darlr.options import RunConfig
-from darlr.options.names import flat, override
-from darlr.serving.folder import export, read_policy
-from darlr.serving.history import Pairs
+from darlr.options.json import to_json
+from darlr.options.names import flat, named, override
+from darlr.serving.folder import read_policy
+from darlr.serving.given import Pairs
 from darlr.serving.ids import Id
 from darlr.serving.policy import Items, TrainedPolicy, User
 from darlr.world.fitted import FittedWorldModel
 
 Callback = Callable[[Mapping[str, Any]], None]
-BEFORE = "interrupted before the first epoch was whole; go on with fit(..., resume=True)"
+BEFORE = "interrupted before the first epoch was complete; continue with fit(..., resume=True)"
 
 
 class Recommender:
@@ -49,13 +47,17 @@ class Recommender:
     """
 
     def __init__(self, method: str = "darlr", *, seed: int = 0, **options: Any) -> None:
-        """Raises ConfigError for an option that is misspelt, with a hint, and for a value that it does not take.
+        """Raises ConfigError for an unknown option, with a hint, and for a value that the option does not take.
 
-        method: which reward the recommender agent learns from. seed: of initial weights and of every draw of training.
+        method: the name of the method, which decides the reward to learn from. seed: of the initial weights and of
+        every draw of training.
         """
         if not isinstance(method, str):
             raise ConfigError(f"option method: must be the name of a method, not {method!r}")
-        self._begin(override(usual(method), flat({**options, "seed": seed})))
+        given = flat({**options, "seed": seed})
+        if "data" in given:
+            raise ConfigError(f"option data: pass the data set to fit, as in fit({given['data']!r})")
+        self._begin(override(usual(method), given))
 
     def _begin(self, asked: RunConfig) -> None:
         self.asked = asked
@@ -77,26 +79,23 @@ class Recommender:
         progress: bool = True,
         callbacks: Callback | Iterable[Callback] = (),
     ) -> Self:
-        """Fit the world model, train the agents, and keep the best policy; returns the recommender itself.
+        """Fit the world model, train the agents, and keep the best policy. Returns the recommender itself.
 
-        log: from `darlr.read_events`, or the name or folder of a data set as on the command line. epochs: instead of
-        the option. folder: write everything into this run folder, as `darlr train --out` does; left out, nothing is
-        written. resume: go on with the run in that folder, or with the interrupted fit in memory, to the same numbers
-        as if it had never stopped. watch: after each epoch play sessions on the truth, where there is one, for the
-        learning curve only. progress: show how far it is. callbacks: one function or several, called after each epoch
-        with its log line, a mapping with `epoch`, `steps`, `reward` and other metrics; one that raises
-        KeyboardInterrupt stops training.
+        log: from `darlr.read_events`, or the name or the folder of a data set. epochs: replaces the option. folder: the
+        run folder to write, as `darlr train --out` does; without it nothing is written. resume: continue the run in the
+        folder, or the interrupted fit in memory, to the same numbers. watch: after each epoch play sessions on the
+        ground truth, where there is one, for the learning curve only. progress: show the progress. callbacks: one
+        function or several, called after each epoch with a mapping of `epoch`, `steps`, `reward` and other metrics.
 
-        Fitting in memory, fitting into a folder, and resuming give the same bits. After KeyboardInterrupt, or an error
-        of a callback, the recommender holds what it learned so far. Raises DataError for a log that cannot be learned
-        from, ConfigError for options that do not suit it, RunError for a folder that cannot be used.
+        Fitting in memory, fitting into a folder, and resuming give the same bits. After KeyboardInterrupt, which a
+        callback may raise, or an error of a callback, the recommender keeps what it has learned. Raises DataError for a
+        log that cannot be learned from, ConfigError for options that do not suit it, RunError for an unusable folder.
         """
         asked = self.asked if epochs is None else override(self.asked, flat({"epochs": epochs}))
-        source = None
-        if isinstance(log, InteractionLog):
-            source = log
-            kept_apart = 0.0 if asked.split.evaluation is None else asked.split.evaluation
-            asked = replace(asked, data=IN_MEMORY, split=replace(asked.split, evaluation=kept_apart))
+        source = log if isinstance(log, InteractionLog) else None
+        if source is not None:
+            kept = asked.split.evaluation or 0.0
+            asked = replace(asked, data=IN_MEMORY, split=replace(asked.split, evaluation=kept))
         elif isinstance(log, str | Path):
             asked = replace(asked, data=str(log))
         else:
@@ -104,10 +103,9 @@ class Recommender:
                 f"option log: must be a log, such as darlr.read_events(...) returns, or the name of a data set, not "
                 f"{type(log).__name__}"
             )
-        check_options(asked)
         called = (callbacks,) if callable(callbacks) else tuple(callbacks)
 
-        whole: list[int] = []  # the epochs of this call
+        whole: list[int] = []  # the complete epochs of this call
 
         def on_epoch(row: Mapping[str, Any]) -> None:
             whole.append(row["epoch"])
@@ -119,7 +117,7 @@ class Recommender:
                 out = Path(folder)
 
                 def learned(interrupted: bool) -> FinishedRun | None:
-                    older = interrupted and resume and (out / CHECKPOINT).exists()  # an error may be a refusal of it
+                    older = interrupted and resume and (out / CHECKPOINT).exists()  # an error may refuse the folder
                     return open_run(out) if whole or older else None
 
                 with self._keeping(learned, asked.train.epochs):
@@ -131,44 +129,43 @@ class Recommender:
     def _fit_in_memory(
         self, asked: RunConfig, source: InteractionLog | None, resume: bool, watch: bool, on_epoch: Callback
     ) -> None:
-        source = open_source(asked.data, options=asked.synthetic) if source is None else source
         prepared = prepare(asked, source)
         if resume:
             self._refuse_other(prepared)
         else:
             self._memory, self._fitted = Memory(), prepared.given
-        self._prepared, self._source = prepared, source
+        self._prepared, self._source = prepared, prepared.source
         announce(prepared)
         config = prepared.config
         if self._fitted is None:
             self._fitted = fit_model(prepared.logs, config.world_model)
-            warn_of_untrained(self._fitted)
-        watching = watch_truth(config, prepared.logs) if watch else no_watch
+        watching = watch_truth(config, prepared.logs, wanted=watch)
         fitted = self._fitted
         with self._keeping(lambda _: self._in_memory(prepared, fitted), config.train.epochs, BEFORE):
             self._hand_over(train_agents(prepared, fitted, self._memory, watch=watching, on_epoch=on_epoch))
 
     def _refuse_other(self, prepared: Prepared) -> None:
-        """Raise RunError unless the fit in memory can go on with these options and this log."""
+        """Raise RunError unless the fit in memory can be continued with these options and this log."""
         if self._prepared is None:
             raise RunError(
                 "there is no fit in memory to resume; leave out resume=True to start one, or name the folder of a run"
             )
-        before, now = self._prepared.plan, prepared.plan
-        if before.data != now.data:
+        before = self._prepared
+        if before.logs.checksum != prepared.logs.checksum:
             raise RunError("cannot resume on another log than the fit began with; leave out resume=True")
-        changed = [name for name in differing(before.config, now.config) if name not in ("epochs", "label")]
+        old, new = (named(to_json(one.config)) for one in (before, prepared))
+        changed = [name for name in old if old[name] != new[name] and name not in ("epochs", "label")]
         if changed:
-            raise RunError(f"cannot resume with other options ({', '.join(changed)}); leave out resume=True")
+            raise RunError(f"cannot resume with other options: {', '.join(changed)}; leave out resume=True")
 
     @contextlib.contextmanager
     def _keeping(
         self, learned: Callable[[bool], FinishedRun | None], epochs: int, before: str | None = None
     ) -> Iterator[None]:
-        """Hand over what was learned where training stops early, by Ctrl-C or by an error of a callback.
+        """Keep what was learned where training is interrupted or fails.
 
-        learned: gives the run so far, None where no epoch was whole; it is told whether training was interrupted.
-        epochs: how many it was to have. before: what an interruption says before the first whole epoch.
+        learned: returns the run so far, or None before the first complete epoch; called with whether training was
+        interrupted. epochs: the number that was planned. before: the message of an interruption before the first.
         """
         try:
             yield
@@ -183,31 +180,31 @@ class Recommender:
             raise
 
     def _in_memory(self, prepared: Prepared, fitted: FittedWorldModel) -> FinishedRun | None:
-        """The run so far; None where no epoch was whole."""
+        """The run so far; None before the first complete epoch."""
         config, logs = prepared.config, prepared.logs
-        found = handed_over(self._memory, config.train)
-        if found is None:
+        checkpoint = self._memory.load_checkpoint()
+        if checkpoint is None:
             return None
+        found = handed_over(checkpoint, self._memory.load_best() if config.train.keep == "best" else None)
         world = paid_world(world_of(fitted, logs, replace(config.train, device="cpu")), logs, config)
-        return finish(config, logs, fitted, found, self._memory.rows, world, self._memory.load_checkpoint)
+        return finish(self._memory, config, logs, fitted, world, found)
 
     def _hand_over(self, run: FinishedRun) -> None:
         self._run, self._policy = run, None
 
     @property
     def run(self) -> FinishedRun:
-        """The trained run behind the recommender; RunError before `fit`."""
+        """The finished run of the recommender; RunError before `fit`."""
         if self._run is None:
             raise RunError("the recommender has not learned yet; call fit(log) first")
         return self._run
 
     @property
     def policy(self) -> TrainedPolicy:
-        """The policy alone, as it is served: it needs neither the log nor the world model."""
+        """The policy alone, which needs neither the log nor the world model; RunError before `fit`."""
         if self._policy is None:
-            run = self.run
             with tempfile.TemporaryDirectory() as folder:
-                export(run.recommender, run.world, run.logs.known, run.config.train, Path(folder, "policy"))
+                self.run.export(Path(folder, "policy"))
                 self._policy = read_policy(Path(folder, "policy"))
         return self._policy
 
@@ -221,37 +218,36 @@ class Recommender:
         only: Items | Mapping[User, Items] | None = None,
         new_items: bool = False,
     ) -> pl.DataFrame:
-        """The best next items of each user, best first: a frame of user, rank, item, score and known.
+        """The n best next items of each user, best first: a frame of user, rank, item, score and known.
 
-        users: one id, several, or `darlr.NEW` for somebody who is in no log. n: how many items a user. history: the
-        session so far, (item, reward) pairs, oldest first, or a mapping from users to their pairs. exclude: items that
-        are not shown, and only: the only items that may be shown, to everybody or by user. new_items: leave out what
-        the user's log holds. See `darlr.serving.policy.TrainedPolicy.recommend`, which needs no log.
+        users: one id, several, or `darlr.NEW` for a cold-start user. history: the session so far, (item, reward) pairs,
+        oldest first, or a mapping from users to their pairs. exclude, only: items that must not be recommended, and the
+        only ones that may, for all users or by user. new_items: leave out the items that the user has logged. For the
+        columns and the errors see `darlr.serving.policy.TrainedPolicy.recommend`.
         """
         return self.policy.recommend(users, n, history=history, exclude=exclude, only=only, new_items=new_items)
 
     def explain(self, user: Id, item: Id, history: Pairs | None = None) -> Explanation:
         """Why the item is recommended to the user, or not; see `Explanation`.
 
-        history: the session so far, (item, reward) pairs, oldest first. Raises DataError for a user or an item that
-        the log does not hold.
+        history: the session so far, (item, reward) pairs, oldest first. Raises DataError for an unknown user or item.
         """
         return explain(self.run, user, item, history)
 
     def save(self, folder: str | Path) -> None:
-        """Write everything into a folder, the log included, so that it can be moved; `darlr.load` reads it.
+        """Write the run, with its log, into a folder that can be moved; `darlr.load` and the command line read it.
 
-        An earlier run in the folder is replaced once the new one is whole; the command line reads the folder as a run.
-        Raises RunError when the folder holds something else or cannot be written.
+        An earlier run in the folder is replaced once the new one is complete. Raises RunError where the folder holds
+        something else or cannot be written, and before `fit`.
         """
-        save_run(self.run, self._memory, self._source, Path(folder))
+        save_run(self.run, self._source, Path(folder))
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled: all but the policy, which is made again when it is asked for."""
+        """What is pickled: everything but the policy, which is built again when it is needed."""
         return {**self.__dict__, "_policy": None}
 
     def __repr__(self) -> str:
-        """The method, and how far it was trained."""
+        """The method and the training so far."""
         method = self.asked.train.method
         if self._run is None:
             return f"Recommender({method!r}), which has not learned yet"
@@ -260,18 +256,18 @@ class Recommender:
 
 
 def _stopped(run: FinishedRun, epochs: int) -> str:
-    """What a fit says that was interrupted and left a run. epochs: how many it was to have."""
+    """The message of an interrupted fit that left a run. epochs: the number that was planned."""
     where = "" if run.folder is None else f"folder={str(run.folder)!r}, "
     return (
-        f"interrupted after epoch {run.epochs} of {epochs}; the recommender holds what was learned by then; go on with "
+        f"interrupted after epoch {run.epochs} of {epochs}; the recommender keeps what was learned; continue with "
         f"fit(..., {where}resume=True)"
     )
 
 
 def load(folder: str | Path) -> Recommender:
-    """The recommender that `save`, `fit(folder=...)` or `darlr train` left in a folder.
+    """The recommender that `save`, `fit(folder=...)` or `darlr train` wrote into a folder.
 
-    Raises RunError when there is none, when it is damaged, or when its data set has changed since.
+    Raises RunError where there is none, it is damaged, or its data set has changed since.
     """
     run = open_run(Path(folder))
     model = Recommender.__new__(Recommender)

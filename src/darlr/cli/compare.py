@@ -6,24 +6,23 @@ from pathlib import Path
 from shlex import join
 from sys import argv
 
+from darlr.cli.evaluate import write
 from darlr.cli.options import Compare
-from darlr.errors import ConfigError, MachineError, RunError
-from darlr.experiments.checks import check_options
+from darlr.errors import ConfigError, RunError
 from darlr.experiments.progress import say
-from darlr.experiments.study import published, report, thinning
 from darlr.experiments.study.assemble import assemble, origins
-from darlr.experiments.study.board import Board
 from darlr.experiments.study.cells import Cell, Result, find, read_result
 from darlr.experiments.study.grid import Grid, missing, plan, variants
-from darlr.experiments.study.pictures import plot
-from darlr.experiments.study.schedule import cost, run_cells, title
+from darlr.experiments.study.pictures import plots
+from darlr.experiments.study.report import Study, study
+from darlr.experiments.study.schedule import longest_first, run_cells, title
+from darlr.experiments.study.sections import published, thinner_logs
 from darlr.io.files import naming
 from darlr.io.places import require_writable
 
 
 def run(options: Compare) -> None:
     """Compare methods on one data set."""
-    check_options(options.config)
     if options.jobs < 1:
         raise ConfigError(f"option jobs: must be at least 1, not {options.jobs}")
     config = options.config
@@ -38,7 +37,7 @@ def run(options: Compare) -> None:
     for name, text in grid.notes.items():
         say(f"{name}: {text}")
     if options.dry_run:
-        for cell in sorted(wanted, key=lambda cell: (cell.kind != "world", -cost(cell))):
+        for cell in longest_first(wanted):
             say(f"would run {title(cell)}: {place / cell.folder}")
         for cell in grid.cells:
             if (found := find(cell, place, options.accept_code)) is not None:
@@ -48,25 +47,12 @@ def run(options: Compare) -> None:
         require_writable(folder)
     with naming(place):
         place.mkdir(parents=True, exist_ok=True)
-    failed = run_missing(wanted, place, options.jobs)
+    failed = run_cells(wanted, place, options.jobs)
     results = read_results(grid.cells, place, options.accept_code)
-    write(options, grid, results)
+    write(result(options, grid, results), options.out, pictures=options.pictures)
     if failed:
         listed = "\n".join(f"  {name}: {why}" for name, why in failed.items())
         raise RunError(f"{len(failed)} cells failed; their rows are left out of the tables:\n{listed}")
-
-
-def run_missing(wanted: Sequence[Cell], place: Path, jobs: int) -> Mapping[str, str]:
-    """Run the missing cells. Returns those that failed: name -> reason."""
-    if not wanted:
-        return {}
-    with Board() as board:
-        try:
-            return run_cells(wanted, place, jobs, board.show, board.line)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                f"interrupted; finished cells are kept in {place}; the same command continues the others"
-            ) from None
 
 
 def read_results(cells: Sequence[Cell], place: Path, accepted: Sequence[str]) -> dict[str, Result]:
@@ -75,29 +61,20 @@ def read_results(cells: Sequence[Cell], place: Path, accepted: Sequence[str]) ->
     return {name: read_result(folder) for name, folder in found.items() if folder is not None}
 
 
-def write(options: Compare, grid: Grid, results: Mapping[str, Result]) -> None:
-    """Write tables and pictures."""
+def result(options: Compare, grid: Grid, results: Mapping[str, Result]) -> Study:
+    """The tables of the finished cells, and what is known about them."""
     tables = assemble(grid, results)
-    complete = {line.source.variant.label for table in tables for line in table.lines}
+    complete = {line.variant.label for table in tables for line in table.lines}
     about = {
         "data": grid.data,
-        "truth": grid.truth,
         **grid.notes,
         "study": options.study,
         "seeds": grid.seeds,
         "command": "darlr " + join(argv[1:]),
-        "left out (cells missing)": [r.variant.label for r in grid.rows if r.variant.label not in complete],
+        "left out (cells missing)": [one.label for one, _ in grid.rows if one.label not in complete],
         **origins(results),
     }
-    beside = published.section(grid.data, tables) if options.protocol == "published" else []
-    summary = thinning.section(tables) if options.study == "sparsity" else []
-    name = f"Comparison on {grid.data}: {options.study}"
-    report.write(options.out, name, tables, about, summary=summary, published=beside)
-    for table in tables[:1]:
-        say(report.verdict(table))
-    say(f"tables: {options.out / 'table.md'}, {options.out / 'table.json'}")
-    if options.pictures:
-        try:
-            say(f"pictures: {', '.join(plot(options.out, grid.data, tables, options.study))}")
-        except MachineError as error:  # no matplotlib: the tables are what counts
-            say(f"no pictures: {error}, or pass --no-pictures")
+    sections = thinner_logs(tables) if options.study == "sparsity" else []
+    sections += [published(grid.data, tables)] if options.protocol == "published" else []
+    title = f"Comparison on {grid.data}: {options.study}"
+    return study(title, tables, about, sections=sections, plots=plots(grid.data, tables, options.study))

@@ -10,19 +10,18 @@ from rich.console import Console
 
 from darlr.cli.data_options import Check, Data, Download, Info, ListSets, Prepare, Table
 from darlr.data.log import InteractionLog
-from darlr.data.prepare import prepare
 from darlr.data.profile import profile
 from darlr.data.profile_text import text, to_json
 from darlr.data.report import PrepareReport
 from darlr.data.scope import scope_of
 from darlr.data.sets.download import download
-from darlr.data.sets.listing import listed, public_set
-from darlr.data.sources import raw_folder, read_source
+from darlr.data.sets.registry import listed, public_set
+from darlr.data.sources import prepare, raw_folder, read_source
 from darlr.data.store import check_target
 from darlr.errors import DarlrError
 from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.experiments import training
-from darlr.experiments.checks import check_options
+from darlr.experiments.plan import check_options
 from darlr.experiments.progress import say
 from darlr.experiments.size import memory_needed, size_of
 from darlr.io.text import visible

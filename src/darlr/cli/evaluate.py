@@ -6,8 +6,8 @@ from typing import Literal
 
 from darlr.cli.options import Evaluate
 from darlr.errors import ConfigError, MachineError
-from darlr.experiments.compatible import open_runs
-from darlr.experiments.evaluate import evaluate
+from darlr.evaluation.result import Evaluation
+from darlr.experiments.evaluate import evaluate, open_runs
 from darlr.experiments.finished import FinishedRun
 from darlr.experiments.progress import say
 from darlr.io.places import require_writable
@@ -34,7 +34,11 @@ def report(
     pictures: bool = True,
 ) -> None:
     """Evaluate opened runs, write the report into `out`, and print it."""
-    found = evaluate(runs, only=only, without_truth=without_truth, out=out)
+    write(evaluate(runs, only=only, without_truth=without_truth, out=out), out, pictures=pictures)
+
+
+def write(found: Evaluation, out: Path, *, pictures: bool = True) -> None:
+    """Write a report into `out`, and print it."""
     found.save(out, pictures=False)
     found.print_tables()
     for message in (*found.messages(), f"all modes: {out / 'table.md'}, {out / 'table.json'}"):

@@ -12,7 +12,6 @@ from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import can_leave
 from darlr.evaluation.lists import Entry, exit_aware, log_rows
 from darlr.evaluation.verdict import START
-from darlr.experiments.entries import label
 from darlr.experiments.finished import FinishedRun, open_run
 from darlr.experiments.progress import say
 from darlr.experiments.training import train_run
@@ -29,7 +28,7 @@ def run(options: Export) -> None:
     if options.out.exists() and not (options.out / METADATA).is_file():
         raise RunError(f"{options.out}: exists and is no policy folder; choose another --out")
     found = open_run(options.run)
-    row = options.row or label(found)
+    row = options.row or found.config.label
     write = writer(found, row)
     if options.refit:
         with naming(options.out):
@@ -48,7 +47,7 @@ def run(options: Export) -> None:
 
 def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
     """What writes the row's policy into a folder; ConfigError where the run has no such row."""
-    name, train = label(found), found.config.train
+    name, train = found.config.label, found.config.train
     if find(train.method).truth and row.removesuffix(START) == name:
         raise ConfigError(f"option row: {row} learned from the truth; it is a reference and no policy to serve")
     if row in (name, name + START):
@@ -90,7 +89,7 @@ def refitted(found: FinishedRun, row: str, place: str) -> FinishedRun:
         before,
         world=OWN,
         split=replace(before.split, refit=True, evaluation=0.0),
-        train=replace(before.train, epochs=found.epoch if row == label(found) else 0, keep="last"),
+        train=replace(before.train, epochs=found.epoch if row == found.config.label else 0, keep="last"),
     )
     train_run(config, Path(place, "run"), watch=False)
     return open_run(Path(place, "run"))

@@ -1,22 +1,22 @@
 """`darlr fit`: fit a world model and write it."""
 
+from dataclasses import replace
+
 from darlr.cli.options import Fit
-from darlr.experiments.checks import check_options, without_effect
 from darlr.experiments.logs import open_logs
+from darlr.experiments.plan import check_options, without_effect
 from darlr.experiments.process import configure
 from darlr.experiments.progress import say
 from darlr.experiments.world import fit_into, refuse_other_content
-from darlr.options import RunConfig
+from darlr.options import TrainConfig
 
 
 def run(options: Fit) -> None:
     """Fit a world model, and print how good it is."""
-    check_options(options)
+    config = replace(options.config, train=TrainConfig(threads=options.threads))
+    check_options(config)
     configure(options.threads)
     refuse_other_content(options.out)
-    config = RunConfig(
-        data=options.data, split=options.split, synthetic=options.synthetic, world_model=options.world_model
-    )
     for warning in without_effect(config):
         say(warning)
     fitted = fit_into(options.out, open_logs(config), options.split, options.world_model)

@@ -1,5 +1,6 @@
 """The command line: parse it, run the command, and end with one line and an exit code where something is wrong."""
 
+import atexit
 import gc
 import importlib
 import io
@@ -21,7 +22,7 @@ from darlr.io.text import visible
 
 BAD_INPUT, BAD_USAGE, INTERRUPTED = 1, 2, 130
 SEVERAL = ("--user", "--history", "--exclude", "--only")
-YOUNG = 20_000  # objects between collections: imports make many objects that stay, and collecting takes time
+YOUNG = 200_000  # objects between collections: imports make many objects that stay, and collecting takes time
 DESCRIPTION = "Learn a recommendation policy from logs, evaluate it, and use it."
 
 
@@ -65,6 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     Arguments that cannot be parsed raise SystemExit with 2.
     """
     gc.set_threshold(YOUNG)
+    atexit.register(gc.freeze)  # the last collections of the process then have nothing to look through
     for stream in (sys.stdout, sys.stderr):  # characters that the encoding lacks are escaped
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

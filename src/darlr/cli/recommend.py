@@ -18,8 +18,7 @@ from darlr.experiments.progress import say
 from darlr.io.files import replacing
 from darlr.io.text import one_line
 from darlr.serving.folder import read_policy
-from darlr.serving.ids import Ids
-from darlr.serving.new import NEW
+from darlr.serving.ids import NEW, Ids
 from darlr.serving.policy import User
 
 

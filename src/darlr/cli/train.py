@@ -8,8 +8,8 @@ from rich.console import Console
 from darlr.cli.evaluate import report
 from darlr.cli.options import Train
 from darlr.evaluation.truth import has_truth
-from darlr.experiments.checks import without_effect
 from darlr.experiments.finished import with_own_log
+from darlr.experiments.plan import table, without_effect
 from darlr.experiments.progress import say
 from darlr.experiments.runs import CONFIG, read_config
 from darlr.experiments.size import outlook
@@ -31,10 +31,11 @@ def run(options: Train) -> None:
     for warning in [] if options.resume else without_effect(options.config):
         say(warning)
     if options.dry_run:
-        plan = prepare(options.config).plan
-        say(outlook(plan.size))
-        Console().print(plan.table())
-        print(f"the same as a command: {command_line(plan.config, options.out, plan.usual)}")
+        prepared = prepare(options.config)
+        config = prepared.config
+        say(outlook(prepared.size))
+        Console().print(table(options.config, config))
+        print(f"the same as a command: {command_line(config, options.out, usual(config.train.method))}")
         return
     trained = train_run(
         options.config,

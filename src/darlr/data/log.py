@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 IntArray = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
+EVENTS = ("user", "item", "reward", "timestamp", "propensity")  # the fields of a log with a value for each event
 ExitKind = Literal["none", "category", "distance"]
 
 
@@ -36,9 +38,8 @@ class FeatureColumn:
 
 @dataclass(frozen=True)
 class Block:
-    """Cells that are unobserved by construction, because they were cut out of the log for evaluation.
-
-    users: int64 [a], items: int64 [b]; the block holds every pair of them. No negatives are sampled from it.
+    """Cells that are unobserved by construction, because they were cut out of the log for evaluation. users: int64 [a],
+    items: int64 [b]; the block holds every pair of them. No negatives are sampled from it.
     """
 
     users: IntArray
@@ -105,13 +106,11 @@ class InteractionLog:
         if self.implicit:
             rewards = f"positives only (every reward is {self.reward[0]:g}), negatives are not recorded"
         features = [f"{column.name} ({column.kind})" for column in (*self.user_features, *self.item_features)]
-        return "\n".join(
-            (
-                f"{self.name}: {len(self):,} events, {self.n_users:,} users, {self.n_items:,} items",
-                f"density {self.count_cells() / (self.n_users * self.n_items):.2%}, {rewards}",
-                f"timestamps: {'no' if self.timestamp is None else 'yes'}; category: {self.category or 'none'}",
-                f"features: {', '.join(features) or 'none'}",
-            )
+        return (
+            f"{self.name}: {len(self):,} events, {self.n_users:,} users, {self.n_items:,} items\n"
+            f"density {self.count_cells() / (self.n_users * self.n_items):.2%}, {rewards}\n"
+            f"timestamps: {'no' if self.timestamp is None else 'yes'}; category: {self.category or 'none'}\n"
+            f"features: {', '.join(features) or 'none'}"
         )
 
     def frame(self) -> "pl.DataFrame":
@@ -161,69 +160,58 @@ class InteractionLog:
 
 def check(log: InteractionLog) -> None:
     """Raise DataError, naming the field, unless the log fits the description of `InteractionLog`."""
+
+    def need(condition: bool | np.bool_, problem: str) -> None:
+        if not condition:
+            raise DataError(f"{log.name}: {problem}")
+
+    def need_codes(name: str, codes: IntArray, n: int) -> None:
+        need(codes.dtype == np.int64 and codes.ndim == 1, f"{name} must be int64 [L]")
+        need(((codes >= 0) & (codes < n)).all(), f"{name} has a code outside 0 to {n - 1}")
+
+    def need_numbers(name: str, values: NDArray[np.floating], *kinds: type) -> None:
+        right = values.dtype in kinds and values.shape == log.user.shape
+        need(right, f"{name} must be {' or '.join(kind.__name__ for kind in kinds)}, one for each event")
+        need(np.isfinite(values).all(), f"{name} has a NaN or infinite value")
+
+    def need_feature(what: str, column: FeatureColumn, n: int) -> None:
+        values = column.values
+        need(values.ndim == (2 if column.kind == "multi" else 1) and len(values) == n, f"{what}: wrong shape")
+        if column.kind == "numeric":
+            need(values.dtype == np.float32, f"{what} must be float32")
+            need(not np.isinf(values).any(), f"{what} has an infinite value")
+            return
+        need(values.dtype == np.int64, f"{what} must be int64 codes")
+        codes = values.astype(np.int64)
+        need(((codes >= -1) & (codes < len(column.vocabulary))).all(), f"{what} has a code outside its vocabulary")
+
     for side, codes, ids, features in (
         ("user", log.user, log.user_ids, log.user_features),
         ("item", log.item, log.item_ids, log.item_features),
     ):
-        _require(len(ids) > 0, log, f"there are no {side}s")
-        _require({type(i) for i in ids} in ({str}, {int}), log, f"{side} ids must be all str or all int")
-        _require(len(set(ids)) == len(ids), log, f"{side} ids repeat")
-        _check_codes(log, side, codes, len(ids))
-        _require(len({f.name for f in features}) == len(features), log, f"{side} feature names repeat")
+        need(len(ids) > 0, f"there are no {side}s")
+        need({type(i) for i in ids} in ({str}, {int}), f"{side} ids must be all str or all int")
+        need(len(set(ids)) == len(ids), f"{side} ids repeat")
+        need_codes(side, codes, len(ids))
+        need(len({f.name for f in features}) == len(features), f"{side} feature names repeat")
         for column in features:
-            _check_feature(log, side, column, len(ids))
-    _require(log.user.shape == log.item.shape, log, "user and item differ in length")
-    _check_numbers(log, "reward", log.reward, (np.float32, np.float64))
+            need_feature(f"{side} feature '{column.name}'", column, len(ids))
+    need(log.user.shape == log.item.shape, "user and item differ in length")
+    need_numbers("reward", log.reward, np.float32, np.float64)
     low, high = log.reward_range
-    _require(low < high, log, f"reward range {low} to {high} is empty")
-    _require(bool(np.isfinite([low, high]).all()), log, f"reward range {low} to {high} is infinite")
+    need(low < high, f"reward range {low} to {high} is empty")
+    need(np.isfinite([low, high]).all(), f"reward range {low} to {high} is infinite")
     reward = log.reward.astype(np.float32, copy=False)  # as bounds of 0.1 hold a float32 of 0.1
     inside = (reward >= np.float32(low)) & (reward <= np.float32(high))
-    _require(bool(inside.all()), log, f"a reward lies outside the reward range {low} to {high}")
+    need(inside.all(), f"a reward lies outside the reward range {low} to {high}")
     if log.timestamp is not None:
         right = log.timestamp.dtype == np.int64 and log.timestamp.shape == log.user.shape
-        _require(right, log, "timestamp must be int64, one for each event")
+        need(right, "timestamp must be int64, one for each event")
     if log.propensity is not None:
-        _check_numbers(log, "propensity", log.propensity)
-        inside = (log.propensity > 0) & (log.propensity <= 1)
-        _require(bool(inside.all()), log, "a propensity lies outside (0, 1]")
-    kinds = {f.name: f.kind for f in log.item_features}
-    _require(
-        log.category is None or kinds.get(log.category) in ("categorical", "multi"),
-        log,
-        f"category '{log.category}' is no categorical item feature",
-    )
+        need_numbers("propensity", log.propensity, np.float32)
+        need(((log.propensity > 0) & (log.propensity <= 1)).all(), "a propensity lies outside (0, 1]")
+    named = [f.name for f in log.item_features if f.kind != "numeric"]
+    need(log.category is None or log.category in named, f"category '{log.category}' is no categorical item feature")
     if log.block is not None:
-        _check_codes(log, "block.users", log.block.users, log.n_users)
-        _check_codes(log, "block.items", log.block.items, log.n_items)
-
-
-def _require(condition: bool, log: InteractionLog, problem: str) -> None:
-    if not condition:
-        raise DataError(f"{log.name}: {problem}")
-
-
-def _check_codes(log: InteractionLog, name: str, codes: IntArray, n: int) -> None:
-    _require(codes.dtype == np.int64 and codes.ndim == 1, log, f"{name} must be int64 [L]")
-    _require(bool(((codes >= 0) & (codes < n)).all()), log, f"{name} has a code outside 0 to {n - 1}")
-
-
-def _check_numbers(
-    log: InteractionLog, name: str, values: NDArray[np.floating], kinds: tuple[type, ...] = (np.float32,)
-) -> None:
-    right = values.dtype in kinds and values.shape == log.user.shape
-    _require(right, log, f"{name} must be {' or '.join(kind.__name__ for kind in kinds)}, one for each event")
-    _require(bool(np.isfinite(values).all()), log, f"{name} has a NaN or infinite value")
-
-
-def _check_feature(log: InteractionLog, side: str, column: FeatureColumn, n: int) -> None:
-    what, values = f"{side} feature '{column.name}'", column.values
-    _require(values.ndim == (2 if column.kind == "multi" else 1) and len(values) == n, log, f"{what}: wrong shape")
-    if column.kind == "numeric":
-        _require(values.dtype == np.float32, log, f"{what} must be float32")
-        _require(not np.isinf(values).any(), log, f"{what} has an infinite value")
-        return
-    _require(values.dtype == np.int64, log, f"{what} must be int64 codes")
-    codes = values.astype(np.int64)
-    inside = ((codes >= -1) & (codes < len(column.vocabulary))).all()
-    _require(bool(inside), log, f"{what} has a code outside its vocabulary")
+        need_codes("block.users", log.block.users, log.n_users)
+        need_codes("block.items", log.block.items, log.n_items)

@@ -1,15 +1,16 @@
-"""A profile of a log: sizes, rewards, popularity, repeats, times, and features that give the reward away."""
+"""A profile of a log: sizes, rewards, popularity, repeats, times, and leaks, which give the reward away."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from darlr.data.log import FeatureColumn, IntArray, InteractionLog
 from darlr.data.scope import scope_of
 
-BINS = 10
+BINS = 10  # of a histogram
 LEAK = 0.999  # share of the rewards' variance, or absolute correlation, from which on something gives the reward away
 LEAST_GROUPS, LEAST_EVENTS = 5, 20  # below these, agreement is chance
 Numbers = NDArray[np.float64]
@@ -29,7 +30,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Histogram:
-    """edges: one more than counts; the last bin holds its right edge."""
+    """The number of rewards in each bin. There is one edge more than counts; the last bin includes its right edge."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
@@ -37,9 +38,8 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Leak:
-    """A feature, user or item that predicts the reward, or ids that follow an order.
-
-    strength: share of the variance, or absolute correlation. groups: values, or events, that it rests on.
+    """A feature, user or item that predicts the reward, or ids that follow an order. strength: the explained share of
+    the variance, or an absolute correlation. groups: the number of distinct values, or of events, behind it.
     """
 
     kind: Literal["item", "user", "feature", "time", "id order"]
@@ -52,12 +52,13 @@ class Leak:
 class Profile:
     """All numbers of a log.
 
-    users, items: with or without events; active ones have some. density: share of the cells of active users and items
-    that are logged. repeats: events after the first of their cell; conflicts: cells whose events differ in reward.
-    singles: active users (items) with one event. gini: 0 = all have as many events, towards 1 = one has them all.
-    head: share of the events on the 1% most logged items (at least one). times: first and last, as logged. backwards:
-    events earlier than the one before. levels: distinct rewards. tail: largest absolute reward over the 99th percentile
-    of absolute rewards. cells: what the tables of a world model hold. leaks: strongest first.
+    users, items: with or without events; active ones have events. cells: the pairs of a user and an item in the tables
+    of a world model. density: the share of the cells of active users and items that are logged. repeats: events after
+    the first of their cell. conflicts: cells whose events differ in reward. levels: distinct rewards. tail: the largest
+    absolute reward divided by the 99th percentile of absolute rewards. single_users, single_items: those with one
+    event. gini: 0 where all have equally many events, near 1 where one has them all. head: the share of the events on
+    the 1% most logged items (at least one). times: the first and the last, as logged. backwards: events earlier than
+    the row before. leaks: strongest first.
     """
 
     name: str
@@ -90,14 +91,13 @@ class Profile:
 
 
 def profile(log: InteractionLog) -> Profile:
-    """The numbers of a log with at least one event."""
+    """The profile of a log with at least one event."""
     reward = log.reward.astype(np.float64)
     per_user, per_item = (np.bincount(codes) for codes in (log.user, log.item))
     per_user, per_item = per_user[per_user > 0], per_item[per_item > 0]
-    cell = log.user * log.n_items + log.item
-    distinct, code = np.unique(cell, return_inverse=True)
-    spread = _range_in(code, reward, len(distinct))
-    scope = scope_of(log)
+    cells = pl.DataFrame({"user": log.user, "item": log.item, "reward": reward}).group_by("user", "item")
+    differ = cells.agg(differ=pl.col("reward").min() < pl.col("reward").max())["differ"]
+    scope, usual = scope_of(log), float(np.quantile(np.abs(reward), 0.99))
     head = np.sort(per_item)[::-1][: max(1, len(per_item) // 100)]
     return Profile(
         name=log.name,
@@ -107,12 +107,12 @@ def profile(log: InteractionLog) -> Profile:
         active_users=len(per_user),
         active_items=len(per_item),
         cells=len(scope.users) * len(scope.items),
-        density=len(distinct) / (len(per_user) * len(per_item)),
-        repeats=len(log) - len(distinct),
-        conflicts=int((spread > 0).sum()),
+        density=len(differ) / (len(per_user) * len(per_item)),
+        repeats=len(log) - len(differ),
+        conflicts=int(differ.sum()),
         reward=_spread(reward),
         levels=len(np.unique(log.reward)),
-        tail=_tail(np.abs(reward)),
+        tail=float(np.abs(reward).max() / usual) if usual > 0 else 1.0,
         histogram=_histogram(reward),
         events_per_user=_spread(per_user),
         events_per_item=_spread(per_item),
@@ -139,23 +139,17 @@ def gini(counts: IntArray) -> float:
 
 def _spread(values: NDArray[np.generic]) -> Spread:
     numbers = values.astype(np.float64)
-    least, quarter, median, three_quarters, most = np.quantile(numbers, [0, 0.25, 0.5, 0.75, 1]).tolist()
-    return Spread(least, quarter, median, three_quarters, most, float(numbers.mean()))
+    return Spread(*map(float, (*np.quantile(numbers, [0, 0.25, 0.5, 0.75, 1]), numbers.mean())))
 
 
 def _histogram(reward: Numbers) -> Histogram:
-    """A bin for each value where there are few, else bins of equal width."""
+    """A bin for each value where there are at most BINS, otherwise bins of equal width."""
     values, counts = np.unique(reward, return_counts=True)
     if len(values) > BINS:
         counts, edges = np.histogram(reward, bins=BINS)
     else:
         edges = np.append(values, values[-1])
     return Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
-
-
-def _tail(size: Numbers) -> float:
-    usual = float(np.quantile(size, 0.99))
-    return float(size.max() / usual) if usual > 0 else 1.0
 
 
 def _leaks(log: InteractionLog, reward: Numbers) -> list[Leak]:
@@ -167,8 +161,8 @@ def _leaks(log: InteractionLog, reward: Numbers) -> list[Leak]:
             found += [_feature(column, codes, reward) for column in features]
         if log.timestamp is not None:
             found.append(Leak("time", "time", _correlation(log.timestamp.astype(np.float64), reward), len(log)))
-    for name, codes, ids in (("user", log.user, log.user_ids), ("item", log.item, log.item_ids)):
-        found += [_ordered(name, codes, log)] if isinstance(ids[0], int) else []
+    sides = (("user", log.user, log.user_ids), ("item", log.item, log.item_ids))
+    found += [_ordered(name, codes, log) for name, codes, ids in sides if isinstance(ids[0], int)]
     return [leak for leak in found if leak.strength > LEAK and leak.groups >= LEAST_GROUPS]
 
 
@@ -179,8 +173,7 @@ def _feature(column: FeatureColumn, codes: IntArray, reward: Numbers) -> Leak:
         known = ~np.isnan(values.astype(np.float64))
         values, reward = values[known].astype(np.float64), reward[known]
         straight = _correlation(values, reward)
-        _, group = np.unique(values, return_inverse=True)
-        leak = _grouped("feature", column.name, group, reward)
+        leak = _grouped("feature", column.name, np.unique(values, return_inverse=True)[1], reward)
         return leak if leak.strength > straight else Leak("feature", column.name, straight, leak.groups)
     if column.kind == "multi":
         _, group = np.unique(np.sort(values, axis=1), axis=0, return_inverse=True)
@@ -204,35 +197,15 @@ def _grouped(kind: Literal["item", "user", "feature"], name: str, group: IntArra
 
 def _ordered(name: str, codes: IntArray, log: InteractionLog) -> Leak:
     """How well whole-number ids follow the time of their first event, or their number of events."""
-    present, counts = np.unique(codes, return_counts=True)
-    orders = [counts.astype(np.float64)]
-    if log.timestamp is not None:
-        first = np.full(int(present.max()) + 1, np.iinfo(np.int64).max)
-        np.minimum.at(first, codes, log.timestamp)
-        orders.append(_ranks(first[present]))
-    strength = max(_correlation(np.arange(len(present), dtype=np.float64), _ranks(order)) for order in orders)
-    return Leak("id order", name, strength, len(present))
-
-
-def _ranks(values: NDArray[np.generic]) -> Numbers:
-    """Mean ranks: equal values share theirs."""
-    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts).astype(np.float64)
-    ranks: Numbers = (last - (counts - 1) / 2)[group]
-    return ranks
+    by_id = pl.DataFrame({"code": codes, "time": log.timestamp}).group_by("code").agg(pl.len(), pl.col("time").min())
+    by_id = by_id.sort("code")
+    orders = [by_id["len"]] if log.timestamp is None else [by_id["len"], by_id["time"]]
+    place = np.arange(len(by_id), dtype=np.float64)
+    return Leak("id order", name, max(_correlation(place, order.rank().to_numpy()) for order in orders), len(by_id))
 
 
 def _correlation(first: Numbers, second: Numbers) -> float:
-    """Absolute Pearson correlation, 0 where one does not vary or there are too few."""
+    """Absolute Pearson correlation; 0 where one side does not vary, or below LEAST_EVENTS values."""
     if len(first) < LEAST_EVENTS or first.min() == first.max() or second.min() == second.max():
         return 0.0
     return float(abs(np.corrcoef(first, second)[0, 1]))
-
-
-def _range_in(group: IntArray, values: Numbers, n: int) -> Numbers:
-    """Largest minus smallest value of each group, float64 [n]."""
-    low, high = np.full(n, np.inf), np.full(n, -np.inf)
-    np.minimum.at(low, group, values)
-    np.maximum.at(high, group, values)
-    spread: Numbers = high - low
-    return spread

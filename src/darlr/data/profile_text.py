@@ -1,17 +1,17 @@
-"""What the numbers of a log mean, what to do about them, and how a person reads both."""
+"""The findings of a profile: what the numbers of a log mean and what to do about them, as text and as JSON."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from darlr.data.profile import Histogram, Leak, Profile, Spread
 from darlr.options import SelectorConfig
 
-FEW_EVENTS = 1_000  # a log below this says little beyond means
-FEW_A_USER = 5  # median events: below this a user's taste is mostly that of others
-FEW_AN_ITEM = 5
+FEW_EVENTS = 1_000  # fewer allow little more than means
+FEW_A_USER, FEW_AN_ITEM = 5, 5  # median events: below this, predictions rest on other users and on features
 SKEWED = 0.9  # Gini coefficient of the items' events
-LONG_TAIL = 100.0  # largest reward over the 99th percentile
-LEAST_PROPENSITY = 1e-3  # below this a single event can rule an estimate
+LONG_TAIL = 100.0  # largest absolute reward divided by the 99th percentile
+LEAST_PROPENSITY = 1e-3  # below this, a single event can dominate an estimate
 LARGE_TABLES = 2**31  # bytes of the reward and risk tables together
 WIDTH = 40  # of the histogram's longest bar
 Level = Literal["warning", "note"]
@@ -19,7 +19,7 @@ Level = Literal["warning", "note"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found, what it means, what to do. warning: results may be wrong or poor; note: good to know."""
+    """What was found, what it means, and what to do. After a warning, results may be wrong or poor."""
 
     level: Level
     found: str
@@ -31,18 +31,18 @@ class Finding:
 
 
 def findings(p: Profile, refused: str | None = None) -> tuple[Finding, ...]:
-    """Everything worth acting on, warnings first. refused: why training refuses the log, where it does."""
-    found = [*_refused(refused), *_size(p), *_rewards(p), *_popularity(p), *_rows(p), *map(_leak, p.leaks)]
+    """All findings, warnings first. refused: why training refuses the log, or None where it does not."""
+    found = [*_of_sizes(p, refused), *_of_events(p), *map(_leak, p.leaks)]
     return tuple(sorted(found, key=lambda finding: finding.level != "warning"))
 
 
 def to_json(p: Profile, refused: str | None = None) -> dict[str, Any]:
-    """Numbers and findings, for machines."""
+    """Numbers and findings for machines."""
     return {"profile": asdict(p), "findings": [asdict(finding) for finding in findings(p, refused)]}
 
 
 def text(p: Profile, refused: str | None = None) -> str:
-    """Numbers and findings, for people."""
+    """Numbers and findings for people."""
     lines = [
         f"{p.name}: {p.events:,} events, {p.active_users:,} of {p.users:,} users and {p.active_items:,} of {p.items:,} "
         "items have some",
@@ -60,88 +60,69 @@ def text(p: Profile, refused: str | None = None) -> str:
     return "\n".join(lines + ([str(finding) for finding in listed] or ["nothing to act on"]))
 
 
-def _refused(reason: str | None) -> list[Finding]:
-    if reason is None:
-        return []
-    return [Finding("warning", "darlr train refuses this data with its default options", reason, "mend this first")]
-
-
-def _size(p: Profile) -> list[Finding]:
-    found = []
+def _of_sizes(p: Profile, refused: str | None) -> Iterator[Finding]:
+    if refused is not None:
+        what = "darlr train refuses this data with its default options"
+        yield Finding("warning", what, refused, "solve this first")
     if p.events < FEW_EVENTS:
         means = "a world model learns little beyond means; intervals of any result will be wide"
-        found.append(Finding("warning", f"fewer than {FEW_EVENTS:,} events", means, "bring more of the log"))
+        yield Finding("warning", f"fewer than {FEW_EVENTS:,} events", means, "bring more of the log")
     if p.events_per_user.median < FEW_A_USER:
         what = f"half of the users have fewer than {FEW_A_USER} events (median {p.events_per_user.median:g})"
-        means = "what is learned of a user is mostly what others like; new users look the same"
+        means = "what is learned of a user is mostly what others like; cold-start users look the same"
         do = "bring a longer period, add features of users, or expect little more than item means"
-        found.append(Finding("warning", what, means, do))
+        yield Finding("warning", what, means, do)
     if p.events_per_item.median < FEW_AN_ITEM:
         what = f"half of the items have fewer than {FEW_AN_ITEM} events (median {p.events_per_item.median:g})"
         means = "the predicted reward of most items rests on their features, and its uncertainty is high"
-        found.append(Finding("warning", what, means, "add features of items, or leave out items hardly anyone met"))
+        yield Finding("warning", what, means, "add features of items, or leave out items with hardly any events")
     picks = SelectorConfig().picks
     if p.users <= picks:
         means = f"the selector picks {picks} reference users of each user by default"
-        found.append(Finding("warning", f"only {p.users} users", means, "train with a smaller --selector.picks"))
-    size = 8 * p.cells
-    if size > LARGE_TABLES:
+        yield Finding("warning", f"only {p.users} users", means, "train with a smaller --selector.picks")
+    if 8 * p.cells > LARGE_TABLES:
         what = f"{p.cells:,} cells of users and items to recommend"
-        means = f"the tables of reward and risk take {size / 2**30:,.1f} GiB, and training needs several times that"
-        found.append(Finding("warning", what, means, "sample users, or leave out items hardly anyone met"))
-    return found
+        means = f"the tables of reward and risk take {8 * p.cells / 2**30:,.1f} GiB; training needs several times that"
+        yield Finding("warning", what, means, "sample users, or leave out items with hardly any events")
 
 
-def _rewards(p: Profile) -> list[Finding]:
+def _of_events(p: Profile) -> Iterator[Finding]:
     if p.levels == 1:
         means = (
-            "the log is implicit: it says what was chosen, never what was not liked; unlogged cells serve as negatives"
+            "the log is implicit: it holds what was chosen, not what was disliked; unlogged cells serve as negatives"
         )
-        do = "log what was shown and not taken too if you can; else train as it is (model.loss auto draws negatives)"
-        return [Finding("note", f"all rewards are {p.reward.most:g}", means, do)]
-    if p.tail > LONG_TAIL:
-        what = f"the largest reward is {p.tail:,.0f} times the 99th percentile of their size"
-        means = "means and squared errors follow a few events; what lies far outside is learned as the nearer bound"
-        return [Finding("warning", what, means, "cut rewards, or take their logarithm, before preparing")]
-    return []
-
-
-def _popularity(p: Profile) -> list[Finding]:
-    found = []
+        do = "log what was shown and not chosen, too, if you can; else train as it is (model.loss auto draws negatives)"
+        yield Finding("note", f"all rewards are {p.reward.most:g}", means, do)
+    elif p.tail > LONG_TAIL:
+        what = f"the largest reward is {p.tail:,.0f} times the 99th percentile of absolute rewards"
+        means = "means and squared errors follow a few events; rewards far outside are learned as the nearer bound"
+        yield Finding("warning", what, means, "cut rewards, or take their logarithm, before preparing")
     if p.gini_items > SKEWED:
         what = f"events gather on few items (Gini {p.gini_items:.2f}; the top 1% have {p.head:.0%})"
         means = "a list of the most popular items is hard to beat, and rarely logged items are uncertain"
-        found.append(Finding("note", what, means, "read every result beside the popularity row"))
+        yield Finding("note", what, means, "read every result beside the popularity row")
     if p.single_users > p.active_users / 2:
         what = f"{p.single_users:,} of {p.active_users:,} users have a single event"
         means = "none of their events can be held out, so they are trained on and never validated"
-        found.append(Finding("warning", what, means, "leave them out, or bring a longer period"))
+        yield Finding("warning", what, means, "leave them out, or bring a longer period")
     if p.least_propensity is not None and p.least_propensity < LEAST_PROPENSITY:
         what = f"the least propensity is {p.least_propensity:g}"
         means = f"one event can weigh {1 / p.least_propensity:,.0f} times in an estimate by inverse propensity"
-        found.append(Finding("warning", what, means, "clip propensities, and say so beside the estimate"))
-    return found
-
-
-def _rows(p: Profile) -> list[Finding]:
-    found = []
+        yield Finding("warning", what, means, "clip propensities, and report it beside the estimate")
     if p.repeats:
         what = f"{p.repeats:,} events repeat a user and item; {p.conflicts:,} such cells have different rewards"
-        means = (
-            "all are kept: each rated event counts, so a cell is predicted near their mean (implicit: it counts once)"
-        )
-        found.append(Finding("note", what, means, "if only the last one holds, keep that one before preparing"))
+        means = "all are kept: a cell is predicted near the mean of its events (in an implicit log it counts once)"
+        yield Finding("note", what, means, "if only the last one holds, keep that one before preparing")
     if p.times is None:
         means = "the log has no order: it can be split at random only, and sequences are those of the rows"
-        found.append(Finding("note", "no times", means, "name the column (--timestamp) if there is one"))
+        yield Finding("note", "no times", means, "name the column (--timestamp) if there is one")
     elif p.backwards:
         what = f"{p.backwards:,} events are earlier than the row before"
-        means = "rows are in another order than time; every stage that needs an order sorts by time"
-        found.append(Finding("note", what, means, "nothing, unless you expected rows in order of time"))
+        means = "the rows are not in order of time; every stage that needs an order sorts by time"
+        yield Finding("note", what, means, "nothing, unless you expected rows in order of time")
     if p.category is None:
         means = "no rule makes users leave a session, so that diversity is not rewarded"
-        found.append(Finding("note", "no item category", means, "name one (--items and --category) if there is one"))
-    return found
+        yield Finding("note", "no item category", means, "name one (--items and --category) if there is one")
 
 
 def _leak(leak: Leak) -> Finding:

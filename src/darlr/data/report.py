@@ -16,10 +16,9 @@ class Dropped:
 
 @dataclass(frozen=True)
 class PrepareReport:
-    """What a reader of a data set kept, dropped and noticed.
-
-    rows_read and rows_kept count events; `dropped` says why they differ. notes: what else the reader saw and somebody
-    should check. remarks: what it did that needs no check."""
+    """What a reader of a data set kept, dropped and noticed. rows_read and rows_kept count events; `dropped` explains
+    the difference. notes: what a person should check. remarks: what the reader did that needs no check.
+    """
 
     source: str
     rows_read: int
@@ -30,11 +29,9 @@ class PrepareReport:
 
     def __str__(self) -> str:
         lines = [f"{self.source}: {self.rows_kept:,} of {self.rows_read:,} rows kept"]
-        lines += [
-            f"  dropped {d.count:,}: {d.reason}" + (f" (first at {d.example})" if d.example else "")
-            for d in self.dropped
-            if d.count
-        ]
+        for one in self.dropped:
+            place = f" (first at {one.example})" if one.example else ""
+            lines += [f"  dropped {one.count:,}: {one.reason}{place}"] if one.count else []
         return "\n".join(lines + [f"  note: {note}" for note in (*self.notes, *self.remarks)])
 
     def to_json(self) -> dict[str, Any]:
@@ -44,11 +41,6 @@ class PrepareReport:
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> "PrepareReport":
         """Inverse of `to_json`."""
-        return PrepareReport(
-            source=values["source"],
-            rows_read=values["rows_read"],
-            rows_kept=values["rows_kept"],
-            dropped=tuple(Dropped(**d) for d in values["dropped"]),
-            notes=tuple(values["notes"]),
-            remarks=tuple(values.get("remarks", ())),
-        )
+        lists = {name: tuple(values.get(name, ())) for name in ("notes", "remarks")}
+        dropped = tuple(Dropped(**one) for one in values["dropped"])
+        return PrepareReport(values["source"], values["rows_read"], values["rows_kept"], dropped, **lists)

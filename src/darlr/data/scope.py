@@ -1,20 +1,18 @@
-"""The scope of a log: the users and items we recommend to and from. Everything after the world model uses its codes."""
+"""The scope of a log: the users we recommend to and the items we recommend. All stages after the world model use it."""
 
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from darlr.data.log import Block, FeatureColumn, IntArray, InteractionLog
+from darlr.data.log import Block, IntArray, InteractionLog
 from darlr.data.split import select
 
 
 @dataclass(frozen=True)
 class Scope:
-    """The users and items of the scope.
-
-    users: int64 [Us], items: int64 [Is]: codes of the log in ascending order. The position of a user or item in them is
-    its scope code. n_users, n_items: the numbers U and I of the log.
+    """The users and items of the scope. users: int64 [Us], items: int64 [Is]: codes of the log in ascending order. The
+    position of a user or item in them is its scope code. n_users, n_items: the numbers U and I of the log.
     """
 
     users: IntArray
@@ -55,35 +53,15 @@ def catalogue(log: InteractionLog, scope: Scope) -> InteractionLog:
     """
     if len(scope.items) == scope.n_items:
         return log
-    place = places(scope.items, scope.n_items)
-    kept = select(log, place[log.item] >= 0)
-    return replace(
-        kept,
-        item=place[kept.item],
-        item_ids=_chosen(log.item_ids, scope.items),
-        item_features=_rows(log.item_features, scope.items),
-        block=log.block and Block(log.block.users, np.arange(len(scope.items), dtype=np.int64)),
-    )
+    block = log.block and Block(log.block.users, np.arange(len(scope.items), dtype=np.int64))
+    return replace(_restricted(log, "item", scope.items), block=block)
 
 
 def within_scope(log: InteractionLog, scope: Scope) -> InteractionLog:
-    """The events of the scope's users on the scope's items, both in scope codes.
-
-    A log with a block has no such events, so that the result holds ids and features only. If the scope is the
-    whole log, the log itself is returned.
+    """The events of the scope's users on the scope's items, both in scope codes. A log with a block has no such events,
+    so that the result holds ids and features only. If the scope is the whole log, the log itself is returned.
     """
-    if scope.whole:
-        return log
-    place = places(scope.users, scope.n_users)
-    offered = catalogue(log, scope)
-    kept = select(offered, place[offered.user] >= 0)
-    return replace(
-        kept,
-        user=place[kept.user],
-        user_ids=_chosen(log.user_ids, scope.users),
-        user_features=_rows(log.user_features, scope.users),
-        block=None,
-    )
+    return log if scope.whole else replace(_restricted(catalogue(log, scope), "user", scope.users), block=None)
 
 
 def places(codes: IntArray, size: int) -> IntArray:
@@ -93,9 +71,14 @@ def places(codes: IntArray, size: int) -> IntArray:
     return place
 
 
-def _chosen(ids: tuple[str, ...] | tuple[int, ...], codes: NDArray[np.int64]) -> tuple[str, ...] | tuple[int, ...]:
-    return tuple(ids[code] for code in codes.tolist())
-
-
-def _rows(columns: tuple[FeatureColumn, ...], codes: IntArray) -> tuple[FeatureColumn, ...]:
-    return tuple(replace(column, values=column.values[codes]) for column in columns)
+def _restricted(log: InteractionLog, side: Literal["user", "item"], codes: IntArray) -> InteractionLog:
+    """Only the events of these users (or items). The place of each in `codes` becomes its code."""
+    ids, features = getattr(log, f"{side}_ids"), getattr(log, f"{side}_features")
+    place = places(codes, len(ids))
+    kept = select(log, place[getattr(log, side)] >= 0)
+    changed: dict[str, Any] = {
+        side: place[getattr(kept, side)],
+        f"{side}_ids": tuple(ids[code] for code in codes.tolist()),
+        f"{side}_features": tuple(replace(column, values=column.values[codes]) for column in features),
+    }
+    return replace(kept, **changed)

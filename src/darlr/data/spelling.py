@@ -1,4 +1,4 @@
-"""How a text is spelled: what cannot be seen of it, and words that say that there is nothing."""
+"""The spelling of texts: invisible characters, and words that mean that there is no value."""
 
 import re
 import unicodedata

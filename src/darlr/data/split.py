@@ -5,15 +5,17 @@ A third part, kept for evaluation, is taken off before these two. Nothing that l
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from darlr.data.log import InteractionLog
+from darlr.data.log import EVENTS, IntArray, InteractionLog, Mask
 from darlr.errors import DataError
 from darlr.options import SplitConfig
 
 RESERVED = 0x5EED  # seed of what is kept for evaluation: the same events whatever the seeds of a run
+OF_EVENTS, OF_USERS = 1, 2  # a thinner log draws with the seed of the split and one of these
 
 
 def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, InteractionLog]:
@@ -21,8 +23,8 @@ def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, Int
 
     Of a user's k events floor(k * share + uniform) are held out, so that short histories give their share on average.
     At least one event of each user stays in training. Raises DataError when nothing can be held out, or when the split
-    is by time and the log has no timestamps. A log that was thinned on purpose (darlr.data.thin) gets an empty held-out
-    part instead of the error.
+    is by time and the log has no timestamps. A log that was thinned on purpose (`thin`) gets an empty held-out part
+    instead of the error.
     """
     generator = np.random.default_rng(config.seed)
     n = len(log)
@@ -51,7 +53,7 @@ def reserve(log: InteractionLog, share: float) -> tuple[InteractionLog, Interact
 
     Of a user's k distinct items floor(k * share + uniform) are drawn, and all their events are kept; at least one item
     stays. So no (user, item) cell is on both sides. A log with propensities is drawn by event, whatever its item, and
-    no user needs to keep one: only then does a propensity say how likely the item of a kept event was, given the rest.
+    no user needs to keep one: only then is a propensity the chance of the item of a kept event, given the rest.
     No option but the share changes the draw, so that runs of all seeds leave out the same events.
     Raises DataError when a share above 0 can keep nothing.
     """
@@ -74,6 +76,27 @@ def reserve(log: InteractionLog, share: float) -> tuple[InteractionLog, Interact
     return select(log, ~kept), select(log, kept)
 
 
+def thin(log: InteractionLog, config: SplitConfig) -> InteractionLog:
+    """The log with round(keep * L) of its events, and without the events of round(isolated * U) users.
+
+    Ids and features stay. At least one event is kept. With one seed, sparser logs are parts of denser ones, so that a
+    sweep changes nothing but the share. Raises DataError when all events belonged to the isolated users.
+    """
+    if config.keep == 1 and config.isolated == 0:
+        return log
+    keys = np.random.default_rng((config.seed, OF_EVENTS)).random(len(log))
+    kept = np.argsort(np.argsort(keys)) < max(1, round(config.keep * len(log)))
+    order = np.random.default_rng((config.seed, OF_USERS)).permutation(log.n_users)
+    isolated = np.argsort(order) < round(config.isolated * log.n_users)
+    rows = kept & ~isolated[log.user]
+    if not rows.any():
+        raise DataError(
+            f"{log.name}: no event is left with split.keep {config.keep} and split.isolated {config.isolated}; "
+            "keep more, or choose another split.seed"
+        )
+    return select(log, rows)
+
+
 def _require_two_events(log: InteractionLog) -> None:
     """Raise DataError where no share holds anything out, as one event of each user stays."""
     if np.bincount(log.user).max(initial=0) < 2:
@@ -83,19 +106,14 @@ def _require_two_events(log: InteractionLog) -> None:
         )
 
 
-def _enough(user: NDArray[np.int64], option: str) -> str:
+def _enough(user: IntArray, option: str) -> str:
     """A share at which the user with the most entries surely loses one, and the option that sets it."""
     return f"a share of {math.ceil(100 / int(np.bincount(user).max())) / 100} (option {option})"
 
 
 def _last(
-    user: NDArray[np.int64],
-    n_users: int,
-    share: float,
-    late: NDArray[np.generic],
-    generator: np.random.Generator,
-    stay: int = 1,
-) -> NDArray[np.bool_]:
+    user: IntArray, n_users: int, share: float, late: NDArray[np.generic], generator: np.random.Generator, stay: int = 1
+) -> Mask:
     """The latest entries of each user by `late` [L], their share of them and at most all but `stay`, bool [L]."""
     n = len(user)
     order = np.lexsort((np.arange(n), late, user))
@@ -108,13 +126,10 @@ def _last(
     return np.asarray(place >= kept[user])
 
 
-def select(log: InteractionLog, rows: NDArray[np.bool_]) -> InteractionLog:
-    """The log with only the events where `rows`, bool [L], is true; ids and features stay."""
-    return replace(
-        log,
-        user=log.user[rows],
-        item=log.item[rows],
-        reward=log.reward[rows],
-        timestamp=None if log.timestamp is None else log.timestamp[rows],
-        propensity=None if log.propensity is None else log.propensity[rows],
-    )
+def select(log: InteractionLog, rows: Mask | NDArray[np.integer]) -> InteractionLog:
+    """The log with only these events: those where bool [L] is true, or those at int [n], in this order. Ids and
+    features stay.
+    """
+    arrays = {name: getattr(log, name) for name in EVENTS}
+    chosen: dict[str, Any] = {name: array[rows] for name, array in arrays.items() if array is not None}
+    return replace(log, **chosen)

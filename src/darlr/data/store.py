@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from darlr.data.log import Block, FeatureColumn, InteractionLog, check
+from darlr.data.log import EVENTS, Block, FeatureColumn, InteractionLog, check
 from darlr.data.report import PrepareReport
 from darlr.errors import DataError
 from darlr.io.files import atomic_write_text, read_json
@@ -26,18 +26,20 @@ FEATURE = "feature."  # prefix of feature columns in users.parquet and items.par
 def save(
     log: InteractionLog, folder: Path, report: PrepareReport, finish: Callable[[Path], None] = lambda _: None
 ) -> None:
-    """Write interactions, users and items (Parquet) and dataset.json; an earlier data set there is replaced.
+    """Write interactions, users and items (Parquet) and dataset.json. An earlier data set in the folder is replaced.
 
-    finish: called with the folder while it is a draft, to write what belongs to the data set besides, such as a truth.
-    Raises DataError when the log is inconsistent, `folder` holds something that is no prepared data set, or the disk is
-    full; an earlier data set is then still there.
+    finish: called with the folder while it is a draft, to write more files of the data set, such as a truth. Raises
+    DataError when the log is inconsistent, `folder` holds something that is no prepared data set, or the disk is full;
+    an earlier data set is then still there.
     """
     import polars as pl
 
     check(log)
     check_target(folder)
     with replacing_folder(folder, (OSError, pl.exceptions.PolarsError), DataError) as draft:  # polars on a full disk
-        _events(log).write_parquet(draft / "interactions.parquet")
+        arrays = {name: getattr(log, name) for name in EVENTS}
+        events = pl.DataFrame({name: array for name, array in arrays.items() if array is not None})
+        events.write_parquet(draft / "interactions.parquet")
         _table(log.user_ids, log.user_features).write_parquet(draft / "users.parquet")
         _table(log.item_ids, log.item_features).write_parquet(draft / "items.parquet")
         write_manifest(draft, _manifest(log, report))
@@ -59,23 +61,19 @@ def is_prepared(folder: Path) -> bool:
 
 
 def load(folder: Path) -> InteractionLog:
-    """The log of a prepared data set.
-
-    Raises DataError when it is missing, damaged, changed by hand or written by a newer version.
+    """The log of a prepared data set. Raises DataError when it is missing, damaged, changed by hand or written by a
+    newer version.
     """
     import polars as pl
 
     manifest = read_manifest(folder)
     events, users, items = (_parquet(folder / f"{name}.parquet") for name in ("interactions", "users", "items"))
+    arrays: dict[str, Any] = {name: _array(events[name]) for name in events.columns if name in EVENTS}
     try:
         block = manifest["block"]
         log = InteractionLog(
             name=manifest["name"],
-            user=_array(events["user"]),
-            item=_array(events["item"]),
-            reward=_array(events["reward"]),
-            timestamp=_array(events["timestamp"]) if "timestamp" in events.columns else None,
-            propensity=_array(events["propensity"]) if "propensity" in events.columns else None,
+            **arrays,
             user_ids=tuple(users["id"].to_list()),
             item_ids=tuple(items["id"].to_list()),
             user_features=_features(users, manifest["user_features"]),
@@ -131,8 +129,8 @@ def checksum(log: InteractionLog) -> str:
         if array is not None:
             digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data.cast("B"))
 
-    for array in (log.user, log.item, log.reward, log.timestamp, log.propensity):
-        feed_array(array)
+    for name in EVENTS:
+        feed_array(getattr(log, name))
     feed([log.user_ids, log.item_ids, log.category, log.reward_range, log.exit])
     for column in (*log.user_features, *log.item_features):
         feed([column.name, column.kind, column.vocabulary])
@@ -155,24 +153,16 @@ def _manifest(log: InteractionLog, report: PrepareReport) -> dict[str, Any]:
         "reward_range": list(log.reward_range),
         "category": log.category,
         "exit": log.exit,
-        "user_features": [_describe(column) for column in log.user_features],
-        "item_features": [_describe(column) for column in log.item_features],
+        **{
+            f"{side}_features": [
+                {"name": column.name, "kind": column.kind, "vocabulary": list(column.vocabulary)} for column in columns
+            ]
+            for side, columns in (("user", log.user_features), ("item", log.item_features))
+        },
         "block": block,
         "truth": None,
         "report": report.to_json(),
     }
-
-
-def _describe(column: FeatureColumn) -> dict[str, Any]:
-    return {"name": column.name, "kind": column.kind, "vocabulary": list(column.vocabulary)}
-
-
-def _events(log: InteractionLog) -> "pl.DataFrame":
-    import polars as pl
-
-    columns = {"user": log.user, "item": log.item, "reward": log.reward}
-    optional = {"timestamp": log.timestamp, "propensity": log.propensity}
-    return pl.DataFrame(columns | {name: values for name, values in optional.items() if values is not None})
 
 
 def _table(ids: tuple[str, ...] | tuple[int, ...], features: tuple[FeatureColumn, ...]) -> "pl.DataFrame":

@@ -1,7 +1,7 @@
-"""The unit that everything learns in: the logged rewards, mapped affinely onto 1 to 5, whatever unit the log has.
+"""The unit of rewards in which everything learns: the logged rewards, mapped affinely onto 1 to 5.
 
 Step sizes, clipped gradients, lambda_s, lambda_d, lambda_U and lambda_E then mean the same on every data set (a
-Reading: docs/method.md, The unit of rewards). People read and write rewards in the log's own unit.
+Reading: docs/method.md, The unit of rewards). People read and write rewards in the unit of the log.
 """
 
 from dataclasses import dataclass, replace
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from darlr.data.log import InteractionLog
 
 LEAST, WIDTH = 1.0, 4.0  # a log of ratings from 1 to 5 is learned as it is
-TAIL = 0.005  # share of the rewards, on either side, that may be called a tail
-FAR = 1.0  # a tail that reaches so many times further than the other rewards is cut
-LEVELS = 20  # rewards of at most so many values are a scale, such as ratings, whose ends may be rare:
-FAR_OF_LEVELS = 5.0  # what is far is further there
+TAIL = 0.005  # share of the rewards, at either end, that may count as a tail
+FAR = 1.0  # a tail is cut where it extends further than this times the spread of the other rewards
+LEVELS = 20  # rewards with at most this many values are a scale, such as ratings, whose ends may be rare
+FAR_OF_LEVELS = 5.0  # FAR for such a scale
 
 
 @dataclass(frozen=True)
 class Unit:
-    """learned = least + 4 (reward - low) / (high - low), and back; rewards outside low..high are learned as the bound.
+    """learned = least + 4 (reward - low) / (high - low), and back. Rewards outside low..high are learned as the bound.
 
-    low, high: in the log's unit. least: what `low` is learned as. bounds: the log's own range, which may be wider.
+    low, high: in the unit of the log. least: the learned value of `low`. bounds: the range of the log, which may be
+    wider than low..high.
     """
 
     low: float = LEAST
@@ -35,12 +36,12 @@ class Unit:
 
     @property
     def scale(self) -> float:
-        """How much of the log's unit one learned unit is: of differences, errors and standard deviations."""
+        """The factor from learned differences, errors and standard deviations to the unit of the log."""
         return (self.high - self.low) / WIDTH
 
     @property
     def range(self) -> tuple[float, float]:
-        """The least and the largest learned reward."""
+        """The lowest and the highest learned reward."""
         return self.least, self.least + WIDTH
 
     @property
@@ -50,7 +51,7 @@ class Unit:
 
     @property
     def zero(self) -> float:
-        """What a reward of 0 is learned as, wherever it lies: the target of sampled negatives."""
+        """The learned value of a reward of 0, inside or outside the range: the target of sampled negatives."""
         return 0.0 if self.identity else self.least + WIDTH * (0.0 - self.low) / (self.high - self.low)
 
     @overload
@@ -58,7 +59,7 @@ class Unit:
     @overload
     def learn(self, reward: NDArray[np.floating]) -> NDArray[np.float32]: ...
     def learn(self, reward: Tensor | NDArray[np.floating]) -> Tensor | NDArray[np.float32]:
-        """Rewards as they are learned, float32 of any shape. Where `identity` holds they come back as they are."""
+        """Rewards as they are learned, float32 of any shape. Where `identity` holds they are unchanged."""
         if isinstance(reward, Tensor):
             if self.identity:
                 return reward.float()
@@ -75,7 +76,7 @@ class Unit:
     @overload
     def show(self, learned: float) -> float: ...
     def show(self, learned: Tensor | float) -> Tensor | float:
-        """Learned rewards in the log's unit, of the same type and shape."""
+        """Learned rewards in the unit of the log, of the same type and shape."""
         if self.identity:
             return learned
         if not isinstance(learned, Tensor):
@@ -83,7 +84,7 @@ class Unit:
         return (self.low + (learned.double() - self.least) * self.scale).to(learned.dtype)
 
     def describe(self, log: "InteractionLog") -> str | None:
-        """A sentence for whoever trains on the log (in its own unit); None where rewards are learned as they are."""
+        """How the rewards of the log (in its own unit) are learned; None where they are learned as they are."""
         if self.identity:
             return None
         text = f"rewards from {self.low:g} to {self.high:g} are learned as {self.range[0]:g} to {self.range[1]:g}"
@@ -95,14 +96,13 @@ class Unit:
 
 
 def unit_of(log: "InteractionLog") -> Unit:
-    """The unit in which a log is learned.
+    """The unit in which a log is learned. It spans the range of rewards of the log without far tails.
 
-    It spans the log's range of rewards. A tail is cut: where the range reaches more than FAR times the spread of the
-    other rewards beyond them (FAR_OF_LEVELS times for a scale of few values), it ends at the largest (or least) of
-    these. "The other rewards" are all but a share TAIL, at least one, on either side. Where half of the rewards or more
-    are one and the same, as in 99% zeros, shares are of those that differ from it, and it is no tail. Only order
-    statistics are used, so that a reward a r + b is learned as r is. Where all logged rewards are equal and the range
-    begins at 0, as in a log of positives, 0 stays 0.
+    The inner rewards are all but a share TAIL, at least one, at either end. Where the range extends beyond them by more
+    than FAR times their spread (FAR_OF_LEVELS times for a scale of few values), it is cut at the outermost of them. A
+    value that half of the rewards or more have, such as 0 in a log with 99% zeros, is never in a tail, and shares are
+    then those of the other rewards. Only order statistics are used, so that a r + b is learned as r is. Where all
+    logged rewards are equal and the range begins at 0, as in a log of positives, 0 stays 0.
     """
     low, high = log.reward_range
     if not len(log):
@@ -122,5 +122,5 @@ def unit_of(log: "InteractionLog") -> Unit:
 
 
 def as_learned(log: "InteractionLog", unit: Unit) -> "InteractionLog":
-    """The log with its rewards as they are learned; `log.unit` leads back."""
+    """The log with its rewards as they are learned. Its `unit` maps them back."""
     return replace(log, reward=unit.learn(log.reward), reward_range=unit.range, unit=unit)

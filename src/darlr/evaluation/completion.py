@@ -1,11 +1,10 @@
 """A matrix that is completed from feedback on random items, for data sets without a published complete truth.
 
-Expected reward = low + (high - low) * sigmoid(m + a_u + c_i + p_u . q_i). The pair (a_u, p_u) is the sum
-of the rows of one table for the user's id and features; (c_i, q_i) is made likewise from the item's. This is matrix
-factorisation with side information: a factorisation machine (Rendle 2010) without products inside a side. Both tables
-have Gaussian priors. L-BFGS minimises the log loss of rewards that are scaled to 0..1, with exact gradients. Biases are
-fitted first. Preferences start from the leading singular directions of the residuals, as their gradient is 0 at 0. Only
-the random events are read, and never those of the log.
+Expected reward = low + (high - low) * sigmoid(m + a_u + c_i + p_u . q_i). The pair (a_u, p_u) is the sum of the rows of
+one table for the user's id and features; (c_i, q_i) is made likewise for the item. This is a factorisation machine
+(Rendle 2010) without products inside a side. Both tables have Gaussian priors. L-BFGS minimises the log loss of rewards
+that are scaled to 0..1. Biases are fitted first. Preferences start from the leading singular directions of the
+residuals, because their gradient is 0 at 0. Only random events are read, and none of the log.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,21 +20,21 @@ from torch import Tensor
 
 from darlr.data.log import FeatureColumn, IntArray, InteractionLog
 from darlr.data.split import split
-from darlr.evaluation.calibration import Quality, quality, report
+from darlr.evaluation.held_out import report
 from darlr.options import SplitConfig
 from darlr.world.models.features import encode
 
 Reals = NDArray[np.float64]
 SIZE = 8  # of p_u and q_i
 HELD_OUT = 0.2
-CHOOSING = 0.125  # share of the fitted part that chooses the priors; it is a tenth of all events
+CHOOSING = 0.125  # the share of the fitted events that chooses the priors, a tenth of all events
 BIAS_PRIORS, PREFERENCE_PRIORS = (30.0, 8.0, 2.0, 0.5), (100.0, 30.0, 10.0, 6.0, 3.0, 1.0)  # strongest first
 CURVATURE, SPREAD = 0.25, 0.1  # largest curvature of the log loss in a logit; usual size of squared preferences
 START, POWERS = 0.02, 60  # root mean square logit of each preference at the start; power iterations that find it
-WORSE = 0.003  # a relative rise of the loss by this ends the search for a prior
-STEPS, TOLERANCE = 200, 1e-6  # largest number of steps of a fit, and the relative gain that ends it
+WORSE = 0.003  # the search for a prior ends where the loss rises by this relative amount
+STEPS, TOLERANCE = 200, 1e-6  # the most steps of a fit, and the relative gain that ends it
 SHRINKAGE = 5.0  # extra events of the item means that the completion is compared with
-CHUNK = 1_000_000  # cells computed at once
+CHUNK = 1_000_000  # cells that are computed at once
 
 
 @dataclass(frozen=True)
@@ -47,12 +46,16 @@ class Completion:
     item: Reals
     reward_range: tuple[float, float]
 
+    def logits(self, users: IntArray, items: IntArray) -> Reals:
+        """Return the logits of the pairs (users[j], items[j])."""
+        return _logits(self.mean, self.user[users], self.item[items])
+
     def predict(self, users: IntArray, items: IntArray) -> Reals:
-        """Expected reward of the pairs (users[j], items[j])."""
-        return self._scaled(_logits(self.mean, self.user[users], self.item[items]))
+        """Return the expected rewards of the pairs (users[j], items[j])."""
+        return self._scaled(self.logits(users, items))
 
     def table(self, users: IntArray) -> Tensor:
-        """Expected reward of these users on every item, float32 [users, I], computed a chunk at a time."""
+        """Return the expected reward of these users on every item, float32 [users, I]."""
         rewards = torch.empty(len(users), len(self.item))
         rows = max(1, CHUNK // len(self.item))
         left, right = (np.insert(side, at, 1.0, axis=1) for side, at in ((self.user, 1), (self.item, 0)))
@@ -63,17 +66,15 @@ class Completion:
 
     def _scaled(self, logit: Reals) -> Reals:
         low, high = self.reward_range
-        scaled: Reals = low + (high - low) * expit(logit)
-        return scaled
+        return np.asarray(low + (high - low) * expit(logit))
 
 
 @dataclass(frozen=True)
 class Priors:
-    """Strengths of the priors in units of the log loss.
+    """Strengths of the priors in units of the log loss. bias: of a and c. preference: of p and q, if there are any.
 
-    bias: of a and c. preference: of p and q; None means that the model has none. by_member: whether the prior of a
-    feature counts once for each member that has the feature. Else it counts once, which hardly limits the feature. That
-    suits few events with informative features; with millions of events an uninformative feature would fit noise.
+    by_member: whether the prior of a feature counts once for each member with the feature. Otherwise it counts once,
+    which suits few events, while with millions of events an uninformative feature would fit noise.
     """
 
     bias: float
@@ -82,10 +83,7 @@ class Priors:
 
 
 def complete(random: InteractionLog, seed: int = 0) -> tuple[Completion, list[str]]:
-    """Fit on four fifths of the random events. The lines compare it with simple baselines on the other fifth.
-
-    Priors are chosen inside the four fifths. The matrix is not fitted again to all events.
-    """
+    """Fit a matrix to four fifths of the random events; the lines compare it with baselines on the other fifth."""
     fitted, held = split(random, SplitConfig(held_out=HELD_OUT, seed=seed))
     priors = choose(*split(fitted, SplitConfig(held_out=CHOOSING, seed=seed + 1)), seed)
     completion, biases = fit(fitted, priors, seed), fit(fitted, Priors(priors.bias), seed)
@@ -93,20 +91,21 @@ def complete(random: InteractionLog, seed: int = 0) -> tuple[Completion, list[st
     count = np.bincount(fitted.item, minlength=random.n_items)
     total = np.bincount(fitted.item, fitted.reward, minlength=random.n_items)
     means = (total + SHRINKAGE * mean) / (count + SHRINKAGE)
-    rows: dict[str, Quality] = {
-        "completed": quality(completion.predict(held.user, held.item), held),
-        "biases alone": quality(biases.predict(held.user, held.item), held),
-        "item mean": quality(means[held.item], held),
-        "constant": quality(mean[held.item], held),
+    predicted = {
+        "completed": completion.predict(held.user, held.item),
+        "biases alone": biases.predict(held.user, held.item),
+        "item mean": means[held.item],
+        "constant": mean[held.item],
     }
-    return completion, report(rows, fitted=len(fitted), held_out=len(held))
+    return completion, report(predicted, held, fitted=len(fitted))
 
 
 def choose(train: InteractionLog, held: InteractionLog, seed: int) -> Priors:
-    """The priors with the least held-out log loss: of biases, then of preferences with features counted both ways."""
+    """Choose the priors with the least held-out log loss: of biases, then of preferences with either `by_member`."""
 
     def loss(priors: Priors) -> float:
-        return log_loss(fit(train, priors, seed), held)
+        logit = fit(train, priors, seed).logits(held.user, held.item)
+        return float(np.mean(np.logaddexp(0.0, logit) - _shares(held) * logit))
 
     best, least = _first_best([Priors(bias) for bias in BIAS_PRIORS], loss)
     found = [(best, least)]
@@ -119,10 +118,7 @@ def choose(train: InteractionLog, held: InteractionLog, seed: int) -> Priors:
 def _first_best(
     priors: Sequence[Priors], loss: Callable[[Priors], float], known: float = np.inf
 ) -> tuple[Priors, float]:
-    """The best priors and their loss. Weaker priors take longer to fit; they are not tried once the loss rises.
-
-    known: a loss that the priors are compared with from the start.
-    """
+    """Find the best priors and their loss, from strong to weak, until the loss exceeds `known` or the least loss."""
     best, least = priors[0], np.inf
     for one in priors:
         found = loss(one)
@@ -133,18 +129,14 @@ def _first_best(
     return best, least
 
 
-def log_loss(completion: Completion, log: InteractionLog) -> float:
-    """Mean log loss of the log's rewards, scaled to 0..1."""
-    logit = _logits(completion.mean, completion.user[log.user], completion.item[log.item])
-    return float(np.mean(np.logaddexp(0.0, logit) - _shares(log) * logit))
-
-
 def fit(log: InteractionLog, priors: Priors, seed: int) -> Completion:
-    """The tables that explain the log's events. seed: of the search for leading directions."""
-    log = _by_user(log)
+    """Fit the tables to the log's events. seed: of the search for leading directions."""
+    order = np.argsort(log.user, kind="stable")
+    log = replace(log, user=log.user[order], item=log.item[order], reward=log.reward[order])
     users, items = _slots(log.n_users, log.user_features), _slots(log.n_items, log.item_features)
     shares, n = _shares(log), len(log)
-    events = np.append(0, np.cumsum(np.bincount(log.user, minlength=log.n_users)))
+    counts = [np.bincount(log.user, minlength=log.n_users), np.bincount(log.item, minlength=log.n_items)]
+    events = np.append(0, np.cumsum(counts[0]))
     cut = users.shape[1]
 
     def cells(wrong: Reals) -> sp.csr_matrix:
@@ -154,12 +146,13 @@ def fit(log: InteractionLog, priors: Priors, seed: int) -> Completion:
         user, item = users @ table[:cut], items @ table[cut:]
         return _logits(mean, user[log.user], item[log.item]), user, item
 
-    weighed = np.concatenate([_squares(users, log.user), _squares(items, log.item)])
+    squared = [side.multiply(side) for side in (users, items)]  # weights of table rows in members
+    weighed = np.concatenate([part.T @ of.astype(np.float64) for part, of in zip(squared, counts, strict=True)])
 
     def solve(mean: float, start: Reals, strength: Reals) -> tuple[float, Reals]:
         steepness = CURVATURE * np.where(np.arange(start.shape[1]) == 0, 1.0, SPREAD) * weighed[:, None]
         whole = 1 / np.sqrt(CURVATURE * n)
-        unit = 1 / np.sqrt(strength + steepness)  # so that rows with few and with many events take steps of one size
+        unit = 1 / np.sqrt(strength + steepness)  # rows with few and with many events take steps of one size
 
         def loss(point: Reals) -> tuple[float, Reals]:
             table = point[1:].reshape(start.shape) * unit
@@ -183,14 +176,16 @@ def fit(log: InteractionLog, priors: Priors, seed: int) -> Completion:
         start = np.zeros((rows, SIZE))
         left = cells(shares - expit(logits(mean, table)[0]))
         start[: log.n_users], start[cut : cut + log.n_items] = _leading(left, np.random.default_rng(seed))
-        counts = np.concatenate([_members(users), _members(items)]) if priors.by_member else np.ones(rows)
-        strength = np.column_stack([bias, np.outer(priors.preference * counts, np.ones(SIZE))])
+        members = np.ones(rows)
+        if priors.by_member:
+            members = np.concatenate([np.maximum(np.asarray(part.sum(0)).ravel(), 1.0) for part in squared])
+        strength = np.column_stack([bias, np.outer(priors.preference * members, np.ones(SIZE))])
         mean, table = solve(mean, np.column_stack([table, start]), strength)
     return Completion(mean, users @ table[:cut], items @ table[cut:], log.reward_range)
 
 
 def _leading(cells: sp.csr_matrix, generator: np.random.Generator) -> tuple[Reals, Reals]:
-    """Preferences of users [U, d] and items [I, d] along the leading singular directions, START strong."""
+    """Find preferences of users [U, d] and items [I, d] along the leading singular directions, START strong."""
     n_users, n_items = cells.shape
     item = generator.normal(size=(n_items, SIZE))
     for _ in range(POWERS):
@@ -201,52 +196,31 @@ def _leading(cells: sp.csr_matrix, generator: np.random.Generator) -> tuple[Real
 
 
 def _orthonormal(columns: Reals) -> Reals:
-    """An orthonormal basis of the columns, with zeros where there are more of them than rows."""
+    """Return an orthonormal basis of the columns, with zeros where there are more of them than rows."""
     basis = np.zeros_like(columns)
     found = np.linalg.qr(columns)[0]
     basis[:, : found.shape[1]] = found
     return basis
 
 
-def _squares(side: sp.csr_matrix, members: IntArray) -> Reals:
-    """Sum of each table row's squared weights over the events of these members."""
-    counts: Reals = side.multiply(side).T @ np.bincount(members, minlength=side.shape[0]).astype(np.float64)
-    return counts
-
-
-def _members(side: sp.csr_matrix) -> Reals:
-    """How many members each row of the side's table stands for, by squared weights and at least 1."""
-    counts: Reals = np.maximum(np.asarray(side.multiply(side).sum(0)).ravel(), 1.0)
-    return counts
-
-
 def _logits(mean: float, user: Reals, item: Reals) -> Reals:
-    """The logits [n] of rows [n, 1 + d] of users and items."""
-    logit: Reals = mean + user[:, 0] + item[:, 0] + np.einsum("nd,nd->n", user[:, 1:], item[:, 1:])
-    return logit
+    """Return the logits [n] of rows [n, 1 + d] of users and items."""
+    return np.asarray(mean + user[:, 0] + item[:, 0] + np.einsum("nd,nd->n", user[:, 1:], item[:, 1:]))
 
 
 def _led_by_one(side: Reals) -> Reals:
-    """The factors of the other side's bias and preference in a logit: 1, and this side's preference."""
+    """Return the factors of the other side's bias and preference in a logit: 1, and this side's preference."""
     return np.column_stack([np.ones(len(side)), side[:, 1:]])
 
 
 def _shares(log: InteractionLog) -> Reals:
+    """Scale the rewards to 0..1."""
     low, high = log.reward_range
-    shares: Reals = (log.reward.astype(np.float64) - low) / (high - low)
-    return shares
-
-
-def _by_user(log: InteractionLog) -> InteractionLog:
-    order = np.argsort(log.user, kind="stable")
-    return replace(log, user=log.user[order], item=log.item[order], reward=log.reward[order])
+    return np.asarray((log.reward.astype(np.float64) - low) / (high - low))
 
 
 def _slots(n: int, columns: tuple[FeatureColumn, ...]) -> sp.csr_matrix:
-    """The weights of the rows of a table in each of its n members, [n, rows of the table].
-
-    All features together weigh as much as the id, so that a prior means the same with 1 feature and with 30.
-    """
+    """Return the weights of the table's rows in each of n members, [n, rows]; all features weigh as much as the id."""
     side = encode(n, columns)
     weights = side.weights.double().numpy()
     weights[:, 1:] /= np.sqrt(max(side.n_fields - 1, 1))

@@ -1,29 +1,25 @@
 """The error of a table of estimated rewards, by intervals of the true reward (the motivation of the paper)."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from darlr.errors import ConfigError
 from darlr.evaluation.truth import Truth
 
 CELLS = 2**18  # cells that are processed at once, as many as a core's cache holds; it changes no number
 FEW = 10  # a truth with at most this many distinct rewards gets an interval for each
 
 
-def reward_error(estimate: Tensor, truth: Truth, edges: Sequence[float] | None = None) -> dict[str, float]:
-    """Compute the mean absolute error of an estimate, float [U, I], over all cells and by interval of the true reward.
+def reward_error(estimate: Tensor, truth: Truth) -> dict[str, float]:
+    """Compute the mean absolute error of an estimate, float [U, I], over "all" cells and by interval of true reward.
 
-    Keys: "all", then each interval that holds a cell, in rising order. edges: rising bounds of the intervals, of which
-    the last includes its upper bound. None = one interval for each distinct reward if there are few, else five equal
-    ones. Raises ConfigError for fewer than two bounds or bounds that do not rise.
+    There is one interval for each distinct reward if there are few, else five equal ones; empty ones are left out.
     """
     device = estimate.device
     users, items = (torch.as_tensor(codes, device=device) for codes in (truth.users, truth.items))
-    bounds, labels = _intervals(truth.reward, edges)
-    bounds, count = bounds.to(device), len(labels) + 1  # the first counts cells outside all intervals
+    bounds, labels = _intervals(truth.reward)
+    bounds, count = bounds.to(device), len(labels) + 1  # the first is for cells outside all intervals
     cells = torch.zeros(count, dtype=torch.int64, device=device)
     total = torch.zeros(count, dtype=torch.float64, device=device)
     size = max(1, CELLS // len(items))
@@ -37,26 +33,17 @@ def reward_error(estimate: Tensor, truth: Truth, edges: Sequence[float] | None =
     return {"all": float(total.sum()) / truth.reward.numel()} | {name: sum_ / n for name, n, sum_ in found if n}
 
 
-def _intervals(actual: Tensor, edges: Sequence[float] | None) -> tuple[Tensor, list[str]]:
+def _intervals(actual: Tensor) -> tuple[Tensor, list[str]]:
     """Return rising bounds and the names of the intervals; an interval that is one reward has one bound."""
-    if edges is None:
-        distinct = _distinct(actual)
-        if distinct is not None:
-            return distinct, [f"{value:g}" for value in distinct.tolist()]
-        edges = torch.linspace(float(actual.min()), float(actual.max()), 6).tolist()
-    if len(edges) < 2 or any(low >= high for low, high in pairwise(edges)):
-        raise ConfigError(f"reward intervals need at least two rising bounds, not {list(edges)}")
-    return torch.tensor(edges, dtype=actual.dtype), [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
-
-
-def _distinct(actual: Tensor) -> Tensor | None:
-    """Return the distinct rewards, rising; None where there are more than FEW."""
     found = actual.new_zeros(0)
     for part in torch.split(actual, max(1, CELLS // actual.shape[1])):
         found = torch.unique(torch.cat([found, torch.unique(part)]))
         if len(found) > FEW:
-            return None
-    return found.cpu()
+            break
+    else:
+        return found.cpu(), [f"{value:g}" for value in found.tolist()]
+    edges = torch.linspace(float(actual.min()), float(actual.max()), 6).tolist()
+    return torch.tensor(edges, dtype=actual.dtype), [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
 
 
 def _place(actual: Tensor, bounds: Tensor, intervals: int) -> Tensor:

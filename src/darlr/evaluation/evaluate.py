@@ -10,11 +10,9 @@ from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.evaluation.lists import Entry, Kind
-from darlr.evaluation.metrics import Metrics, majority_items, metrics
-from darlr.evaluation.playing import Job, Played, Setting, play_jobs
+from darlr.evaluation.playing import Job, Metrics, Played, Setting, majority_items, metrics, play_jobs
 from darlr.evaluation.protocol import play
-from darlr.evaluation.random_feedback import estimate, estimate_interval
-from darlr.evaluation.statistics import interval, iqm, resampled, shared_samples
+from darlr.evaluation.statistics import interval, iqm, random_interval, random_reward, resampled, shared_samples
 from darlr.evaluation.truth import Truth
 from darlr.options import Mode, SessionConfig
 from darlr.simulation.exits import Exit, build_exit, never, resolve
@@ -27,10 +25,9 @@ PUBLISHED_USERS = 100
 class Row:
     """One row of a table: one entry under one setting.
 
-    mean: R_tra over seeds and users, with its 95% interval. iqm: the interquartile mean, likewise. length, each
-    (R_each, a ratio of means), coverage (CV) and majority (MCD) are means over seeds. random: R_random with its
-    interval, where there is feedback on random items. returns: float64 [seeds, users]. tallies: from
-    darlr.evaluation.random_feedback, float64 [seeds, users, 3].
+    mean, iqm: mean and interquartile mean of R_tra over seeds and users, with 95% intervals. length, each (R_each, a
+    ratio of means), coverage (CV), majority (MCD): means over seeds. random: R_random, where there is random feedback.
+    returns: float64 [seeds, users]. tallies: float64 [seeds, users, 3], of random feedback.
     """
 
     name: str
@@ -63,10 +60,7 @@ def can_leave(config: SessionConfig, log: InteractionLog) -> bool:
 def settings(
     config: SessionConfig, log: InteractionLog, windows: Sequence[int] = (1, 4), device: str = "cpu"
 ) -> list[Setting]:
-    """List the settings of the sound protocol: NX_0 and FB for each exit window N, and NX_10.
-
-    Where no exit can happen, all windows are alike, and each mode occurs once.
-    """
+    """List the settings of the sound protocol: NX_0 and FB for each N, once where no exit can happen, and NX_10."""
     resolved = resolve(config, log)
     rules: dict[int | None, Exit] = {None: never}
     if can_leave(config, log):
@@ -94,18 +88,9 @@ def published_setting(config: SessionConfig, log: InteractionLog, device: str = 
 
 
 def published(
-    policy: Policy,
-    truth: Truth,
-    setting: Setting,
-    n_items: int,
-    *,
-    generator: torch.Generator,
-    majority: Tensor | None = None,
+    policy: Policy, truth: Truth, setting: Setting, n_items: int, *, generator: torch.Generator, majority: Tensor | None
 ) -> Metrics:
-    """Measure a policy as the published protocol does after an epoch: on 100 random test users, by sampled actions.
-
-    Users are drawn with replacement, as in the environments of earlier work. `generator` must not be that of training.
-    """
+    """Measure sampled actions on 100 test users, drawn with replacement as in the environments of earlier work."""
     known = torch.as_tensor(truth.users)
     played = play(
         policy,
@@ -122,10 +107,7 @@ def published(
 
 
 def published_mean(epochs: Iterable[Mapping[str, float | None]]) -> dict[str, float | int | None]:
-    """Return the mean and standard deviation of every metric over the epochs of one run.
-
-    This is neither a final score nor a spread over seeds. Use it only beside published numbers.
-    """
+    """Return the mean and standard deviation of every metric over the epochs of one run, not over seeds."""
     rows = list(epochs)
     summary: dict[str, float | int | None] = {"epochs": len(rows)}
     for name in Metrics.__annotations__:
@@ -136,13 +118,7 @@ def published_mean(epochs: Iterable[Mapping[str, float | None]]) -> dict[str, fl
 
 
 def sound(
-    entries: Sequence[Entry],
-    settings: Iterable[Setting],
-    truth: Truth,
-    log: InteractionLog,
-    *,
-    seed: int = 0,
-    resamples: int = 2000,
+    entries: Sequence[Entry], settings: Iterable[Setting], truth: Truth, log: InteractionLog, *, seed: int = 0
 ) -> list[Row]:
     """Evaluate every entry under every setting, on every user of the truth.
 
@@ -150,29 +126,25 @@ def sound(
     where exits can happen. Each row has its own random generators, so it does not depend on the other rows.
     """
     majority = majority_items(log)
-    majority = None if majority is None else majority.to(truth.reward.device)
     rows = []
     for setting in settings:
         wanted = [entry for entry in entries if not (entry.exit_aware and setting.window is None)]
         jobs = [Job(one, e.greedy, e.exit_aware, run) for e in wanted for run, one in enumerate(e.policies)]
         played = iter(play_jobs(jobs, setting, truth, log, majority=majority, seed=seed))
-        rows += [
-            summarise(entry, setting, [next(played) for _ in entry.policies], seed=seed, resamples=resamples)
-            for entry in wanted
-        ]
+        rows += [summarise(entry, setting, [next(played) for _ in entry.policies], seed=seed) for entry in wanted]
     return rows
 
 
-def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed: int = 0, resamples: int = 2000) -> Row:
+def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed: int = 0) -> Row:
     """Make the row of an entry from the sessions of its seeds; `entry.policies` and `setting.rule` are not read."""
     returns = np.stack([one.returns for one in played])
     measured = [one.metrics for one in played]
     length = float(np.mean([m["Length"] for m in measured]))
     shares = [m["MCD"] for m in measured if m["MCD"] is not None]
-    samples = shared_samples(returns.shape, resamples, seed)
+    samples = shared_samples(returns.shape, seed)
     known = [one.tallies for one in played if one.tallies is not None]
     tallies = np.stack(known) if known else None
-    random = None if tallies is None else estimate(tallies)
+    random = None if tallies is None else random_reward(tallies)
     return Row(
         name=entry.name,
         kind=entry.kind,
@@ -191,7 +163,7 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
         seeds=returns.shape[0],
         users=returns.shape[1],
         random=random,
-        random_interval=None if tallies is None or random is None else estimate_interval(tallies, samples),
+        random_interval=None if tallies is None or random is None else random_interval(tallies, samples),
         returns=returns,
         tallies=tallies,
     )

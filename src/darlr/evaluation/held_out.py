@@ -1,8 +1,4 @@
-"""The error of predicted rewards on held-out events, with intervals over users.
-
-Ratings are measured by RMSE, MAE, and the order of each user's own events. In a log of positives alone errors mean
-nothing, and the measure is the order of a user's held-out positives among all items that are new to the user.
-"""
+"""The quality of predicted rewards on held-out events: with intervals over users, and of completed matrices."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +15,7 @@ Reals = NDArray[np.float64]
 Sums = Mapping[str, tuple[Reals, Reals]]
 
 K = 30  # the cut-off of NDCG among positives, as long as a session
+BINS = 10  # of a calibration
 CELLS = 2**22  # pairs of events, or cells of users x items, in memory at once
 
 
@@ -40,9 +37,9 @@ def held_out_sums(
     whose cells do not count. least: the reward with gain 0; None = the lower end of the log's range.
 
     "RMSE" holds squared errors. "pairs" is the share of a user's pairs of differently rewarded events in the right
-    order; ties count half. "NDCG" is over a user's held-out events with gain max(reward - least, 0). Among positives,
-    pairs are of a positive and an item without event, and NDCG is cut off at 30. pairs and NDCG are means over the
-    users with such a pair. Raises DataError where there is no event to predict.
+    order; ties count half. "NDCG" is over a user's events with gain max(reward - least, 0). Among positives, pairs are
+    of a positive and an item without event, and NDCG is cut off at 30. Both are means over users with such a pair.
+    Raises DataError where there is no event to predict.
     """
     positives = unseen.implicit and known.implicit
     unseen = distinct(unseen, known) if positives else unseen
@@ -63,10 +60,7 @@ def held_out_sums(
 
 
 def summary(sums: Sums, baseline: Sums | None = None, *, seed: int = 0, resamples: int = 2000) -> dict[str, Interval]:
-    """Compute each metric with its interval; a metric in which no user counts is left out.
-
-    baseline: sums on the same events. The result is then the difference from them, paired by user.
-    """
+    """Compute each metric with any user, or its difference from the baseline, paired by user, with intervals."""
     found = {}
     for name, own in sums.items():
         if own[1].sum() > 0:
@@ -149,3 +143,81 @@ def _cells(log: InteractionLog, rows: slice, place: NDArray[np.int64], n_items: 
     cells = np.zeros((rows.stop - rows.start, n_items), dtype=bool)
     cells[log.user[inside] - rows.start, place[log.item[inside]]] = True
     return cells
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Measures of predictions on held-out events. rmse and calibration are in units of reward.
+
+    auc: the probability that an event above the middle of the reward range is ranked before one below. ndcg: the mean
+    over users whose rewards differ. calibration: the expected calibration error over the deciles. deciles: mean
+    prediction and mean reward of each tenth of the events by prediction, fewer where predictions tie.
+    """
+
+    auc: float
+    ndcg: float
+    rmse: float
+    calibration: float
+    deciles: tuple[tuple[float, float], ...]
+
+
+def quality(predicted: Reals, held: InteractionLog) -> Quality:
+    """Compare predictions, float64 [L], with the rewards of the held-out events."""
+    seen = held.reward.astype(np.float64)
+    edges = np.unique(np.quantile(predicted, np.arange(1, BINS) / BINS))
+    place = np.searchsorted(edges, predicted, side="left")  # ties share a decile
+    count = np.bincount(place, minlength=len(edges) + 1)
+    sums = np.stack([np.bincount(place, values, len(edges) + 1) for values in (predicted, seen)], axis=1)
+    means, count = sums[count > 0] / count[count > 0, None], count[count > 0].astype(np.float64)
+    return Quality(
+        auc=auc(predicted, seen > sum(held.reward_range) / 2),
+        ndcg=ndcg(predicted, held),
+        rmse=float(np.sqrt(np.square(predicted - seen).mean())),
+        calibration=float(np.abs(means[:, 0] - means[:, 1]) @ count / len(seen)),
+        deciles=tuple((one, other) for one, other in means.tolist()),
+    )
+
+
+def auc(predicted: Reals, positive: NDArray[np.bool_]) -> float:
+    """Compute the area under the ROC curve; NaN where all events are of one kind."""
+    from scipy.stats import rankdata  # slow to import
+
+    n = int(positive.sum())
+    if n in (0, len(positive)):
+        return float("nan")
+    return float((rankdata(predicted)[positive].sum() - n * (n + 1) / 2) / (n * (len(positive) - n)))
+
+
+def ndcg(predicted: Reals, held: InteractionLog) -> float:
+    """Compute nDCG with gain = reward - lowest reward; ties share their gain. NaN where no user's rewards differ."""
+    gain = held.reward.astype(np.float64) - held.reward_range[0]
+    ideal = _discounted(held.user, gain, gain, held.n_users)
+    found = _discounted(held.user, predicted, gain, held.n_users)
+    rewarded = np.unique(np.column_stack([held.user, gain]), axis=0)[:, 0].astype(np.int64)
+    differ = np.bincount(rewarded, minlength=held.n_users) > 1
+    return float((found[differ] / ideal[differ]).mean()) if differ.any() else float("nan")
+
+
+def _discounted(user: NDArray[np.int64], score: Reals, gain: Reals, n_users: int) -> Reals:
+    """Sum gain / log2(1 + place) over each user's events by falling score, float64 [U]."""
+    order = np.lexsort((-score, user))
+    sorted_user, sorted_score = user[order], score[order]
+    events = np.bincount(user, minlength=n_users)
+    place = np.arange(len(user)) - (np.cumsum(events) - events)[sorted_user]
+    new = np.append(True, (np.diff(sorted_user) != 0) | (np.diff(sorted_score) != 0))
+    tie = np.cumsum(new) - 1  # events of one user and score share the mean gain of them all
+    shared = (np.bincount(tie, gain[order]) / np.bincount(tie))[tie]
+    return np.bincount(sorted_user, shared / np.log2(place + 2), minlength=n_users).astype(np.float64)
+
+
+def report(predicted: Mapping[str, Reals], held: InteractionLog, *, fitted: int) -> list[str]:
+    """Describe predictions of the held-out events, float64 [L], one line for each, and the deciles of the first."""
+    lines = [f"fitted on {fitted:,} random events; on {len(held):,} others:"]
+    rows = {name: quality(values, held) for name, values in predicted.items()}
+    lines += [
+        f"{name}: AUC {q.auc:.3f}, NDCG {q.ndcg:.3f}, RMSE {q.rmse:.3f}, calibration error {q.calibration:.4f}"
+        for name, q in rows.items()
+    ]
+    name, first = next(iter(rows.items()))
+    pairs = ", ".join(f"{mean:.2f} {seen:.2f}" for mean, seen in first.deciles)
+    return [*lines, f"{name}, by tenths of the predictions, mean predicted and mean seen: {pairs}"]

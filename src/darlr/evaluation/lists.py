@@ -23,10 +23,10 @@ Kind = Literal["learned", "log", "truth"]
 
 @dataclass(frozen=True)
 class Entry:
-    """The policies of one row of a table.
+    """The policies of one row of a table, one for each training seed.
 
-    policies: one for each training seed. kind: "learned" (an agent), "log" (a simple row from logs alone), or "truth"
-    (a reference that reads the truth). exit_aware: whether items that would end the session are skipped.
+    kind: "learned" (an agent), "log" (a simple row from logs alone), or "truth" (a reference that reads the truth).
+    exit_aware: whether items that would end the session are skipped.
     """
 
     name: str
@@ -40,8 +40,8 @@ class Entry:
 class Source:
     """The data that the simple rows of one training seed read.
 
-    catalogue: the catalogue of the scope (darlr.data.scope). train, held_out: the parts of the log. fitted: the events
-    that models are fitted to. world: the world model of the seed, if any. tables: its options.
+    catalogue: of the scope (darlr.data.scope). train, held_out: the parts of the log. fitted: the events that models
+    are fitted to. world: the world model of the seed, if any. tables: its options.
     """
 
     catalogue: InteractionLog
@@ -51,10 +51,6 @@ class Source:
     scope: Scope
     world: World | None = None
     tables: TablesConfig = field(default_factory=TablesConfig)
-
-    def bias(self) -> Tensor:
-        """Return the predictions of the bias model, float64 [Us, Is]."""
-        return bias_table(self.train, self.held_out, self.fitted, self.scope)
 
 
 def popularity(log: InteractionLog) -> Tensor:
@@ -68,17 +64,12 @@ def popularity_by_users(log: InteractionLog) -> Tensor:
     return torch.from_numpy(np.bincount(cells % log.n_items, minlength=log.n_items).astype(np.float32))
 
 
-def item_means(log: InteractionLog, shrinkage: float = 0.0) -> Tensor:
-    """Compute the mean logged reward of each item, float32 [I]; without events it is the mean of the log.
-
-    shrinkage: the number of events with that mean that are added to each item.
-    """
+def item_means(log: InteractionLog) -> Tensor:
+    """Compute the mean logged reward of each item, float32 [I]; without events it is the mean of the log."""
     count = np.bincount(log.item, minlength=log.n_items).astype(np.float64)
     total = np.bincount(log.item, weights=log.reward.astype(np.float64), minlength=log.n_items)
-    overall = float(log.reward.mean(dtype=np.float64)) if len(log) else 0.0
-    known = count + shrinkage > 0
-    mean = np.full(log.n_items, overall)
-    mean[known] = (total + shrinkage * overall)[known] / (count + shrinkage)[known]
+    mean = np.full(log.n_items, float(log.reward.mean(dtype=np.float64)) if len(log) else 0.0)
+    mean[count > 0] = total[count > 0] / count[count > 0]
     return torch.from_numpy(mean.astype(np.float32))
 
 
@@ -112,7 +103,9 @@ ONCE: dict[str, Scores] = {
 }
 # Rows that differ by training seed, as their split or their world model does.
 BY_SEED: dict[str, Scores] = {
-    "bias-model list": lambda one: None if one.catalogue.implicit else one.bias(),
+    "bias-model list": lambda one: (
+        None if one.catalogue.implicit else bias_table(one.train, one.held_out, one.fitted, one.scope)
+    ),
     "world-model greedy": lambda one: None if one.world is None else one.world.reward.whole(),
     "neighbour-table greedy": lambda one: None if one.world is None else one.world.neighbour_reward(one.tables).whole(),
 }
@@ -123,8 +116,7 @@ def trivial_rows(
 ) -> list[Entry]:
     """List the rows that every table has: `random`, `log_rows`, and two references that read the truth.
 
-    exits: whether sessions can end early; every row then has an exit-aware twin. repeats: the number of runs of the
-    random row. reference: what the truth is called.
+    exits: whether rows have exit-aware twins. repeats: the runs of the random row. reference: what the truth is called.
     """
     n_items = sources[0].catalogue.n_items
     plain = [

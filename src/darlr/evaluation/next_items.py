@@ -1,10 +1,9 @@
-"""Hit rate, recall and nDCG at 10 of a policy's first list on held-out events, and its coverage.
+"""Hit rate, recall and nDCG at 10 of a policy's first list on held-out events (Järvelin and Kekäläinen 2002).
 
-Recommenders are usually measured in this way (Herlocker et al. 2004; nDCG: Järvelin and Kekäläinen 2002). At the start
-of a session the policy ranks the whole catalogue for each user, without the items of the user's training log.
+At the start of a session the policy ranks the whole catalogue for each user, without the items of the user's training
+log. A test item is relevant where its gain is above 0. The gain is 1 in a log of positives alone, else the reward less
+the mean reward of the training log.
 
-- A test item is relevant where its gain is above 0. The gain is 1 in a log of positives alone, else the reward less the
-  mean reward of the training log.
 - hit rate: whether the first 10 items hold a relevant one. recall: the share of the user's relevant items among them.
 - nDCG: the sum of gain / log2(place + 1) over the first 10 items, over the largest sum that is possible.
 - first own: the reward of the test item that the policy ranks first among the user's own test items, for users whose
@@ -71,10 +70,7 @@ def last_events(test: InteractionLog, training: InteractionLog) -> NDArray[np.bo
 
 
 def unseen_items(test: InteractionLog, training: InteractionLog) -> UnseenItems:
-    """Find the test items that are not in the user's training log.
-
-    Both logs are in scope codes and in their own unit of rewards (darlr.data.scope.within_scope).
-    """
+    """Find the test items that are not in the user's training log; both logs are in scope codes and their own unit."""
     user, item, mean = events(test)
     known = np.unique(training.user * training.n_items + training.item)
     new = ~np.isin(user * test.n_items + item, known)
@@ -86,11 +82,7 @@ def unseen_items(test: InteractionLog, training: InteractionLog) -> UnseenItems:
 
 @dataclass(frozen=True)
 class Ranked:
-    """The measures of the lists of one row.
-
-    sums: measure -> (numerator, denominator), both float64 [V]; a measure is the ratio of their sums. coverage: a share
-    of the catalogue.
-    """
+    """The measures of a row, measure -> (numerator, denominator) by test user, float64 [V] both, and its coverage."""
 
     sums: Mapping[str, tuple[Reals, Reals]]
     coverage: float
@@ -98,17 +90,23 @@ class Ranked:
 
 def rank(policies: Sequence[Policy], found: UnseenItems) -> Ranked:
     """Measure the lists of a row's policies, one for each training seed; measures are means over seeds."""
-    ranked = [_rank(policy, found) for policy in policies]
-    sums = {
-        name: (np.mean([one.sums[name][0] for one in ranked], axis=0), count)
-        for name, (_, count) in ranked[0].sums.items()
-    }
-    return Ranked(sums, float(np.mean([one.coverage for one in ranked])))
-
-
-def _rank(policy: Policy, found: UnseenItems) -> Ranked:
     users = found.users
-    listed, first = np.zeros((len(users), len(LISTED))), np.zeros(len(users))
+    measured, shares = zip(*(_rank(policy, found, users) for policy in policies), strict=True)
+    values = np.mean(measured, axis=0)
+    row = np.searchsorted(users, found.user)
+    relevant = (np.bincount(row, found.gain > 0, minlength=len(users)) > 0).astype(np.float64)
+    bounds = np.searchsorted(row, np.arange(len(users)))
+    least, most = (extreme.reduceat(found.reward, bounds) for extreme in (np.minimum, np.maximum))
+    differ = (most > least).astype(np.float64)
+    sums = {name: (values[:, place], relevant) for place, name in enumerate(LISTED)}
+    if not found.implicit:
+        sums[FIRST] = (values[:, -1] * differ, differ)
+    return Ranked(sums, float(np.mean(shares)))
+
+
+def _rank(policy: Policy, found: UnseenItems, users: Integers) -> tuple[Reals, float]:
+    """Compute hit rate, recall, nDCG and first own of each test user, float64 [V, 4], and the coverage."""
+    measured = np.zeros((len(users), len(LISTED) + 1))
     shown = np.zeros(found.n_items, dtype=bool)
     size = max(1, CELLS // found.n_items)
     for start in range(0, len(users), size):
@@ -120,28 +118,17 @@ def _rank(policy: Policy, found: UnseenItems) -> Ranked:
         shown[top[np.take_along_axis(allowed, top, 1)]] = True
         gains = np.zeros(order.shape)
         gains[row, item] = found.gain[entries]
-        listed[start : start + size] = _listed(np.take_along_axis(gains, top, 1), row, found.gain[entries])
         place = np.empty_like(order)
         np.put_along_axis(place, order, np.arange(found.n_items)[None], 1)
         own = np.lexsort((place[row, item], row))
-        leads = np.unique(row[own], return_index=True)[1]
-        first[start : start + size] = found.reward[entries][own][leads]
-    row = np.searchsorted(users, found.user)
-    relevant = (np.bincount(row, found.gain > 0, minlength=len(users)) > 0).astype(np.float64)
-    bounds = np.searchsorted(row, np.arange(len(users)))
-    least, most = (extreme.reduceat(found.reward, bounds) for extreme in (np.minimum, np.maximum))
-    differ = (most > least).astype(np.float64)
-    sums = {name: (listed[:, place], relevant) for place, name in enumerate(LISTED)}
-    if not found.implicit:
-        sums[FIRST] = (first * differ, differ)
-    return Ranked(sums, float(shown.mean()))
+        first = found.reward[entries][own][np.unique(row[own], return_index=True)[1]]
+        listed = _listed(np.take_along_axis(gains, top, 1), row, found.gain[entries])
+        measured[start : start + size] = np.column_stack([listed, first])
+    return measured, float(shown.mean())
 
 
 def _order(policy: Policy, found: UnseenItems, users: Integers) -> tuple[Integers, NDArray[np.bool_]]:
-    """Rank items by falling score, int64 [users, items], and mark those that are not in the training log, likewise.
-
-    Items of the training log come last. Ties go to the lower code.
-    """
+    """Rank items by falling score, those of the training log last, int64 [users, I], and mark the others, likewise."""
     low, high = np.searchsorted(found.known, [users[0] * found.n_items, (users[-1] + 1) * found.n_items])
     known = found.known[low:high]
     known = known[np.isin(known // found.n_items, users)]
@@ -153,10 +140,7 @@ def _order(policy: Policy, found: UnseenItems, users: Integers) -> tuple[Integer
 
 
 def _listed(gains: Reals, row: Integers, gain: Reals) -> Reals:
-    """Compute hit rate, recall and nDCG of lists, float64 [users, 3]; 0 without a relevant item.
-
-    gains: of the listed items, [users, K]. row, gain: of the test items, [n], by rising row.
-    """
+    """Compute hit rate, recall and nDCG, float64 [users, 3], of lists with gains [users, K]; test items [n] by row."""
     count = np.bincount(row, gain > 0, minlength=len(gains))
     discount = 1 / np.log2(np.arange(K) + 2)
     order = np.lexsort((-gain, row))
@@ -183,10 +167,7 @@ class Measured:
 
 
 def measure(rows: Mapping[str, tuple[Kind, Ranked]], *, seed: int = 0, resamples: int = 2000) -> list[Measured]:
-    """Compute every row with its intervals, by falling nDCG; a measure in which no user counts is left out.
-
-    All intervals are of the same samples of users, so that differences are paired.
-    """
+    """Compute every row with its intervals, paired by user, by falling nDCG; measures without any user are left out."""
     ranked = [one for _, one in rows.values()]
     names = [name for name, (_, count) in ranked[0].sums.items() if count.sum() > 0]
     above, below = (np.stack([[one.sums[n][side] for n in names] for one in ranked]) for side in (0, 1))

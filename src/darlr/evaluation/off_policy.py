@@ -1,18 +1,19 @@
 """Off-policy estimates of the reward at the first step, from events whose logging probabilities are known.
 
 Each event is one of a contextual bandit: a user, an item that the logging policy drew with a known propensity, and its
-reward. DM and DR, the direct method and doubly robust: Dudik, Langford and Li (ICML 2011). SNIPS, self-normalised
-inverse propensity scoring: Swaminathan and Joachims (NeurIPS 2015). Sessions are not measured.
+reward. DM (direct method) and DR (doubly robust): Dudik, Langford and Li (ICML 2011). SNIPS (self-normalised inverse
+propensity scoring): Swaminathan and Joachims (NeurIPS 2015).
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from darlr.data.log import InteractionLog
+from darlr.data.log import IntArray, InteractionLog
 from darlr.evaluation.held_out import Interval
 from darlr.evaluation.statistics import bootstrap_ratio, interval
 from darlr.simulation.policy import Policy, masked
@@ -23,7 +24,7 @@ Reals = NDArray[np.float64]
 LEAST_EFFECTIVE = 30.0  # there is no estimate below this effective sample size
 LEAST_SHARE = 0.01  # or where the effective sample size is below this share of the events
 MOST_OUTSIDE = 0.1  # or where more of the policy's choices are ones that the logging policy could never make
-LEAST_TELLING = 10.0  # a bootstrap needs this effective number of matching events without the commonest reward
+LEAST_INFORMATIVE = 10.0  # a bootstrap needs this effective number of matching events without the commonest reward
 NEVER_SEEN = 1e-9  # an item whose propensity times the number of events is below this does not occur in a log
 CHUNK = 1024  # users scored at once
 
@@ -32,11 +33,11 @@ CHUNK = 1024  # users scored at once
 class Bandit:
     """Logged events and the choices of a policy. user: int64 [L]; all others: float64 [L].
 
-    propensity, target: the probability of the item under the logging policy, and under the policy. predicted: the
-    reward of the item by a model of other events. expected: the same for the policy's own choice.
+    propensity, target: the probabilities of the item under the logging policy and the policy. predicted, expected: the
+    rewards of the item and of the policy's own choice by a model of other events.
     """
 
-    user: NDArray[np.int64]
+    user: IntArray
     reward: Reals
     propensity: Reals
     target: Reals
@@ -48,10 +49,10 @@ class Bandit:
 class OffPolicy:
     """Estimates of a policy's mean reward of an event; None where `refused` gives a reason.
 
-    effective: (sum w)^2 / sum w^2 of the weights w = target / propensity. rewarded: the same over events that earned
-    more than the log's least reward. support: the mean of w, which is the share of the policy's choices that the
-    logging policy could have made. largest: the largest w. clipped: how many weights were cut to `clip`. exact: whether
-    rewards differ too rarely for a bootstrap, so that only SNIPS is estimated, with an exact interval for a share.
+    effective: (sum w)^2 / sum w^2 of the weights w = target / propensity. rewarded: the same of events above the least
+    reward. support: the mean of w, the share of the policy's choices that the logging policy could have made.
+    largest: the largest w. clipped: how many weights were cut to `clip`. exact: whether rewards differ too rarely for a
+    bootstrap, so that only SNIPS is estimated, with an exact interval for a share.
     """
 
     events: int
@@ -70,27 +71,20 @@ class OffPolicy:
 
 
 def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resamples: int = 2000) -> OffPolicy:
-    """Estimate DM, SNIPS and DR with 95% bootstrap intervals over users; refuse where too few events match.
-
-    clip: the largest weight, as clipping trades variance for bias; None = weights are not clipped.
-    """
+    """Estimate DM, SNIPS and DR with 95% bootstrap intervals over users, or refuse. clip: the largest weight."""
+    ratio = partial(_ratio, bandit.user, seed=seed, resamples=resamples)
     raw = bandit.target / bandit.propensity
     weight = raw if clip is None else np.minimum(raw, clip)
-
-    def ratio(numerator: Reals, denominator: Reals | None = None) -> Interval:
-        return _ratio(bandit.user, numerator, denominator, seed, resamples)
-
     effective, rewarded = _effective(weight), _effective(weight[bandit.reward > bandit.reward.min()])
     support = ratio(raw)
     refused = _refusal(effective, bandit.propensity, support)
     estimates: dict[str, Interval | None] = dict.fromkeys(("dm", "snips", "dr"))
-    few = refused is None and _telling(weight, bandit.reward) < LEAST_TELLING
+    few = refused is None and _informative(weight, bandit.reward) < LEAST_INFORMATIVE
     exact = few and len(np.unique(bandit.reward)) == 2
     if few:
-        refused = (
-            f"rewards of matching events hardly differ: {rewarded:.1f} of {effective:.1f} (effective numbers) are "
-            f"above the least, and {LEAST_TELLING:g} of either kind are needed for a bootstrap"
-        )
+        rare = f"{rewarded:.1f} of {effective:.1f} (effective numbers) are above the least"
+        needed = f"{LEAST_INFORMATIVE:g} of either kind are needed for a bootstrap"
+        refused = f"rewards of matching events hardly differ: {rare}, and {needed}"
     if exact:
         refused = f"{refused}; SNIPS alone is shown, with an exact interval for a share (Clopper-Pearson)"
         estimates["snips"] = _exact(bandit.user, bandit.reward, weight)
@@ -120,13 +114,13 @@ def _effective(weight: Reals) -> float:
     return float(weight.sum() ** 2 / np.square(weight).sum()) if weight.any() else 0.0
 
 
-def _telling(weight: Reals, reward: Reals) -> float:
+def _informative(weight: Reals, reward: Reals) -> float:
     """Compute the effective number of matching events whose reward is not the commonest one."""
     place = np.unique(reward, return_inverse=True)[1]
     return _effective(weight[place != np.bincount(place, weight).argmax()])
 
 
-def _exact(user: NDArray[np.int64], reward: Reals, weight: Reals) -> Interval:
+def _exact(user: IntArray, reward: Reals, weight: Reals) -> Interval:
     """Estimate SNIPS of rewards of two values, with the interval of Clopper and Pearson (Biometrika 1934) for a share.
 
     Counts are effective ones (Korn and Graubard, Survey Methodology 1998). The rarer value counts no more often than
@@ -141,24 +135,22 @@ def _exact(user: NDArray[np.int64], reward: Reals, weight: Reals) -> Interval:
         users = _effective(np.bincount(user, rare).astype(np.float64))
         count = min(count, users * weight.sum() / rare.sum())
     hits, misses = share * count, (1 - share) * count
-    bounds = (
-        betaincinv(hits, misses + 1, 0.025) if hits > 0 else 0.0,
-        betaincinv(hits + 1, misses, 0.975) if misses > 0 else 1.0,
-    )
-    return Interval(*(low + (high - low) * float(part) for part in (share, *bounds)))
+    least = betaincinv(hits, misses + 1, 0.025) if hits > 0 else 0.0
+    most = betaincinv(hits + 1, misses, 0.975) if misses > 0 else 1.0
+    return Interval(*(low + (high - low) * float(part) for part in (share, least, most)))
 
 
-def mean_reward(
-    user: NDArray[np.int64], reward: NDArray[np.floating], *, seed: int = 0, resamples: int = 2000
-) -> Interval:
+def mean_reward(user: IntArray, reward: NDArray[np.floating], *, seed: int = 0, resamples: int = 2000) -> Interval:
     """Estimate the mean reward of an event under the logging policy. user, reward: [L]."""
     earned, weight = reward.astype(np.float64), np.ones(len(reward))
-    if len(np.unique(earned)) == 2 and _telling(weight, earned) < LEAST_TELLING:
+    if len(np.unique(earned)) == 2 and _informative(weight, earned) < LEAST_INFORMATIVE:
         return _exact(user, earned, weight)
-    return _ratio(user, earned, None, seed, resamples)
+    return _ratio(user, earned, seed=seed, resamples=resamples)
 
 
-def _ratio(user: NDArray[np.int64], numerator: Reals, denominator: Reals | None, seed: int, resamples: int) -> Interval:
+def _ratio(
+    user: IntArray, numerator: Reals, denominator: Reals | None = None, *, seed: int, resamples: int
+) -> Interval:
     """Compute a ratio of sums over events, or without a denominator a mean, with its interval over users."""
     below = np.ones_like(numerator) if denominator is None else denominator
     place = np.unique(user, return_inverse=True)[1]
@@ -171,31 +163,25 @@ def _refusal(effective: float, propensity: Reals, support: Interval) -> str | No
     """Explain why there is no estimate, or return None."""
     events, least = len(propensity), propensity.min()
     if least * events < NEVER_SEEN:
-        return (
-            f"the smallest propensity is {least:.3g}, and in a log of {events:,} events an item with so small a "
-            "probability does not occur: the propensities are not those of this log; correct or drop these rows"
-        )
+        why = f"in a log of {events:,} events an item with so small a probability does not occur"
+        return f"the smallest propensity is {least:.3g}, and {why}: correct or drop the rows with wrong propensities"
     if effective < max(LEAST_EFFECTIVE, LEAST_SHARE * events):
-        return (
-            f"effective sample size {effective:.1f} of {events:,} events, and {LEAST_EFFECTIVE:g} and "
-            f"{LEAST_SHARE:.0%} of the events are needed: the policy chooses items that the log rarely shows"
-        )
+        needed = f"{LEAST_EFFECTIVE:g} and {LEAST_SHARE:.0%} of the events are needed"
+        found = f"effective sample size {effective:.1f} of {events:,} events, and {needed}"
+        return f"{found}: the policy chooses items that the log rarely shows"
     if support.high < 1 - MOST_OUTSIDE:
-        return (
-            f"only {support.value:.0%} of the policy's choices are ones that the logging policy could have made, and "
-            f"{1 - MOST_OUTSIDE:.0%} are needed"
-        )
+        found = f"only {support.value:.0%} of the policy's choices are ones that the logging policy could have made"
+        return f"{found}, and {1 - MOST_OUTSIDE:.0%} are needed"
     if support.low > 1 + MOST_OUTSIDE:
         return f"weights average {support.value:.3g} instead of 1: the propensities are not those of this log"
     return None
 
 
 def bandit_of(policy: Policy, log: InteractionLog, reward: Tensor, *, greedy: bool) -> Bandit:
-    """Pair the events of a log with the choices of the policy for the same users at the first step.
+    """Pair the events of a log (scope codes) with the choices of the policy for the same users at the first step.
 
-    log: in scope codes, with propensities; events that the policy was not trained on. reward: float32 [U, I], by the
-    model. greedy: whether the best item is chosen; otherwise items are drawn from the softmax of the scores.
-    Raises ValueError where the log has no propensities.
+    reward: float32 [U, I], by a model. greedy: whether the best item is chosen; otherwise items are drawn from the
+    softmax. Raises ValueError where the log has no propensities.
     """
     if log.propensity is None:
         raise ValueError("off-policy estimates cannot be made from a log without propensities")

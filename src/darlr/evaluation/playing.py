@@ -1,10 +1,9 @@
-"""Play many policies at once: their sessions share turns, and each policy scores its own sessions."""
+"""Play many policies at once, in sessions that share turns, and measure them (docs/method.md, section 8)."""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -12,13 +11,62 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
-from darlr.evaluation.metrics import Metrics, metrics
 from darlr.evaluation.protocol import CELLS, Trajectories, play
 from darlr.evaluation.truth import Truth
 from darlr.options import Mode
 from darlr.simulation.exits import Exit
 from darlr.simulation.policy import Policy
-from darlr.simulation.session import Session
+
+MAJORITY_SHARE = 0.8  # cumulative share up to which the most frequent categories count as the majority
+
+
+class Metrics(TypedDict):
+    """R_tra and R_each in units of reward, Length in turns, CV and MCD as shares (MCD None without categories)."""
+
+    R_tra: float
+    Length: float
+    R_each: float
+    CV: float
+    MCD: float | None
+
+
+def metrics(trajectories: Trajectories, catalogue: int, majority: Tensor | None = None) -> Metrics:
+    """Compute the metrics of a set of sessions. R_each is a ratio of means. CV counts items over all sessions.
+
+    catalogue: how many items could be recommended. majority: bool [I] from `majority_items`.
+    """
+    shown = trajectories.items[trajectories.items >= 0]
+    mean_return = float(trajectories.returns.mean())
+    mean_length = float(trajectories.length.double().mean())
+    return Metrics(
+        R_tra=mean_return,
+        Length=mean_length,
+        R_each=mean_return / mean_length if mean_length else 0.0,
+        CV=int(shown.bincount().count_nonzero()) / catalogue,
+        MCD=None if majority is None or not len(shown) else float(majority.to(shown.device)[shown].double().mean()),
+    )
+
+
+def majority_items(log: InteractionLog) -> Tensor | None:
+    """Find the items with at least one majority category, bool [I]; None without categories or positive events.
+
+    Categories are taken by falling frequency in positive events of the training log, while their cumulative share is
+    at most 0.8, and at least one. A positive event has a reward above the middle of the range.
+    """
+    codes = log.category_codes()
+    if codes is None:
+        return None
+    low, high = log.reward_range
+    logged = codes[log.item[log.reward > (low + high) / 2]]
+    counts = np.bincount(logged[logged >= 0], minlength=int(codes.max(initial=-1)) + 1)
+    if not counts.sum():
+        return None
+    order = np.argsort(-counts, kind="stable")
+    # whole numbers are compared, so that a share of exactly 0.8 still belongs
+    taken = max(1, int((np.cumsum(counts[order]) * 10 <= counts.sum() * round(MAJORITY_SHARE * 10)).sum()))
+    member = np.zeros(len(counts) + 1, dtype=bool)  # the last entry stands for "no category": -1
+    member[order[:taken]] = True
+    return torch.from_numpy(member[codes].any(1))
 
 
 @dataclass(frozen=True)
@@ -49,59 +97,29 @@ class Job(NamedTuple):
     run: int = 0
 
 
-@dataclass(frozen=True)
-class Together:
-    """Policies that play side by side, each in an equal share of the sessions, in order."""
-
-    policies: Sequence[Policy]
-
-    def scores(self, session: Session) -> Tensor:
-        """Return the scores of each policy for its own sessions, float32 [B, I]."""
-        share = len(session.user) // len(self.policies)
-        parts, start = [], 0
-        for _, same in groupby(self.policies, key=id):
-            alike = list(same)  # one call for repeated entries of a policy
-            rows = slice(start, start + share * len(alike))
-            fields = ("user", "items", "rewards", "turn", "done")
-            own = replace(session, **{name: getattr(session, name)[rows] for name in fields})
-            parts.append(alike[0].scores(own))
-            start = rows.stop
-        return torch.cat(parts)
-
-
 def play_jobs(
-    jobs: Sequence[Job],
-    setting: Setting,
-    truth: Truth,
-    log: InteractionLog,
-    *,
-    majority: Tensor | None,
-    seed: int = 0,
+    jobs: Sequence[Job], setting: Setting, truth: Truth, log: InteractionLog, *, majority: Tensor | None, seed: int = 0
 ) -> list[Played]:
-    """Play one session of every user of the truth with each policy. The results are in the order of the jobs.
-
-    log: the catalogue that the policies score. The sessions of a job do not depend on the other jobs.
-    """
+    """Play every user of the truth with each policy, whose sessions do not depend on the other jobs, in their order."""
     users = torch.as_tensor(truth.users)
     alike: dict[tuple[bool, bool], list[int]] = defaultdict(list)
     for place, job in enumerate(jobs):
         alike[job.greedy, job.exit_aware].append(place)
-    # rewards that are not float32 are shown to each policy in its own way, and large worlds fill the processor alone
-    most = max(1, CELLS // (len(users) * log.n_items)) if truth.reward.dtype == torch.float32 else 1
+    most = max(1, CELLS // (len(users) * log.n_items))  # large worlds fill the processor alone
     found: dict[int, Played] = {}
     for (greedy, exit_aware), places in alike.items():
         for start in range(0, len(places), most):
             some = places[start : start + most]
-            policies = [jobs[place].policy for place in some]
+            states = (np.random.SeedSequence((seed, jobs[place].run)).generate_state(1)[0] for place in some)
             played = play(
-                policies[0] if len(some) == 1 else Together(policies),
+                [jobs[place].policy for place in some],
                 truth,
                 log.n_items,
                 setting.rule,
                 mode=setting.mode,
                 turns=setting.turns,
                 greedy=greedy,
-                generators=[_generator(seed, jobs[place].run) for place in some],
+                generators=[torch.Generator().manual_seed(int(state)) for state in states],
                 users=users.repeat(len(some)),
                 exit_aware=exit_aware,
             )
@@ -119,8 +137,3 @@ def _tallies(played: Trajectories, truth: Truth) -> NDArray[np.float64] | None:
     column = torch.full((int(max(items.max(), truth.items.max())) + 2,), -1)  # the last is that of item -1
     column[torch.as_tensor(truth.items)] = torch.arange(len(truth.items))
     return truth.random.tally(torch.arange(len(items)), column[items])
-
-
-def _generator(seed: int, run: int) -> torch.Generator:
-    state = np.random.SeedSequence((seed, run)).generate_state(1)[0]
-    return torch.Generator().manual_seed(int(state))

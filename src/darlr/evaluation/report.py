@@ -47,19 +47,13 @@ def row_json(row: Row) -> dict[str, Any]:
 
 
 def label(row: Row, *, learned: bool | None = None) -> str:
-    """Return the name of a row with its marks: "(sampled)" for a learned policy, and † for a reference.
-
-    learned: whether the policy learned; None = as the row's kind says.
-    """
+    """Return a row's name with "(sampled)" for a policy that learned (None = by its kind) and † for a reference."""
     sampled = " (sampled)" if row.sampled and (row.kind == "learned" if learned is None else learned) else ""
     return row.name + sampled + (" †" if row.kind == "truth" else "")
 
 
 def heading(mode: str, window: int | None, trained: Collection[int] = ()) -> str:
-    """Return the title of one setting, e.g. "NX_0: no repeats, exit window N = 1".
-
-    trained: the exit windows of training. The title names them where one differs from `window`.
-    """
+    """Return the title of a setting, e.g. "NX_0: no repeats, exit window N = 1". trained: other windows are named."""
     other = set(trained) - {window}
     learned = f", learned rows trained for N = {' and '.join(map(str, sorted(trained)))}" if other else ""
     if mode == "NX_10":
@@ -131,10 +125,7 @@ def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]], bold: Sequen
 
 
 def print_tables(rows: Sequence[Row], trained: Collection[int] = (), console: "Console | None" = None) -> None:
-    """Print every table in 80 columns, and what the marks mean. trained: see `heading`.
-
-    The tables leave out IQM. Where R_random is known, it takes the place of R_each.
-    """
+    """Print every table in 80 columns, without IQM and with R_random for R_each where known. trained: see `heading`."""
     from rich import box  # slow to import
     from rich.console import Console
     from rich.table import Table

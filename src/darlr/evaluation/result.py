@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darlr.evaluation.evaluate import Row
-from darlr.evaluation.metrics import Metrics
 from darlr.evaluation.numbers import style
 from darlr.evaluation.pictures import canvas
+from darlr.evaluation.playing import Metrics
 from darlr.evaluation.report import Section, print_tables, row_json, row_lines, signed, table_lines
 from darlr.evaluation.statistics import Comparison
 from darlr.io.files import atomic_write_text, write_json
@@ -81,10 +81,7 @@ class Evaluation:
         return next((section.content for section in self.sections if section.title == title), [])
 
     def pictures(self) -> "dict[str, Figure]":
-        """Draw the rows, the learning curve and the error of the estimated rewards.
-
-        Raises MachineError without matplotlib (extra `plots`).
-        """
+        """Draw the rows, the learning curve and the errors of the estimates. Raises MachineError without matplotlib."""
         return {name: plot() for name, plot in self.plots.items()}
 
     def messages(self) -> list[str]:

@@ -17,21 +17,20 @@ HELD_OUT = (
 GOOD = "The evaluation world model passes its test: it orders items within users better than chance and the {baseline}."
 POOR = "The evaluation world model fails its test: {reasons}. Its order of policies that differ by user is noise."
 OFF_POLICY = (
-    "Estimates of the mean reward of an event if the policy had chosen the item, as the first one of a session. DM is "
-    "the prediction of the run's world model, and is right only if the model is. SNIPS uses self-normalised inverse "
-    "propensities. DR is doubly robust. Intervals are 95% bootstrap intervals over users, unless a line above says "
-    "otherwise. Weights are not clipped. ESS is the effective sample size. rewarded is the ESS of the events that "
-    "earned more than the log's least reward. support is the share of the policy's choices that the logging policy "
-    "could have made; it lies between 0 and 1 if propensities are right. A greedy policy is measured by the events "
-    "that show its one item, a sampled one by its probabilities."
+    "Estimates of the mean reward of an event if the policy had chosen the item, as the first one of a session, with "
+    "95% bootstrap intervals over users. DM is the prediction of the run's world model, and is right only if the model "
+    "is. SNIPS uses self-normalised inverse propensities. DR is doubly robust. Weights are not clipped. ESS is the "
+    "effective sample size. rewarded is the ESS of the events that earned more than the log's least reward. support is "
+    "the share of the policy's choices that the logging policy could have made; it is at most 1 if propensities are "
+    "right. A greedy policy is measured by the events with its one item, a sampled one by its probabilities."
 )
 NEXT_ITEMS = (
-    "These measures count what users did with the items that the logging policy showed. They reward a policy that "
-    "shows the same items. An item that the user would have liked but was never shown counts as a miss. They cover "
-    "only the first ten items of a session, not its course. Use them to find a policy that is broken or far behind a "
-    "simple row, not to choose between rows that are close. Measures at 10 are means over users with a relevant test "
-    "item, which {relevant}, among all items that are new to the user's training log. coverage is the share of the "
-    "catalogue in the lists of all test users.{first} Intervals are 95% bootstrap intervals over users."
+    "These measures count what users did with the items that the logging policy showed. They favour a policy that "
+    "shows the same items: one that the user would have liked but was never shown counts as a miss. They cover only "
+    "the first ten items of a session. Use them to find a policy that is broken or far behind a simple row, not to "
+    "choose between close rows. Measures at 10 are means over users with a relevant test item, which {relevant}, among "
+    "all items that are new to the user's training log. coverage is the share of the catalogue in the lists of all "
+    "test users.{first} Intervals are 95% bootstrap intervals over users."
 )
 FIRST_OWN = (
     " first own is the mean reward of the test item that the row ranks first among a user's own test items, over users "
@@ -41,10 +40,7 @@ FIRST_OWN = (
 
 @dataclass(frozen=True)
 class Known:
-    """The errors of a model and of its baseline on the same held-out events. sums: from `held_out_sums`.
-
-    trained: whether the model improved on its random start.
-    """
+    """The `held_out_sums` of a model and of its baseline. trained: whether its fit improved on the random start."""
 
     model: str
     baseline: str
@@ -110,10 +106,7 @@ def off_policy_section(found: Mapping[str, OffPolicy], logged: Interval) -> Sect
 
 
 def next_items_section(rows: Sequence[Measured], tested: str, left_out: Sequence[str] = ()) -> Section:
-    """Make the table of what users did next, with sentences on the first row and on the learned policies.
-
-    rows: by falling nDCG. tested: a sentence on the test events. left_out: sentences on rows that could not be made.
-    """
+    """Make the table of rows by falling nDCG, after sentences on them, on the test events, and on rows left out."""
     names = list(rows[0].measures)
     forms = {name: style([row.measures[name].value for row in rows], least=3) for name in names}
     cells = [
@@ -123,24 +116,19 @@ def next_items_section(rows: Sequence[Measured], tested: str, left_out: Sequence
     graded = FIRST in names
     relevant = "has a reward above the training log's mean" if graded else "is any item of the user's test events"
     about = NEXT_ITEMS.format(relevant=relevant, first=FIRST_OWN * graded)
-    found = " ".join(map(markdown, [*_standing(rows, forms[NDCG]), tested, *left_out]))
+    first, *others = rows
+    found = [f"The first row by {NDCG} is {first.name} with {text(first.measures[NDCG], forms[NDCG])}."]
+    for row in others:
+        if row.kind == "learned":
+            sure = "is behind it by" if row.behind.low > 0 else "ties with it; it is behind by"
+            found.append(f"{row.name} {sure} {text(row.behind, forms[NDCG])} (paired by user).")
     content = [
         {"name": row.name, "kind": row.kind, "coverage": row.coverage, "behind": asdict(row.behind)}
         | {"metrics": {name: asdict(value) for name, value in row.measures.items()}}
         for row in rows
     ]
-    return Section("Next items", (found, "", *lines, "", about), content)
-
-
-def _standing(rows: Sequence[Measured], form: str) -> list[str]:
-    """Name the first row by nDCG, and say how far behind the learned policies are."""
-    first, *others = rows
-    found = [f"The first row by {NDCG} is {first.name} with {text(first.measures[NDCG], form)}."]
-    for row in others:
-        if row.kind == "learned":
-            sure = "is behind it by" if row.behind.low > 0 else "cannot be told from it; it is behind by"
-            found.append(f"{row.name} {sure} {text(row.behind, form)} (paired by user).")
-    return found
+    sentences = " ".join(map(markdown, [*found, tested, *left_out]))
+    return Section("Next items", (sentences, "", *lines, "", about), content)
 
 
 def text(value: Interval | None, form: str) -> str:

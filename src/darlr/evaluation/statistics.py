@@ -41,10 +41,7 @@ def _counts(n: int, resamples: int, generator: np.random.Generator) -> Array:
 
 @dataclass(frozen=True)
 class Samples:
-    """Bootstrap samples for tables of one shape. users: how often each user was drawn, float64 [R, U].
-
-    seeds: by how many standard errors over seeds each sample is shifted, float64 [R]; 0 for one seed.
-    """
+    """Bootstrap samples: their shifts in standard errors over seeds, [R], and how often they have each user, [R, U]."""
 
     seeds: Array
     users: Array
@@ -53,10 +50,9 @@ class Samples:
 def draw_samples(shape: tuple[int, ...], generator: np.random.Generator, *, resamples: int = 2000) -> Samples:
     """Draw bootstrap samples for tables of this shape, (seeds, users).
 
-    The spread covers other training seeds and other users. Users are drawn with replacement, and a drawn user counts
-    for all seeds. Seeds are few, so resampling them would spread too little. Each sample is therefore shifted by the
-    jackknife standard error over seeds times a quantile of Student's t with seeds - 1 degrees of freedom. With one seed
-    the spread is over users alone.
+    Users are drawn with replacement, and a drawn user counts for all seeds. Seeds are so few that resampling them would
+    spread too little. Each sample is therefore shifted by the jackknife standard error over seeds times a quantile of
+    Student's t with seeds - 1 degrees of freedom. With one seed the spread is over users alone.
     """
     n_seeds, n_users = shape
     level = (generator.permutation(resamples) + 0.5) / resamples  # every quantile occurs once
@@ -69,16 +65,13 @@ def draw_samples(shape: tuple[int, ...], generator: np.random.Generator, *, resa
 
 
 @lru_cache(maxsize=2)
-def shared_samples(shape: tuple[int, ...], resamples: int = 2000, seed: int = 0) -> Samples:
+def shared_samples(shape: tuple[int, ...], seed: int = 0) -> Samples:
     """Draw the samples that all rows and comparisons of this shape share."""
-    return draw_samples(shape, np.random.default_rng(seed), resamples=resamples)
+    return draw_samples(shape, np.random.default_rng(seed))
 
 
 def resampled(values: NDArray[np.floating], samples: Samples, statistic: Statistic = "mean") -> Array:
-    """Compute the statistic of returns [seeds, users] on each of the samples, float64 [resamples].
-
-    Raises ConfigError where the returns are no table or empty.
-    """
+    """Compute the statistic of returns [seeds, users] on each sample, float64 [R]. Raises ConfigError otherwise."""
     table = np.asarray(values, dtype=np.float64)
     if table.ndim != 2 or not table.size:
         raise ConfigError(f"returns must be a non-empty table of seeds by users, not of shape {table.shape}")
@@ -105,10 +98,7 @@ def without_each_seed(table: Array) -> list[Array]:
 
 
 def other_seeds(draws: Array, left_out: Array, samples: Samples) -> Array:
-    """Shift draws over users, [resamples], by the spread over training seeds.
-
-    left_out: the statistic without each seed, [S]; NaN where it cannot be computed.
-    """
+    """Shift draws over users, [R], by the spread over seeds. left_out: the statistic without each seed, [S], or NaN."""
     known = left_out[~np.isnan(left_out)]
     if len(known) < 2:
         return draws
@@ -117,17 +107,12 @@ def other_seeds(draws: Array, left_out: Array, samples: Samples) -> Array:
 
 
 def bootstrap_ratio(
-    numerator: NDArray[np.floating],
-    denominator: NDArray[np.floating],
-    *,
-    generator: np.random.Generator,
-    resamples: int = 2000,
+    numerator: Array, denominator: Array, *, generator: np.random.Generator, resamples: int = 2000
 ) -> Array:
     """Compute sum(numerator) / sum(denominator) on bootstrap samples of users, float64 [resamples]; NaN for x / 0.
 
-    Both are sums over the events of each user, [users], so that all events of a drawn user count together. Both may
-    also be [users, ratios]; the result is then [resamples, ratios]. Ratios from one call, or from generators of one
-    seed, are paired: they are of the same users.
+    Both are sums over the events of each user, [users], or [users, ratios] for a result [resamples, ratios]. Ratios
+    from one call, or from generators of one seed, are paired: they are of the same users.
     """
     both = np.column_stack([numerator, denominator]).astype(np.float64)
     size = max(1, CHUNK // len(both))
@@ -163,26 +148,16 @@ class Comparison:
     p_value: float
 
 
-def compare(
-    a: NDArray[np.floating],
-    b: NDArray[np.floating],
-    *,
-    generator: np.random.Generator | None = None,
-    resamples: int = 2000,
-) -> Comparison:
+def compare(a: Array, b: Array, *, samples: Samples | None = None) -> Comparison:
     """Compare returns a and b, each [seeds, users], paired by user and seed.
 
-    A side with one seed, such as a fixed list, is compared with every seed of the other. generator: of the samples;
-    None = the samples that all comparisons share. Raises ConfigError where users or seeds do not match.
+    A side with one seed, such as a fixed list, is compared with every seed of the other. samples: None = those that all
+    comparisons share. Raises ConfigError where users or seeds do not match.
     """
     if a.shape[1] != b.shape[1] or (a.shape[0] != b.shape[0] and 1 not in (a.shape[0], b.shape[0])):
         raise ConfigError(f"a paired comparison needs the same seeds and users on both sides, not {a.shape}, {b.shape}")
     difference = a.astype(np.float64) - b.astype(np.float64)
-    if generator is None:
-        samples = shared_samples(difference.shape, resamples)
-    else:
-        samples = draw_samples(difference.shape, generator, resamples=resamples)
-    draws = resampled(difference, samples)
+    draws = resampled(difference, samples or shared_samples(difference.shape))
     low, high = interval(draws)
     by_user = difference.mean(0)
     beyond = min((draws <= 0).mean(), (draws >= 0).mean())
@@ -191,5 +166,39 @@ def compare(
         low=low,
         high=high,
         users_better=float((by_user > 0).mean() + (by_user == 0).mean() / 2),
-        p_value=float(min(1.0, max(2 * beyond, 1 / resamples))),
+        p_value=float(min(1.0, max(2 * beyond, 1 / len(draws)))),
     )
+
+
+def random_reward(tallies: Array) -> float | None:
+    """Compute R_random, mean turns times mean feedback, of tallies [seeds, users, 3]; None without any feedback.
+
+    Chance alone decides which shown items were drawn at random. Their mean feedback therefore estimates the mean over
+    all new items that are shown (a ratio of Horvitz-Thompson sums; Sarndal, Swensson and Wretman 1992, section 5.7).
+    """
+    total, drawn, turns = tallies.mean((0, 1))
+    return float(turns * total / drawn) if drawn > 0 else None
+
+
+def random_interval(tallies: Array, samples: Samples) -> tuple[float, float]:
+    """Compute the 95% bootstrap interval of R_random over seeds and users."""
+    return interval(other_seeds(*_random_draws(tallies, samples), samples))
+
+
+def random_difference(one: Array, other: Array) -> tuple[float, float, float]:
+    """Compute R_random of one less that of the other and its 95% interval, paired by seed and user as in `compare`."""
+    shape = (max(len(one), len(other)), *one.shape[1:])
+    a, b = np.broadcast_to(one, shape), np.broadcast_to(other, shape)
+    samples = shared_samples(shape[:2])
+    (draws, left_out), (b_draws, b_left_out) = (_random_draws(side, samples) for side in (a, b))
+    ends = interval(other_seeds(draws - b_draws, left_out - b_left_out, samples))
+    return float((random_reward(a) or np.nan) - (random_reward(b) or np.nan)), *ends
+
+
+def _random_draws(tallies: Array, samples: Samples) -> tuple[Array, Array]:
+    """Compute R_random on each of the samples, [R], and without each seed, [S]; NaN without any feedback."""
+    total, drawn, turns = (user_means(tallies[..., part], samples) for part in range(3))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        draws = np.where(drawn > 0, turns * total / drawn, np.nan)
+    left_out = [np.nan if (found := random_reward(part)) is None else found for part in without_each_seed(tallies)]
+    return draws, np.array(left_out)

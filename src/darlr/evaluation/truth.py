@@ -1,19 +1,22 @@
-"""The ground truth: complete rewards. Evaluation plays sessions on them, and nothing that learns may read them."""
+"""The ground truth: complete rewards, on which evaluation plays sessions. Nothing that learns may read them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from darlr.data.log import IntArray, InteractionLog
+from darlr.data.scope import places
 from darlr.data.sets.registry import SETS
+from darlr.data.sets.synthetic import generate
 from darlr.data.sources import raw_folder
 from darlr.data.store import MANIFEST, is_prepared, read_manifest, write_manifest
 from darlr.errors import DataError
-from darlr.evaluation.random_feedback import RandomFeedback, unlogged
 from darlr.io.tensors import read_tensors, write_tensors
 
 FILE = "truth.safetensors"
@@ -21,13 +24,37 @@ REMEDY = "prepare the data set again"
 
 
 @dataclass(frozen=True)
+class RandomFeedback:
+    """Observed feedback on items that were drawn for users at random. A repeated pair counts once, with its mean.
+
+    cell: int64 [n], row * columns + column of the truth, rising. reward: float32 [n]. columns: Ie.
+    """
+
+    cell: Tensor
+    reward: Tensor
+    columns: int
+
+    def tally(self, row: Tensor, column: Tensor) -> NDArray[np.float64]:
+        """Sum the feedback on shown items, the number of these items, and the turns of each session, float64 [B, 3].
+
+        row: users, int64 [B]. column: the items shown, int64 [B, T], -1 after the end. The first two sums are divided
+        by the number of the user's random items, so that all users have equal weights.
+        """
+        wanted = row[:, None] * self.columns + column
+        place = torch.searchsorted(self.cell, wanted).clamp(max=len(self.cell) - 1)
+        drawn = (self.cell[place] == wanted) & (column >= 0)
+        count = torch.bincount(self.cell // self.columns, minlength=int(row.max()) + 1)[row].clamp(min=1)
+        total = (self.reward[place].double() * drawn).sum(1) / count
+        return torch.stack([total, drawn.sum(1) / count, (column >= 0).sum(1).double()], 1).numpy()
+
+
+@dataclass(frozen=True)
 class Truth:
     """Complete rewards of some users and items.
 
-    users: int64 [Ue], items: int64 [Ie], codes of the scope (darlr.data.scope); reward: float32 or float64 tensor
-    [Ue, Ie], in the log's own unit.
-    notes: sentences on rewards that were not observed, on their quality, and on repairs. Every table shows the first.
-    random: the feedback of its users on items that were drawn for them at random, where there is such feedback.
+    users: int64 [Ue], items: int64 [Ie], codes of the scope (darlr.data.scope). reward: float32 or float64 [Ue, Ie], in
+    the log's own unit. notes: sentences on rewards that were not observed and on their quality; every table shows the
+    first. random: feedback of its users on items that were drawn for them at random, if any.
     """
 
     users: IntArray
@@ -37,42 +64,63 @@ class Truth:
     random: RandomFeedback | None = None
 
     def __post_init__(self) -> None:
-        if self.reward.shape != (len(self.users), len(self.items)):
-            sides = (len(self.users), len(self.items))
+        sides = (len(self.users), len(self.items))
+        if self.reward.shape != sides:
             raise DataError(f"truth: rewards are {tuple(self.reward.shape)}, users and items {sides}")
 
     def beside(self, log: InteractionLog) -> "Truth":
-        """The same truth without the random feedback on pairs that `log` (scope codes) holds."""
+        """Return the truth without random feedback on pairs of `log` (scope codes), which a policy may memorise."""
         if self.random is None:
             return self
-        return replace(self, random=unlogged(self.random, log, self.users, self.items))
+        kept = torch.from_numpy(~np.isin(self.random.cell.numpy(), _cells(log, self.users, self.items)[1]))
+        left = replace(self.random, cell=self.random.cell[kept], reward=self.random.reward[kept])
+        return replace(self, random=left if len(left.cell) else None)
+
+
+def random_feedback(random: InteractionLog, users: IntArray, items: IntArray) -> RandomFeedback | None:
+    """Collect the events of `random` on users [Ue] and items [Ie] of a truth, log codes; None without any."""
+    inside, cells = _cells(random, users, items)
+    cell, place, count = np.unique(cells, return_inverse=True, return_counts=True)
+    if not len(cell):
+        return None
+    reward = np.bincount(place, random.reward[inside]) / count
+    return RandomFeedback(torch.from_numpy(cell), torch.from_numpy(reward.astype(np.float32)), len(items))
+
+
+def _cells(log: InteractionLog, users: IntArray, items: IntArray) -> tuple[NDArray[np.bool_], IntArray]:
+    """Mark the events on users and items of a truth, bool [L], and return their cells in it, int64."""
+    row, column = places(users, log.n_users)[log.user], places(items, log.n_items)[log.item]
+    inside = (row >= 0) & (column >= 0)
+    return inside, row[inside] * len(items) + column[inside]
 
 
 def load_truth(name_or_folder: str, raw: Path | None = None, options: Any = None) -> Truth | None:
-    """The truth of a source (see darlr.data.sources), or None where none is known.
+    """Return the truth of a source (see darlr.data.sources), or None where none is known.
 
     The matrices that darlr completes itself (kuairand, yahoo; coat without its file) are fitted at each call.
-    options: those of the data set (darlr.data.sets.registry). Other data sets ignore them. Raises DataError when a
-    truth file is damaged or belongs to other data.
+    options: of the data set (darlr.data.sets.registry). Raises DataError where a truth file is damaged or belongs to
+    other data.
     """
     if name_or_folder not in SETS:
         return read_truth(Path(name_or_folder)) if has_truth(name_or_folder) else None
-    from darlr.evaluation.public_truths import TRUTHS  # the readers of all data sets
-
-    read = TRUTHS.get(name_or_folder)
+    read = _reader(name_or_folder)
     return None if read is None else read(raw or raw_folder(), SETS[name_or_folder].own(options))
 
 
-def has_truth(name_or_folder: str) -> bool:
-    """Whether a source (see darlr.data.sources) comes with a truth. The manifest is read, and the truth is not.
+def _reader(name: str) -> Callable[[Path, Any], Truth] | None:
+    """Find the reader of a known data set's truth, which takes the raw folder and the data set's options."""
+    if name == "synthetic":
+        return lambda _, config: whole(torch.from_numpy(generate(config).reward))
+    from darlr.evaluation.public_truths import TRUTHS  # it imports the readers of all files, which takes long
 
-    Raises DataError where a truth file is there that the manifest does not name.
-    """
+    return TRUTHS.get(name)
+
+
+def has_truth(name_or_folder: str) -> bool:
+    """Whether a source has a truth, by its manifest. Raises DataError for a truth file that it does not name."""
     folder = Path(name_or_folder)
     if name_or_folder in SETS:
-        from darlr.evaluation.public_truths import TRUTHS  # the readers of all data sets
-
-        return name_or_folder in TRUTHS
+        return _reader(name_or_folder) is not None
     if not is_prepared(folder):
         return False
     named, path = read_manifest(folder).get("truth") is not None, folder / FILE
@@ -82,23 +130,20 @@ def has_truth(name_or_folder: str) -> bool:
 
 
 def whole(reward: Tensor) -> Truth:
-    """Rewards [U, I] of every user and item."""
+    """Make a truth of the rewards [U, I] of all users and items."""
     users, items = reward.shape
     return Truth(np.arange(users, dtype=np.int64), np.arange(items, dtype=np.int64), reward)
 
 
 def write_truth(truth: Truth, folder: Path) -> None:
-    """Write truth.safetensors into a prepared folder, tied to its checksum, and name it in dataset.json.
+    """Write truth.safetensors into a prepared folder, with the folder's checksum, and name it in dataset.json.
 
-    Each file is written atomically. Raises DataError when codes lie outside the scope, or when rewards are not finite.
+    Each file is written atomically. Raises DataError where codes lie outside the scope or rewards are not finite.
     """
     manifest = read_manifest(folder)
     _check(truth, manifest, folder / FILE)
-    tensors = {
-        "users": torch.from_numpy(truth.users),
-        "items": torch.from_numpy(truth.items),
-        "reward": truth.reward if truth.reward.dtype == torch.float64 else truth.reward.float(),
-    }
+    reward = truth.reward if truth.reward.dtype == torch.float64 else truth.reward.float()
+    tensors = {"users": torch.from_numpy(truth.users), "items": torch.from_numpy(truth.items), "reward": reward}
     if truth.random is not None:
         tensors |= {"random_cell": truth.random.cell, "random_reward": truth.random.reward}
     write_tensors(folder / FILE, tensors, {"checksum": manifest["checksum"], "notes": list(truth.notes)})
@@ -106,16 +151,16 @@ def write_truth(truth: Truth, folder: Path) -> None:
 
 
 def read_truth(folder: Path) -> Truth:
-    """Inverse of `write_truth`; raises DataError when the file is missing, damaged or belongs to other data."""
+    """Read what `write_truth` wrote. Raises DataError where the file is missing, damaged or belongs to other data."""
     path, manifest = folder / FILE, read_manifest(folder)
     try:
         tensors, metadata = read_tensors(path, REMEDY, DataError, "truth")
         if metadata.get("checksum") != manifest["checksum"]:
             raise DataError(f"{path}: belongs to another data set than {folder}; {REMEDY}")
+        users, items = tensors["users"].numpy(), tensors["items"].numpy()
         random = None
         if "random_cell" in tensors:
-            random = RandomFeedback(tensors["random_cell"], tensors["random_reward"], len(tensors["items"]))
-        users, items = tensors["users"].numpy(), tensors["items"].numpy()
+            random = RandomFeedback(tensors["random_cell"], tensors["random_reward"], len(items))
         truth = Truth(users, items, tensors["reward"], tuple(metadata["notes"]), random)
     except FileNotFoundError as error:
         raise DataError(f"{path}: is missing, although {MANIFEST} says that there is a truth; {REMEDY}") from error

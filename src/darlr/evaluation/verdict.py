@@ -24,10 +24,7 @@ class Trust:
 
 
 def verdict(rows: Sequence[Row], trust: Trust, serve: Serve) -> list[str]:
-    """Return up to four sentences on rows of one setting.
-
-    Rows that read the truth are left out. So are learned rows that sample, because they have a greedy twin.
-    """
+    """Return up to four sentences on rows of one setting; references and sampled twins of greedy rows are left out."""
     trusted = [trust.sentence] if trust.sentence else []
     fair = [row for row in rows if row.kind != "truth" and not (row.sampled and row.kind == "learned")]
     if len(fair) < 2:
@@ -99,7 +96,7 @@ def _against(learned: Row, other: Row, named: str, same: str) -> str:
     text = f"{found.difference:+.3g} [{found.low:+.3g}, {found.high:+.3g}]"
     if found.low > 0:
         return f"beats {named} by {text}"
-    return f"is worse than {named}: {text}" if found.high < 0 else f"cannot be told from {named}: {text}"
+    return f"is worse than {named}: {text}" if found.high < 0 else f"ties with {named}: {text}"
 
 
 def _serve(best: Sequence[Row], rows: Sequence[Row], serve: Serve) -> str:

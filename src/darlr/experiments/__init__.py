@@ -1,1 +1,1 @@
-"""What commands and comparisons share: the stages from a data set to a trained policy."""
+"""The stages from a data set to a trained policy and its evaluation, which commands and comparisons share."""

@@ -1,33 +1,119 @@
 """Trained runs under the sound protocol, beside simple rows, and on events that training never saw."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from shlex import quote
+from typing import TYPE_CHECKING, Any, Literal
 
 from darlr.data.log import InteractionLog
-from darlr.errors import ConfigError
-from darlr.evaluation.evaluate import all_alike, can_leave, published_mean, settings, sound
+from darlr.errors import RunError
+from darlr.evaluation.evaluate import Row, all_alike, can_leave, published_mean, settings, sound
+from darlr.evaluation.lists import Entry, Kind, trivial_rows
+from darlr.evaluation.pictures.bars import bar_chart
+from darlr.evaluation.pictures.curves import estimation_error, learning_curve
 from darlr.evaluation.playing import Setting
+from darlr.evaluation.report import heading
 from darlr.evaluation.result import Evaluation
 from darlr.evaluation.truth import Truth, load_truth
-from darlr.evaluation.verdict import comparisons, verdict
-from darlr.experiments.compatible import refuse_unlike
-from darlr.experiments.entries import learned_rows, serving, trained_windows, trivial
-from darlr.experiments.finished import FinishedRun
+from darlr.evaluation.verdict import START, comparisons, verdict
+from darlr.experiments.finished import FinishedRun, open_run
 from darlr.experiments.logs import Logs
-from darlr.experiments.next_items import next_items
-from darlr.experiments.plots import run_plots
+from darlr.experiments.plan import title
 from darlr.experiments.process import computing
 from darlr.experiments.progress import PATIENCE, Meter
-from darlr.experiments.unseen import Ground, evaluation_logs, find_ground, kept_by, refuse_without_kept_events
+from darlr.experiments.unseen import Ground, evaluation_logs, find_ground, kept_by, next_items
+from darlr.methods import find
+from darlr.options.json import differences, to_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SEEDS = ("seed", "world", "threads", "device")  # what seeds of one row may differ in
+
+
+def open_runs(folders: Sequence[Path]) -> list[FinishedRun]:
+    """Open runs, and read the logs that they share once."""
+    opened: dict[Any, Logs] = {}
+    return [open_run(folder, opened) for folder in folders]
+
+
+def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
+    """RunError when two runs are on other data, in other sessions, or of one label but not seeds of one row."""
+    if one.folder and other.folder and one.folder.resolve() == other.folder.resolve():
+        raise RunError(f"{other.folder}: named twice; it would count as two seeds")
+    if one.logs.checksum != other.logs.checksum:
+        raise RunError(f"{other.name}: trained on other data than {one.name}; evaluate them apart")
+    before, now = (run.config.train.session for run in (one, other))
+    if (before.exit, before.threshold, before.turns) != (now.exit, now.threshold, now.turns):
+        raise RunError(f"{other.name}: trained for other sessions than {one.name}; evaluate them apart")
+    label = one.config.label
+    if label != other.config.label:
+        return
+    changed = differences(to_json(one.config), to_json(other.config))
+    options = [name for name in changed if name.split(".")[-1] not in SEEDS]
+    if not (one.config.fits_world and other.config.fits_world):  # a given model has its own options
+        fits = differences(to_json(one.fitted.config), to_json(other.fitted.config))
+        own = (*SEEDS, "epochs") if one.logs.refit else SEEDS  # a refit's epochs are what the first fit chose
+        options = [name for name in options if not name.startswith("world_model.")]
+        options += [f"world_model.{name}" for name in fits if name not in own]
+    equal = one.config.train.seed == other.config.train.seed
+    unlike = options and label == title(one.config.train.method)  # a label of the user's own joins unlike runs
+    if equal or unlike:
+        what = f"differ in {', '.join(options)}" if unlike else f"have seed {one.config.train.seed}"
+        rename = f"`darlr train --out {other.folder} --resume --label NAME`" if other.folder else "the option label"
+        both = f"{one.name}, {other.name}: both are {label} but {what}, so they are no seeds of one row"
+        raise RunError(f"{both}; train one with another seed, or name it with {rename}")
+
+
+def learned_rows(runs: Sequence[FinishedRun]) -> list[Entry]:
+    """Return each method's greedy and sampled policy, and the greedy one before training, one policy a seed."""
+    methods: dict[str, list[FinishedRun]] = defaultdict(list)
+    for one in runs:
+        methods[one.config.label].append(one)
+    entries = []
+    for name, group in methods.items():
+        policies, truth = [one.policy for one in group], find(group[0].config.train.method).truth
+        kind: Kind = "truth" if truth else "learned"
+        entries += [Entry(name, policies, kind), Entry(name, policies, kind, greedy=False)]
+        entries.append(Entry(name + START, [one.start for one in group], "truth" if truth else "log"))
+    return entries
+
+
+def serving(runs: Sequence[FinishedRun], exit_rule: str) -> Callable[[Row], str | None]:
+    """Return how each row of these runs is served; None for those that `darlr export` refuses.
+
+    Of several seeds the first run counts. A run in memory is first saved into a folder, called RUN.
+    """
+    homes = {one.config.label: one.folder for one in reversed(runs)}
+
+    def serve(row: Row) -> str | None:
+        if row.sampled or (row.exit_aware and exit_rule == "distance"):
+            return None
+        folder = homes.get(row.name.removesuffix(START), runs[0].folder)
+        if row.kind == "learned":
+            ready = "the trained model" if folder is None else f"the run folder {quote(str(folder))}"
+            return f"{ready} is ready for that."
+        place = "RUN" if folder is None else quote(str(folder))
+        saved = " (RUN is the folder that the model was saved into)" if folder is None else ""
+        return f"darlr export {place} --row {quote(row.name)} --out FOLDER{saved}"
+
+    return serve
+
+
+def trained_windows(runs: Sequence[FinishedRun]) -> tuple[int, ...]:
+    """Return the exit windows that runs were trained with; none where no user can leave."""
+    sessions = [(one.config.train.session, one.logs.catalogue) for one in runs]
+    return tuple(sorted({session.window for session, catalogue in sessions if can_leave(session, catalogue)}))
 
 
 def evaluate(
     runs: Sequence[FinishedRun],
     *,
     truth: Truth | None = None,
-    kept: Logs | InteractionLog | None = None,
+    kept: InteractionLog | None = None,
     only: Literal["all", "learned"] = "all",
     without_truth: bool = False,
     out: Path | None = None,
@@ -41,54 +127,43 @@ def evaluate(
     again; None = it is fitted in memory.
     Raises RunError for runs that cannot share a table, and where there is neither a truth nor a kept event.
     """
-    if not runs:
-        raise ConfigError("name at least one run folder, such as darlr evaluate runs/demo")
     for one, other in combinations(runs, 2):
         refuse_unlike(one, other)
     first = runs[0]
     if truth is None and kept is None and not without_truth:
         truth = load_truth(first.config.data, options=first.config.synthetic)
-    if kept is None:
-        if truth is None:
-            refuse_without_kept_events(runs)
-        kept = kept_by(runs)
-    elif isinstance(kept, InteractionLog):
-        kept = evaluation_logs(kept, first.logs)
-    with computing(first.config.train.threads):
-        return _evaluation(runs, truth, kept, only, out, curves=len(runs) == 1 and not without_truth)
-
-
-def _evaluation(
-    runs: Sequence[FinishedRun], truth: Truth | None, kept: Logs | None, only: str, out: Path | None, *, curves: bool
-) -> Evaluation:
-    """curves: whether there is one run whose training belongs into the report."""
-    first = runs[0]
+    unseen = kept_by(runs, needed=truth is None) if kept is None else evaluation_logs(kept, first.logs)
     session, catalogue = first.config.train.session, first.logs.catalogue
-    entries = learned_rows(runs)
-    ground = find_ground(runs, entries, truth, kept, out)
-    if only == "all":
-        entries += trivial(runs, ground, exits=can_leave(session, catalogue))
-    played = settings(session, catalogue)
-    rows = sound(entries, shown(played), ground.truth, first.logs.train_catalogue)
-    leading = [row for row in rows if (row.mode, row.window) == (rows[0].mode, rows[0].window)]
-    sections = list(ground.sections)
-    if ground.kept is not None:
-        sections += next_items(entries, first.logs, ground.kept, usual=only == "all")
-    metrics = first.rows if curves else []
-    return Evaluation(
-        table=rows,
-        about=_about(runs, ground, played),
-        pairs=comparisons(leading),
-        verdict=verdict(leading, ground.trust, serving(runs, session.exit)),
-        sections=sections,
-        published=published_mean(metrics) if any("R_tra" in row for row in metrics) else None,
-        trained=trained_windows(runs),
-        plots=run_plots(first, leading, metrics, ground.title),
-    )
+    with computing(first.config.train.threads):
+        entries = learned_rows(runs)
+        ground = find_ground(runs, entries, truth, unseen, out)
+        if only == "all":
+            # rows that come from a world model have one policy for each world model in the runs
+            worlds = {str(one.world.reward.whole().sum().item()): one for one in runs}.values()
+            sources = [one.logs.source(one.world, one.config.train.tables) for one in worlds]
+            exits = can_leave(session, catalogue)
+            entries += trivial_rows(sources, ground.truth, exits=exits, reference=ground.name)
+        played = settings(session, catalogue)
+        rows = sound(entries, shown(played), ground.truth, first.logs.train_catalogue)
+        leading = [row for row in rows if (row.mode, row.window) == (rows[0].mode, rows[0].window)]
+        sections = list(ground.sections)
+        if ground.kept is not None:
+            sections += next_items(entries, first.logs, ground.kept, usual=only == "all")
+        metrics = first.rows if len(runs) == 1 and not without_truth else []
+        return Evaluation(
+            table=rows,
+            about=_about(runs, ground, played),
+            pairs=comparisons(leading),
+            verdict=verdict(leading, ground.trust, serving(runs, session.exit)),
+            sections=sections,
+            published=published_mean(metrics) if any("R_tra" in row for row in metrics) else None,
+            trained=trained_windows(runs),
+            plots=run_plots(first, leading, metrics, ground.title),
+        )
 
 
 def _about(runs: Sequence[FinishedRun], ground: Ground, played: Sequence[Setting]) -> dict[str, Any]:
-    """What was evaluated."""
+    """Return the head of the report: the data, the runs, and warnings."""
     first = runs[0]
     unit, notes = first.logs.unit.describe(first.logs.recorded), ground.truth.notes
     return {
@@ -106,9 +181,40 @@ def _about(runs: Sequence[FinishedRun], ground: Ground, played: Sequence[Setting
 
 
 def shown(wanted: Sequence[Setting]) -> Iterator[Setting]:
-    """Settings one after the other, and how far playing them is, where it takes long."""
+    """Yield the settings one after the other, and show the progress where playing them takes long."""
     with Meter("evaluating") as meter:
         meter.begin("evaluating", "setting", after=PATIENCE)
         for done, setting in enumerate(wanted):
             meter.show(done, len(wanted), {})
             yield setting
+
+
+def run_plots(
+    run: FinishedRun, rows: Sequence[Row], metrics: Sequence[dict[str, Any]], played_on: str = ""
+) -> Mapping[str, Callable[[], "Figure"]]:
+    """Return name -> what makes the picture: bars of the rows, the learning curve, the error of the estimated rewards.
+
+    rows: of one setting. metrics: the log lines of training; where there are none, only the bars are made. played_on:
+    what sessions were played on, where it is no truth.
+    """
+    data, unit = run.logs.whole.name, run.logs.unit
+    played = heading(rows[0].mode, rows[0].window, trained_windows([run]))
+    where = f", {played_on}" if played_on else ""
+    found = {"rows": partial(bar_chart, rows, title=f"{data}{where}: mean summed reward a session ({played})")}
+    if not metrics:
+        return found
+    watched = [row for row in metrics if "R_tra" in row]
+    seen = [{**row, "estimate": unit.show(row["estimate"]), "penalty": unit.scale * row["penalty"]} for row in metrics]
+    if watched:
+        means, aware = {row.name: row.mean for row in rows if row.kind != "learned"}, ", exit-aware"
+        # a twin that plays the same list would only draw the same line again
+        lines = {n: mean for n, mean in means.items() if not n.endswith(aware) or mean != means[n.removesuffix(aware)]}
+        curve = partial(learning_curve, seen, watched, lines, title=f"{data}: learning curve")
+    else:
+        measured = [row for row in metrics if "greedy_return" in row]
+        title = f"{data}: {'what the policy earns greedily by the world model' if measured else 'learning curve'}"
+        start = {"start": run.scores["start"]["shown"]} if measured else {}
+        curve = partial(learning_curve, seen, measured, start, title=title, measure="greedy_return")
+    estimated = [row for row in metrics if "dynamic" in row]
+    error = {"estimation": partial(estimation_error, estimated)} if estimated else {}
+    return {**found, "curve": curve, **error}

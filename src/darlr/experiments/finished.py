@@ -1,8 +1,9 @@
-"""A trained run by the policy that it hands over, from memory or from its folder."""
+"""A trained run by the policy that it hands over: open it from memory or from its folder, and save it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,15 +11,25 @@ from torch import Tensor
 
 from darlr.agents.learner import build_recommender
 from darlr.agents.recommender import Recommender, RecommenderPolicy
-from darlr.agents.sink import Sink
+from darlr.agents.sink import Memory
+from darlr.data.log import InteractionLog
+from darlr.data.report import PrepareReport
+from darlr.data.sources import open_source
 from darlr.data.store import is_prepared
+from darlr.data.store import save as save_log
 from darlr.errors import RunError
+from darlr.experiments import runs
 from darlr.experiments.logs import Logs, open_logs
-from darlr.experiments.runs import load_best, load_checkpoint, read_config, read_inputs, read_metrics
-from darlr.experiments.world import load_world_model, paid_world, world_of
+from darlr.experiments.plan import IN_MEMORY
+from darlr.experiments.runs import CONFIG, REMEDY, Run
+from darlr.experiments.world import load_world_model, paid_world, save_world_model, world_of
 from darlr.io.checkpoint import Saved
+from darlr.io.files import read_json, write_json
+from darlr.io.folders import replacing_folder
+from darlr.io.places import refuse_address
 from darlr.methods import find
-from darlr.options import RunConfig, TrainConfig, WorldModelConfig
+from darlr.options import OWN, RunConfig, TrainConfig
+from darlr.serving.folder import export
 from darlr.simulation.policy import Policy, translated
 from darlr.world.fitted import FILES, FittedWorldModel
 from darlr.world.tables import World
@@ -27,9 +38,9 @@ DATA = "data"  # folder of a run that holds its log, where the run was trained i
 
 
 class HandedOver(NamedTuple):
-    """The recommender's weights that a run hands over, their epoch (0: its start), and how far the run was trained.
+    """The recommender's weights that a run hands over, their epoch (0: its start), and the epochs of training so far.
 
-    scores: what the choice of the epoch was made by (`darlr.agents.sink`); empty where the last epoch counts.
+    scores: the returns by which the epoch was chosen (`darlr.agents.sink`); empty where the last epoch counts.
     """
 
     weights: Mapping[str, Tensor]
@@ -42,11 +53,11 @@ class HandedOver(NamedTuple):
 class FinishedRun:
     """A trained run, opened for use on the CPU. It reads no truth.
 
-    folder: None where it was trained in memory. config: the options of its plan, with the device of the CPU. rows: the
-    log lines, one an epoch. epoch, epochs, scores: see `HandedOver`. checkpoint: reads the whole state of training.
+    home: its folder, or the sink of a run that was trained in memory. config: the options of its plan, with the device
+    of the CPU. rows: the log lines, one an epoch. epoch, epochs, scores: see `HandedOver`.
     """
 
-    folder: Path | None
+    home: Path | Memory
     config: RunConfig
     logs: Logs
     fitted: FittedWorldModel
@@ -56,17 +67,16 @@ class FinishedRun:
     epoch: int
     epochs: int
     scores: Mapping[str, Any]
-    checkpoint: Callable[[], Saved | None] = field(repr=False)
+
+    @property
+    def folder(self) -> Path | None:
+        """Its folder; None where it was trained in memory."""
+        return None if isinstance(self.home, Memory) else self.home
 
     @property
     def name(self) -> str:
-        """What messages call the run: its folder, or its label."""
+        """The name of the run in messages: its folder, or its label."""
         return self.config.label if self.folder is None else str(self.folder)
-
-    @property
-    def model(self) -> WorldModelConfig:
-        """The options that its world model was fitted with."""
-        return self.fitted.config
 
     @property
     def policy(self) -> Policy:
@@ -83,33 +93,37 @@ class FinishedRun:
         """The policy before training."""
         return translated(RecommenderPolicy(self.untrained), self.logs.unit)
 
+    def checkpoint(self) -> Saved | None:
+        """Return the whole state of training; RunError where the world model has changed since."""
+        if isinstance(self.home, Memory):
+            return self.home.load_checkpoint()
+        return runs.load_checkpoint(self.home, world_parts(world_folder(self.home, self.config)))
+
+    def export(self, folder: Path) -> None:
+        """Write the policy that the run hands over into a folder of its own, for serving."""
+        export(self.recommender, self.world, self.logs.known, self.config.train, folder)
+
 
 def finish(
-    config: RunConfig,
-    logs: Logs,
-    fitted: FittedWorldModel,
-    found: HandedOver,
-    rows: list[dict[str, Any]],
-    world: World,
-    checkpoint: Callable[[], Saved | None],
-    folder: Path | None = None,
+    home: Path | Memory, config: RunConfig, logs: Logs, fitted: FittedWorldModel, world: World, found: HandedOver
 ) -> FinishedRun:
-    """A run with the policy that it hands over, on the CPU. world: the tables that the agents were paid by."""
+    """Return a run with the policy that it hands over, on the CPU. world: the tables that the agents were paid by."""
     config = replace(config, train=replace(config.train, device="cpu"))
     world = world.to("cpu")
     recommender = trained(world, config.train, found.weights)
     if find(config.train.method).truth:  # its tables hold the truth, which belongs to evaluation
         world = world_of(fitted, logs, config.train)
-    return FinishedRun(folder, config, logs, fitted, world, recommender, list(rows), *found[1:], checkpoint)
+    rows = home.rows.copy() if isinstance(home, Memory) else runs.read_metrics(home)
+    return FinishedRun(home, config, logs, fitted, world, recommender, rows, *found[1:])
 
 
 def world_folder(folder: Path, config: RunConfig) -> Path:
-    """Where a run's world model lies."""
+    """Return the folder of a run's world model."""
     return folder / "world" if config.fits_world else Path(config.world)
 
 
 def world_parts(place: Path) -> dict[str, Path]:
-    """What a run depends on besides its options and data: the world model in `place`."""
+    """Return the files that a run depends on besides its options and data: the world model in `place`."""
     return {"world model": place / FILES[0]}
 
 
@@ -119,62 +133,103 @@ def open_run(folder: Path, opened: dict[Any, Logs] | None = None, logs: Logs | N
     opened: logs read so far, to share between runs. logs: those of this run, where they are read already.
     Raises RunError when the folder holds no run, or the data set or the world model has changed since.
     """
-    config, inputs = read_config(folder, RunConfig), read_inputs(folder)
-    reads = partial(load_checkpoint, folder, world_parts(world_folder(folder, config)))
-    checkpoint = reads()
+    config, inputs = runs.read_config(folder, RunConfig), runs.read_inputs(folder)
+    checkpoint = runs.load_checkpoint(folder, world_parts(world_folder(folder, config)))
     if checkpoint is None:
         raise RunError(f"{folder}: no checkpoint yet; train it first with `darlr train --out {folder} --resume`")
-    best = load_best(folder) if config.train.keep == "best" else None
-    found = chosen(checkpoint, best)
+    found = handed_over(checkpoint, runs.load_best(folder) if config.train.keep == "best" else None)
     config = with_own_log(config, folder)
     if logs is None:
-        logs = logs_of(config, {} if opened is None else opened)
+        opened, key = {} if opened is None else opened, (config.data, config.synthetic, config.split)
+        if key not in opened:
+            opened[key] = open_logs(config)
+        logs = opened[key]
     if logs.checksum != inputs["data"]:
         raise RunError(f"{folder}: trained on other data than {config.data} holds now; restore it, or train again")
     fitted = load_world_model(world_folder(folder, config), logs, config.split)
     train = replace(config.train, device="cpu")
     world = paid_world(world_of(fitted, logs, train), logs, config)
-    return finish(config, logs, fitted, found, read_metrics(folder), world, reads, folder)
+    return finish(folder, config, logs, fitted, world, found)
 
 
 def with_own_log(config: RunConfig, folder: Path) -> RunConfig:
-    """The options with the log that lies in the run's folder, where there is one: the folder may have been moved."""
+    """Return the options with the log in the run's folder, where there is one, as the folder may have been moved."""
     return replace(config, data=str(folder.resolve() / DATA)) if is_prepared(folder / DATA) else config
 
 
-def logs_of(config: RunConfig, opened: dict[Any, Logs]) -> Logs:
-    """The logs that a run's options name, read once for all runs that share them."""
-    key = config.data, config.synthetic, config.split
-    if key not in opened:
-        opened[key] = open_logs(config)
-    return opened[key]
-
-
-def handed_over(sink: Sink, options: TrainConfig) -> HandedOver | None:
-    """What a run hands over by its option `keep`; None before its first checkpoint."""
-    checkpoint = sink.load_checkpoint()
-    if checkpoint is None:
-        return None
-    return chosen(checkpoint, sink.load_best() if options.keep == "best" else None)
-
-
-def chosen(checkpoint: Saved, best: Saved | None) -> HandedOver:
-    """The weights of the best epoch, or, where none was kept, those of the newest checkpoint."""
+def handed_over(checkpoint: Saved, best: Saved | None) -> HandedOver:
+    """Return what a run with this newest checkpoint hands over. best: see `chosen`."""
     tensors, state = checkpoint
-    epochs = int(state["epoch"])
-    if best is not None:
-        weights, scores = best
-        return HandedOver(weights, int(scores["epoch"]), epochs, scores)
     prefix = "recommender."
-    mine = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    return HandedOver(mine, epochs, epochs, {})
+    newest = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    return chosen(newest, int(state["epoch"]), best)
+
+
+def chosen(newest: Mapping[str, Tensor], epochs: int, best: Saved | None) -> HandedOver:
+    """Return the best weights and their scores, or, where none were kept, the newest weights, of epoch `epochs`."""
+    if best is None:
+        return HandedOver(newest, epochs, epochs, {})
+    weights, scores = best
+    return HandedOver(weights, int(scores["epoch"]), epochs, scores)
 
 
 def trained(world: World, options: TrainConfig, weights: Mapping[str, Tensor]) -> Recommender:
-    """The recommender with these weights; RunError where they do not fit."""
+    """Return the recommender with these weights; RunError where they do not fit."""
     recommender = build_recommender(world, options)
     try:
         recommender.load_state_dict({key: weights[key] for key in recommender.state_dict()})
     except (KeyError, RuntimeError) as error:
         raise RunError(f"the checkpoint does not fit this version of darlr ({error}); train again") from error
     return recommender.eval()
+
+
+def save_run(run: FinishedRun, source: InteractionLog | None, folder: Path) -> None:
+    """Write the run into `folder`, replacing a run that is there once the new one is whole.
+
+    source: its log as it was read, None where its options name a data set. Raises RunError when the folder holds
+    something else, or cannot be written.
+    """
+    refuse_address(folder)
+    if folder.exists() and not (folder / CONFIG).is_file():
+        raise RunError(f"{folder}: exists and is no run; choose another folder")
+    with replacing_folder(folder) as place:
+        if isinstance(run.home, Memory):
+            _write(run, run.home, place, str(folder.resolve() / DATA))
+        else:
+            shutil.copytree(run.home, place, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
+            _own_world(run, place)
+        if not is_prepared(place / DATA):
+            source = open_source(run.config.data, options=run.config.synthetic) if source is None else source
+            keep_log(source, place)
+
+
+def keep_log(source: InteractionLog, folder: Path) -> None:
+    """Write the log of a run beside it."""
+    save_log(source, folder / DATA, PrepareReport(IN_MEMORY, rows_read=len(source), rows_kept=len(source)))
+
+
+def _write(run: FinishedRun, memory: Memory, place: Path, data: str) -> None:
+    """Write a run that was trained in memory. data: the place where its log will lie."""
+    config = replace(run.config, world=OWN, data=data)
+    with Run.start(place, config, inputs={"data": run.logs.checksum}) as opened:
+        save_world_model(run.fitted, place / "world", run.logs, run.config.split)
+        opened.depend_on(world_parts(place / "world"))
+        checkpoint = run.checkpoint()
+        assert checkpoint is not None  # a trained run has one
+        for row in memory.rows:
+            opened.log(row)
+        if config.train.keep == "best":
+            opened.save_best(*memory.load_best())
+        opened.save_checkpoint(checkpoint[0], {"epoch": checkpoint[1]["epoch"]})
+        run.export(place / "policy")
+
+
+def _own_world(run: FinishedRun, place: Path) -> None:
+    """Give a copied run the world model that its options name, so that it needs no other folder."""
+    if run.config.fits_world:
+        return
+    shutil.copytree(world_folder(place, run.config), place / "world", dirs_exist_ok=True)
+    stored = read_json(place / CONFIG, REMEDY)
+    stored["config"]["world"] = OWN
+    stored["inputs"].pop("world", None)
+    write_json(place / CONFIG, stored)

@@ -8,13 +8,13 @@ import numpy as np
 from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope, catalogue, scope_of, within_scope
 from darlr.data.sources import open_source
-from darlr.data.split import reserve, select, split
+from darlr.data.split import reserve, select, split, thin
 from darlr.data.store import checksum
-from darlr.data.thin import thin
 from darlr.data.unit import Unit, as_learned, unit_of
 from darlr.evaluation.lists import Source
 from darlr.evaluation.truth import has_truth
 from darlr.options import RunConfig, TablesConfig
+from darlr.world.context import Context
 from darlr.world.tables import World
 
 WITHOUT_TRUTH = 0.3  # share of the items of each user that is kept for evaluation where there is no truth
@@ -51,7 +51,7 @@ class Logs:
 
     @property
     def reserved(self) -> str:
-        """What is kept for evaluation, in words. Where there are propensities, single events are kept (data.split)."""
+        """The share that is kept for evaluation, in words. With propensities single events are kept (data.split)."""
         return f"{self.evaluation:.0%} of " + ("each user's items" if self.whole.propensity is None else "the events")
 
     @property
@@ -90,8 +90,12 @@ class Logs:
         return within_scope(self.unseen, self.scope)
 
     def source(self, world: World | None, tables: TablesConfig) -> Source:
-        """The data that simple rows read. world: the world model that was fitted to this log; tables: its options."""
+        """Return the data that simple rows read. world: the world model of this log. tables: its options."""
         return Source(self.catalogue, self.train, self.held_out, self.fitted, self.scope, world, tables)
+
+    def context(self, world: World | None, turns: int = Context.turns) -> Context:
+        """Return the data that baselines read. world: the world model's tables, for those that need them."""
+        return Context(self.fitted, self.held_out, self.scope, self.catalogue, world, turns)
 
 
 def open_logs(config: RunConfig) -> Logs:
@@ -100,17 +104,15 @@ def open_logs(config: RunConfig) -> Logs:
 
 
 def divided(source: InteractionLog, config: RunConfig) -> Logs:
-    """The same for a data set that was read already."""
-    share = evaluation_share(config)
+    """Return the same for a data set that was read already.
+
+    The default share that is kept is 0 for a data set with a truth, and WITHOUT_TRUTH for others.
+    """
+    share = config.split.evaluation
+    if share is None:
+        share = 0.0 if has_truth(config.data) else WITHOUT_TRUTH
     rest, kept = reserve(source, share) if share else (source, None)
     recorded = thin(rest, config.split)
     log = as_learned(recorded, unit_of(recorded))
     train, held_out = split(log, config.split)
     return Logs(log, train, held_out, checksum(source), config.split.refit, recorded, share, kept)
-
-
-def evaluation_share(config: RunConfig) -> float:
-    """The option `split.evaluation`. Its default is 0 for a data set with a truth, and WITHOUT_TRUTH for others."""
-    if config.split.evaluation is not None:
-        return config.split.evaluation
-    return 0.0 if has_truth(config.data) else WITHOUT_TRUTH

@@ -1,84 +1,101 @@
-"""The plan of a run: its options and its log made one configuration in which nothing is left open."""
+"""The options of a run: checked, and with nothing left open, decided by the method and the log before it begins."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import math
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from rich.table import Table
 
+from darlr.agents.fast.kernels import require_compiler
 from darlr.agents.references import candidate_count
 from darlr.data.log import InteractionLog
 from darlr.data.sources import BUILT_IN
+from darlr.errors import ConfigError, MachineError
 from darlr.experiments.logs import Logs
-from darlr.experiments.size import Size, size_of
 from darlr.methods import find, usual, weighted
-from darlr.options import RunConfig
+from darlr.options import RewardConfig, RunConfig, SelectorConfig, SyntheticConfig
+from darlr.options.checks import spelt
 from darlr.options.json import to_json
-from darlr.options.names import named
+from darlr.options.names import changed, named, option_name
+from darlr.simulation import exits
 from darlr.simulation.exits import resolve as resolve_exit
 from darlr.world.implicit import resolve as resolve_model
+
+LARGEST_SEED = 2**32 - 1  # the largest that every generator takes
+
+
+def check_options(config: Any, where: str = "") -> None:
+    """Raise ConfigError for an unknown name, an infinite number, or a seed that no generator takes."""
+    for option in fields(config):
+        value, name = getattr(config, option.name), option_name(where, option.name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        if is_dataclass(value):
+            check_options(value, name)
+        elif any(isinstance(one, float) and not math.isfinite(one) for one in numbers):
+            raise ConfigError(f"option {name}: must be a finite number, not {value}")
+        elif option.name == "method":
+            find(value)
+        elif option.name == "exit" and value != "auto":
+            exits.find(value)
+        elif option.name == "seed" and not 0 <= value <= LARGEST_SEED:
+            raise ConfigError(f"option {name}: must be from 0 to {LARGEST_SEED}, not {value}")
+
+
+def check_run(config: RunConfig, log: InteractionLog) -> None:
+    """Raise ConfigError when training on this log with these options must fail. It adds to `check_options`."""
+    check_device(config.train.device)
+    if config.train.compile:
+        require_compiler(config.train.device)
+    selector, picks = config.train.selector, config.train.selector.picks
+    if find(config.train.method).references and selector.kind != "none" and picks >= log.n_users:
+        raise ConfigError(
+            f"option selector.picks: {picks} reference users of a user need more than the "
+            f"{log.n_users} users of {log.name}; at most {log.n_users - 1} work"
+        )
+
+
+def check_device(device: str) -> None:
+    """Raise ConfigError for a wrong name of a device, and MachineError for a device that this machine lacks."""
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"option device: no such device as '{device}'; use cpu or cuda") from None
+    if wanted.type not in ("cpu", "cuda"):
+        raise ConfigError(f"option device: '{device}' is not supported; use cpu or cuda")
+    found = torch.cuda.device_count()
+    if wanted.type == "cuda" and (wanted.index or 0) >= found:
+        raise MachineError(f"option device: {device} is asked for, but PyTorch finds {found} GPUs; use cpu")
+
+
+def without_effect(config: RunConfig) -> list[str]:
+    """Return warnings that name the options which were set but which the method or the data set does not read."""
+    train, found = config.train, {}
+    if config.data != "synthetic":
+        found[f"--data {config.data}"] = changed("synthetic", config.synthetic, SyntheticConfig())
+    method = find(train.method)
+    reward = changed("reward", train.reward, RewardConfig())
+    read = [f"--{spelt('reward', name)}" for name in method.reads]
+    selector = [] if method.references else changed("selector", train.selector, SelectorConfig())
+    found[f"--method {method.name}"] = [*selector, *(name for name in reward if name not in read)]
+    listed = {cause: ", ".join(names) for cause, names in found.items() if names}
+    return [f"warning: {names}: no effect with {cause}; leave them out" for cause, names in listed.items()]
+
 
 IN_MEMORY = "in memory"  # the name of a data set that lies in no folder
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Everything that a run does, decided before it begins.
-
-    config: the options; none of them is "auto" or left out. data: the checksum of the log. size: what the run takes.
-    asked: the options as they were given.
-    """
-
-    config: RunConfig
-    data: str
-    size: Size
-    asked: RunConfig
-
-    @property
-    def usual(self) -> RunConfig:
-        """The defaults of the run's method."""
-        return usual(self.config.train.method)
-
-    def rows(self) -> Iterator[tuple[str, Any, str]]:
-        """Each option by its name on the command line, its value, and where the value comes from."""
-        parts = self.config, RunConfig(), self.usual, self.asked
-        values, plain, mine, asked = (named(to_json(one)) for one in parts)
-        for name, value in values.items():
-            if value != asked[name]:
-                origin = "decided by the method and the log"
-            elif value != mine[name]:
-                origin = "given"
-            else:
-                origin = "default" if value == plain[name] else "default of the method"
-            yield name, value, origin if name != "method" else "given"
-
-    def table(self) -> Table:
-        """The same as a table for a terminal."""
-        table = Table("option", "value", "from", title=f"plan of a run on {self.config.data}", title_justify="left")
-        for name, value, origin in self.rows():
-            table.add_row(name, _text(value), origin, style="" if origin != "default" else "dim")
-        return table
-
-
-def make_plan(asked: RunConfig, logs: Logs) -> Plan:
-    """Decide everything that the options leave open, by the method and the log.
+def decided(asked: RunConfig, logs: Logs) -> RunConfig:
+    """Return the options of the run, none of which is "auto" or left out. The result decides to itself again.
 
     Decided are: the weights of the world model and other options that come with the method, the kind of the world
     model, the exit rule, the share of events that is kept for evaluation, the number of the selector's candidates, the
-    label, and the full paths of folders. A plan's own options give the same plan again.
-    Raises ConfigError where the options do not suit the log.
+    label, and the full paths of folders. Raises ConfigError where the options do not suit the log.
     """
-    config = decided(asked, logs.whole, len(logs.scope.users))
-    config = replace(config, split=replace(config.split, evaluation=logs.evaluation))
-    return Plan(config, logs.checksum, size_of(logs.whole, config), asked)
-
-
-def decided(asked: RunConfig, log: InteractionLog, users: int) -> RunConfig:
-    """The options without what only the whole data set can tell. users: how many are recommended to."""
-    config = weighted(anchored(asked))
+    config, log = weighted(anchored(asked)), logs.whole
     train = config.train
-    selector = replace(train.selector, candidates=candidate_count(train.selector, users))
+    selector = replace(train.selector, candidates=candidate_count(train.selector, len(logs.scope.users)))
     source: Literal["logged", "predicted"] = "logged" if log.implicit else "predicted"
     tables = replace(
         train.tables,
@@ -88,33 +105,36 @@ def decided(asked: RunConfig, log: InteractionLog, users: int) -> RunConfig:
     return replace(
         config,
         label=config.label or title(train.method),
+        split=replace(config.split, evaluation=logs.evaluation),
         world_model=resolve_model(config.world_model, log),
         train=replace(train, session=resolve_exit(train.session, log), selector=selector, tables=tables),
     )
 
 
+def table(asked: RunConfig, config: RunConfig) -> Table:
+    """Return each option by its name on the command line, its value, and where the value comes from, for a terminal."""
+    parts = config, RunConfig(), usual(config.train.method), asked
+    values, plain, mine, given = (named(to_json(one)) for one in parts)
+    shown = Table("option", "value", "from", title=f"plan of a run on {config.data}", title_justify="left")
+    for name, value in values.items():
+        if name != "method" and value != given[name]:
+            origin = "decided by the method and the log"
+        elif name == "method" or value != mine[name]:
+            origin = "given"
+        else:
+            origin = "default" if value == plain[name] else "default of the method"
+        text = "none" if value is None else " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        shown.add_row(name, text, origin, style="" if origin != "default" else "dim")
+    return shown
+
+
 def title(method: str) -> str:
-    """What tables call a method."""
+    """Return the name of a method in tables."""
     return find(method).title + " (true rewards)" * find(method).truth
 
 
 def anchored(config: RunConfig) -> RunConfig:
-    """The same with folders by their full paths, so that the run can be used from any working directory."""
-    data = config.data if config.data in BUILT_IN or not Path(config.data).exists() else _full(config.data)
-    return replace(config, data=data, world=config.world if config.fits_world else _full(config.world))
-
-
-def _full(folder: str) -> str:
-    return str(Path(folder).resolve())
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "none"
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def differing(one: RunConfig, other: RunConfig) -> list[str]:
-    """The options in which two configurations differ, by their names on the command line."""
-    first, second = named(to_json(one)), named(to_json(other))
-    return [name for name in first if first[name] != second[name]]
+    """Return the same with folders by their full paths, so that the run can be used from any working directory."""
+    folder = config.data not in BUILT_IN and Path(config.data).exists()
+    data = str(Path(config.data).resolve()) if folder else config.data
+    return replace(config, data=data, world=config.world if config.fits_world else str(Path(config.world).resolve()))

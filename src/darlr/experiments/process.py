@@ -1,12 +1,22 @@
-"""Settings of the process in which agents train. Importing darlr changes none of them."""
+"""The process in which agents train: its settings, which importing darlr does not change, and its provenance."""
 
 import contextlib
 import ctypes
+import datetime
+import os
+import platform
+import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
 
 import torch
 
+PACKAGES = ("darlr", "torch", "numpy", "scipy", "polars", "safetensors")
 # Options of glibc (mallopt(3)) and their values in bytes: how much freed memory and which blocks are kept for reuse.
 TRIM_THRESHOLD, MMAP_THRESHOLD = (-1, 1 << 28), (-3, 1 << 25)
 
@@ -51,3 +61,45 @@ def keep_freed_memory() -> bool:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     return mallopt is not None and all(mallopt(*option) == 1 for option in (TRIM_THRESHOLD, MMAP_THRESHOLD))
+
+
+def provenance(seed: int | None = None) -> dict[str, Any]:
+    """Return facts that help to repeat a run, as JSON values. Unknown ones are null."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(sys.argv),
+        "seed": seed,
+        "git": commit(),
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "machine": {
+            "platform": platform.platform(),
+            "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+    }
+
+
+def _version(name: str) -> str | None:
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version(name)
+    return None
+
+
+@cache
+def commit() -> dict[str, Any] | None:
+    """Return the commit of the checkout that this package runs from; None where it runs from no checkout."""
+    root = Path(__file__).resolve().parents[3]
+    top = _ask_git(root, "rev-parse", "--show-toplevel")
+    commit = _ask_git(root, "rev-parse", "HEAD")
+    if top is None or commit is None or Path(top).resolve() != root:
+        return None
+    return {"commit": commit, "changed": bool(_ask_git(root, "status", "--porcelain", "--untracked-files=no"))}
+
+
+def _ask_git(folder: Path, *arguments: str) -> str | None:
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

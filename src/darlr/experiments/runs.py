@@ -1,30 +1,30 @@
-"""The run folder: everything that a training run leaves on disk, and how a run is resumed.
+"""The run folder: the files that a training run writes, and how a run is resumed.
 
 config.json             options and inputs; a run is resumed with the same ones only
 provenance.json         an entry for each start: command, code, versions, machine
 metrics.jsonl           a JSON object on each line, one line an epoch
 checkpoint.safetensors  the newest checkpoint
 best.safetensors        the weights of the best policy so far
-tensorboard/            only with the extra
+tensorboard/            events for TensorBoard, with the extra alone
 """
 
 import json
 import math
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from torch import Tensor
 
 from darlr.errors import MachineError, RunError
-from darlr.experiments.provenance import provenance
-from darlr.io.checkpoint import read_checkpoint, write_checkpoint
+from darlr.experiments.process import provenance
+from darlr.io.checkpoint import Saved, read_checkpoint, write_checkpoint
 from darlr.io.files import digest, naming, read_json, remove_stale, write_json
 from darlr.io.lock import Lock
 from darlr.io.places import refuse_address
 from darlr.options.json import differences, from_json, to_json
+from darlr.options.names import dotted
 
 CONFIG = "config.json"
 PROVENANCE = "provenance.json"
@@ -71,6 +71,7 @@ class Run:
         if resume and not folder.is_dir():
             raise RunError(f"{folder}: no run here to resume; leave out --resume to start one (in Python resume=True)")
         writer = _summary_writer() if tensorboard else None
+        stored = {"schema": SCHEMA, "config": to_json(config), "inputs": dict(inputs or {})}
         _refuse_foreign(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -81,16 +82,14 @@ class Run:
             remove_stale(folder)
             if (folder / CONFIG).exists():
                 if not resume:
-                    raise RunError(
-                        f"{folder}: holds a run already; pass --resume to continue it (in Python resume=True), or "
-                        "choose another folder"
-                    )
-                _refuse_changes(folder, _stored(config, inputs), may_change)
+                    go_on = "pass --resume to continue it (in Python resume=True), or choose another folder"
+                    raise RunError(f"{folder}: holds a run already; {go_on}")
+                _refuse_changes(folder, stored, may_change)
                 _rewind_metrics(folder)
             # Provenance comes first, as a folder with a config counts as a run.
             seed = getattr(getattr(config, "train", config), "seed", None)
             write_json(folder / PROVENANCE, [*_starts(folder), provenance(seed)])
-            write_json(folder / CONFIG, _stored(config, inputs))
+            write_json(folder / CONFIG, stored)
             return cls(folder, lock, writer)
         except BaseException:
             lock.release()
@@ -120,12 +119,9 @@ class Run:
         about = {"metrics_bytes": self._metrics.tell(), "parts": self._parts, "state": dict(state)}
         write_checkpoint(self.folder / CHECKPOINT, tensors, about)
 
-    def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The newest checkpoint's tensors (on the CPU) and state, or None before the first one.
-
-        RunError when it was made with other parts than the run depends on now.
-        """
-        return _opened(self.folder, lambda _: self._parts)
+    def load_checkpoint(self) -> Saved | None:
+        """Return the newest checkpoint; None before the first one, RunError where it was made with other parts."""
+        return _opened(self.folder, self._parts)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -136,8 +132,8 @@ class Run:
         """Replace the weights of the best policy so far."""
         write_checkpoint(self.folder / BEST, weights, state)
 
-    def load_best(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The weights of the best policy so far."""
+    def load_best(self) -> Saved:
+        """Return the weights of the best policy so far."""
         return load_best(self.folder)
 
     def close(self) -> None:
@@ -150,62 +146,50 @@ class Run:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 def read_config(folder: Path, kind: type[Config]) -> Config:
-    """The options of a run as the dataclass `kind`; RunError when there is no run or an option is wrong."""
+    """Return the options of a run as the dataclass `kind`; RunError when there is no run or an option is wrong."""
     return from_json(kind, _read_stored(folder)["config"], str(folder / CONFIG))
 
 
 def read_inputs(folder: Path) -> dict[str, str]:
-    """The `inputs` that the run was started with."""
-    inputs: dict[str, str] = _read_stored(folder)["inputs"]
-    return inputs
+    """Return the `inputs` that the run was started with."""
+    return dict(_read_stored(folder)["inputs"])
 
 
-def load_checkpoint(
-    folder: Path, parts: Mapping[str, Path] | None = None
-) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """The newest checkpoint of a run, without opening it for writing; None before the first one.
+def load_checkpoint(folder: Path, parts: Mapping[str, Path] | None = None) -> Saved | None:
+    """Return the newest checkpoint of a run, without opening it for writing; None before the first one.
 
     parts: see `Run.depend_on`. RunError when one that is there differs from what the checkpoint was made with.
     """
-    there = {name: path for name, path in (parts or {}).items() if path.is_file()}
-    return _opened(folder, lambda known: {name: digest(there[name]) for name in known if name in there})
+    return _opened(folder, {name: digest(path) for name, path in (parts or {}).items() if path.is_file()})
 
 
-def load_best(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights of the best policy of a run, and its `epoch`, `earned` and `start`; RunError when there are none."""
+def load_best(folder: Path) -> Saved:
+    """Return the best policy's weights, and its `epoch`, `earned` and `start`; RunError when there are none."""
     if not (folder / BEST).exists():
-        raise RunError(
-            f"{folder}: {BEST} is missing, the policy that the run hands over; restore it, or train again in another "
-            "folder"
-        )
+        raise RunError(f"{folder}: {BEST} is missing, the policy that the run hands over; restore it, or train again")
     return read_checkpoint(folder / BEST)
 
 
-def _opened(
-    folder: Path, parts: Callable[[Mapping[str, str]], Mapping[str, str]]
-) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+def _opened(folder: Path, parts: Mapping[str, str]) -> Saved | None:
+    """Return the newest checkpoint. parts: the digests of what the run depends on now."""
     found = _checkpoint(folder)
     if found is None:
         return None
-    known = found[1].get("parts", {})
-    for name, now in parts(known).items():
-        if known.get(name, now) != now:
-            raise RunError(
-                f"{folder}: its {name} is not the one that it was trained with (made again since, or damaged); restore "
-                "that, or train in another folder"
-            )
-    return found[0], found[1]["state"]
+    tensors, about = found
+    for name, made_with in about.get("parts", {}).items():
+        if parts.get(name, made_with) != made_with:
+            changed = f"its {name} is not the one that it was trained with (made again since, or damaged)"
+            raise RunError(f"{folder}: {changed}; restore that, or train in another folder")
+    return tensors, about["state"]
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl so far, without a last line that is still being written."""
+    """Return the rows of metrics.jsonl so far, without a last line that is still being written."""
     path = folder / METRICS
     if not path.exists():
         return []
@@ -216,10 +200,6 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             raise RunError(f"{path}: line {number} is not JSON; delete the line or restore the file") from error
     return rows
-
-
-def _stored(config: Any, inputs: Mapping[str, str] | None) -> dict[str, Any]:
-    return {"schema": SCHEMA, "config": to_json(config), "inputs": dict(inputs or {})}
 
 
 def _read_stored(folder: Path) -> dict[str, Any]:
@@ -245,9 +225,7 @@ def _refuse_foreign(folder: Path) -> None:
     if not folder.is_dir() or (folder / CONFIG).exists():
         return
     # A run that is killed before it has a config leaves these names.
-    foreign = [
-        path.name for path in folder.iterdir() if path.name not in (".lock", PROVENANCE) and path.suffix != ".tmp"
-    ]
+    foreign = [p.name for p in folder.iterdir() if p.name not in (".lock", PROVENANCE) and p.suffix != ".tmp"]
     if foreign:
         raise RunError(f"{folder}: not empty and no run ({min(foreign)} is in it); choose another folder")
 
@@ -257,11 +235,11 @@ def _refuse_changes(folder: Path, now: dict[str, Any], may_change: Collection[st
     changed = {k: v for k, v in differences(before["config"], now["config"]).items() if k not in may_change}
     changed |= {f"input {k}": v for k, v in differences(before["inputs"], now["inputs"]).items()}
     if changed:
-        listed = "; ".join(f"{name} was {old!r}, now {new!r}" for name, (old, new) in changed.items())
+        listed = "; ".join(f"{dotted(name)} was {old!r}, now {new!r}" for name, (old, new) in changed.items())
         raise RunError(f"{folder}: cannot resume with other options: {listed}. Use the old ones, or another folder")
 
 
-def _checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+def _checkpoint(folder: Path) -> Saved | None:
     path = folder / CHECKPOINT
     return read_checkpoint(path) if path.exists() else None
 

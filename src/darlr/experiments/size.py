@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +31,9 @@ class Size:
     disk: int
     seconds: float
 
-    def __str__(self) -> str:
-        return f"{self.users:,} users x {self.items:,} items take about {gigabytes(self.memory)} of memory"
-
 
 def size_of(log: InteractionLog, config: RunConfig, tables: int | None = None) -> Size:
-    """What training on a log takes. tables: number of tables of users x items; None means those of the method."""
+    """Return what training on a log takes. tables: number of tables of users x items; None = those of the method."""
     scope, train = scope_of(log), config.train
     method, users, items = find(train.method), len(scope.users), len(scope.items)
     cells = users * items
@@ -47,14 +45,17 @@ def size_of(log: InteractionLog, config: RunConfig, tables: int | None = None) -
 
 
 def memory_needed(size: Size) -> str:
-    """The memory that is needed beside the memory that is free, and what to do where too little is free."""
-    free = free_memory()
+    """Return the memory that is needed beside the memory that is free, and what to do where too little is free."""
+    free, needed = (
+        free_memory(),
+        f"{size.users:,} users x {size.items:,} items take about {gigabytes(size.memory)} of memory",
+    )
     if free is None:
-        return str(size)
+        return needed
     if size.memory <= free:
-        return f"{size}; {gigabytes(free)} are free"
+        return f"{needed}; {gigabytes(free)} are free"
     return (
-        f"{size}, and only {gigabytes(free)} are free: prepare a data set with fewer users or items (leave out those "
+        f"{needed}, and only {gigabytes(free)} are free: prepare a data set with fewer users or items (leave out those "
         "with few events first), or use a machine with more memory"
     )
 
@@ -77,7 +78,7 @@ def require_disk(size: Size, folder: Path) -> None:
 
 
 def outlook(size: Size) -> str:
-    """One line on what the run will take."""
+    """Return one line on what the run will take."""
     minutes = max(1, round(size.seconds / 60))
     return (
         f"plan: {memory_needed(size)}; {gigabytes(size.disk)} of disk; roughly {minutes:,} minute{'s' * (minutes > 1)} "
@@ -86,14 +87,14 @@ def outlook(size: Size) -> str:
 
 
 def gigabytes(count: float) -> str:
-    """A number of bytes in MB or GB."""
+    """Return a number of bytes in MB or GB."""
     if count < 1e8:
         return f"{count / 1e6:,.0f} MB"
     return f"{count / 1e9:,.1f} GB" if count < 1e11 else f"{count / 1e9:,.0f} GB"
 
 
 def free_memory() -> int | None:
-    """Bytes that this machine and its container still have free, with swap; None where that is unknown."""
+    """Return bytes that this machine and its container still have free, with swap; None where that is unknown."""
     if sys.platform == "win32":
         return None
     found = [value for value in (_of_machine(), _of_container()) if value is not None]
@@ -101,28 +102,21 @@ def free_memory() -> int | None:
 
 
 def _of_machine() -> int | None:
-    try:
+    with suppress(OSError, ValueError, KeyError, IndexError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         known = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}
         return known["MemAvailable"] + known.get("SwapFree", 0)
-    except (OSError, ValueError, KeyError, IndexError):
-        pass
-    try:  # a Mac has no such file, and no way to ask what is free
+    with suppress(OSError, ValueError):  # a Mac has no such file, and no way to ask what is free
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return None
+    return None
 
 
 def _of_container(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Bytes that the limit of the control group (version 2 or 1) leaves free; None without a limit."""
-    for most, now in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        try:
+    """Return bytes that the limit of the control group (version 2 or 1) leaves free; None without a limit."""
+    for names in ("memory.max memory.current", "memory/memory.limit_in_bytes memory/memory.usage_in_bytes"):
+        most, now = names.split()
+        with suppress(OSError, ValueError):  # also "max"
             limit, used = (int((root / name).read_text(encoding="ascii")) for name in (most, now))
             stat = dict(line.split() for line in (root / most).with_name("memory.stat").read_text("ascii").splitlines())
             return max(0, limit - used + int(stat.get("inactive_file", 0)))
-        except (OSError, ValueError):  # also "max"
-            continue
     return None

@@ -1,22 +1,24 @@
-"""What evaluation does with events that training never saw: a world model of theirs, errors, off-policy values."""
+"""The rewards of an evaluation, from the truth or a world model of unseen events, and report parts on such events."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.data.scope import within_scope
 from darlr.data.split import select, split
-from darlr.data.unit import Unit, as_learned
-from darlr.errors import DataError, RunError
+from darlr.data.unit import as_learned
+from darlr.errors import DataError, MachineError, RunError
 from darlr.evaluation.held_out import held_out_sums
 from darlr.evaluation.lists import Entry, popularity
+from darlr.evaluation.next_items import UnseenItems, last_events, measure, rank, unseen_items
 from darlr.evaluation.off_policy import bandit_of, mean_reward, off_policy
 from darlr.evaluation.report import Section
-from darlr.evaluation.sections import Known, failures, held_out_section, off_policy_section
+from darlr.evaluation.sections import Known, failures, held_out_section, next_items_section, off_policy_section
 from darlr.evaluation.truth import Truth, whole
 from darlr.evaluation.verdict import Trust
 from darlr.experiments.finished import FinishedRun
@@ -25,26 +27,26 @@ from darlr.experiments.progress import say
 from darlr.experiments.world import fit_into, fit_model, load_world_model
 from darlr.options import SplitConfig, WorldModelConfig
 from darlr.policies.fixed import Random
+from darlr.simulation.session import Session
 from darlr.world.fitted import FittedWorldModel
 from darlr.world.models.bias import bias_table
 
 FOLDER = "evaluation-world"
-EVALUATION_WORLD, REFERENCE = "evaluation world model", "evaluation model"
 WARNING = (
-    "no truth is known, so sessions are played on a world model of events that training never saw. It rewards what "
-    "this log's models believe, with the log's gaps and exposure in it. Rank policies with it only where its error on "
-    "unseen events is good, not in mode FB, where one wrong cell counts at every turn, and take no value as what users "
-    "would give"
+    "no truth is known, so sessions are played on a world model of events that training never saw. Its rewards are "
+    "predictions, which have the gaps and the exposure of the log. Rank policies with it only where its error on "
+    "unseen events is good, and not in mode FB, where one wrong cell counts at every turn. Its values are not the "
+    "rewards of real users"
 )
 
 
 @dataclass(frozen=True)
 class Ground:
-    """What sessions are played on, and what else a report says of it.
+    """The rewards that sessions are played on, and what a report says about them.
 
     name: what its references are called. title: what pictures call it, where it is no truth. about: lines for the head
-    of the report. trust: how far what is played on can be believed. kept: the events that training never saw, in their
-    own unit, where there are any.
+    of the report. trust: the quality of these rewards. kept: the events that training never saw, in their own unit,
+    where there are any. sections: parts of the report on these events.
     """
 
     truth: Truth
@@ -59,51 +61,50 @@ class Ground:
 def find_ground(
     runs: Sequence[FinishedRun], learned: Sequence[Entry], truth: Truth | None, kept: Logs | None, out: Path | None
 ) -> Ground:
-    """The truth, where one is given, else an evaluation world model of the kept events, written into `out` if given.
-
-    Where there are kept events there are also sections on them: `sections`.
-    """
+    """Return the truth, if given, else an evaluation world model of the kept events, written into `out` if given."""
     run = runs[0]
     if truth is not None:
-        found = sections(run, learned, kept, None)[0] if kept is not None else []
-        recorded = None if kept is None else kept.recorded
-        return Ground(beside_logs(truth, runs), sections=found, trust=trust_in(truth), kept=recorded)
+        for logs in {id(one.logs): one.logs for one in runs}.values():
+            truth = truth.beside(logs.known)  # without the random feedback that is in the log of any run
+        trust = Trust("Sessions were played on the data set's own truth.")
+        if truth.notes:
+            doubt = f"The truth that sessions were played on was not observed everywhere ({truth.notes[0]})"
+            trust = Trust(f"{doubt}, so small differences between rows prove little.")
+        if kept is None:
+            return Ground(truth, trust=trust)
+        return Ground(truth, sections=sections(run, learned, kept)[0], trust=trust, kept=kept.recorded)
     assert kept is not None
     fitted = evaluation_world(run, kept, out)
-    about = {
-        "played on": f"{EVALUATION_WORLD}, fitted on {len(kept.whole):,} events that training never saw",
-        "warning": WARNING,
-    }
-    found, trust = sections(run, learned, kept, fitted)
-    return Ground(believed(fitted, kept.unit), REFERENCE, EVALUATION_WORLD, about, found, trust, kept.recorded)
+    fitted_on = f"fitted on {len(kept.whole):,} events that training never saw"
+    about = {"played on": f"{EVALUATION_WORLD}, {fitted_on}", "warning": WARNING}
+    predicted = whole(kept.unit.show(fitted.reward.whole()))  # in the log's unit
+    found = sections(run, learned, kept, fitted)
+    return Ground(predicted, "evaluation model", EVALUATION_WORLD, about, *found, kept.recorded)
 
 
-def kept_by(runs: Sequence[FinishedRun]) -> Logs | None:
-    """The events that all of the runs kept from training; None where one kept none, or another share."""
-    first = runs[0].logs
-    if not all(one.logs.evaluation == first.evaluation > 0 for one in runs):
-        return None
-    assert first.kept is not None
-    return evaluation_logs(first.kept, first)
+def kept_by(runs: Sequence[FinishedRun], *, needed: bool) -> Logs | None:
+    """Return the events that all of the runs kept from training; None where one kept none, or another share.
 
-
-def trust_in(truth: Truth) -> Trust:
-    """How far a truth can be believed."""
-    if not truth.notes:
-        return Trust("Sessions were played on the data set's own truth.")
-    doubt = f"The truth that sessions were played on was not observed everywhere ({truth.notes[0]})"
-    return Trust(f"{doubt}, so small differences between rows prove little.")
-
-
-def beside_logs(truth: Truth, runs: Sequence[FinishedRun]) -> Truth:
-    """The truth without the random feedback that any of the runs may know by heart."""
-    for logs in {id(one.logs): one.logs for one in runs}.values():
-        truth = truth.beside(logs.known)
-    return truth
+    needed: raise RunError in place of None. A run that kept another share has trained on what the others kept.
+    """
+    first = runs[0]
+    for run in runs:
+        share, wanted = run.logs.evaluation, first.logs.evaluation
+        if not share and needed:
+            raise RunError(NOTHING_KEPT.format(folder=run.name, data=run.config.data))
+        if share != wanted and needed:
+            raise RunError(
+                f"{run.name}: trained with split.evaluation {share:g}, {first.name} with {wanted:g}: one has seen "
+                "events that the other is evaluated on; evaluate them apart"
+            )
+        if not share or share != wanted:
+            return None
+    assert first.logs.kept is not None
+    return evaluation_logs(first.logs.kept, first.logs)
 
 
 def evaluation_logs(recorded: InteractionLog, logs: Logs) -> Logs:
-    """Events that training never saw, split for a world model of their own: nothing but evaluation reads them.
+    """Return events that training never saw, split for a world model of their own: nothing but evaluation reads them.
 
     recorded: the events, with rewards in their own unit, and with the ids of the run's logs `logs`, in whose unit the
     model learns. Where users have so few events that `split` can hold out none of theirs, a tenth of all is held out.
@@ -117,47 +118,30 @@ def evaluation_logs(recorded: InteractionLog, logs: Logs) -> Logs:
     return Logs(kept, train, held_out, logs.checksum, True, recorded, logs.evaluation)
 
 
-def refuse_without_kept_events(runs: Sequence[FinishedRun]) -> None:
-    """Raise RunError when a run kept no events, or runs kept different ones: one has then trained on the other's."""
-    first = runs[0]
-    for run in runs:
-        if not run.logs.evaluation:
-            raise RunError(NOTHING_KEPT.format(folder=run.name, data=run.config.data))
-        if run.logs.evaluation != first.logs.evaluation:
-            raise RunError(
-                f"{run.name}: trained with split.evaluation {run.logs.evaluation:g}, {first.name} with "
-                f"{first.logs.evaluation:g}: one has seen events that the other is evaluated on; evaluate them apart"
-            )
-
-
 def evaluation_world(run: FinishedRun, kept: Logs, out: Path | None) -> FittedWorldModel:
-    """A world model of default options on the kept events: fitted into `out`, or what lies there already.
+    """Return a world model of default options on the kept events: fitted into `out`, or what lies there already.
 
     out: None = fitted in memory.
     """
-    message = f"fitting the {EVALUATION_WORLD} on events that training never saw"
-    if out is None:
-        say(message)
-        return fit_model(kept, WorldModelConfig())
-    split = SplitConfig(evaluation=run.logs.evaluation)
-    try:
-        return load_world_model(out / FOLDER, kept, split)
-    except RunError as error:  # not there, or of other data, or damaged
-        if (out / FOLDER).exists():
-            say(f"{error}")
-        say(message)
-        return fit_into(out / FOLDER, kept, split, WorldModelConfig())
+    options, split_config = WorldModelConfig(), SplitConfig(evaluation=run.logs.evaluation)
+    if out is not None:
+        try:
+            return load_world_model(out / FOLDER, kept, split_config)
+        except RunError as error:  # not there, or of other data, or damaged
+            if (out / FOLDER).exists():
+                say(f"{error}")
+    say(f"fitting the {EVALUATION_WORLD} on events that training never saw")
+    return fit_model(kept, options) if out is None else fit_into(out / FOLDER, kept, split_config, options)
 
 
-def believed(fitted: FittedWorldModel, unit: Unit) -> Truth:
-    """The model's rewards, in the log's unit, in the truth's place."""
-    return whole(unit.show(fitted.reward.whole()))
+EVALUATION_WORLD = "evaluation world model"
+FEW = 30  # users with a last event, below which all kept events are the test
 
 
 def sections(
-    run: FinishedRun, learned: Sequence[Entry], kept: Logs, fitted: FittedWorldModel | None
+    run: FinishedRun, learned: Sequence[Entry], kept: Logs, fitted: FittedWorldModel | None = None
 ) -> tuple[list[Section], Trust]:
-    """Errors on unseen events, off-policy values where propensities are logged, and what the evaluation is worth.
+    """Return errors on unseen events, off-policy values where propensities are logged, and a sentence on their quality.
 
     learned: the policies. run: whose world model is measured, and expects rewards for DM and DR. fitted: the evaluation
     world model, where sessions are played on one.
@@ -174,30 +158,28 @@ def sections(
     if reasons or len(measured) < len(known):
         doubt = f"The {EVALUATION_WORLD} fails its test ({'; '.join(reasons) or 'no unseen event could test it'})"
         return found, Trust(f"{doubt}, so the order of these rows means nothing.", believable=False)
-    return found, Trust(
-        f"The {EVALUATION_WORLD} passes its test, so it can rank policies; its values are what it believes."
-    )
+    passed = f"The {EVALUATION_WORLD} passes its test, so it can rank policies"
+    return found, Trust(f"{passed}; its values are its predictions.")
 
 
 def _known(name: str, table: Tensor, own: Logs, other: Logs, *, trained: bool = True) -> Known | None:
-    """What a model of `own` events knows of the `other` ones, in the log's unit; None without any in new cells."""
+    """Measure a model of `own` events on the `other` ones, in the log's unit; None where no cell is new."""
     seen, unseen = (within_scope(log, own.scope) for log in (own.fitted, other.recorded))
     of, known = (log.user * log.n_items + log.item for log in (unseen, seen))
     unseen = select(unseen, ~np.isin(of, known))
     if not len(unseen):
         return None
-    baseline = "popularity list" if own.catalogue.implicit else "bias model"
     if own.catalogue.implicit:
-        simple = popularity(own.catalogue).expand(len(table), -1)
+        baseline, simple = "popularity list", popularity(own.catalogue).expand(len(table), -1)
     else:
-        simple = bias_table(own.train, own.held_out, own.fitted, own.scope)
+        baseline, simple = "bias model", bias_table(own.train, own.held_out, own.fitted, own.scope)
     shown = [own.unit.show(rewards).numpy() for rewards in (table, simple)]
     own_sums, simple_sums = (held_out_sums(rewards, unseen, seen, own.unit.low) for rewards in shown)
     return Known(name, baseline, len(unseen), own_sums, simple_sums, trained)
 
 
 def _off_policy(log: InteractionLog, learned: Sequence[Entry], reward: Tensor) -> Section:
-    """Every policy on the kept events, and uniform choices."""
+    """Return every policy on the kept events, and uniform choices."""
     found = {}
     for entry in [*learned, Entry("random", [Random()], "log", greedy=False)]:
         for seed, policy in enumerate(entry.policies, 1):
@@ -205,3 +187,52 @@ def _off_policy(log: InteractionLog, learned: Sequence[Entry], reward: Tensor) -
             name += f", {seed} of {len(entry.policies)}" if len(entry.policies) > 1 else ""
             found[name] = off_policy(bandit_of(policy, log, reward, greedy=entry.greedy))
     return off_policy_section(found, mean_reward(log.user, log.reward))
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """All items in an order that chance draws for each user."""
+
+    def scores(self, session: Session) -> Tensor:
+        """Return uniform numbers, float32 [B, I]."""
+        shape = len(session.user), session.n_items
+        return torch.rand(shape, generator=torch.Generator().manual_seed(int(session.user[0])))
+
+
+def next_items(entries: Sequence[Entry], logs: Logs, kept: InteractionLog, *, usual: bool = True) -> list[Section]:
+    """Return the section of a report, or none where no user has a relevant test item.
+
+    entries: rows of the report, of which greedy ones that read no truth count. kept: the events that training never
+    saw, in log codes and in their own unit. usual: with the baselines that reports have, where their library is there.
+    """
+    from darlr.policies.registry import BASELINES, fit_baseline  # every baseline: only where they are fitted
+
+    found, tested = _tested(kept, logs)
+    if not (found.gain > 0).any():
+        return []
+    rows = {one.name: one for one in entries if one.greedy and not one.exit_aware and one.kind != "truth"}
+    ranked = {name: (one.kind, rank(one.policies, found)) for name, one in rows.items()}
+    left_out = []
+    if usual:
+        ranked["random"] = ("log", rank([Shuffled()], found))
+        context = logs.context(None)
+        for name, baseline in ((name, one) for name, one in BASELINES.items() if one.reported):
+            try:
+                ranked[baseline.title] = ("log", rank([fit_baseline(name, context)], found))
+            except MachineError as error:
+                left_out.append(f"{baseline.title} is left out: {error}.")
+    return [next_items_section(measure(ranked), tested, left_out)]
+
+
+def _tested(kept: InteractionLog, logs: Logs) -> tuple[UnseenItems, str]:
+    """Return the test events, and a sentence on them: each user's last ones where the log has times."""
+    test, training = within_scope(kept, logs.scope), within_scope(logs.recorded, logs.scope)
+    what = "drawn at random from each user's events"
+    if test.timestamp is not None and training.timestamp is not None:
+        last = last_events(test, training)
+        if len(set(test.user[last].tolist())) >= FEW or last.all():
+            test, what = select(test, last), "those that are later than all of the user's training events"
+        else:
+            what += f", as fewer than {FEW} users have one that is later than all of their training events"
+    found = unseen_items(test, training)
+    return found, f"The test events are {what}: {len(found.user):,} items of {len(found.users):,} users."

@@ -1,35 +1,40 @@
-"""What is measured on the truth after each epoch of training, for the learning curve alone."""
+"""Measurements after each epoch: on the world model to choose the best policy, and on the truth for the curve."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import isclose
 from typing import Any
 
 import torch
 
-from darlr.agents.learner import Learner
-from darlr.agents.recommender import RecommenderPolicy
+from darlr.agents.learner import KEPT, Learner, derived
+from darlr.agents.recommender import Recommender, RecommenderPolicy
+from darlr.agents.sink import Criterion, Earned
 from darlr.evaluation.estimation import reward_error
 from darlr.evaluation.evaluate import published, published_setting
-from darlr.evaluation.metrics import majority_items
-from darlr.evaluation.truth import load_truth
+from darlr.evaluation.playing import majority_items
+from darlr.evaluation.protocol import play
+from darlr.evaluation.truth import load_truth, whole
+from darlr.experiments.finished import HandedOver
 from darlr.experiments.logs import Logs
-from darlr.options import RunConfig
+from darlr.options import RunConfig, TrainConfig
+from darlr.simulation.exits import Exit
 from darlr.simulation.policy import translated
+from darlr.world.tables import World
 
+SCORED = 512  # largest number of users whose sessions are played on the world model after an epoch
 Watch = Callable[[int, Learner], Mapping[str, Any]]
 """More columns of an epoch's log line, from its number and the learner; nothing in training reads them."""
 
 
-def no_watch(epoch: int, learner: Learner) -> Mapping[str, Any]:
-    """No more columns."""
-    return {}
+def watch_truth(config: RunConfig, logs: Logs, *, wanted: bool) -> Watch:
+    """Return the published protocol after each epoch, and the error of the reward estimates.
 
-
-def watch_truth(config: RunConfig, logs: Logs) -> Watch:
-    """The published protocol after each epoch, and the error of the reward estimates; nothing without a truth."""
-    truth = load_truth(config.data, options=config.synthetic)
+    No more columns where they are not wanted, and without a truth.
+    """
+    truth = load_truth(config.data, options=config.synthetic) if wanted else None
     if truth is None:
-        return no_watch
+        return lambda *_: {}
     options, device = config.train, config.train.device
     truth = replace(truth, reward=truth.reward.to(device))
     setting = published_setting(options.session, logs.catalogue, device)
@@ -48,3 +53,39 @@ def watch_truth(config: RunConfig, logs: Logs) -> Watch:
         return measured
 
     return watch
+
+
+def criterion_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs) -> Criterion:
+    """Return the criterion of the best epoch: the return of greedy sessions on r_0 of SCORED users, sampled once."""
+    generator = torch.Generator().manual_seed(derived(config.seed, KEPT))
+    users = torch.randperm(world.n_users, generator=generator)[:SCORED]
+    estimates, turns = whole(world.reward.whole()), config.session.turns
+
+    def criterion(recommender: Recommender) -> Earned:
+        policy = RecommenderPolicy(recommender)
+        played = play(policy, estimates, world.n_items, exit_rule, mode="NX_0", turns=turns, users=users)
+        learned, unit = float(played.returns.mean()), logs.unit
+        length = float(played.length.double().mean())
+        return Earned(learned, unit.low * length + unit.scale * (learned - unit.least * length), length)
+
+    return criterion
+
+
+def kept(found: HandedOver) -> str:
+    """Return a sentence on which policy the run hands over."""
+    if not found.epochs:
+        return "the policy is the start, as nothing was trained"
+    if not found.scores:
+        return f"the policy is that of the last epoch, {found.epochs}"
+    scores = [found.scores[name] for name in ("earned", "start")]
+    earned, start = (one["shown"] for one in scores)
+    # where sessions differ in length, the best in the unit of learning need not be the best in the unit of the log
+    converted = not all(isclose(one["learned"], one["shown"]) for one in scores)
+    most = " in the unit of learning" * converted
+    if not found.epoch:
+        best = f"by the world model it earns {start:.4g} a session, and no epoch earns more{most}"
+        return f"the policy is the start: {best}"
+    return (
+        f"the policy is that of epoch {found.epoch} of {found.epochs}: of its start and its epochs it earns most by "
+        f"the world model{most}, {earned:.4g} a session; the start earns {start:.4g}"
+    )

@@ -21,7 +21,6 @@ from darlr.methods import find
 from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.options.json import to_json
 from darlr.options.names import option_name
-from darlr.world.context import Context
 from darlr.world.estimates import Dense
 from darlr.world.fit import train_world
 from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
@@ -31,11 +30,15 @@ from darlr.world.kinds import KINDS
 from darlr.world.preferences import preference_features
 from darlr.world.tables import World, build_world
 
-ORIGIN = "origin.json"  # names what a world model was fitted to; it is written last
+ORIGIN = "origin.json"  # the data and the split that a world model was fitted to; it is written last
+UNTRAINED = (
+    "warning: the world model is untrained: no epoch predicts held-out events better than its random start, so "
+    "what learns from it learns noise; give it more events, or change model.learning-rate or model.epochs"
+)
 
 
 def origin(logs: Logs, split_config: SplitConfig) -> dict[str, Any]:
-    """What a world model depends on besides its options, as JSON values."""
+    """Return what a world model depends on besides its options, as JSON values."""
     known = to_json(replace(split_config, evaluation=logs.evaluation))
     if logs.evaluation and logs.whole.propensity is not None:
         known["kept"] = "events"  # older versions kept whole (user, item) cells of such a log
@@ -55,7 +58,6 @@ def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldM
     """Fit a world model and write it into `folder`. Progress is shown."""
     fitted = fit_model(logs, config)
     save_world_model(fitted, folder, logs, split_config)
-    warn_of_untrained(fitted)
     return fitted
 
 
@@ -87,25 +89,18 @@ def fit_model(logs: Logs, config: WorldModelConfig) -> FittedWorldModel:
             again = replace(config, epochs=int(chosen["best_epoch"]))
             trained = train_world(logs.whole, logs.unseen, again, report)
         users, items = len(trained.scope.users), len(trained.scope.items)
-        meter.describe(f"world model: predicting {users:,} x {items:,} rewards")
+        say(f"world model: predicting {users:,} x {items:,} rewards")
         meter.begin("world model, predicting", "tenth", after=PATIENCE)
         fitted = trained.finish(lambda done: meter.show(done * 10 // users, 10, {}))
     if twice:
         fitted = replace(fitted, metrics={**chosen, "refit": fitted.metrics})
+    if not fitted.trained:
+        say(UNTRAINED)
     return fitted
 
 
-def warn_of_untrained(fitted: FittedWorldModel) -> None:
-    """Show a warning where a world model learned nothing from the log."""
-    if not fitted.trained:
-        say(
-            "warning: the world model is untrained: no epoch predicts held-out events better than its random start, so "
-            "what learns from it learns noise; give it more events, or change model.learning-rate or model.epochs"
-        )
-
-
 def is_fitted(folder: Path) -> bool:
-    """Whether `folder` holds a complete world model."""
+    """Return whether `folder` holds a complete world model."""
     recover(folder)
     return (folder / ORIGIN).exists()
 
@@ -114,43 +109,35 @@ def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> Fit
     """Load a world model; RunError when there is none, or when it was fitted to other data or another split."""
     if not is_fitted(folder):
         raise RunError(f"{folder}: no world model here; make one with `darlr fit --out {folder}`")
-    try:
-        known = read_json(folder / ORIGIN, REMEDY)
-        wanted = origin(logs, split_config)
-        differing = [key for key in wanted if known.get(key) != wanted[key]]
-    except AttributeError as error:
-        raise RunError(f"{folder / ORIGIN}: damaged ({error}); {REMEDY}") from error
-    if differing:
-        raise RunError(
-            f"{folder}: fitted on something else ({', '.join(differing)} differ); fit again, or name the same data"
-        )
+    known, wanted = read_json(folder / ORIGIN, REMEDY), origin(logs, split_config)
+    if not isinstance(known, dict):
+        raise RunError(f"{folder / ORIGIN}: damaged, as it holds no object; {REMEDY}")
+    changed = ", ".join(key for key in wanted if known.get(key) != wanted[key])
+    if changed:
+        raise RunError(f"{folder}: fitted on something else ({changed} differ); fit again, or name the same data")
     fitted = load(folder)
-    if any(
-        not np.array_equal(codes, own.numpy())
-        for codes, own in ((logs.scope.users, fitted.users), (logs.scope.items, fitted.items))
-    ):
+    if not all(map(np.array_equal, (logs.scope.users, logs.scope.items), (fitted.users, fitted.items))):
         raise RunError(f"{folder}: its users and items are not those that {logs.whole.name} recommends to; {REMEDY}")
     return fitted
 
 
 def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World:
-    """The tables for the users and items of the scope, on the device of training."""
+    """Return the tables for the users and items of the scope, on the device of training."""
     world = build_world(fitted, logs.fitted, config.tables, logs.scope)
     if config.recommender.belief:
-        known = Context(logs.fitted, logs.held_out, logs.scope, logs.catalogue, world, config.session.turns)
-        world = replace(world, preference=preference_features(known)[0])
+        world = replace(world, preference=preference_features(logs.context(world, config.session.turns))[0])
     return world.to(config.device)
 
 
 def paid_world(world: World, logs: Logs, config: RunConfig) -> World:
-    """The tables whose rewards the agents learn from. GT learns from the truth in place of the predictions."""
+    """Return the tables whose rewards the agents learn from. GT learns from the truth in place of the predictions."""
     if not find(config.train.method).truth:
         return world
     return replace(world, reward=Dense(true_reward(logs, config).to(world.reward.device, torch.float32)))
 
 
 def true_reward(logs: Logs, config: RunConfig) -> Tensor:
-    """The true rewards in the unit of learning, float32 [Us, Is]; ConfigError unless the truth covers the scope."""
+    """Return the true rewards in the unit of learning, float32 [Us, Is]; ConfigError unless they cover the scope."""
     truth = load_truth(config.data, options=config.synthetic)
     if truth is None:
         raise ConfigError(f"option method: gt learns from the truth, and the data set {config.data} has none")
@@ -165,21 +152,24 @@ def true_reward(logs: Logs, config: RunConfig) -> Tensor:
     return logs.unit.learn(reward)
 
 
-def warn_of_ignored(asked: WorldModelConfig, there: WorldModelConfig) -> None:
-    """Show a warning that names the options that a given world model ignores."""
-    usual = WorldModelConfig()
-    names = [option.name for option in fields(asked)]
+def given_world(asked: WorldModelConfig, config: RunConfig, logs: Logs) -> FittedWorldModel:
+    """Return the world model in the folder that the option `world` names. Warnings name options that it ignores.
+
+    asked: the options of a world model as they were given. Raises RunError as `load_world_model` does, and ConfigError
+    where the method needs another weighting of the events.
+    """
+    fitted = load_world_model(Path(config.world), logs, config.split)
+    there, wanted = fitted.config, find(config.train.method).weighting
+    if wanted is not None and there.weighting != wanted:
+        raise ConfigError(
+            f"option world: {config.world} was fitted with weighting '{there.weighting}', and {config.train.method} "
+            f"needs one of `darlr fit --weighting {wanted}`; or leave the option out"
+        )
+    usual, names = WorldModelConfig(), [option.name for option in fields(asked)]
     ignored = [n for n in names if getattr(asked, n) not in (getattr(usual, n), getattr(there, n))]
     if ignored:
         listed = ", ".join(f"--{option_name('model', name)} ({getattr(there, name)} there)" for name in ignored)
         say(f"warning: ignored, as the world model that --world names is fitted already: {listed}")
-
-
-def check_weighting(config: RunConfig, fitted: FittedWorldModel) -> None:
-    """Raise ConfigError when the method needs a world model with another weighting of the events."""
-    wanted = find(config.train.method).weighting
-    if wanted is not None and fitted.config.weighting != wanted:
-        raise ConfigError(
-            f"option world: {config.world} was fitted with weighting '{fitted.config.weighting}', and "
-            f"{config.train.method} needs one of `darlr fit --weighting {wanted}`; or leave the option out"
-        )
+    if not fitted.trained:
+        say(UNTRAINED)
+    return fitted

@@ -1,4 +1,4 @@
-"""Files that are either the old one or the new one, whole, whenever the process is killed."""
+"""Files that are replaced as a whole: a process that is killed leaves the old file or the new one."""
 
 import contextlib
 import hashlib
@@ -18,7 +18,7 @@ from darlr.errors import DarlrError, RunError
 def naming(
     path: Path, failures: tuple[type[Exception], ...] = (OSError,), kind: type[DarlrError] = RunError
 ) -> Iterator[None]:
-    """Raise an error of `kind` that names `path` when writing fails. failures: the exceptions by which it fails."""
+    """Turn an exception among `failures` into an error of `kind` that says that `path` cannot be written."""
     try:
         yield
     except failures as error:
@@ -30,12 +30,12 @@ def naming(
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file to write, in a hidden folder beside the target; at the end it is flushed to disk and renamed over it.
+    """A file to write, in a hidden folder beside `path`; at the end it is flushed to disk and renamed to `path`.
 
-    Raises RunError, naming `path`, when that fails; the file that was there before is then still there.
+    Raises RunError, which names `path`, where that fails; the old file is then still there.
     """
     with naming(path):
-        # a folder of its own: whatever else a writer leaves when it is killed is found again
+        # in a folder of its own, `remove_stale` finds everything that a killed writer leaves
         folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
         try:
             draft = folder / path.name
@@ -49,7 +49,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Flush a file to disk; some file systems only say here that they are full."""
+    """Flush a file to disk; some file systems report only here that they are full."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
 
@@ -61,10 +61,10 @@ def digest(path: Path) -> str:
 
 
 def read_json(path: Path, remedy: str, kind: type[DarlrError] = RunError, schema: int | None = None) -> Any:
-    """The content of a JSON file. Raises `kind`, with the remedy, when it is damaged or no plain file (pipes hang).
+    """The content of a JSON file. schema: the number that it must hold under `schema`.
 
-    A file that is missing raises FileNotFoundError. NaN and infinities, which are no JSON, count as damage. schema: the
-    file must hold an object with this number under `schema`.
+    Raises `kind`, with the remedy, where it is damaged, holds NaN or an infinity, or is no plain file (a pipe would
+    hang), and FileNotFoundError where it is missing.
     """
     if path.exists() and not path.is_file():
         raise kind(f"{path}: is no plain file; {remedy}")
@@ -84,29 +84,29 @@ def _no_json(name: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Replace a JSON file, as `atomic_write_bytes` does."""
+    """Replace a JSON file as a whole."""
     atomic_write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
-    """Write beside the target, flush to disk, rename over it."""
+    """Replace a file as a whole."""
     with replacing(path) as draft:
         draft.write_bytes(data)
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """`atomic_write_bytes` in UTF-8."""
+    """Replace a file of UTF-8 text as a whole."""
     atomic_write_bytes(path, text.encode("utf-8"))
 
 
 def remove_stale(folder: Path) -> None:
-    """Remove what a killed writer left half-written. This is safe only while nobody else writes here."""
+    """Remove the incomplete files of killed writers. This is safe only while no other process writes here."""
     for leftover in folder.glob(".*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _mode(path: Path) -> int:
-    """The permissions of the new file: those of the old one, otherwise those of the umask (mkstemp gives 0600)."""
+    """The permissions of the new file: those of the old one, or those of the umask (mkdtemp gives others)."""
     if path.exists():
         return path.stat().st_mode & 0o777
     umask = os.umask(0)

@@ -1,4 +1,4 @@
-"""Folders that are either the old one or the new one, whole, whenever the process is killed."""
+"""Folders that are replaced as a whole: a process that is killed leaves the old folder or the new one."""
 
 import os
 import shutil
@@ -20,10 +20,9 @@ def replacing_folder(
 ) -> Iterator[Path]:
     """A new folder to write in, hidden beside `folder`; at the end it takes the place of `folder`.
 
-    Its files are flushed to disk, the old folder is renamed, the new one is renamed, and only then the old one is
-    deleted, so that nobody who reads the old folder loses it before the new one is there. A writer that is killed
-    between the two renames leaves no folder; `recover` puts the old one back. Raises `kind`, naming `folder`, when
-    writing fails; the old folder is then still there. failures: the exceptions by which writing fails.
+    The files are flushed to disk, the old folder is renamed, the new one is renamed, and then the old one is deleted. A
+    writer that is killed between the two renames leaves no folder, and `recover` restores the old one. Raises `kind`,
+    which names `folder`, for an exception among `failures`; the old folder is then still there.
     """
     named, folder = folder, Path(os.path.realpath(folder))
     draft, old = beside(folder, DRAFT), beside(folder, OLD)
@@ -41,7 +40,7 @@ def replacing_folder(
             if folder.exists():
                 os.rename(folder, old)
             os.rename(draft, folder)
-    except RunError as error:  # of a file that was written into the draft
+    except RunError as error:  # it names a file in the draft
         raise kind(str(error).replace(str(draft), str(named))) from error
     finally:
         if old.exists() and not folder.exists():
@@ -52,7 +51,7 @@ def replacing_folder(
 
 @contextmanager
 def adding_folder(folder: Path) -> Iterator[Path]:
-    """`replacing_folder`, but a folder that another process has put there meanwhile stays: its content is the same."""
+    """`replacing_folder` for content that is always the same: a folder that another process puts there is kept."""
     draft = beside(folder, DRAFT)
     with naming(folder):
         for leftover in left_behind(folder, DRAFT):
@@ -70,7 +69,7 @@ def adding_folder(folder: Path) -> Iterator[Path]:
 
 
 def recover(folder: Path) -> None:
-    """Put back a folder that a killed process had renamed and not replaced; called before reading and writing."""
+    """Restore a folder that a killed process had renamed and not replaced. Call it before reading and writing."""
     if not folder.exists():
         with suppress(OSError):  # another process was faster, or nothing may be written here
             for old in left_behind(folder, OLD)[:1]:
@@ -78,14 +77,14 @@ def recover(folder: Path) -> None:
 
 
 def beside(target: Path, purpose: str) -> Path:
-    """A hidden name beside `target` that no other process uses, for what is not whole yet."""
+    """A hidden name beside `target` that no other process uses, for a folder that is not complete."""
     return target.with_name(f".{target.name}.{purpose}-{socket.gethostname()}-{os.getpid()}")
 
 
 def left_behind(target: Path, purpose: str) -> list[Path]:
-    """What `beside` named for processes of this machine that were killed, so that they could not tidy up.
+    """The folders named by `beside` that killed processes of this machine have left.
 
-    Names of this process count too, because a killed process may have had its number: ask before work begins.
+    Those of this process count too, because a killed process may have had its number; call it before work begins.
     """
     prefix = f".{target.name}.{purpose}-{socket.gethostname()}-"
     found = target.parent.iterdir() if target.parent.is_dir() else ()
@@ -95,12 +94,11 @@ def left_behind(target: Path, purpose: str) -> list[Path]:
 def _is_gone(pid: str) -> bool:
     if pid == str(os.getpid()):
         return True
-    if sys.platform == "win32" or not pid.isdecimal():  # on Windows, asking for a process may end it
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):
-        return False
+    if sys.platform != "win32" and pid.isdecimal():  # on Windows os.kill may end the process
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return True
+        except (PermissionError, OverflowError):
+            return False
     return False

@@ -1,4 +1,4 @@
-"""A lock on a folder: one process writes, and a process that is killed never leaves the folder locked."""
+"""A lock on a folder, so that one process writes at a time. A process that is killed leaves no lock."""
 
 import contextlib
 import os
@@ -10,10 +10,7 @@ from darlr.errors import RunError
 
 
 class Lock:
-    """Holds the folder's `.lock` file, which says whose it is, until `release`.
-
-    Raises RunError, naming the process, when another one holds it.
-    """
+    """Holds the `.lock` file of a folder until `release`; RunError, which names the process, where another holds it."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / ".lock"
@@ -33,5 +30,5 @@ class Lock:
             raise
 
     def release(self) -> None:
-        """Let others write; calling it twice does no harm."""
+        """Let other processes write; a second call does nothing."""
         self._lock.release()

@@ -1,4 +1,4 @@
-"""Places of files and folders: whether they can be read and written, and what lies below them."""
+"""Whether files and folders can be read and written, and what lies below a folder."""
 
 import os
 import re
@@ -8,15 +8,11 @@ from pathlib import Path
 
 from darlr.errors import DataError, RunError
 
-ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/+(.*)")  # of two letters or more: C:/ is a path
+ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/+(.*)")  # two letters or more, because C:/ is a path
 
 
 def refuse_address(path: Path | str) -> None:
-    """Raise DataError for an address such as s3://... and for a name that is not UTF-8.
-
-    A Path keeps only one of the slashes of an address. Names that are not UTF-8 cannot be opened by polars and
-    safetensors.
-    """
+    """Raise DataError for an address such as s3://... (a Path keeps one of its slashes), or for a name not in UTF-8."""
     full = str(Path(path).absolute())
     try:
         full.encode()
@@ -39,7 +35,7 @@ def first_existing(folder: Path) -> Path:
 
 
 def require_writable(folder: Path) -> None:
-    """Raise RunError unless files can be made in `folder`, or the folder can be made if it does not exist yet."""
+    """Raise RunError unless files can be written in `folder`, or it can be made where it does not exist."""
     place = first_existing(folder)
     try:
         if not place.is_dir():
@@ -63,9 +59,9 @@ def require_readable(place: Path) -> None:
 
 
 def below(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Each folder from `folder` on, with its folders and files by name. Links are followed, each real folder once.
+    """`folder` and each folder below it, with its folders and files by name. Links are followed, each folder once.
 
-    A folder that the caller takes out of the list is not entered. Raises DataError at a folder that cannot be read.
+    A folder that the caller removes from the list is skipped. Raises DataError at a folder that cannot be read.
     """
     seen: set[str] = set()
     for place, folders, files in os.walk(folder, onerror=_unreadable, followlinks=True):

@@ -1,7 +1,7 @@
-"""Tensors on disk: a safetensors file that is written whole or not at all, and guarded by a checksum.
+"""Tensors on disk, in safetensors files with metadata and a checksum.
 
-Its header has one entry of JSON with metadata of the tensors and the checksum of both. Several entries would come in
-any order, so that files of equal content would differ.
+The header has one entry, of JSON. Several entries would have no fixed order, so that files of equal content would
+differ.
 """
 
 import json
@@ -23,7 +23,7 @@ ENTRY = "darlr"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
-    """Replace the file at `path`. tensors: any shapes, strides and devices; they may share memory. metadata: JSON."""
+    """Replace the file at `path`. tensors: of any strides and devices; they may share memory. metadata: JSON values."""
     tensors, text = separate(tensors), json.dumps(dict(metadata or {}), allow_nan=False)
     header = {ENTRY: json.dumps({"facts": text, "crc32": _crc(tensors, text)}, allow_nan=False)}
     with naming(path, (OSError, SafetensorError)), replacing(path) as draft:
@@ -33,10 +33,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
 def read_tensors(
     path: Path, remedy: str, kind: type[DarlrError] = RunError, what: str = "file"
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors, on the CPU and in memory of their own, and metadata of `write_tensors`.
+    """The tensors, on the CPU, and the metadata that `write_tensors` wrote. what: the word for the file in errors.
 
-    Raises `kind`, saying the remedy, when a byte of it has changed, or it is no plain file or of another version. A
-    file that is missing raises FileNotFoundError. what: what it is, for these messages.
+    Raises `kind`, with the remedy, where the file has changed, is of another version, or is no plain file, and
+    FileNotFoundError where it is missing.
     """
     if path.exists() and not path.is_file():
         raise kind(f"{path}: damaged {what} (no plain file); {remedy}")
@@ -60,10 +60,7 @@ def read_tensors(
 def write_both(
     tensors_path: Path, metadata_path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]
 ) -> None:
-    """Tensors and a JSON file of metadata that belong together: the tensors' file holds the checksum of the other.
-
-    metadata: JSON, with a `schema`.
-    """
+    """Write tensors, and a JSON file of metadata with a `schema`, whose checksum the file of tensors holds."""
     text = json.dumps(metadata, indent=1, allow_nan=False) + "\n"
     write_tensors(tensors_path, tensors, {metadata_path.name: zlib.crc32(text.encode())})
     atomic_write_text(metadata_path, text)
@@ -72,10 +69,7 @@ def write_both(
 def read_both(
     tensors_path: Path, metadata_path: Path, remedy: str, what: str, schema: int
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Inverse of `write_both`; RunError when either is damaged or of another schema.
-
-    FileNotFoundError when one is missing.
-    """
+    """The inverse of `write_both`; RunError for damage or another schema, FileNotFoundError for a missing file."""
     metadata = read_json(metadata_path, remedy)
     found = metadata.get("schema") if isinstance(metadata, dict) else None
     if found != schema:
@@ -95,7 +89,7 @@ def _crc(tensors: Mapping[str, Tensor], text: str) -> int:
 
 
 def separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each in memory of its own, on the CPU and contiguous, as safetensors asks; copied only where it is not."""
+    """The tensors on the CPU, contiguous and without shared memory, copied only where necessary."""
     separated: dict[str, Tensor] = {}
     taken: set[int] = set()
     for name, tensor in tensors.items():

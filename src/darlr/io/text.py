@@ -1,32 +1,32 @@
-"""Text from data, made harmless before it is shown, because terminals and Markdown take some characters as commands."""
+"""Text from data, made harmless to show: terminals and Markdown take some characters as commands."""
 
 import re
 from collections.abc import Sequence
 from itertools import groupby
 
-# All control characters but line feed and tab, and those that turn the direction of text.
+# all control characters except line feed and tab, and those that change the direction of text
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-# An underscore within a word is one to Markdown too.
+# an underscore within a word is no markup
 MARKUP = re.compile(r"[\\`*\[\]<>|~$]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)|^(?=[#>+-](?:\s|$))|^\d+(?=[.)](?:\s|$))")
 
 
 def visible(text: str) -> str:
-    """The text with control characters written as Python escapes, because a terminal would obey them."""
+    """The text with control characters as Python escapes."""
     return CONTROL.sub(_spelt, text)
 
 
 def one_line(text: str) -> str:
-    """`visible` for a cell or a list: line feeds and tabs are escaped too."""
+    """The text with control characters, line feeds and tabs as Python escapes."""
     return re.sub("[\n\t\u2028\u2029]", _spelt, visible(text))
 
 
 def markdown(text: str) -> str:
-    """One line of Markdown that shows the text as it is."""
+    """One line of Markdown that shows the text literally."""
     return MARKUP.sub(lambda found: found[0] + "\\" if found[0].isdigit() else "\\" + found[0], one_line(text))
 
 
 def plain(lines: Sequence[str]) -> list[str]:
-    """Lines of Markdown for a terminal: without escapes, and with the columns of tables aligned."""
+    """Lines of Markdown for a terminal, without escapes and with aligned tables."""
     found = []
     for is_table, group in groupby(lines, key=lambda line: line.startswith("|")):
         if not is_table:
@@ -41,7 +41,7 @@ def plain(lines: Sequence[str]) -> list[str]:
 
 
 def _unescaped(text: str) -> str:
-    """The text before `markdown` escaped it, with NUL in place of the lines between cells."""
+    """The inverse of `markdown`, with NUL in place of the lines between cells."""
     return re.sub(r"\\(.)| \| ", lambda found: found[1] or "\0", text)
 
 

@@ -16,7 +16,7 @@ Config = TypeVar("Config")
 
 
 def to_json(config: Any) -> Any:
-    """Options as JSON values: dataclasses become objects, tuples arrays, and paths strings."""
+    """Options as JSON values: dataclasses become objects, tuples arrays, paths strings."""
     if dataclasses.is_dataclass(config):
         return {field.name: to_json(getattr(config, field.name)) for field in dataclasses.fields(config)}
     if isinstance(config, (tuple, list)):
@@ -27,7 +27,7 @@ def to_json(config: Any) -> Any:
 
 
 def from_json(kind: type[Config], data: Any, source: str) -> Config:
-    """Build the dataclass `kind` from what `to_json` returned. source: the file that errors name.
+    """The dataclass of which `to_json` gave `data`. source: the file that errors name.
 
     Raises RunError for an option that is unknown, missing, of a wrong type, or refused by the dataclass.
     """
@@ -35,11 +35,10 @@ def from_json(kind: type[Config], data: Any, source: str) -> Config:
 
 
 def differences(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:
-    """The options that differ between two outputs of `to_json`: dotted name -> (old, new), None where it is absent."""
-    before, after = dict(_flat(old)), dict(_flat(new))
-    names = [*before, *(name for name in after if name not in before)]
-    changed = [name for name in names if (name in before, before.get(name)) != (name in after, after.get(name))]
-    return {name: (before.get(name), after.get(name)) for name in changed}
+    """The old and the new values that differ between two outputs of `to_json`, by dotted name; None where absent."""
+    before, after, absent = dict(_flat(old)), dict(_flat(new)), object()
+    names = [name for name in before | after if before.get(name, absent) != after.get(name, absent)]
+    return {name: (before.get(name), after.get(name)) for name in names}
 
 
 def _flat(data: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -62,14 +61,9 @@ def _value(kind: Any, data: Any, where: str, source: str) -> Any:
         return _union(arguments, data, where, source)
     if origin is tuple:
         return _tuple(arguments, data, where, source)
-    return _scalar(kind, data, where, source)
-
-
-def _scalar(kind: Any, data: Any, where: str, source: str) -> Any:
     if kind is Path and isinstance(data, str):
         return Path(data)
-    if kind is float and type(data) is int:
-        return float(data)
+    data = float(data) if kind is float and type(data) is int else data
     if type(data) is not kind:  # isinstance would take True for an int
         _refuse(data, getattr(kind, "__name__", str(kind)), where, source)
     return data

@@ -1,8 +1,10 @@
-"""Names of options on the command line: set options by name, and write options as a command."""
+"""The names of options: set options by name, and write options as a command."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import is_dataclass
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -14,7 +16,7 @@ from darlr.options.json import differences, from_json, to_json
 from darlr.options.training import RunConfig
 
 Overrides = Mapping[str, Any]
-SHORT = {"train": "", "world_model": "model"}  # prefixes that differ from the name of the field
+SHORT = {"train": "", "world_model": "model"}  # the prefixes that differ from the names of the fields
 
 
 def option_name(where: str, field: str) -> str:
@@ -23,21 +25,26 @@ def option_name(where: str, field: str) -> str:
     return spelt(where, name) if name else where
 
 
+def dotted(path: str) -> str:
+    """The name of the option of a dotted path in JSON: that of "world_model.learning_rate" is "model.learning-rate"."""
+    return reduce(option_name, path.split("."), "")
+
+
 def named(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of options in JSON by their names on the command line."""
-    return {name: _at(stored, path) for name, path in _paths(stored).items()}
+    """The values of options in JSON, by the names of the options."""
+    return {name: reduce(getitem, path, stored) for name, path in _paths(stored).items()}
 
 
 def changed(where: str, config: Any, usual: Any) -> list[str]:
-    """The options of a group that differ from the usual ones, as the command line spells them."""
+    """The options of a group that differ from the usual ones, as they are written on the command line."""
     return [f"--{spelt(where, name)}" for name in differences(to_json(usual), to_json(config))]
 
 
 def flat(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Keywords of Python as names on the command line.
+    """Keywords of Python by the names of the options.
 
     `selector={"picks": 30}`, `selector=SelectorConfig(picks=30)`, `selector__picks=30` and `{"selector.picks": 30}` set
-    the same option. A number of numpy counts as the number of Python.
+    the same option. Numbers of numpy become numbers of Python.
     """
     found: dict[str, Any] = {}
     for key, value in options.items():
@@ -52,33 +59,25 @@ def flat(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def override(config: RunConfig, options: Overrides) -> RunConfig:
-    """The same with other values of some options, by name, as in {"reward.lambda-u": 0.5}.
+    """The options with other values for some of them, by name, as in {"reward.lambda-u": 0.5}.
 
-    Raises ConfigError with a hint for an unknown name, and for a value that its option refuses.
+    Raises ConfigError with a hint for an unknown name, and for a value that its option does not take.
     """
-    if not options:
-        return config
     stored = to_json(config)
     paths = _paths(stored)
     for name, value in options.items():
-        if name not in paths and any(path.startswith(f"{name}.") for path in paths):
-            if value == {}:
-                continue
-            example = next(path for path in paths if path.startswith(f"{name}.")).removeprefix(f"{name}.")
-            raise ConfigError(
-                f"option {name}: is a group of options; give a mapping, such as {name}={{{example!r}: ...}}, "
-                f"not {value!r}"
-            )
-        if name not in paths:
+        inner = [path.removeprefix(f"{name}.") for path in paths if path.startswith(f"{name}.")]
+        if name in paths:
+            *path, last = paths[name]
+            reduce(getitem, path, stored)[last] = to_json(value)
+        elif not inner:
             hint = perhaps(name, paths)
             raise ConfigError(f"no option is called {name}" + f"; {hint}" * bool(hint))
-        *path, last = paths[name]
-        inside = stored
-        for key in path:
-            inside = inside[key]
-        inside[last] = to_json(value)
+        elif value != {}:
+            example = f"{name}={{{inner[0]!r}: ...}}"
+            raise ConfigError(f"option {name}: is a group of options; give a mapping, such as {example}, not {value!r}")
     try:
-        return from_json(RunConfig, stored, "options")
+        return from_json(RunConfig, stored, "options") if options else config
     except RunError as error:
         names = {".".join(path): name for name, path in paths.items()}
         problem = str(error).removeprefix("options: ")
@@ -86,40 +85,28 @@ def override(config: RunConfig, options: Overrides) -> RunConfig:
 
 
 def command_line(config: RunConfig, out: Path, usual: RunConfig | None = None) -> str:
-    """The `darlr train` command that gives these options. It names those that differ from their defaults.
+    """The `darlr train` command of these options, which names those that differ from their defaults.
 
     usual: the defaults of the method, where it has its own.
     """
-    stored, default = to_json(config), to_json(RunConfig() if usual is None else usual)
-    default["train"]["method"] = RunConfig().train.method  # it decides the other defaults
+    default = named(to_json(RunConfig() if usual is None else usual))
+    default["method"] = RunConfig().train.method  # the method decides the other defaults
     words = ["darlr", "train", "--out", quote(str(out))]
-    for name, path in _paths(stored).items():
-        value, usual = _at(stored, path), _at(default, path)
-        if value == usual or value is None:
+    for name, value in named(to_json(config)).items():
+        prefix, dot, last = name.rpartition(".")
+        if value == default[name] or value is None:
             continue
         if isinstance(value, bool):
-            words.append(f"--{name}" if value else f"--{_negated(name)}")
+            words.append(f"--{name}" if value else f"--{prefix}{dot}no-{last}")
         else:
             words += [f"--{name}", *(quote(str(part)) for part in (value if isinstance(value, list) else [value]))]
     return " ".join(words)
 
 
-def _negated(name: str) -> str:
-    """The spelling of an option that is off."""
-    prefix, dot, last = name.rpartition(".")
-    return f"{prefix}{dot}no-{last}"
-
-
 def _paths(stored: Mapping[str, Any], path: tuple[str, ...] = (), name: str = "") -> dict[str, tuple[str, ...]]:
-    """Name on the command line -> path in the JSON, for every option."""
+    """The path in JSON of each option, by the option's name."""
     found: dict[str, tuple[str, ...]] = {}
     for key, value in stored.items():
         here = option_name(name, key)
         found |= _paths(value, (*path, key), here) if isinstance(value, dict) else {here: (*path, key)}
     return found
-
-
-def _at(stored: Any, path: tuple[str, ...]) -> Any:
-    for key in path:
-        stored = stored[key]
-    return stored

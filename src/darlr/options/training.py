@@ -121,7 +121,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         not_negative(self, ("epochs",))
-        at_least(1, self, ("steps", "sessions"))
+        at_least(1, self, ("steps", "sessions", "threads"))
 
 
 @dataclass(frozen=True)

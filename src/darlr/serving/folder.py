@@ -1,8 +1,8 @@
-"""A policy folder: `policy.json` and `policy.safetensors`. It holds neither the data set nor the world model.
+"""A policy folder: `policy.json` and `policy.safetensors`, without the data set and the world model.
 
-Of a learned policy it holds the networks' weights, the item vectors, each user's p_u, and the tables of prior, belief
-and exit rule where the options ask for them; of a list or a table its scores. Besides, it holds the ids, the unit of
-rewards, the items that each user has logged, and what answers users in no log (`darlr.serving.newcomers`).
+For a learned policy it holds the weights of the networks, the item vectors, each user's p_u, and the tables of the
+prior, the belief and the exit rule where the options ask for them; for a list or a table the scores. It also holds the
+ids, the unit of rewards, the logged items of each user, and `darlr.serving.newcomers` for cold-start users.
 """
 
 from pathlib import Path
@@ -21,19 +21,10 @@ from darlr.io.tensors import read_both, write_both
 from darlr.options import RecommenderConfig, TrainConfig
 from darlr.options.json import from_json, to_json
 from darlr.policies.fixed import FixedList, Staying, UserGreedy
+from darlr.serving import policy_checks as checks
 from darlr.serving.ids import Ids
 from darlr.serving.newcomers import Build, read_newcomers, write_newcomers
 from darlr.serving.policy import Logged, TrainedPolicy
-from darlr.serving.policy_checks import (
-    check_ids,
-    check_leaving,
-    check_logged,
-    check_range,
-    check_rows,
-    check_sizes,
-    check_tensors,
-    check_weights,
-)
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy
 from darlr.world.estimates import Dense
@@ -45,7 +36,7 @@ REMEDY = "restore it, or finish the run again to write it anew"
 
 
 def export(recommender: Recommender, world: World, log: InteractionLog, config: TrainConfig, folder: Path) -> None:
-    """Write the policy folder of a recommender, whole or not at all.
+    """Replace a policy folder by that of a recommender. Raises RunError where it cannot be written.
 
     world: the tables it was trained on. log: the events of the scope's users on its items, in scope codes.
     """
@@ -67,10 +58,9 @@ def export(recommender: Recommender, world: World, log: InteractionLog, config: 
 
 
 def export_table(table: Tensor, leaving: CategoryExit | None, world: World, log: InteractionLog, folder: Path) -> None:
-    """Write the policy folder of fixed scores, float32 [U, I], or [1, I] where everybody has the same.
+    """Replace a policy folder by that of fixed scores, float32 [U, I], or [1, I] for a list that all users share.
 
-    leaving: the exit rule that the policy avoids, if any. world: the tables of the same users, from which those in no
-    log are answered. log: as in `export`.
+    leaving: the exit rule that the policy avoids, if any. world: the tables for cold-start users. log: as in `export`.
     """
     tensors = {"table": table.float()} | ({} if leaving is None else {"bits": leaving.bits})
     metadata = {"leaving": None if leaving is None else [leaving.window, leaving.threshold]}
@@ -84,12 +74,9 @@ def _write(
     newcomers, about = write_newcomers(world, table if table is not None and len(table) == world.n_users else None)
     pairs = np.unique(log.user * log.n_items + log.item)
     start = np.searchsorted(pairs, np.arange(log.n_users + 1) * log.n_items)
-    tensors |= newcomers
     items = torch.zeros(len(pairs), dtype=torch.int64)  # an empty array would become a tensor of stride 0
-    tensors |= {
-        "logged.start": torch.from_numpy(start),
-        "logged.items": items.copy_(torch.from_numpy(pairs % log.n_items)),
-    }
+    items.copy_(torch.from_numpy(pairs % log.n_items))
+    tensors |= newcomers | {"logged.start": torch.from_numpy(start), "logged.items": items}
     metadata = {
         "schema": SCHEMA,
         "data": log.name,
@@ -105,9 +92,9 @@ def _write(
 
 
 def read_policy(folder: Path) -> TrainedPolicy:
-    """A policy from its folder, or from the run folder that holds it.
+    """The policy in a folder, or in the run folder that holds it.
 
-    Raises RunError when there is none, or it is damaged, contradicts itself, or is of another version. The folder may
+    Raises RunError where there is none, or it is damaged, contradicts itself, or is of another version. The folder may
     come from anywhere: it holds no code, and nothing is built that is larger than its files.
     """
     for place in (folder, folder / "policy"):
@@ -121,31 +108,30 @@ def read_policy(folder: Path) -> TrainedPolicy:
             f"{run}: no trained policy here; if it is an unfinished run, finish it with "
             f"`darlr train --out {run} --resume`"
         ) from error
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+    except (OSError, LookupError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise RunError(f"{folder}: damaged policy ({str(error) or type(error).__name__:.300}); {REMEDY}") from error
 
 
 def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str) -> TrainedPolicy:
-    check_tensors(tensors)
-    rule = check_leaving(metadata["leaving"])
+    checks.check_tensors(tensors)
+    rule = checks.check_leaving(metadata["leaving"])
     leaving = None if rule is None else CategoryExit(tensors["bits"], *rule)
-    users, items = (check_ids(metadata[f"{side}_ids"], side) for side in ("user", "item"))
-    check_rows(tensors, len(users), len(items))
-    check_logged(tensors["logged.start"], tensors["logged.items"], len(users), len(items))
+    users, items = (checks.check_ids(metadata[f"{side}_ids"], side) for side in ("user", "item"))
+    checks.check_shapes(tensors, metadata["newcomers"]["feedback"], len(users), len(items))
     low, high, least = metadata["unit"]
-    bounds = check_range(metadata["logged_range"])
-    unit = Unit(*check_range((low, high)), *check_range((least, least + WIDTH))[:1], bounds)
+    bounds = checks.check_range(metadata["logged_range"])
+    unit = Unit(*checks.check_range((low, high)), checks.check_range((least, least + WIDTH))[0], bounds)
     if "table" in tensors:
         policy, build = _table(tensors["table"], leaving)
     else:
         policy, build = _networks(metadata, tensors, leaving, source)
-    newcomers = read_newcomers(tensors, metadata["newcomers"], build, len(items))
     logged = Logged(tensors["logged.start"], tensors["logged.items"])
+    newcomers = read_newcomers(tensors, metadata["newcomers"], build)
     return TrainedPolicy(policy, Ids(users), Ids(items), unit, logged, newcomers)
 
 
 def _table(table: Tensor, leaving: CategoryExit | None) -> tuple[Policy, Build]:
-    """The policy of fixed scores, and how it is built for new users."""
+    """The policy of fixed scores, and how it is built for cold-start users."""
 
     def build(count: int, vectors: Tensor | None, rows: Tensor | None) -> Policy:
         policy = FixedList(table[0]) if len(table) == 1 or rows is None else UserGreedy(rows)
@@ -157,20 +143,20 @@ def _table(table: Tensor, leaving: CategoryExit | None) -> tuple[Policy, Build]:
 def _networks(
     metadata: dict[str, Any], tensors: dict[str, Tensor], leaving: CategoryExit | None, source: str
 ) -> tuple[Policy, Build]:
-    """The learned policy, and how it is built for new users: the same networks, their p_u and their prior."""
-    check_sizes(metadata["recommender"], tensors)
+    """The learned policy, and how it is built for cold-start users, with their p_u and their prior."""
+    checks.check_sizes(metadata["recommender"], tensors)
     config = from_json(RecommenderConfig, metadata["recommender"], source)
     weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")}
-    reward_range = check_range(metadata["reward_range"])
+    reward_range = checks.check_range(metadata["reward_range"])
 
     def build(count: int, vectors: Tensor | None, rows: Tensor | None) -> Policy:
         users = vectors if vectors is not None else torch.zeros(count, tensors["users"].shape[1], dtype=torch.float32)
         prior = None if rows is None else Dense(rows)
-        with torch.device("meta"):  # weights without memory: what is in the file takes their place
+        with torch.device("meta"):  # weights without memory, which those of the file replace
             recommender = Recommender(
                 config, tensors["items"], users, reward_range, prior, leaving, tensors.get("preference")
             )
-        check_weights(recommender, weights)
+        checks.check_weights(recommender, weights)
         recommender.load_state_dict(weights, assign=True)
         return RecommenderPolicy(recommender.eval())
 

@@ -1,12 +1,27 @@
-"""The ids in which a caller speaks of users and items, and their codes."""
+"""The ids of users and items as a caller spells them, and their codes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
+from typing import Final
 
 from darlr.data.spelling import plain, without_point
 
 Id = str | int
+
+
+class NewUser(Enum):
+    """The type of `NEW`, which stands for a cold-start user without an id."""
+
+    NEW = "new"
+
+    def __repr__(self) -> str:
+        """The name in the library."""
+        return "darlr.NEW"
+
+
+NEW: Final = NewUser.NEW
 
 
 @dataclass(frozen=True)
@@ -22,17 +37,14 @@ class Ids:
 
     @cached_property
     def numbers(self) -> bool:
-        """Whether all ids are whole numbers; 1.0 is then another spelling of 1."""
+        """Whether all ids are whole numbers, so that 1.0 is another spelling of 1."""
         return all(without_point(name) == name and name.removeprefix("-").isdigit() for name in self.codes)
 
     def code(self, name: object) -> int | None:
-        """The code of an id, spelled as it is in the log or as a log's reader would spell it; None if it is unknown."""
+        """The code of an id as the log, or a reader of logs, spells it; None where it is unknown."""
         typed = plain(str(name))
-        whole = without_point(typed)
-        for spelled in (str(name), typed, *([whole] if whole != typed and self.numbers else [])):
-            if spelled in self.codes:
-                return self.codes[spelled]
-        return None
+        spellings = (str(name), typed, *([without_point(typed)] if self.numbers else []))
+        return next((self.codes[spelling] for spelling in spellings if spelling in self.codes), None)
 
     def split(self, names: Sequence[object]) -> tuple[list[int], list[object]]:
         """The codes of the names that are known, and the names that are not."""

@@ -1,4 +1,4 @@
-"""What a policy folder holds for users in no log, and the policy that answers them."""
+"""The policy for cold-start users, and what a policy folder holds for it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from darlr.serving.policy_checks import check_newcomers
+from darlr.serving.policy_checks import check_number, check_range
 from darlr.simulation.policy import Policy
 from darlr.world.feedback import Feedback
 from darlr.world.fold_in import Carried, FoldIn, carry, fold_in_of
@@ -17,11 +17,10 @@ Build = Callable[[int, Tensor | None, Tensor | None], Policy]
 
 @dataclass(frozen=True)
 class Newcomers:
-    """How users in no log are answered: from the history that each brings, or as the mean user.
+    """How a policy is built for cold-start users.
 
-    fold_in: their estimates. feedback: their p_u. carried: their rows of the table that the policy starts from, or is.
-    build: the policy for B users, given B, their p_u [B, F] and their rows of that table [B, I]; None where nothing is
-    known of either.
+    fold_in: gives their estimates. feedback: gives their p_u. carried: gives their rows of the table that the policy
+    starts from, or is. build: the policy of B users, given B, their p_u [B, F] or None, and these rows [B, I] or None.
     """
 
     fold_in: FoldIn
@@ -30,7 +29,7 @@ class Newcomers:
     build: Build
 
     def policy(self, items: Tensor, rewards: Tensor) -> Policy:
-        """The policy for B users, of user codes 0 to B - 1. items, rewards: [B, n], see `FoldIn.coordinates`."""
+        """The policy for B users of the codes 0 to B - 1. items, rewards: [B, n], see `FoldIn.coordinates`."""
         theta = self.fold_in.coordinates(items, rewards)
         rows = self.fold_in.rows(theta)
         vectors = self.feedback.of(rows, items, rewards) if self.feedback is not None else None
@@ -38,7 +37,7 @@ class Newcomers:
 
 
 def write_newcomers(world: World, table: Tensor | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and metadata of a policy folder, of O(64 I) numbers. table: a row for each user of the world, or None."""
+    """The tensors and the metadata for a policy folder. table: a row for each user of the world, or None."""
     fold = fold_in_of(world.reward.whole(), float(world.risk.whole().mean()), world.reward_range)
     tensors = {"fold.mean": fold.mean, "fold.factors": fold.factors}
     metadata: dict[str, Any] = {"noise": fold.noise, "range": list(fold.reward_range), "feedback": None}
@@ -52,16 +51,14 @@ def write_newcomers(world: World, table: Tensor | None) -> tuple[dict[str, Tenso
     return tensors, metadata
 
 
-def read_newcomers(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], build: Build, n_items: int) -> Newcomers:
-    """Inverse of `write_newcomers`; raises ValueError, KeyError or TypeError where it contradicts itself."""
-    check_newcomers(tensors, metadata, n_items)
-    low, high = metadata["range"]
-    fold = FoldIn(tensors["fold.mean"], tensors["fold.factors"], float(metadata["noise"]), (float(low), float(high)))
+def read_newcomers(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], build: Build) -> Newcomers:
+    """The inverse of `write_newcomers`. Raises ValueError, KeyError or TypeError for contradictions."""
+    noise = check_number(metadata["noise"], "noise", positive=True)
+    fold = FoldIn(tensors["fold.mean"], tensors["fold.factors"], noise, check_range(metadata["range"]))
     carried = Carried(tensors["carried.mean"], tensors["carried.weight"]) if "carried.mean" in tensors else None
     feedback, found = None, metadata["feedback"]
     if found is not None:
-        columns = {name: tensors[f"feedback.{name}"] for name in ("centre", "mean", "columns")}
-        feedback = Feedback(
-            predicted=bool(found["predicted"]), by_user=bool(found["by_user"]), scale=float(found["scale"]), **columns
-        )
+        centre, mean, columns = (tensors[f"feedback.{name}"] for name in ("centre", "mean", "columns"))
+        scale = check_number(found["scale"], "scale", positive=True)
+        feedback = Feedback(bool(found["predicted"]), bool(found["by_user"]), centre, mean, scale, columns)
     return Newcomers(fold, feedback, carried, build)

@@ -1,15 +1,14 @@
-"""A trained policy on its own: it answers for one user or many, in its log or not, without data set and world model.
+"""A trained policy on its own, without a data set and a world model: it recommends to one user or many.
 
 from darlr.serving.folder import read_policy
 
 policy = read_policy(Path("runs/demo-coat"))  # a run folder, or a copy of its folder `policy`
 policy.recommend(42, n=5, history=[(7, 4.0), (12, 2.0)])  # item and reward, oldest first
-policy.recommend(NEW, n=5, history=[(7, 4.0)])  # somebody who is in no log
+policy.recommend(NEW, n=5, history=[(7, 4.0)])  # a cold-start user
 """
 
 import math
 import operator
-import warnings
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -20,12 +19,10 @@ from torch import Tensor
 from darlr.agents.recommender import RecommenderPolicy
 from darlr.data.spelling import plain
 from darlr.data.unit import Unit
-from darlr.errors import ConfigError, DarlrWarning, RunError
-from darlr.serving.history import Pairs, of_user, read_history, refuse_frame
-from darlr.serving.ids import Id, Ids
-from darlr.serving.new import NEW, NewUser
+from darlr.errors import ConfigError, RunError
+from darlr.serving.given import ItemRule, Pairs, of_user, read_history, refuse_frame, warn_of_unknown
+from darlr.serving.ids import NEW, Id, Ids, NewUser
 from darlr.serving.newcomers import Newcomers
-from darlr.serving.rules import ItemRule
 from darlr.simulation.policy import Policy, masked
 from darlr.simulation.session import Session, reset
 
@@ -34,13 +31,12 @@ if TYPE_CHECKING:
 
 User = Id | NewUser
 Items = Iterable[Id] | Id
-CELLS = 1 << 21  # numbers of a table, or of histories, that are held at once
-NAMED = 5  # unknown items that a warning names
+CELLS = 1 << 21  # the cells of a table, or of histories, that are held at once
 
 
 @dataclass(frozen=True)
 class Logged:
-    """The items that each user has logged: items[start[u] : start[u + 1]], int64 [nnz]; start: int64 [U + 1]."""
+    """The items that each user u has logged: items[start[u] : start[u + 1]], int64 [nnz]; start: int64 [U + 1]."""
 
     start: Tensor
     items: Tensor
@@ -52,7 +48,7 @@ class Logged:
 
 @dataclass(frozen=True)
 class _Asked:
-    """One user of a call. shown: the id in the answer. names: under which a mapping may speak of the user.
+    """One user of a call. shown: the id in the answer. names: the keys that a mapping may have for the user.
 
     items, rewards: the history, as codes and in the log's unit.
     """
@@ -66,7 +62,7 @@ class _Asked:
 
 @dataclass(frozen=True)
 class TrainedPolicy:
-    """A policy with the ids it speaks in. unit: how the log's rewards were learned, and the log's own range of them."""
+    """A policy with the ids, the unit of rewards and the logged items of its users."""
 
     policy: Policy
     users: Ids
@@ -85,22 +81,20 @@ class TrainedPolicy:
         only: Items | Mapping[User, Items] | None = None,
         new_items: bool = False,
     ) -> "pl.DataFrame":
-        """The best next items of each user, best first: a frame of user, rank, item, score and known.
+        """The n best next items of each user, best first: a frame of user, rank, item, score and known.
 
-        users: one id, several, or `NEW`. A user who is in no log is answered like `NEW`, and has `known` false: the
-        history is folded into what is known of the log's users; without one the answer is that of the mean user.
-        n: how many items a user; fewer come back where fewer may be shown.
-        history: the session so far, (item id, reward in the log's unit) pairs, oldest first, of the one user who is
-        asked for, or a mapping from users to their pairs. Its items are not shown again.
-        exclude: items that are not shown, to anybody, or a mapping from users to their items. only: likewise, the only
-        items that may be shown; a user whom the mapping lacks may be shown all.
-        new_items: whether to leave out what the user's log holds.
-        score: the probability that the policy shows the item next, among those that may be shown. A list or a table
-        shows its first item with certainty.
+        users: one id, several, or `NEW`. A user who is not in the log is a cold-start user like `NEW`, and `known` is
+        false: the history is folded into the world model, and without one the answer is that of the mean user.
+        history: the session so far, (item id, reward in the log's unit) pairs, oldest first, of a single user, or a
+        mapping from users to their pairs. Its items are not recommended again.
+        exclude: items that are not recommended to anybody, or a mapping from users to such items. only: likewise, the
+        only items that may be recommended; users who are not in the mapping may get all.
+        new_items: whether to leave out the items that the user has logged.
+        score: the probability that the policy recommends the item next; for a list or a table 1 for the first item.
 
-        A mapping may spell a user as the call does or as the log does. Unknown items are left out, and named in a
-        DarlrWarning where they are in `history` or `only`. Raises ConfigError for an `n` below 1, for what holds no
-        pairs or ids, such as a frame or a missing id, and for a reward that is no number or outside the log's range.
+        A mapping may spell a user as the call or as the log does. Unknown items are left out; one DarlrWarning for each
+        option names them. Raises ConfigError for an `n` below 1, for what holds no pairs or ids, such as a frame or a
+        missing id, and for a reward that is not a number or outside the log's range.
         """
         count = _count(n)
         alone = isinstance(users, str | int | NewUser) or not isinstance(users, Iterable)
@@ -122,13 +116,14 @@ class TrainedPolicy:
             policy = self.policy if known else self.newcomers.policy(session.items, session.rewards)
             codes[places], scores[places] = self._best(policy, session, allowed, width, some)
             counts[places] = allowed.sum(1).clamp(max=width)
-        warn_of_unknown("only", rules[1].unknown)
+        for rule in rules:
+            warn_of_unknown(rule.option, rule.unknown)
         return self._frame(asked, codes, scores, counts)
 
     def _asked(self, users: Sequence[Any], history: Any) -> tuple[list[_Asked], list[object]]:
-        """The users of a call with their histories, and the unknown items of these."""
+        """The users of a call with their histories, and the unknown items of the histories."""
         bounds = self.unit.bounds
-        if isinstance(history, Mapping):  # read what is no list of pairs, to refuse {item: reward}
+        if isinstance(history, Mapping):  # refuse {item: reward}
             _ = [read_history(given, *bounds) for given in history.values() if not isinstance(given, Iterable)]
         asked: list[_Asked] = []
         unknown: list[object] = []
@@ -140,14 +135,14 @@ class TrainedPolicy:
             names = tuple(dict.fromkeys((user, *(() if shown is None else (shown, str(shown))))))
             given = of_user(history, names) if isinstance(history, Mapping) else history
             events = read_history(() if given is None else given, *bounds)
-            items = [self.items.code(item) for item, _ in events]
-            unknown += [item for (item, _), found in zip(events, items, strict=True) if found is None]
-            kept = [(item, reward) for item, (_, reward) in zip(items, events, strict=True) if item is not None]
-            asked.append(_Asked(shown, code, names, [item for item, _ in kept], [reward for _, reward in kept]))
+            items, missing = self.items.split([item for item, _ in events])
+            unknown += missing
+            rewards = [reward for item, reward in events if not missing or self.items.code(item) is not None]
+            asked.append(_Asked(shown, code, names, items, rewards))
         return asked, unknown
 
     def _chunks(self, asked: Sequence[_Asked]) -> Iterator[tuple[bool, list[int]]]:
-        """Users of the log, then others, in chunks of bounded memory: whether they are known, and their places."""
+        """The log's users, then others, in chunks of bounded memory: whether they are known, and their places."""
         longest = max((len(one.items) for one in asked), default=0)
         size = max(1, CELLS // max(len(self.items.ids), 64 * longest))
         for known in (True, False):
@@ -155,7 +150,7 @@ class TrainedPolicy:
             yield from ((known, places[start : start + size]) for start in range(0, len(places), size))
 
     def _session(self, some: Sequence[_Asked]) -> Session:
-        """The sessions so far; users in no log have the codes 0, 1, ... of their own policy."""
+        """The sessions so far; cold-start users have the codes 0, 1, ... in the policy that is built for them."""
         codes = [place if one.code is None else one.code for place, one in enumerate(some)]
         turns = torch.tensor([len(one.items) for one in some])
         start = reset(torch.tensor(codes), len(self.items.ids), max(1, int(turns.max())))
@@ -170,7 +165,7 @@ class TrainedPolicy:
     def _allowed(
         self, some: Sequence[_Asked], session: Session, exclude: ItemRule, only: ItemRule, new_items: bool
     ) -> Tensor:
-        """Which items may be shown to whom, bool [B, I]."""
+        """Which items may be recommended to each user, bool [B, I]."""
         allowed = ~session.seen
         for row, one in enumerate(some):
             if new_items and one.code is not None:
@@ -192,15 +187,14 @@ class TrainedPolicy:
             user = some[int(usable.int().argmin())].shown
             raise RunError(f"user {user!r}: the policy's scores are no finite numbers; its weights are damaged")
         scores = masked(logits, allowed)
-        codes = scores.argsort(descending=True, stable=True)[:, :width]  # of equals the lowest code, as in evaluation
+        codes = scores.argsort(descending=True, stable=True)[:, :width]  # ties go to the lowest code, as in evaluation
         if isinstance(policy, RecommenderPolicy):
             return codes, scores.softmax(-1).gather(1, codes)
-        first = torch.zeros(codes.shape, dtype=torch.float32)  # a list or a table shows its first item, and no other
+        first = torch.zeros(codes.shape, dtype=torch.float32)
         first[:, :1] = 1.0
         return codes, first
 
     def _frame(self, asked: Sequence[_Asked], codes: Tensor, scores: Tensor, counts: Tensor) -> "pl.DataFrame":
-        """The answer, user by user."""
         import polars as pl
 
         kept = torch.arange(codes.shape[1]) < counts[:, None]
@@ -231,23 +225,10 @@ def _count(n: SupportsIndex) -> int:
 
 
 def _plain(user: Any) -> Id | None:
-    """How an unknown user is shown: a whole number as it is, anything else as text; None for `NEW`."""
+    """An unknown user in the answer: a whole number as it is, anything else as text, None for `NEW`."""
     if user is NEW:
         return None
     try:
         return operator.index(user)
     except TypeError:
         return plain(str(user))
-
-
-def warn_of_unknown(option: str, unknown: Sequence[object]) -> None:
-    """Name the items that the catalogue lacks, if there are any."""
-    if unknown:
-        names = list(dict.fromkeys(str(name) for name in unknown))
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        listed = ", ".join(map(repr, names[:NAMED]))
-        warnings.warn(
-            f"option {option}: items that the log does not hold were left out: {listed}{more}",
-            DarlrWarning,
-            stacklevel=3,
-        )

@@ -1,12 +1,10 @@
-"""A trained policy that answers one user at a time, as a program asks that shows items in a session.
+"""A trained policy that recommends to one user at a time, as a program does that shows items in a session.
 
 from darlr.serving.recommender import load_policy
 
 policy = load_policy(Path("runs/demo-coat"))  # a run folder, or a copy of its folder `policy`
 for found in policy.recommend(42, count=5, history=[(7, 4.0), (12, 2.0)]):  # item and reward, oldest first
     print(found.item, found.probability)
-
-`darlr.serving.policy` answers many users at once, with a frame.
 """
 
 from dataclasses import dataclass
@@ -14,14 +12,14 @@ from pathlib import Path
 from typing import SupportsIndex
 
 from darlr.serving.folder import read_policy
-from darlr.serving.history import Pairs
+from darlr.serving.given import Pairs
 from darlr.serving.ids import Id
 from darlr.serving.policy import TrainedPolicy, User
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """One recommended item: its id as in the log, and the probability that the policy shows it next."""
+    """A recommended item: its id as in the log, and the probability that the policy recommends it next."""
 
     item: Id
     probability: float
@@ -34,10 +32,7 @@ class SessionPolicy:
     policy: TrainedPolicy
 
     def recommend(self, user: User, count: SupportsIndex = 10, history: Pairs = ()) -> list[Recommendation]:
-        """The best next items of a user, best first; see `TrainedPolicy.recommend`.
-
-        history: the session so far, (item id, reward in the log's unit) pairs, oldest first.
-        """
+        """The best next items of a user, best first; see `TrainedPolicy.recommend` for the history and the errors."""
         answer = self.policy.recommend(user, count, history=history)
         return [Recommendation(item, chance) for item, chance in answer.select("item", "score").rows()]
 

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from darlr.data.categories import log_category_bits
-from darlr.data.item_vectors import feature_vectors
+from darlr.data.item_features import feature_vectors, log_category_bits
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError
 from darlr.options import SessionConfig

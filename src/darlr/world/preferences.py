@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from darlr.data.item_vectors import feature_vectors
+from darlr.data.item_features import feature_vectors
 from darlr.data.split import select
 from darlr.errors import ConfigError
 from darlr.world.context import Context, events

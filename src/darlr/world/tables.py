@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from darlr.data.categories import log_category_bits
+from darlr.data.item_features import log_category_bits
 from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope, catalogue, scope_of
 from darlr.errors import ConfigError

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from darlr.data.sets.coat import read_coat
+from darlr.data.sets.coat import read
 from darlr.errors import DataError
 
 USER_MAP = "gender:men\ngender:women\nage:young\nage:old"
@@ -22,7 +22,7 @@ def folder(tmp_path):
 
 
 def test_ratings_and_decoded_features(folder):
-    log, report = read_coat(folder)
+    log, report = read(folder)
     assert log.user.tolist() == [0, 0, 1]
     assert log.item.tolist() == [1, 2, 0]
     assert log.reward.tolist() == [5, 1, 2]
@@ -52,16 +52,16 @@ def test_ratings_and_decoded_features(folder):
 def test_a_bad_file_is_named(folder, name, text, message):
     (folder / name).write_text(text)
     with pytest.raises(DataError, match=message):
-        read_coat(folder)
+        read(folder)
 
 
 def test_missing_files_name_the_variable(tmp_path):
     with pytest.raises(DataError, match=r"train\.ascii: file not found.*DARLR_DATA"):
-        read_coat(tmp_path)
+        read(tmp_path)
 
 
 def test_the_real_data(data_folder):
-    log, report = read_coat(data_folder / "coat")
+    log, report = read(data_folder / "coat")
     assert (log.n_users, log.n_items, len(log), report.notes) == (290, 300, 6960, ())
     assert (np.bincount(log.user) == 24).all()
     assert [c.name for c in log.user_features] == ["gender", "age", "location", "fashioninterest"]

@@ -17,9 +17,7 @@ import pytest
 
 from darlr.data.sets import download as module
 from darlr.data.sets.download import download
-from darlr.data.sets.listing import listed, public_set
-from darlr.data.sets.public import PublicSet
-from darlr.data.sets.registry import SETS
+from darlr.data.sets.registry import SETS, DataSet, listed, public_set
 from darlr.errors import ConfigError, DataError, MachineError
 
 pytest.importorskip("pooch")
@@ -43,9 +41,10 @@ def packed(kind: str) -> bytes:
     return out.getvalue()
 
 
-def entry_of(content: bytes, kind: str = "zip", **changes) -> PublicSet:
-    entry = PublicSet(
+def entry_of(content: bytes, kind: str = "zip", **changes) -> DataSet:
+    entry = DataSet(
         name="set",
+        about="A set.",
         title="A set",
         licence="free",
         size="small",
@@ -208,7 +207,7 @@ def test_the_list_says_what_is_at_hand(tmp_path):
 
 
 def test_every_entry_says_how_it_is_got():
-    for entry in (one.public for one in SETS.values() if one.folder):
+    for entry in (one for one in SETS.values() if one.folder):
         assert entry.archive or entry.by_hand
         assert entry.licence
         assert entry.page.startswith("https://")

@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 import torch
 
-from darlr.data.categories import log_category_bits
+from darlr.data.item_features import log_category_bits
 from darlr.data.log import check
-from darlr.data.sets.kuairand import RANDOMISED, STANDARD, USERS, VIDEOS, read_kuairand, read_random
+from darlr.data.sets.kuairand import RANDOMISED, STANDARD, USERS, VIDEOS, read, read_random
 from darlr.data.store import checksum, load, save
 from darlr.errors import DataError
 from darlr.simulation.exits import CategoryExit
@@ -41,7 +41,7 @@ def events(log):
 
 def test_every_event_of_both_files_comes_out_once_in_order_of_time(raw):
     folder, world = raw
-    log, report = read_kuairand(folder)
+    log, report = read(folder)
     check(log)
     written = rows(*(folder / name for name in STANDARD))
     assert Counter(events(log)) == Counter(dict.fromkeys(written, 1))
@@ -67,14 +67,14 @@ def test_the_random_log_has_the_same_ids_and_is_apart(raw):
 
 
 def test_training_never_opens_the_random_log(own):
-    before = checksum(read_kuairand(own)[0])
+    before = checksum(read(own)[0])
     (own / RANDOMISED).unlink()
-    assert checksum(read_kuairand(own)[0]) == before
+    assert checksum(read(own)[0]) == before
 
 
 def test_tags_are_the_categories_and_a_missing_one_is_shared_with_nobody(raw):
     folder, world = raw
-    log, report = read_kuairand(folder)
+    log, report = read(folder)
     names = log.item_features[0].vocabulary
     assert [[int(names[c]) for c in row if c >= 0] for row in log.category_codes()] == world.tags
     assert {len(tags) for tags in world.tags} >= {0, 1, 2}
@@ -87,7 +87,7 @@ def test_tags_are_the_categories_and_a_missing_one_is_shared_with_nobody(raw):
 
 def test_features(raw):
     folder, _ = raw
-    log, report = read_kuairand(folder)
+    log, report = read(folder)
     users, videos = (pl.read_csv(folder / name, infer_schema=False) for name in (USERS, VIDEOS))
     length = videos["video_duration"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     np.testing.assert_allclose(log.item_features[1].values, np.log1p(length / 1000), rtol=1e-5)
@@ -108,7 +108,7 @@ def test_random_events_in_a_standard_file_are_dropped_and_counted(own):
     path = own / STANDARD[1]
     frame = pl.read_csv(path)
     frame.with_columns(pl.Series("is_rand", [1] * 3 + [0] * (len(frame) - 3))).write_csv(path)
-    before, (log, report) = len(events(read_kuairand(own)[0])), read_kuairand(own)
+    before, (log, report) = len(events(read(own)[0])), read(own)
     assert report.dropped[0].count == 3
     assert report.dropped[0].reason == "events of the other policy (is_rand is not 0)"
     assert report.dropped[0].example == f"{path}, row 2"
@@ -133,7 +133,7 @@ def test_errors_name_file_row_and_column(own, name, column, value, told):
     frame = pl.read_csv(own / name, infer_schema=False)
     frame.with_columns(frame[column].scatter(1, value)).write_csv(own / name)
     with pytest.raises(DataError) as error:
-        read_kuairand(own)
+        read(own)
     assert f"{name}, row 3, column '{column}': {told}" in str(error.value)
 
 
@@ -141,13 +141,13 @@ def test_a_missing_file_and_a_missing_column_are_named(own):
     frame = pl.read_csv(own / STANDARD[0]).rename({"is_click": "is_clicked"})
     frame.write_csv(own / STANDARD[0])
     with pytest.raises(DataError, match="there is no column 'is_click'; perhaps you meant 'is_clicked'"):
-        read_kuairand(own)
+        read(own)
     (own / STANDARD[0]).unlink()
     with pytest.raises(DataError, match=r"pure.csv: file not found.*kuairand/ with the files of KuaiRand-Pure/data/"):
-        read_kuairand(own)
+        read(own)
 
 
 def test_prepared_and_loaded_it_is_the_same(raw, tmp_path):
-    log, report = read_kuairand(raw[0])
+    log, report = read(raw[0])
     save(log, tmp_path / "out", report)
     assert checksum(load(tmp_path / "out")) == checksum(log)

@@ -3,7 +3,7 @@ import pytest
 
 from darlr.data.log import check
 from darlr.data.scope import scope_of
-from darlr.data.sets.kuairec import kuairec_folder, read_kuairec
+from darlr.data.sets.kuairec import located, read
 from darlr.data.sources import open_source
 from darlr.errors import DataError
 from darlr.options import KuaiRecConfig
@@ -17,7 +17,7 @@ def cells(log):
 
 
 def test_a_tiny_folder(tmp_path):
-    log, report = read_kuairec(write(tmp_path))
+    log, report = read(write(tmp_path))
     check(log)
     assert (log.user_ids, log.item_ids) == ((10, 11, 12, 13), (0, 1, 2, 3, 4))
     assert cells(log) == [(10, 2, 1.5), (10, 0, 0.25), (10, 2, 5.0), (11, 1, 0.0), (13, 4, 1.0)]
@@ -41,7 +41,7 @@ def test_a_tiny_folder(tmp_path):
 def test_every_odd_event_is_counted(tmp_path):
     rows = [(11, 0, 1, ""), (11, 0, 2, "inf"), (11, 0, 3, "nan"), (11, 0, 4, -0.5), (11, 0, 5, "-inf")]
     rows += [(10, 1, 6, 1.0), (12, 3, 7, ""), (12, 4, 8, 2.0)]
-    log, report = read_kuairec(write(tmp_path, big_matrix=big(*rows)))
+    log, report = read(write(tmp_path, big_matrix=big(*rows)))
     assert cells(log) == [(11, 0, 5.0), (12, 4, 2.0)]
     assert [(d.reason, d.count, d.example.rsplit(", ")[-1]) for d in report.dropped] == [
         ("no watch ratio", 3, "row 2"),
@@ -55,7 +55,7 @@ def test_every_odd_event_is_counted(tmp_path):
 def test_events_come_in_time_order_and_gaps_keep_their_place(tmp_path):
     rows = [(13, 0, 9, 0.1), (11, 0, 8, 0.2), (11, 1, "", 0.3), (11, 2, 4, 0.4), (13, 1, 7, 0.5), (12, 4, "", 0.6)]
     rows += [(13, 2, "", 0.7), (10, 0, "", 0.8), (10, 2, 9, 0.9)]
-    log, report = read_kuairec(write(tmp_path, big_matrix=big(*rows)))
+    log, report = read(write(tmp_path, big_matrix=big(*rows)))
     assert [(user, item) for user, item, _ in cells(log)] == [
         (10, 0),
         (10, 2),
@@ -72,7 +72,7 @@ def test_events_come_in_time_order_and_gaps_keep_their_place(tmp_path):
 
 
 def test_without_any_time_the_log_has_none(tmp_path):
-    log, report = read_kuairec(write(tmp_path, big_matrix=big((13, 0, "", 1.0), (11, 2, "", 0.5))))
+    log, report = read(write(tmp_path, big_matrix=big((13, 0, "", 1.0), (11, 2, "", 0.5))))
     assert log.timestamp is None
     assert cells(log) == [(13, 0, 1.0), (11, 2, 0.5)]
     assert "no event has a time" in str(report)
@@ -80,7 +80,7 @@ def test_without_any_time_the_log_has_none(tmp_path):
 
 def test_rewards_as_they_are(tmp_path):
     rows = [(11, 0, 1, 8.5), (11, 1, 2, "inf"), (11, 2, 3, 0.5)]
-    log, _ = read_kuairec(write(tmp_path, big_matrix=big(*rows)), KuaiRecConfig(reward="raw"))
+    log, _ = read(write(tmp_path, big_matrix=big(*rows)), KuaiRecConfig(reward="raw"))
     assert log.reward.tolist() == [8.5, 5.0, 0.5]
     assert log.reward_range == (0, 8.5)
 
@@ -89,7 +89,7 @@ def test_normalised_rewards_compare_videos(tmp_path):
     # 101 events each: video 0 from 0 to 1, video 4 from 0 to 4; their 2nd and 98th percentiles become 0 and 1
     rows = [(11 + 2 * (k % 2), video, k, k * top / 100) for video, top in ((0, 1), (4, 4)) for k in range(101)]
     rows.append((11, 2, 0, 2.0))  # alone: the scale of the whole log
-    log, _ = read_kuairec(write(tmp_path, big_matrix=big(*rows)), KuaiRecConfig(reward="normalised"))
+    log, _ = read(write(tmp_path, big_matrix=big(*rows)), KuaiRecConfig(reward="normalised"))
     check(log)
     assert log.reward_range == (0, 1)
     wanted = np.clip((np.arange(101) - 2) / 96, 0, 1)
@@ -102,7 +102,7 @@ def test_normalised_rewards_compare_videos(tmp_path):
 
 def test_without_daily_features_durations_come_from_the_events(tmp_path):
     (write(tmp_path) / "item_daily_features.csv").unlink()
-    log, report = read_kuairec(tmp_path)
+    log, report = read(tmp_path)
     np.testing.assert_allclose(np.exp(log.item_features[1].values), [4, 5, 6, np.nan, 3], rtol=1e-6)
     assert "of 0 videos from item_daily_features.csv, of 4 from big_matrix.csv, of 1 not known" in str(report)
 
@@ -110,7 +110,7 @@ def test_without_daily_features_durations_come_from_the_events(tmp_path):
 @pytest.mark.parametrize("place", ["kuairec", "KuaiRec 2.0/data", "kuairec/KuaiRec 2.0/data"])
 def test_where_the_files_may_lie(tmp_path, place):
     write(tmp_path / place)
-    assert kuairec_folder(tmp_path) == tmp_path / place
+    assert located(tmp_path / "kuairec") == tmp_path / place
     assert len(open_source("kuairec", raw=tmp_path)) == 5
 
 
@@ -118,7 +118,7 @@ def test_where_the_files_may_lie(tmp_path, place):
 def test_a_missing_file_is_named(tmp_path, name):
     (write(tmp_path) / f"{name}.csv").unlink()
     with pytest.raises(DataError, match=rf"{name}\.csv: file not found; .*DARLR_DATA.*kuairec/ or 'KuaiRec 2.0/data/'"):
-        read_kuairec(tmp_path)
+        read(tmp_path)
 
 
 ROW = "11,1,0,5000,2020-07-05 00:00:01.000,20200705,1593878401.0,0.0\n"
@@ -153,6 +153,6 @@ ROW = "11,1,0,5000,2020-07-05 00:00:01.000,20200705,1593878401.0,0.0\n"
 )
 def test_errors_name_file_row_and_column(tmp_path, file, text, told):
     with pytest.raises(DataError) as error:
-        read_kuairec(write(tmp_path, **{file: text}))
+        read(write(tmp_path, **{file: text}))
     assert f"{file}.csv" in str(error.value)
     assert told in str(error.value)

@@ -5,7 +5,7 @@ import pytest
 
 from darlr.data.log import check
 from darlr.data.scope import scope_of
-from darlr.data.sets.kuairec_binary import read_kuairec_binary
+from darlr.data.sets.kuairec_binary import read
 from darlr.data.sources import read_source
 from darlr.data.store import load, save
 from darlr.errors import DataError
@@ -13,7 +13,7 @@ from tests.data.sets.kuairec_files import FILES, write
 
 
 def test_a_tiny_folder(tmp_path):
-    log, report = read_kuairec_binary(write(tmp_path))
+    log, report = read(write(tmp_path))
     check(log)
     assert log.user_ids == (10, 11, 12, 13)
     assert log.item_ids == (0, 1, 2, 3, 4)
@@ -39,7 +39,7 @@ def test_a_tiny_folder(tmp_path):
 
 
 def test_events_on_the_block_are_dropped_and_reported(tmp_path):
-    log, report = read_kuairec_binary(write(tmp_path, log_positives="user_id,video_id\n10,0\n12,1\n11,1\n"))
+    log, report = read(write(tmp_path, log_positives="user_id,video_id\n10,0\n12,1\n11,1\n"))
     assert log.user.tolist() == [0, 1]
     assert report.rows_kept == 2
     assert report.dropped[0].count == 1
@@ -61,7 +61,7 @@ def test_events_on_the_block_are_dropped_and_reported(tmp_path):
 )
 def test_errors_name_file_row_and_column(tmp_path, file, text, told):
     with pytest.raises(DataError) as error:
-        read_kuairec_binary(write(tmp_path, **{file: text}))
+        read(write(tmp_path, **{file: text}))
     assert file in str(error.value)
     assert told in str(error.value)
 
@@ -70,11 +70,11 @@ def test_errors_name_file_row_and_column(tmp_path, file, text, told):
 def test_a_missing_file_is_named(tmp_path, name):
     (write(tmp_path) / name).unlink()
     with pytest.raises(DataError, match=f"{name}: file not found"):
-        read_kuairec_binary(tmp_path)
+        read(tmp_path)
 
 
 def test_prepared_and_loaded_it_is_the_same(tmp_path):
-    log, report = read_kuairec_binary(write(tmp_path / "raw"))
+    log, report = read(write(tmp_path / "raw"))
     save(log, tmp_path / "out", report)
     again = load(tmp_path / "out")
     assert again.block.users.tolist() == [0, 2]

@@ -6,11 +6,11 @@ from darlr.options import KuaiRecConfig, SyntheticConfig
 
 
 def test_every_data_set_has_a_reader_files_that_are_described_and_a_truth():
-    assert set(TRUTHS) == set(SETS)
+    assert {"synthetic", *TRUTHS} == set(SETS)
     for name, entry in SETS.items():
-        assert callable(entry._module().read)
+        assert callable(entry.read)
         assert entry.name == name
-        assert not entry.folder or entry.public.name == name
+        assert not entry.folder or entry.title
 
 
 def test_a_data_set_takes_its_own_options_and_no_others(tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from darlr.data.sets.yahoo import TEST, TRAIN, read_random, read_yahoo
+from darlr.data.sets.yahoo import TEST, TRAIN, read, read_random
 from darlr.data.store import checksum
 from darlr.errors import DataError
 from tests.raw import yahoo
@@ -14,7 +14,7 @@ def write(folder, train, test="1\t30\t5\n3\t10\t1\n"):
 
 
 def test_by_hand(tmp_path):
-    log, report = read_yahoo(write(tmp_path, "1\t20\t3\n3\t10\t4\n1\t20\t5\n7\t10\t1\n"))
+    log, report = read(write(tmp_path, "1\t20\t3\n3\t10\t4\n1\t20\t5\n7\t10\t1\n"))
     assert (log.user_ids, log.item_ids) == ((1, 3, 7), (10, 20, 30))
     assert (log.user.tolist(), log.item.tolist(), log.reward.tolist()) == ([0, 1, 2], [1, 0, 0], [3, 4, 1])
     assert (log.exit, log.reward_range, log.user_features, log.item_features) == ("none", (1.0, 5.0), (), ())
@@ -27,7 +27,7 @@ def test_by_hand(tmp_path):
 
 def test_the_generated_files_come_out_as_they_were_written(tmp_path):
     world = yahoo.write(tmp_path)
-    log, report = read_yahoo(tmp_path)
+    log, report = read(tmp_path)
     written = np.loadtxt(tmp_path / TRAIN, dtype=int)
     found = np.stack([np.array(log.user_ids)[log.user], np.array(log.item_ids)[log.item]], axis=1)
     assert report.dropped[0].count == world.repeats > 0
@@ -37,8 +37,8 @@ def test_the_generated_files_come_out_as_they_were_written(tmp_path):
 
 def test_the_log_does_not_depend_on_the_random_ratings(tmp_path):
     train = "1\t20\t3\n3\t10\t4\n"
-    before = checksum(read_yahoo(write(tmp_path, train))[0])
-    assert checksum(read_yahoo(write(tmp_path, train, "1\t30\t1\n3\t10\t5\n"))[0]) == before
+    before = checksum(read(write(tmp_path, train))[0])
+    assert checksum(read(write(tmp_path, train, "1\t30\t1\n3\t10\t5\n"))[0]) == before
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_log_does_not_depend_on_the_random_ratings(tmp_path):
 )
 def test_errors_name_file_row_and_column(tmp_path, text, told):
     with pytest.raises(DataError) as error:
-        read_yahoo(write(tmp_path, text))
+        read(write(tmp_path, text))
     assert f"{TRAIN}" in str(error.value)
     assert told in str(error.value)
 
@@ -65,4 +65,4 @@ def test_errors_name_file_row_and_column(tmp_path, text, told):
 def test_a_missing_file_is_named(tmp_path, name):
     (write(tmp_path, "1\t2\t3\n") / name).unlink()
     with pytest.raises(DataError, match=f"{name}: file not found.*yahoo/"):
-        read_yahoo(tmp_path)
+        read(tmp_path)

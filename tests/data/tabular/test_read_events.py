@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from darlr.data.store import checksum
-from darlr.data.tabular.read_events import read_events
+from darlr.data.tabular.read_table import read_events
 from darlr.errors import ConfigError, DarlrWarning, DataError
 from darlr.options import ColumnsConfig, TableConfig
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from darlr.data.prepare import prepare
+from darlr.data.sources import prepare
 from darlr.data.spelling import NO_ID, plain
 from darlr.data.store import checksum, load, load_report
 from darlr.data.tabular.read_table import read_table

@@ -6,12 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from darlr.data.sets.listing import public_set
+from darlr.data.sets.registry import public_set
 from darlr.data.sources import open_source
 from darlr.data.store import load, save
-from darlr.data.tabular.file import read_plain_file
-from darlr.data.tabular.number_columns import scan_numbers
-from darlr.data.tabular.paths import log_files
+from darlr.data.tabular.file import read_plain_file, scan_numbers
+from darlr.data.tabular.inputs import log_files
 from darlr.data.tabular.read_table import read_table
 from darlr.errors import DataError
 from darlr.experiments.runs import Run
@@ -73,7 +72,7 @@ def test_links_are_followed_and_each_file_counts_once(logs, tmp_path):
     (logs / "up").symlink_to(logs)
     (logs / "z.csv").symlink_to(logs / "a.csv")
     for named in (logs, logs / "*", logs / "**"):
-        assert names(log_files(named), logs) == ["2023/c.csv", "2024/b.csv", "a.csv"]
+        assert names(log_files([named]), logs) == ["2023/c.csv", "2024/b.csv", "a.csv"]
     (logs / "2023" / "big_matrix.csv").write_text("x")
     (tmp_path / "kuairec").symlink_to(logs)
     assert public_set("kuairec").at_hand(tmp_path) == tmp_path / "kuairec" / "2023"
@@ -85,22 +84,22 @@ def test_what_is_left_out_is_counted_and_named(logs):
     (logs / "2024" / "_SUCCESS").write_text("")  # no data anywhere
     (logs / "_temporary").mkdir()
     (logs / "notes.txt").write_text("read me")
-    _, notes = log_files(logs)
+    _, notes = log_files([logs])
     assert notes == [f"{logs}: left out .c.csv, _temporary, notes.txt and 1 more, hidden or of no known kind"]
     assert read_table(TableConfig(logs))[1].notes[0] == notes[0]
     for named in (logs / "2024" / "*", logs / "*.csv"):
-        assert len(log_files(named)[0]) == 1
+        assert len(log_files([named])[0]) == 1
     (logs / "a.csv").unlink()
     (logs / "2024" / "b.csv").unlink()
     with pytest.raises(DataError, match=r"holds no file of a known kind \(.*\), but .c.csv, _temporary, notes.txt"):
-        log_files(logs)
+        log_files([logs])
 
 
 def test_a_link_to_nothing_and_an_unreadable_folder_are_refused(logs, monkeypatch):
     (logs / "gone.csv").symlink_to(logs / "nothing.csv")
     for named in (logs, logs / "*"):
         with pytest.raises(DataError, match=r"gone.csv: the link leads to no file; restore"):
-            log_files(named)
+            log_files([named])
     (logs / "gone.csv").unlink()
     scan = os.scandir
 
@@ -112,14 +111,14 @@ def test_a_link_to_nothing_and_an_unreadable_folder_are_refused(logs, monkeypatc
     monkeypatch.setattr(os, "scandir", closed)
     for named in (logs, logs / "*" / "*.csv", logs / "**" / "b.csv", logs / "2024" / "*"):
         with pytest.raises(DataError, match=r"2024: cannot be read \(Permission denied\); check its permissions"):
-            log_files(named)
+            log_files([named])
 
 
 def test_addresses_are_refused_whole(tmp_path):
     reads = {
         "s3://bucket/x.csv": lambda path: read_table(TableConfig(path)),
         "https://host/x.csv": lambda path: read_table(TableConfig((path,))),
-        "gs://bucket/*.csv": log_files,
+        "gs://bucket/*.csv": lambda path: log_files([path]),
         "abfss://box@host/x.parquet": lambda path: read_plain_file(path, ("a",)),
         "hf://datasets/x": lambda path: open_source(str(path)),
         "s3://bucket/out": lambda path: save(open_source("synthetic"), path, None),

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from darlr.data.prepare import prepare
+from darlr.data.sources import prepare
 from darlr.data.spelling import NO_ID, plain
 from darlr.data.store import load, load_report
 from darlr.options import TableConfig

@@ -1,5 +1,6 @@
 """What a cell is addressed by, options by name, studies, code digests, ties: no training."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,12 @@ from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import summarise
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.playing import Played, Setting
-from darlr.experiments.study import code
+from darlr.evaluation.result import Evaluation
+from darlr.experiments.study import cells as code
 from darlr.experiments.study.assemble import Line, ModeTable, first_and_second, ranked
 from darlr.experiments.study.cells import RESULT, Cell, Result, find, read_cell, read_result
-from darlr.experiments.study.grid import GridRow, variants
-from darlr.experiments.study.report import markdown, verdict
-from darlr.experiments.study.studies import Variant, chosen
+from darlr.experiments.study.grid import Variant, chosen, variants
+from darlr.experiments.study.report import study, verdict
 from darlr.io.checkpoint import write_checkpoint
 from darlr.options import RunConfig
 from darlr.options.names import command_line, override
@@ -148,7 +149,7 @@ def line(name: str, returns: list[list[float]], kind="learned", base=False) -> L
     played = [Played(np.array(seed), measured) for seed in returns]
     row = summarise(Entry(name, (), kind), Setting("NX_0", None, never), played)
     facts = {"cpu_seconds": 1.0, "steps": 10, "command": "darlr train", "code": "c", "curve": []}
-    return Line(row, GridRow(Variant(name, "darlr", base=base), RunConfig(), {}), [Result(Path(name), {}, facts)] * 2)
+    return Line(row, Variant(name, "darlr", base=base), [Result(Path(name), {}, facts)] * 2)
 
 
 def test_ties_and_pairs_by_hand():
@@ -171,12 +172,29 @@ def test_ties_and_pairs_by_hand():
     said = verdict(block)
     assert said.startswith("first is tied with tied: +0.25 [")
     assert "better for 62% of users" in said  # two of four, and the equal one counts half
-    text = markdown("Title", [block], {"seeds": 2})
+    text = study("Title", [block], {"seeds": 2}).markdown()
     assert "| **tied** |" in text
     assert "| behind |" in text
     assert "| oracle † | 9.00 [9.00, 9.00] |" in text
     assert "+0.50 [+0.50, +0.50] | -0.50 [-0.50, -0.50] |" in text
     assert verdict(ModeTable("NX_0", None, ranked([first, truth]))) == ""
+
+
+def test_the_result_of_a_comparison_is_an_evaluation(tmp_path: Path):
+    first, other = line("first", [[3.0, 1.0, 4.0, 2.0]] * 2), line("other", [[2.0, 1.0, 3.0, 1.0]] * 2)
+    table = ModeTable("NX_0", None, ranked([other, first]))
+    found = study("Title", [table], {"data": "log"})
+    assert isinstance(found, Evaluation)
+    assert found.rows.select("name", "mean", "trained_window", "tied").rows() == [
+        ("first", 2.5, None, True),
+        ("other", 1.75, None, False),
+    ]
+    assert found.comparisons["pair"].to_list() == ["first - other"]
+    assert found.comparisons["difference"].to_list() == [0.75]
+    assert "first is ahead of other: +0.75" in str(found)
+    found.save(tmp_path, pictures=False)
+    assert (tmp_path / "table.md").read_text("utf-8") == found.markdown()
+    assert json.loads((tmp_path / "table.json").read_text("utf-8"))["tables"][0]["rows"][0]["label"] == "first"
 
 
 def test_a_row_is_not_compared_with_its_own_start_or_twin():

@@ -12,9 +12,7 @@ from darlr.evaluation.pictures import canvas
 from darlr.evaluation.playing import Played, Setting
 from darlr.experiments.study import panels, pictures
 from darlr.experiments.study.assemble import Line, ranked
-from darlr.experiments.study.grid import GridRow
-from darlr.experiments.study.studies import Variant, ablations, sensitivity
-from darlr.options import RunConfig
+from darlr.experiments.study.grid import Variant, ablations, sensitivity
 from darlr.simulation.exits import never
 
 pytest.importorskip("matplotlib")
@@ -34,7 +32,7 @@ def lines(variants: list[Variant], generator: np.random.Generator) -> list[Line]
         for greedy in (True, False):
             entry = Entry(variant.label, (), "learned", greedy)
             row = summarise(entry, Setting("NX_0", None, never), [Played(generator.normal(5, 1, 8), measured)] * 2)
-            found.append(Line(row, GridRow(variant, RunConfig(), {}), []))
+            found.append(Line(row, variant, []))
     return ranked(found)
 
 
@@ -46,7 +44,7 @@ def test_parts_are_drawn_as_differences_to_the_base(tmp_path: Path) -> None:
 def test_weights_are_drawn_in_the_order_of_the_study(tmp_path: Path) -> None:
     rows = lines(sensitivity(DEFAULTS), np.random.default_rng(0))
     assert list(panels._groups(rows)) == ["K_sel", "lambda_s", "lambda_d", "lambda_U", "lambda_E"]
-    assert [panels._value(line) for line in panels._groups(rows)["lambda_s"]] == [0.5, 1.0, 2.0, 5.0]
+    assert [line.variant.value for line in panels._groups(rows)["lambda_s"]] == [0.5, 1.0, 2.0, 5.0]
     canvas.save(panels.sensitivity(rows, "weights"), tmp_path / "weights.png")
     assert (tmp_path / "weights.png").stat().st_size > 10_000
 

@@ -9,11 +9,9 @@ from darlr.evaluation.evaluate import summarise
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.pictures import canvas
 from darlr.evaluation.playing import Played, Setting
-from darlr.experiments.study import thinning
+from darlr.experiments.study import panels, sections
 from darlr.experiments.study.assemble import Line, ModeTable
-from darlr.experiments.study.grid import GridRow
-from darlr.experiments.study.studies import Variant, sparsity
-from darlr.options import RunConfig
+from darlr.experiments.study.grid import Variant, sparsity
 from darlr.simulation.exits import never
 
 SHARES = {"100% of the log": 1.0, "10% of the log": 0.1, "1% of the log": 0.01, "20% of users without events": None}
@@ -24,7 +22,7 @@ def line(name: str, tail: str, gain: float) -> Line:
     """Every user gets `gain` more than at random, so the paired interval is the gain itself."""
     played = [Played(USERS + gain, {"R_tra": 0.0, "Length": 2.0, "R_each": 0.0, "CV": 0.1, "MCD": None})]
     row = summarise(Entry(f"{name}, {tail}", (), "log"), Setting("NX_0", None, never), played)
-    return Line(row, GridRow(Variant(name, "trivial", {}, name, SHARES[tail], tail), RunConfig(), {}), [])
+    return Line(row, Variant(name, "trivial", {}, name, SHARES[tail], tail), [])
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def table() -> ModeTable:
 
 
 def test_a_row_fails_where_it_is_not_surely_better_than_random(table: ModeTable) -> None:
-    rows = {row.name: row for row in thinning.thinned(table)}
+    rows = {row.name: row for row in sections.thinned(table)}
     assert list(rows) == ["sturdy", "fragile", "lost without events", "random", "useless"]
     assert rows["sturdy"].failing == frozenset()
     assert rows["fragile"].failing == {"10% of the log", "1% of the log"}
@@ -56,15 +54,17 @@ def test_a_row_fails_where_it_is_not_surely_better_than_random(table: ModeTable)
 
 
 def test_the_section_names_logs_in_order_and_marks_failures(table: ModeTable) -> None:
-    text = thinning.section([table, ModeTable("FB", None, [])])
-    assert text[2] == f"| row | {' | '.join(SHARES)} | fails at |"
+    (section,) = sections.thinner_logs([table, ModeTable("FB", None, [])])
+    text = section.lines
+    assert section.title == "Thinner logs: NX_0: no repeats, no exit can happen"
+    assert text[0] == f"| row | {' | '.join(SHARES)} | fails at |"
     assert "| fragile | 5.50 | *1.50* | *0.50* | 5.50 | 10% |" in text
-    assert thinning.section([ModeTable("FB", None, table.lines)]) == []
+    assert sections.thinner_logs([ModeTable("FB", None, table.lines)]) == []
 
 
 def test_the_picture_is_drawn(table: ModeTable, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    canvas.save(thinning.picture(table, "thinner logs"), tmp_path / "thin.png")
+    canvas.save(panels.thinner_logs(table, "thinner logs"), tmp_path / "thin.png")
     assert (tmp_path / "thin.png").read_bytes()[:4] == b"\x89PNG"
 
 

@@ -1,6 +1,6 @@
 """The Coat shopping data (Schnabel et al., ICML 2016) in its own raw layout.
 
-`train.ascii` is the log. `test.ascii` and the completed matrix are evaluation's (darlr.evaluation.truth).
+`train.ascii` is the log. `test.ascii` and the completed matrix belong to evaluation (darlr.evaluation.truth).
 """
 
 from collections.abc import Callable
@@ -10,46 +10,31 @@ import numpy as np
 
 from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog
 from darlr.data.report import PrepareReport
-from darlr.data.sets.public import PublicSet
+from darlr.data.sets.shared import with_files
+from darlr.data.tabular.file import require_file
 from darlr.errors import DataError
 from darlr.options import CoatConfig
 
+NAME = "coat"
 CATEGORY = "jackettype"
 RATINGS = (1.0, 5.0)
-NAME = "coat"
-PUBLIC = PublicSet(
-    name="coat",
-    title="Coat Shopping (Schnabel et al., ICML 2016): 290 users, 300 items, 6,960 ratings",
-    licence="for research; see its page",
-    size="small",
-    page="https://www.cs.cornell.edu/~schnabts/mnar/",
-    sign="train.ascii",
-    archive="coat.zip",
-    url="https://www.cs.cornell.edu/~schnabts/mnar/coat.zip",
-    by_hand="The completed matrix coat_pseudoGT_ratingM.ascii, which evaluation plays on, is not in it: it is "
-    "in the repository BetsyHJ/RL4Rec on GitHub (MIT); put it beside train.ascii.",
-)
 
 
-def read(raw: Path, options: CoatConfig | None = None) -> tuple[InteractionLog, PrepareReport]:
-    """The log in the folder of raw data, and what its reader saw; there are no options that change it."""
-    return read_coat(raw / NAME)
-
-
-def read_coat(folder: Path) -> tuple[InteractionLog, PrepareReport]:
-    """The self-selected ratings of `folder`/train.ascii with decoded features.
-
-    Raises DataError when a file is missing or not what the layout says.
+def read(folder: Path, options: CoatConfig | None = None) -> tuple[InteractionLog, PrepareReport]:
+    """The ratings of `folder`/train.ascii, which users chose to give, with decoded features. No option changes them.
+    Raises DataError when a file is missing or has another layout.
     """
+    maps = [f"user_item_features/{side}_features_map.txt" for side in ("user", "item")]
+    with_files(folder, ("train.ascii", *maps), f"{NAME}/")
     ratings = read_ratings(folder / "train.ascii")
-    features = folder / "user_item_features"
-    users, user_notes = _decode(features / "user_features", ratings.shape[0])
-    items, item_notes = _decode(features / "item_features", ratings.shape[1])
+    (users, user_notes), (items, item_notes) = (
+        _decode(folder / name, size) for name, size in zip(maps, ratings.shape, strict=True)
+    )
     if CATEGORY not in {column.name for column in items}:
-        raise DataError(f"{features / 'item_features_map.txt'}: no line starts with '{CATEGORY}:'")
+        raise DataError(f"{folder / maps[1]}: no line starts with '{CATEGORY}:'")
     user, item = np.nonzero(ratings)
     log = InteractionLog(
-        name="coat",
+        name=NAME,
         user=user.astype(np.int64),
         item=item.astype(np.int64),
         reward=ratings[user, item].astype(np.float32),
@@ -61,13 +46,12 @@ def read_coat(folder: Path) -> tuple[InteractionLog, PrepareReport]:
         reward_range=RATINGS,
         exit="distance",
     )
-    return log, PrepareReport("coat", rows_read=len(log), rows_kept=len(log), notes=user_notes + item_notes)
+    return log, PrepareReport(NAME, rows_read=len(log), rows_kept=len(log), notes=user_notes + item_notes)
 
 
 def read_ratings(path: Path) -> IntArray:
-    """A whitespace-separated matrix of integers 0..5, int64 [U, I]; 0 = not rated.
-
-    Raises DataError naming file, row and column.
+    """A whitespace-separated matrix of integers 0 to 5, int64 [U, I]; 0 = not rated. Raises DataError, naming file, row
+    and column, at any other value.
     """
     matrix = _whole_numbers(path)
     wrong = np.argwhere((matrix < 0) | (matrix > RATINGS[1]))
@@ -78,7 +62,7 @@ def read_ratings(path: Path) -> IntArray:
 
 
 def read_matrix(path: Path) -> FloatArray:
-    """A whitespace-separated matrix of numbers, float32; raises DataError naming file, row and column."""
+    """A whitespace-separated matrix of numbers, float32. Raises DataError, naming file, row and column."""
     rows = _cells(path, lambda value: value.replace(".", "", 1).isdecimal(), "a number such as 3 or 3.25")
     return np.array(rows, dtype=np.float32)
 
@@ -88,10 +72,7 @@ def _whole_numbers(path: Path) -> IntArray:
 
 
 def _cells(path: Path, valid: Callable[[str], bool], wanted: str) -> list[list[str]]:
-    if not path.is_file():
-        raise DataError(
-            f"{path}: file not found; the environment variable DARLR_DATA must name the folder that holds coat/"
-        )
+    require_file(path)
     rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not rows:
         raise DataError(f"{path}: the file is empty")
@@ -104,14 +85,11 @@ def _cells(path: Path, valid: Callable[[str], bool], wanted: str) -> list[list[s
     return rows
 
 
-def _decode(stem: Path, n: int) -> tuple[tuple[FeatureColumn, ...], tuple[str, ...]]:
-    """One-hot groups named by `stem`_map.txt ('group:value' a line) as categorical columns.
-
-    A row without exactly one bit in a group becomes a missing value, and a note.
+def _decode(names_file: Path, n: int) -> tuple[tuple[FeatureColumn, ...], tuple[str, ...]]:
+    """One-hot groups, named by a file with 'group:value' in each line, as categorical columns. A row without exactly
+    one bit in a group becomes a missing value, and a note counts such rows.
     """
-    names_file, bits_file = stem.with_name(stem.name + "_map.txt"), stem.with_name(stem.name + ".ascii")
-    if not names_file.is_file():
-        raise DataError(f"{names_file}: file not found; it names the columns of {bits_file.name}")
+    bits_file = names_file.with_name(names_file.name.replace("_map.txt", ".ascii"))
     names = [line.strip().split(":", 1) for line in names_file.read_text(encoding="utf-8").splitlines() if line.strip()]
     unnamed = [number for number, name in enumerate(names, 1) if len(name) != 2]
     if unnamed:

@@ -1,4 +1,4 @@
-"""Download a public data set: checked, unpacked beside its place, and moved there whole; or nothing is left."""
+"""Download a public data set. It is checked, unpacked beside its place and moved there whole, or nothing is left."""
 
 import shutil
 import tarfile
@@ -9,33 +9,35 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from darlr.data.sets.public import PublicSet
+from darlr.data.sets.registry import DataSet
 from darlr.errors import ConfigError, DataError, MachineError
 from darlr.io.files import naming
 from darlr.io.folders import beside, left_behind
 
 TIMEOUT = 30  # seconds without an answer
-PAPERS = ("LICENSE", "README")  # starts of the names of files that go with the data wherever it goes
+PAPERS = ("LICENSE", "README")  # files whose names start so move with the data
 
 
 @dataclass(frozen=True)
 class Downloaded:
-    """Where the files are. sha256: of the archive where no checksum vouches for it, else None."""
+    """Where the files are. sha256: that of the archive where no checksum of it is published, otherwise None."""
 
     folder: Path
     sha256: str | None
 
 
-def download(entry: PublicSet, into: Path, mirror: str | None = None, progress: bool = False) -> Downloaded:
+def download(entry: DataSet, into: Path, mirror: str | None = None, progress: bool = False) -> Downloaded:
     """Fetch and unpack a data set into `into`/NAME.
 
-    mirror: a folder, file:// or http(s):// address that holds its archive, instead of its own address.
-    Raises DataError when it may not be downloaded, is there already, cannot be reached, or is not what its checksum
-    says; MachineError without the extra `download`.
+    mirror: a folder, or a file:// or http(s):// address, that holds its archive in place of its own address. Raises
+    DataError when the data set has no address, is there already, cannot be reached or has another checksum, ConfigError
+    for an unknown kind of address, and MachineError without the extra `download`.
     """
     target = into / entry.name
     if entry.archive is None or (entry.url is None and mirror is None):
-        raise DataError(f"{entry.name} cannot be downloaded. {by_hand(entry, target)}")
+        advice = entry.by_hand or f"Get {entry.archive} from its page and unpack it."
+        place = f"Its files ({entry.sign} and others) belong in {target}"
+        raise DataError(f"{entry.name} cannot be downloaded. {advice} Page: {entry.page}. {place}")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DataError(f"{target}: is there already; remove it to download again, or choose another folder (--to)")
     with naming(target, kind=DataError):
@@ -57,12 +59,6 @@ def download(entry: PublicSet, into: Path, mirror: str | None = None, progress: 
     return Downloaded(target, sha256)
 
 
-def by_hand(entry: PublicSet, target: Path) -> str:
-    """What to do without a download."""
-    said = entry.by_hand or f"Get {entry.archive} from its page and unpack it."
-    return f"{said} Page: {entry.page}. Its files ({entry.sign} and others) belong in {target}"
-
-
 def _pooch() -> Any:
     try:
         import pooch
@@ -72,8 +68,8 @@ def _pooch() -> Any:
     return pooch
 
 
-def _fetch(entry: PublicSet, part: Path, mirror: str | None, progress: bool) -> Path:
-    """The archive in folder `part`, its checksum verified where one is known."""
+def _fetch(entry: DataSet, part: Path, mirror: str | None, progress: bool) -> Path:
+    """The archive in the folder `part`. Its checksum is verified where one is published."""
     pooch = _pooch()
     import requests
 
@@ -90,7 +86,7 @@ def _fetch(entry: PublicSet, part: Path, mirror: str | None, progress: bool) -> 
         return Path(
             pooch.retrieve(address, entry.known_hash, fname=entry.archive, path=str(part), downloader=downloader)
         )
-    except ValueError as error:  # what pooch raises on another checksum
+    except ValueError as error:  # pooch raises it for another checksum
         raise DataError(
             f"{address}: does not match the checksum {entry.known_hash}: broken on the way, or another version; "
             f"nothing was kept. Try again, or compare with {entry.page}"
@@ -103,7 +99,7 @@ def _fetch(entry: PublicSet, part: Path, mirror: str | None, progress: bool) -> 
 
 
 def _copy(address: str, output: str, _pooch: Any) -> None:
-    """A downloader, as pooch wants them, for folders and file:// addresses."""
+    """A downloader for folders and file:// addresses, with the signature that pooch expects."""
     source = Path(unquote(urlsplit(address).path)) if address.startswith("file://") else Path(address)
     if not source.is_file():
         raise DataError(f"{source}: file not found; the mirror must hold {source.name}")
@@ -112,16 +108,13 @@ def _copy(address: str, output: str, _pooch: Any) -> None:
 
 def _reason(error: Exception) -> str:
     """The innermost reason of an error about a connection, in one line."""
-    while error.__cause__ is not None or error.__context__ is not None:
-        inner = error.__cause__ or error.__context__
-        if not isinstance(inner, Exception):
-            break
+    while isinstance(inner := error.__cause__ or error.__context__, Exception):
         error = inner
     return str(error).split("\n", 1)[0] or type(error).__name__
 
 
 def _unpack(archive: Path, into: Path) -> None:
-    """Unpack; members that would land elsewhere are refused. Raises DataError when it is no whole archive."""
+    """Unpack the archive. Raises DataError when it is broken, or a member would land outside of the folder."""
     into.mkdir()
     try:
         if archive.name.endswith(".zip"):
@@ -136,7 +129,7 @@ def _unpack(archive: Path, into: Path) -> None:
         raise DataError(f"{archive.name}: is no whole archive ({error}); nothing was kept; try again") from error
 
 
-def _with_sign(content: Path, entry: PublicSet, archive: str) -> Path:
+def _with_sign(content: Path, entry: DataSet, archive: str) -> Path:
     """The unpacked folder that holds the data, with the licence and read-me files of those above it."""
     found = sorted(content.rglob(entry.sign), key=lambda path: len(path.parts))
     if not found:

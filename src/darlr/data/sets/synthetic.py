@@ -1,48 +1,48 @@
-"""A synthetic world: its true rewards are known, its log is missing not at random (docs/data.md).
+"""A synthetic world. Its true rewards are known, and its log is missing not at random (docs/data.md).
 
-Who sees what follows popularity and the user's own taste; what is logged is noisy and suffers from boredom.
-No Python loop over users or items: users go in chunks of about `CHUNK` cells.
+Exposure follows popularity and the preferences of the user. Logged rewards are noisy and suffer from boredom. There is
+no Python loop over users or items: users are drawn in chunks of about `CHUNK` cells.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog
+from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog, Mask
 from darlr.data.report import PrepareReport
 from darlr.options import SyntheticConfig
 
+Floats = NDArray[np.floating]
 CHUNK = 4_000_000
-CACHED = 1 << 15  # cells that are summed up at once: what a core's cache holds
+CACHED = 1 << 15  # cells that are summed at once, so that they fit the cache of a core
 RANGE = (1.0, 5.0)
-MEMORY = 2  # events for which a category that was shown bores
+MEMORY = 2  # a category bores for this many events after it was shown
 
-# Logits and log weights; chosen so that the trivial lists lie well apart (docs/data.md has the numbers).
+# Logits and log weights. They are chosen so that the trivial lists lie well apart (docs/data.md has the numbers).
 MID = -2.2  # logit of an ordinary item
 HIT = 1.5  # logit that the best item of a category gains
-FALL = 0.1  # what the next item of the category gains, relative to the one before
+FALL = 0.1  # gain of an item of the category relative to that of the next better one
 CROWD = 0.7  # logit that a category loses for each e-fold of items above the median category
-QUALITY = 0.3  # spread of quality between items
-TASTE = 3.0  # spread of the latent tastes
-BLAND = 0.5  # how much an item that is not its category's best divides tastes, relative to the best
-CATEGORY_TASTE = 0.4  # spread of a user's taste for a category
-TWO = 0.3  # share of two-category items among those that are not their category's best
-FAME = 0.6  # spread of log popularity
+QUALITY = 0.3  # standard deviation of quality between items
+PREFERENCE = 3.0  # standard deviation of the latent preferences
+BLAND = 0.5  # weight of latent preferences for an item that is not the best of its category, whose weight is 1
+CATEGORY_PREFERENCE = 0.4  # standard deviation of the preference of a user for a category
+TWO = 0.3  # share of two-category items among those that are not the best of their category
+FAME = 0.6  # standard deviation of log popularity
 LEAD = 3.0  # log popularity that the most famous item of a category gains
-FAME_OF_QUALITY = 0.1  # what a unit of quality adds to fame
-SELF_SELECTION = 0.25  # log weight of exposure for each logit of the user's own expected reward
+FAME_OF_QUALITY = 0.1  # log popularity that a unit of quality adds
+SELF_SELECTION = 0.25  # log weight of exposure for each logit of the expected reward of the user
 
 
 @dataclass(frozen=True)
 class SyntheticWorld:
     """A log and the truth it was drawn from.
 
-    user_factors: float32 [U, d]; item_factors: float32 [I, d]; the true expected reward of a user who is
-    not bored is 1 + 4 * sigmoid(user_factors @ item_factors.T). categories: int64 [I, 2], padded with -1.
-    popularity: float32 [I], log weight of an item's exposure.
+    user_factors: float32 [U, d]. item_factors: float32 [I, d]. The true expected reward of a user who is not bored is
+    1 + 4 * sigmoid(user_factors @ item_factors.T). categories: int64 [I, 2], padded with -1. popularity: float32 [I],
+    the log weight of the exposure of each item.
     """
 
     log: InteractionLog
@@ -52,34 +52,33 @@ class SyntheticWorld:
     popularity: FloatArray
 
     def true_reward(self, users: IntArray | None = None) -> FloatArray:
-        """Expected rewards, float32 [users, I]; all users by default (4 bytes a cell)."""
+        """Expected rewards of the users, by default of all, float32 [users, I]."""
         rows = self.user_factors if users is None else self.user_factors[users]
         return _squash(_logits(rows, self.item_factors))
 
     @property
     def reward(self) -> FloatArray:
-        """Expected rewards of all users, float32 [U, I], computed anew at each call."""
+        """Expected rewards of all users, float32 [U, I], computed at each call."""
         return self.true_reward()
 
 
-def read(raw: Path, options: SyntheticConfig | None = None) -> tuple[InteractionLog, PrepareReport]:
-    """The log of the world that the options describe; there are no files in the folder of raw data."""
+def read(folder: Path, options: SyntheticConfig | None = None) -> tuple[InteractionLog, PrepareReport]:
+    """The log of the world that the options describe. No file of the folder is read."""
     log = generate(options or SyntheticConfig()).log
     return log, PrepareReport("synthetic", rows_read=len(log), rows_kept=len(log))
 
 
 def generate(config: SyntheticConfig) -> SyntheticWorld:
-    """The world of `config`: the same seed and sizes give the same world."""
-    taste, items, exposure, noise, marks = (np.random.default_rng([config.seed, k]) for k in range(5))
+    """The world of `config`. The same seed and sizes give the same world."""
+    users, items, exposure, noise, marks = (np.random.default_rng([config.seed, k]) for k in range(5))
     categories, quality, best = _catalogue(config, items)
-    item_factors, user_factors = _item_factors(config, categories, quality, best, items), _user_factors(config, taste)
+    item_factors, user_factors = _item_factors(config, categories, quality, best, items), _user_factors(config, users)
     popularity = _fame(quality, categories, items)
-    logits = (_logits(user_factors[rows], item_factors) for rows in _chunks(config))
-    parts = [_expose(config, logit, popularity, exposure) for logit in logits]
-    counts = np.concatenate([part[0] for part in parts])
-    item = np.concatenate([part[1] for part in parts])
+    size = max(1, CHUNK // config.items)
+    chunks = (user_factors[start : start + size] for start in range(0, config.users, size))
+    parts = [_expose(config, _logits(chunk, item_factors), popularity, exposure) for chunk in chunks]
+    counts, item, logit = (np.concatenate(part) for part in zip(*parts, strict=True))
     user = np.repeat(np.arange(config.users), counts)
-    logit = np.concatenate([part[2] for part in parts])
     bored = _bored(user, item, categories)
     reward = _squash(logit) + config.noise * noise.standard_normal(len(item)) - config.boredom * bored
     log = InteractionLog(
@@ -100,9 +99,8 @@ def generate(config: SyntheticConfig) -> SyntheticWorld:
 
 
 def _logits(user_factors: FloatArray, item_factors: FloatArray) -> FloatArray:
-    """user_factors @ item_factors.T, float32 [users, I], factor by factor.
-
-    A matrix product rounds as its threads share the work: another number of them would be another log.
+    """user_factors @ item_factors.T, float32 [users, I], summed factor by factor. The rounding of a matrix product
+    depends on the number of threads, and so would the log.
     """
     logits = np.zeros((len(user_factors), len(item_factors)), dtype=np.float32)
     size = max(1, CACHED // max(1, len(item_factors)))
@@ -113,24 +111,16 @@ def _logits(user_factors: FloatArray, item_factors: FloatArray) -> FloatArray:
     return logits
 
 
-def _squash(logit: NDArray[np.floating]) -> FloatArray:
+def _squash(logit: Floats) -> FloatArray:
     low, high = RANGE
-    reward: FloatArray = (low + (high - low) / (1 + np.exp(-logit))).astype(np.float32)
-    return reward
+    return np.asarray(low + (high - low) / (1 + np.exp(-logit)), dtype=np.float32)
 
 
-def _chunks(config: SyntheticConfig) -> Iterator[slice]:
-    rows = max(1, CHUNK // config.items)
-    return (slice(start, min(start + rows, config.users)) for start in range(0, config.users, rows))
+def _catalogue(config: SyntheticConfig, rng: np.random.Generator) -> tuple[IntArray, Floats, Mask]:
+    """Categories int64 [I, 2] padded with -1, quality [I], and which items are the best of their category, bool [I].
 
-
-def _catalogue(
-    config: SyntheticConfig, rng: np.random.Generator
-) -> tuple[IntArray, NDArray[np.floating], NDArray[np.bool_]]:
-    """Categories int64 [I, 2] padded with -1, quality [I], and whether an item is its category's best, bool [I].
-
-    Category sizes are skewed (weight of rank r: 1 / r); crowded categories are worse; the best item of each
-    stands out and has no second category.
+    Sizes of categories are skewed (weight of rank r: 1 / r). Crowded categories are worse. The best item of each stands
+    out and has no second category.
     """
     weight = 1 / np.arange(1, config.categories + 1)
     main, second = rng.choice(config.categories, size=(2, config.items), p=weight / weight.sum())
@@ -144,14 +134,13 @@ def _catalogue(
     return np.stack([main, second], axis=1), quality, best
 
 
-def _fame(quality: NDArray[np.floating], categories: IntArray, rng: np.random.Generator) -> FloatArray:
-    """float32 [I], log popularity: attention goes to one item of a category, not always to the best one."""
+def _fame(quality: Floats, categories: IntArray, rng: np.random.Generator) -> FloatArray:
+    """Log popularity, float32 [I]. Attention goes to one item of a category, not always to the best one."""
     own = rng.standard_normal(len(quality)) + FAME_OF_QUALITY * (quality - quality.mean())
-    fame: FloatArray = (FAME * own + LEAD * FALL ** _rank(own, categories[:, 0])).astype(np.float32)
-    return fame
+    return np.asarray(FAME * own + LEAD * FALL ** _rank(own, categories[:, 0]), dtype=np.float32)
 
 
-def _rank(value: NDArray[np.floating], group: IntArray) -> IntArray:
+def _rank(value: Floats, group: IntArray) -> IntArray:
     """Place of each value within its group, 0 for the largest; int64 [n]."""
     order = np.lexsort((-value, group))
     size = np.bincount(group)
@@ -161,13 +150,9 @@ def _rank(value: NDArray[np.floating], group: IntArray) -> IntArray:
 
 
 def _item_factors(
-    config: SyntheticConfig,
-    categories: IntArray,
-    quality: NDArray[np.floating],
-    best: NDArray[np.bool_],
-    rng: np.random.Generator,
+    config: SyntheticConfig, categories: IntArray, quality: Floats, best: Mask, rng: np.random.Generator
 ) -> FloatArray:
-    """float32 [I, d]. Columns: quality; latent taste; categories (an item's categories share weight 1)."""
+    """float32 [I, d]. Columns: quality, latent factors, categories (those of an item share weight 1)."""
     latent = rng.standard_normal((config.items, config.latent)) / np.sqrt(config.latent)
     latent *= np.where(best, 1.0, BLAND)[:, None]
     member = np.zeros((config.items, config.categories + 1))
@@ -178,18 +163,16 @@ def _item_factors(
 
 def _user_factors(config: SyntheticConfig, rng: np.random.Generator) -> FloatArray:
     """float32 [U, d], columns as in `_item_factors`."""
-    latent = TASTE * rng.standard_normal((config.users, config.latent))
-    member = CATEGORY_TASTE * rng.standard_normal((config.users, config.categories))
+    latent = PREFERENCE * rng.standard_normal((config.users, config.latent))
+    member = CATEGORY_PREFERENCE * rng.standard_normal((config.users, config.categories))
     return np.concatenate([np.ones((config.users, 1)), latent, member], axis=1, dtype=np.float32)
 
 
 def _expose(
     config: SyntheticConfig, logit: FloatArray, popularity: FloatArray, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray, FloatArray]:
-    """Events of a chunk of users: counts [b], and items and their logits [sum of counts] in order of exposure.
-
-    Items are drawn without replacement with weight exp(bias * popularity + self-selection * logit)
-    (Gumbel top-k).
+    """Events of a chunk of users: counts [b], and items and their logits [sum of counts] in order of exposure. Items
+    are drawn without replacement with weight exp(bias * (popularity + SELF_SELECTION * logit)) (Gumbel top-k).
     """
     users, n = logit.shape
     mean = min(config.events_per_user, n)
@@ -203,8 +186,8 @@ def _expose(
     return counts, top[shown], np.take_along_axis(logit, top, 1)[shown]
 
 
-def _bored(user: IntArray, item: IntArray, categories: IntArray) -> NDArray[np.bool_]:
-    """bool [L]: shares a category with one of the user's previous MEMORY events."""
+def _bored(user: IntArray, item: IntArray, categories: IntArray) -> Mask:
+    """Which events share a category with one of the previous MEMORY events of the user, bool [L]."""
     bored = np.zeros(len(item), dtype=bool)
     for lag in range(1, MEMORY + 1):
         now, before = categories[item[lag:]], categories[item[:-lag]]
@@ -214,21 +197,20 @@ def _bored(user: IntArray, item: IntArray, categories: IntArray) -> NDArray[np.b
 
 
 def _times(user: IntArray, counts: IntArray, rng: np.random.Generator) -> IntArray:
-    """int64 [L] seconds, growing within a user."""
+    """Times in seconds, int64 [L], ascending within a user."""
     gaps = 1 + rng.exponential(3600.0, len(user)).astype(np.int64)
     total = np.cumsum(gaps)
     first = total[np.cumsum(counts) - counts]
-    times: IntArray = total - first[user] + rng.integers(0, 86_400 * 30, len(counts))[user]
-    return times
+    return np.asarray(total - first[user] + rng.integers(0, 86_400 * 30, len(counts))[user])
 
 
-def _user_features(taste: FloatArray, rng: np.random.Generator) -> tuple[FeatureColumn, ...]:
-    """A segment (noisy signs of the first three tastes) and an age that says nothing."""
-    first = taste[:, :3]
-    signs = first + 0.5 * TASTE * rng.standard_normal(first.shape) > 0
+def _user_features(preferences: FloatArray, rng: np.random.Generator) -> tuple[FeatureColumn, ...]:
+    """A segment (noisy signs of the first three latent preferences) and an age that is independent of the rewards."""
+    first = preferences[:, :3]
+    signs = first + 0.5 * PREFERENCE * rng.standard_normal(first.shape) > 0
     segment = signs @ (1 << np.arange(signs.shape[1]))
     names = tuple(f"segment {code}" for code in range(1 << signs.shape[1]))
-    age = rng.integers(18, 80, len(taste)).astype(np.float32)
+    age = rng.integers(18, 80, len(preferences)).astype(np.float32)
     return (
         FeatureColumn("segment", "categorical", segment.astype(np.int64), names),
         FeatureColumn("age", "numeric", age),

@@ -1,1 +1,1 @@
-"""Anybody's own tables: files and frames, read with their faults named by column and row."""
+"""Readers of users' own files and frames. Errors name the column and row of a fault."""

@@ -2,32 +2,20 @@
 
 import unicodedata
 from collections.abc import Sequence
-from typing import Literal, NoReturn, Protocol
+from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from darlr.data.log import IntArray
+from darlr.data.log import IntArray, Mask
 from darlr.data.spelling import INVISIBLE, NO_ID, NO_VALUE, SPACES, WHOLE
-from darlr.data.tabular.table import Table
+from darlr.data.tabular.table import Rows, Table
 
 INTEGER = r"^(0|-?[1-9]\d*)$"
 CONTROL = r"[\x00-\x1f\x7f]"  # line breaks, tabs, NUL: no part of an id, but of a cell that was read wrongly
 LONGEST = 1_000  # characters of an id
 SHOWN = 40  # characters of a cell that an error quotes
-
-
-class Rows(Protocol):
-    """Anything that knows where a row is: a Table, or the events of several files."""
-
-    def at(self, row: int) -> str:
-        """File and row."""
-        ...
-
-    def fail(self, row: int, column: str, problem: str) -> NoReturn:
-        """Raise DataError about a cell."""
-        ...
 
 
 def trimmed(series: pl.Series) -> pl.Series:
@@ -50,7 +38,7 @@ def without_words(text: pl.Series) -> pl.Series:
 
 
 def plain_ids(series: pl.Series) -> pl.Series:
-    """Trimmed ids, null where there is none or a word that says so; where all are whole numbers "1.0" becomes "1"."""
+    """Trimmed ids, null where there is none or a word for none. Where all are whole numbers, "1.0" becomes "1"."""
     text = trimmed(series)
     text = text.set(text.is_in(NO_ID), None)
     whole = text.drop_nulls().str.contains(WHOLE).all()
@@ -58,24 +46,22 @@ def plain_ids(series: pl.Series) -> pl.Series:
 
 
 def read_ids(table: Table, column: str) -> pl.Series:
-    """Ids as `plain_ids`, null where missing.
-
-    Raises DataError when they are neither text nor whole numbers, hold control characters, are too long, or two of
-    them differ only in spaces.
+    """Ids as `plain_ids`, null where missing. Raises DataError when they are neither text nor whole numbers, hold
+    control characters, are too long, or two of them differ only in spaces.
     """
     kind = table.frame.schema[column]
-    refuse_id_type(table, 0, column, kind)
+    refuse_id_type(table, column, kind)
     raw = table.frame.select(id_text(column, kind)).to_series()
     distinct = raw.drop_nulls().unique(maintain_order=True)
     refuse_odd_ids(table, column, codes(raw, distinct.to_list()), distinct, fractional(kind))
     return plain_ids(raw)
 
 
-def refuse_id_type(rows: Rows, row: int, column: str, kind: pl.DataType) -> None:
+def refuse_id_type(rows: Rows, column: str, kind: pl.DataType) -> None:
     """Raise DataError unless a column of this type can hold ids."""
     if not (kind in (pl.String, pl.Categorical, pl.Enum, pl.Null) or kind.is_integer() or fractional(kind)):
         advice = f"write the column as text, in polars: pl.col({column!r}).cast(pl.String)"
-        rows.fail(row, column, f"ids must be text or whole numbers, not {kind}; {advice}")
+        rows.fail(0, column, f"ids must be text or whole numbers, not {kind}; {advice}")
 
 
 def fractional(kind: pl.DataType) -> bool:
@@ -98,10 +84,8 @@ def id_text(column: str, kind: pl.DataType) -> pl.Expr:
 def refuse_odd_ids(
     rows: Rows, column: str, coded: NDArray[np.integer], distinct: pl.Series, whole: bool = False
 ) -> None:
-    """Raise DataError at the first row whose id cannot be one.
-
-    coded: places in `distinct`, the untrimmed ids, [rows]; below 0 or beyond its end where missing. whole: they must
-    be whole numbers.
+    """Raise DataError at the first row whose id cannot be one. coded: places in `distinct`, the untrimmed ids, [rows];
+    below 0 or beyond its end where missing. whole: they must be whole numbers.
     """
     names = plain_ids(distinct)
     none = pl.repeat(False, len(names), eager=True)
@@ -112,14 +96,14 @@ def refuse_odd_ids(
     )
     for odd, problem in checks:
         if odd.any():
-            row = _first_row(coded, odd)
+            row = int(rows_of(odd, coded).argmax())
             rows.fail(row, column, f"{quoted(distinct[int(coded[row])])} {problem}")
     present, names = names.is_not_null(), distinct.cast(pl.String).str.strip_chars()
     twice = names.is_duplicated() & present
     if twice.any():
-        first = _first_row(coded, twice)
+        first = int(rows_of(twice, coded).argmax())
         name = int(coded[first])
-        second = _first_row(coded, (names == names[name]) & (distinct != distinct[name]))
+        second = int(rows_of((names == names[name]) & (distinct != distinct[name]), coded).argmax())
         pair = f"ids {quoted(distinct[int(coded[second])])} and {quoted(distinct[name])} ({rows.at(first)})"
         rows.fail(second, column, f"{pair} differ only in spaces; write them alike")
 
@@ -142,10 +126,16 @@ def codes(values: pl.Series, names: Sequence[str]) -> IntArray:
     return physical.fill_null(-1).to_numpy()
 
 
-def refuse_number_type(rows: Rows, row: int, column: str, kind: pl.DataType, what: str) -> None:
+def occurs_before(columns: Sequence[NDArray[np.generic]]) -> Mask:
+    """Which rows of these columns, each [n], repeat an earlier one, bool [n]."""
+    rows = pl.DataFrame({str(place): column for place, column in enumerate(columns)})
+    return ~rows.select(pl.struct(pl.all()).is_first_distinct()).to_series().to_numpy()
+
+
+def refuse_number_type(rows: Rows, column: str, kind: pl.DataType, what: str) -> None:
     """Raise DataError unless a column of this type can hold numbers."""
     if not (kind.is_numeric() or kind in (pl.String, pl.Boolean, pl.Null)):
-        rows.fail(row, column, f"{what} must be numbers, not {kind}")
+        rows.fail(0, column, f"{what} must be numbers, not {kind}")
 
 
 def number(column: str, kind: pl.DataType) -> pl.Expr:
@@ -171,10 +161,10 @@ def quoted(cell: object) -> str:
     return text if len(text) <= SHOWN + 2 else f"{text[: SHOWN + 1]}...'"
 
 
-def _first_row(coded: NDArray[np.integer], chosen: pl.Series) -> int:
-    """The first row whose place is among the chosen ones, bool [distinct]."""
+def rows_of(chosen: pl.Series, coded: NDArray[np.integer]) -> Mask:
+    """Rows whose code is chosen, bool [rows]. chosen: bool [codes]. A code that marks a missing value is not chosen."""
     mask = np.append(chosen.fill_null(False).to_numpy(), False)
-    return int(mask[np.minimum(coded, len(mask) - 1)].argmax())
+    return np.asarray(mask[np.minimum(coded, len(chosen))])
 
 
 def is_float(text: str) -> bool:

@@ -1,38 +1,41 @@
 """The events of a log's files, streamed into codes and numbers: nothing else of the files is ever in memory whole."""
 
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from darlr.data.log import IntArray
+from darlr.data.log import FloatArray, IntArray, Mask
 from darlr.data.tabular.columns import (
     fractional,
     id_text,
     number,
+    number_problem,
+    occurs_before,
     quoted,
     refuse_id_type,
     refuse_number_type,
     refuse_odd_ids,
 )
-from darlr.data.tabular.inputs import open_log, several
-from darlr.data.tabular.table import NoColumnError, Scan
+from darlr.data.tabular.inputs import open_log
+from darlr.data.tabular.table import NoColumnError, Rows, Scan, several
 from darlr.errors import DataError
 from darlr.options import ColumnsConfig
 
 KINDS = {"reward": pl.Float64, "propensity": pl.Float32}  # rewards of any unit keep their digits
+SHARE = 0.01  # of the reward range: where the rewards fill less, the range is noted
 SHOWN = 3  # texts of a column that an error shows
 IMPLICIT = "name the column of rewards (option reward), or set the option implicit if each event is a click or the like"
 MISSING = 2**32 - 1  # the code of a row without an id
 
 
 @dataclass
-class Events:
+class Events(Rows):
     """All rows of all files or frames, in order.
 
-    name: what the log is called if nobody names it. starts: int64 [files + 1], the first row of each file, then the
+    name: the name of the log if no option names it. starts: int64 [files + 1], the first row of each file, then the
     number of rows.
     coded: uint32 [rows] for user and item, places in `names` (untrimmed, distinct), MISSING where null.
     numbers: [rows], float64 for reward and float32 for propensity, NaN where there is none.
@@ -48,20 +51,16 @@ class Events:
 
     @property
     def source(self) -> str:
-        """The files or frames, as errors about all of them say it."""
+        """The name of all files or frames in errors."""
         return several([scan.name for scan in self.scans])
 
     def __len__(self) -> int:
         return int(self.starts[-1])
 
     def at(self, row: int) -> str:
-        """File and row, as errors and reports give them."""
+        """The file and row as errors and reports give them."""
         scan, place = self._place(row)
-        return f"{scan.name}, row {place + scan.first_row}"
-
-    def fail(self, row: int, column: str, problem: str) -> NoReturn:
-        """Raise DataError about a cell; `row` counts from 0 over all files."""
-        raise DataError(f"{self.at(row)}, column '{column}': {problem}")
+        return scan.at(place)
 
     def cell(self, row: int, column: str) -> Any:
         """One cell as the file has it: read again, so only for errors."""
@@ -94,8 +93,7 @@ def stream_events(source: Any, config: ColumnsConfig) -> Events:
     numeric = {} if config.implicit else {"reward": config.reward}
     numeric |= {} if config.propensity is None else {"propensity": config.propensity}
     sides = {"user": config.user, "item": config.item}
-    needed = [*sides.values(), *numeric.values()]
-    needed += [] if config.timestamp is None else [config.timestamp]
+    needed = [column for column in (*sides.values(), *numeric.values(), config.timestamp) if column is not None]
     try:
         scans, left_out, name = open_log(source, needed)
     except NoColumnError as error:
@@ -104,22 +102,16 @@ def stream_events(source: Any, config: ColumnsConfig) -> Events:
         raise DataError(f"{error}; {IMPLICIT}") from error
     known = {side: pl.Categories.random() for side in sides}
     parts, notes = [], left_out
+    wanted: dict[str, pl.Expr] = {}  # never emptied: polars forgets categories that no expression or column refers to
     for scan in scans:
-        here = Events((scan,), np.array([0, 1]), {}, {}, {})  # its first row, for errors
-        for column in sides.values():
-            refuse_id_type(here, 0, column, scan.schema[column])
+        for side, column in sides.items():
+            refuse_id_type(scan, column, scan.schema[column])
+            text = id_text(column, scan.schema[column])
+            wanted[side] = text.cast(pl.Categorical(known[side])).to_physical().fill_null(MISSING)
         for what, column in numeric.items():
-            refuse_number_type(here, 0, column, scan.schema[column], what)
-        ids = [
-            id_text(column, scan.schema[column])
-            .cast(pl.Categorical(known[side]))
-            .to_physical()
-            .fill_null(MISSING)
-            .alias(side)
-            for side, column in sides.items()
-        ]
-        values = [number(column, scan.schema[column]).cast(KINDS[what]).alias(what) for what, column in numeric.items()]
-        part = scan.collect(scan.frame.select(*ids, *values))
+            refuse_number_type(scan, column, scan.schema[column], what)
+            wanted[what] = number(column, scan.schema[column]).cast(KINDS[what])
+        part = scan.collect(scan.frame.select(**wanted))
         if part.is_empty() and len(scans) > 1:
             notes.append(f"{scan.name}: has no rows")
         notes += scan.quoting(part.height)
@@ -146,16 +138,51 @@ def stream_events(source: Any, config: ColumnsConfig) -> Events:
     return events
 
 
-def repeated(events: Events, times: IntArray, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Rows to keep that say what an earlier one says (user, item, numbers, time), bool [rows].
-
-    Rows are hashed first, so that only those with an equal hash are compared.
+def repeated(events: Events, times: IntArray, keep: Mask) -> Mask:
+    """Rows to keep that equal an earlier one (user, item, numbers, time), bool [rows]. Rows are hashed first, so that
+    only those with an equal hash are compared.
     """
     columns: dict[str, Any] = {**events.coded, **events.numbers, "time": times}
     hashes = pl.DataFrame(columns).hash_rows(seed=0).to_numpy()
     ordered = np.sort(hashes[keep])
     suspects = np.flatnonzero(np.isin(hashes, ordered[1:][ordered[1:] == ordered[:-1]]) & keep)
     again = np.zeros(len(keep), dtype=bool)
-    rows = pl.DataFrame({name: values[suspects] for name, values in columns.items()})
-    again[suspects] = ~rows.select(pl.struct(pl.all()).is_first_distinct()).to_series().to_numpy()
+    again[suspects] = occurs_before([values[suspects] for values in columns.values()])
     return again
+
+
+def refuse_bad_numbers(events: Events, what: str, column: str, keep: Mask) -> None:
+    """Raise DataError at the first row to keep without a finite number."""
+
+    def problem(row: int) -> str:
+        texts = events.texts(row, column)
+        advice = f"; the column holds texts, {texts}: write a number for each, or keep the rows of one of them"
+        advice += " and set the option implicit" if what == "reward" else ""
+        return number_problem(events.cell(row, column), what) + (advice if texts else "")
+
+    events.refuse(~np.isfinite(events.numbers[what]) & keep, column, problem)
+
+
+def refuse_outside(
+    events: Events, column: str, what: str, keep: Mask, limits: tuple[float, float], above: bool = False
+) -> None:
+    """Raise DataError at the first row to keep outside the limits. above: the low limit itself is outside, too."""
+    with np.errstate(over="ignore"):
+        values = events.numbers[what].astype(np.float32, copy=False)  # a limit of 0.1 holds a float32 of 0.1
+        low, high = (np.float32(limit) for limit in limits)
+    outside = ((values < low) | (values > high) | (above & (values == low))) & keep
+    wanted = f"above {limits[0]:g} and at most {limits[1]:g}" if above else f"from {limits[0]:g} to {limits[1]:g}"
+    events.refuse(outside, column, lambda row: f"{what} {events.numbers[what][row]:g} must be {wanted}")
+
+
+def range_of(reward: FloatArray, given: tuple[float, float] | None) -> tuple[tuple[float, float], list[str]]:
+    """The reward range, and a note where the given one is far wider than the rewards are. If none is given, it is that
+    of the rewards; a single value v gives (0, v), (v, 0), or (0, 1) when v is 0.
+    """
+    least, most = float(reward.min()), float(reward.max())
+    if given is None:
+        return ((least, most) if least < most else (min(least, 0.0), max(most, 0.0)) if least else (0.0, 1.0)), []
+    if least == most or most - least >= SHARE * (given[1] - given[0]):
+        return given, []
+    found = f"{given[0]:g} to {given[1]:g} is far wider than the rewards, which are {least:g} to {most:g}"
+    return given, [f"option reward-range: {found}; is it right?"]

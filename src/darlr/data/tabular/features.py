@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 
 from darlr.data.log import FeatureColumn, FloatArray, IntArray
-from darlr.data.report import Dropped
 from darlr.data.spelling import NO_ID, NO_VALUE
 from darlr.data.tabular.columns import codes, quoted, read_ids, trimmed, without_words
 from darlr.data.tabular.inputs import open_features
@@ -31,23 +30,25 @@ class FeatureTable:
 
 def read_feature_table(source: Any, id_column: str, needed: Sequence[str] = (), side: str = "users") -> FeatureTable:
     """Read and check the features of users or items (`side`); raises DataError, among others when an id occurs twice.
-
     source: paths or frames, see `darlr.data.tabular.inputs`.
     """
     table = open_features(source, side, [id_column, *needed])
     ids = read_ids(table, id_column)
-    again = ids.is_not_null() & ~ids.is_first_distinct()
-    if again.any():
-        row = int(again.arg_max() or 0)
-        first = int((ids == ids[row]).arg_max() or 0)
-        table.fail(row, id_column, f"id {ids[row]!r} occurs before, in {table.at(first).rpartition(', ')[2]}")
+
+    def problem(row: int) -> str:
+        first = table.at(ids.index_of(ids[row]) or 0)
+        return f"id {ids[row]!r} occurs before, in {first.rpartition(', ')[2]}"
+
+    table.refuse(ids.is_not_null() & ~ids.is_first_distinct(), id_column, problem)
     return FeatureTable(table, id_column, ids)
 
 
 def feature_columns(
-    source: FeatureTable, names: Sequence[str], config: ColumnsConfig
+    source: FeatureTable | None, names: Sequence[str], config: ColumnsConfig
 ) -> tuple[tuple[FeatureColumn, ...], list[str]]:
-    """Every column but the id as a feature of the ids `names`, in their order; and notes on what was seen."""
+    """Every column but the id as a feature of the ids `names`, in their order, and notes on what was seen."""
+    if source is None:
+        return (), []
     table = source.table
     row_of = {name: row for row, name in enumerate(source.ids.to_list()) if name is not None}
     rows = np.array([row_of.get(name, -1) for name in names], dtype=np.int64)
@@ -75,18 +76,12 @@ def feature_columns(
     return tuple(columns), notes
 
 
-def listed_features(source: FeatureTable, columns: Sequence[FeatureColumn]) -> list[str]:
+def listed_features(source: FeatureTable | None, columns: Sequence[FeatureColumn]) -> list[str]:
     """A remark that names the features that were read."""
+    if source is None or not columns:
+        return []
     listed = ", ".join(f"{column.name} ({column.kind})" for column in columns)
-    text = f"{source.table.name}: every other column is a feature: {listed}; the option ignore leaves columns out"
-    return [text] if columns else []
-
-
-def missing_ids(source: FeatureTable) -> Dropped:
-    """Rows without an id."""
-    absent = source.ids.is_null()
-    example = source.table.at(int(absent.arg_max() or 0)) if absent.any() else ""
-    return Dropped(f"rows of {source.table.short} without an id", int(absent.sum()), example)
+    return [f"{source.table.name}: every other column is a feature: {listed}; the option ignore leaves columns out"]
 
 
 def _column(table: Table, series: pl.Series, rows: IntArray, config: ColumnsConfig) -> FeatureColumn | None:
@@ -113,7 +108,7 @@ def _column(table: Table, series: pl.Series, rows: IntArray, config: ColumnsConf
 
 
 def _several(texts: Sequence[str]) -> list[str]:
-    """Notes on texts that may say several categories, and count as one each."""
+    """Notes on texts that may name several categories, and count as one each."""
     odd, mark = sum(map(looks_like_list, texts)), joined(texts)
     if odd:
         return [f"{odd:,} values look like lists, but not all can be read so; write each as ['a', 'b'], or as a|b"]
@@ -125,11 +120,11 @@ def _several(texts: Sequence[str]) -> list[str]:
 
 
 def _words(table: Table, series: pl.Series) -> list[str]:
-    """A note on cells that say in words that there is no value."""
+    """A note on cells with a word that means that there is no value, such as NULL."""
     text = trimmed(series) if series.dtype == pl.String else pl.Series([], dtype=pl.String)
     words = text.filter(text.is_in(NO_VALUE))
-    said_so = ", ".join(map(quoted, words.unique().sort()))
-    return [f"{table.name}: column '{series.name}': {len(words):,} cells say {said_so}: missing"] if len(words) else []
+    shown = ", ".join(map(quoted, words.unique().sort()))
+    return [f"{table.name}: column '{series.name}': {len(words):,} cells say {shown}: missing"] if len(words) else []
 
 
 def _numeric(table: Table, name: str, values: pl.Series, rows: IntArray) -> FeatureColumn | None:
@@ -137,9 +132,7 @@ def _numeric(table: Table, name: str, values: pl.Series, rows: IntArray) -> Feat
     numbers = values.fill_null(np.nan).to_numpy()
     with np.errstate(over="ignore"):
         single: FloatArray = numbers.astype(np.float32)
-    infinite = np.flatnonzero(np.isinf(single))
-    if len(infinite):
-        table.fail(int(infinite[0]), name, f"{numbers[infinite[0]]} is not a finite number")
+    table.refuse(np.isinf(single), name, lambda row: f"{numbers[row]} is not a finite number")
     if np.isnan(single).all():
         return None
     return FeatureColumn(name, "numeric", np.append(single, np.float32(np.nan))[rows])
@@ -152,9 +145,13 @@ def _multi(name: str, lists: pl.Series, rows: IntArray) -> FeatureColumn | None:
     if long.is_empty():
         return None
     vocabulary = tuple(long["value"].unique().sort().to_list())
-    row = long["row"].cast(pl.Int64).to_numpy()
-    count = np.bincount(row, minlength=len(lists))
-    place = np.arange(len(row)) - (np.cumsum(count) - count)[row]
-    values = np.full((len(lists) + 1, int(count.max())), -1, dtype=np.int64)
-    values[row, place] = codes(long["value"], vocabulary)
+    values = padded(long["row"].cast(pl.Int64).to_numpy(), codes(long["value"], vocabulary), len(lists) + 1)
     return FeatureColumn(name, "multi", values[rows], vocabulary)
+
+
+def padded(row: IntArray, code: IntArray, n: int) -> IntArray:
+    """The codes of each row side by side, int64 [n, most], padded with -1. row: the row of each code, ascending."""
+    count = np.bincount(row, minlength=n)
+    values = np.full((n, int(count.max())), -1, dtype=np.int64)
+    values[row, np.arange(len(row)) - (np.cumsum(count) - count)[row]] = code
+    return values

@@ -5,12 +5,11 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from darlr.data.log import IntArray
+from darlr.data.log import IntArray, Mask
 from darlr.data.report import Dropped
 from darlr.data.spelling import DOUBTFUL, INVISIBLE, NO_ID, WHOLE
-from darlr.data.tabular.columns import codes, normalised, plain_ids, quoted, trimmed
+from darlr.data.tabular.columns import codes, normalised, plain_ids, quoted, rows_of, trimmed
 from darlr.data.tabular.events import MISSING, Events
 from darlr.data.tabular.features import FeatureTable
 
@@ -37,47 +36,31 @@ class Side:
             first = places.select(pl.col("place").first().over("name")).to_series().to_numpy()
             events.coded[side] = np.append(first, MISSING).astype(np.uint32)[np.minimum(self.coded, len(first))]
 
-    def rows(self, names: pl.Series) -> NDArray[np.bool_]:
-        """Rows whose id is among the names chosen (bool [names]), and where nothing is chosen for a missing id."""
-        chosen = np.append(names.fill_null(False).to_numpy(), False)
-        found: NDArray[np.bool_] = chosen[np.minimum(self.coded, len(chosen) - 1)]
-        return found
-
-    def restrict(self, keep: NDArray[np.bool_]) -> None:
+    def restrict(self, keep: Mask) -> None:
         """Leave only the ids of the rows to keep in `ids`; the id of the first row comes first."""
         used = np.zeros(len(self.names), dtype=bool)
         kept = self.coded[keep]
         used[kept] = True
         self.used = pl.Series(used)
-        first = self.names[int(kept[0])]
-        rest = self.names.filter(self.used)
-        self.ids = pl.concat([pl.Series([first], dtype=pl.String), rest.filter(rest != first)]).unique(
-            maintain_order=True
-        )
+        ids = self.names.filter(self.used)
+        self.ids = pl.concat([self.names[int(kept[0]) : int(kept[0]) + 1], ids]).unique(maintain_order=True)
 
-    def codes(self, names: Sequence[str], keep: NDArray[np.bool_]) -> IntArray:
+    def codes(self, names: Sequence[str], keep: Mask) -> IntArray:
         """Codes in `names` of the rows to keep, int64; ids of other rows need not be there."""
         listed = self.names.set(~self.names.is_in(list(names)), None)
         return codes(listed, names)[self.coded[keep]]
 
 
-def without_ids(events: Events, user: Side, item: Side) -> tuple[NDArray[np.bool_], list[Dropped]]:
+def without_ids(events: Events, user: Side, item: Side) -> tuple[Mask, list[Dropped]]:
     """Which rows have both ids, bool [rows], and how many have not: an empty cell, or a word such as NULL."""
-    keep, dropped = np.ones(len(events), dtype=bool), []
+    reasons = {}
     for side in (user, item):
-        absent = ~side.rows(side.names.is_not_null()) & keep
         text = trimmed(side.written)
-        said = text.is_in(NO_ID)
-        words = side.rows(said) & absent
-        dropped += counted(f"no {side.side} id", absent & ~words, events)
-        dropped += counted(f"no {side.side} id, but {_listed(text.filter(said).unique().sort())}", words, events)
-        keep &= ~absent
-    return keep, dropped
-
-
-def counted(reason: str, gone: NDArray[np.bool_], events: Events) -> list[Dropped]:
-    """The rows that are dropped for this reason, if there are any."""
-    return [Dropped(reason, int(gone.sum()), events.at(int(gone.argmax())))] if gone.any() else []
+        word = text.is_in(NO_ID)
+        words, present = rows_of(word, side.coded), rows_of(side.names.is_not_null(), side.coded)
+        reasons[f"no {side.side} id"] = ~present & ~words
+        reasons[f"no {side.side} id, but {_listed(text.filter(word).unique().sort())}"] = words
+    return events.without(reasons)
 
 
 def odd_ids(column: str, side: Side) -> list[str]:

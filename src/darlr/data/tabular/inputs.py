@@ -1,51 +1,41 @@
-"""What a log or a table of features is read from: files, folders, patterns and frames, several of them in one order."""
+"""Find and open what a log or a table of features is read from: files, and frames of polars, pandas or Arrow."""
 
+import glob
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from darlr.data.tabular.file import scan_file, whole
-from darlr.data.tabular.frames import ACCEPTED, is_frame, scan_frame
-from darlr.data.tabular.paths import MAGIC, log_files, log_name
-from darlr.data.tabular.table import Scan, Table, unreadable
+from darlr.data.tabular.file import KNOWN, plain_names, plainly_named, scan_file, suffix_of, whole
+from darlr.data.tabular.table import Scan, Table, stacked, unreadable
+from darlr.data.tabular.text import first_line
 from darlr.errors import DataError
+from darlr.io.places import below, refuse_address, require_readable
 
-FRAME = "frame"  # what errors call the frame of events
+NAMED = 3  # files left out that a note names
+ACCEPTED = "paths, a polars or pandas frame, or an Arrow table"
 
 
 def open_log(source: Any, needed: Sequence[str]) -> tuple[tuple[Scan, ...], list[str], str]:
     """The needed columns of every file or frame of a log, notes on files that were left out, and a name for the log."""
     parts = _parts(source, "log")
     if not isinstance(parts[0], Path):
-        return tuple(_frames(parts, FRAME, needed, True)), [], "events"
+        return tuple(_frames(parts, "frame", needed, True)), [], "events"
     files, notes = log_files(parts)
-    return tuple(scan_file(path, needed, True) for path in files), notes, log_name(parts)
+    return tuple(scan_file(path, needed, True) for path in files), notes, _log_name(parts[0])
 
 
 def open_features(source: Any, side: str, needed: Sequence[str]) -> Table:
     """All columns of the table of users or items (`side`); several files or frames are put below each other."""
     parts = _parts(source, side)
     if isinstance(parts[0], Path):
-        files = parts if len(parts) == 1 and not _stands_for_several(parts[0]) else log_files(parts, side)[0]
-        scans = [scan_file(path, needed, False) for path in files]
+        scans = [scan_file(path, needed, False) for path in log_files(parts)[0]]
     else:
         scans = _frames(parts, f"frame of {side}", needed, False)
-    tables = [whole(scan) for scan in scans]
-    if len(tables) == 1:
-        return tables[0]
-    name = several([table.name for table in tables])
-    try:
-        frame = pl.concat([table.frame for table in tables], how="diagonal_relaxed")
-    except pl.exceptions.PolarsError as error:
-        raise unreadable(name, error) from error
-    return Table(name, frame, 0, tuple(tables))
-
-
-def several(names: Sequence[str]) -> str:
-    """What errors call a log of these files or frames."""
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    return stacked([whole(scan) for scan in scans])
 
 
 def _parts(source: Any, option: str) -> list[Any]:
@@ -56,15 +46,157 @@ def _parts(source: Any, option: str) -> list[Any]:
     if all(isinstance(part, str | Path) for part in parts):
         return [Path(part) for part in parts]
     for part in parts:
-        if not is_frame(part):
+        if not (isinstance(part, pl.LazyFrame) or _is_pandas(part) or hasattr(part, "__arrow_c_stream__")):
             raise DataError(f"option {option}: must be {ACCEPTED}, not {type(part).__name__}")
     return parts
 
 
 def _frames(parts: Sequence[Any], name: str, needed: Sequence[str], only_needed: bool) -> list[Scan]:
     names = [name] if len(parts) == 1 else [f"{name} {place}" for place in range(len(parts))]
-    return [scan_frame(part, called, needed, only_needed) for part, called in zip(parts, names, strict=True)]
+    return [_scan_frame(part, called, needed, only_needed) for part, called in zip(parts, names, strict=True)]
 
 
-def _stands_for_several(path: Path) -> bool:
-    return path.is_dir() or (not path.exists() and any(mark in str(path) for mark in MAGIC))
+def _scan_frame(source: Any, name: str, needed: Sequence[str], only_needed: bool) -> Scan:
+    """The columns of a frame, all of them or only those `needed`. name: what errors call it. Rows count from 0.
+
+    A lazy frame is collected here, once, so that all of its columns come in the same order of rows. Raises DataError
+    when a column is missing, or two names differ in spaces alone.
+    """
+    try:
+        frame = source if isinstance(source, pl.DataFrame | pl.LazyFrame) else _converted(source)
+        held = plainly_named(frame.lazy(), name, needed, only_needed).collect(engine="streaming")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise unreadable(name, error) from error
+    return Scan(name, held.lazy(), held.schema, 0)
+
+
+def _is_pandas(source: Any) -> bool:
+    return type(source).__module__.partition(".")[0] == "pandas" and hasattr(source, "columns")
+
+
+def _converted(source: Any) -> pl.DataFrame:
+    """A pandas frame, or an object with the C interface of Arrow, as a polars frame."""
+    if not _is_pandas(source):
+        return pl.DataFrame(source)
+    names = [str(name) for name in source.columns]
+    plain_names("frame", names)  # pandas allows a name twice, polars does not
+    return pl.DataFrame([_column(name, source.iloc[:, place]) for place, name in enumerate(names)])
+
+
+def _column(name: str, column: Any) -> pl.Series:
+    """A column of a pandas frame, null where pandas has NaN, NaT, NA or None. pyarrow is not needed."""
+    if getattr(column.dtype, "tz", None) is not None:
+        return pl.Series(name, column.to_numpy(dtype="datetime64[ns]")).dt.replace_time_zone("UTC")
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biufM":
+        return pl.Series(name, column.to_numpy(), nan_to_null=True)
+    values = [None if missing else value for value, missing in zip(column, column.isna(), strict=True)]
+    kinds = {type(value) for value in values if value is not None}
+    try:
+        if len(kinds) > 1 and str in kinds:  # as in a text file, where numbers and words share a column
+            return pl.Series(name, [None if value is None else str(value) for value in values], dtype=pl.String)
+        return pl.Series(name, values, strict=False)
+    except (TypeError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"frame, column '{name}': cannot be read ({first_line(error)})") from error
+
+
+def log_files(named: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Every file of these paths, folders and patterns, in an order that does not depend on the machine, and notes.
+
+    A file is taken as given. Of folders and patterns the files of a known kind are taken, sorted by name; notes name
+    the others. Linked folders are followed, and a file that several links lead to counts once. Hidden names and those
+    that start with "_" are no data, as in the folders that Spark writes. Raises DataError when a folder or pattern has
+    no such file, a folder cannot be read, a link leads nowhere, or one file is named twice.
+    """
+    found: list[Path] = []
+    notes: list[str] = []
+    for path in named:
+        refuse_address(path)
+        files, left = _files(path)
+        found += files
+        notes += [f"{path}: left out {_listed(left)}, hidden or of no known kind"] if left else []
+    seen: set[Path] = set()
+    for file in found:
+        if file.resolve() in seen:
+            raise DataError(f"{file}: is named twice; its events would count twice")
+        seen.add(file.resolve())
+    return found, notes
+
+
+def _log_name(first: Path) -> str:
+    """The default name of a data set: that of its first file or folder, or the part of it before a pattern."""
+    stem = re.split(r"[.*?[]", first.resolve().name)[0]
+    return stem.strip(" -_") or first.resolve().parent.name or "log"
+
+
+def _files(path: Path) -> tuple[list[Path], list[Path]]:
+    """The files that one path stands for, and the files that it finds besides and leaves out."""
+    if path.is_dir():
+        found, left = _inside(path)
+        verb = "the folder holds"
+    elif path.exists() or not glob.has_magic(str(path)):
+        return [path], []
+    else:
+        found, left = _matching(path)
+        verb = "the pattern finds"
+    if not found:
+        other = f", but {_listed(_once(left))}" if left else ""
+        raise DataError(f"{path}: {verb} no file of a known kind ({KNOWN}){other}")
+    return _once(found), _once(left)
+
+
+def _once(paths: Sequence[Path]) -> list[Path]:
+    """The paths sorted by name; of several links to one file only the first stays."""
+    return sorted({path.resolve(): path for path in sorted(paths, reverse=True)}.values())
+
+
+def _matching(pattern: Path) -> tuple[list[Path], list[Path]]:
+    """`_inside` of what a pattern finds. An existing folder at the start of the pattern is taken literally."""
+    start = next(parent for parent in pattern.parents if parent.exists())
+    found: list[Path] = []
+    left: list[Path] = []
+    parts = pattern.relative_to(start).parts
+    require_readable(start)
+    for depth in range(1, len(parts)):  # glob passes over folders that it cannot read
+        for name in glob.iglob(str(Path(*parts[:depth])), root_dir=start, recursive=True):
+            require_readable(start / name)
+    names = glob.glob(str(Path(*parts)), root_dir=start, recursive=True)
+    for path in _once([start / name for name in names]):
+        if path.is_dir() and not _hidden(path):
+            files, others = _inside(path)
+            found, left = found + files, left + others
+        elif _is_data(path):
+            found.append(path)
+        else:
+            left.append(path)
+    return found, left
+
+
+def _inside(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The data files below a folder; and the other files, hidden folders and hidden files of a known kind."""
+    found: list[Path] = []
+    left: list[Path] = []
+    for place, folders, files in below(folder):
+        left += (place / name for name in folders if _hidden(place / name))
+        folders[:] = [name for name in folders if not _hidden(place / name)]
+        for file in (place / name for name in files):
+            if _hidden(file):
+                left += [file] if suffix_of(file) else []
+            else:
+                (found if _is_data(file) else left).append(file)
+    return found, left
+
+
+def _is_data(file: Path) -> bool:
+    """Whether it is a file of a known kind; raises DataError when it is a link to nothing."""
+    if not file.exists():
+        raise DataError(f"{file}: the link leads to no file; restore what it leads to, or remove it")
+    return file.is_file() and suffix_of(file) is not None
+
+
+def _hidden(path: Path) -> bool:
+    return path.name.startswith((".", "_"))
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
+    return ", ".join(path.name for path in paths[:NAMED]) + more

@@ -43,9 +43,8 @@ def joined(texts: Sequence[str]) -> str | None:
 
 
 def with_lists(series: pl.Series) -> pl.Series:
-    """The column with lists in place of texts that write lists; as it is unless every text can be read as one.
-
-    Elements are texts, or float64 where some have a point. Lists of lists, and mappings, become lists of empty lists.
+    """The column with lists in place of texts that write lists; as it is unless every text can be read as one. Elements
+    are texts, or float64 where some have a point. Lists of lists, and mappings, become lists of empty lists.
     """
     if series.dtype != pl.String:
         return series

@@ -1,28 +1,88 @@
-"""Read anybody's own files or frames into an InteractionLog, by a mapping of columns."""
+"""Read a log from the files or frames of a user. The options say what their columns mean."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from darlr.data.log import FeatureColumn, InteractionLog, check
 from darlr.data.report import Dropped, PrepareReport
 from darlr.data.spelling import plain
 from darlr.data.tabular.columns import numbered
-from darlr.data.tabular.events import repeated, stream_events
-from darlr.data.tabular.features import (
-    FeatureTable,
-    feature_columns,
-    listed_features,
-    missing_ids,
-    read_feature_table,
-)
-from darlr.data.tabular.ids import Side, alike, counted, odd_ids, without_ids
-from darlr.data.tabular.ranges import observed_range, refuse_bad_numbers, refuse_outside, unused_range
+from darlr.data.tabular.events import range_of, refuse_bad_numbers, refuse_outside, repeated, stream_events
+from darlr.data.tabular.features import FeatureTable, feature_columns, listed_features, read_feature_table
+from darlr.data.tabular.ids import Side, alike, odd_ids, without_ids
 from darlr.data.tabular.table import Table
 from darlr.data.tabular.times import read_times
-from darlr.errors import ConfigError, DataError
+from darlr.errors import ConfigError, DarlrWarning, DataError
 from darlr.io.hints import perhaps
 from darlr.options import LARGEST_REWARD, ColumnsConfig, TableConfig
+
+
+def read_events(
+    source: Any,
+    *,
+    users: Any = None,
+    items: Any = None,
+    user: str = ColumnsConfig.user,
+    item: str = ColumnsConfig.item,
+    reward: str = ColumnsConfig.reward,
+    implicit: bool = ColumnsConfig.implicit,
+    timestamp: str | None = ColumnsConfig.timestamp,
+    propensity: str | None = ColumnsConfig.propensity,
+    category: str | None = ColumnsConfig.category,
+    separator: str = ColumnsConfig.separator,
+    multi: str | Sequence[str] = ColumnsConfig.multi,
+    categorical: str | Sequence[str] = ColumnsConfig.categorical,
+    ignore: str | Sequence[str] = ColumnsConfig.ignore,
+    reward_range: tuple[float, float] | None = ColumnsConfig.reward_range,
+    name: str | None = ColumnsConfig.name,
+) -> InteractionLog:
+    """Read logged events, one a row, and the features of users and items.
+
+    log = darlr.read_events("events.csv", user="uid", item="sku", reward="stars", timestamp="ts", items="items.parquet")
+
+    source, users, items: a path to a CSV, TSV (plain, .gz or .zst) or Parquet file, to a folder of such files, or a
+        pattern such as "logs/2024-*.csv"; a polars frame, eager or lazy; a pandas frame; an Arrow table, or any object
+        with `__arrow_c_stream__`; or a list of paths or of frames, whose rows then follow each other.
+    users, items: features, one user or item a row; every column but the id is a feature. Items without events stay in
+        the catalogue.
+    user, item: the columns of ids, in the log and in the features.
+    reward: the column of rewards. implicit: the log has no rewards; each event, such as a click, is a positive of
+        reward 1.
+    timestamp: the column of times (numbers or ISO 8601); only their order counts. propensity: the column of logging
+        probabilities, above 0 and at most 1.
+    category: the item feature that drives the exit rule: users leave when it repeats.
+    separator: what separates the values of a multi-valued feature. multi, categorical: features to read as such.
+        ignore: columns of the features to leave out.
+    reward_range: the lowest and highest possible reward; by default those that occur.
+    name: the name of the data set; by default that of the first file, or "events".
+
+    Returns the log. `log.report` holds what was dropped and noticed. A DarlrWarning shows it when rows were dropped or
+    a person should check something. Raises DataError, naming the file or frame, the row and the column, and
+    ConfigError, naming an option. Rows of a file are counted as a spreadsheet shows them, so that
+    the header is row 1. Rows of a frame are counted from 0: row 17 is `frame[17]`, in pandas `frame.iloc[17]`.
+    """
+    columns = ColumnsConfig(
+        user=user,
+        item=item,
+        reward=reward,
+        implicit=implicit,
+        timestamp=timestamp,
+        propensity=propensity,
+        category=category,
+        separator=separator,
+        multi=_names(multi),
+        categorical=_names(categorical),
+        ignore=_names(ignore),
+        reward_range=reward_range,
+        name=name,
+    )
+    log, report = read_log(source, columns, users, items)
+    if report.dropped or report.notes:
+        warnings.warn(str(replace(report, remarks=())), DarlrWarning, stacklevel=2)
+    return replace(log, report=report)
 
 
 def read_table(config: TableConfig) -> tuple[InteractionLog, PrepareReport]:
@@ -42,10 +102,10 @@ def read_log(
     """
     config = _plain_columns(config)
     reward_column = None if config.implicit else config.reward
-    columns = [c for c in (config.user, config.item, reward_column, config.timestamp, config.propensity) if c]
-    doubled = [c for c in columns if columns.count(c) > 1]
-    if doubled:
-        raise ConfigError(f"options user, item, reward, timestamp, propensity: column '{doubled[0]}' is named twice")
+    columns = (config.user, config.item, reward_column, config.timestamp, config.propensity)
+    for column in columns:
+        if column and columns.count(column) > 1:
+            raise ConfigError(f"options user, item, reward, timestamp, propensity: column '{column}' is named twice")
     if config.category is not None and items is None:
         raise ConfigError("option category: needs the features of items (option items)")
     events = stream_events(source, config)
@@ -61,11 +121,11 @@ def read_log(
     if times is not None:
         again = repeated(events, times, keep)
         keep &= ~again
-        dropped += counted("exact repeat of an earlier row", again, events)
+        dropped.append(events.dropped("exact repeat of an earlier row", again))
     reward = events.numbers["reward"][keep]
-    low, high = config.reward_range or observed_range(reward)
+    reward_range, range_notes = range_of(reward, config.reward_range)
     refuse_outside(events, config.reward, "reward", keep, (-LARGEST_REWARD, LARGEST_REWARD))
-    refuse_outside(events, config.reward, "reward", keep, (low, high))
+    refuse_outside(events, config.reward, "reward", keep, reward_range)
     for side in (user, item):
         side.restrict(keep)
     if len(user.ids) < 2:
@@ -73,35 +133,40 @@ def read_log(
             f"{events.source}, column '{config.user}': all rows belong to one user ({user.ids[0]!r}); "
             f"learning from other users needs at least 2{_reasons(dropped)}"
         )
-    user_table = _features_of(users, config.user, user, [])
-    item_table = _features_of(items, config.item, item, [config.category] if config.category else [])
+    user_table, lacking_users = _features_of(users, config.user, user, [])
+    item_table, lacking_items = _features_of(items, config.item, item, [config.category] if config.category else [])
     user_names, user_ids = numbered([user.ids])
     item_names, item_ids = numbered([item.ids] if item_table is None else [item.ids, item_table.ids])
-    user_features, user_notes = _columns(user_table, user_names, config)
-    item_features, item_notes = _columns(item_table, item_names, config)
-    tables = [source for source in (user_table, item_table) if source is not None]
-    _check_named(config, (*user_features, *item_features), [source.table for source in tables])
-    dropped += [missing_ids(source) for source in tables]
+    user_features, user_notes = feature_columns(user_table, user_names, config)
+    item_features, item_notes = feature_columns(item_table, item_names, config)
+    tables = [listed for listed in (user_table, item_table) if listed is not None]
+    _check_named(config, (*user_features, *item_features), [listed.table for listed in tables])
+    for listed in tables:
+        absent = listed.ids.is_null().to_numpy()
+        dropped.append(listed.table.dropped(f"rows of {Path(listed.table.name).name} without an id", absent))
     if user_table is not None:
         silent = user_table.ids.drop_nulls().is_in(user.ids.to_list())
-        dropped.append(Dropped(f"rows of {user_table.table.short}: users without events", int((~silent).sum())))
+        name = Path(user_table.table.name).name
+        dropped.append(Dropped(f"rows of {name}: users without events", int((~silent).sum())))
     notes = [
-        *unused_range(reward, low, high),
+        *range_notes,
         *events.notes,
         *odd_ids(config.user, user),
         *odd_ids(config.item, item),
         *alike(config.user, user, user_table),
         *alike(config.item, item, item_table),
-        *_lacking(user_table, user),
-        *_lacking(item_table, item),
+        *lacking_users,
+        *lacking_items,
         *user_notes,
         *item_notes,
     ]
+    extra = len(item_ids) - len(item.ids)
+    unlogged = f"{extra:,} items without events stay: they can be recommended"
     remarks = [
         *(["no rewards were read: every event is a positive of reward 1 (option implicit)"] if config.implicit else []),
-        *_unlogged(item_table, len(item_ids) - len(item.ids)),
-        *([] if user_table is None else listed_features(user_table, user_features)),
-        *([] if item_table is None else listed_features(item_table, item_features)),
+        *([f"{item_table.table.name}: {unlogged}"] if item_table is not None and extra else []),
+        *listed_features(user_table, user_features),
+        *listed_features(item_table, item_features),
     ]
     log = InteractionLog(
         name=config.name or events.name,
@@ -115,7 +180,7 @@ def read_log(
         user_features=user_features,
         item_features=item_features,
         category=config.category,
-        reward_range=(low, high),
+        reward_range=reward_range,
         exit="category" if config.category else "none",
     )
     check(log)
@@ -125,57 +190,31 @@ def read_log(
 
 def _plain_columns(config: ColumnsConfig) -> ColumnsConfig:
     """The same options, with names of columns spelled as those that are read."""
-    return replace(
-        config,
-        user=plain(config.user),
-        item=plain(config.item),
-        reward=plain(config.reward),
-        timestamp=config.timestamp and plain(config.timestamp),
-        propensity=config.propensity and plain(config.propensity),
-        category=config.category and plain(config.category),
-        multi=tuple(map(plain, config.multi)),
-        ignore=tuple(map(plain, config.ignore)),
-        categorical=tuple(map(plain, config.categorical)),
-    )
+    one, many = ("user", "item", "reward", "timestamp", "propensity", "category"), ("multi", "ignore", "categorical")
+    columns: dict[str, Any] = {name: (column := getattr(config, name)) and plain(column) for name in one}
+    columns |= {name: tuple(map(plain, getattr(config, name))) for name in many}
+    return replace(config, **columns)
 
 
 def _reasons(dropped: Sequence[Dropped]) -> str:
-    return "".join(f"; dropped {d.count:,}: {d.reason}" for d in dropped)
+    return "".join(f"; dropped {d.count:,}: {d.reason}" for d in dropped if d.count)
 
 
-def _lacking(source: FeatureTable | None, side: Side) -> list[str]:
-    """A note on ids of the log that a table of features lacks."""
-    if source is None:
-        return []
-    absent = int((~side.ids.is_in(source.ids.drop_nulls().to_list())).sum())
-    text = f"lacks {absent:,} of the log's {len(side.ids):,} ids; their features count as missing"
-    return [f"{source.table.name}: {text}"] if absent else []
-
-
-def _unlogged(source: FeatureTable | None, count: int) -> list[str]:
-    """A remark on items that only their table of features holds."""
-    if source is None or not count:
-        return []
-    return [f"{source.table.name}: {count:,} items without events stay: they can be recommended"]
-
-
-def _features_of(given: Any, id_column: str, side: Side, needed: list[str]) -> FeatureTable | None:
-    """The table of features, if there is one; raises DataError when it lists none of the log's ids."""
+def _features_of(given: Any, id_column: str, side: Side, needed: list[str]) -> tuple[FeatureTable | None, list[str]]:
+    """The table of features, if there is one, and a note on ids of the log that it lacks. Raises DataError when it
+    lists none of the log's ids.
+    """
     if given is None:
-        return None
+        return None, []
     source = read_feature_table(given, id_column, needed, f"{side.side}s")
-    if not side.ids.is_in(source.ids.drop_nulls().to_list()).any():
+    lacking = ~side.ids.is_in(source.ids.drop_nulls().to_list())
+    if lacking.all():
         raise DataError(
             f"{source.table.name}, column '{id_column}': lists none of the log's ids (the log has {side.ids[0]!r}, "
             f"this table {source.ids[0]!r}); is it the right table and column?"
         )
-    return source
-
-
-def _columns(
-    source: FeatureTable | None, names: tuple[str, ...], config: ColumnsConfig
-) -> tuple[tuple[FeatureColumn, ...], list[str]]:
-    return ((), []) if source is None else feature_columns(source, names, config)
+    text = f"lacks {lacking.sum():,} of the log's {len(lacking):,} ids; their features count as missing"
+    return source, [f"{source.table.name}: {text}"] if lacking.any() else []
 
 
 def _check_named(config: ColumnsConfig, columns: tuple[FeatureColumn, ...], tables: Sequence[Table]) -> None:
@@ -190,3 +229,8 @@ def _check_named(config: ColumnsConfig, columns: tuple[FeatureColumn, ...], tabl
                 raise ConfigError(f"option {option}: no file has a feature '{name}'; {hint}")
     if config.category is not None and config.category not in read:
         raise DataError(f"{tables[-1].name}, column '{config.category}': the category has no values")
+
+
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    """The names of columns; one may be given without a list."""
+    return (given,) if isinstance(given, str) else tuple(given)

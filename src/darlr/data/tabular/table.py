@@ -1,15 +1,19 @@
-"""Columns of a file or frame, read or still to be read, that can say where each of their rows stands."""
+"""Columns of a file or frame, read or still to be read. They know the place of each of their rows."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import polars as pl
 
+from darlr.data.log import Mask
+from darlr.data.report import Dropped
 from darlr.data.tabular.text import count_lines, explain, first_line
 from darlr.errors import DataError
 
-EVERY = pl.QueryOptFlags(projection_pushdown=False)  # otherwise polars does not see faults in columns nobody asked for
+EVERY = pl.QueryOptFlags(projection_pushdown=False)  # otherwise polars skips faults in columns that are not selected
 
 
 class NoColumnError(DataError):
@@ -20,8 +24,38 @@ class NoColumnError(DataError):
         self.column = column
 
 
+class Rows:
+    """Rows that know where they stand: those of a `Table`, or the events of several files. They count from 0."""
+
+    def at(self, row: int) -> str:
+        """The file and row as errors and reports give them."""
+        raise NotImplementedError
+
+    def fail(self, row: int, column: str, problem: str) -> NoReturn:
+        """Raise DataError about a cell."""
+        raise DataError(f"{self.at(row)}, column '{column}': {problem}")
+
+    def refuse(self, wrong: Mask | pl.Series, column: str, problem: Callable[[int], str]) -> None:
+        """Raise DataError about the first cell that is wrong, bool [rows]; null is not wrong."""
+        rows = pl.Series(wrong).arg_true()
+        if len(rows):
+            self.fail(rows[0], column, problem(rows[0]))
+
+    def dropped(self, reason: str, gone: Mask) -> Dropped:
+        """The rows that are dropped for this reason, bool [rows], as reports give them."""
+        return Dropped(reason, int(gone.sum()), self.at(int(gone.argmax())) if gone.any() else "")
+
+    def without(self, reasons: Mapping[str, Mask]) -> tuple[Mask, list[Dropped]]:
+        """Rows that stay, bool [rows], and those dropped for each reason. A row with several counts for the first."""
+        gone, dropped = np.zeros_like(next(iter(reasons.values()))), []
+        for reason, mask in reasons.items():
+            dropped.append(self.dropped(reason, mask & ~gone))
+            gone |= mask
+        return ~gone, [one for one in dropped if one.count]
+
+
 @dataclass(frozen=True)
-class Table:
+class Table(Rows):
     """The columns of a file, of several files, or of a frame.
 
     name: the path of the file, or what errors call the frame. first_row: the number that errors give the first row. It
@@ -34,17 +68,8 @@ class Table:
     first_row: int
     parts: "tuple[Table, ...]" = ()
 
-    def fail(self, row: int, column: str, problem: str) -> NoReturn:
-        """Raise DataError about a cell; `row` counts from 0."""
-        raise DataError(f"{self.at(row)}, column '{column}': {problem}")
-
-    @property
-    def short(self) -> str:
-        """The name of the file without its folder, or of the frame."""
-        return Path(self.name).name
-
     def at(self, row: int) -> str:
-        """The file and row as errors and reports give them; `row` counts from 0."""
+        """The file and row as errors and reports give them."""
         for part in self.parts:
             if row < part.frame.height:
                 return part.at(row)
@@ -52,17 +77,33 @@ class Table:
         return f"{self.name}, row {row + self.first_row}"
 
 
+def stacked(tables: Sequence[Table]) -> Table:
+    """One table with the rows of all of them below each other. Raises DataError when types of a column disagree."""
+    if len(tables) == 1:
+        return tables[0]
+    name = several([table.name for table in tables])
+    try:
+        return Table(name, pl.concat([table.frame for table in tables], how="diagonal_relaxed"), 0, tuple(tables))
+    except pl.exceptions.PolarsError as error:
+        raise unreadable(name, error) from error
+
+
+def several(names: Sequence[str]) -> str:
+    """The name of a log of these files or frames in errors."""
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
 @dataclass(frozen=True)
 class Text:
-    """A text file of separated columns. width: the number of columns in its header."""
+    """The layout of a text file of `width` columns. source: what determines their number, for errors."""
 
-    path: Path
     delimiter: str
     width: int
+    source: str = "the header names"
 
 
 @dataclass(frozen=True)
-class Scan:
+class Scan(Rows):
     """Columns that are not read yet. name, first_row: as in `Table`. text: None for Parquet files and for frames."""
 
     name: str
@@ -70,6 +111,10 @@ class Scan:
     schema: pl.Schema
     first_row: int
     text: Text | None = None
+
+    def at(self, row: int) -> str:
+        """The file and row as errors and reports give them."""
+        return f"{self.name}, row {row + self.first_row}"
 
     @property
     def kind(self) -> str:
@@ -83,13 +128,13 @@ class Scan:
         except (OSError, pl.exceptions.PolarsError) as error:
             if self.text is None:
                 raise unreadable(self.name, error) from error
-            explain(self.text.path, self.text.delimiter, self.text.width, error)
+            explain(Path(self.name), self.text.delimiter, self.text.width, error, self.text.source)
 
     def quoting(self, rows: int) -> list[str]:
         """Notes on odd quotation marks in a text file of so many rows."""
         if self.text is None:
             return []
-        lines, escaped = count_lines(self.text.path)
+        lines, escaped = count_lines(Path(self.name))
         found = (
             (lines - rows - 1, "line breaks inside quoted cells; a stray quotation mark does that too"),
             (escaped, 'lines with a backslash before a quotation mark; it escapes nothing: write "" inside quotes'),

@@ -28,9 +28,8 @@ def count_lines(path: Path) -> tuple[int, int]:
 
 
 def explain(path: Path, delimiter: str, width: int, error: Exception, source: str = "the header names") -> NoReturn:
-    """Raise DataError at the first row that is not UTF-8, too wide, or leaves a quotation mark open.
-
-    If there is no such row, the error of the library is passed on. source: what names the `width` columns.
+    """Raise DataError at the first row that is not UTF-8, too wide, or leaves a quotation mark open. If there is no
+    such row, the error of the library is passed on. source: what names the `width` columns.
     """
     for number, row in enumerate(_rows(path, delimiter), 1):
         if len(row) > width:

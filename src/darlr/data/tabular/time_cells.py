@@ -6,9 +6,8 @@ from typing import Literal, NoReturn
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from darlr.data.log import IntArray
+from darlr.data.log import IntArray, Mask
 from darlr.data.spelling import NO_ID, plain
 from darlr.data.tabular.columns import is_float, quoted
 from darlr.data.tabular.events import Events
@@ -35,7 +34,6 @@ Kind = Literal["number", "date"]
 @dataclass(frozen=True)
 class Times:
     """values: int64 [rows], 0 where not chosen, `scale` of them a unit of the file's numbers (of dates: a second).
-
     zones: whether dates with a zone, and without one, occur. notes: what was lost.
     """
 
@@ -47,9 +45,9 @@ class Times:
 
 
 class Cells:
-    """The column of one file, its first row being row `start` of all; `chosen`, bool [rows], says which rows count."""
+    """The column of one file, whose first row is row `start` of all files. chosen: bool [rows], the rows that count."""
 
-    def __init__(self, events: Events, scan: Scan, start: int, column: str, chosen: NDArray[np.bool_]) -> None:
+    def __init__(self, events: Events, scan: Scan, start: int, column: str, chosen: Mask) -> None:
         self.events, self.scan, self.start, self.column, self.chosen = events, scan, start, column, chosen
         self.kind = scan.schema[column]
         self.raw = pl.col(column)
@@ -77,19 +75,16 @@ class Cells:
 
     def column_of(self, *expressions: pl.Expr) -> list[pl.Series]:
         """The results of the expressions, a column each."""
-        return self.scan.collect(
-            self.scan.frame.select(e.alias(str(k)) for k, e in enumerate(expressions))
-        ).get_columns()
+        named = {str(place): expression for place, expression in enumerate(expressions)}
+        return self.scan.collect(self.scan.frame.select(**named)).get_columns()
 
-    def lost(self, series: pl.Series) -> NDArray[np.bool_]:
+    def lost(self, series: pl.Series) -> Mask:
         """Which of the chosen rows are null, bool [rows]."""
-        lost: NDArray[np.bool_] = series.is_null().to_numpy() & self.chosen
-        return lost
+        return np.asarray(series.is_null().to_numpy() & self.chosen)
 
     def kept(self, series: pl.Series) -> IntArray:
         """The numbers, with 0 in rows that are not chosen."""
-        values: IntArray = np.where(self.chosen, series.fill_null(0).to_numpy(), 0)
-        return values
+        return np.where(self.chosen, series.fill_null(0).to_numpy(), 0)
 
     def all_of(self, expression: pl.Expr, kind: Kind) -> IntArray:
         """The expression's int64 values; raises DataError where one is null."""
@@ -122,13 +117,8 @@ class Cells:
         if not np.isfinite(numbers).all():
             self.refuse(int((~np.isfinite(numbers)).argmax()), "number")
         size = np.abs(numbers)
-        notes: tuple[str, ...] = ()
         if size.max() >= LIMIT:
             self.fail(int(size.argmax()), f"{self.quoted(int(size.argmax()))} is too large for a time")
-        if size.max() >= EXACT:
-            notes = (
-                f"column '{self.column}': times beyond 2^53 of a fractional type are not exact; some may be equal",
-            )
         values, scale = np.rint(numbers), 1
         for finer in (MICRO, NANO):
             exact = values / scale == numbers
@@ -138,6 +128,8 @@ class Cells:
         if scale == 1 and (values != numbers).any():
             row = int((values != numbers).argmax())
             self.fail(row, f"{self.quoted(row)} is too large for a time with a fraction; give whole numbers")
+        inexact = f"column '{self.column}': times beyond 2^53 of a fractional type are not exact; some may be equal"
+        notes = (inexact,) if size.max() >= EXACT else ()
         return Times("number", values.astype(np.int64), scale, notes=notes)
 
     def dates(self) -> Times:

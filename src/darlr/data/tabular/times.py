@@ -1,9 +1,8 @@
 """The times of all events on one scale: whole numbers are kept, fractions and dates become millionths or billionths."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from darlr.data.log import IntArray
+from darlr.data.log import IntArray, Mask
 from darlr.data.tabular.columns import quoted
 from darlr.data.tabular.events import Events
 from darlr.data.tabular.time_cells import LIMIT, Cells, Times
@@ -18,10 +17,9 @@ UNITS = (
 CALENDARS = (("dates such as 20240301", 8), ("dates such as 20240301123000", 14))
 
 
-def read_times(events: Events, column: str, keep: NDArray[np.bool_]) -> IntArray:
-    """The times of all rows, int64 [rows], 0 in those not to keep; notes go to those of the events.
-
-    Raises DataError on a missing time, one of another kind than the first (number, date), or in another unit.
+def read_times(events: Events, column: str, keep: Mask) -> IntArray:
+    """The times of all rows, int64 [rows], 0 in those not to keep; notes go to those of the events. Raises DataError on
+    a missing time, one of another kind than the first (number, date), or in another unit.
     """
     parts: list[tuple[int, Times]] = []
     for file, scan in enumerate(events.scans):
@@ -37,7 +35,11 @@ def read_times(events: Events, column: str, keep: NDArray[np.bool_]) -> IntArray
     scale = max(part.scale for _, part in parts)
     times = np.zeros(len(events), dtype=np.int64)
     for start, part in parts:
-        _refuse_beyond(events, column, start, part, scale)
+        size = np.abs(part.values)
+        if float(size.max()) * (scale // part.scale) >= LIMIT:
+            row = start + int(size.argmax())
+            problem = f"is too large beside times with fractions of 1/{scale:,}; use one unit"
+            events.fail(row, column, f"{quoted(events.cell(row, column))} {problem}")
         times[start : start + len(part.values)] = part.values * (scale // part.scale)
     if parts[0][1].kind == "number":
         _refuse_mixed_units(events, column, times // scale, keep)
@@ -51,16 +53,7 @@ def read_times(events: Events, column: str, keep: NDArray[np.bool_]) -> IntArray
     return times
 
 
-def _refuse_beyond(events: Events, column: str, start: int, part: Times, scale: int) -> None:
-    """Raise DataError when a time of this file is too large for the scale that another file needs."""
-    size = np.abs(part.values)
-    if float(size.max()) * (scale // part.scale) >= LIMIT:
-        row = start + int(size.argmax())
-        cell = quoted(events.cell(row, column))
-        events.fail(row, column, f"{cell} is too large beside times with fractions of 1/{scale:,}; use one unit")
-
-
-def _refuse_mixed_units(events: Events, column: str, times: IntArray, keep: NDArray[np.bool_]) -> None:
+def _refuse_mixed_units(events: Events, column: str, times: IntArray, keep: Mask) -> None:
     """Raise DataError when numbers seem to be in two units; note numbers that fit no unit beside others that do."""
     found = [(unit, mask) for unit, low, high in UNITS if (mask := (times >= low) & (times < high) & keep).any()]
     rest = keep & ~np.any([mask for _, mask in found], axis=0) if found else keep
@@ -80,11 +73,10 @@ def _refuse_mixed_units(events: Events, column: str, times: IntArray, keep: NDAr
         )
 
 
-def _is_date(times: IntArray, digits: int) -> NDArray[np.bool_]:
+def _is_date(times: IntArray, digits: int) -> Mask:
     """Which numbers are days of 1900 to 2100, written as year, month, day and what follows, bool [rows]."""
     days = times // 10 ** (digits - 8)
     months, year = days // 100 % 100, days // 10_000
     clock = times % 10 ** (digits - 8)
     day = (year >= 1900) & (year <= 2100) & (months >= 1) & (months <= 12) & (days % 100 >= 1) & (days % 100 <= 31)
-    timed: NDArray[np.bool_] = day & (clock // 10_000 < 24) & (clock // 100 % 100 < 60) & (clock % 100 < 60)
-    return timed
+    return np.asarray(day & (clock // 10_000 < 24) & (clock // 100 % 100 < 60) & (clock % 100 < 60))

@@ -6,32 +6,100 @@
   result.safetensors        returns and metrics of every setting; written last, at once
 """
 
+import ast
 import json
+import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from darlr.errors import RunError
-from darlr.experiments.provenance import commit
-from darlr.experiments.study.code import Kind, digest
+from darlr.experiments.process import commit
 from darlr.io.checkpoint import read_checkpoint
 from darlr.io.files import naming, read_json, write_json
+from darlr.io.folders import adding_folder
 from darlr.options import RunConfig
-from darlr.options.json import differences, from_json, to_json
+from darlr.options.json import differences, to_json
 
 CELL, RESULT, STATUS, LOG = "cell.json", "result.safetensors", "status.json", "log.txt"
 SCHEMA = 1
 STARTED = "start"  # entry of a learned cell for its policy before training
 RANDOM_FEEDBACK = "|random"  # ends the name of the tallies of feedback on random items
 ANY = "any"
+REMEDY = "delete the folder {}, a cell, and run the comparison again"
+Kind = Literal["world", "learned", "baseline", "trivial"]
+PACKAGE = Path(__file__).parents[2]
+
+
+def _within(room: str, names: str) -> tuple[str, ...]:
+    """Return the paths of the files and folders of a room that these words name."""
+    return tuple(f"{room}/{name}" for name in names.split())
+
+
+# Files and folders whose source changes no number of a cell. The values of the options are in its address.
+NEUTRAL = (
+    *("__init__.py", "__main__.py", "errors.py", "api/", "cli/", "data/report.py", "options/", "serving/"),
+    *_within("evaluation", "held_out.py next_items.py off_policy.py pictures/ report.py result.py sections.py"),
+    *_within("evaluation", "statistics.py verdict.py"),
+    *_within("experiments", "evaluate.py process.py progress.py study/ unseen.py"),
+)
+WORKER = "experiments/study/worker.py"  # it makes the numbers of a cell, so it is not neutral
+_AGENTS = ("agents/", "methods/", "evaluation/estimation.py", "experiments/finished.py", "experiments/training.py")
+# Files and folders that a kind of cell does not use.
+UNTOUCHED: dict[Kind, tuple[str, ...]] = {
+    "world": (*_AGENTS, "evaluation/", "policies/", "simulation/", WORKER),
+    "learned": ("evaluation/lists.py", "policies/"),
+    "baseline": (*_AGENTS, "evaluation/lists.py"),
+    "trivial": (*_AGENTS, "policies/"),
+}
+
+
+def snapshot(cells: Path, package: Path = PACKAGE) -> Path:
+    """Copy the source beside the cells for the workers, as it may be edited while they run. Returns the import path."""
+    files = sorted(package.rglob("*.py"))
+    whole = sha256(b"".join(path.relative_to(package).as_posix().encode() + path.read_bytes() for path in files))
+    place = cells / "source" / whole.hexdigest()[:12]
+    if not place.exists():
+        with adding_folder(place) as draft:
+            for path in files:
+                target = draft / package.name / path.relative_to(package)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+    return place
+
+
+@cache
+def digest(kind: Kind, package: Path = PACKAGE) -> str:
+    """Hash the files that a kind of cell depends on, without comments, docstrings and layout, as 12 hex digits."""
+    total = sha256()
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package).as_posix()
+        if (name == WORKER or not name.startswith(NEUTRAL)) and not name.startswith(UNTOUCHED[kind]):
+            total.update(name.encode() + b"\0")
+            total.update(_meaning(path.read_text(encoding="utf-8")).encode() + b"\0")
+    return total.hexdigest()[:12]
+
+
+@cache
+def _meaning(source: str) -> str:
+    """Return the source without comments, docstrings and layout."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            # Any bare string is a docstring: of a module, class, function or field.
+            texts = [line for line in node.body if isinstance(getattr(getattr(line, "value", 0), "value", 0), str)]
+            node.body = [line for line in node.body if line not in texts or not isinstance(line, ast.Expr)]
+            if not node.body and not isinstance(node, ast.Module):
+                node.body = [ast.Pass()]
+    return ast.unparse(tree)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What to run.
+    """One row of a table for one seed, under one exit window or all of them.
 
     config: the options, with the exit rule resolved and without a label or the folder of a world model. name: method,
     baseline, "trivial" or "world". windows: exit windows N that are evaluated, empty where no user can leave. data,
@@ -50,7 +118,7 @@ class Cell:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What the numbers depend on besides the code, as JSON values."""
+        """All that the numbers depend on besides the code, as JSON values."""
         config = to_json(self.config)
         for name in ("data", "synthetic", "label", "world"):  # the checksums stand for these
             del config[name]
@@ -97,7 +165,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished cell left.
+    """The result of a finished cell.
 
     returns: "entry|mode|window" -> returns, float64 [users]; with RANDOM_FEEDBACK behind the name the tallies, float64
     [users, 3]. about: everything else, as JSON values.
@@ -109,36 +177,21 @@ class Result:
 
 
 def read_cell(place: Path) -> dict[str, Any]:
-    """The content of the cell.json of a cell; RunError when it is missing or damaged."""
+    """Return the content of the cell.json of a cell; RunError when it is missing or damaged."""
     try:
-        content: dict[str, Any] = read_json(place / CELL, _remedy(place), schema=SCHEMA)
+        content: dict[str, Any] = read_json(place / CELL, REMEDY.format(place), schema=SCHEMA)
     except FileNotFoundError as error:
-        raise RunError(f"{place / CELL}: is missing; {_remedy(place)}") from error
+        raise RunError(f"{place / CELL}: is missing; {REMEDY.format(place)}") from error
     return content
 
 
-def _remedy(place: Path) -> str:
-    return f"delete the folder {place}, a cell, and run the comparison again"
-
-
-def cell_config(content: Mapping[str, Any], source: str) -> RunConfig:
-    """The options in a cell.json."""
-    return from_json(RunConfig, content["config"], source)
-
-
 def find(cell: Cell, cells: Path, accepted: Collection[str] = ()) -> Path | None:
-    """The folder of the finished cell, by this code or else the newest by accepted code; None where it must run."""
+    """Find the folder of the finished cell, of this code or else the newest of accepted code; None without one."""
     place = cells / cell.folder
     if (place / RESULT).exists():
         return place
-    if not accepted:
-        return None
-    found = [
-        path.parent
-        for path in sorted(cells.glob(f"*/{RESULT}"), key=lambda path: -path.stat().st_mtime)
-        if _fits(cell, path.parent, accepted)
-    ]
-    return found[0] if found else None
+    results = sorted(cells.glob(f"*/{RESULT}"), key=lambda path: -path.stat().st_mtime) if accepted else []
+    return next((path.parent for path in results if _fits(cell, path.parent, accepted)), None)
 
 
 def _fits(cell: Cell, place: Path, accepted: Collection[str]) -> bool:
@@ -146,15 +199,12 @@ def _fits(cell: Cell, place: Path, accepted: Collection[str]) -> bool:
     if ANY not in accepted and not any(content["code"].startswith(code) for code in accepted):
         return False
     # An option that the older code lacked counts as equal while it has its default.
-    usual = differences({}, to_json(RunConfig()))
+    usual = {f"config.{name}": value for name, (_, value) in differences({}, to_json(RunConfig())).items()}
     changed = differences(content["identity"], cell.identity)
-    return all(
-        name.startswith("config.") and old is None and new == usual.get(name.removeprefix("config."), (None, None))[1]
-        for name, (old, new) in changed.items()
-    )
+    return all(old is None and name in usual and new == usual[name] for name, (old, new) in changed.items())
 
 
 def read_result(place: Path) -> Result:
-    """The result of a finished cell; RunError when it is damaged."""
-    tensors, about = read_checkpoint(place / RESULT, _remedy(place))
+    """Return the result of a finished cell; RunError when it is damaged."""
+    tensors, about = read_checkpoint(place / RESULT, REMEDY.format(place))
     return Result(place, {name: tensor.double().numpy() for name, tensor in tensors.items()}, about)

@@ -1,29 +1,26 @@
 """Pictures of a comparison: R_tra and MCD as bars, learning curves with bands, and measures against each other."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from darlr.evaluation.evaluate import Row
 from darlr.evaluation.numbers import style
 from darlr.evaluation.pictures import canvas
 from darlr.evaluation.pictures.bars import KINDS, Bar, legend_of_kinds, plot_bars
 from darlr.evaluation.pictures.canvas import INK, apart
 from darlr.evaluation.pictures.curves import smooth
-from darlr.experiments.study import panels, thinning
+from darlr.experiments.study import panels
 from darlr.experiments.study.assemble import Line, ModeTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot(folder: Path, data: str, tables: Sequence[ModeTable], study: str) -> list[str]:
-    """Plot the tables of NX_0 into `folder`. Returns the names of the files. Raises MachineError without matplotlib."""
-    plotted = []
+def plots(data: str, tables: Sequence[ModeTable], study: str) -> dict[str, Callable[[], "Figure"]]:
+    """Return name -> the function that draws the picture, for the tables of NX_0."""
+    found: dict[str, Callable[[], Figure]] = {}
     for table in tables:
         if table.mode != "NX_0" or not table.lines:
             continue
@@ -32,26 +29,24 @@ def plot(folder: Path, data: str, tables: Sequence[ModeTable], study: str) -> li
         if study == "table":
             pictures = _of_table(table.greedy, title)
         elif study == "sparsity":
-            pictures = {study: partial(thinning.picture, table=table, title=f"{title}: thinner logs")}
+            pictures = {study: partial(panels.thinner_logs, table=table, title=f"{title}: thinner logs")}
         else:
             panel = panels.ablations if study == "ablations" else panels.sensitivity
             pictures = {study: partial(panel, lines=table.lines, title=f"{title}: {study}")}
-        for name, picture in pictures.items():
-            canvas.save(picture(), folder / f"{name}{tail}.png")
-            plotted.append(f"{name}{tail}.png")
-    return plotted
+        found |= {f"{name}{tail}": picture for name, picture in pictures.items()}
+    return found
 
 
 def _of_table(greedy: Sequence[Line], title: str) -> Mapping[str, Callable[[], "Figure"]]:
-    """The pictures of the methods' table by name, without those that would show nothing."""
-    learned = [line for line in greedy if line.source.learned and line.row.kind != "log"]
+    """Return the pictures of the methods' table by name, without those that would show nothing."""
+    learned = [line for line in greedy if line.variant.learned and line.row.kind != "log"]
     pictures = {"rows": partial(return_bars, lines=greedy, title=f"{title}: R_tra")}
     if np.ptp([line.row.length for line in greedy]) > 0.01:  # otherwise R_each shows the same as R_tra
         pictures["length"] = partial(scatter, lines=greedy, title=f"{title}: Length and R_each", measures=LENGTH)
     known = [line for line in greedy if line.row.random is not None]
     if known:
         pictures["random"] = partial(
-            scatter, lines=known, title=f"{title}: the truth, and users' words on new items", measures=SECOND_OPINION
+            scatter, lines=known, title=f"{title}: the truth, and random feedback on new items", measures=BY_FEEDBACK
         )
     if any(line.row.majority is not None for line in greedy):
         pictures["mcd"] = partial(majority_bars, lines=greedy, title=f"{title}: MCD")
@@ -63,41 +58,33 @@ def _of_table(greedy: Sequence[Line], title: str) -> Mapping[str, Callable[[], "
 
 
 def kind(line: Line) -> str:
-    """The kind of a line, which sets its colour."""
+    """Return the kind of a line, which sets its colour."""
     if line.row.kind != "log":
         return line.row.kind
-    return "log" if line.source.variant.method == "trivial" else "baseline"
+    return "log" if line.variant.method == "trivial" else "baseline"
 
 
 def return_bars(lines: Sequence[Line], title: str) -> "Figure":
     """Plot R_tra with its intervals, and a dot at rows that are tied with the first."""
     form = style(line.row.mean for line in lines)
+    dots = [" ●" * bool(line.tied) for line in lines]
     bars = [
-        Bar(
-            line.label,
-            line.row.mean,
-            *line.row.interval,
-            kind(line),
-            format(line.row.mean, form) + (" ●" if line.tied else ""),
-        )
-        for line in lines
+        Bar(line.label, line.row.mean, *line.row.interval, kind(line), f"{line.row.mean:{form}}{dot}")
+        for line, dot in zip(lines, dots, strict=True)
     ]
     return plot_bars(bars, title, note="●: first, or tied with the first")
 
 
 def majority_bars(lines: Sequence[Line], title: str) -> "Figure":
     """Plot MCD of the lines that have one. It has no interval."""
-    form = style(line.row.majority for line in lines)
-    bars = [
-        Bar(line.label, share, share, share, kind(line), format(share, form))
-        for line in lines
-        if (share := line.row.majority) is not None
-    ]
+    known = [(line, line.row.majority) for line in lines if line.row.majority is not None]
+    form = style(share for _, share in known)
+    bars = [Bar(line.label, share, share, share, kind(line), format(share, form)) for line, share in known]
     return plot_bars(bars, title, note="share of majority categories")
 
 
 def curve(line: Line) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """The epochs [E] that every seed has, and R_tra after each of them, float64 [seeds, E]."""
+    """Return the epochs [E] that every seed has, and R_tra after each of them, float64 [seeds, E]."""
     rows = [
         [(row["epoch"], row["R_tra"]) for row in result.about["curve"] if row.get("R_tra") is not None]
         for result in line.results
@@ -134,36 +121,15 @@ def learning_curves(lines: Sequence[Line], title: str) -> "Figure":
     return canvas.finished(figure)
 
 
-@dataclass(frozen=True)
-class Measures:
-    """Two measures of a row, the measure that ranks the rows, and the names of the three."""
-
-    across: Callable[[Row], float]
-    up: Callable[[Row], float]
-    rank: Callable[[Row], float]
-    names: tuple[str, str, str]
-
-
-LENGTH = Measures(
-    across=lambda row: row.length,
-    up=lambda row: row.each,
-    rank=lambda row: row.mean,
-    names=("Length (turns)", "R_each (reward a turn)", "R_tra"),
-)
-SECOND_OPINION = Measures(
-    across=lambda row: row.mean,
-    up=lambda row: row.random or 0.0,
-    rank=lambda row: row.random or 0.0,
-    names=(
-        "R_tra, by the truth that sessions are played on",
-        "R_random, by random feedback on new items",
-        "R_random",
-    ),
-)
+Measures = tuple[str, str, str, tuple[str, str, str]]
+"""Two measures of a row and the one that ranks rows, by their names in `Row`, and what pictures call the three."""
+LENGTH = ("length", "each", "mean", ("Length (turns)", "R_each (reward a turn)", "R_tra"))
+PLAYED = "R_tra, by the truth that sessions are played on"
+BY_FEEDBACK = ("mean", "random", "random", (PLAYED, "R_random, by random feedback on new items", "R_random"))
 
 
 def _columns(xs: np.ndarray[Any, Any], gap: float) -> list[list[int]]:
-    """Indices of the values in groups: neighbours within `gap` belong to one group."""
+    """Group the indices of the values: neighbours within `gap` belong to one group."""
     columns: list[list[int]] = []
     for index in np.argsort(xs, kind="stable").tolist():
         if columns and xs[index] - xs[columns[-1][-1]] <= gap:
@@ -175,11 +141,13 @@ def _columns(xs: np.ndarray[Any, Any], gap: float) -> list[list[int]]:
 
 def scatter(lines: Sequence[Line], title: str, measures: Measures) -> "Figure":
     """Plot two measures against each other. Points have numbers by falling rank, whose names stand beside."""
-    ordered = sorted(lines, key=lambda line: -measures.rank(line.row))
+    across, up, rank, (x_name, y_name, rank_name) = measures
+    ordered = sorted(lines, key=lambda line: -getattr(line.row, rank))
     figure = canvas.blank(max(4.2, 0.6 + 0.165 * len(ordered)))
     axes = figure.add_subplot()
-    xs = np.array([measures.across(line.row) for line in ordered])
-    ys = np.array([measures.up(line.row) for line in ordered])
+    xs = np.array([getattr(line.row, across) for line in ordered])
+    ys = np.array([getattr(line.row, up) for line in ordered])
+    ranks = [getattr(line.row, rank) for line in ordered]
     for line, x, y in zip(ordered, xs, ys, strict=True):
         colour, _ = KINDS[kind(line)]
         marker = "D" if kind(line) == "truth" else "o"
@@ -195,10 +163,9 @@ def scatter(lines: Sequence[Line], title: str, measures: Measures) -> "Figure":
         for index, height in zip(same, apart([float(ys[i]) for i in same], gap), strict=True):
             axes.plot([xs[index], right], [ys[index], height], color=INK, linewidth=0.4, zorder=0)
             axes.text(right, height, str(index + 1), va="center", fontsize=7.5, color=INK)
-    x_name, y_name, rank = measures.names
-    form = style((measures.rank(line.row) for line in ordered), least=1)
-    names = "\n".join(f"{n}  {line.label}  {measures.rank(line.row):{form}}" for n, line in enumerate(ordered, 1))
-    axes.text(1.03, 1.0, f"row, by {rank}\n{names}", transform=axes.transAxes, va="top", fontsize=7.5, color=INK)
+    form = style(ranks, least=1)
+    names = "\n".join(f"{n + 1}  {line.label}  {ranks[n]:{form}}" for n, line in enumerate(ordered))
+    axes.text(1.03, 1.0, f"row, by {rank_name}\n{names}", transform=axes.transAxes, va="top", fontsize=7.5, color=INK)
     canvas.head(figure, title)
     axes.set_xlabel(x_name, fontsize=9, color=INK)
     axes.set_ylabel(y_name, fontsize=9, color=INK)

@@ -1,22 +1,24 @@
 """Run cells in worker processes: world models first, then the longest cell. A cell that fails stops no other."""
 
 import contextlib
+import math
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from darlr.experiments.progress import Meter
 from darlr.experiments.runs import read_metrics
-from darlr.experiments.study.cells import LOG, RESULT, Cell
-from darlr.experiments.study.code import snapshot
+from darlr.experiments.study.cells import LOG, RESULT, Cell, snapshot
 from darlr.experiments.study.worker import BUSY
 from darlr.io.files import naming
 from darlr.methods import Cost, find
 
-PAUSE = 0.2  # seconds between two looks at the workers
+PAUSE, BETWEEN = 0.2, 1.0  # seconds between two checks of the workers, and between two updates of the display
+AGAIN = 2.0  # seconds before a cell that another process runs is tried again
 CATALOGUE = 3000  # items for which a step's cost is taken; only the order of cells and the time left depend on it
 FIXED_COST = {"world": 60_000.0, "trivial": 30_000.0, "baseline": 60_000.0, "learned": 20_000.0}
 
@@ -30,108 +32,134 @@ class Worker:
     process: subprocess.Popen[bytes]
     started: float = field(default_factory=time.monotonic)
 
-    @property
-    def share(self) -> float:
-        """Share of the cell that is done, 0 to 1, by its log lines."""
-        epochs = self.cell.config.train.epochs
-        return min(1.0, self.epoch / epochs) if self.cell.kind == "learned" and epochs else 0.0
-
-    @property
-    def epoch(self) -> int:
-        """Finished epochs of a learned cell."""
-        return len(read_metrics(self.place / "run")) if self.cell.kind == "learned" else 0
-
-
-@dataclass
-class State:
-    """How far all cells are. done: cells; failed: title -> reason; costs: in the unit of `cost`."""
-
-    total: int
-    total_cost: float
-    workers: list[Worker] = field(default_factory=list)
-    done: list[Cell] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-    done_cost: float = 0.0
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def share(self) -> float:
-        """Share of the whole cost that is done, 0 to 1."""
-        running = sum(worker.share * cost(worker.cell) for worker in self.workers)
-        return min(1.0, (self.done_cost + running) / self.total_cost) if self.total_cost else 1.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """An estimate of the remaining time; None until something is done."""
-        share = self.share
-        return (time.monotonic() - self.started) * (1 - share) / share if share > 0 else None
+    def progress(self) -> tuple[float, str]:
+        """Return the finished share of a learned cell, from 0 to 1, and a text on its epochs; 0 and "" for others."""
+        if self.cell.kind != "learned":
+            return 0.0, ""
+        done, epochs = len(read_metrics(self.place / "run")), self.cell.config.train.epochs
+        return (min(1.0, done / epochs) if epochs else 0.0), f"epoch {done}/{epochs}"
 
 
 def cost(cell: Cell) -> float:
-    """The time that a cell takes, in simulated steps of MBPO."""
+    """Return the time that a cell takes, in simulated steps of MBPO."""
     train = cell.config.train
     relative = find(train.method).cost.seconds(CATALOGUE) / Cost().seconds(CATALOGUE)
     steps = train.epochs * train.steps * relative if cell.kind == "learned" else 0.0
     return FIXED_COST[cell.kind] + steps
 
 
+def longest_first(cells: Iterable[Cell]) -> list[Cell]:
+    """Return the cells in the order in which they run: world models first, then by falling cost."""
+    return sorted(cells, key=lambda cell: (cell.kind != "world", -cost(cell)))
+
+
 def title(cell: Cell) -> str:
-    """A cell in a few words."""
+    """Return a cell in a few words."""
     window = f" N={cell.windows[0]}" if cell.kind == "learned" and cell.windows else ""
     return f"{cell.name} seed {cell.seed}{window}"
 
 
-def run_cells(
-    cells: Sequence[Cell], place: Path, jobs: int, show: Callable[[State], None], say: Callable[[str], None]
-) -> dict[str, str]:
-    """Run cells, `jobs` at a time; returns those that failed: title and folder -> the end of the log.
+def run_cells(cells: Sequence[Cell], place: Path, jobs: int) -> dict[str, str]:
+    """Run cells, `jobs` at a time. Returns those that failed: title and folder -> the end of the log.
 
-    show: called often, for the display. say: called with one line at the end of each cell. An interruption stops every
-    worker; what they trained is kept and continued next time.
+    An interruption stops every worker; what they trained is kept and continued next time.
     """
-    waiting = sorted(cells, key=lambda cell: (cell.kind != "world", -cost(cell)))
-    state = State(len(cells), sum(map(cost, cells)))
-    later: dict[str, float] = {}
-    source = snapshot(place)
-    try:
-        while waiting or state.workers:
-            _reap(state, waiting, later, say)
-            while len(state.workers) < jobs and (cell := _next(waiting, state, place, later)) is not None:
-                waiting.remove(cell)
-                state.workers.append(_start(cell, place, source))
-            show(state)
-            time.sleep(PAUSE)
-    finally:
-        for worker in state.workers:
-            worker.process.kill()
-            worker.process.wait()
-    return state.failed
+    if not cells:
+        return {}
+    with Meter("cells") as meter:
+        try:
+            return Schedule(cells, place, meter).run(jobs)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"interrupted; finished cells are kept in {place}; the same command continues the others"
+            ) from None
 
 
-def _next(waiting: list[Cell], state: State, place: Path, later: dict[str, float]) -> Cell | None:
-    """The first cell whose world model is fitted. Cells whose world model failed are failed too."""
-    worlds = {worker.cell.folder for worker in state.workers} | {c.folder for c in waiting if c.kind == "world"}
-    for cell in list(waiting):
-        if later.get(cell.folder, 0.0) > time.monotonic():
-            continue
-        if cell.world is None or (place / cell.world.folder / RESULT).exists():
-            return cell
-        if cell.world.folder not in worlds:
-            waiting.remove(cell)
-            state.done_cost += cost(cell)
-            state.failed[f"{title(cell)} ({place / cell.folder})"] = "its world model failed"
-    return None
+class Schedule:
+    """The cells that wait, those that run, and how many are finished."""
+
+    def __init__(self, cells: Sequence[Cell], place: Path, meter: Meter) -> None:
+        self.place, self.meter, self.total, self.cost = place, meter, len(cells), sum(map(cost, cells))
+        meter.begin("cells", after=math.inf)  # without bars a line comes at the end of each cell, and at no other time
+        self.waiting = longest_first(cells)
+        self.later: dict[str, float] = {}  # folder of a waiting cell -> when it may be tried again
+        self.workers: list[Worker] = []
+        self.failed: dict[str, str] = {}
+        self.finished, self.finished_cost, self.shown = 0, 0.0, -math.inf
+        self.source = snapshot(place)
+
+    def run(self, jobs: int) -> dict[str, str]:
+        """Run all cells; returns those that failed."""
+        try:
+            while self.waiting or self.workers:
+                for worker in list(self.workers):
+                    self.reap(worker)
+                while len(self.workers) < jobs and (cell := self.next()) is not None:
+                    self.waiting.remove(cell)
+                    self.workers.append(_start(cell, self.place, self.source))
+                if time.monotonic() - self.shown > BETWEEN:
+                    self.show()
+                time.sleep(PAUSE)
+        finally:
+            for worker in self.workers:
+                worker.process.kill()
+                worker.process.wait()
+        return self.failed
+
+    def show(self) -> None:
+        """Show the progress of all cells, and of those that run."""
+        self.shown = time.monotonic()
+        running = [(worker, *worker.progress()) for worker in self.workers]
+        done = self.finished_cost + sum(share * cost(worker.cell) for worker, share, _ in running)
+        self.meter.show(min(1.0, done / self.cost) * self.total, self.total, count=self.finished)
+        parts = [(title(one.cell), share, text, self.shown - one.started) for one, share, text in running]
+        self.meter.show_parts(parts)
+
+    def next(self) -> Cell | None:
+        """Return the first cell whose world model is fitted. Cells whose world model failed count as failed too."""
+        worlds = {one.folder for one in [*self.waiting, *(worker.cell for worker in self.workers)]}
+        for cell in list(self.waiting):
+            if self.later.get(cell.folder, 0.0) > time.monotonic():
+                continue
+            if cell.world is None or (self.place / cell.world.folder / RESULT).exists():
+                return cell
+            if cell.world.folder not in worlds:
+                self.waiting.remove(cell)
+                self.finish(cell, "its world model failed")
+        return None
+
+    def reap(self, worker: Worker) -> None:
+        """Count the worker's cell as finished where its process has ended."""
+        code, cell = worker.process.poll(), worker.cell
+        if code is None:
+            return
+        self.workers.remove(worker)
+        if worker.process.stdin is not None:
+            worker.process.stdin.close()
+        if code == BUSY:  # another comparison runs the same cell
+            self.later[cell.folder] = time.monotonic() + AGAIN
+            self.waiting.append(cell)
+            return
+        why = _reason(worker.place / LOG, code) if code else ""
+        self.finish(cell, why)
+        self.show()
+        seconds = time.monotonic() - worker.started
+        self.meter.note(f"{title(cell)}: " + (f"failed: {why}" if why else f"done in {seconds:.0f} s"))
+
+    def finish(self, cell: Cell, why: str = "") -> None:
+        """Count a cell as finished. why: the reason where it failed."""
+        self.finished += 1
+        self.finished_cost += cost(cell)
+        if why:
+            self.failed[f"{title(cell)} ({self.place / cell.folder})"] = why
 
 
 def _start(cell: Cell, place: Path, source: Path) -> Worker:
     folder = cell.write(place)
-    threads = str(cell.config.train.threads)
-    # Idle threads must not take time from the other workers.
-    paths = [str(source.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]
     quiet = {
-        "PYTHONPATH": os.pathsep.join(paths),
-        "OMP_NUM_THREADS": threads,
-        "OMP_WAIT_POLICY": "PASSIVE",
+        "PYTHONPATH": os.pathsep.join([str(source.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "OMP_NUM_THREADS": str(cell.config.train.threads),
+        "OMP_WAIT_POLICY": "PASSIVE",  # idle threads must not take time from the other workers
         "GOMP_SPINCOUNT": "0",
     }
     with naming(folder / LOG), open(folder / LOG, "ab") as log:
@@ -146,36 +174,11 @@ def _start(cell: Cell, place: Path, source: Path) -> Worker:
     return Worker(cell, folder, process)
 
 
-def _reap(state: State, waiting: list[Cell], later: dict[str, float], say: Callable[[str], None]) -> None:
-    for worker in list(state.workers):
-        code = worker.process.poll()
-        if code is None:
-            continue
-        state.workers.remove(worker)
-        if worker.process.stdin is not None:
-            worker.process.stdin.close()
-        if code == BUSY:  # another comparison runs the same cell: look again soon
-            later[worker.cell.folder] = time.monotonic() + 2.0
-            waiting.append(worker.cell)
-            continue
-        state.done_cost += cost(worker.cell)
-        seconds = time.monotonic() - worker.started
-        if code == 0:
-            state.done.append(worker.cell)
-            say(f"{title(worker.cell)}: done in {seconds:.0f} s")
-        else:
-            why = _reason(worker.place / LOG, code)
-            state.failed[f"{title(worker.cell)} ({worker.place})"] = why
-            say(f"{title(worker.cell)}: failed: {why}")
-
-
 def _reason(log: Path, code: int) -> str:
     with contextlib.suppress(OSError):
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         if code > 0 and lines:
             return lines[-1].removeprefix("darlr: ")
-    return (
-        f"killed by signal {-code}"
-        if code < 0
-        else f"ended with code {code}, and its log does not say why; is the disk full?"
-    )
+    if code < 0:
+        return f"killed by signal {-code}"
+    return f"ended with code {code}, and its log does not say why; is the disk full?"

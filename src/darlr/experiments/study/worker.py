@@ -17,17 +17,14 @@ import torch
 
 from darlr.errors import DarlrError, RunError
 from darlr.evaluation.evaluate import can_leave, settings
-from darlr.evaluation.lists import Entry, trivial_rows
-from darlr.evaluation.metrics import majority_items
-from darlr.evaluation.playing import Job, play_jobs
+from darlr.evaluation.lists import Entry, exit_aware, trivial_rows
+from darlr.evaluation.playing import Job, majority_items, play_jobs
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.experiments.finished import open_run
 from darlr.experiments.logs import Logs, open_logs
-from darlr.experiments.process import configure
-from darlr.experiments.provenance import provenance
-from darlr.experiments.runs import CONFIG, read_metrics
-from darlr.experiments.study.cells import RANDOM_FEEDBACK, RESULT, STARTED, STATUS, cell_config, read_cell
-from darlr.experiments.study.code import digest
+from darlr.experiments.process import configure, provenance
+from darlr.experiments.runs import CONFIG
+from darlr.experiments.study.cells import RANDOM_FEEDBACK, RESULT, STARTED, STATUS, digest, read_cell
 from darlr.experiments.training import train_run
 from darlr.experiments.world import fit_into, is_fitted, load_world_model, world_of
 from darlr.io.checkpoint import write_checkpoint
@@ -35,6 +32,7 @@ from darlr.io.files import read_json, write_json
 from darlr.io.lock import Lock
 from darlr.methods import usual
 from darlr.options import RunConfig
+from darlr.options.json import from_json
 from darlr.options.names import command_line
 from darlr.simulation.policy import translated
 from darlr.world.tables import World
@@ -53,45 +51,34 @@ class Task:
     config: RunConfig
 
     @property
-    def kind(self) -> Any:
-        """What kind of cell it is."""
-        return self.content["identity"]["kind"]
-
-    @property
     def world(self) -> Path:
         """The world model that it uses."""
         return Path(self.place.parent, self.content["world"], "world")
 
 
-def open_task(place: Path) -> Task:
-    """Read a cell; RunError when the source changed since it was planned."""
+def run_task(place: Path) -> None:
+    """Run the cell in a folder and write its result; RunError when the source changed since it was planned."""
     content = read_cell(place)
-    task = Task(place, content, cell_config(content, str(place)))
-    now = digest(task.kind)
-    if now != content["code"]:
-        raise RunError(
-            f"the source changed since the comparison began ({content['code']}, now {now}); run the command again"
-        )
-    return task
-
-
-def run_task(task: Task) -> None:
-    """Run the cell and write its result."""
-    before = _spent(task.place)
-    tensors, about = RUNNERS[task.kind](task)
-    about |= {
-        "cpu_seconds": before + time.process_time(),
-        "provenance": provenance(task.config.train.seed) | {"git": task.content["git"]},
-        "code": task.content["code"],
-    }
-    write_checkpoint(task.place / RESULT, tensors, about)
-    (task.place / STATUS).unlink(missing_ok=True)
+    kind, planned, now = content["identity"]["kind"], content["code"], digest(content["identity"]["kind"])
+    if now != planned:
+        raise RunError(f"the source changed since the comparison began ({planned}, now {now}); run the command again")
+    task = Task(place, content, from_json(RunConfig, content["config"], str(place)))
+    configure(task.config.train.threads)
+    before = _spent(place)
+    threading.Thread(target=_note_time, args=(place, before), daemon=True).start()
+    tensors, about = RUNNERS[kind](task)
+    origin = provenance(task.config.train.seed) | {"git": content["git"]}
+    about |= {"cpu_seconds": before + time.process_time(), "provenance": origin, "code": planned}
+    write_checkpoint(place / RESULT, tensors, about)
+    (place / STATUS).unlink(missing_ok=True)
 
 
 def fit_world_model(task: Task) -> Outcome:
     """Fit the world model that the rows of one split, seed and weighting share."""
     fitted = fit_into(task.place / "world", open_logs(task.config), task.config.split, task.config.world_model)
-    return {}, {"metrics": fitted.metrics, "command": _fit_command(task)}
+    words = command_line(replace(task.config, train=RunConfig().train), task.place / "world")
+    command = words.replace("darlr train", "darlr fit", 1).replace("--model.", "--")
+    return {}, {"metrics": fitted.metrics, "command": command}
 
 
 def learn(task: Task) -> Outcome:
@@ -104,35 +91,23 @@ def learn(task: Task) -> Outcome:
     if config.train.recommender.prior:  # without a prior the start is random
         entries.append(Entry(STARTED, [run.start], "log"))
     tensors, about = play_all(task, run.logs, entries, truth_of(task.config, run.logs))
-    rows = read_metrics(folder)
-    steps = rows[-1]["steps"] if rows else 0
-    return tensors, about | {
-        "curve": rows,
-        "steps": steps,
-        "command": command_line(config, folder, usual(config.train.method)),
-    }
+    command = command_line(config, folder, usual(config.train.method))
+    return tensors, about | {"curve": run.rows, "steps": run.rows[-1]["steps"] if run.rows else 0, "command": command}
 
 
 def trivial(task: Task) -> Outcome:
     """Evaluate the trivial rows of one seed. Rows of predictions use the world model of that seed."""
     logs = open_logs(task.config)
     truth = truth_of(task.config, logs)
-    tensors, about = play_all(task, logs, trivial_entries(task, logs, truth), truth)
-    return tensors, about | {"curve": [], "steps": 0, "command": ""}
-
-
-def trivial_entries(task: Task, logs: Logs, truth: Truth) -> list[Entry]:
-    """The trivial rows, from the log and the world model of the cell."""
     source = logs.source(open_world(task, logs), task.config.train.tables)
     exits = can_leave(task.config.train.session, logs.catalogue)
-    return trivial_rows([source], truth, exits=exits, repeats=1)
+    return play_all(task, logs, trivial_rows([source], truth, exits=exits, repeats=1), truth)
 
 
 def baseline(task: Task) -> Outcome:
     """Fit a baseline and evaluate it."""
     from darlr.policies.files import METADATA, load_baseline, save_baseline
     from darlr.policies.registry import BASELINES, fit_baseline
-    from darlr.world.context import Context
 
     logs = open_logs(task.config)
     truth = truth_of(task.config, logs)
@@ -140,23 +115,13 @@ def baseline(task: Task) -> Outcome:
     registered, place = BASELINES[name], task.place / "baseline"
     if not (place / METADATA).exists():  # written last
         world = open_world(task, logs) if registered.needs_world else None
-        context = Context(
-            log=logs.fitted,
-            held_out=logs.held_out,
-            scope=logs.scope,
-            catalogue=logs.catalogue,
-            world=world,
-            turns=task.config.train.session.turns,
-        )
+        context = logs.context(world, task.config.train.session.turns)
         save_baseline(fit_baseline(name, context, task.config.train.seed), place)
     policy = translated(load_baseline(place), logs.unit)
-    aware = [False, True] if registered.exit_aware and can_leave(task.config.train.session, logs.catalogue) else [False]
-    entries = [
-        Entry(registered.title + (", exit-aware" if twin else ""), [policy], "log", registered.greedy, twin)
-        for twin in aware
-    ]
-    tensors, about = play_all(task, logs, entries, truth)
-    return tensors, about | {"curve": [], "steps": 0, "command": ""}
+    entries = [Entry(registered.title, [policy], "log", registered.greedy)]
+    if registered.exit_aware and can_leave(task.config.train.session, logs.catalogue):
+        entries += exit_aware(entries)
+    return play_all(task, logs, entries, truth)
 
 
 RUNNERS = {"world": fit_world_model, "learned": learn, "trivial": trivial, "baseline": baseline}
@@ -181,11 +146,11 @@ def play_all(task: Task, logs: Logs, entries: Sequence[Entry], truth: Truth) -> 
             if found.tallies is not None:
                 tensors[f"{name}{RANDOM_FEEDBACK}"] = torch.from_numpy(found.tallies)
             played[entry.name] = {"kind": entry.kind, "greedy": entry.greedy, "exit_aware": entry.exit_aware}
-    return tensors, {"metrics": measured, "entries": played}
+    return tensors, {"metrics": measured, "entries": played, "curve": [], "steps": 0, "command": ""}
 
 
 def truth_of(config: RunConfig, logs: Logs) -> Truth:
-    """The truth of the data set, beside what these logs hold. RunError where there is none."""
+    """Return the truth of the data set, beside what these logs hold. RunError where there is none."""
     truth = load_truth(config.data, options=config.synthetic)
     if truth is None:
         raise RunError(f"{config.data}: has no truth to play on")
@@ -193,19 +158,14 @@ def truth_of(config: RunConfig, logs: Logs) -> Truth:
 
 
 def open_world(task: Task, logs: Logs) -> World:
-    """The tables of the world model of the cell; RunError when it is missing."""
+    """Return the tables of the world model of the cell; RunError when it is missing."""
     if not is_fitted(task.world):
         raise RunError(f"{task.world}: the world model is missing; run the comparison again")
     return world_of(load_world_model(task.world, logs, task.config.split), logs, task.config.train)
 
 
-def _fit_command(task: Task) -> str:
-    words = command_line(replace(task.config, train=RunConfig().train), task.place / "world")
-    return words.replace("darlr train", "darlr fit", 1).replace("--model.", "--")
-
-
 def _spent(place: Path) -> float:
-    """CPU-seconds of earlier attempts that were killed."""
+    """Return the CPU-seconds of earlier attempts that were killed."""
     try:
         return float(read_json(place / STATUS, "")["cpu_seconds"])
     except (OSError, RunError, ValueError, KeyError, TypeError):
@@ -235,12 +195,8 @@ def main(place: Path) -> int:
     except RunError:
         return BUSY
     try:
-        if (place / RESULT).exists():
-            return 0
-        task = open_task(place)
-        configure(task.config.train.threads)
-        threading.Thread(target=_note_time, args=(place, _spent(place)), daemon=True).start()
-        run_task(task)
+        if not (place / RESULT).exists():
+            run_task(place)
     except (DarlrError, OSError) as error:
         print(f"darlr: {error}", file=sys.stderr, flush=True)
         return 1

@@ -1,11 +1,13 @@
 """Metrics with numbers worked by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from darlr.data.log import FeatureColumn, InteractionLog
-from darlr.evaluation.metrics import majority_items, metrics
+from darlr.evaluation.playing import majority_items, metrics
 from darlr.evaluation.protocol import Trajectories
 
 
@@ -55,10 +57,9 @@ def test_majority_by_hand():
     log = tagged_log([0, 0, 0, 0, 1, 1, 3, 3, 2, 2, 4], [4, 5, 4, 5, 5, 5, 4, 4, 3, 1, 5], TAGS)
     # cumulative shares .4 .6 .8 1: a, b, c
     assert majority_items(log).tolist() == [True, True, True, False, False]
-    # with reward 1 as positive: a 4, c 4, b 2, d 2 of 12; .33 .67 .83: a, c
-    assert majority_items(log, positive=1.0).tolist() == [True, True, True, False, False]
-    # with reward 5 as positive: a 2, b 2, c 2 of 6; .33 .67 1: a, b
-    assert majority_items(log, positive=5.0).tolist() == [True, True, False, False, False]
+    # in a range up to 9 only rewards above 5 are positive; a 2, b 2, c 2 of 6; .33 .67 1: a, b
+    wide = replace(log, reward=np.where(log.reward == 5, 9, log.reward).astype(np.float32), reward_range=(1.0, 9.0))
+    assert majority_items(wide).tolist() == [True, True, False, False, False]
 
 
 def test_majority_is_at_least_one_category():
