@@ -1,6 +1,9 @@
 """What every test shares: one thread, shapes and types checked while tests run, the folder of real data."""
 
+import gc
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -9,6 +12,7 @@ import hypothesis
 import jaxtyping
 import pytest
 import torch
+from filelock import FileLock
 
 SOURCE = Path(__file__).parents[1] / "src"
 
@@ -22,6 +26,7 @@ def _annotated() -> list[str]:
 # Before any test imports darlr: a module that is loaded already stays unchecked.
 jaxtyping.install_import_hook(_annotated(), "beartype.beartype")
 torch.set_num_threads(1)
+gc.set_threshold(200_000)  # as the command line does; collecting among the objects of all imports takes time
 hypothesis.settings.register_profile("darlr", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("darlr")
 
@@ -33,3 +38,20 @@ def data_folder() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip("real data: set DARLR_DATA to the folder that holds coat/ and others")
     return Path(named)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A copy of a folder that the first of the processes of a test run makes for all of them."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = shared / f"{name}-once", shared / f"{name}-done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return Path(shutil.copytree(folder, own / name))
+
+    return made

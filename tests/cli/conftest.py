@@ -24,11 +24,13 @@ def tiny() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """A finished run, never interrupted; tests only read it."""
-    folder = tmp_path_factory.mktemp("tiny") / "run"
-    assert main(["train", "--out", str(folder), *TINY]) == 0
-    return folder
+
+    def make(folder: Path) -> None:
+        assert main(["train", "--out", str(folder), *TINY]) == 0
+
+    return once("run", make)
 
 
 @pytest.fixture

@@ -75,9 +75,9 @@ def test_the_report_sets_it_beside_simple_baselines(completed):
 
 def test_the_same_events_give_the_same_bits_and_another_seed_another_split(completed):
     table, notes, log, _ = completed
-    again, told = complete(log)
+    again, message = complete(log)
     assert (again.table(np.arange(USERS)).numpy() == table).all()
-    assert told == notes
+    assert message == notes
     assert complete(log, seed=1)[1] != notes
 
 
@@ -101,7 +101,7 @@ def test_users_of_whom_only_features_are_known_are_placed_by_them():
     assert table[1, 1::2].mean() > table[1, ::2].mean() + 0.2
 
 
-def test_tastes_are_found_among_features_that_say_nothing():
+def test_preferences_are_found_among_uninformative_features():
     users, items, each = 500, 200, 40
     rng = np.random.default_rng(0)
     logit = rng.normal(0, 1, (users, 2)) @ rng.normal(0, 1, (2, items)) + rng.normal(-0.5, 0.7, items)
@@ -152,13 +152,13 @@ def test_a_given_matrix_is_taken_instead(tmp_path):
     truth = load_truth("yahoo", tmp_path, YahooConfig(given))
     assert truth.reward.tolist() == [[1, 2.5, 3, 4], [5, 4, 3, 2]]
     assert truth.notes == ("given in the file matrix.txt",)
-    for text, told in (
+    for text, message in (
         ("1 2 3 4\n", "1 x 4 values; the users of the test file x songs are 2 x 4"),
         ("1 2 3 4\n5 4 3 0\n", "row 2, column 4: 0 is not a rating 1 to 5"),
         ("1 2 3 4\n5 4 x 1\n", "row 2, column 3: 'x' is not a number"),
     ):
         given.write_text(text)
-        with pytest.raises(DataError, match=told):
+        with pytest.raises(DataError, match=message):
             load_truth("yahoo", tmp_path, YahooConfig(given))
 
 

@@ -42,7 +42,7 @@ def test_a_normalised_truth_takes_the_scale_of_the_log(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("cells", "told"),
+    ("cells", "message"),
     [
         (small((10, 1, 0.5), (12, 1, 0.5), (10, 1, 0.6)), "row 4, column 'video_id': user 10 and video 1 occur before"),
         (small((10, 1, 0.5), (12, 1, -0.5)), "row 3, column 'watch_ratio': -0.5 is negative"),
@@ -50,9 +50,9 @@ def test_a_normalised_truth_takes_the_scale_of_the_log(tmp_path):
         (small((10, 7, 0.5)), "row 2, column 'video_id': 7 is not in item_categories.csv"),
     ],
 )
-def test_a_bad_cell_is_named(tmp_path, cells, told):
+def test_a_bad_cell_is_named(tmp_path, cells, message):
     write(tmp_path / "kuairec", small_matrix=cells)
     with pytest.raises(DataError) as error:
         load_truth("kuairec", tmp_path)
     assert "small_matrix.csv" in str(error.value)
-    assert told in str(error.value)
+    assert message in str(error.value)

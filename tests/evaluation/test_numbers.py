@@ -1,4 +1,4 @@
-"""Numbers of a table: as many digits as tell its rows apart."""
+"""The digits of the numbers of a table distinguish its rows."""
 
 import pytest
 
@@ -20,7 +20,7 @@ from darlr.evaluation.numbers import style
         ([2.0, None, float("nan")], ["2.00"]),
     ],
 )
-def test_rows_are_told_apart(values, shown):
+def test_rows_are_distinguished(values, shown):
     form = style(values)
     assert [format(value, form) for value in values[: len(shown)]] == shown
 

@@ -1,4 +1,4 @@
-"""Off-policy estimates: by hand, on a world whose truth is known, and refused where nothing can be said."""
+"""Off-policy estimates: by hand, on a world whose truth is known, and refused where events do not suffice."""
 
 import re
 from dataclasses import replace
@@ -18,7 +18,7 @@ USERS, ITEMS, EVENTS = 150, 5, 3
 def by_hand(monkeypatch):
     """Three events of two users; weights 0.5/0.25 = 2, 0.1/0.2 = 0.5, 0.4/0.8 = 0.5."""
     monkeypatch.setattr("darlr.evaluation.off_policy.LEAST_EFFECTIVE", 1.0)
-    monkeypatch.setattr("darlr.evaluation.off_policy.LEAST_TELLING", 1.0)
+    monkeypatch.setattr("darlr.evaluation.off_policy.LEAST_INFORMATIVE", 1.0)
     return Bandit(
         user=np.array([4, 4, 9]),
         reward=np.array([1.0, 0.0, 2.0]),
@@ -188,15 +188,15 @@ def test_the_log_with_few_rewards_has_an_exact_interval_too():
     assert (found.value, found.low, found.high) == pytest.approx((0.01, 0.000253, 0.0545), rel=2e-3)  # as in tables
     reward[:5] = 1.0
     assert mean_reward(np.arange(100), reward).high == pytest.approx(0.1128, abs=1e-3)
-    one = mean_reward(np.repeat(np.arange(10), 10), reward)  # five clicks of one user tell as much as 1 of 20
+    one = mean_reward(np.repeat(np.arange(10), 10), reward)  # five clicks of one user are as informative as 1 of 20
     assert (one.value, one.low, one.high) == pytest.approx((0.05, 0.001265, 0.2487), rel=2e-3)
 
 
 def test_exact_intervals_cover_a_rare_click():
     found = [off_policy(clicks(0.01, seed), seed=1, resamples=100) for seed in range(200)]
-    told = [one.snips for one in found if one.snips is not None]
+    estimated = [one.snips for one in found if one.snips is not None]
     assert sum(one.exact for one in found) > 190
-    assert np.mean([one.low <= 0.01 <= one.high for one in told]) >= 0.94
+    assert np.mean([one.low <= 0.01 <= one.high for one in estimated]) >= 0.94
 
 
 def test_greedy_and_sampled_policies_on_a_log():

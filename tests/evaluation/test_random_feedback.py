@@ -1,4 +1,4 @@
-"""What users said of new items drawn at random: by hand, without bias, in tables and back from disk."""
+"""Feedback on new items that were drawn at random: by hand, without bias, in tables and back from disk."""
 
 import json
 from dataclasses import replace
@@ -50,24 +50,24 @@ def samples_of(tallies: np.ndarray) -> Samples:
 
 
 # Users 3, 1, 0 and items 5, 2, 0, 4 are the truth's; user 2 and item 1 lie outside; user 3 rated item 2 twice.
-ASKED = events([3, 3, 3, 1, 1, 2, 0], [2, 2, 4, 0, 1, 2, 5], [5, 4, 1, 2, 5, 5, 3])
+DRAWN = events([3, 3, 3, 1, 1, 2, 0], [2, 2, 4, 0, 1, 2, 5], [5, 4, 1, 2, 5, 5, 3])
 USERS, ITEMS = np.array([3, 1, 0]), np.array([5, 2, 0, 4])
 
 
-def test_only_what_was_shown_and_asked_counts() -> None:
-    found = random_feedback(ASKED, USERS, ITEMS)
+def test_only_items_that_were_drawn_and_shown_count() -> None:
+    found = random_feedback(DRAWN, USERS, ITEMS)
     assert found is not None
     assert found.cell.tolist() == [1, 3, 6, 8]  # (3, 2), (3, 4), (1, 0), (0, 5)
     assert found.reward.tolist() == [4.5, 1.0, 2.0, 3.0]
     shown = torch.tensor([[1, 0, 3], [0, 1, -1], [0, 0, 2]])  # columns of the truth; user 1's session ended early
     tallies = found.tally(torch.arange(3), shown)
-    # user 3 was asked twice and shown both; user 1 was not shown what was asked; user 0 was shown it twice
+    # user 3 has feedback on two items and saw both; user 1 saw none of its items; user 0 saw it twice
     assert tallies.tolist() == [[5.5 / 2, 2 / 2, 3], [0, 0, 2], [6, 2, 3]]
     assert random_reward(tallies[None]) == pytest.approx((8 / 3) * (5.5 / 2 + 6) / 3)
 
 
 def test_what_the_log_holds_is_left_out() -> None:
-    found = random_feedback(ASKED, USERS, ITEMS)
+    found = random_feedback(DRAWN, USERS, ITEMS)
     assert found is not None
     log = events([3, 3, 1, 0, 2], [2, 5, 1, 5, 0], [5, 5, 5, 5, 5])  # two of the four pairs, and pairs outside
     truth = Truth(USERS, ITEMS, torch.ones(3, 4), random=found)
@@ -75,14 +75,14 @@ def test_what_the_log_holds_is_left_out() -> None:
     assert new is not None
     assert new.cell.tolist() == [3, 6]  # (3, 4), (1, 0)
     assert new.reward.tolist() == [1.0, 2.0]
-    # user 3 was shown both items of its answers: of the one that counts it was asked once
+    # user 3 saw both of its items, of which one counts, with one event
     assert new.tally(torch.arange(3), torch.tensor([[1, 0, 3], [0, 1, -1], [0, 0, 2]]))[0].tolist() == [1, 1, 3]
-    assert truth.beside(ASKED).random is None
+    assert truth.beside(DRAWN).random is None
 
 
-def test_nothing_to_tell() -> None:
-    assert random_feedback(ASKED, np.array([2]), np.array([0])) is None
-    found = random_feedback(ASKED, np.array([1]), np.array([0]))
+def test_without_feedback_there_is_no_estimate() -> None:
+    assert random_feedback(DRAWN, np.array([2]), np.array([0])) is None
+    found = random_feedback(DRAWN, np.array([1]), np.array([0]))
     assert found is not None
     assert found.tally(torch.tensor([0]), torch.tensor([[-1, -1]])).tolist() == [[0, 0, 0]]
     assert random_reward(np.zeros((1, 1, 3))) is None
@@ -95,29 +95,29 @@ def test_it_estimates_what_all_shown_items_would_have_earned() -> None:
     lists = (-reward - generator.normal(0, 1, reward.shape)).argsort(1)[:, :shown]  # the better items, more or less
     truth = np.take_along_axis(reward, lists, 1).sum(1).mean()
     wanted = np.full(users, 4)
-    wanted[: users // 2] = 16  # some are asked more often, and they give less
-    said = []
+    wanted[: users // 2] = 16  # some have more random items, and smaller rewards
+    given = []
     for _ in range(300):
-        asked = [(u, i) for u in range(users) for i in generator.permutation(items)[: wanted[u]]]
-        user, item = np.array(asked).T
+        drawn = [(u, i) for u in range(users) for i in generator.permutation(items)[: wanted[u]]]
+        user, item = np.array(drawn).T
         found = random_feedback(
             events(user, item, reward[user, item], users, items), np.arange(users), np.arange(items)
         )
         assert found is not None
-        said.append(random_reward(found.tally(torch.arange(users), torch.from_numpy(lists))[None]))
-    assert np.mean(said) == pytest.approx(truth, rel=0.01)
+        given.append(random_reward(found.tally(torch.arange(users), torch.from_numpy(lists))[None]))
+    assert np.mean(given) == pytest.approx(truth, rel=0.01)
     assert truth > reward.mean() * shown * 1.1  # what any item earns would be another number
 
 
 def test_the_interval_is_over_users_and_seeds() -> None:
     generator = np.random.default_rng(1)
-    said = generator.integers(1, 6, (1, 50)).astype(float)
-    tallies = np.stack([said, np.ones((1, 50)), np.full((1, 50), 30.0)], 2)
+    given = generator.integers(1, 6, (1, 50)).astype(float)
+    tallies = np.stack([given, np.ones((1, 50)), np.full((1, 50), 30.0)], 2)
     low, high = random_interval(tallies, samples_of(tallies))
     middle = random_reward(tallies)
     assert middle is not None
     assert low < middle < high
-    assert (high - low) / 2 == pytest.approx(1.96 * 30 * said.std() / 50**0.5, rel=0.1)
+    assert (high - low) / 2 == pytest.approx(1.96 * 30 * given.std() / 50**0.5, rel=0.1)
     apart = np.concatenate([tallies, tallies + np.array([1.0, 0.0, 0.0])])  # seeds that differ widen it
     assert np.diff(random_interval(apart, samples_of(apart))) > 1.2 * (high - low)
     assert np.isnan(_random_draws(np.zeros((1, 3, 3)), samples_of(np.zeros((1, 3, 3))))[0]).all()
@@ -125,23 +125,23 @@ def test_the_interval_is_over_users_and_seeds() -> None:
 
 def test_differences_are_paired() -> None:
     generator = np.random.default_rng(2)
-    said = generator.integers(1, 6, (1, 60)).astype(float)
-    one = np.stack([said + 0.1, np.ones((1, 60)), np.full((1, 60), 10.0)], 2)
-    other = np.stack([said, np.ones((1, 60)), np.full((1, 60), 10.0)], 2).repeat(3, 0)
+    given = generator.integers(1, 6, (1, 60)).astype(float)
+    one = np.stack([given + 0.1, np.ones((1, 60)), np.full((1, 60), 10.0)], 2)
+    other = np.stack([given, np.ones((1, 60)), np.full((1, 60), 10.0)], 2).repeat(3, 0)
     found = random_difference(one, other)
     assert found == pytest.approx((1.0, 1.0, 1.0))  # users alike on both sides: nothing is uncertain
     assert random_difference(other, one) == pytest.approx((-1.0, -1.0, -1.0))
 
 
 LOG = events([0, 1, 3], [0, 1, 2], [5, 5, 1])
-TRUTH = Truth(USERS, ITEMS, torch.ones(3, 4), random=random_feedback(ASKED, USERS, ITEMS))
+TRUTH = Truth(USERS, ITEMS, torch.ones(3, 4), random=random_feedback(DRAWN, USERS, ITEMS))
 LISTED = Entry("list", [FixedList(torch.arange(6.0))], "log")  # 5, 4, 2, 0
 
 
 def test_a_row_carries_it() -> None:
     (row,) = sound([LISTED], [NX_0], TRUTH, LOG)
     assert row.mean == 3.0
-    # shown 5, 4, 2: user 3 said 1 of 4 and 4.5 of 2, user 1 was not asked of them, user 0 said 3 of 5
+    # shown 5, 4, 2: user 3 gave 1 to item 4 and 4.5 to item 2, user 1 nothing, user 0 gave 3 to item 5
     assert row.random == pytest.approx(3 * (5.5 / 2 + 3) / 2)
     assert row.random_interval is not None
     assert row.random_interval[0] <= row.random <= row.random_interval[1]
@@ -153,25 +153,25 @@ def test_reports_have_a_column_where_it_is_known(tmp_path, capsys: pytest.Captur
     (row,) = sound([LISTED], [NX_0], TRUTH, LOG)
     assert row.random_interval is not None
     text = Evaluation([row]).markdown()
-    told = f"{row.random:.2f} [{row.random_interval[0]:.2f}, {row.random_interval[1]:.2f}]"
-    assert f"| {told} | 1 |" in text
+    cell = f"{row.random:.2f} [{row.random_interval[0]:.2f}, {row.random_interval[1]:.2f}]"
+    assert f"| {cell} | 1 |" in text
     assert "R_random" in text
     Evaluation([row]).save(tmp_path)
     (saved,) = json.loads((tmp_path / "table.json").read_text("utf-8"))["rows"]
     assert saved["random_interval"] == list(row.random_interval)
     print_tables([row])
-    said = capsys.readouterr().out
-    assert "R_random" in said
-    assert "R_each" not in said
-    assert max(map(len, said.splitlines())) <= 80
+    printed = capsys.readouterr().out
+    assert "R_random" in printed
+    assert "R_each" not in printed
+    assert max(map(len, printed.splitlines())) <= 80
     plain = Evaluation([replace(row, random=None, random_interval=None)]).markdown()
     assert "R_random" not in plain
 
 
-def line(name: str, said: float, kind="learned") -> Line:
+def line(name: str, given: float, kind="learned") -> Line:
     measured = {"R_tra": 0.0, "Length": 3.0, "R_each": 0.0, "CV": 0.1, "MCD": None}
-    tallies = np.stack([np.full(4, said), np.ones(4), np.full(4, 3.0)], 1)
-    played = [Played(np.full(4, 5 - said), measured, tallies)] * 2
+    tallies = np.stack([np.full(4, given), np.ones(4), np.full(4, 3.0)], 1)
+    played = [Played(np.full(4, 5 - given), measured, tallies)] * 2
     row = summarise(Entry(name, (), kind), NX_0, played)
     return Line(row, Variant(name, "darlr"), [])
 
@@ -184,7 +184,7 @@ def test_a_comparison_ranks_by_it_too() -> None:
     assert by_random_feedback([replace(lines[0], row=replace(lines[0].row, random=None))]) == []
 
 
-def test_a_cell_keeps_what_its_sessions_were_told(tmp_path) -> None:
+def test_a_cell_keeps_its_random_feedback(tmp_path) -> None:
     config = RunConfig(synthetic=SyntheticConfig(users=24, items=16, categories=4, events_per_user=8))
     logs, truth = open_logs(config), load_truth("synthetic", options=config.synthetic)
     assert truth is not None
@@ -207,22 +207,22 @@ def test_a_cell_keeps_what_its_sessions_were_told(tmp_path) -> None:
     assert f"| **list** | {random_text(found.row, '.2f')} | first | {wanted.mean:.2f} |" in text
 
 
-def heard_by_heart(folder) -> tuple[RunConfig, InteractionLog]:
-    """A data set whose users said 7 of what is in their log, and 3 of everything else."""
+def memorised(folder) -> tuple[RunConfig, InteractionLog]:
+    """A data set whose users give 7 to the items of their log, and 3 to all others."""
     small = SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)
     prepare("synthetic", folder, options=small)
     config = RunConfig(data=str(folder))
     log, truth = open_logs(config).whole, load_truth("synthetic", options=small)
     assert truth is not None
-    said = torch.full(truth.reward.shape, 3.0)
-    said[log.user, log.item] = 7.0
-    heard = RandomFeedback(torch.arange(said.numel()), said.flatten(), 16)
-    write_truth(replace(truth, random=heard), folder)
+    given = torch.full(truth.reward.shape, 3.0)
+    given[log.user, log.item] = 7.0
+    feedback = RandomFeedback(torch.arange(given.numel()), given.flatten(), 16)
+    write_truth(replace(truth, random=feedback), folder)
     return config, log
 
 
-def test_neither_a_cell_nor_a_table_counts_what_can_be_known_by_heart(tmp_path) -> None:
-    config, log = heard_by_heart(tmp_path / "data")
+def test_neither_a_cell_nor_a_table_counts_what_a_policy_may_memorise(tmp_path) -> None:
+    config, log = memorised(tmp_path / "data")
     logs = open_logs(config)
     again = torch.zeros(24, 16)
     again[log.user, log.item] = 1.0

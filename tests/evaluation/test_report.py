@@ -87,7 +87,7 @@ def test_the_terminal_table_fits_80_columns(monkeypatch, capsys):
     assert max(len(line) for line in printed.splitlines()) <= 80
 
 
-def test_a_heading_says_what_policies_were_trained_for(capsys, monkeypatch):
+def test_a_heading_names_what_policies_were_trained_for(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     other = replace(ROW, window=4)
     text = Evaluation([ROW, other, *ROWS[-1:]], trained=(1,)).markdown()
@@ -100,7 +100,7 @@ def test_a_heading_says_what_policies_were_trained_for(capsys, monkeypatch):
     assert "N = 1, learned rows trained for N = 4" in " ".join(capsys.readouterr().out.split())
 
 
-def test_an_empty_table_says_nothing_but_its_title():
+def test_an_empty_report_is_its_title():
     assert Evaluation([]).markdown().strip() == "# Evaluation"
 
 
@@ -111,13 +111,13 @@ def test_a_label_is_never_markup(capsys, monkeypatch):
     assert r"**\[bold\]a\|\`b\` :smile: \[/x\]\\x1b\[31m**" in text
     assert r"\[a\](b)\|c" in text
     print_tables([row])
-    said = " ".join(capsys.readouterr().out.split())
-    assert "[bold]a|`b` :smile:" in said
-    assert "\x1b" not in said
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "[bold]a|`b` :smile:" in printed
+    assert "\x1b" not in printed
 
 
 @pytest.mark.parametrize("unit", [1e-5, 1e9])
-def test_rows_in_any_unit_are_told_apart(unit, capsys, monkeypatch):
+def test_rows_in_any_unit_are_distinguished(unit, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     rows = [
         replace(ROW, name=f"list {n}", mean=m * unit, interval=(m * unit * 0.99, m * unit * 1.01), each=m * unit / 30)
@@ -126,6 +126,6 @@ def test_rows_in_any_unit_are_told_apart(unit, capsys, monkeypatch):
     cells = [line.split(" | ") for line in Evaluation(rows).markdown().splitlines() if "list " in line]
     assert all(len({line[column] for line in cells}) == 3 for column in (1, 4))
     print_tables(rows)
-    said = capsys.readouterr().out
-    assert max(map(len, said.splitlines())) <= 80
-    assert [name for name in ("list 0", "list 1", "list 2") if name in said] == ["list 0", "list 1", "list 2"]
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert [name for name in ("list 0", "list 1", "list 2") if name in printed] == ["list 0", "list 1", "list 2"]

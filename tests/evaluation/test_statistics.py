@@ -93,7 +93,7 @@ def test_false_alarms_of_few_seeds_are_rare():
     assert alarms / 150 <= 0.08
 
 
-def test_two_seeds_say_what_student_says():
+def test_two_seeds_have_the_interval_of_student():
     seeds = np.array([[1.0], [3.0]]) + np.zeros((1, 40))  # users alike: only seeds differ
     low, high = bootstrap_interval(seeds, generator=rng(), resamples=4000)
     assert (low, high) == pytest.approx((2 - 12.706, 2 + 12.706), rel=0.01)

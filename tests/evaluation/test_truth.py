@@ -43,7 +43,7 @@ def test_a_truth_of_other_data_or_a_damaged_one_is_refused(tmp_path):
         load_truth(str(tmp_path / "one"))
 
 
-def test_the_manifest_says_whether_there_is_a_truth(tmp_path):
+def test_the_manifest_records_whether_there_is_a_truth(tmp_path):
     folder = tmp_path / "one"
     prepare("synthetic", folder, options=SMALL, finish=lambda draft: write_truth(BLOCK, draft))
     assert has_truth(str(folder))

@@ -136,5 +136,5 @@ def test_ease_is_its_formula(users):
 
 def test_ease_refuses_what_it_cannot_hold(monkeypatch):
     monkeypatch.setattr("darlr.policies.supervised.ROWS", 5)
-    with pytest.raises(MachineError, match="dense matrices, too large ones for 12 users and 10 items"):
+    with pytest.raises(MachineError, match="dense matrices, which are too large for 12 users and 10 items"):
         fit_baseline("ease", context_of(checkerboard()))

@@ -1,5 +1,6 @@
 """The command line: parse it, run the command, and turn an error into one line and an exit code."""
 
+import atexit
 import gc
 import importlib
 import io
@@ -21,7 +22,7 @@ from darlr.io.text import visible
 
 BAD_INPUT, BAD_USAGE, INTERRUPTED = 1, 2, 130
 SEVERAL = ("--user", "--history", "--exclude", "--only")
-YOUNG = 20_000  # the objects between garbage collections, because imports make many objects that stay
+YOUNG = 200_000  # the objects between garbage collections, because imports make many objects that stay
 DESCRIPTION = "Learn a recommendation policy from logs, evaluate it, and use it."
 
 
@@ -65,6 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     Raises SystemExit with 2 for arguments that cannot be parsed.
     """
     gc.set_threshold(YOUNG)
+    atexit.register(gc.freeze)  # the last collections of the process then have nothing to look through
     for stream in (sys.stdout, sys.stderr):  # characters that the encoding lacks are escaped
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

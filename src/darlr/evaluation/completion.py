@@ -71,11 +71,10 @@ class Completion:
 
 @dataclass(frozen=True)
 class Priors:
-    """Strengths of the priors in units of the log loss.
+    """Strengths of the priors in units of the log loss. bias: of a and c. preference: of p and q, if there are any.
 
-    bias: of a and c. preference: of p and q; None means that the model has none. by_member: whether the prior of a
-    feature counts once for each member with the feature. Otherwise it counts once, which hardly limits the feature:
-    that suits few events, while with millions of events an uninformative feature would fit noise.
+    by_member: whether the prior of a feature counts once for each member with the feature. Otherwise it counts once,
+    which suits few events, while with millions of events an uninformative feature would fit noise.
     """
 
     bias: float

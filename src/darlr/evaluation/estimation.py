@@ -12,10 +12,9 @@ FEW = 10  # a truth with at most this many distinct rewards gets an interval for
 
 
 def reward_error(estimate: Tensor, truth: Truth) -> dict[str, float]:
-    """Compute the mean absolute error of an estimate, float [U, I], over all cells and by interval of the true reward.
+    """Compute the mean absolute error of an estimate, float [U, I], over "all" cells and by interval of true reward.
 
-    Keys: "all", then each interval that holds a cell, in rising order. There is one interval for each distinct reward
-    if there are few, else five equal ones.
+    There is one interval for each distinct reward if there are few, else five equal ones; empty ones are left out.
     """
     device = estimate.device
     users, items = (torch.as_tensor(codes, device=device) for codes in (truth.users, truth.items))

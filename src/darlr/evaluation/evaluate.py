@@ -90,10 +90,7 @@ def published_setting(config: SessionConfig, log: InteractionLog, device: str = 
 def published(
     policy: Policy, truth: Truth, setting: Setting, n_items: int, *, generator: torch.Generator, majority: Tensor | None
 ) -> Metrics:
-    """Measure a policy as the published protocol does after an epoch: on 100 random test users, by sampled actions.
-
-    Users are drawn with replacement, as in the environments of earlier work. `generator` must not be that of training.
-    """
+    """Measure sampled actions on 100 test users, drawn with replacement as in the environments of earlier work."""
     known = torch.as_tensor(truth.users)
     played = play(
         policy,
@@ -129,7 +126,6 @@ def sound(
     where exits can happen. Each row has its own random generators, so it does not depend on the other rows.
     """
     majority = majority_items(log)
-    majority = None if majority is None else majority.to(truth.reward.device)
     rows = []
     for setting in settings:
         wanted = [entry for entry in entries if not (entry.exit_aware and setting.window is None)]

@@ -37,9 +37,9 @@ def held_out_sums(
     whose cells do not count. least: the reward with gain 0; None = the lower end of the log's range.
 
     "RMSE" holds squared errors. "pairs" is the share of a user's pairs of differently rewarded events in the right
-    order; ties count half. "NDCG" is over a user's held-out events with gain max(reward - least, 0). Among positives,
-    pairs are of a positive and an item without event, and NDCG is cut off at 30. pairs and NDCG are means over the
-    users with such a pair. Raises DataError where there is no event to predict.
+    order; ties count half. "NDCG" is over a user's events with gain max(reward - least, 0). Among positives, pairs are
+    of a positive and an item without event, and NDCG is cut off at 30. Both are means over users with such a pair.
+    Raises DataError where there is no event to predict.
     """
     positives = unseen.implicit and known.implicit
     unseen = distinct(unseen, known) if positives else unseen

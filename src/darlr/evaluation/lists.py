@@ -40,8 +40,8 @@ class Entry:
 class Source:
     """The data that the simple rows of one training seed read.
 
-    catalogue: the catalogue of the scope (darlr.data.scope). train, held_out: the parts of the log. fitted: the events
-    that models are fitted to. world: the world model of the seed, if any. tables: its options.
+    catalogue: of the scope (darlr.data.scope). train, held_out: the parts of the log. fitted: the events that models
+    are fitted to. world: the world model of the seed, if any. tables: its options.
     """
 
     catalogue: InteractionLog
@@ -116,8 +116,7 @@ def trivial_rows(
 ) -> list[Entry]:
     """List the rows that every table has: `random`, `log_rows`, and two references that read the truth.
 
-    exits: whether sessions can end early; every row then has an exit-aware twin. repeats: the number of runs of the
-    random row. reference: what the truth is called.
+    exits: whether rows have exit-aware twins. repeats: the runs of the random row. reference: what the truth is called.
     """
     n_items = sources[0].catalogue.n_items
     plain = [

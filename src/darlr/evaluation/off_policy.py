@@ -24,7 +24,7 @@ Reals = NDArray[np.float64]
 LEAST_EFFECTIVE = 30.0  # there is no estimate below this effective sample size
 LEAST_SHARE = 0.01  # or where the effective sample size is below this share of the events
 MOST_OUTSIDE = 0.1  # or where more of the policy's choices are ones that the logging policy could never make
-LEAST_TELLING = 10.0  # a bootstrap needs this effective number of matching events without the commonest reward
+LEAST_INFORMATIVE = 10.0  # a bootstrap needs this effective number of matching events without the commonest reward
 NEVER_SEEN = 1e-9  # an item whose propensity times the number of events is below this does not occur in a log
 CHUNK = 1024  # users scored at once
 
@@ -49,10 +49,10 @@ class Bandit:
 class OffPolicy:
     """Estimates of a policy's mean reward of an event; None where `refused` gives a reason.
 
-    effective: (sum w)^2 / sum w^2 of the weights w = target / propensity. rewarded: the same over events that earned
-    more than the log's least reward. support: the mean of w, which is the share of the policy's choices that the
-    logging policy could have made. largest: the largest w. clipped: how many weights were cut to `clip`. exact: whether
-    rewards differ too rarely for a bootstrap, so that only SNIPS is estimated, with an exact interval for a share.
+    effective: (sum w)^2 / sum w^2 of the weights w = target / propensity. rewarded: the same of events above the least
+    reward. support: the mean of w, the share of the policy's choices that the logging policy could have made.
+    largest: the largest w. clipped: how many weights were cut to `clip`. exact: whether rewards differ too rarely for a
+    bootstrap, so that only SNIPS is estimated, with an exact interval for a share.
     """
 
     events: int
@@ -71,10 +71,7 @@ class OffPolicy:
 
 
 def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resamples: int = 2000) -> OffPolicy:
-    """Estimate DM, SNIPS and DR with 95% bootstrap intervals over users; refuse where too few events match.
-
-    clip: the largest weight, as clipping trades variance for bias; None = weights are not clipped.
-    """
+    """Estimate DM, SNIPS and DR with 95% bootstrap intervals over users, or refuse. clip: the largest weight."""
     ratio = partial(_ratio, bandit.user, seed=seed, resamples=resamples)
     raw = bandit.target / bandit.propensity
     weight = raw if clip is None else np.minimum(raw, clip)
@@ -82,11 +79,11 @@ def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resa
     support = ratio(raw)
     refused = _refusal(effective, bandit.propensity, support)
     estimates: dict[str, Interval | None] = dict.fromkeys(("dm", "snips", "dr"))
-    few = refused is None and _telling(weight, bandit.reward) < LEAST_TELLING
+    few = refused is None and _informative(weight, bandit.reward) < LEAST_INFORMATIVE
     exact = few and len(np.unique(bandit.reward)) == 2
     if few:
         rare = f"{rewarded:.1f} of {effective:.1f} (effective numbers) are above the least"
-        needed = f"{LEAST_TELLING:g} of either kind are needed for a bootstrap"
+        needed = f"{LEAST_INFORMATIVE:g} of either kind are needed for a bootstrap"
         refused = f"rewards of matching events hardly differ: {rare}, and {needed}"
     if exact:
         refused = f"{refused}; SNIPS alone is shown, with an exact interval for a share (Clopper-Pearson)"
@@ -117,7 +114,7 @@ def _effective(weight: Reals) -> float:
     return float(weight.sum() ** 2 / np.square(weight).sum()) if weight.any() else 0.0
 
 
-def _telling(weight: Reals, reward: Reals) -> float:
+def _informative(weight: Reals, reward: Reals) -> float:
     """Compute the effective number of matching events whose reward is not the commonest one."""
     place = np.unique(reward, return_inverse=True)[1]
     return _effective(weight[place != np.bincount(place, weight).argmax()])
@@ -146,7 +143,7 @@ def _exact(user: IntArray, reward: Reals, weight: Reals) -> Interval:
 def mean_reward(user: IntArray, reward: NDArray[np.floating], *, seed: int = 0, resamples: int = 2000) -> Interval:
     """Estimate the mean reward of an event under the logging policy. user, reward: [L]."""
     earned, weight = reward.astype(np.float64), np.ones(len(reward))
-    if len(np.unique(earned)) == 2 and _telling(weight, earned) < LEAST_TELLING:
+    if len(np.unique(earned)) == 2 and _informative(weight, earned) < LEAST_INFORMATIVE:
         return _exact(user, earned, weight)
     return _ratio(user, earned, seed=seed, resamples=resamples)
 
@@ -181,11 +178,10 @@ def _refusal(effective: float, propensity: Reals, support: Interval) -> str | No
 
 
 def bandit_of(policy: Policy, log: InteractionLog, reward: Tensor, *, greedy: bool) -> Bandit:
-    """Pair the events of a log with the choices of the policy for the same users at the first step.
+    """Pair the events of a log (scope codes) with the choices of the policy for the same users at the first step.
 
-    log: in scope codes, with propensities; events that the policy was not trained on. reward: float32 [U, I], by the
-    model. greedy: whether the best item is chosen; otherwise items are drawn from the softmax of the scores.
-    Raises ValueError where the log has no propensities.
+    reward: float32 [U, I], by a model. greedy: whether the best item is chosen; otherwise items are drawn from the
+    softmax. Raises ValueError where the log has no propensities.
     """
     if log.propensity is None:
         raise ValueError("off-policy estimates cannot be made from a log without propensities")

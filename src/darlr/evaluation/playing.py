@@ -2,8 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import dataclass
 from typing import NamedTuple, TypedDict
 
 import numpy as np
@@ -17,7 +16,6 @@ from darlr.evaluation.truth import Truth
 from darlr.options import Mode
 from darlr.simulation.exits import Exit
 from darlr.simulation.policy import Policy
-from darlr.simulation.session import Session
 
 MAJORITY_SHARE = 0.8  # cumulative share up to which the most frequent categories count as the majority
 
@@ -33,10 +31,9 @@ class Metrics(TypedDict):
 
 
 def metrics(trajectories: Trajectories, catalogue: int, majority: Tensor | None = None) -> Metrics:
-    """Compute the metrics of a set of sessions.
+    """Compute the metrics of a set of sessions. R_each is a ratio of means. CV counts items over all sessions.
 
-    catalogue: how many items could be recommended. majority: bool [I] from `majority_items`. R_each is the ratio of
-    means, mean return / mean length. CV counts distinct items over all sessions.
+    catalogue: how many items could be recommended. majority: bool [I] from `majority_items`.
     """
     shown = trajectories.items[trajectories.items >= 0]
     mean_return = float(trajectories.returns.mean())
@@ -46,7 +43,7 @@ def metrics(trajectories: Trajectories, catalogue: int, majority: Tensor | None 
         Length=mean_length,
         R_each=mean_return / mean_length if mean_length else 0.0,
         CV=int(shown.bincount().count_nonzero()) / catalogue,
-        MCD=None if majority is None or not len(shown) else float(majority[shown].double().mean()),
+        MCD=None if majority is None or not len(shown) else float(majority.to(shown.device)[shown].double().mean()),
     )
 
 
@@ -100,26 +97,6 @@ class Job(NamedTuple):
     run: int = 0
 
 
-@dataclass(frozen=True)
-class Together:
-    """Policies that play side by side, each in an equal share of the sessions, in order."""
-
-    policies: Sequence[Policy]
-
-    def scores(self, session: Session) -> Tensor:
-        """Return the scores of each policy for its own sessions, float32 [B, I]."""
-        share = len(session.user) // len(self.policies)
-        parts, start = [], 0
-        for _, same in groupby(self.policies, key=id):
-            alike = list(same)  # one call for repeated entries of a policy
-            rows = slice(start, start + share * len(alike))
-            fields = ("user", "items", "rewards", "turn", "done")
-            own = replace(session, **{name: getattr(session, name)[rows] for name in fields})
-            parts.append(alike[0].scores(own))
-            start = rows.stop
-        return torch.cat(parts)
-
-
 def play_jobs(
     jobs: Sequence[Job], setting: Setting, truth: Truth, log: InteractionLog, *, majority: Tensor | None, seed: int = 0
 ) -> list[Played]:
@@ -128,16 +105,14 @@ def play_jobs(
     alike: dict[tuple[bool, bool], list[int]] = defaultdict(list)
     for place, job in enumerate(jobs):
         alike[job.greedy, job.exit_aware].append(place)
-    # rewards that are not float32 are shown to each policy in its own way, and large worlds fill the processor alone
-    most = max(1, CELLS // (len(users) * log.n_items)) if truth.reward.dtype == torch.float32 else 1
+    most = max(1, CELLS // (len(users) * log.n_items))  # large worlds fill the processor alone
     found: dict[int, Played] = {}
     for (greedy, exit_aware), places in alike.items():
         for start in range(0, len(places), most):
             some = places[start : start + most]
-            policies = [jobs[place].policy for place in some]
             states = (np.random.SeedSequence((seed, jobs[place].run)).generate_state(1)[0] for place in some)
             played = play(
-                policies[0] if len(some) == 1 else Together(policies),
+                [jobs[place].policy for place in some],
                 truth,
                 log.n_items,
                 setting.rule,

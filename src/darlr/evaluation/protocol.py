@@ -29,14 +29,14 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True)
 class Player:
-    """A policy whose actions earn the rewards of a table.
+    """Policies whose actions earn the rewards of a table. Each plays an equal share of the sessions, in order.
 
     payoff: rewards [Ue, Ie] of the truth. rows: int64 [B], the row of each session in it. items: int64 [Ie], the
     catalogue codes of its columns. left: bool [B, Ie], the items that may still be shown; it is updated in place where
     repeats are not allowed. exit_aware: whether items that would end the session are avoided where others are left.
     """
 
-    policy: Policy
+    policies: Sequence[Policy]
     payoff: Tensor
     rows: Tensor
     items: Tensor
@@ -46,27 +46,39 @@ class Player:
 
     def move(self, session: Session, chance: Tensor | None) -> Shown:
         """Show the best item, or with uniform random numbers `chance`, float32 [B], one drawn from the softmax."""
-        exact = self.payoff.dtype == torch.float32 or isinstance(self.policy, Translated)
-        observed = session if exact else replace(session, rewards=session.rewards.float())
-        scores = self._columns(self.policy.scores(observed))
-        allowed = self._allowed(session)
-        place = best(scores, allowed) if chance is None else sample(scores, allowed, chance)
+        place, share = torch.zeros_like(session.user), len(session.user) // len(self.policies)
+        for number, policy in enumerate(self.policies):
+            part = slice(number * share, (number + 1) * share)
+            live = (~session.done[part]).nonzero().squeeze(1)
+            if len(live):  # sessions that are over show nothing; leaving out a few of them takes longer
+                rows = live if 4 * len(live) < 3 * share else slice(None)
+                luck = None if chance is None else chance[part][rows]
+                place[part][rows] = self._choose(policy, _part(session, part), self.left[part], luck, rows)
         if not self.rules.repeats:
             self.left.scatter_(1, place[:, None], False)
         return Shown(self.items[place], self.payoff[self.rows, place])
+
+    def _choose(
+        self, policy: Policy, session: Session, left: Tensor, chance: Tensor | None, rows: Tensor | slice
+    ) -> Tensor:
+        """Choose the columns of these rows. Scoring all keeps scores as they are, as batches may change last bits."""
+        exact = self.payoff.dtype == torch.float32 or isinstance(policy, Translated)
+        observed = session if exact else replace(session, rewards=session.rewards.float())
+        scores = self._columns(policy.scores(observed))[rows]
+        allowed = self._safe(_part(session, rows), left[rows]) if self.exit_aware else left[rows]
+        return best(scores, allowed) if chance is None else sample(scores, allowed, chance)
 
     def _columns(self, table: Tensor) -> Tensor:
         """Select the truth's items from a table [B, I]; where they are the whole catalogue nothing is copied."""
         return table if len(self.items) == self.rules.n_items else table[:, self.items]
 
-    def _allowed(self, session: Session) -> Tensor:
-        if not self.exit_aware:
-            return self.left
+    def _safe(self, session: Session, left: Tensor) -> Tensor:
+        """Select what is left and ends no session, or all that is left where nothing is safe."""
         rule = self.rules.exit
         ending = rule.ending(last_items(session, rule.window))
-        safe = self.left & ~(ending if ending.shape[1] == 1 else self._columns(ending))
+        safe = left & ~(ending if ending.shape[1] == 1 else self._columns(ending))
         some = safe.view(torch.uint8).amax(1, keepdim=True).bool()  # any(1) takes four times longer
-        return safe if bool(some.all()) else torch.where(some, safe, self.left)
+        return safe if bool(some.all()) else torch.where(some, safe, left)
 
 
 @dataclass(frozen=True)
@@ -93,8 +105,14 @@ class Trajectories:
         return [Trajectories(*part) for part in zip(*parts, strict=True)]
 
 
+def _part(session: Session, rows: Tensor | slice) -> Session:
+    """Select some of the sessions."""
+    values = {name: getattr(session, name)[rows] for name in ("user", "items", "rewards", "turn", "done")}
+    return replace(session, **values)
+
+
 def play(
-    policy: Policy,
+    policy: Policy | Sequence[Policy],
     truth: Truth,
     n_items: int,
     rule: Exit,
@@ -112,6 +130,7 @@ def play(
     truth are recommended, and the policy observes their true rewards. The item after which a user leaves still earns.
     A session ends when no item is left.
 
+    policy: one, or several, each for an equal share of the users, in order.
     n_items: I, the catalogue that the policy scores. greedy: whether the best item is shown; otherwise items are drawn
     from the softmax. generators: CPU generators of these draws, each for an equal share of the users, in order. users:
     int64 [B], log codes, which may repeat; None = all users of the truth. exit_aware: see `Player`.
@@ -128,6 +147,7 @@ def play(
     place = torch.zeros(int(known.max()) + 1, dtype=torch.int64, device=device)
     place[known] = torch.arange(len(known), device=device)
     rows = place[users]
+    policies = policy if isinstance(policy, Sequence) else [policy]
     if mode == "NX_10":
         rule, turns, exit_aware = never, 10, False
     uniform: Tensor | None = None
@@ -145,7 +165,7 @@ def play(
     def played(part: slice) -> Session:
         own, chance = users[part], None if uniform is None else uniform[part]
         left = torch.ones((len(own), len(items)), dtype=torch.bool, device=device)
-        player = Player(policy, payoff, rows[part], items, left, rules, exit_aware)
+        player = Player(policies, payoff, rows[part], items, left, rules, exit_aware)
         return environment.play(rules, player, own, lambda turn, _: None if chance is None else chance[:, turn])[0]
 
     with torch.no_grad():

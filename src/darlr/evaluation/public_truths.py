@@ -16,19 +16,14 @@ from darlr.data.sets import coat, kuairand, kuairec_binary, yahoo
 from darlr.data.sets.coat import RATINGS, read_matrix, read_ratings
 from darlr.data.sets.kuairec import MOST, TRUTH, WATCH, clipped, located, read_scale
 from darlr.data.sets.shared import ITEM, USER, read_sides
-from darlr.data.sets.synthetic import generate
 from darlr.data.sources import raw_folder
 from darlr.data.split import select
 from darlr.data.tabular.file import scan_numbers
 from darlr.errors import DataError
 from darlr.evaluation.truth import Truth, random_feedback, whole
-from darlr.options import CoatConfig, KuaiRecConfig, SyntheticConfig, YahooConfig
+from darlr.options import CoatConfig, KuaiRecConfig, YahooConfig
 
 COMPLETED = "completed by darlr from feedback on random items alone; not a published matrix"
-
-
-def _synthetic(_raw: Path, config: SyntheticConfig) -> Truth:
-    return whole(torch.from_numpy(generate(config).reward))
 
 
 def _coat(raw: Path, config: CoatConfig) -> Truth:
@@ -127,9 +122,8 @@ def random_ratings(raw: Path | None = None) -> InteractionLog:
     return replace(none, user=user.astype(np.int64), item=item.astype(np.int64), reward=reward)
 
 
-# Each data set (darlr.data.sets.registry) with a truth, and the reader of it, which takes the raw folder and options.
+# Each public data set (darlr.data.sets.registry) with a truth, and its reader, which takes the raw folder and options.
 TRUTHS: dict[str, Callable[[Path, Any], Truth]] = {
-    "synthetic": _synthetic,
     "coat": _coat,
     "kuairec": _kuairec,
     "kuairec_binary": _kuairec_binary,

@@ -53,10 +53,7 @@ def label(row: Row, *, learned: bool | None = None) -> str:
 
 
 def heading(mode: str, window: int | None, trained: Collection[int] = ()) -> str:
-    """Return the title of one setting, e.g. "NX_0: no repeats, exit window N = 1".
-
-    trained: the exit windows of training. The title names them where one differs from `window`.
-    """
+    """Return the title of a setting, e.g. "NX_0: no repeats, exit window N = 1". trained: other windows are named."""
     other = set(trained) - {window}
     learned = f", learned rows trained for N = {' and '.join(map(str, sorted(trained)))}" if other else ""
     if mode == "NX_10":

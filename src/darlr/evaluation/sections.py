@@ -106,10 +106,7 @@ def off_policy_section(found: Mapping[str, OffPolicy], logged: Interval) -> Sect
 
 
 def next_items_section(rows: Sequence[Measured], tested: str, left_out: Sequence[str] = ()) -> Section:
-    """Make the table of what users did next, with sentences on the first row and on the learned policies.
-
-    rows: by falling nDCG. tested: a sentence on the test events. left_out: sentences on rows that could not be made.
-    """
+    """Make the table of rows by falling nDCG, after sentences on them, on the test events, and on rows left out."""
     names = list(rows[0].measures)
     forms = {name: style([row.measures[name].value for row in rows], least=3) for name in names}
     cells = [
@@ -123,7 +120,7 @@ def next_items_section(rows: Sequence[Measured], tested: str, left_out: Sequence
     found = [f"The first row by {NDCG} is {first.name} with {text(first.measures[NDCG], forms[NDCG])}."]
     for row in others:
         if row.kind == "learned":
-            sure = "is behind it by" if row.behind.low > 0 else "cannot be told from it; it is behind by"
+            sure = "is behind it by" if row.behind.low > 0 else "ties with it; it is behind by"
             found.append(f"{row.name} {sure} {text(row.behind, forms[NDCG])} (paired by user).")
     content = [
         {"name": row.name, "kind": row.kind, "coverage": row.coverage, "behind": asdict(row.behind)}

@@ -41,10 +41,7 @@ def _counts(n: int, resamples: int, generator: np.random.Generator) -> Array:
 
 @dataclass(frozen=True)
 class Samples:
-    """Bootstrap samples for tables of one shape. users: how often each user was drawn, float64 [R, U].
-
-    seeds: by how many standard errors over seeds each sample is shifted, float64 [R]; 0 for one seed.
-    """
+    """Bootstrap samples: their shifts in standard errors over seeds, [R], and how often they have each user, [R, U]."""
 
     seeds: Array
     users: Array
@@ -179,8 +176,8 @@ def random_reward(tallies: Array) -> float | None:
     Chance alone decides which shown items were drawn at random. Their mean feedback therefore estimates the mean over
     all new items that are shown (a ratio of Horvitz-Thompson sums; Sarndal, Swensson and Wretman 1992, section 5.7).
     """
-    total, asked, turns = tallies.mean((0, 1))
-    return float(turns * total / asked) if asked > 0 else None
+    total, drawn, turns = tallies.mean((0, 1))
+    return float(turns * total / drawn) if drawn > 0 else None
 
 
 def random_interval(tallies: Array, samples: Samples) -> tuple[float, float]:
@@ -200,8 +197,8 @@ def random_difference(one: Array, other: Array) -> tuple[float, float, float]:
 
 def _random_draws(tallies: Array, samples: Samples) -> tuple[Array, Array]:
     """Compute R_random on each of the samples, [R], and without each seed, [S]; NaN without any feedback."""
-    total, asked, turns = (user_means(tallies[..., part], samples) for part in range(3))
+    total, drawn, turns = (user_means(tallies[..., part], samples) for part in range(3))
     with np.errstate(divide="ignore", invalid="ignore"):
-        draws = np.where(asked > 0, turns * total / asked, np.nan)
+        draws = np.where(drawn > 0, turns * total / drawn, np.nan)
     left_out = [np.nan if (found := random_reward(part)) is None else found for part in without_each_seed(tallies)]
     return draws, np.array(left_out)

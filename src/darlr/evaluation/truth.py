@@ -1,5 +1,6 @@
 """The ground truth: complete rewards, on which evaluation plays sessions. Nothing that learns may read them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from darlr.data.log import IntArray, InteractionLog
 from darlr.data.scope import places
 from darlr.data.sets.registry import SETS
+from darlr.data.sets.synthetic import generate
 from darlr.data.sources import raw_folder
 from darlr.data.store import MANIFEST, is_prepared, read_manifest, write_manifest
 from darlr.errors import DataError
@@ -40,10 +42,10 @@ class RandomFeedback:
         """
         wanted = row[:, None] * self.columns + column
         place = torch.searchsorted(self.cell, wanted).clamp(max=len(self.cell) - 1)
-        heard = (self.cell[place] == wanted) & (column >= 0)
-        asked = torch.bincount(self.cell // self.columns, minlength=int(row.max()) + 1)[row].clamp(min=1)
-        total = (self.reward[place].double() * heard).sum(1) / asked
-        return torch.stack([total, heard.sum(1) / asked, (column >= 0).sum(1).double()], 1).numpy()
+        drawn = (self.cell[place] == wanted) & (column >= 0)
+        count = torch.bincount(self.cell // self.columns, minlength=int(row.max()) + 1)[row].clamp(min=1)
+        total = (self.reward[place].double() * drawn).sum(1) / count
+        return torch.stack([total, drawn.sum(1) / count, (column >= 0).sum(1).double()], 1).numpy()
 
 
 @dataclass(frozen=True)
@@ -101,19 +103,24 @@ def load_truth(name_or_folder: str, raw: Path | None = None, options: Any = None
     """
     if name_or_folder not in SETS:
         return read_truth(Path(name_or_folder)) if has_truth(name_or_folder) else None
-    from darlr.evaluation.public_truths import TRUTHS  # it imports the readers of all data sets
-
-    read = TRUTHS.get(name_or_folder)
+    read = _reader(name_or_folder)
     return None if read is None else read(raw or raw_folder(), SETS[name_or_folder].own(options))
+
+
+def _reader(name: str) -> Callable[[Path, Any], Truth] | None:
+    """Find the reader of a known data set's truth, which takes the raw folder and the data set's options."""
+    if name == "synthetic":
+        return lambda _, config: whole(torch.from_numpy(generate(config).reward))
+    from darlr.evaluation.public_truths import TRUTHS  # it imports the readers of all files, which takes long
+
+    return TRUTHS.get(name)
 
 
 def has_truth(name_or_folder: str) -> bool:
     """Whether a source has a truth, by its manifest. Raises DataError for a truth file that it does not name."""
     folder = Path(name_or_folder)
     if name_or_folder in SETS:
-        from darlr.evaluation.public_truths import TRUTHS  # it imports the readers of all data sets
-
-        return name_or_folder in TRUTHS
+        return _reader(name_or_folder) is not None
     if not is_prepared(folder):
         return False
     named, path = read_manifest(folder).get("truth") is not None, folder / FILE

@@ -96,7 +96,7 @@ def _against(learned: Row, other: Row, named: str, same: str) -> str:
     text = f"{found.difference:+.3g} [{found.low:+.3g}, {found.high:+.3g}]"
     if found.low > 0:
         return f"beats {named} by {text}"
-    return f"is worse than {named}: {text}" if found.high < 0 else f"cannot be told from {named}: {text}"
+    return f"is worse than {named}: {text}" if found.high < 0 else f"ties with {named}: {text}"
 
 
 def _serve(best: Sequence[Row], rows: Sequence[Row], serve: Serve) -> str:

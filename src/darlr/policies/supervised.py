@@ -136,7 +136,7 @@ def fit_ease(context: Context, seed: int = 0) -> UserGreedy:
     cells, (users, items) = positive_cells(context), outside_block(context.log)
     n_users, n_items = cells.shape
     if min(n_users, n_items) > ROWS or n_users * n_items > CELLS:
-        raise MachineError(f"EASE needs dense matrices, too large ones for {n_users:,} users and {n_items:,} items")
+        raise MachineError(f"EASE uses dense matrices, which are too large for {n_users:,} users and {n_items:,} items")
     fitted_on = cells[users].toarray().astype(np.float64)
     strength = max(float(fitted_on.sum()) / fitted_on.shape[1], 1.0)
     known = cells[context.scope.users].toarray().astype(np.float64)

@@ -158,7 +158,7 @@ def _env_class() -> Callable[..., "VectorEnv[Any, Any, Any]"]:
                     "info['action_mask'], or allow repeats (session.repeats)"
                 )
             after, played = turn(self._rules, self._player, before, action.masked_fill(over, 0), None)
-            # `restart` looks at `done`: here it begins the sessions that were over before this step.
+            # `restart` begins the sessions that are `done`, which are here those that were over before this step.
             fresh = restart(replace(after, done=over), self._drawn())
             self._session = replace(fresh, done=after.done & ~over)
             ended = self._session.done

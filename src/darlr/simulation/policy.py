@@ -53,7 +53,7 @@ def masked(scores: Tensor, allowed: Tensor) -> Tensor:
 
 def greedy(scores: Tensor, allowed: Tensor) -> Tensor:
     """The best allowed item of each row, int64 [B]; ties go to the lowest id."""
-    return masked(scores, allowed).argmax(-1)
+    return masked(scores, allowed).max(-1).indices  # argmax takes longer
 
 
 def sample(scores: Tensor, allowed: Tensor, uniform: Tensor) -> Tensor:

@@ -1,6 +1,4 @@
-"""Metrics of two updates, plain and compiled: `python -m tests.agents.fast.compiled BACKEND CASES`.
-
-`CASES` is a JSON list; a case is a method and its options, and each gives one line of JSON.
+"""Metrics of two updates, plain and compiled, printed as one line of JSON for each case.
 
 A process of its own, as the hook that checks shapes in tests would stand in the compiler's way.
 """
@@ -9,14 +7,17 @@ import json
 import sys
 
 import torch
+from torch._inductor import config as inductor
 
 from darlr.agents.fast.kernels import compiled
 from darlr.agents.learner import learn
 from tests.agents.test_devices import prepared
 
-if __name__ == "__main__":
-    backend, cases = sys.argv[1], json.loads(sys.argv[2])
-    for method, more in cases:
+
+def main() -> None:
+    """The argument is a JSON list of cases: a backend, a method and its options."""
+    inductor.cpp.vec_isa_ok = True  # trying the instruction sets of the processor takes half of the time of a first run
+    for backend, method, more in json.loads(sys.argv[1]):
         found = []
         for kernels in (None, compiled("cpu", backend)):
             learner, simulator = prepared(method, more)

@@ -3,46 +3,61 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Any
 
 import pytest
 import torch
 
 from darlr.agents.fast.kernels import require_compiler
 from darlr.errors import MachineError
-from tests.agents.test_devices import CASES
+from tests import forked
+
+DROPOUT = {"tracker__dropout": 0.2, "selector_tracker__dropout": 0.2}
+LOW = {"recommender__precision": "bfloat16", "selector__candidates": 6}
+PRIOR = {"recommender__prior": 1.0}
+# Tracing takes seconds a case: these are every kind of agent, reward, reference rule and exit once.
+TRACED: list[tuple[str, dict[str, Any]]] = [
+    ("dorl", PRIOR | {"recommender__caution": 9.0, "session__exit": "category"}),
+    ("roler", {"session__repeats": True}),
+    ("darlr", PRIOR | {"recommender__belief": 1.0, "selector__kind": "random"}),
+    ("darlr", {"tracker__kind": "mean", "recommender__user_in_state": False}),
+    ("darlr", DROPOUT | LOW),
+]
+COMPILED = ("mbpo", {"tracker__kind": "mean", "session__exit": "category"})
+COMPILER = shutil.which("g++") is not None
+SPACES = any(" " in place for place in (torch.__file__, gettempdir(), os.environ.get("TORCHINDUCTOR_CACHE_DIR", "")))
 
 
-def both(backend, cases):
+@pytest.fixture(scope="module")
+def metrics(once: Callable[[str, Callable[[Path], object]], Path]) -> list[Any]:
     """[plain, compiled] metrics of two updates, for each case; a graph in pieces fails."""
-    command = [sys.executable, "-m", "tests.agents.fast.compiled", backend, json.dumps(cases)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3])
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def make(folder: Path) -> None:
+        cases = [("eager", *case) for case in TRACED]
+        cases += [("inductor", *COMPILED)] if COMPILER and not SPACES else []
+        done = forked.run("from tests.agents.fast.compiled import main; main()", json.dumps(cases))
+        assert done.returncode == 0, done.stderr
+        folder.mkdir()
+        (folder / "metrics").write_text(done.stdout)
+
+    return [json.loads(line) for line in (once("kernels", make) / "metrics").read_text().splitlines()]
 
 
-def test_every_kernel_is_one_graph_with_the_same_results():
-    """Every kind of agent, exit and reference rule; dropout and bfloat16 too."""
-    dropout = {"tracker__dropout": 0.2, "selector_tracker__dropout": 0.2}
-    low = {"recommender__precision": "bfloat16", "selector__candidates": 6}
-    # tracing takes seconds a case: these are every kind of agent, reward, reference rule and exit once
-    cases = [CASES[1], CASES[2], *CASES[5:9], ("darlr", dropout | low)]
-    for (method, more), (plain, compiled) in zip(cases, both("eager", cases), strict=True):
+def test_every_kernel_is_one_graph_with_the_same_results(metrics: list[Any]) -> None:
+    """Dropout and bfloat16 too."""
+    for (method, more), (plain, compiled) in zip(TRACED, metrics, strict=False):
         assert plain == compiled, (method, more)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a compiler of C++")
-@pytest.mark.skipif(
-    any(" " in place for place in (torch.__file__, gettempdir(), os.environ.get("TORCHINDUCTOR_CACHE_DIR", ""))),
-    reason="PyTorch's compiler cannot handle spaces in the paths that it works in",
-)
-def test_compiled_for_the_cpu_learning_is_the_same_to_rounding():
-    ((plain, compiled),) = both("inductor", [("dorl", {"tracker__kind": "mean", "session__exit": "category"})])
-    for one, other in zip(plain, compiled, strict=True):
+@pytest.mark.skipif(not COMPILER, reason="needs a compiler of C++")
+@pytest.mark.skipif(SPACES, reason="PyTorch's compiler cannot handle spaces in the paths that it works in")
+def test_compiled_for_the_cpu_learning_is_the_same_to_rounding(metrics: list[Any]) -> None:
+    assert len(metrics) == len(TRACED) + 1
+    for one, other in zip(*metrics[-1], strict=True):
         assert other == pytest.approx(one, rel=1e-5, abs=1e-6)
 
 

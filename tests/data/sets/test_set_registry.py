@@ -6,7 +6,7 @@ from darlr.options import KuaiRecConfig, SyntheticConfig
 
 
 def test_every_data_set_has_a_reader_files_that_are_described_and_a_truth():
-    assert set(TRUTHS) == set(SETS)
+    assert {"synthetic", *TRUTHS} == set(SETS)
     for name, entry in SETS.items():
         assert callable(entry.read)
         assert entry.name == name

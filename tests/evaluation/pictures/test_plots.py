@@ -68,7 +68,7 @@ def test_without_a_truth_the_curve_is_what_is_earned_greedily(tmp_path, kept):
     assert top.lines[1].get_ydata().tolist() == pytest.approx([0.0042, 0.0043, 0.0044])
     assert [text.get_text() for text in top.texts] == ["start  4.10e-03"]
     assert top.get_title(loc="left") == "dotted: epoch 2, which is handed over"
-    drawn(tmp_path / "b.png", curves.learning_curve, RECORDS)  # nothing was judged
+    drawn(tmp_path / "b.png", curves.learning_curve, RECORDS)  # nothing was evaluated
     assert [axes.get_ylabel() for axes in kept[1].axes if axes.get_visible()] == [""] * 3
 
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -39,12 +37,14 @@ def quick_workers() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def done(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """A finished grid; tests only read it."""
-    folder = tmp_path_factory.mktemp("grid")
     options = ["--methods", "mbpo,trivial", "--seeds", "2", "--windows", "1", "4", "--jobs", "2"]
-    assert main(["compare", "--out", str(folder), *options, *TINY]) == 0
-    return folder
+
+    def make(folder: Path) -> None:
+        assert main(["compare", "--out", str(folder), *options, *TINY]) == 0
+
+    return once("grid", make)
 
 
 def test_tables_hold_every_row_mode_and_window(done: Path) -> None:
@@ -92,11 +92,13 @@ def test_a_world_model_is_shared_and_everything_is_reused(done: Path, capsys: py
 def test_killed_workers_and_a_killed_command_end_with_the_same_numbers(done: Path, tmp_path: Path) -> None:
     options = ["--methods", "mbpo", "--seeds", "1", "--windows", "1", *TINY]
     command = [sys.executable, "-m", "darlr", "compare", "--out", str(tmp_path), *options]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 300
-        while time.monotonic() < deadline and not list(tmp_path.glob(f"cells/*/run/{CHECKPOINT}")):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
+    with Path(os.devnull).open("w") as nowhere:
+        process = forked.Popen(command, forked.PIPE, nowhere, nowhere, dict(os.environ))
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and not list(tmp_path.glob(f"cells/*/run/{CHECKPOINT}")):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
     places = {path.parent.name for path in tmp_path.glob("cells/*/cell.json")}
     assert len(places) == 2
     locks = [int(path.read_text()) for path in tmp_path.glob("cells/*/.lock") if path.read_text()]

@@ -8,7 +8,7 @@
   because evaluation draws too and cannot import agents.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -115,11 +115,11 @@ LARGE = 1 << 22  # the number of multiplications from which oneDNN's faster prod
 
 
 def onednn_is_faster() -> bool:
-    """Whether this PyTorch has oneDNN and the processor has AVX-512 which MKL leaves unused, as it is not Intel's."""
-    capabilities: Callable[[], Mapping[str, Any]] = getattr(
-        torch.cpu, "get_capabilities", dict
-    )  # older PyTorch has none
-    processor = capabilities()
+    """Whether PyTorch has oneDNN and the processor has AVX-512 that MKL leaves unused, because it is not Intel's.
+
+    Older versions of PyTorch cannot detect the processor.
+    """
+    processor: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     known = bool(processor.get("avx512_f")) and "Intel" not in str(processor.get("cpu_name", "Intel"))
     return known and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 

@@ -1,4 +1,4 @@
-"""Horizontal bars with intervals, coloured by what a row is: of one table's rows, or of any list of bars."""
+"""Horizontal bars with intervals, coloured by the kind of a row."""
 
 import textwrap
 from collections.abc import Collection, Sequence
@@ -17,7 +17,7 @@ from darlr.evaluation.report import heading
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# A bar's kind -> its colour and its name in the legend.
+# The kind of a bar -> its colour and its name in the legend.
 KINDS = {
     "learned": (LEARNED, "learned in the simulator"),
     "baseline": (BASELINE, "bandit, model-free or supervised"),
@@ -28,7 +28,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar. low, high: ends of its interval. kind: a key of KINDS. text: what stands beside the bar."""
+    """One bar. low, high: the ends of its interval. kind: a key of KINDS. text: the text beside the bar."""
 
     label: str
     value: float
@@ -39,10 +39,9 @@ class Bar:
 
 
 def bar_chart(rows: Sequence[Row], title: str | None = None) -> "Figure":
-    """One setting's rows as horizontal bars with 95% intervals, the largest on top.
+    """Draw the rows of one setting as horizontal bars with 95% intervals, the largest on top.
 
-    Learned rows stand out; rows that read the truth are hatched. Raises ConfigError for no rows, or rows of several
-    settings, MachineError without matplotlib.
+    Raises ConfigError for no rows or rows of several settings, and MachineError without matplotlib.
     """
     if len({(row.mode, row.window) for row in rows}) != 1:
         raise ConfigError("a bar chart shows the rows of exactly one mode and exit window; choose them first")
@@ -56,10 +55,7 @@ def bar_chart(rows: Sequence[Row], title: str | None = None) -> "Figure":
 
 
 def plot_bars(bars: Sequence[Bar], title: str, *, note: str = "", pitch: float = 0.27) -> "Figure":
-    """The bars, the largest on top, with a legend of their kinds. note: below the axis. pitch: inches a bar.
-
-    Raises MachineError without matplotlib.
-    """
+    """Draw the bars, the largest on top. note: below the axis. pitch: inches a bar. MachineError without matplotlib."""
     ordered = sorted(bars, key=lambda bar: bar.value)
     figure = canvas.blank(1.4 + pitch * len(ordered))
     axes = figure.add_subplot()
@@ -90,7 +86,7 @@ def plot_bars(bars: Sequence[Bar], title: str, *, note: str = "", pitch: float =
 
 
 def window(means: np.ndarray[Any, Any], low: np.ndarray[Any, Any], high: np.ndarray[Any, Any]) -> tuple[float, float]:
-    """Ends of the value axis: from 0, or from a round number when every bar is long and the differences short."""
+    """Return the ends of the value axis: from 0, or from a round number where bars are long and differences short."""
     bottom, top = min(float(low.min()), 0.0), max(float(high.max()), 0.0)
     spread = top - float(low.min())
     if float(low.min()) > 2 * spread > 0:
@@ -101,7 +97,7 @@ def window(means: np.ndarray[Any, Any], low: np.ndarray[Any, Any], high: np.ndar
 
 
 def legend_of_kinds(figure: "Figure", kinds: Collection[str]) -> None:
-    """What the colours of these kinds mean, below the picture."""
+    """Draw the legend of these kinds below the picture."""
     from matplotlib.patches import Patch
 
     patches = [Patch(label=name, **_look(kind)) for kind, (_, name) in KINDS.items() if kind in kinds]

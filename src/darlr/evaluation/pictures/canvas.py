@@ -1,4 +1,4 @@
-"""What every picture shares: a figure, its plain look, colours and labels, and a file at once or not at all."""
+"""The figure, style, colours and labels that all pictures share, and the writing of their files."""
 
 import io
 import textwrap
@@ -18,17 +18,16 @@ WIDTH, DPI = 8.0, 200  # inches, pixels an inch: the text stays readable when sh
 LEARNED, LOGGED, TRUTH, INK = "#1b6ca8", "#9aa5b1", "#d9dde2", "#333a42"
 BASELINE = "#d99a2b"
 SERIES = ("#1b6ca8", "#d1495b", "#edae49", "#00798c", "#7b5ea7", "#66a182")
-LONGEST = 40  # letters of a word: as many of the widest fill a line
-# Okabe and Ito's colours, told apart by colour-blind eyes; line styles tell apart what shares a colour.
+LONGEST = 40  # the most letters of a word, as many of the widest fill a line
+# Okabe and Ito's colours, which colour-blind people can distinguish; line styles distinguish lines of one colour.
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333a42", "#7b5ea7")
 STYLES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
 
 
 def blank(height: float, *, fitted: bool = True) -> "Figure":
-    """A figure without a display; raises MachineError without matplotlib.
+    """Make a figure. height: in inches. Raises MachineError without matplotlib.
 
-    height: inches. fitted: whether margins are fitted to the texts in them, which takes most of the time of a picture
-    with many panels; else the caller sets them.
+    fitted: whether margins are fitted to their texts, which is slow with many panels; else the caller sets them.
     """
     try:
         from matplotlib.figure import Figure
@@ -38,20 +37,20 @@ def blank(height: float, *, fitted: bool = True) -> "Figure":
 
 
 def line_look(place: int) -> tuple[str, Any]:
-    """Colour and line style of the line at this place among many."""
+    """Return the colour and line style of the line at this place among many."""
     return LINES[place % len(LINES)], STYLES[place // len(LINES) % len(STYLES)]
 
 
 def head(figure: "FigureBase", title: str) -> None:
-    """The title of a picture, in as many lines as it needs."""
+    """Draw the title of a picture, in as many lines as it needs."""
     broken = " ".join(textwrap.fill(word, LONGEST) for word in title.split())  # wrap breaks at spaces alone
     figure.suptitle(broken, x=0.01, ha="left", fontsize=11.5, color=INK, fontweight="bold", wrap=True)
 
 
 def end_labels(axes: "Axes", labels: Sequence[tuple[float, str, str]], *, gap: float, weight: str = "normal") -> None:
-    """Labels (value, text, colour) to the right of the axes, each tied to its value and apart from the others.
+    """Draw labels (value, text, colour) to the right of the axes, each connected to its value.
 
-    gap: the least distance of two labels as a share of the axes' height. Call it when the limits are final.
+    gap: the least distance of two labels as a share of the axes' height. The limits must be final.
     """
     from matplotlib.lines import Line2D
 
@@ -66,7 +65,7 @@ def end_labels(axes: "Axes", labels: Sequence[tuple[float, str, str]], *, gap: f
 
 
 def apart(values: Sequence[float], gap: float) -> list[float]:
-    """Heights for labels of rising values, at least `gap` apart and as near to the values as that allows."""
+    """Return heights for labels of rising values, at least `gap` apart and as near to the values as possible."""
     groups: list[tuple[float, int]] = []  # centre and size of labels that touch
     for value in values:
         centre, size = value, 1
@@ -78,7 +77,7 @@ def apart(values: Sequence[float], gap: float) -> list[float]:
 
 
 def within(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Rising heights, `gap` apart, moved into the range from `low` to `high` where it has room for all of them."""
+    """Move rising heights, `gap` apart, into the range from `low` to `high` where it has room for all of them."""
     if gap * (len(heights) - 1) > high - low:
         return list(heights)
     last = len(heights) - 1
@@ -87,22 +86,22 @@ def within(heights: Sequence[float], gap: float, low: float, high: float) -> lis
 
 
 def whole_epochs(axes: "Axes") -> None:
-    """An axis of epochs shows no fractions."""
+    """Show no fractions on an axis of epochs."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
 
 
 def small(axes: "Axes") -> None:
-    """A small panel has few ticks: they stay apart, and most of the time of a picture goes into their texts."""
+    """Show few ticks in a small panel; their texts take most of the time of a picture."""
     from matplotlib.ticker import MaxNLocator
 
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
 
 
 def finished(figure: "Figure", *, grid: bool = True) -> "Figure":
-    """The figure, after every panel was given the plain look. grid: whether there are lines behind what is no bar."""
-    for text in _texts(figure):  # a dollar that comes from data is a dollar
+    """Give every panel of the figure the common style. grid: whether panels without bars have grid lines."""
+    for text in _texts(figure):  # a dollar sign in the data is no formula
         text.set_parse_math(False)
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
@@ -115,7 +114,7 @@ def finished(figure: "Figure", *, grid: bool = True) -> "Figure":
 
 
 def _texts(figure: "Figure") -> "Iterator[Text]":
-    """Every text that may come from data; ticks of numbers are left to be made when they are drawn."""
+    """Yield every text that may come from data, which ticks of numbers do not."""
     from matplotlib.ticker import FixedLocator
 
     for part in (figure, *figure.subfigs):
@@ -134,7 +133,7 @@ def _texts(figure: "Figure") -> "Iterator[Text]":
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Write the figure as PNG, whole or not at all."""
+    """Write the figure as PNG, atomically."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.image import imsave
 

@@ -26,7 +26,7 @@ PANELS = {
 
 MEASURES = {"R_tra": "R_tra", "greedy_return": "reward of a session"}
 Record = Mapping[str, Any]
-ONE_LINE = 60  # letters of a title that surely fit a line
+ONE_LINE = 60  # letters of a title that always fit a line
 GAP = 0.062  # least distance of two labels, as a share of the height of their axes
 Label = tuple[float, str, str]
 
@@ -38,11 +38,10 @@ def learning_curve(
     title: str = "Learning curve",
     measure: str = "R_tra",
 ) -> "Figure":
-    """Training over epochs; above it what was evaluated, if anything was, with other rows as horizontal lines.
+    """Draw training over epochs, below the evaluations, if any, with other rows as horizontal lines.
 
-    records: metrics rows with `epoch` and any of reward, estimate, turns, penalty, similarity, diversity.
-    measure: a key of MEASURES. evaluations: rows with `epoch` and the measure. lines: name -> the measure. Raises
-    MachineError without matplotlib.
+    records: rows with `epoch` and any of PANELS. measure: a key of MEASURES. evaluations: rows with `epoch` and the
+    measure. lines: name -> the measure. Raises MachineError without matplotlib.
     """
     panels = [key for key in PANELS if any(record.get(key) is not None for record in records)]
     depth = -(-len(panels) // 3)
@@ -76,7 +75,7 @@ Panels = tuple["Axes | None", "Sequence[Axes]"]  # the upper picture, if there i
 
 
 def _fitted(figure: "Figure", heights: Sequence[float], depth: int, labels: Sequence[Label]) -> Panels:
-    """Panels whose margins are fitted to their texts."""
+    """Make panels whose margins are fitted to their texts."""
     # two sub-figures, so that the labels beside the upper picture do not narrow the lower ones
     parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     upper = parts[0].add_subplot() if len(heights) > bool(depth) else None
@@ -84,7 +83,7 @@ def _fitted(figure: "Figure", heights: Sequence[float], depth: int, labels: Sequ
 
 
 def _placed(figure: "Figure", heights: Sequence[float], depth: int, labels: Sequence[Label]) -> Panels:
-    """Panels at places that leave room for usual texts; inches are from below."""
+    """Make panels at places that leave room for usual texts; inches are from below."""
     height, below = 0.3 + sum(heights), heights[-1] if depth else 0.0
     upper: Any = None
     small: Any = []
@@ -103,13 +102,13 @@ def _placed(figure: "Figure", heights: Sequence[float], depth: int, labels: Sequ
 
 
 def _labels(lines: Mapping[str, float]) -> list[Label]:
-    """The labels of other rows: value, text, colour."""
+    """Return the labels of other rows: value, text, colour."""
     form = style(lines.values(), least=1)
     return [(v, f"{textwrap.shorten(name, 34, placeholder='…')}  {v:{form}}", INK) for name, v in lines.items()]
 
 
 def _marker(points: int) -> str | None:
-    """A line of one or two points would hardly be seen without markers."""
+    """Return the marker of a line, as one or two points are hardly visible without one."""
     return "o" if points < 3 else None
 
 
@@ -135,7 +134,7 @@ def _evaluated(axes: "Axes", evaluations: Sequence[Record], labels: Sequence[Lab
 
 
 def smooth(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Centred running mean over a tenth of the points, shorter at both ends."""
+    """Compute the centred running mean over a tenth of the points, shorter at both ends."""
     reach = len(values) // 20
     total = np.concatenate([[0.0], values.cumsum()])
     place = np.arange(len(values))
@@ -144,10 +143,10 @@ def smooth(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.
 
 
 def estimation_error(records: Sequence[Record], title: str = "Error of the estimated reward") -> "Figure":
-    """Mean absolute error of the frozen and the dynamic reward over training, one panel a true-reward interval.
+    """Draw the errors of the frozen and the dynamic reward over training, one panel for each interval of true reward.
 
-    records: rows with `epoch`, `frozen` and `dynamic`, the latter two from `reward_error`.
-    Raises ConfigError for no records, MachineError without matplotlib.
+    records: rows with `epoch`, and with `frozen` and `dynamic` from `reward_error`. Raises ConfigError for no records,
+    and MachineError without matplotlib.
     """
     if not records:
         raise ConfigError("no reward errors were recorded, so there is nothing to plot")
