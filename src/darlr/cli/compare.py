@@ -26,7 +26,7 @@ def run(options: Compare) -> None:
     if options.jobs < 1:
         raise ConfigError(f"option jobs: must be at least 1, not {options.jobs}")
     config = options.config
-    if options.protocol == "published":  # its numbers are means over all epochs, so none is chosen
+    if options.protocol == "published":  # its numbers are means over all epochs
         config = replace(config, train=replace(config.train, keep="last"))
     rows = variants(options.study, options.methods, config)
     grid = plan(config, rows, options.seeds, options.windows)
@@ -56,13 +56,13 @@ def run(options: Compare) -> None:
 
 
 def read_results(cells: Sequence[Cell], place: Path, accepted: Sequence[str]) -> dict[str, Result]:
-    """The results of finished cells, by the name of the folder that this code gives the cell."""
+    """The results of finished cells, by the names of their folders."""
     found = {cell.folder: find(cell, place, accepted) for cell in cells}
     return {name: read_result(folder) for name, folder in found.items() if folder is not None}
 
 
 def result(options: Compare, grid: Grid, results: Mapping[str, Result]) -> Study:
-    """The tables of the finished cells, and what is known about them."""
+    """The tables and pictures of the finished cells, with their origin."""
     tables = assemble(grid, results)
     complete = {line.variant.label for table in tables for line in table.lines}
     about = {

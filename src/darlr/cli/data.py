@@ -67,12 +67,12 @@ def _of_truth(truth: Truth | None) -> list[str]:
 
 
 def _with(truth: Truth | None) -> Callable[[Path], None]:
-    """What writes the truth into the draft of a data set, so that both become visible at once."""
+    """A function that writes the ground truth into the draft of a data set, so that both become visible at once."""
     return lambda draft: None if truth is None else write_truth(truth, draft)
 
 
 def profiled(options: Check) -> None:
-    """Print the profile of a data set, and what its reader dropped."""
+    """Print the profile of a data set, and the report of its reader."""
     log, report = read_source(options.source)
     found, refused = profile(log), refusal(log, options.source)
     if options.json:
@@ -82,7 +82,7 @@ def profiled(options: Check) -> None:
 
 
 def refusal(log: InteractionLog, data: str) -> str | None:
-    """Why `darlr train` refuses the data set with the default options; None where it accepts it."""
+    """The error of `darlr train` on the data set with the default options; None where there is none."""
     try:
         training.prepare(RunConfig(data=data), log)
     except DarlrError as error:
@@ -91,7 +91,7 @@ def refusal(log: InteractionLog, data: str) -> str | None:
 
 
 def fetch(options: Download) -> None:
-    """Download a data set, and print where it is and whether it was verified."""
+    """Download a data set, and print its folder, its licence and whether its checksum was verified."""
     entry = public_set(options.name)
     found = download(entry, options.to or raw_folder(), options.mirror, progress=sys.stderr.isatty())
     if found.sha256 is not None:
@@ -109,7 +109,7 @@ def show(text: str) -> None:
 
 
 def describe(log: InteractionLog, report: PrepareReport) -> None:
-    """What the log holds, what training on it takes, and what the reader dropped."""
+    """Print a summary of the log, the memory that training needs, and the report of the reader."""
     scope = scope_of(log)
     offered = f"recommends {len(scope.items):,} of the items to {len(scope.users):,} of the users (unlogged cells)"
     lines = [] if scope.whole else [offered]

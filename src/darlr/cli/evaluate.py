@@ -1,4 +1,4 @@
-"""`darlr evaluate`: trained policies beside simple ones, as tables and pictures."""
+"""`darlr evaluate`: trained policies beside simple baselines, in tables and pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`darlr export`: any row of a run's tables that needs no truth, as a policy for serving."""
+"""`darlr export`: a row of a run's tables that needs no ground truth, as a policy for serving."""
 
 import tempfile
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from darlr.serving.folder import METADATA, export, export_table
 
 
 def run(options: Export) -> None:
-    """Write the policy folder of a row; nothing is written before the row is known to be there."""
+    """Write the policy folder of a row; an unknown row is refused before anything is written."""
     if options.out.exists() and not (options.out / METADATA).is_file():
         raise RunError(f"{options.out}: exists and is no policy folder; choose another --out")
     found = open_run(options.run)
@@ -37,7 +37,7 @@ def run(options: Export) -> None:
         with made as place:
             try:
                 write = writer(refitted(found, row, place), row)
-            except KeyboardInterrupt:  # what was trained by now is no run of the user's
+            except KeyboardInterrupt:
                 raise KeyboardInterrupt("interrupted while fitting again; nothing was exported") from None
             write(options.out)
     else:
@@ -46,25 +46,22 @@ def run(options: Export) -> None:
 
 
 def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
-    """What writes the row's policy into a folder; ConfigError where the run has no such row."""
+    """A function that writes the row's policy into a folder; ConfigError where the run has no such row."""
     name, train = found.config.label, found.config.train
     if find(train.method).truth and row.removesuffix(START) == name:
-        raise ConfigError(f"option row: {row} learned from the truth; it is a reference and no policy to serve")
+        raise ConfigError(f"option row: {row} learned from the ground truth; it is a reference and no policy to serve")
     if row in (name, name + START):
         chosen = found.recommender if row == name else found.untrained
         return lambda folder: export(chosen, found.world, found.logs.known, train, folder)
     entries = rows_of(found)
     if row not in entries:
         known = [name, name + START, *entries]
-        listed = ", ".join(map(repr, known))
-        raise ConfigError(
-            f"option row: the run has no row {row!r} that can be served; {perhaps(row, known, 'choose one')}; "
-            f"these can: {listed}"
-        )
+        problem = f"the run has no row {row!r} that can be served; {perhaps(row, known, 'choose one')}"
+        raise ConfigError(f"option row: {problem}; these can: {', '.join(map(repr, known))}")
     entry = entries[row]
     rule = leaving(found.world, train) if entry.exit_aware else None
     if entry.exit_aware and rule is None:
-        raise ConfigError(f"option row: {row} avoids exits by distance, which a served policy can't do yet")
+        raise ConfigError(f"option row: {row} avoids exits by distance, which served policies cannot do")
     (policy,) = entry.policies
     assert isinstance(policy, FixedList | UserGreedy)
     table = policy.value[None] if isinstance(policy, FixedList) else policy.table
@@ -72,7 +69,7 @@ def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
 
 
 def rows_of(found: FinishedRun) -> dict[str, Entry]:
-    """The run's rows that come from the log alone, by name."""
+    """The run's rows that learn from the log alone, by name."""
     logs, train = found.logs, found.config.train
     plain = log_rows([logs.source(found.world, train.tables)])
     twins = exit_aware(plain) if can_leave(train.session, logs.catalogue) else []
@@ -80,16 +77,11 @@ def rows_of(found: FinishedRun) -> dict[str, Entry]:
 
 
 def refitted(found: FinishedRun, row: str, place: str) -> FinishedRun:
-    """The run again on the whole log, what was held out and kept for evaluation included.
+    """The run again on the whole log, with the events that were held out or kept for evaluation.
 
     A learned policy is trained for as many epochs as the one that the run hands over.
     """
-    before = found.config
-    config = replace(
-        before,
-        world=OWN,
-        split=replace(before.split, refit=True, evaluation=0.0),
-        train=replace(before.train, epochs=found.epoch if row == found.config.label else 0, keep="last"),
-    )
-    train_run(config, Path(place, "run"), watch=False)
+    before, epochs = found.config, found.epoch if row == found.config.label else 0
+    split, train = replace(before.split, refit=True, evaluation=0.0), replace(before.train, epochs=epochs, keep="last")
+    train_run(replace(before, world=OWN, split=split, train=train), Path(place, "run"), watch=False)
     return open_run(Path(place, "run"))

@@ -1,4 +1,4 @@
-"""`darlr fit`: fit a world model and write it."""
+"""`darlr fit`: fit a world model and write it into a folder."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from darlr.options import TrainConfig
 
 
 def run(options: Fit) -> None:
-    """Fit a world model, and print how good it is."""
+    """Fit a world model, write it, and print its held-out error."""
     config = replace(options.config, train=TrainConfig(threads=options.threads))
     check_options(config)
     configure(options.threads)

@@ -1,4 +1,4 @@
-"""The command line: parse it, run the command, and end with one line and an exit code where something is wrong."""
+"""The command line: parse it, run the command, and turn an error into one line and an exit code."""
 
 import atexit
 import gc
@@ -22,14 +22,14 @@ from darlr.io.text import visible
 
 BAD_INPUT, BAD_USAGE, INTERRUPTED = 1, 2, 130
 SEVERAL = ("--user", "--history", "--exclude", "--only")
-YOUNG = 200_000  # objects between collections: imports make many objects that stay, and collecting takes time
+YOUNG = 200_000  # the objects between garbage collections, because imports make many objects that stay
 DESCRIPTION = "Learn a recommendation policy from logs, evaluate it, and use it."
 
 
 def parse(arguments: list[str], default: Any = MISSING) -> Any:
-    """The command that the arguments name. default: a command, whose options hold where none is given.
+    """The command that the arguments name. default: a command whose options replace the defaults.
 
-    Raises ConfigError for an option of several values that is given twice, of which only the last would count.
+    Raises ConfigError for an option of several values that is given twice, because only the last would count.
     """
     for option in SEVERAL:
         if sum(word == option or word.startswith(f"{option}=") for word in arguments) > 1:
@@ -39,7 +39,7 @@ def parse(arguments: list[str], default: Any = MISSING) -> Any:
 
 
 def refuse_addresses(options: Any) -> None:
-    """Raise DataError where an address stands in place of a file or folder: writing to it would make a folder here."""
+    """Raise DataError for an address in place of a file or folder, because writing to it would make a local folder."""
     for option in fields(options):
         value = getattr(options, option.name)
         if is_dataclass(value):
@@ -50,20 +50,20 @@ def refuse_addresses(options: Any) -> None:
 
 
 def as_written(message: str, arguments: list[str]) -> str:
-    """The message with its options as the arguments spell them, as some commands have no prefix before an option."""
+    """The message with its options as on the command line; some commands have no prefix before an option."""
     given = {word.partition("=")[0].replace("_", "-") for word in arguments}
 
     def spelt(found: re.Match[str]) -> str:
         whole, short = f"--{found[1]}", f"--{found[1].rpartition('.')[2]}"
-        return f"option {short if short in given and whole not in given else whole}:"
+        return f"option {short if short in given and whole not in given else whole}"
 
-    return re.sub(r"\boption ([a-z][\w.-]*):", spelt, message)
+    return re.sub(r"\boption ([a-z][\w.-]*)(?=[:)])", spelt, message)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return the exit code: 0 done, 1 bad input, 2 bad option, 130 interrupted.
+    """Run a command, and return the exit code: 0 for success, 1 for bad input, 2 for a bad option, 130 if interrupted.
 
-    Arguments that cannot be parsed raise SystemExit with 2.
+    Raises SystemExit with 2 for arguments that cannot be parsed.
     """
     gc.set_threshold(YOUNG)
     atexit.register(gc.freeze)  # the last collections of the process then have nothing to look through
@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return BAD_INPUT
-    except OSError as error:  # a full disk, a folder that may not be written
+    except OSError as error:  # such as a full disk
         print(visible(f"darlr: {error}"), file=sys.stderr)
         return BAD_INPUT
     return 0

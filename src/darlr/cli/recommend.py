@@ -1,4 +1,4 @@
-"""`darlr recommend`: items for users."""
+"""`darlr recommend`: recommend items to users with a trained policy."""
 
 import json
 import math
@@ -23,7 +23,7 @@ from darlr.serving.policy import User
 
 
 def run(options: Recommend) -> None:
-    """Recommend to the users that the options name, and print or write the answer."""
+    """Recommend to the named users, and print or write the answer."""
     if options.count < 1:
         raise ConfigError(f"option count: must be at least 1, not {options.count}")
     if options.out is not None and suffix_of(options.out) not in (".csv", ".parquet"):
@@ -62,7 +62,7 @@ def run(options: Recommend) -> None:
 
 
 def named_users(options: Recommend) -> list[User]:
-    """The users that the options name; ConfigError where they name none, or a history that could be several users'."""
+    """The named users; ConfigError where there is none, or where a history could be that of several."""
     users: list[User] = [*options.user, *([] if options.users is None else read_users(options.users))]
     users += [NEW] * options.new
     if not users:
@@ -73,7 +73,7 @@ def named_users(options: Recommend) -> list[User]:
 
 
 def read_users(path: Path) -> list[str]:
-    """The user ids in a file: one a line, or the first column of a table; DataError where there are none."""
+    """The user ids of a file, one a line, or the first column of a table; DataError where there are none."""
     require_file(path)
     if suffix_of(path) is None:
         try:
@@ -102,7 +102,7 @@ def read_table(path: Path, rows: int | None = None) -> pl.DataFrame:
 
 
 def refuse_id_as_header(path: Path, known: Ids) -> None:
-    """Raise DataError for a table whose header is the id of a user, who would get no answer."""
+    """Raise DataError for a table without a header, whose first user would get no answer."""
     header = read_table(path, 1).columns[0] if suffix_of(path) else ""
     if known.code(header) is not None:
         raise DataError(f"{path}: its first line must be a header, and '{header}' is a user; write a header above it")
@@ -110,9 +110,7 @@ def refuse_id_as_header(path: Path, known: Ids) -> None:
 
 def records(answer: pl.DataFrame, *, several: bool) -> list[dict[str, object]]:
     """The answer for JSON: the items of one user, or rows with their users."""
-    if several:
-        return answer.to_dicts()
-    return [{"item": item, "probability": chance} for item, chance in answer.select("item", "score").rows()]
+    return answer.to_dicts() if several else answer.select("item", probability="score").to_dicts()
 
 
 def table(answer: pl.DataFrame, *, several: bool) -> Table:
@@ -136,7 +134,7 @@ def write(answer: pl.DataFrame, path: Path) -> None:
 
 
 def parse(event: str) -> tuple[str, float]:
-    """ITEM:REWARD; the last colon counts, so that ids may hold colons."""
+    """An event ITEM:REWARD. The last colon counts, because ids may hold colons."""
     item, _, reward = event.rpartition(":")
     try:
         value = float(reward)

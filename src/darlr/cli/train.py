@@ -1,4 +1,4 @@
-"""`darlr train`: a training run, and its evaluation if asked for."""
+"""`darlr train`: a training run and, with --evaluate, its evaluation."""
 
 from dataclasses import replace
 from shlex import quote
@@ -20,14 +20,14 @@ from darlr.options.names import command_line
 
 
 def defaults(options: Train) -> Train:
-    """The options that hold where the command names none: the run's that is resumed, else the method's."""
+    """The options with the defaults of the run that is resumed, or else of the method."""
     if not options.resume or not (options.out / CONFIG).exists():
         return replace(options, **vars(usual(options.train.method)))
     return replace(options, **vars(with_own_log(read_config(options.out, RunConfig), options.out)))
 
 
 def run(options: Train) -> None:
-    """Train, or continue, one run; then, with `evaluate`, do what `darlr evaluate` does with it."""
+    """Train or resume a run and, with --evaluate, evaluate it as `darlr evaluate` does."""
     for warning in [] if options.resume else without_effect(options.config):
         say(warning)
     if options.dry_run:
@@ -37,14 +37,8 @@ def run(options: Train) -> None:
         Console().print(table(options.config, config))
         print(f"the same as a command: {command_line(config, options.out, usual(config.train.method))}")
         return
-    trained = train_run(
-        options.config,
-        options.out,
-        resume=options.resume,
-        watch=options.watch,
-        tensorboard=options.tensorboard,
-        evaluate=options.evaluate,
-    )
+    chosen = {name: getattr(options, name) for name in ("resume", "watch", "tensorboard", "evaluate")}
+    trained = train_run(options.config, options.out, **chosen)
     command = f"darlr evaluate {quote(str(options.out))}"
     if not options.evaluate:
         measurable = trained.config.split.evaluation or has_truth(trained.config.data)

@@ -1,4 +1,4 @@
-"""Checks that raise ConfigError and name the option as the command line spells it."""
+"""Checks that raise ConfigError and name the option."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -17,10 +17,7 @@ T = TypeVar("T")
 
 
 def find_named(name: str, known: Mapping[str, T], option: str, kind: str, otherwise: str = "") -> T:
-    """What is known by that name; ConfigError about `option`, with a hint, where nothing of the kind is.
-
-    otherwise: what else to do where no known name is like it.
-    """
+    """The value of a name; ConfigError about `option`, with a hint, where it is unknown. otherwise: more advice."""
     if name in known:
         return known[name]
     hint = perhaps(name, known, f"choose from {', '.join(known)}" + f", or {otherwise}" * bool(otherwise))
@@ -49,5 +46,5 @@ def not_negative(config: Any, names: tuple[str, ...], where: str = "") -> None:
 
 
 def spelt(where: str, name: str) -> str:
-    """An option as `darlr train` spells it. The command line shortens it where another command has a shorter name."""
+    """The name of an option, as `darlr train` spells it. Some commands have a shorter name for it."""
     return (f"{where}.{name}" if where else name).replace("_", "-")
