@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from darlr.options import WorldModelConfig
-from darlr.world.estimates import Averaged, Dense, Factored, Overlay, Variance
+from darlr.world.estimates import Averaged, Dense, Overlay, Variance
+from darlr.world.factored import Factored
 from darlr.world.fit import fit_world
 from tests.world.tiny import log_of
 
@@ -25,7 +26,7 @@ def fitted(request):
 
 @pytest.mark.parametrize("part", ["reward", "risk"])
 def test_a_model_predicts_its_table_on_demand(fitted, part):
-    dense = Dense(getattr(fitted, part))
+    dense = getattr(fitted, part)
     lazy = Factored(fitted.model, fitted.scale, fitted.users, fitted.items, part)
     assert lazy.shape == dense.shape
     users = torch.tensor([3, 0, 6])
@@ -41,7 +42,7 @@ def test_a_model_predicts_its_table_on_demand(fitted, part):
 def test_batches_do_not_change_predictions(fitted, monkeypatch):
     lazy = Factored(fitted.model, fitted.scale, fitted.users, fitted.items)
     whole = lazy.rows(torch.arange(USERS))
-    monkeypatch.setattr("darlr.world.estimates.CELLS", 3)
+    monkeypatch.setattr("darlr.world.factored.CELLS", 3)
     torch.testing.assert_close(lazy.rows(torch.arange(USERS)), whole)
 
 

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from darlr.world.estimates import Dense, Estimate, Factored
+from darlr.world.estimates import Dense, Estimate
+from darlr.world.factored import Factored
 from darlr.world.fold_in import DIRECTIONS, FoldIn, fold_in_of
 
 ROWS = 4096  # users whose whole rows give the directions
