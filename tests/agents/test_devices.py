@@ -13,9 +13,8 @@ from darlr.agents.learner import Learner, update_recommender, update_selector
 from darlr.agents.references import build_references
 from darlr.agents.rollout import Rollout, Simulator, rollout
 from darlr.data.item_features import category_bits
-from darlr.methods.rewards import RewardTables
+from darlr.io.tensors import moved
 from darlr.simulation.exits import CategoryExit, never
-from darlr.world.entropy import EntropyTable
 from tests.agents.tiny import build, make_world, options
 
 # What a GPU has to finish before the host can go on: a number is read, or a shape depends on numbers.
@@ -109,7 +108,7 @@ def test_learning_stays_on_its_device(method: str, more: dict[str, Any]) -> None
     simulator = replace(
         simulator, world=world, environment=replace(simulator.environment, exit=rule), references=references
     )
-    learner.tables = moved(learner.tables)
+    learner.tables = moved(learner.tables, "meta")
     played = rollout(agents[0], learner.selector, simulator, learner.tables, 8, learner.generators)
     assert played.reward.is_meta
     learner.recommender_optimiser = torch.optim.Adam(learner.recommender.parameters())
@@ -118,13 +117,6 @@ def test_learning_stays_on_its_device(method: str, more: dict[str, Any]) -> None
         assert learner.selector is not None
         learner.selector_optimiser = torch.optim.Adam(learner.selector.parameters())
         assert update_selector(learner, played.turns.selection)["selector_grad_norm"].is_meta
-
-
-def moved(tables: RewardTables) -> RewardTables:
-    """The same on a device without numbers."""
-    entropy = EntropyTable(*(part.to("meta") for part in vars(tables.entropy).values()))
-    numbers = {name: table.to("meta") for name, table in vars(tables).items() if isinstance(table, torch.Tensor)}
-    return replace(tables, **numbers, entropy=entropy)
 
 
 @pytest.mark.parametrize(("method", "more"), CASES)

@@ -1,6 +1,6 @@
 """The recommender agent: its observation of a session, networks and policy (method.md sections 2 and 3, DARLR+)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from torch.nn.functional import embedding  # several times faster than table[row
 from darlr.agents.actor_critic import ActorCritic
 from darlr.agents.fast.twins import Folded
 from darlr.agents.tracker import build_tracker
+from darlr.io.tensors import moved
 from darlr.options import RecommenderConfig
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.session import Session, last_items, last_rewards
@@ -114,6 +115,12 @@ class Recommender(nn.Module):
         self.user = nn.Linear(user_features.shape[1], dim) if config.user_in_state else None
         self.state_dim = (2 * dim if config.user_in_state else dim) + preference_dim
         self.heads = ActorCritic(self.state_dim, config.a2c.hidden, item_vectors.shape[0], config.precision)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Recommender":
+        """Convert weights and tables, as in every module, and bring the estimate to their device."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.estimate = moved(self.estimate, self.items.device)
+        return self
 
     def observe(self, session: Session) -> Observation:
         """The observation of a session; rewards are clipped to the logged range."""
