@@ -103,8 +103,8 @@ def measure(source: str, seed: int, config: WorldModelConfig) -> Iterator[tuple[
     knowing = train_world(found.with_given, found.beside, replace(config, seed=seed))
     history = padded(found.given, found.users)
     for (kind, model), (_, reference) in zip(parts(alone, found.train), parts(knowing, found.with_given), strict=True):
-        fold = fold_in_of(model.reward, float(model.risk.mean()), model.reward_range)
-        tables = fold.mean.expand(len(found.users), -1), fold.fold_in(*history), reference.reward[found.users]
+        fold = fold_in_of(model.reward.whole(), float(model.risk.whole().mean()), model.reward_range)
+        tables = fold.mean.expand(len(found.users), -1), fold.fold_in(*history), reference.reward.rows(found.users)
         yield kind, *(ndcg(table, found.other, found.users) for table in tables)
 
 

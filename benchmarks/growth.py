@@ -48,6 +48,7 @@ def made_up(users: int, items: int, seed: int = 0) -> "World":
     import torch
 
     from darlr.world.entropy import EntropyTable
+    from darlr.world.estimates import Dense
     from darlr.world.feedback import standardise
     from darlr.world.tables import World
 
@@ -55,8 +56,8 @@ def made_up(users: int, items: int, seed: int = 0) -> "World":
     reward = torch.rand(users, items, generator=generator)
     indicator = reward - reward.mean(0)
     return World(
-        reward=reward,
-        risk=torch.rand(users, items, generator=generator),
+        reward=Dense(reward),
+        risk=Dense(torch.rand(users, items, generator=generator)),
         user_features=standardise(indicator),
         unit=torch.nn.functional.normalize(indicator, dim=1),
         item_vectors=torch.randn(items, 8, generator=generator),

@@ -37,7 +37,7 @@ def main() -> None:
     judge = fit_world(select(log, ~half & ~stop), select(log, stop), WorldModelConfig(seed=1000 + options.seed))
     learning = replace(select(log, half), name=f"half of {log.name}")
     save(learning, options.save, PrepareReport(learning.name, len(log), len(learning)))
-    write_truth(Truth(np.arange(log.n_users), np.arange(log.n_items), judge.reward), options.save)
+    write_truth(Truth(np.arange(log.n_users), np.arange(log.n_items), judge.reward.whole()), options.save)
 
 
 if __name__ == "__main__":

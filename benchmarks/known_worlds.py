@@ -24,6 +24,7 @@ from darlr.experiments.process import configure
 from darlr.options import A2CConfig, RecommenderConfig, RewardConfig, SelectorConfig, SessionConfig, TrainConfig
 from darlr.simulation.exits import CategoryExit, Exit, never
 from darlr.world.entropy import EntropyTable
+from darlr.world.estimates import Dense
 from darlr.world.feedback import standardise
 from darlr.world.tables import World
 
@@ -55,8 +56,8 @@ def known(reward: Tensor, rule: Exit, group: Tensor, item_vectors: Tensor, best:
     users, items = reward.shape
     indicator = reward - reward.mean(0)
     world = World(
-        reward=reward,
-        risk=torch.zeros_like(reward),
+        reward=Dense(reward),
+        risk=Dense(torch.zeros_like(reward)),
         user_features=standardise(indicator),
         unit=torch.nn.functional.normalize(indicator, dim=1),
         item_vectors=item_vectors,

@@ -18,6 +18,7 @@ from darlr.agents.learner import Learner, learn
 from darlr.agents.rollout import Simulator
 from darlr.methods import Method
 from darlr.simulation import environment
+from darlr.world import estimates
 from darlr.world.tables import World
 
 # What belongs to a part: functions by where they are looked up.
@@ -40,7 +41,7 @@ SCOPES: tuple[tuple[str, Any, str], ...] = (
     ("look-ups", Method, "pay"),
     ("look-ups", World, "similarity"),
     ("look-ups", World, "similarities"),
-    ("look-ups", learner, "refine"),
+    ("look-ups", estimates.Dense, "write"),
     ("look-ups", references, "diversity"),
     ("session", environment, "show"),
     ("session", environment, "restart"),

@@ -78,7 +78,7 @@ def quality(scores: Tensor, liked: Tensor) -> tuple[float, float]:
 
 def world_table(log: InteractionLog, config: WorldModelConfig) -> Tensor:
     """r_0 of a world model of ours."""
-    return fit_world(log, select(log, np.zeros(len(log), dtype=bool)), config).reward
+    return fit_world(log, select(log, np.zeros(len(log), dtype=bool)), config).reward.whole()
 
 
 def factor_table(log: InteractionLog, scope: Scope, block: Block | None, size: int, penalty: float) -> Tensor:

@@ -59,7 +59,7 @@ def run(
 ) -> Iterator[dict[str, float]]:
     """Train for `budget` steps at least, evaluating after every `every` steps, about."""
     learner, simulator, world = prepare(logs, fitted, config)
-    own = Truth(np.arange(world.n_users), np.arange(world.n_items), world.reward)
+    own = Truth(np.arange(world.n_users), np.arange(world.n_items), world.reward.whole())
     rule, turns = simulator.environment.exit, simulator.environment.turns
     rollout = config.sessions * turns
     cpu = wall = 0.0

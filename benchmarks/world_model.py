@@ -187,7 +187,7 @@ def world(config: WorldModelConfig, *, stop: bool = True, **patch: Any) -> Model
         none = np.zeros(0, dtype=np.int64)
         early = held_out if stop else replace(held_out, user=none, item=none, reward=none.astype(np.float32))
         with patched(patch):
-            return fit.fit_world(train, early, replace(config, seed=seed)).reward.numpy()
+            return fit.fit_world(train, early, replace(config, seed=seed)).reward.whole().numpy()
 
     return fitted
 

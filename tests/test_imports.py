@@ -27,6 +27,7 @@ EXTRAS = {
     "d3rlpy",
     "pooch",
     "gymnasium",
+    "faiss",
     "beartype",
     "hypothesis",
     "pytest",

@@ -59,11 +59,11 @@ def logits(agent, session):
 @torch.no_grad()
 def test_a_surprise_moves_the_scores_of_like_items():
     world, agent = agent_with(prior=3.0, belief=0.5)
-    liked, met = played(agent, 1, [2], [5.0]), played(agent, 1, [2], [float(world.reward[1, 2])])
+    liked, met = played(agent, 1, [2], [5.0]), played(agent, 1, [2], [float(world.reward.whole()[1, 2])])
     moved = agent._prior(agent.observe(liked)) - agent._prior(agent.observe(met))
     like = world.preference @ world.preference[2]
     assert torch.equal(moved[0].sign(), like.sign())
-    torch.testing.assert_close(met.rewards[0, -1], world.reward[1, 2])
+    torch.testing.assert_close(met.rewards[0, -1], world.reward.whole()[1, 2])
     torch.testing.assert_close(agent.observe(met).preference, torch.zeros(1, 4))
 
 
@@ -71,7 +71,7 @@ def test_a_surprise_moves_the_scores_of_like_items():
 def test_without_surprise_the_prior_is_r0_in_units_of_its_spread():
     world, agent = agent_with(prior=3.0, belief=0.5)
     found = agent._prior(agent.observe(reset(torch.tensor([0, 4]), 6, 5)))
-    rows = world.reward[[0, 4]]
+    rows = world.reward.rows(torch.tensor([0, 4]))
     centred = rows - rows.mean(1, keepdim=True)
     torch.testing.assert_close(found, 3.0 * centred / rows.std(1, correction=0, keepdim=True))
 

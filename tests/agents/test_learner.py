@@ -196,7 +196,7 @@ def test_only_darlr_has_a_selector_and_a_moving_table():
 @pytest.mark.parametrize("mode", ["previous", "in_place"])
 def test_refine_modes(mode):
     learner, simulator = build(make_world(), options("darlr", reward__refine=mode), LEAVE)
-    start, played = learner.tables.start.clone(), []
+    start, played = learner.tables.start.whole().clone(), []
     method = simulator.method
 
     def estimate(tables, step, config):
@@ -210,10 +210,10 @@ def test_refine_modes(mode):
         for user, item, value in zip(step.user, step.item, estimate, strict=True):
             expected[user, item] = value
     after, world = learner.tables, make_world()
-    assert torch.equal(after.previous, expected)
-    assert not torch.equal(after.previous, start)
-    assert torch.equal(after.start, expected if mode == "in_place" else start)
-    assert torch.equal(after.frozen, world.reward)
+    assert torch.equal(after.previous.whole(), expected)
+    assert not torch.equal(after.previous.whole(), start)
+    assert torch.equal(after.start.whole(), expected if mode == "in_place" else start)
+    assert torch.equal(after.frozen.whole(), world.reward.whole())
 
 
 def tables_of(world, config):
@@ -222,35 +222,35 @@ def tables_of(world, config):
 
 def test_start_tables():
     world = make_world()
-    averaged = world.neighbour_reward(options().tables)
-    for start, expected in (("frozen", world.reward), ("neighbours", averaged)):
+    averaged, frozen = world.neighbour_reward(options().tables).whole(), world.reward.whole()
+    for start, expected in (("frozen", frozen), ("neighbours", averaged)):
         tables = tables_of(world, options("darlr", reward__start=start))
-        assert torch.equal(tables.start, expected)
-        assert torch.equal(tables.previous, expected)
-        assert torch.equal(tables.frozen, world.reward)
+        assert torch.equal(tables.start.whole(), expected)
+        assert torch.equal(tables.previous.whole(), expected)
+        assert torch.equal(tables.frozen.whole(), frozen)
         assert tables.risk is None  # Eq. 16 has no table
     static = tables_of(world, options("darlr", reward__penalty="static"))
-    assert torch.equal(static.risk, world.risk)
+    assert torch.equal(static.risk.whole(), world.risk.whole())
     roler = tables_of(world, options("roler"))
-    assert torch.equal(roler.start, averaged)
-    assert torch.equal(roler.risk, world.neighbour_risk(options().tables))
+    assert torch.equal(roler.start.whole(), averaged)
+    assert torch.equal(roler.risk.whole(), world.neighbour_risk(options().tables).whole())
 
 
 def test_the_prior_is_the_table_that_the_estimate_starts_from():
     world = make_world()
-    averaged = world.neighbour_reward(options().tables)
-    assert not torch.equal(averaged, world.reward)
+    averaged, frozen = world.neighbour_reward(options().tables).whole(), world.reward.whole()
+    assert not torch.equal(averaged, frozen)
     prior = {"recommender__prior": 1.0}
 
     def prior_of(method, **more):
-        return build_recommender(world, options(method, **prior, **more)).reward
+        return build_recommender(world, options(method, **prior, **more)).estimate.whole()
 
     assert torch.equal(prior_of("roler"), averaged)
     assert torch.equal(prior_of("darlr", reward__start="neighbours"), averaged)
-    assert torch.equal(prior_of("darlr", reward__start="frozen"), world.reward)
+    assert torch.equal(prior_of("darlr", reward__start="frozen"), frozen)
     for method in ("mbpo", "mopo", "dorl"):
-        assert torch.equal(prior_of(method, reward__start="neighbours"), world.reward)
-    assert not hasattr(build_recommender(world, options("roler")), "reward")
+        assert torch.equal(prior_of(method, reward__start="neighbours"), frozen)
+    assert build_recommender(world, options("roler")).estimate is None
 
 
 def test_building_leaves_the_global_generator_alone():

@@ -48,7 +48,7 @@ def test_state_holds_all_that_training_changes():
     rounds(learner, simulator, 1)
     after = state(learner)
     moved = {name for name in after if name not in before or not torch.equal(before[name], after[name])}
-    assert {"previous", "generator.users", "generator.actions", "generator.picks", "generator.batches"} <= moved
+    assert {"previous.table", "generator.users", "generator.actions", "generator.picks", "generator.batches"} <= moved
     for agent in ("recommender", "selector"):
         assert f"{agent}.heads.actor.weight" in moved
         assert any(name.startswith(f"{agent}.adam.") for name in moved)

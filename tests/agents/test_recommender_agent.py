@@ -88,7 +88,7 @@ def test_prior_adds_standardised_scores_to_the_logits():
     without = build(world, options())[0].recommender
     agent = build(world, options(recommender__prior=2.0))[0].recommender
     seen = agent.observe(sessions())
-    reward = world.reward[seen.user].double()
+    reward = world.reward.rows(seen.user).double()
     scores = (reward - reward.mean(1, keepdim=True)) / reward.std(1, correction=0, keepdim=True)
     torch.testing.assert_close(agent(seen).logits, without(seen).logits + 2 * scores.float())
     torch.testing.assert_close(agent(seen).value, without(seen).value)

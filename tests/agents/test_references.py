@@ -11,7 +11,6 @@ from darlr.agents.rollout import rollout
 from darlr.agents.selector import pick_draws, select
 from darlr.agents.train import dynamic_estimate, held_out_error
 from darlr.errors import ConfigError
-from darlr.methods.rewards import refine as write
 from darlr.options import SelectorConfig
 from tests.agents.tiny import build, make_world, options, same_category_leaves
 
@@ -101,11 +100,11 @@ def test_too_few_others_are_refused(kind):
 def test_without_references_the_start_table_is_paid_and_nothing_is_uncertain(refine):
     learner, simulator = build(make_world(), options("darlr", selector__kind="none", reward__refine=refine), LEAVE)
     played = rollout(learner.recommender, None, simulator, learner.tables, 16, learner.generators).turns
-    assert torch.equal(played.shaped.estimate, learner.tables.start[played.observation.user, played.action])
+    assert torch.equal(played.shaped.estimate, learner.tables.start.pairs(played.observation.user, played.action))
     assert played.shaped.uncertainty.abs().max() == 0
-    before = learner.tables.previous.clone()
-    write(learner.tables.previous, played.observation.user, played.action, played.shaped.estimate)
-    assert torch.equal(before, learner.tables.previous)
+    before = learner.tables.previous.whole().clone()
+    learner.refined.write(played.observation.user, played.action, played.shaped.estimate)
+    assert torch.equal(before, learner.tables.previous.whole())
 
 
 def test_nearest_is_static_and_random_is_not():
@@ -115,10 +114,10 @@ def test_nearest_is_static_and_random_is_not():
         of_user = turns.references.users[turns.observation.user == 3]
         assert len(of_user) > 5
         assert bool((of_user != of_user[0]).any()) is differs
-        paid = learner.tables.start[turns.references.users, turns.action[:, None]].mean(1)
+        paid = learner.tables.start.pairs(turns.references.users, turns.action[:, None]).mean(1)
         torch.testing.assert_close(turns.shaped.estimate, paid)
         gain = (turns.references.similarity + turns.references.diversity).clamp(min=0.1)
-        before = learner.tables.previous[turns.observation.user, turns.action]
+        before = learner.tables.previous.pairs(turns.observation.user, turns.action)
         torch.testing.assert_close(turns.shaped.uncertainty, (paid - before).abs() / gain)
 
 
@@ -129,14 +128,14 @@ def test_no_selector_is_built_or_updated(kind):
     metrics = learn(learner, simulator, 8)
     assert {"similarity", "diversity", "inflation"} <= metrics.keys()
     assert not any(name.startswith("selector") for name in [*metrics, *state(learner)])
-    assert bool((state(learner)["previous"] != learner.tables.start).any()) is (kind != "none")
+    assert bool((state(learner)["previous.table"] != learner.tables.start.whole()).any()) is (kind != "none")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_dynamic_estimates_of_every_kind(kind):
     learner, simulator = build(make_world(), options("darlr", selector__kind=kind, selector__picks=4))
     user, item = torch.arange(5), torch.arange(5)
-    start = learner.tables.start
+    start = learner.tables.start.whole()
     others = (start.sum(0) - start) / 4
     expected = (start if kind == "none" else others)[user, item]
     torch.testing.assert_close(dynamic_estimate(learner, simulator, user, item, generator()), expected)

@@ -74,7 +74,7 @@ def test_the_shown_history_is_the_observed_feedback():
     """DARLR's state is fed the averaged estimate, not the frozen reward."""
     played, learner, _ = play(options("darlr"))
     turns = played.turns
-    frozen = learner.tables.frozen[turns.observation.user, turns.action]
+    frozen = learner.tables.frozen.pairs(turns.observation.user, turns.action)
     assert (turns.shaped.estimate - frozen).abs().max() > 0.1
     first = turns.observation.feedback[played.turn == 1]
     assert first.abs().max() == 0
@@ -129,15 +129,15 @@ def test_rewards_are_what_the_method_pays(method):
     last = turns.observation.items[:, -1]
     entropy = 0.3 * world.entropy.lookup(last, item)
     if method == "darlr":
-        members = tables.start[turns.references.users, item[:, None]]
+        members = tables.start.pairs(turns.references.users, item[:, None])
         estimate = members.mean(1)
         gain = (turns.references.similarity + turns.references.diversity).clamp(min=config.reward.minimum_gain)
-        expected = estimate - 0.5 * (estimate - tables.previous[user, item]).abs() / gain + entropy
+        expected = estimate - 0.5 * (estimate - tables.previous.pairs(user, item)).abs() / gain + entropy
     else:
         near = world.neighbour_reward(config.tables), world.neighbour_risk(config.tables)
         reward, risk = near if method == "roler" else (world.reward, world.risk)
-        expected = reward[user, item]
-        expected = expected - 0.5 * risk[user, item] if method != "mbpo" else expected
+        expected = reward.pairs(user, item)
+        expected = expected - 0.5 * risk.pairs(user, item) if method != "mbpo" else expected
         expected = expected + entropy if method in ("dorl", "roler") else expected
     torch.testing.assert_close(played.reward, expected - simulator.shift)
     if method != "darlr":
@@ -208,7 +208,7 @@ def test_the_selector_is_paid_by_the_table_that_eq_15_averages(start):
     )  # fmt: skip
     played, learner, _ = play(config)
     turns = played.turns
-    paid = learner.tables.start[turns.references.users, turns.action[:, None]]
+    paid = learner.tables.start.pairs(turns.references.users, turns.action[:, None])
     torch.testing.assert_close(turns.selection.reward, paid)
     torch.testing.assert_close(turns.shaped.estimate, paid.mean(1))
 

@@ -47,7 +47,7 @@ def test_rewards_and_gains_of_every_pick_follow_eq_12(reward, start):
     world = make_world(n_users=8)
     config = options("darlr", selector__reward=reward, reward__start=start, selector__lambda_d=0.7, selector__picks=4)
     _, references, selection, user, item = play(config, world)
-    table = world.neighbour_reward(config.tables) if start == "neighbours" else world.reward
+    table = (world.neighbour_reward(config.tables) if start == "neighbours" else world.reward).whole()
     unit = world.unit
     for b in range(len(user)):
         picks = references.users[b].tolist()

@@ -36,8 +36,8 @@ def test_held_out_error_by_hand():
     world = make_world()
     learner, simulator = build(world, options("darlr", selector__picks=4, reward__start="neighbours"))
     errors = held_out_error(learner, simulator, HELD_OUT, seed=0)
-    frozen = world.reward
-    start = world.neighbour_reward(options().tables)
+    frozen = world.reward.whole()
+    start = world.neighbour_reward(options().tables).whole()
     others = (start.sum(0) - start) / 4
     cells = [(0, 5, 2.0), (3, 0, 4.0), (3, 2, 5.0)]
     assert errors["held_out_frozen"] == pytest.approx(float(sum((frozen[u, i] - r).abs() for u, i, r in cells)) / 3)

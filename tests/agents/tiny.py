@@ -9,6 +9,7 @@ from darlr.data.item_features import category_bits
 from darlr.options import A2CConfig, RecommenderConfig, SelectorConfig, SessionConfig, TrackerConfig, TrainConfig
 from darlr.simulation.exits import CategoryExit, never
 from darlr.world.entropy import EntropyTable
+from darlr.world.estimates import Dense
 from darlr.world.feedback import standardise
 from darlr.world.tables import World
 
@@ -22,8 +23,8 @@ def make_world(n_users=5, n_items=6, seed=0, reward=None):
     centred = reward - reward.mean(0)
     pairs = torch.arange(n_items - 1)
     return World(
-        reward=reward,
-        risk=torch.rand(n_users, n_items, generator=generator),
+        reward=Dense(reward),
+        risk=Dense(torch.rand(n_users, n_items, generator=generator)),
         user_features=standardise(centred),
         unit=torch.nn.functional.normalize(centred),
         item_vectors=torch.randn(n_items, 3, generator=generator),

@@ -24,6 +24,7 @@ from darlr.evaluation.truth import Truth
 from darlr.options import SessionConfig
 from darlr.policies.fixed import FixedList, Random
 from darlr.simulation.exits import never
+from darlr.world.estimates import Dense
 
 LOG = InteractionLog(
     name="tiny",
@@ -84,7 +85,7 @@ def test_rows_do_not_depend_on_their_company():
 
 def test_trivial_rows_play_in_every_setting():
     none = replace(LOG, user=LOG.user[:0], item=LOG.item[:0], reward=LOG.reward[:0])
-    world = SimpleNamespace(reward=TRUTH.reward, neighbour_reward=lambda tables: TRUTH.reward)
+    world = SimpleNamespace(reward=Dense(TRUTH.reward), neighbour_reward=lambda tables: Dense(TRUTH.reward))
     sources = [Source(LOG, LOG, none, LOG, scope_of(LOG), world)] * 2
     entries = trivial_rows(sources, TRUTH, exits=can_leave(SESSION, LOG))
     rows = sound(entries, settings(SESSION, LOG), TRUTH, LOG)

@@ -95,6 +95,6 @@ def test_a_method_may_be_defined_anew_as_in_a_notebook(monkeypatch: pytest.Monke
 def test_tables_of_another_shape_are_refused():
     world, config = make_world(), TrainConfig()
     for name in ("start", "risk"):
-        method = Method("mine", "Mine", **{name: lambda world, _: world.reward[:1]})
+        method = Method("mine", "Mine", **{name: lambda world, _: world.reward.whole()[:1]})
         with pytest.raises(ConfigError, match=f"method mine: its table `{name}` must be users x items"):
             method.tables(world, config)

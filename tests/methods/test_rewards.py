@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from darlr.methods import find
 from darlr.methods.darlr import dynamic_reward, dynamic_uncertainty
-from darlr.methods.rewards import References, RewardTables, Shaped, Step, refine
+from darlr.methods.rewards import References, RewardTables, Shaped, Step
 from darlr.options import RewardConfig, TablesConfig
 from darlr.world.entropy import EntropyTable
+from darlr.world.estimates import Dense
 from darlr.world.tables import World
 
 FROZEN = torch.tensor([[1.0, 2.0, 3.0], [5.0, 4.0, 3.0]])
@@ -24,12 +25,19 @@ PREVIOUS = torch.tensor([[2.0, 2.0, 2.0], [4.5, 1.0, 3.0]])
 ENTROPY = EntropyTable(torch.tensor([0.5, 1.0, 0.25]), torch.tensor([1, 5]), torch.tensor([0.4, 0.8]))
 EVEN = EntropyTable(torch.ones(3), torch.tensor([0, 1, 2, 4, 5, 8]), torch.full((6,), 0.4))  # every pair
 INERT = EntropyTable(torch.ones(3), torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+
+
+def tables_of(frozen, start, risk, previous):
+    """The tables of a method, as estimates."""
+    return RewardTables(Dense(frozen), Dense(start), None if risk is None else Dense(risk), Dense(previous), ENTROPY)
+
+
 TABLES = {
-    "mbpo": RewardTables(FROZEN, FROZEN, None, FROZEN, ENTROPY),
-    "mopo": RewardTables(FROZEN, FROZEN, RISK, FROZEN, ENTROPY),
-    "dorl": RewardTables(FROZEN, FROZEN, RISK, FROZEN, ENTROPY),
-    "roler": RewardTables(FROZEN, NEIGHBOURS, NEIGHBOUR_RISK, FROZEN, ENTROPY),
-    "darlr": RewardTables(FROZEN, START, None, PREVIOUS, ENTROPY),
+    "mbpo": tables_of(FROZEN, FROZEN, None, FROZEN),
+    "mopo": tables_of(FROZEN, FROZEN, RISK, FROZEN),
+    "dorl": tables_of(FROZEN, FROZEN, RISK, FROZEN),
+    "roler": tables_of(FROZEN, NEIGHBOURS, NEIGHBOUR_RISK, FROZEN),
+    "darlr": tables_of(FROZEN, START, None, PREVIOUS),
 }
 
 # user 0 begins with item 0; user 1 takes 1 after 0; user 0 takes 2 after 1
@@ -87,7 +95,7 @@ def test_shaping_by_hand(method, estimate, uncertainty, entropy, reward):
 )
 def test_ablations_of_darlr_by_hand(switches, estimate, uncertainty):
     config = replace(WEIGHTS, **switches)
-    tables = replace(TABLES["darlr"], risk=RISK if config.penalty == "static" else None)
+    tables = replace(TABLES["darlr"], risk=Dense(RISK) if config.penalty == "static" else None)
     shaped = find("darlr").pay(tables, replace(STEP, references=REFERENCES), config)
     close(shaped.estimate, estimate)
     close(shaped.uncertainty, uncertainty)
@@ -95,7 +103,7 @@ def test_ablations_of_darlr_by_hand(switches, estimate, uncertainty):
 
 def test_a_static_penalty_of_darlr_is_part_of_the_shift():
     static = replace(WEIGHTS, penalty="static")
-    tables = replace(TABLES["darlr"], risk=RISK)
+    tables = replace(TABLES["darlr"], risk=Dense(RISK))
     assert find("darlr").shift(tables, static) == pytest.approx(
         float((START - 0.5 * RISK).min()) + 2.0 * ENTROPY.floor()
     )
@@ -109,7 +117,7 @@ def test_darlr_needs_references():
 def test_dynamic_reward_by_hand():
     start = torch.tensor([[1.0, 2.0], [3.0, 5.0], [8.0, 5.0], [4.0, 0.0]])
     references = torch.tensor([[1, 2, 3], [0, 2, 3]])
-    close(dynamic_reward(start, references, torch.tensor([0, 1])), [5.0, 7 / 3])
+    close(dynamic_reward(Dense(start), references, torch.tensor([0, 1])), [5.0, 7 / 3])
 
 
 def test_dynamic_uncertainty_by_hand_and_its_clamp():
@@ -127,13 +135,13 @@ def test_fixed_nearest_neighbours_and_uniform_weights_are_rolers_table():
     generator = torch.Generator().manual_seed(0)
     reward, vectors = torch.rand(9, 5, generator=generator) * 4 + 1, torch.randn(9, 4, generator=generator)
     unit = vectors / vectors.norm(dim=1, keepdim=True)
-    world = World(reward, torch.zeros_like(reward), vectors, unit, torch.zeros(5, 2), INERT, (1.0, 5.0))
+    world = World(Dense(reward), Dense(torch.zeros_like(reward)), vectors, unit, torch.zeros(5, 2), INERT, (1.0, 5.0))
     for include_self in (True, False):
         options = TablesConfig(neighbours=4, neighbour_weights="uniform", neighbour_self=include_self)
-        table = world.neighbour_reward(options)
+        table = world.neighbour_reward(options).whole()
         index, _ = world.neighbours(4, include_self)
         user, item = torch.arange(9).repeat_interleave(5), torch.arange(5).repeat(9)
-        close(dynamic_reward(reward, index[user], item), table.flatten())
+        close(dynamic_reward(Dense(reward), index[user], item), table.flatten())
 
 
 @given(st.integers(0, 10_000), st.floats(0, 3))
@@ -143,7 +151,7 @@ def test_dorl_without_its_terms_is_mopo_is_mbpo(seed, lambda_e):
     risks = {"mbpo": None, "mopo": risk, "dorl": risk}
     free = RewardConfig(lambda_u=0.0, lambda_e=lambda_e)
     shaped = {
-        method: find(method).pay(RewardTables(start, start, table, start, ENTROPY), every_step(), free)
+        method: find(method).pay(tables_of(start, start, table, start), every_step(), free)
         for method, table in risks.items()
     }
     plain = shaped["mbpo"].reward(free)
@@ -167,7 +175,7 @@ def test_no_step_pays_below_0_whatever_the_tables(seed):
     start, risk = torch.rand(2, 2, 3, generator=generator) * 5
     step = every_step()
     for method in ("mbpo", "mopo", "dorl", "roler"):
-        known, tables = find(method), RewardTables(start, start, None if method == "mbpo" else risk, start, ENTROPY)
+        known, tables = find(method), tables_of(start, start, None if method == "mbpo" else risk, start)
         pays = known.pay(tables, step, WEIGHTS).reward(WEIGHTS, known.shift(tables, WEIGHTS))
         assert pays.min() >= -1e-5
     # DARLR by its estimate and entropy: its penalty has no table
@@ -176,7 +184,7 @@ def test_no_step_pays_below_0_whatever_the_tables(seed):
         similarity=torch.ones(len(step.user)),
         diversity=torch.ones(len(step.user)),
     )
-    known, tables = find("darlr"), RewardTables(start, start, None, start, ENTROPY)
+    known, tables = find("darlr"), tables_of(start, start, None, start)
     shaped = known.pay(tables, replace(step, references=references), WEIGHTS)
     certain = Shaped(shaped.estimate, torch.zeros_like(shaped.uncertainty), shaped.entropy)
     assert certain.reward(WEIGHTS, known.shift(tables, WEIGHTS)).min() >= -1e-5
@@ -189,13 +197,14 @@ def test_shift_by_hand():
     # the least entropy: 0.25 of item 2 and 0.4 of the pair (0, 1)
     assert find("dorl").shift(TABLES["dorl"], WEIGHTS) == pytest.approx(0.75 + 2 * 0.65)
     assert find("roler").shift(TABLES["roler"], WEIGHTS) == pytest.approx(1.875 + 2 * 0.65)
-    assert find("darlr").shift(replace(TABLES["darlr"], start=START + 1), WEIGHTS) == pytest.approx(2.0 + 2 * 0.65)
+    more = replace(TABLES["darlr"], start=Dense(START + 1))
+    assert find("darlr").shift(more, WEIGHTS) == pytest.approx(2.0 + 2 * 0.65)
 
 
 def test_refine_by_hand_the_last_write_wins():
     table = torch.zeros(2, 3)
     user, item = torch.tensor([0, 1, 0, 0]), torch.tensor([1, 2, 1, 0])
-    refine(table, user, item, torch.tensor([9.0, 2.0, 3.0, 4.0]))
+    Dense(table).write(user, item, torch.tensor([9.0, 2.0, 3.0, 4.0]))
     close(table, [[4.0, 3.0, 0.0], [0.0, 0.0, 2.0]])
 
 
@@ -205,5 +214,5 @@ def test_refine_equals_a_loop(writes):
     for user, item, value in writes:
         table[user, item] = value
     user, item, value = (torch.tensor(column) for column in zip(*writes, strict=True))
-    refine(refined, user, item, value)
+    Dense(refined).write(user, item, value)
     assert torch.equal(refined, table)

@@ -33,8 +33,8 @@ def test_the_method_pays_what_the_page_says():
     user, item = torch.tensor([0, 3]), torch.tensor([5, 1])
     paid = method.pay(tables, Step(user, item, torch.tensor([-1, 4])), RewardConfig())
     near = world.neighbour_reward(config.tables)
-    torch.testing.assert_close(paid.estimate, (world.reward[user, item] + near[user, item]) / 2)
-    torch.testing.assert_close(paid.uncertainty, world.risk[user, item] * torch.tensor([0.5, 1.0]))
+    torch.testing.assert_close(paid.estimate, (world.reward.pairs(user, item) + near.pairs(user, item)) / 2)
+    torch.testing.assert_close(paid.uncertainty, world.risk.pairs(user, item) * torch.tensor([0.5, 1.0]))
     assert not paid.entropy.any()
 
 

@@ -76,10 +76,10 @@ POLICIES = {
     "learned, prior of neighbours": learned("roler", recommender__prior=3.0),
     "learned, prior and belief": learned("darlr", recommender__prior=3.0, recommender__belief=0.5),
     "learned, caution": learned(recommender__prior=3.0, recommender__caution=5.0, **CATEGORY),
-    "list": table(lambda world: world.reward.mean(0, keepdim=True)),
-    "table": table(lambda world: world.reward),
-    "table of neighbours": table(lambda world: find("roler").start(world, options("roler"))),
-    "table, exit-aware": table(lambda world: world.reward, aware=True),
+    "list": table(lambda world: world.reward.whole().mean(0, keepdim=True)),
+    "table": table(lambda world: world.reward.whole()),
+    "table of neighbours": table(lambda world: find("roler").start(world, options("roler")).whole()),
+    "table, exit-aware": table(lambda world: world.reward.whole(), aware=True),
 }
 every_policy = pytest.mark.parametrize("name", POLICIES)
 

@@ -38,7 +38,7 @@ def test_training_and_evaluation_play_the_same_session(repeats, rule, seed, n_it
         )
     evaluated = play(
         RecommenderPolicy(learner.recommender),
-        SimpleNamespace(users=users, items=torch.arange(n_items), reward=world.reward),
+        SimpleNamespace(users=users, items=torch.arange(n_items), reward=world.reward.whole()),
         n_items,
         rule,
         mode="FB" if repeats else "NX_0",

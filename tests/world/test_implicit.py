@@ -36,7 +36,7 @@ def test_weights_move_the_fit():
     )
     none = select(log, np.zeros(12, dtype=bool))
     plain, ips = (
-        fit_world(log, none, c).reward.mean().item() for c in (config, replace(config, weighting=IPS.weighting))
+        fit_world(log, none, c).reward.whole().mean().item() for c in (config, replace(config, weighting=IPS.weighting))
     )
     assert plain == pytest.approx(10 / 12, abs=0.05)
     assert ips == pytest.approx(0.5, abs=0.05)
@@ -45,7 +45,7 @@ def test_weights_move_the_fit():
 def test_auto_follows_the_log():
     ratings, positives = log_of([0, 1], [0, 1], [1, 0], 2, 2), log_of([0, 1], [0, 1], [1, 1], 2, 2)
     assert not ratings.implicit
-    assert resolve(WorldModelConfig(), ratings) == WorldModelConfig(kind="deepfm", loss="point")
+    assert resolve(WorldModelConfig(), ratings) == WorldModelConfig(kind="deepfm", loss="point", gradients="dense")
     chosen = resolve(WorldModelConfig(members=2), positives)
     assert (chosen.loss, chosen.members, chosen.batch) == ("pointneg", 2, IMPLICIT["batch"])
     named = WorldModelConfig(loss="pointneg")
@@ -84,10 +84,10 @@ def test_positives_alone_are_told_from_cells_without_events_and_tables_are_the_s
     assert fitted.reward.shape == (5, 10)
     assert fitted.reward_range == (0.0, 1.0)
     assert (
-        fitted.reward[torch.from_numpy(same[:5, :10])].mean()
-        > fitted.reward[~torch.from_numpy(same[:5, :10])].mean() + 0.3
+        fitted.reward.whole()[torch.from_numpy(same[:5, :10])].mean()
+        > fitted.reward.whole()[~torch.from_numpy(same[:5, :10])].mean() + 0.3
     )
     means, variances = fitted.predict_members()
-    torch.testing.assert_close(means.mean(0), fitted.reward)
+    torch.testing.assert_close(means.mean(0), fitted.reward.whole())
     assert variances.shape == (2, 5, 10)
     assert fitted.predict_members(torch.float16)[0].dtype == torch.float16

@@ -38,14 +38,14 @@ def test_every_kind_is_kept_and_folds_new_users_in(kind: str, tmp_path: Path) ->
     for name, tensor in fitted.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], tensor)
 
-    fold = fold_in_of(again.reward, float(again.risk.mean()), again.reward_range)
+    fold = fold_in_of(again.reward.whole(), float(again.risk.whole().mean()), again.reward_range)
     low, high = again.reward_range
-    item = int(fitted.reward.var(0).argmax())  # what users differ in most
+    item = int(fitted.reward.whole().var(0).argmax())  # what users differ in most
     items = torch.tensor([[item, item], [-1, item], [-1, -1]])
     rewards = torch.tensor([[high, high], [0.0, low], [0.0, 0.0]])
     rows = fold.fold_in(items, rewards)
     assert ((rows >= low) & (rows <= high)).all()
-    torch.testing.assert_close(rows[2], fitted.reward.mean(0))
+    torch.testing.assert_close(rows[2], fitted.reward.whole().mean(0))
     assert rows[0, item] > rows[2, item] > rows[1, item]
     for row in range(3):
         torch.testing.assert_close(fold.fold_in(items[[row]], rewards[[row]])[0], rows[row])

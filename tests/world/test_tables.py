@@ -11,6 +11,7 @@ from darlr.errors import ConfigError
 from darlr.options import TablesConfig
 from darlr.world import tables
 from darlr.world.entropy import EntropyTable, build_entropy
+from darlr.world.estimates import Dense
 from darlr.world.feedback import feedback, standardise
 from darlr.world.tables import World, build_world
 
@@ -21,7 +22,8 @@ def make_world(reward, vectors=None):
     norm = vectors.norm(dim=1, keepdim=True)
     empty = EntropyTable(torch.ones(reward.shape[1]), torch.zeros(0, dtype=torch.int64), torch.zeros(0))
     unit = torch.where(norm > 0, vectors / norm.clamp(min=1e-12), 0.0)
-    return World(reward, torch.ones_like(reward), vectors, unit, torch.zeros(reward.shape[1], 2), empty, (0.0, 5.0))
+    tables = Dense(reward), Dense(torch.ones_like(reward))
+    return World(*tables, vectors, unit, torch.zeros(reward.shape[1], 2), empty, (0.0, 5.0))
 
 
 def make_log(user, item, reward, n_users, n_items, timestamp=None, block=None):
@@ -104,14 +106,14 @@ def test_neighbour_table_by_hand():
     # cosines: (0,1) 0.6, (0,2) 0, (1,2) 0.8
     world = make_world([[1.0, 5.0], [2.0, 3.0], [4.0, 1.0]], [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
     config = TablesConfig(neighbours=2, neighbour_risk="variance")
-    reward, risk = world.neighbour_reward(config), world.neighbour_risk(config)
+    reward, risk = world.neighbour_reward(config).whole(), world.neighbour_risk(config).whole()
     # user 0: (1 * r0 + 0.6 * r1) / 1.6; user 2: (1 * r2 + 0.8 * r1) / 1.8
     torch.testing.assert_close(reward[0], torch.tensor([2.2 / 1.6, 6.8 / 1.6]))
     torch.testing.assert_close(reward[2], torch.tensor([5.6 / 1.8, 3.4 / 1.8]))
     torch.testing.assert_close(risk[0], torch.tensor([0.25, 1.0]))  # variance of {1, 2} and of {5, 3}
     config = TablesConfig(neighbours=2, neighbour_weights="uniform", neighbour_self=False, neighbour_risk="zero")
-    torch.testing.assert_close(world.neighbour_reward(config)[0], torch.tensor([3.0, 2.0]))
-    assert world.neighbour_risk(config).abs().max() == 0
+    torch.testing.assert_close(world.neighbour_reward(config).whole()[0], torch.tensor([3.0, 2.0]))
+    assert world.neighbour_risk(config).whole().abs().max() == 0
 
 
 @given(st.integers(0, 1000), st.integers(1, 9), st.booleans(), st.sampled_from(["cosine", "uniform"]))
@@ -120,14 +122,14 @@ def test_neighbour_table_equals_a_slow_one(seed, k, include_self, weights):
     vectors = torch.randn(9, 4, generator=draw)
     world = make_world(1 + 4 * torch.rand(9, 5, generator=draw), vectors)
     config = TablesConfig(neighbours=k, neighbour_self=include_self, neighbour_weights=weights)
-    reward, risk = world.neighbour_reward(config), world.neighbour_risk(config)
+    reward, risk = world.neighbour_reward(config).whole(), world.neighbour_risk(config).whole()
     cosine = torch.nn.functional.cosine_similarity(vectors[:, None], vectors[None], dim=-1)
     for u in range(9):
         others = sorted((v for v in range(9) if include_self or v != u), key=lambda v: -float(cosine[u, v]))[:k]
         weight = cosine[u, others].clamp(min=0) if weights == "cosine" else torch.ones(len(others))
         if weight.sum() == 0:
             weight = torch.ones(len(others))
-        rows = world.reward[others]
+        rows = world.reward.whole()[others]
         torch.testing.assert_close(reward[u], (weight[:, None] * rows).sum(0) / weight.sum(), atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(risk[u], rows.var(0, correction=0), atol=1e-3, rtol=1e-3)
 
@@ -177,13 +179,13 @@ def test_neighbours_of_positives_are_what_they_logged_and_ratings_refuse_that():
     # user 0 and 2 share item 0; user 2 logged item 2 as well
     positives = make_log([0, 1, 2, 2], [0, 1, 0, 2], [1, 1, 1, 1], 3, 3)
     half = torch.full((3, 3), 0.5)
-    known = SimpleNamespace(reward=half, risk=half, item_vectors=half, reward_range=(0.0, 1.0))
+    known = SimpleNamespace(reward=Dense(half), risk=Dense(half), item_vectors=half, reward_range=(0.0, 1.0))
     world = build_world(known, positives, TablesConfig(logged_neighbours=1))
-    share, risk = world.neighbour_reward(TablesConfig()), world.neighbour_risk(TablesConfig())
+    share, risk = world.neighbour_reward(TablesConfig()).whole(), world.neighbour_risk(TablesConfig()).whole()
     assert share[0].tolist() == [1.0, 0.0, 1.0]
     assert torch.equal(risk, share * (1 - share))
     plain = build_world(known, positives, TablesConfig(neighbour_source="predicted"))
-    torch.testing.assert_close(plain.neighbour_reward(TablesConfig()), half)
+    torch.testing.assert_close(plain.neighbour_reward(TablesConfig()).whole(), half)
     ratings = make_log([0, 1, 2, 2], [0, 1, 0, 2], [1, 2, 1, 1], 3, 3)
     with pytest.raises(ConfigError, match=r"tables\.neighbour-source"):
         build_world(known, ratings, TablesConfig(neighbour_source="logged"))
@@ -193,14 +195,14 @@ def test_neighbours_of_positives_are_what_they_logged_and_ratings_refuse_that():
 def test_a_user_without_feedback_is_like_nobody(centre):
     log = make_log([0, 0, 2, 2], [0, 1, 0, 2], [1, 3, 5, 2], 3, 3)  # user 1 logged nothing
     table = torch.tensor([[1.0, 2.0, 3.0], [2.0, 2.0, 2.0], [3.0, 1.0, 2.0]])
-    known = SimpleNamespace(reward=table, risk=table, item_vectors=table, reward_range=(1.0, 5.0))
+    known = SimpleNamespace(reward=Dense(table), risk=Dense(table), item_vectors=table, reward_range=(1.0, 5.0))
     world = build_world(known, log, TablesConfig(indicator="logged", indicator_centre=centre))
     assert world.unit[1].tolist() == [0.0] * 3
     assert world.unit[[0, 2]].norm(dim=1).tolist() == pytest.approx([1.0, 1.0])
     assert world.user_features.isfinite().all()
     assert world.similarity(torch.tensor(1), torch.arange(3)).tolist() == [0.0] * 3
-    assert world.neighbour_reward(TablesConfig(neighbours=2)).isfinite().all()
-    assert world.neighbour_risk(TablesConfig(neighbours=2)).isfinite().all()
+    assert world.neighbour_reward(TablesConfig(neighbours=2)).whole().isfinite().all()
+    assert world.neighbour_risk(TablesConfig(neighbours=2)).whole().isfinite().all()
 
 
 def test_entropy_by_hand():
@@ -243,5 +245,5 @@ def test_entropy_keys_stay_apart_in_one_row_logs():
 def test_moving_a_world_keeps_its_tables():
     world = make_world(torch.rand(4, 3))
     moved = world.to("cpu")
-    assert torch.equal(moved.reward, world.reward)
+    assert torch.equal(moved.reward.whole(), world.reward.whole())
     assert moved.reward_range == world.reward_range

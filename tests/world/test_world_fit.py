@@ -12,6 +12,7 @@ from darlr.data.scope import Scope
 from darlr.data.split import split
 from darlr.errors import ConfigError, DataError, RunError
 from darlr.options import SplitConfig, WorldModelConfig
+from darlr.world.estimates import Dense
 from darlr.world.fit import Fit, fit_world
 from darlr.world.fitted import Scale, load
 from darlr.world.models.bias import choose_bias, fit_bias
@@ -36,10 +37,10 @@ def checkerboard(n_users=30, n_items=24, share=0.5, seed=0):
 def test_same_seed_same_tables_and_another_seed_others():
     train, held_out = split(checkerboard(), SplitConfig())
     first, second = fit_world(train, held_out, QUICK), fit_world(train, held_out, QUICK)
-    assert torch.equal(first.reward, second.reward)
+    assert torch.equal(first.reward.whole(), second.reward.whole())
     assert torch.equal(first.item_vectors, second.item_vectors)
     other = fit_world(train, held_out, WorldModelConfig(**{**vars(QUICK), "seed": 1}))
-    assert not torch.equal(first.reward, other.reward)
+    assert not torch.equal(first.reward.whole(), other.reward.whole())
 
 
 def test_global_generators_are_left_alone():
@@ -57,7 +58,7 @@ def test_solves_a_checkerboard_that_no_bias_can():
     fitted = fit_world(train, held_out, config)
     assert fitted.metrics["held_out_rmse"] < 1.0  # any bias model: 2.0
     like = (torch.arange(30)[:, None] + torch.arange(24)) % 2 == 0
-    assert float(((fitted.reward > 3) == like).float().mean()) > 0.9
+    assert float(((fitted.reward.whole() > 3) == like).float().mean()) > 0.9
 
 
 def test_the_priors_gradient_is_that_of_its_density():
@@ -85,11 +86,11 @@ def test_tables_are_the_ensemble_of_the_members():
     fitted = fit_world(train, held_out, QUICK)
     reward, variance = fitted.predict_members()
     assert reward.shape == (3, 30, 24)
-    torch.testing.assert_close(fitted.reward, reward.mean(0))
-    torch.testing.assert_close(fitted.risk, variance.amax(0))
+    torch.testing.assert_close(fitted.reward.whole(), reward.mean(0))
+    torch.testing.assert_close(fitted.risk.whole(), variance.amax(0))
     assert not torch.equal(reward[0], reward[1])
-    assert fitted.reward.min() >= 1
-    assert fitted.reward.max() <= 5
+    assert fitted.reward.whole().min() >= 1
+    assert fitted.reward.whole().max() <= 5
     assert fitted.item_vectors.shape == (24, 4)
     assert float(fitted.user_vectors.square().mean()) == pytest.approx(1.0, rel=1e-4)
 
@@ -103,7 +104,7 @@ def test_the_best_held_out_epoch_is_kept():
     best = fitted.metrics["best_epoch"]
     assert losses[best] == min(losses)
     assert len(seen) == best + 3 + 1  # stopped by patience, not by the budget
-    error = fitted.reward.numpy()[held_out.user, held_out.item] - held_out.reward
+    error = fitted.reward.whole().numpy()[held_out.user, held_out.item] - held_out.reward
     assert fitted.metrics["held_out_rmse"] >= np.sqrt((error**2).mean()) - 1e-4  # clipping can only help
     assert fitted.metrics["history"][best]["held_out_loss"] == losses[best]
 
@@ -120,8 +121,10 @@ def test_save_and_load_give_the_same_model(tmp_path):
     assert tensors.stat().st_mode == facts.stat().st_mode  # readable for others too, where the umask says so
     again = load(tmp_path / "a world")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a world"]
-    for name in ("reward", "risk", "user_vectors", "item_vectors"):
+    for name in ("user_vectors", "item_vectors"):
         assert torch.equal(getattr(fitted, name), getattr(again, name))
+    for name in ("reward", "risk"):
+        assert torch.equal(getattr(fitted, name).whole(), getattr(again, name).whole())
     assert torch.equal(fitted.predict_members()[0], again.predict_members()[0])
     assert (fitted.config, fitted.scale, fitted.metrics) == (again.config, again.scale, again.metrics)
 
@@ -143,8 +146,8 @@ def test_tables_that_contradict_themselves_are_refused(tmp_path):
     train, held_out = split(checkerboard(), SplitConfig())
     fitted = fit_world(train, held_out, QUICK)
     for change, message in (
-        ({"reward": fitted.reward[:, :-1]}, "reward is of shape"),
-        ({"risk": fitted.risk * math.nan}, "risk has a NaN"),
+        ({"reward": Dense(fitted.reward.whole()[:, :-1])}, "reward is of shape"),
+        ({"risk": Dense(fitted.risk.whole() * math.nan)}, "risk has a NaN"),
         ({"user_vectors": fitted.user_vectors[1:]}, "vectors are not as many"),
     ):
         replace(fitted, **change).save(tmp_path / "world")
@@ -195,7 +198,7 @@ def test_pointneg_pulls_unlogged_cells_down_but_not_the_block():
         train, held_out = split(make_log(user, item, 4.0 + (item % 2), 20, 20, block=block), SplitConfig())
         fitted = fit_world(train, held_out, config)
         everything = Scope(np.arange(20), np.arange(20), 20, 20)
-        reward = Fit(fitted.model, fitted.config, fitted.scale, {}, everything).finish().reward
+        reward = Fit(fitted.model, fitted.config, fitted.scale, {}, everything).finish().reward.whole()
         assert reward[:, 10:15].mean() < 1.0
         inside.append(float(reward[:10, 15:].mean()))
     assert inside[0] > inside[1] + 0.5

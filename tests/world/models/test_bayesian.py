@@ -34,12 +34,13 @@ def test_learns_tastes_that_no_bias_can_and_how_noisy_rewards_are() -> None:
     log, truth = noisy()
     train, held_out = split(log, SplitConfig())
     fitted = fit_world(train, held_out, replace(QUICK, members=3))
-    assert np.sqrt(np.square(fitted.reward.numpy() - truth).mean()) < 0.25
+    assert np.sqrt(np.square(fitted.reward.whole().numpy() - truth).mean()) < 0.25
     assert fitted.metrics["held_out_rmse"] == pytest.approx(0.5, abs=0.1)
-    assert float(fitted.risk.median()) == pytest.approx(0.25, rel=0.3)
+    assert float(fitted.risk.whole().median()) == pytest.approx(0.25, rel=0.3)
     again = fit_world(train, held_out, replace(QUICK, members=3))
-    assert torch.equal(again.reward, fitted.reward)
-    assert not torch.equal(fit_world(train, held_out, replace(QUICK, members=3, seed=1)).reward, fitted.reward)
+    assert torch.equal(again.reward.whole(), fitted.reward.whole())
+    other = fit_world(train, held_out, replace(QUICK, members=3, seed=1))
+    assert not torch.equal(other.reward.whole(), fitted.reward.whole())
 
 
 def test_who_is_not_met_is_less_certain_but_known_by_features() -> None:
@@ -50,8 +51,8 @@ def test_who_is_not_met_is_less_certain_but_known_by_features() -> None:
     feature = FeatureColumn("kind", "categorical", kind, ("a", "b"))
     log = log_of(user, item, reward, 40, 20, user_features=(feature,), reward_range=(0.0, 6.0))
     fitted = fit_world(log, select(log, np.zeros(len(log), bool)), QUICK)
-    assert fitted.reward[38:].mean(1).tolist() == pytest.approx([4.0, 2.0], abs=0.4)
-    assert float(fitted.risk[38:].mean()) > 1.2 * float(fitted.risk[:38].mean())
+    assert fitted.reward.whole()[38:].mean(1).tolist() == pytest.approx([4.0, 2.0], abs=0.4)
+    assert float(fitted.risk.whole()[38:].mean()) > 1.2 * float(fitted.risk.whole()[:38].mean())
 
 
 def test_pairs_and_tables_agree_and_the_mean_is_over_all_draws() -> None:
@@ -89,9 +90,9 @@ def test_mixed_averages_both_and_comes_back_from_disk(tmp_path) -> None:
     seen: list = []
     mixed = fit_world(train, held_out, config, seen.append)
     parts = [fit_world(train, held_out, replace(config, kind=kind)) for kind in ("deepfm", "bayesian")]
-    assert torch.equal(mixed.reward, torch.stack([p.predict_members()[0] for p in parts]).flatten(0, 1).mean(0))
-    assert torch.equal(mixed.risk, torch.maximum(parts[0].risk, parts[1].risk))
-    error = mixed.reward.numpy()[held_out.user, held_out.item] - held_out.reward
+    assert torch.equal(mixed.reward.whole(), torch.stack([p.predict_members()[0] for p in parts]).flatten(0, 1).mean(0))
+    assert torch.equal(mixed.risk.whole(), torch.maximum(parts[0].risk.whole(), parts[1].risk.whole()))
+    error = mixed.reward.whole().numpy()[held_out.user, held_out.item] - held_out.reward
     assert mixed.metrics["held_out_rmse"] == pytest.approx(
         np.sqrt(np.square(error).mean()), rel=0.02
     )  # before clipping
@@ -130,4 +131,4 @@ def test_logs_of_positives_alone() -> None:
     plain = WorldModelConfig(members=2, embedding=3, hidden=(8,), epochs=1)
     fitted = fit_world(positives, positives, replace(plain, kind="mixed"))
     assert fitted.config.kind == "deepfm"
-    assert torch.equal(fitted.reward, fit_world(positives, positives, plain).reward)
+    assert torch.equal(fitted.reward.whole(), fit_world(positives, positives, plain).reward.whole())

@@ -55,8 +55,9 @@ def test_strangers_get_the_taste_of_those_alike() -> None:
     assert fitted.config.kind == "history"
     assert fitted.reward.shape == same.shape
     assert fitted.reward_range == (0.0, 1.0)
-    assert fitted.reward[torch.from_numpy(same)].mean() == pytest.approx(0.6, abs=0.08)  # the truth, shrunk a little
-    assert fitted.reward[torch.from_numpy(~same)].mean() == pytest.approx(0.0, abs=0.08)
+    table = fitted.reward.whole()
+    assert table[torch.from_numpy(same)].mean() == pytest.approx(0.6, abs=0.08)  # the truth, shrunk a little
+    assert table[torch.from_numpy(~same)].mean() == pytest.approx(0.0, abs=0.08)
     assert fitted.metrics["explained"] > 0.3
     assert fitted.user_vectors.shape == (20, 8)
     assert fitted.item_vectors.shape == (OFFERED, 8)
@@ -131,18 +132,19 @@ def test_members_are_bootstraps_and_one_member_is_the_fit() -> None:
     three = fit_world(log, none_of(log), WorldModelConfig(members=3))
     mean, variance = three.predict_members()
     assert mean.std(0).mean() > 1e-3
-    torch.testing.assert_close(three.reward, mean.mean(0))
-    torch.testing.assert_close(three.risk, variance.amax(0))
+    torch.testing.assert_close(three.reward.whole(), mean.mean(0))
+    torch.testing.assert_close(three.risk.whole(), variance.amax(0))
     again = fit_world(log, none_of(log), WorldModelConfig(members=3))
-    assert torch.equal(again.reward, three.reward)
-    assert not torch.equal(fit_world(log, none_of(log), WorldModelConfig(members=3, seed=1)).reward, three.reward)
+    assert torch.equal(again.reward.whole(), three.reward.whole())
+    other = fit_world(log, none_of(log), WorldModelConfig(members=3, seed=1))
+    assert not torch.equal(other.reward.whole(), three.reward.whole())
 
 
 def test_inverse_popularity_lifts_rare_items() -> None:
     log, _ = two_tastes()
     rare = select(log, (log.item != 0) | (log.user % 12 == 0))
     plain, ips = (
-        fit_world(rare, none_of(rare), WorldModelConfig(weighting=kind)).reward.mean(0)
+        fit_world(rare, none_of(rare), WorldModelConfig(weighting=kind)).reward.whole().mean(0)
         for kind in ("none", "inverse-popularity")
     )
     assert (ips / plain).argmax() == 0
@@ -155,7 +157,7 @@ def test_back_from_disk(tmp_path: Path) -> None:
     fitted.save(tmp_path / "world")
     found = load(tmp_path / "world")
     assert found.config == fitted.config
-    assert torch.equal(found.reward, fitted.reward)
+    assert torch.equal(found.reward.whole(), fitted.reward.whole())
     for mine, theirs in zip(fitted.predict_members(), found.predict_members(), strict=True):
         assert torch.equal(mine, theirs)
 
