@@ -20,8 +20,8 @@ def approximately_nearest(unit: Float[Tensor, "U F"], k: int) -> tuple[Int[Tenso
     """About the k other users of the largest cosine, best first, and exact cosines. unit: rows of length 1 or 0.
 
     faiss divides the users into lists of users alike and searches the PROBES lists nearest to a user; vectors are held
-    in 8 bits a number. Of the true neighbours about 93% are found (docs/scale.md). The same vectors give the same
-    neighbours. Raises MachineError without faiss.
+    in 8 bits a number. Most of the true neighbours are found, and not all. The same vectors give the same neighbours.
+    Raises MachineError without faiss.
     """
     faiss = _faiss()
     vectors = unit.detach().cpu().float().contiguous().numpy()
