@@ -14,10 +14,11 @@ from darlr.agents.recommender import Recommender
 from darlr.agents.references import build_pool, build_references, candidate_count
 from darlr.agents.rollout import Generators, Rollout, Simulator, rollout
 from darlr.agents.selector import Selection, Selector, selection_rows
+from darlr.agents.slates import Slates
 from darlr.errors import RunError
 from darlr.io.checkpoint import generator_states, restore_generators
 from darlr.methods import RewardTables, find
-from darlr.options import A2CConfig, TrainConfig
+from darlr.options import A2CConfig, RecommenderConfig, TrainConfig
 from darlr.simulation.environment import Environment
 from darlr.simulation.exits import EXITS, CategoryExit, Exit
 from darlr.world.estimates import Changeable
@@ -25,7 +26,8 @@ from darlr.world.kind import part
 from darlr.world.tables import World
 
 # The purposes of the seeds that are derived from a run's seed. Changing a number changes every result.
-RECOMMENDER, SELECTOR, USERS, ACTIONS, PICKS, BATCHES, HELD_OUT, CANDIDATES, KEPT = range(1, 10)
+RECOMMENDER, SELECTOR, USERS, ACTIONS, PICKS, BATCHES, HELD_OUT, CANDIDATES, KEPT, SLATES = range(1, 11)
+SLATE_ITEMS, SLATE_BEST = 20_000, 400  # the largest catalogue without slates by default; the best items of a slate
 
 
 def derived(seed: int, *purpose: int) -> int:
@@ -79,8 +81,24 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
             leaving(world, config),
             world.preference,
             world.entries,
+            build_slates(world, config),
         )
         return agent.to(config.device)
+
+
+def build_slates(world: World, config: TrainConfig) -> Slates | None:
+    """The slates of `config.recommender`; None where all items can be recommended."""
+    best = slate_size(config.recommender, world.n_items)
+    if not best:
+        return None
+    start = find(config.method).begin(world, config)
+    return Slates(start, best, config.recommender.slate_random, world.histories, derived(config.seed, SLATES) >> 2)
+
+
+def slate_size(config: RecommenderConfig, n_items: int) -> int:
+    """The number of best items in a slate; 0 where all items can be recommended."""
+    size = (0 if n_items <= SLATE_ITEMS else SLATE_BEST) if config.slate is None else config.slate
+    return 0 if size >= n_items else size
 
 
 def leaving(world: World, config: TrainConfig) -> CategoryExit | None:
@@ -160,8 +178,14 @@ def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict
         seen = turns.observation.rows(rows)
         hidden, value = learner.kernels.evaluate(recommender, seen, recommender.own(seen.user))
         excluded = turns.shown[rows, :0] if repeats else turns.shown[rows]
-        offset = (lambda part: recommender.offset(seen.rows(part))) if recommender.knows_more else None
-        return Decisions(recommender.heads.actor, hidden, value, turns.action[rows], excluded, offset)
+        slate = None if turns.slate is None else turns.slate.rows(rows)
+
+        def offset(part: slice) -> Tensor:
+            return recommender.offset(seen.rows(part), None if slate is None else slate.rows(part))
+
+        pool = None if slate is None else slate.items.clamp(max=len(recommender.items) - 1)
+        more = offset if recommender.knows_more or slate is not None else None
+        return Decisions(recommender.heads.actor, hidden, value, turns.column[rows], excluded, more, pool)
 
     optimiser, batches = learner.recommender_optimiser, learner.generators.batches
     return update(recommender, optimiser, decisions_of, advantage, advantage + turns.value, config, batches)

@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding  # several times faster than table[rows] on a CPU
 
-from darlr.agents.actor_critic import ActorCritic
+from darlr.agents.actor_critic import FORBIDDEN, ActorCritic
 from darlr.agents.fast.twins import Folded
+from darlr.agents.slates import Slate, Slates
 from darlr.agents.tracker import build_tracker
 from darlr.io.tensors import moved
 from darlr.options import RecommenderConfig
@@ -81,15 +82,17 @@ class Recommender(nn.Module):
         leaving: CategoryExit | None = None,
         preference_features: Float[Tensor, "I d1"] | None = None,
         entries: Entries | None = None,
+        slates: Slates | None = None,
     ) -> None:
         """user_features: the standardised p_u of every user. reward_range: the least and the largest logged reward.
 
         reward: what the method's estimate starts from, for `config.prior`. leaving: the exit rule that
         `config.caution` respects, if any. preference_features: `World.preference`, for `config.belief`. entries: the
-        non-zero entries of p_u, where there are few. Raises ValueError without a table that an option needs.
+        non-zero entries of p_u, where there are few. slates: for catalogues too large for a softmax. Raises ValueError
+        without a table that an option needs.
         """
         super().__init__()
-        self.config, self.entries, self.estimate = config, entries, reward
+        self.config, self.entries, self.estimate, self.slates = config, entries, reward, slates
         self.low, self.high = reward_range
         tables = {"items": item_vectors, "users": user_features}
         if config.prior:
@@ -144,12 +147,20 @@ class Recommender(nn.Module):
         surprise = session.rewards.clamp(self.low, self.high) - expected
         return preference(self.features, self.config.belief, session.items, surprise, there)
 
-    def forward(self, seen: Observation, tokens: Tokens | None = None) -> Decision:
-        """The decision for an observation. tokens: the result of `tokens()`, if it was computed before."""
+    def forward(self, seen: Observation, tokens: Tokens | None = None, slate: Slate | None = None) -> Decision:
+        """The decision for an observation. tokens: the result of `tokens()`, if it was computed before.
+
+        slate: those of the users, where only a part of the catalogue can be recommended; logits are over its columns.
+        """
         state = self.state(seen, self.own(seen.user, tokens), tokens)
-        logits, value = self.heads(state)
-        if self.knows_more:
-            logits = logits + self.offset(seen)
+        if slate is None:
+            logits, value = self.heads(state)
+        else:
+            hidden = self.heads.trunk(state)
+            pool, value = slate.items.clamp(max=len(self.items) - 1), self.heads.value(hidden)
+            logits = self.heads.actor.layer(pool).logits(hidden)
+        if self.knows_more or slate is not None:
+            logits = logits + self.offset(seen, slate)
         return Decision(state, logits, value)
 
     def tokens(self) -> Tokens:
@@ -196,19 +207,34 @@ class Recommender(nn.Module):
         """Whether the logits have an `offset`."""
         return bool(self.config.prior) or self.leaving is not None
 
-    def offset(self, seen: Observation) -> Float[Tensor, "B I"]:
-        """The part of the logits that is not learned (DARLR+): the prior, less caution for items that end a session."""
-        if self.leaving is None:
-            return self._prior(seen)
-        caution = self.config.caution * CategoryExit(self.bits, *self.leaving).ending(seen.recent).float()
-        return self._prior(seen) - caution if self.config.prior else -caution
+    def offset(self, seen: Observation, slate: Slate | None = None) -> Float[Tensor, "B A"]:
+        """The part of the logits that is not learned (DARLR+): the prior, less caution for items that end a session.
 
-    def _prior(self, seen: Observation) -> Float[Tensor, "B I"]:
-        """prior / std(r_start(u, .)) * (r_start(u, i) + theta(h) . x_i), centred over items."""
+        slate: as in `forward`; its padding gets probability 0.
+        """
+        if slate is None:
+            parts = [self._prior(seen)] if self.config.prior else []
+            if self.leaving is not None:
+                ending = CategoryExit(self.bits, *self.leaving).ending(seen.recent)
+                parts.append(-self.config.caution * ending.float())
+        else:
+            items = slate.items.clamp(max=len(self.items) - 1)
+            parts = [(slate.items == len(self.items)) * FORBIDDEN]
+            parts += [self._prior(seen, slate, items)] if self.config.prior else []
+            if self.leaving is not None:
+                ending = CategoryExit(self.bits, *self.leaving).ending_among(seen.recent, items)
+                parts.append(-self.config.caution * ending.float())
+        return sum(parts[1:], start=parts[0])
+
+    def _prior(self, seen: Observation, slate: Slate | None = None, items: Tensor | None = None) -> Tensor:
+        """prior / std(r_start(u, .)) * (r_start(u, i) + theta(h) . x_i), centred over items; float32 [B, A]."""
         assert self.estimate is not None
-        scores = self.estimate.rows(seen.user)
-        if self.config.belief:
+        scores = self.estimate.rows(seen.user) if slate is None else slate.scores
+        if self.config.belief and items is None:
             scores = torch.addmm(scores, seen.preference, self.features.T)
+        elif self.config.belief and items is not None:
+            scores = torch.baddbmm(scores[..., None], embedding(items, self.features), seen.preference[..., None])
+            scores = scores.squeeze(-1)
         return (scores - self.centre[seen.user, None]) * self.sharpness[seen.user, None]
 
 
@@ -247,6 +273,11 @@ class RecommenderPolicy:
 
     @torch.inference_mode()
     def scores(self, session: Session) -> Tensor:
-        """The logits, float32 [B, I]."""
-        decision: Decision = self.recommender(self.recommender.observe(session))
-        return decision.logits
+        """The logits, float32 [B, I]; those of items outside a user's slate are FORBIDDEN."""
+        slates = self.recommender.slates
+        slate = None if slates is None else slates.of(session.user)
+        decision: Decision = self.recommender(self.recommender.observe(session), None, slate)
+        if slate is None:
+            return decision.logits
+        everything = decision.logits.new_full((len(session.user), len(self.recommender.items) + 1), FORBIDDEN)
+        return everything.scatter_(1, slate.items, decision.logits)[:, :-1]

@@ -12,6 +12,7 @@ from darlr.agents.actor_critic import forbid
 from darlr.agents.recommender import Decision, Observation, Recommender, Tokens
 from darlr.agents.references import ReferenceRule
 from darlr.agents.selector import PickTokens, Selection, Selector, pick_draws, select
+from darlr.agents.slates import Slate
 from darlr.methods import Method, References, RewardTables, Shaped, Step
 from darlr.options import RewardConfig
 from darlr.simulation.environment import Environment, TurnFunction, play, turn
@@ -49,16 +50,19 @@ class Generators:
 class Turn:
     """Observations, actions and rewards in one turn of B streams; after `join`, of N = T * B, turn by turn.
 
-    shown: the items that were shown before, int64 [N, T], padded with -1. value: the critic's.
+    shown: the items that were shown before, int64 [N, T], padded with -1, as columns of the logits. column: that of the
+    action. value: the critic's. slate: the items behind the columns, where they are not all items.
     """
 
     observation: Observation
     shown: Int[Tensor, "N T"]
     action: Int[Tensor, " N"]
+    column: Int[Tensor, " N"]
     value: Float[Tensor, " N"]
     shaped: Shaped
     references: References | None
     selection: Selection | None
+    slate: Slate | None = None
 
     @property
     def feedback(self) -> Float[Tensor, " N"]:
@@ -85,12 +89,13 @@ class Draws(NamedTuple):
     """The random part of one turn of B streams.
 
     action: uniform in [0, 1), for the items. picks: the same for the selector's K picks; None without a selector.
-    references: the users that a rule picks where there is no selector.
+    references: the users that a rule picks where there is no selector. slate: the items that can be recommended.
     """
 
     action: Float[Tensor, " B"]
     picks: Float[Tensor, "K B"] | None
     references: References | None
+    slate: Slate | None = None
 
 
 class Learning(NamedTuple):
@@ -107,16 +112,19 @@ class Learning(NamedTuple):
         """Recommend an item to each user, pick its references (section 4), and pay the reward (section 3)."""
         simulator, tables, references, selection = self.simulator, self.tables, chance.references, None
         observation = self.recommender.observe(session)
-        decision: Decision = self.recommender(observation, self.tokens)
-        repeats = simulator.environment.repeats
-        logits = decision.logits if repeats else forbid(decision.logits, session.items)
-        action = draw(logits.softmax(-1), chance.action)
+        slate = chance.slate
+        decision: Decision = self.recommender(observation, self.tokens, slate)
+        shown = session.items if slate is None else slate.columns(session.items)
+        logits = decision.logits if simulator.environment.repeats else forbid(decision.logits, shown)
+        column = action = draw(logits.softmax(-1), chance.action)
+        if slate is not None:
+            action = slate.items.gather(1, column[:, None]).squeeze(1)
         if self.selector is not None and chance.picks is not None:
             inputs = decision.state, session.user, action, chance.picks, self.pick_tokens
             references, selection = select(self.selector, simulator.world, tables.start, *inputs)
         step = Step(session.user, action, session.items[:, -1], references)
         shaped = simulator.method.pay(tables, step, simulator.reward)
-        return Turn(observation, session.items, action, decision.value, shaped, references, selection)
+        return Turn(observation, shown, action, column, decision.value, shaped, references, selection, slate)
 
 
 @torch.inference_mode()
@@ -145,10 +153,12 @@ def rollout(
     def chance(number: int, session: Session) -> Draws:
         picks = None if selector is None else pick_draws(selector, sessions, generators.picks, device)
         references = None if simulator.references is None else simulator.references(session.user, generators.picks)
-        return Draws(uniform[number], picks, references)
+        slates = recommender.slates
+        return Draws(uniform[number], picks, references, None if slates is None else slates.of(session.user))
 
     session, played = play(environment, agents, users[0], chance, users[1:], take_turn)
-    last_value = recommender(recommender.observe(session), agents.tokens).value
+    slate = None if recommender.slates is None else recommender.slates.of(session.user)
+    last_value = recommender(recommender.observe(session), agents.tokens, slate).value
     turns = join([one.move for one in played])
     done, number = (torch.cat(parts) for parts in zip(*((one.done, one.turn) for one in played), strict=True))
     return Rollout(turns, done, number, turns.shaped.reward(simulator.reward, simulator.shift), last_value)

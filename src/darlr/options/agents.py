@@ -119,6 +119,11 @@ class RecommenderConfig:
     caution: float = 0.0
     """How far the logits of items that would make the user leave are lowered. It works with the category exit rule.
     0 changes nothing."""
+    slate: int | None = None
+    """Number of items that the world model ranks first for a user and that can be recommended, in large catalogues.
+    0 means all items. The default is all items up to 20,000, and otherwise 400. The paper knows no slates."""
+    slate_random: int = 100
+    """Number of items that are drawn at random into the slate of each user."""
     precision: Precision = "float32"
     """Number format of the products behind the logits. bfloat16 can be faster with thousands of items."""
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
@@ -127,7 +132,8 @@ class RecommenderConfig:
     """The actor, the critic and the optimiser of the recommender."""
 
     def __post_init__(self) -> None:
-        not_negative(self, ("prior", "belief", "caution"), "recommender")
+        not_negative(self, ("prior", "belief", "caution", "slate_random"), "recommender")
+        require(self.slate is None or self.slate >= 0, "recommender.slate", f"must be at least 0, not {self.slate}")
         require(not self.belief or self.prior > 0, "recommender.belief", "needs recommender.prior above 0")
         self.tracker.check("recommender.tracker")
         self.a2c.check("recommender.a2c")

@@ -81,6 +81,10 @@ class CategoryExit:
         words = zip(self.bits.T, self._crowded(recent).T, strict=True)
         return torch.stack([(word & crowded[:, None]) != 0 for word, crowded in words]).any(0)
 
+    def ending_among(self, recent: Tensor, items: Tensor) -> Tensor:
+        """Which of each session's items int64 [B, S] would make the user leave; bool [B, S]."""
+        return ((self.bits[items] & self._crowded(recent)[:, None]) != 0).any(-1)
+
     def _crowded(self, recent: Tensor) -> Tensor:
         """Bits int64 [B, words] of the categories that occurred more than `threshold` times among the recent items."""
         shown = self.bits[recent.clamp(min=0)].masked_fill((recent < 0)[..., None], 0)  # [B, N, words]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,28 @@ SIMILARITY_USERS = 4096  # up to this number of users the cosines of all pairs a
 
 
 @dataclass(frozen=True)
+class Histories:
+    """The items that the log holds of each user. start: int64 [U + 1]. items: int64, user by user."""
+
+    start: Tensor
+    items: Tensor
+
+    def of(self, user: Tensor, missing: int, most: int = 64) -> Tensor:
+        """At most the `most` first items of users int64 [B], padded with `missing`, int64 [B, most]."""
+        first, last = self.start[user, None], self.start[user + 1, None]
+        place = first + torch.arange(most, device=user.device)
+        found = self.items[place.clamp(max=max(0, len(self.items) - 1))]
+        return torch.where(place < last, found, missing)
+
+
+def histories(log: InteractionLog) -> Histories:
+    """The distinct items of each user of a log."""
+    pairs = np.unique(log.user * log.n_items + log.item)
+    start = np.searchsorted(pairs, np.arange(log.n_users + 1) * log.n_items)
+    return Histories(torch.from_numpy(start), torch.from_numpy(pairs % log.n_items))
+
+
+@dataclass(frozen=True)
 class World:
     """What is known offline of U users and I items, by their scope codes. Tensors are float32, if not noted.
 
@@ -34,6 +57,7 @@ class World:
     logged_neighbours: [U, I], see `darlr.world.logged_neighbours`, where the options ask for it. preference: [I, d],
     features along which users' preferences vary, in units of the noise, where the policy has a belief. entries: the
     non-zero entries of p_u, where they are few. feedback: how p_u of cold-start users is computed.
+    histories: the logged items of each user.
     """
 
     reward: Estimate
@@ -48,6 +72,7 @@ class World:
     preference: Tensor | None = None
     entries: Entries | None = None
     feedback: Feedback | None = None
+    histories: Histories | None = None
 
     @property
     def n_users(self) -> int:
@@ -177,6 +202,7 @@ def build_world(
         logged_neighbours=_logged_table(log_train, config, scope),
         entries=entries(vectors),
         feedback=how,
+        histories=histories(known),
     )
 
 
