@@ -158,14 +158,14 @@ def test_a_run_that_kept_nothing_is_told_how_to_train(
         assert main(["train", "--data", str(ratings), "--out", str(tmp_path / share), *options]) == 0
     said = refused("evaluate", tmp_path / "0")
     assert "has no truth" in said
-    assert "--split.evaluation 0.3" in said
+    assert "a share of 0.3 (option --split.evaluation)" in said
     assert not (tmp_path / "0" / "table.md").exists()
     assert "evaluate them apart" in refused("evaluate", run, tmp_path / "0.5")
     assert "has no truth" in refused("evaluate", run, tmp_path / "0")
 
 
 def test_as_if_no_truth_was_known(trained: Path, tmp_path: Path, tiny: list[str], refused: Refused) -> None:
-    assert "--split.evaluation 0.3" in refused("evaluate", trained, "--without-truth")
+    assert "a share of 0.3 (option --split.evaluation)" in refused("evaluate", trained, "--without-truth")
     run = tmp_path / "run"
     assert main(["train", "--out", str(run), *tiny, "--epochs", "1", "--split.evaluation", "0.5"]) == 0
     assert main(["evaluate", str(run), "--no-pictures"]) == 0

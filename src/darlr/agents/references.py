@@ -41,7 +41,7 @@ def pool_note(config: SelectorConfig, n_users: int) -> str | None:
     return (
         f"the selector picks from {count} candidates for each user, most of them the user's nearest ({why}), not from "
         f"all {n_users:,} users as in the paper: that is another method, whose references are more alike; "
-        "--selector.candidates 0 picks from everyone"
+        "with 0 candidates (option selector.candidates) it picks from all users"
     )
 
 

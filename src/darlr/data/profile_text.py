@@ -79,7 +79,7 @@ def _of_sizes(p: Profile, refused: str | None) -> Iterator[Finding]:
     picks = SelectorConfig().picks
     if p.users <= picks:
         means = f"the selector picks {picks} reference users of each user by default"
-        yield Finding("warning", f"only {p.users} users", means, "train with a smaller --selector.picks")
+        yield Finding("warning", f"only {p.users} users", means, "pick fewer reference users (option selector.picks)")
     if 8 * p.cells > LARGE_TABLES:
         what = f"{p.cells:,} cells of users and items to recommend"
         means = f"the tables of reward and risk take {8 * p.cells / 2**30:,.1f} GiB; training needs several times that"
@@ -115,14 +115,14 @@ def _of_events(p: Profile) -> Iterator[Finding]:
         yield Finding("note", what, means, "if only the last one holds, keep that one before preparing")
     if p.times is None:
         means = "the log has no order: it can be split at random only, and sequences are those of the rows"
-        yield Finding("note", "no times", means, "name the column (--timestamp) if there is one")
+        yield Finding("note", "no times", means, "name the column of times, if there is one (option timestamp)")
     elif p.backwards:
         what = f"{p.backwards:,} events are earlier than the row before"
         means = "the rows are not in order of time; every stage that needs an order sorts by time"
         yield Finding("note", what, means, "nothing, unless you expected rows in order of time")
     if p.category is None:
         means = "no rule makes users leave a session, so that diversity is not rewarded"
-        yield Finding("note", "no item category", means, "name one (--items and --category) if there is one")
+        yield Finding("note", "no item category", means, "name one, if there is one (options items and category)")
 
 
 def _leak(leak: Leak) -> Finding:

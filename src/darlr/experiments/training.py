@@ -149,7 +149,7 @@ def announce(prepared: Prepared) -> None:
     if "NX_0" in alike and not session.repeats:
         say(f"warning: {alike['NX_0']}")
     if logs.evaluation and prepared.asked.split.evaluation is None:
-        say(f"{logs.reserved} are kept from training, for darlr evaluate (--split.evaluation 0 trains on everything)")
+        say(f"{logs.reserved} are kept from training for darlr evaluate; with split.evaluation 0 all are trained on")
 
 
 def train_agents(

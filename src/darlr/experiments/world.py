@@ -167,8 +167,8 @@ def given_world(asked: WorldModelConfig, config: RunConfig, logs: Logs) -> Fitte
     usual, names = WorldModelConfig(), [option.name for option in fields(asked)]
     ignored = [n for n in names if getattr(asked, n) not in (getattr(usual, n), getattr(there, n))]
     if ignored:
-        listed = ", ".join(f"--{option_name('model', name)} ({getattr(there, name)} there)" for name in ignored)
-        say(f"warning: ignored, as the world model that --world names is fitted already: {listed}")
+        listed = ", ".join(f"{option_name('model', name)} (it has {getattr(there, name)})" for name in ignored)
+        say(f"warning: the world model in {config.world} is fitted already, so these options are ignored: {listed}")
     if not fitted.trained:
         say(UNTRAINED)
     return fitted
