@@ -42,7 +42,7 @@ def run(options: Export) -> None:
             write(options.out)
     else:
         write(options.out)
-    say(f"policy of {row} in {options.out}; ask it with: darlr recommend {quote(str(options.out))} --user ID")
+    say(f"policy of {row} in {options.out}; use it with: darlr recommend {quote(str(options.out))} --user ID")
 
 
 def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:

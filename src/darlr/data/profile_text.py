@@ -63,14 +63,14 @@ def text(p: Profile, refused: str | None = None) -> str:
 def _of_sizes(p: Profile, refused: str | None) -> Iterator[Finding]:
     if refused is not None:
         what = "darlr train refuses this data with its default options"
-        yield Finding("warning", what, refused, "solve this first")
+        yield Finding("warning", what, refused, "solve this problem first")
     if p.events < FEW_EVENTS:
         means = "a world model learns little beyond means; intervals of any result will be wide"
-        yield Finding("warning", f"fewer than {FEW_EVENTS:,} events", means, "bring more of the log")
+        yield Finding("warning", f"fewer than {FEW_EVENTS:,} events", means, "use more of the log")
     if p.events_per_user.median < FEW_A_USER:
         what = f"half of the users have fewer than {FEW_A_USER} events (median {p.events_per_user.median:g})"
-        means = "what is learned of a user is mostly what others like; cold-start users look the same"
-        do = "bring a longer period, add features of users, or expect little more than item means"
+        means = "the world model mostly predicts what other users like; cold-start users get the same predictions"
+        do = "use a longer period, add features of users, or expect little more than item means"
         yield Finding("warning", what, means, do)
     if p.events_per_item.median < FEW_AN_ITEM:
         what = f"half of the items have fewer than {FEW_AN_ITEM} events (median {p.events_per_item.median:g})"
@@ -104,7 +104,7 @@ def _of_events(p: Profile) -> Iterator[Finding]:
     if p.single_users > p.active_users / 2:
         what = f"{p.single_users:,} of {p.active_users:,} users have a single event"
         means = "none of their events can be held out, so they are trained on and never validated"
-        yield Finding("warning", what, means, "leave them out, or bring a longer period")
+        yield Finding("warning", what, means, "leave them out, or use a longer period")
     if p.least_propensity is not None and p.least_propensity < LEAST_PROPENSITY:
         what = f"the least propensity is {p.least_propensity:g}"
         means = f"one event can weigh {1 / p.least_propensity:,.0f} times in an estimate by inverse propensity"
