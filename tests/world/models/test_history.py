@@ -167,7 +167,7 @@ def test_other_logs_are_refused() -> None:
 
 
 def test_preference_directions_cover_what_histories_do_not_predict() -> None:
-    """A third of the offered items go together at random: no history predicts who likes them, but one of the items does."""
+    """A third of the offered items go together at random: no history predicts who likes them, but any of them does."""
     generator = np.random.default_rng(0)
     liked = generator.random((400, OFFERED + ELSEWHERE)) < 0.3
     liked[:, :3] = generator.random((400, 1)) < 0.5
