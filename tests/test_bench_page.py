@@ -34,7 +34,7 @@ def points() -> dict[str, Point]:
     return found
 
 
-def test_growth_is_told_and_drawn(tmp_path: Path) -> None:
+def test_growth_is_reported_and_drawn(tmp_path: Path) -> None:
     assert "| DARLR | users | 1.00 | 2.00 |" in page.slopes(points())
     assert "| DARLR | items | 0.00 | 0.00 |" in page.slopes(points())
     growth.draw(points(), tmp_path / "time.png", tmp_path / "memory.png")

@@ -140,7 +140,7 @@ def test_resume_takes_the_runs_own_options(tmp_path: Path, trained: Path, refuse
     assert "cannot resume with other options: seed was 0, now 3" in said
     said = refused("train", "--out", trained, "--resume", "--threads", "2", "--epochs", "5")  # other sums, other bits
     assert "cannot resume with other options: threads was 1, now 2." in said
-    assert "pass --resume to continue it" in refused("train", "--out", trained)
+    assert "resume it (option --resume), or choose another folder" in refused("train", "--out", trained)
     assert "no run here to resume" in refused("train", "--out", tmp_path / "none", "--resume")
     assert not (tmp_path / "none").exists()
 

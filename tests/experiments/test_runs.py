@@ -97,7 +97,7 @@ def test_resume_after_a_kill_before_the_config(tmp_path: Path) -> None:
 
 
 def test_folders_that_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"no run here to resume; leave out --resume"):
+    with pytest.raises(RunError, match=r"no run here to resume; turn resuming off"):
         Run.start(tmp_path / "none", CONFIG, resume=True)
     assert not (tmp_path / "none").exists()
     (tmp_path / "thesis.txt").touch()
@@ -108,7 +108,7 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"is a file"):
         Run.start(tmp_path / "thesis.txt", CONFIG)
     Run.start(tmp_path / "run", CONFIG).close()
-    with pytest.raises(RunError, match=r"holds a run already; pass --resume"):
+    with pytest.raises(RunError, match=r"holds a run already; resume it"):
         Run.start(tmp_path / "run", CONFIG)
     with pytest.raises(RunError, match=r"no run here \(config\.json is missing\)"):
         read_config(tmp_path, TrainConfig)
