@@ -9,6 +9,7 @@ import torch
 from rich.table import Table
 
 from darlr.agents.fast.kernels import require_compiler
+from darlr.agents.learner import slate_size
 from darlr.agents.references import candidate_count
 from darlr.data.log import InteractionLog
 from darlr.data.sources import BUILT_IN
@@ -96,7 +97,10 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
     config, log = weighted(anchored(asked)), logs.whole
     train = config.train
     selector = replace(train.selector, candidates=candidate_count(train.selector, len(logs.scope.users)))
-    source: Literal["logged", "predicted"] = "logged" if log.implicit else "predicted"
+    recommender = replace(train.recommender, slate=slate_size(train.recommender, len(logs.scope.items)))
+    world_model = resolve_model(config.world_model, log)
+    logged = log.implicit and world_model.estimates == "table"
+    source: Literal["logged", "predicted"] = "logged" if logged else "predicted"
     tables = replace(
         train.tables,
         indicator=source if train.tables.indicator == "auto" else train.tables.indicator,
@@ -106,8 +110,14 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
         config,
         label=config.label or title(train.method),
         split=replace(config.split, evaluation=logs.evaluation),
-        world_model=resolve_model(config.world_model, log),
-        train=replace(train, session=resolve_exit(train.session, log), selector=selector, tables=tables),
+        world_model=world_model,
+        train=replace(
+            train,
+            session=resolve_exit(train.session, log),
+            recommender=recommender,
+            selector=selector,
+            tables=tables,
+        ),
     )
 
 

@@ -13,7 +13,10 @@ from darlr.errors import MachineError
 from darlr.io.places import first_existing
 from darlr.methods import find
 from darlr.options import RunConfig
+from darlr.world.implicit import resolve
 
+FACTORS = 250  # numbers for each user and item, where estimates are factors, measured
+SLATE_STEP = 2e-4  # seconds of a step with slates
 TABLE = 4  # bytes of a cell of a table, float32
 PROCESS = 400_000_000  # bytes of a process without any table
 # Number of tables of users x items at the peak, measured on 4,000 x 4,000: of a fit, and of every method.
@@ -36,6 +39,10 @@ def size_of(log: InteractionLog, config: RunConfig, tables: int | None = None) -
     """Return what training on a log takes. tables: number of tables of users x items; None = those of the method."""
     scope, train = scope_of(log), config.train
     method, users, items = find(train.method), len(scope.users), len(scope.items)
+    if resolve(config.world_model, log).estimates == "factors":
+        numbers = (users + items) * FACTORS
+        seconds = train.epochs * train.steps * (method.cost.step + SLATE_STEP)
+        return Size(users, items, PROCESS + 4 * TABLE * numbers, 3 * TABLE * numbers, seconds)
     cells = users * items
     most = LEAST + method.cost.tables if tables is None else tables
     # the world model, the policy, the checkpoint and its draft

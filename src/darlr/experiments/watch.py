@@ -5,6 +5,7 @@ from dataclasses import replace
 from math import isclose
 from typing import Any
 
+import numpy as np
 import torch
 
 from darlr.agents.learner import KEPT, Learner, derived
@@ -14,7 +15,7 @@ from darlr.evaluation.estimation import reward_error
 from darlr.evaluation.evaluate import published, published_setting
 from darlr.evaluation.playing import majority_items
 from darlr.evaluation.protocol import play
-from darlr.evaluation.truth import load_truth, whole
+from darlr.evaluation.truth import Truth, load_truth
 from darlr.experiments.finished import HandedOver
 from darlr.experiments.logs import Logs
 from darlr.options import RunConfig, TrainConfig
@@ -59,7 +60,9 @@ def criterion_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs)
     """Return the criterion of the best epoch: the return of greedy sessions on r_0 of SCORED users, sampled once."""
     generator = torch.Generator().manual_seed(derived(config.seed, KEPT))
     users = torch.randperm(world.n_users, generator=generator)[:SCORED]
-    estimates, turns = whole(world.reward.whole()), config.session.turns
+    rows = world.reward.rows(users.to(world.reward.device))
+    estimates = Truth(users.numpy(), np.arange(world.n_items), rows)
+    turns = config.session.turns
 
     def criterion(recommender: Recommender) -> Earned:
         policy = RecommenderPolicy(recommender)

@@ -45,6 +45,10 @@ class WorldModelConfig:
     """Strength of the prior that pulls first-order weights to 0, as a number of logged events."""
     embedding_decay: float = 50.0
     """Strength of the prior that pulls embeddings to 0, as a number of logged events."""
+    estimates: Literal["auto", "table", "factors"] = "auto"
+    """How predicted rewards are held. table: one number for each user and item.
+    factors: 64 numbers for each user and each item, which lose a little; the fit states how much.
+    auto: factors where there are more than 200 million pairs of a user and an item."""
     initial_scale: float = 0.1
     """Standard deviation of the initial embeddings."""
     weight_decay: float = 1e-2

@@ -8,11 +8,11 @@ ids, the unit of rewards, the logged items of each user, and `darlr.serving.newc
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from darlr.agents.recommender import Recommender, RecommenderPolicy
+from darlr.agents.slates import Slates
 from darlr.data.log import InteractionLog
 from darlr.data.unit import WIDTH, Unit
 from darlr.errors import RunError
@@ -27,11 +27,13 @@ from darlr.serving.newcomers import Build, read_newcomers, write_newcomers
 from darlr.serving.policy import Logged, TrainedPolicy
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy
-from darlr.world.estimates import Dense
-from darlr.world.tables import World
+from darlr.world.estimates import Dense, Estimate
+from darlr.world.fold_in import FoldIn
+from darlr.world.low_rank import LowRank
+from darlr.world.tables import Histories, World, histories
 
 WEIGHTS, METADATA = "policy.safetensors", "policy.json"
-SCHEMA = 3
+SCHEMA = 4
 REMEDY = "restore it, or finish the run again to write it anew"
 
 
@@ -42,9 +44,13 @@ def export(recommender: Recommender, world: World, log: InteractionLog, config: 
     """
     tensors = {f"weights.{name}": value for name, value in recommender.state_dict().items()}
     tensors |= {"items": recommender.items, "users": recommender.users}
-    if config.recommender.prior:
-        assert recommender.estimate is not None
-        tensors["reward"] = recommender.estimate.whole()
+    slates, estimate = recommender.slates, recommender.estimate
+    if slates is not None:
+        estimate = slates.estimate
+    if isinstance(estimate, LowRank):
+        tensors["theta"] = estimate.theta
+    elif estimate is not None:
+        tensors["reward"] = estimate.whole()
     if config.recommender.belief:
         tensors["preference"] = recommender.features
     if recommender.leaving is not None:
@@ -53,8 +59,9 @@ def export(recommender: Recommender, world: World, log: InteractionLog, config: 
         "recommender": to_json(config.recommender),
         "reward_range": [recommender.low, recommender.high],
         "leaving": recommender.leaving,
+        "slate": None if slates is None else [slates.best, slates.random, slates.seed],
     }
-    _write(tensors, metadata, world, log, folder)
+    _write(tensors, metadata, world, log, folder, estimate)
 
 
 def export_table(table: Tensor, leaving: CategoryExit | None, world: World, log: InteractionLog, folder: Path) -> None:
@@ -64,19 +71,21 @@ def export_table(table: Tensor, leaving: CategoryExit | None, world: World, log:
     """
     tensors = {"table": table.float()} | ({} if leaving is None else {"bits": leaving.bits})
     metadata = {"leaving": None if leaving is None else [leaving.window, leaving.threshold]}
-    _write(tensors, metadata, world, log, folder)
+    _write(tensors, metadata, world, log, folder, Dense(tensors["table"]) if len(table) == world.n_users else None)
 
 
 def _write(
-    tensors: dict[str, Tensor], metadata: dict[str, Any], world: World, log: InteractionLog, folder: Path
+    tensors: dict[str, Tensor],
+    metadata: dict[str, Any],
+    world: World,
+    log: InteractionLog,
+    folder: Path,
+    estimate: Estimate | None,
 ) -> None:
-    table = tensors.get("table", tensors.get("reward"))
-    newcomers, about = write_newcomers(world, table if table is not None and len(table) == world.n_users else None)
-    pairs = np.unique(log.user * log.n_items + log.item)
-    start = np.searchsorted(pairs, np.arange(log.n_users + 1) * log.n_items)
-    items = torch.zeros(len(pairs), dtype=torch.int64)  # an empty array would become a tensor of stride 0
-    items.copy_(torch.from_numpy(pairs % log.n_items))
-    tensors |= newcomers | {"logged.start": torch.from_numpy(start), "logged.items": items}
+    newcomers, about = write_newcomers(world, estimate)
+    held = histories(log)
+    items = torch.zeros(len(held.items), dtype=torch.int64)  # an empty array would become a tensor of stride 0
+    tensors |= newcomers | {"logged.start": held.start, "logged.items": items.copy_(held.items)}
     metadata = {
         "schema": SCHEMA,
         "data": log.name,
@@ -133,11 +142,11 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str) -
 def _table(table: Tensor, leaving: CategoryExit | None) -> tuple[Policy, Build]:
     """The policy of fixed scores, and how it is built for cold-start users."""
 
-    def build(count: int, vectors: Tensor | None, rows: Tensor | None) -> Policy:
-        policy = FixedList(table[0]) if len(table) == 1 or rows is None else UserGreedy(rows)
+    def build(count: int, vectors: Tensor | None, rows: Estimate | None) -> Policy:
+        policy = FixedList(table[0]) if len(table) == 1 or rows is None else UserGreedy(rows.whole())
         return policy if leaving is None else Staying(policy, leaving)
 
-    return build(len(table), None, None if len(table) == 1 else table), build
+    return build(len(table), None, None if len(table) == 1 else Dense(table)), build
 
 
 def _networks(
@@ -149,15 +158,33 @@ def _networks(
     weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")}
     reward_range = checks.check_range(metadata["reward_range"])
 
-    def build(count: int, vectors: Tensor | None, rows: Tensor | None) -> Policy:
+    slate = None if metadata["slate"] is None else [int(one) for one in metadata["slate"]]
+
+    def build(
+        count: int, vectors: Tensor | None, start: Estimate | None, held: Histories | None = None
+    ) -> RecommenderPolicy:
         users = vectors if vectors is not None else torch.zeros(count, tensors["users"].shape[1], dtype=torch.float32)
-        prior = None if rows is None else Dense(rows)
+        prior = start if config.prior else None
+        slates = None if slate is None or start is None else Slates(start, slate[0], slate[1], held, slate[2])
         with torch.device("meta"):  # weights without memory, which those of the file replace
             recommender = Recommender(
-                config, tensors["items"], users, reward_range, prior, leaving, tensors.get("preference")
+                config,
+                tensors["items"],
+                users,
+                reward_range,
+                prior,
+                leaving,
+                tensors.get("preference"),
+                slates=slates,
             )
         checks.check_weights(recommender, weights)
         recommender.load_state_dict(weights, assign=True)
         return RecommenderPolicy(recommender.eval())
 
-    return build(len(tensors["users"]), tensors["users"], tensors.get("reward")), build
+    start: Estimate | None = Dense(tensors["reward"]) if "reward" in tensors else None
+    if "theta" in tensors:
+        about = metadata["newcomers"]
+        fold = FoldIn(tensors["fold.mean"], tensors["fold.factors"], about["noise"], checks.check_range(about["range"]))
+        start = LowRank(fold, tensors["theta"])
+    held = Histories(tensors["logged.start"], tensors["logged.items"])
+    return build(len(tensors["users"]), tensors["users"], start, held), build

@@ -8,11 +8,13 @@ from torch import Tensor
 
 from darlr.serving.policy_checks import check_number, check_range
 from darlr.simulation.policy import Policy
+from darlr.world.estimates import Dense, Estimate
 from darlr.world.feedback import Feedback
 from darlr.world.fold_in import Carried, FoldIn, carry, fold_in_of
+from darlr.world.low_rank import LowRank, carried_factors
 from darlr.world.tables import World
 
-Build = Callable[[int, Tensor | None, Tensor | None], Policy]
+Build = Callable[[int, Tensor | None, Estimate | None], Policy]
 
 
 @dataclass(frozen=True)
@@ -33,20 +35,28 @@ class Newcomers:
         theta = self.fold_in.coordinates(items, rewards)
         rows = self.fold_in.rows(theta)
         vectors = self.feedback.of(rows, items, rewards) if self.feedback is not None else None
-        return self.build(len(items), vectors, self.carried.rows(theta) if self.carried is not None else None)
+        return self.build(len(items), vectors, Dense(self.carried.rows(theta)) if self.carried is not None else None)
 
 
-def write_newcomers(world: World, table: Tensor | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the metadata for a policy folder. table: a row for each user of the world, or None."""
-    fold = fold_in_of(world.reward.whole(), float(world.risk.whole().mean()), world.reward_range)
+def write_newcomers(world: World, table: Estimate | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the metadata for a policy folder. table: what the policy starts from, of the world's users."""
+    reward = world.reward
+    if isinstance(reward, LowRank):
+        fold = reward.fold
+    else:
+        fold = fold_in_of(reward.whole(), float(world.risk.whole().mean()), world.reward_range)
     tensors = {"fold.mean": fold.mean, "fold.factors": fold.factors}
     metadata: dict[str, Any] = {"noise": fold.noise, "range": list(fold.reward_range), "feedback": None}
     if table is not None:
-        carried = carry(fold, world.reward.whole(), table)
+        if isinstance(reward, LowRank) and isinstance(table, LowRank):
+            carried = carried_factors(reward, table)
+        else:
+            carried = carry(fold, reward.whole(), table.whole())
         tensors |= {"carried.mean": carried.mean, "carried.weight": carried.weight}
     if world.feedback is not None:
         found = world.feedback
         tensors |= {f"feedback.{name}": getattr(found, name) for name in ("centre", "mean", "columns")}
+        tensors |= {} if found.basis is None else {"feedback.basis": found.basis}
         metadata["feedback"] = {"predicted": found.predicted, "by_user": found.by_user, "scale": found.scale}
     return tensors, metadata
 
@@ -60,5 +70,6 @@ def read_newcomers(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], b
     if found is not None:
         centre, mean, columns = (tensors[f"feedback.{name}"] for name in ("centre", "mean", "columns"))
         scale = check_number(found["scale"], "scale", positive=True)
-        feedback = Feedback(bool(found["predicted"]), bool(found["by_user"]), centre, mean, scale, columns)
+        more = columns, tensors.get("feedback.basis")
+        feedback = Feedback(bool(found["predicted"]), bool(found["by_user"]), centre, mean, scale, *more)
     return Newcomers(fold, feedback, carried, build)

@@ -36,6 +36,7 @@ def check_shapes(tensors: Mapping[str, Tensor], feedback: Mapping[str, Any] | No
         "users": (users, None),
         "items": (items, None),
         "reward": (users, items),
+        "theta": (users, factors),
         "preference": (items, None),
         "bits": (items, None),
         "table": (1 if "table" in tensors and len(tensors["table"]) == 1 else users, items),
@@ -49,6 +50,9 @@ def check_shapes(tensors: Mapping[str, Tensor], feedback: Mapping[str, Any] | No
     if feedback is not None:
         width = items if feedback["predicted"] else len(tensors["feedback.columns"])
         wanted |= {f"feedback.{name}": (width,) for name in ("centre", "mean", "columns")} | {"users": (users, width)}
+        if "feedback.basis" in tensors:
+            wanted |= {"feedback.mean": (factors,), "feedback.columns": (0,), "users": (users, factors)}
+            wanted["feedback.basis"] = (items, factors)
         _check_codes(tensors, "feedback.columns", -1, items)
     for name, shape in wanted.items():
         found = tuple(tensors[name].shape) if name in tensors else shape

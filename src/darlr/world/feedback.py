@@ -8,8 +8,11 @@ from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope, places, scope_of
+from darlr.errors import ConfigError
 from darlr.options import TablesConfig
+from darlr.world.estimates import Estimate
 from darlr.world.logged_neighbours import logged_feedback
+from darlr.world.low_rank import LowRank
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,8 @@ class Feedback:
 
     predicted: whether p_u is a row of r0, not logged feedback. by_user: whether the user's mean is subtracted. centre:
     float32 [F], subtracted from the entries that are known. mean: float32 [F], and scale: what `standardise` subtracts
-    and divides by. columns: int64 [F], the scope code of each entry's item, -1 outside the scope.
+    and divides by. columns: int64 [F], the scope code of each entry's item, -1 outside the scope. basis: float32
+    [I, F], where p_u is the row less `centre` along a few directions, not the row itself.
     """
 
     predicted: bool
@@ -27,6 +31,7 @@ class Feedback:
     mean: Float[Tensor, " F"]
     scale: float
     columns: Int[Tensor, " F"]
+    basis: Float[Tensor, "I F"] | None = None
 
     def of(
         self, rows: Float[Tensor, "B I"], items: Int[Tensor, "B n"], rewards: Float[Tensor, "B n"]
@@ -35,6 +40,9 @@ class Feedback:
 
         rows: r0 of these users. items, rewards: their histories, as in `FoldIn.coordinates`.
         """
+        if self.basis is not None:
+            known = (items >= 0).any(1, keepdim=True)
+            return (((rows - self.centre) @ self.basis - self.mean) / self.scale) * known
         vectors, present = rows, torch.ones_like(rows)
         if not self.predicted:
             vectors, present = self._logged(rows, items, rewards)
@@ -55,7 +63,7 @@ class Feedback:
 
 
 def feedback(
-    reward: Float[Tensor, "U I"], log: InteractionLog, config: TablesConfig, scope: Scope | None = None
+    reward: Estimate, log: InteractionLog, config: TablesConfig, scope: Scope | None = None
 ) -> tuple[Float[Tensor, "U F"], Feedback]:
     """The feedback vectors p_u of the scope's users before they are standardised, and how to compute those of others.
 
@@ -63,10 +71,12 @@ def feedback(
     of the items outside the block, 0 where there is none; a mean is then subtracted from logged cells only, and not at
     all for an implicit log. auto means logged for an implicit log, otherwise predicted.
     """
+    if isinstance(reward, LowRank):
+        return _of_factors(reward, config)
     predicted = config.indicator == "predicted" or (config.indicator == "auto" and not log.implicit)
     if predicted:
-        vectors, present = reward, torch.ones_like(reward)
-        columns = torch.arange(reward.shape[1])
+        vectors = reward.whole()
+        present, columns = torch.ones_like(vectors), torch.arange(vectors.shape[1])
     else:
         scope = scope_of(log) if scope is None else scope
         items = scope.feedback_items(log)
@@ -81,6 +91,20 @@ def feedback(
         centre = mean[0] if by == "item" else centre
     scale = float((vectors - vectors.mean(0)).std() + 1e-12)
     return vectors, Feedback(predicted, by == "user", centre, vectors.mean(0), scale, columns)
+
+
+def _of_factors(reward: LowRank, config: TablesConfig) -> tuple[Tensor, Feedback]:
+    """p_u as the row of r0 less the mean row, along the directions in which rows differ: [U, d] instead of [U, I]."""
+    if config.indicator == "logged" or config.indicator_centre != "item":
+        raise ConfigError(
+            "option tables.indicator: with model.estimates factors, p_u is predicted and centred by item; leave "
+            "tables.indicator and tables.indicator-centre out"
+        )
+    vectors, fold = reward.vectors(), reward.fold
+    basis = fold.factors / fold.factors.norm(dim=0).clamp(min=1e-12)
+    mean, columns = vectors.mean(0), torch.zeros(0, dtype=torch.int64)
+    scale = float((vectors - mean).std() + 1e-12)
+    return vectors, Feedback(True, False, fold.mean, mean, scale, columns, basis)
 
 
 def standardise(vectors: Float[Tensor, "U F"]) -> Float[Tensor, "U F"]:

@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope, scope_of
-from darlr.errors import DataError
+from darlr.errors import ConfigError, DataError
 from darlr.options import WorldModelConfig
-from darlr.world.estimates import Dense
-from darlr.world.fitted import FittedWorldModel, predict
+from darlr.world.estimates import Dense, Factored, PairModel
+from darlr.world.fitted import FittedWorldModel, predict, risk_of
 from darlr.world.implicit import distinct, resolve
 from darlr.world.kind import Progress, Scale, Task, WorldModel
 from darlr.world.kinds import KINDS
+from darlr.world.low_rank import LowRank, compress
+
+NOISE_PAIRS = 100_000  # pairs whose mean risk is the noise of a logged reward
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ class Fit:
         report: called with the number of users done.
         """
         users, items = torch.from_numpy(self.scope.users), torch.from_numpy(self.scope.items)
+        if self.config.estimates == "factors":
+            of = users, items, *self._factors(users, items), *self.model.vectors(self.config.embedding, users, items)
+            return FittedWorldModel(self.model, self.config, self.scale, *of, self.metrics)
         reward, risk = torch.empty(len(users), len(items)), torch.empty(len(users), len(items))
         for rows, mean, log_variance in predict(self.model, users, items):
             reward[rows] = self.scale.reward(mean).mean(0)
@@ -40,6 +47,16 @@ class Fit:
             report(rows.stop)
         of = users, items, Dense(reward), Dense(risk), *self.model.vectors(self.config.embedding, users, items)
         return FittedWorldModel(self.model, self.config, self.scale, *of, self.metrics)
+
+    def _factors(self, users: Tensor, items: Tensor) -> tuple[LowRank, Factored]:
+        """r0 as factors, and P_U as the model predicts it at each call. The noise is the mean P_U of some pairs."""
+        if not isinstance(self.model, PairModel):
+            raise ConfigError(f"option model.estimates: factors cannot hold a world model of kind {self.config.kind}")
+        risk = risk_of(self.model, self.scale, users, items)
+        generator = torch.Generator().manual_seed(self.config.seed)
+        user, item = (torch.randint(len(side), (NOISE_PAIRS,), generator=generator) for side in (users, items))
+        noise, bounds = float(risk.pairs(user, item).mean()), (self.scale.low, self.scale.high)
+        return compress(Factored(self.model, self.scale, users, items), noise, bounds, self.config.seed), risk
 
 
 def fit_world(

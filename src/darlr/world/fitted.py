@@ -13,13 +13,16 @@ from darlr.io.files import atomic_write_text
 from darlr.io.folders import recover, replacing_folder
 from darlr.io.tensors import read_both, write_both
 from darlr.options import WorldModelConfig
-from darlr.world.estimates import Dense, Estimate
+from darlr.world.estimates import Dense, Estimate, Factored, PairModel
+from darlr.world.fold_in import FoldIn
 from darlr.world.kind import Scale, WorldModel, part
 from darlr.world.kinds import KINDS
+from darlr.world.low_rank import LowRank
+from darlr.world.models.deepfm import LOG_VARIANCE_RANGE
 
 SCHEMA = 4
 FILES = ("model.safetensors", "model.json")
-TABLES = ("users", "items", "reward", "risk", "user_vectors", "item_vectors")
+TABLES = ("users", "items", "user_vectors", "item_vectors")
 CHUNK_CELLS = 50_000  # the cells that every member predicts at once
 REMEDY = "run `darlr fit` again, or delete the folder of a run's own world model and train again"
 
@@ -70,9 +73,14 @@ class FittedWorldModel:
         Raises RunError where it cannot be written; an earlier folder is then unchanged.
         """
         tensors = {name: getattr(self, name) for name in TABLES}
-        tensors |= {"reward": self.reward.whole(), "risk": self.risk.whole()}
+        about: dict[str, Any] = {"config": asdict(self.config), "scale": asdict(self.scale), "metrics": self.metrics}
+        if isinstance(self.reward, LowRank):
+            fold = self.reward.fold
+            tensors |= {"theta": self.reward.theta, "mean": fold.mean, "factors": fold.factors}
+            about["low_rank"] = {"noise": fold.noise, "error": self.reward.error}
+        else:
+            tensors |= {"reward": self.reward.whole(), "risk": self.risk.whole()}
         tensors |= {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        about = {"config": asdict(self.config), "scale": asdict(self.scale), "metrics": self.metrics}
         with replacing_folder(folder) as draft:
             write_both(draft / FILES[0], draft / FILES[1], tensors, {"schema": SCHEMA, **about})
             for name, text in (beside or {}).items():
@@ -87,26 +95,43 @@ def load(folder: Path) -> FittedWorldModel:
         tensors, metadata = read_both(folder / FILES[0], folder / FILES[1], REMEDY, "world model", SCHEMA)
         config = WorldModelConfig(**{**metadata["config"], "hidden": tuple(metadata["config"]["hidden"])})
         model = KINDS[config.kind].load(part(tensors, "model."), config)
-        tables: dict[str, Any] = {name: tensors[name] for name in TABLES}
-        _check(tables)
-        tables |= {name: Dense(tables[name]) for name in ("reward", "risk")}
-        return FittedWorldModel(model, config, Scale(**metadata["scale"]), **tables, metrics=metadata["metrics"])
+        scale, tables = Scale(**metadata["scale"]), {name: tensors[name] for name in TABLES}
+        estimates = _estimates(model, scale, tensors, metadata.get("low_rank"))
+        return FittedWorldModel(model, config, scale, **tables, **estimates, metrics=metadata["metrics"])
     except FileNotFoundError as error:
         raise RunError(f"{folder}: no world model ({error.filename} is missing); make one with `darlr fit`") from error
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise RunError(f"{folder}: damaged world model ({error!r}); {REMEDY}") from error
 
 
-def _check(tables: dict[str, Tensor]) -> None:
-    """Raise ValueError unless all tables have the same numbers of users and items, and finite values."""
-    sides = len(tables["users"]), len(tables["items"])
-    for name in ("reward", "risk"):
-        if tables[name].shape != sides:
-            raise ValueError(f"{name} is of shape {tuple(tables[name].shape)}, not {sides}")
-        if not bool(tables[name].isfinite().all()):
+def _estimates(
+    model: WorldModel, scale: Scale, tensors: Mapping[str, Tensor], low_rank: Mapping[str, float] | None
+) -> dict[str, Estimate]:
+    """r0 and P_U; ValueError unless all tensors have the same numbers of users and items, and finite values."""
+    users, items = tensors["users"], tensors["items"]
+    sides = len(users), len(items)
+    shapes = {"user_vectors": sides[:1], "item_vectors": sides[1:]}
+    if low_rank is None:
+        shapes |= {"reward": sides, "risk": sides}
+    else:
+        shapes |= {"theta": sides[:1], "mean": sides[1:], "factors": sides[1:]}
+    for name, shape in shapes.items():
+        if tensors[name].shape[: len(shape)] != shape:
+            raise ValueError(f"{name} is of shape {tuple(tensors[name].shape)}, not {shape}")
+        if not bool(tensors[name].isfinite().all()):
             raise ValueError(f"{name} has a NaN or infinite value")
-    if (len(tables["user_vectors"]), len(tables["item_vectors"])) != sides:
-        raise ValueError("vectors are not as many as users and items")
+    if low_rank is None:
+        return {"reward": Dense(tensors["reward"]), "risk": Dense(tensors["risk"])}
+    fold = FoldIn(tensors["mean"], tensors["factors"], low_rank["noise"], (scale.low, scale.high))
+    assert isinstance(model, PairModel)
+    reward = LowRank(fold, tensors["theta"], low_rank["error"])
+    return {"reward": reward, "risk": risk_of(model, scale, users, items)}
+
+
+def risk_of(model: PairModel, scale: Scale, users: Tensor, items: Tensor) -> Factored:
+    """P_U as the model predicts it at each call."""
+    limit = float(scale.variance(torch.tensor(LOG_VARIANCE_RANGE[1])))
+    return Factored(model, scale, users, items, "risk", limit)
 
 
 def predict(model: WorldModel, users: Tensor, items: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from darlr.world.estimates import Dense, Estimate
 from darlr.world.factored import Factored
-from darlr.world.fold_in import DIRECTIONS, FoldIn, fold_in_of
+from darlr.world.fold_in import DIRECTIONS, Carried, FoldIn, fold_in_of
 
 ROWS = 4096  # users whose whole rows give the directions
 COLUMNS = 512  # items whose predictions give the theta of the other users
@@ -110,6 +110,13 @@ def compress(
         return LowRank(fold, theta, _error(fold, theta[own], rows))
     theta = _fitted(estimate, fold, torch.arange(users, device=rows.device))
     return LowRank(fold, theta, _error(fold, theta[tested], _rows(estimate, tested)))
+
+
+def carried_factors(reward: LowRank, table: LowRank) -> Carried:
+    """The least-squares fit of another estimate of the same factors by the users' theta, for cold-start users."""
+    mean = table.theta.mean(0)
+    weight = reward.theta.T @ (table.theta - mean) / len(table.theta)
+    return Carried(table.fold.mean + table.fold.factors @ mean, weight @ table.fold.factors.T)
 
 
 def _rows(estimate: Estimate, users: Tensor) -> Float[Tensor, "n I"]:

@@ -187,7 +187,7 @@ def build_world(
     Raises ConfigError where the options ask for logged neighbours and the log has ratings.
     """
     scope = scope_of(log_train) if scope is None else scope
-    vectors, how = feedback(fitted.reward.whole(), log_train, config, scope)
+    vectors, how = feedback(fitted.reward, log_train, config, scope)
     known = catalogue(log_train, scope)
     norm = vectors.norm(dim=1, keepdim=True)
     return World(
@@ -199,16 +199,16 @@ def build_world(
         entropy=build_entropy(known),
         reward_range=fitted.reward_range,
         categories=log_category_bits(known),
-        logged_neighbours=_logged_table(log_train, config, scope),
+        logged_neighbours=_logged_table(log_train, config, scope, isinstance(fitted.reward, Dense)),
         entries=entries(vectors),
         feedback=how,
         histories=histories(known),
     )
 
 
-def _logged_table(log: InteractionLog, config: TablesConfig, scope: Scope) -> Tensor | None:
+def _logged_table(log: InteractionLog, config: TablesConfig, scope: Scope, dense: bool) -> Tensor | None:
     if config.neighbour_source == "logged" and not log.implicit:
         raise ConfigError("option tables.neighbour-source: logged is for logs of positives; this one has ratings")
-    if config.neighbour_source == "predicted" or not log.implicit:
+    if config.neighbour_source == "predicted" or not log.implicit or not dense:
         return None
     return logged_neighbour_table(log, scope, config.logged_neighbours)
