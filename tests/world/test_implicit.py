@@ -49,7 +49,7 @@ def test_auto_follows_the_log():
     chosen = resolve(WorldModelConfig(members=2), positives)
     assert (chosen.loss, chosen.members, chosen.batch) == ("pointneg", 2, IMPLICIT["batch"])
     named = WorldModelConfig(loss="pointneg")
-    assert resolve(named, positives) == replace(named, kind="deepfm")
+    assert resolve(named, positives) == replace(named, kind="deepfm", gradients="dense")
 
 
 def test_strangers_to_the_items_are_known_by_their_history():
