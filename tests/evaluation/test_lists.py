@@ -12,6 +12,7 @@ from darlr.data.scope import scope_of
 from darlr.evaluation.lists import Source, best_fixed_list, item_means, oracle, popularity, trivial_rows
 from darlr.evaluation.protocol import play
 from darlr.simulation.exits import CategoryExit, never
+from darlr.world.estimates import Dense
 
 LOG = InteractionLog(
     name="tiny",
@@ -51,7 +52,7 @@ def test_an_exit_aware_oracle_avoids_exits():
 
 def test_trivial_rows():
     table = torch.zeros((3, 4))
-    world = SimpleNamespace(reward=table, neighbour_reward=lambda tables: table + 1)
+    world = SimpleNamespace(reward=Dense(table), neighbour_reward=lambda tables: Dense(table + 1))
     none = replace(LOG, user=LOG.user[:0], item=LOG.item[:0], reward=LOG.reward[:0])
     source = Source(LOG, LOG, none, LOG, scope_of(LOG), world)
     rows = trivial_rows([source, source], TRUTH, exits=False, repeats=2)

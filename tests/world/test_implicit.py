@@ -49,7 +49,7 @@ def test_auto_follows_the_log():
     chosen = resolve(WorldModelConfig(members=2), positives)
     assert (chosen.loss, chosen.members, chosen.batch) == ("pointneg", 2, IMPLICIT["batch"])
     named = WorldModelConfig(loss="pointneg")
-    assert resolve(named, positives) == replace(named, kind="deepfm")
+    assert resolve(named, positives) == replace(named, kind="deepfm", gradients="dense")
 
 
 def test_users_without_events_on_the_items_are_predicted_from_their_history():

@@ -68,7 +68,7 @@ def test_the_priors_gradient_is_that_of_its_density():
     model = DeepFM(*sides, config, generator)
     trainer = Trainer(model, log, config, Scale(3.0, 2.0, 1.0, 5.0), generator)
     sides = model.user, model.item
-    tables = [side.table for side in sides]
+    tables = [table for side in sides for table in (side.vector_table, side.linear_table)]
     with torch.no_grad():
         for table in tables:
             table.copy_(torch.randn(table.shape, generator=generator))
@@ -237,19 +237,19 @@ def test_on_average_a_sparse_gradient_has_the_prior_of_a_dense_one():
     config = WorldModelConfig(**{**vars(QUICK), "embedding_decay": 7.0, "loss": "point", "gradients": "sparse"})
     model = DeepFM(encode(log.n_users, ()), encode(log.n_items, ()), config, generator)
     trainer = Trainer(model, log, config, Scale(3.0, 2.0, 1.0, 5.0), generator)
-    total = torch.zeros(model.user.table.shape)
+    total = torch.zeros(model.user.vector_table.shape)
     for _ in range(rounds):
         rows = torch.randint(len(log), (config.batch,), generator=generator).numpy()
         for side, codes in ((model.user, log.user), (model.item, log.item)):
             place = torch.from_numpy(np.unique(codes[rows]))
-            side.table.grad = torch.sparse_coo_tensor(
-                place[None], torch.zeros(len(place), 6), side.table.shape, check_invariants=False
-            )
+            for table in (side.vector_table, side.linear_table):
+                empty = torch.zeros(len(place), table.shape[1])
+                table.grad = torch.sparse_coo_tensor(place[None], empty, table.shape, check_invariants=False)
         trainer.prior()
-        total += model.user.table.grad.to_dense()
+        total += model.user.vector_table.grad.to_dense()
     first = slice(log.n_users)  # the batches are those of the first member
-    dense = 7.0 / len(log) * model.user.table.detach()[first, :-2]
-    torch.testing.assert_close((total / rounds)[first, :-2], dense, rtol=0.1, atol=1e-6)
+    dense = 7.0 / len(log) * model.user.vector_table.detach()[first]
+    torch.testing.assert_close((total / rounds)[first], dense, rtol=0.1, atol=1e-6)
 
 
 @pytest.mark.parametrize("gradients", ["dense", "sparse"])

@@ -109,7 +109,7 @@ def _load_deepfm(state: Mapping[str, Tensor], config: WorldModelConfig) -> DeepF
 
 
 def _side(state: Mapping[str, Tensor], name: str) -> Side:
-    pool, n_codes = state[f"{name}.pool"], len(state[f"{name}.table"]) // len(state[f"{name}.first"])
+    pool, n_codes = state[f"{name}.pool"], len(state[f"{name}.linear_table"]) // len(state[f"{name}.first"])
     return Side(state[f"{name}.codes"], state[f"{name}.weights"], pool.argmax(1), n_codes, pool.shape[1])
 
 

@@ -49,9 +49,9 @@ def fm_pairs(vectors: Tensor) -> Tensor:
 class SideTable(nn.Module):
     """Embeddings and first-order weights of one side for K members.
 
-    table: float32 [K * codes, d + 2], the embedding and the first-order terms of each code, member by member, so that
-    one look-up and one scatter of gradients serve both. sparse: whether its gradient holds the rows of a batch alone,
-    which pays where there are many codes.
+    vector_table: float32 [K * codes, d] and linear_table: [K * codes, 2], the embedding and the first-order terms of
+    each code, member by member. sparse: whether their gradients hold the rows of a batch alone, which pays where there
+    are many codes; else one look-up and one scatter of gradients serve both.
     """
 
     codes: Tensor
@@ -67,7 +67,8 @@ class SideTable(nn.Module):
         self.register_buffer("weights", side.weights)
         self.register_buffer("pool", nn.functional.one_hot(side.field, side.n_fields).float())
         embedding = torch.randn(k, side.n_codes, d, generator=generator) * config.initial_scale
-        self.table = nn.Parameter(torch.cat([embedding, torch.zeros(k, side.n_codes, 2)], 2).flatten(0, 1))
+        self.vector_table = nn.Parameter(embedding.flatten(0, 1))
+        self.linear_table = nn.Parameter(torch.zeros(k * side.n_codes, 2))
         self.sparse = config.gradients == "sparse"
         fan_in = side.n_fields * d
         self.first = nn.Parameter(torch.randn(k, fan_in, h, generator=generator) * math.sqrt(1 / fan_in))
@@ -76,28 +77,34 @@ class SideTable(nn.Module):
         """The contribution of users or items of the codes `rows`, int64 [K, B]; member k reads rows[k]."""
         k, size = rows.shape
         codes = self.codes[rows] + self.n_codes * torch.arange(k, device=rows.device)[:, None, None]  # [K, B, S]
-        slots = nn.functional.embedding(codes, self.table, sparse=self.sparse)  # [K, B, S, d + 2]
-        slots = slots * self.weights[rows][..., None]
+        slots = self._slots(codes) * self.weights[rows][..., None]  # [K, B, S, d + 2]
         vectors, linear = slots[..., :-2], slots[..., -2:].sum(2)
         if self.pool.shape[0] != self.pool.shape[1]:
             vectors = torch.einsum("kbsd,sf->kbfd", vectors, self.pool)
         deep = torch.bmm(vectors.reshape(k, size, -1), self.first)
         return Contribution(linear, vectors.sum(2), fm_pairs(vectors), deep)
 
+    def _slots(self, codes: Tensor) -> Tensor:
+        """The embedding and the first-order terms of codes."""
+        tables = self.vector_table, self.linear_table
+        if self.sparse:
+            return torch.cat([nn.functional.embedding(codes, table, sparse=True) for table in tables], -1)
+        return nn.functional.embedding(codes, torch.cat(tables, 1))
+
     @property
     def members(self) -> int:
         """K."""
-        return self.table.shape[0] // self.n_codes
+        return len(self.vector_table) // self.n_codes
 
     @property
     def embedding(self) -> Tensor:
         """The embeddings, a view [K, codes, d] of the table."""
-        return self.table.view(-1, self.n_codes, self.table.shape[1])[..., :-2]
+        return self.vector_table.view(-1, self.n_codes, self.vector_table.shape[1])
 
     @property
     def linear(self) -> Tensor:
         """The first-order terms of mean and log-variance, a view [K, codes, 2] of the table."""
-        return self.table.view(-1, self.n_codes, self.table.shape[1])[..., -2:]
+        return self.linear_table.view(-1, self.n_codes, 2)
 
     def vectors(self, size: int) -> Tensor:
         """The principal components, [n, size], of the members' field embeddings and first-order means of all ids."""

@@ -85,7 +85,7 @@ class Trainer:
         self.negative = scale.standardise(torch.tensor(scale.low))  # the target of a negative
         self.rows = logged_rows(log, config, scale)
         self.negatives = NegativeSampler(log)
-        tables = [model.user.table, model.item.table]
+        tables = [table for side in (model.user, model.item) for table in (side.vector_table, side.linear_table)]
         deep = [p for p in model.parameters() if not any(p is table for table in tables)]
         groups: list[dict[str, Any]] = [{"params": deep, "weight_decay": config.weight_decay}]
         self.optimisers: list[torch.optim.Optimizer] = []
@@ -133,20 +133,17 @@ class Trainer:
         penalty at every step, it depends neither on the batch size nor on how often an id occurs. A sparse gradient has
         it for the rows of the batch alone, divided by the chance that a batch has the row.
         """
-        rows, d = len(self.rows.user), self.config.embedding
-        parts = (slice(d), self.config.embedding_decay / rows), (slice(d, None), self.config.bias_decay / rows)
+        rows, config = len(self.rows.user), self.config
         for side, touched in zip((self.model.user, self.model.item), self.touched, strict=True):
-            table, gradient = side.table.detach(), side.table.grad
-            assert gradient is not None
-            if touched is None:
-                for columns, decay in parts:
-                    gradient[:, columns].add_(table[:, columns], alpha=decay)
-                continue
-            side.table.grad = gradient = gradient.coalesce()
-            place = gradient.indices()[0]
-            for columns, decay in parts:
-                pulled = table[place][:, columns] / touched[place % side.n_codes, None]
-                gradient.values()[:, columns].add_(pulled, alpha=decay)
+            for table, decay in ((side.linear_table, config.bias_decay), (side.vector_table, config.embedding_decay)):
+                assert table.grad is not None
+                if touched is None:
+                    table.grad.add_(table.detach(), alpha=decay / rows)
+                    continue
+                table.grad = table.grad.coalesce()
+                place = table.grad.indices()[0]
+                pulled = table.detach()[place] / touched[place % side.n_codes, None]
+                table.grad.values().add_(pulled, alpha=decay / rows)
 
     def held_out_rows(self, log: InteractionLog) -> Rows:
         """The data for early stopping: held-out events and, with the loss pointneg, one fixed sample of negatives."""
