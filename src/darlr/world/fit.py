@@ -11,7 +11,8 @@ from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope, scope_of
 from darlr.errors import ConfigError, DataError
 from darlr.options import WorldModelConfig
-from darlr.world.estimates import Dense, Factored, PairModel
+from darlr.world.estimates import Dense, Estimate
+from darlr.world.factored import Factored, PairModel
 from darlr.world.fitted import FittedWorldModel, predict, risk_of
 from darlr.world.implicit import distinct, resolve
 from darlr.world.kind import Progress, Scale, Task, WorldModel
@@ -38,19 +39,22 @@ class Fit:
         """
         users, items = torch.from_numpy(self.scope.users), torch.from_numpy(self.scope.items)
         if self.config.estimates == "factors":
-            of = users, items, *self._factors(users, items), *self.model.vectors(self.config.embedding, users, items)
-            return FittedWorldModel(self.model, self.config, self.scale, *of, self.metrics)
+            return self._finished(users, items, *self._factors(users, items))
         reward, risk = torch.empty(len(users), len(items)), torch.empty(len(users), len(items))
         for rows, mean, log_variance in predict(self.model, users, items):
             reward[rows] = self.scale.reward(mean).mean(0)
             risk[rows] = self.scale.variance(log_variance.amax(0))
             report(rows.stop)
-        of = users, items, Dense(reward), Dense(risk), *self.model.vectors(self.config.embedding, users, items)
-        return FittedWorldModel(self.model, self.config, self.scale, *of, self.metrics)
+        return self._finished(users, items, Dense(reward), Dense(risk))
+
+    def _finished(self, users: Tensor, items: Tensor, reward: Estimate, risk: Estimate) -> FittedWorldModel:
+        vectors = self.model.vectors(self.config.embedding, users, items)
+        about = self.model, self.config, self.scale
+        return FittedWorldModel(*about, users, items, reward, risk, *vectors, self.metrics)
 
     def _factors(self, users: Tensor, items: Tensor) -> tuple[LowRank, Factored]:
         """r0 as factors, and P_U as the model predicts it at each call. The noise is the mean P_U of some pairs."""
-        if not isinstance(self.model, PairModel):
+        if not KINDS[self.config.kind].pairs or not isinstance(self.model, PairModel):
             raise ConfigError(f"option model.estimates: factors cannot hold a world model of kind {self.config.kind}")
         risk = risk_of(self.model, self.scale, users, items)
         generator = torch.Generator().manual_seed(self.config.seed)

@@ -13,7 +13,8 @@ from darlr.io.files import atomic_write_text
 from darlr.io.folders import recover, replacing_folder
 from darlr.io.tensors import read_both, write_both
 from darlr.options import WorldModelConfig
-from darlr.world.estimates import Dense, Estimate, Factored, PairModel
+from darlr.world.estimates import Dense, Estimate
+from darlr.world.factored import Factored, PairModel
 from darlr.world.fold_in import FoldIn
 from darlr.world.kind import Scale, WorldModel, part
 from darlr.world.kinds import KINDS
@@ -95,9 +96,11 @@ def load(folder: Path) -> FittedWorldModel:
         tensors, metadata = read_both(folder / FILES[0], folder / FILES[1], REMEDY, "world model", SCHEMA)
         config = WorldModelConfig(**{**metadata["config"], "hidden": tuple(metadata["config"]["hidden"])})
         model = KINDS[config.kind].load(part(tensors, "model."), config)
-        scale, tables = Scale(**metadata["scale"]), {name: tensors[name] for name in TABLES}
+        scale = Scale(**metadata["scale"])
+        users, items, of_users, of_items = (tensors[name] for name in TABLES)
         estimates = _estimates(model, scale, tensors, metadata.get("low_rank"))
-        return FittedWorldModel(model, config, scale, **tables, **estimates, metrics=metadata["metrics"])
+        sides = users, items, *estimates, of_users, of_items
+        return FittedWorldModel(model, config, scale, *sides, metadata["metrics"])
     except FileNotFoundError as error:
         raise RunError(f"{folder}: no world model ({error.filename} is missing); make one with `darlr fit`") from error
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -106,11 +109,11 @@ def load(folder: Path) -> FittedWorldModel:
 
 def _estimates(
     model: WorldModel, scale: Scale, tensors: Mapping[str, Tensor], low_rank: Mapping[str, float] | None
-) -> dict[str, Estimate]:
+) -> tuple[Estimate, Estimate]:
     """r0 and P_U; ValueError unless all tensors have the same numbers of users and items, and finite values."""
     users, items = tensors["users"], tensors["items"]
     sides = len(users), len(items)
-    shapes = {"user_vectors": sides[:1], "item_vectors": sides[1:]}
+    shapes: dict[str, tuple[int, ...]] = {"user_vectors": sides[:1], "item_vectors": sides[1:]}
     if low_rank is None:
         shapes |= {"reward": sides, "risk": sides}
     else:
@@ -121,11 +124,10 @@ def _estimates(
         if not bool(tensors[name].isfinite().all()):
             raise ValueError(f"{name} has a NaN or infinite value")
     if low_rank is None:
-        return {"reward": Dense(tensors["reward"]), "risk": Dense(tensors["risk"])}
+        return Dense(tensors["reward"]), Dense(tensors["risk"])
     fold = FoldIn(tensors["mean"], tensors["factors"], low_rank["noise"], (scale.low, scale.high))
     assert isinstance(model, PairModel)
-    reward = LowRank(fold, tensors["theta"], low_rank["error"])
-    return {"reward": reward, "risk": risk_of(model, scale, users, items)}
+    return LowRank(fold, tensors["theta"], low_rank["error"]), risk_of(model, scale, users, items)
 
 
 def risk_of(model: PairModel, scale: Scale, users: Tensor, items: Tensor) -> Factored:

@@ -138,13 +138,14 @@ class Kind:
 
     fit: train it. load: build it from the tensors of `state_dict`. random_start: whether it knows nothing of the log
     before its first epoch. uses_held_out: whether held-out events choose anything, such as the epoch; a refit on the
-    whole log is useful only then.
+    whole log is useful only then. pairs: whether it predicts single pairs (`darlr.world.factored.PairModel`).
     """
 
     fit: Callable[[Task], Trained]
     load: Callable[[Mapping[str, Tensor], WorldModelConfig], WorldModel]
     random_start: bool = False
     uses_held_out: bool = True
+    pairs: bool = True
 
 
 def part(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -121,5 +121,5 @@ KINDS: dict[str, Kind] = {
     "deepfm": Kind(train_deepfm, _load_deepfm, random_start=True),
     "bayesian": Kind(train_bayesian, lambda state, config: BayesianFM(**state)),
     "mixed": Kind(train_mixed, _load_mixed),
-    "history": Kind(train_history, lambda state, config: HistoryModel(**state), uses_held_out=False),
+    "history": Kind(train_history, lambda state, config: HistoryModel(**state), uses_held_out=False, pairs=False),
 }
