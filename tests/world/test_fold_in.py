@@ -6,6 +6,7 @@ import torch
 
 from darlr.data.log import InteractionLog
 from darlr.options import TablesConfig, WorldModelConfig
+from darlr.world.estimates import Dense
 from darlr.world.feedback import feedback, standardise
 from darlr.world.fitted import FittedWorldModel, Scale
 from darlr.world.fold_in import FoldIn, carry, fold_in_of
@@ -44,7 +45,8 @@ def fitted_table(log: InteractionLog, seed: int) -> FittedWorldModel:
     codes = torch.arange(log.n_users), torch.arange(log.n_items)
     risk = torch.full_like(table, 0.05)
     vectors = table[:, :RANK].contiguous(), items
-    return FittedWorldModel(model, WorldModelConfig(), Scale(3.0, 1.0, 1.0, 5.0), *codes, table, risk, *vectors, {})
+    tables = Dense(table), Dense(risk)
+    return FittedWorldModel(model, WorldModelConfig(), Scale(3.0, 1.0, 1.0, 5.0), *codes, *tables, *vectors, {})
 
 
 def test_by_hand() -> None:
