@@ -19,7 +19,7 @@ from darlr.experiments.size import (
     require_memory,
     size_of,
 )
-from darlr.options import RunConfig, TrainConfig
+from darlr.options import RunConfig, TrainConfig, WorldModelConfig
 from tests.world.tiny import log_of
 
 GIB = 2**30
@@ -54,7 +54,14 @@ def test_what_is_too_large_is_reported_with_a_remedy(monkeypatch: pytest.MonkeyP
     assert outlook(huge).endswith("roughly 60 minutes on an idle core, besides the world model's epochs")
 
 
-@pytest.mark.parametrize("command", [["train", "--out"], ["train", "--evaluate", "--out"], ["fit", "--out"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "--model.estimates", "table", "--out"],
+        ["train", "--model.estimates", "table", "--evaluate", "--out"],
+        ["fit", "--estimates", "table", "--out"],
+    ],
+)
 def test_size_is_reported_before_training(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
@@ -66,6 +73,13 @@ def test_size_is_reported_before_training(
     assert main([*command, str(tmp_path / "out"), "--data", "synthetic"]) == 1
     assert "60,000 users x 60,000 items take about" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_factors_fit_where_tables_do_not() -> None:
+    log = wide(60_000, 60_000)
+    table, factors = (RunConfig(world_model=WorldModelConfig(estimates=kind)) for kind in ("table", "factors"))
+    assert size.size_of(log, factors).memory < size.size_of(log, table).memory / 50
+    assert size.size_of(log, RunConfig()).memory == size.size_of(log, factors).memory  # so many pairs are no table
 
 
 def test_preparing_names_it_and_training_plans(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,13 +96,13 @@ def test_users_all_alike_fold_to_the_mean() -> None:
 def test_p_of_a_new_user_is_that_of_a_known_user_with_the_same_log(indicator: str, centre: str) -> None:
     log = low_rank_log(8, 10, 4, seed=0)
     table = low_rank(8, 10, seed=0)[0]
-    vectors, how = feedback(table, log, TablesConfig(indicator=indicator, indicator_centre=centre))
+    vectors, how = feedback(Dense(table), log, TablesConfig(indicator=indicator, indicator_centre=centre))
     items, rewards = (torch.from_numpy(part.reshape(8, 4)) for part in (log.item, log.reward))
     torch.testing.assert_close(how.of(table, items, rewards), standardise(vectors), rtol=1e-4, atol=1e-5)
 
 
 def test_p_of_nobody_is_the_mean() -> None:
     log = low_rank_log(8, 10, 4, seed=0)
-    _, how = feedback(low_rank(8, 10, seed=0)[0], log, TablesConfig(indicator="logged"))
+    _, how = feedback(Dense(low_rank(8, 10, seed=0)[0]), log, TablesConfig(indicator="logged"))
     nobody = how.of(torch.full((1, 10), 3.0), torch.full((1, 1), -1), torch.zeros(1, 1))
     assert nobody.abs().max() == 0

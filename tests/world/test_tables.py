@@ -40,7 +40,7 @@ def make_log(user, item, reward, n_users, n_items, timestamp=None, block=None):
 
 
 def indicator(*given):
-    return feedback(*given)[0]
+    return feedback(Dense(given[0]), *given[1:])[0]
 
 
 def test_similarity_by_hand():

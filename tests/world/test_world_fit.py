@@ -148,7 +148,7 @@ def test_tables_that_contradict_themselves_are_refused(tmp_path):
     for change, message in (
         ({"reward": Dense(fitted.reward.whole()[:, :-1])}, "reward is of shape"),
         ({"risk": Dense(fitted.risk.whole() * math.nan)}, "risk has a NaN"),
-        ({"user_vectors": fitted.user_vectors[1:]}, "vectors are not as many"),
+        ({"user_vectors": fitted.user_vectors[1:]}, "user_vectors is of shape"),
     ):
         replace(fitted, **change).save(tmp_path / "world")
         with pytest.raises(RunError, match=f"damaged world model .*{message}"):

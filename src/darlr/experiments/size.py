@@ -63,7 +63,7 @@ def memory_needed(size: Size) -> str:
         return f"{needed}; {gigabytes(free)} are free"
     return (
         f"{needed}, and only {gigabytes(free)} are free: prepare a data set with fewer users or items (leave out those "
-        "with few events first), or use a machine with more memory"
+        "with few events first), hold estimates as factors (option model.estimates), or use a machine with more memory"
     )
 
 
