@@ -150,7 +150,7 @@ def test_sampled_exposure_is_close_to_exact():
     groups = np.array_split(np.argsort(-one.popularity), [20, 100, 400, 1000])
     shares = [[np.isin(w.log.item, group).mean() for group in groups] for w in (one, other)]
     np.testing.assert_allclose(*shares, atol=0.01)
-    assert other.log.reward.mean() == pytest.approx(one.log.reward.mean(), abs=0.03)
+    assert other.log.reward.mean() == pytest.approx(one.log.reward.mean(), abs=0.06)
     counts = [np.bincount(w.log.item, minlength=2_000) for w in (one, other)]
     assert np.corrcoef(*counts)[0, 1] > 0.99
 

@@ -20,7 +20,7 @@ from darlr.options import SyntheticConfig
 Floats = NDArray[np.floating]
 CHUNK = 4_000_000
 RANGE = (1.0, 5.0)
-EVENT_BYTES, FACTOR_BYTES = 120, 12  # memory at the peak, by measurement: of an event, of a factor of a user or item
+EVENT_BYTES, FACTOR_BYTES = 80, 12  # memory at the peak, by measurement: of an event, of a factor of a user or item
 MOST_KNOWN, SAMPLE_KNOWN = 2**30, 2**28  # cells of the largest whole table of true rewards; of one of a sample of users
 MEMORY = 2  # a category bores for this many events after it was shown
 
