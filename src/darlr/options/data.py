@@ -106,7 +106,7 @@ class TableFiles:
     """The files of a log."""
 
     log: Path | tuple[Path, ...]
-    """The logged events, one event a row: files, folders or quoted patterns."""
+    """The logged events, one event a row: files, folders, quoted patterns, or addresses such as 's3://bucket/*.csv'."""
     users: Path | None = None
     """File of user features, one user a row. Every column but the id is a feature."""
     items: Path | None = None
