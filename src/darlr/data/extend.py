@@ -94,7 +94,7 @@ def _grown(log: InteractionLog, new: InteractionLog, side: Literal["user", "item
             f"{new.name}: {side} ids are text, such as {given[0]!r}, and those of {log.name} whole numbers, such as "
             f"{old[0]}; write them alike, or prepare the whole log again"
         )
-    place = {one: code for code, one in enumerate(old)}
+    place: dict[Any, int] = {one: code for code, one in enumerate(old)}
     code = np.array([place.setdefault(one, len(place)) for one in given], dtype=np.int64)
     added = np.flatnonzero(code >= len(old))  # in the order of `given`, and so of their codes
     columns = {column.name: column for column in getattr(new, f"{side}_features")}
@@ -112,14 +112,14 @@ def _grown(log: InteractionLog, new: InteractionLog, side: Literal["user", "item
 def _longer(old: FeatureColumn, new: FeatureColumn | None, added: IntArray, source: str) -> FeatureColumn:
     """The column with values for the appended ids, whose places in `new` are `added`."""
     if new is None:
-        values = np.full((len(added), *old.values.shape[1:]), np.nan if old.kind == "numeric" else -1)
-        return replace(old, values=np.concatenate([old.values, values.astype(old.values.dtype)]))
+        missing = np.full((len(added), *old.values.shape[1:]), np.nan if old.kind == "numeric" else -1)
+        return replace(old, values=np.concatenate([old.values, missing.astype(old.values.dtype)]))
     if old.kind != new.kind and ("numeric" in (old.kind, new.kind) or new.kind == "multi"):
         raise DataError(
             f"{source}: feature '{old.name}' is {new.kind}, and {old.kind} in the log; write it alike, and read it "
             "with the same options (multi, categorical, separator)"
         )
-    values = new.values[added]
+    values: NDArray[Any] = new.values[added]
     if old.kind == "numeric":
         return replace(old, values=np.concatenate([old.values, values]))
     words = {word: code for code, word in enumerate(old.vocabulary)}

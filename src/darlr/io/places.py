@@ -29,7 +29,10 @@ def refuse_address(path: Path | str) -> None:
 def address_of(path: Path | str) -> str | None:
     """The address, such as s3://bucket/log.csv, that is meant by a path, which keeps one of its slashes; or None."""
     found = ADDRESS.match(str(path))
-    return f"{found[1]}//{found[2]}" if found and not Path(found[1]).exists() else None
+    if not found or Path(found[1]).exists():
+        return None
+    scheme, rest = found.groups()
+    return f"{scheme}//{'/' * (scheme.lower() == 'file:')}{rest}"  # a file:/// has no host
 
 
 def first_existing(folder: Path) -> Path:

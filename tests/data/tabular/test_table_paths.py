@@ -2,6 +2,9 @@
 
 import os
 import re
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import polars as pl
@@ -137,8 +140,11 @@ def test_polars_reads_addresses(logs, kind):
     for named in ((f"a.{kind}",), (f"2024/*.{kind}", f"a.{kind}")):
         far, near = (read_events([f"{place}/{name}" for name in named]) for place in (address, logs))
         assert checksum(far) == checksum(near)
-    items = read_events(f"{logs}/a.csv", items=f"{address}/2024/b.{kind}", ignore="user").item_features
-    assert [column.name for column in items] == ["reward"]
+    table = logs.parent / f"items.{kind}"
+    items = pl.DataFrame({"item": [1, 2], "price": [3.5, 4.5]})
+    items.write_csv(table) if kind == "csv" else items.write_parquet(table)
+    (price,) = read_events(f"{logs}/a.csv", items=f"file://{table}").item_features
+    assert price.values.tolist() == [3.5, 4.5]
 
 
 def test_errors_name_the_address(logs, tmp_path):
@@ -161,3 +167,36 @@ def test_errors_name_the_address(logs, tmp_path):
             read_events(address, reward="stars" if "stars" in problem else "reward")
     with pytest.raises(DataError, match="is named twice"):
         read_events([f"file://{wrong}"] * 2)
+
+
+class Served(SimpleHTTPRequestHandler):
+    """A web server that answers with parts of files, as those of clouds do."""
+
+    def do_GET(self):
+        data = Path(self.translate_path(self.path)).read_bytes()
+        part = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
+        start, stop = (part[1], part[2]) if part else ("0", "")
+        start, stop = (
+            (int(start), int(stop or len(data) - 1) + 1) if start else (max(0, len(data) - int(stop)), len(data))
+        )
+        self.send_response(206 if part else 200)
+        self.send_header("Content-Length", str(len(data[start:stop])))
+        if part:
+            self.send_header("Content-Range", f"bytes {start}-{start + len(data[start:stop]) - 1}/{len(data)}")
+        self.end_headers()
+        self.wfile.write(data[start:stop])
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_log_is_read_over_http(logs):
+    pl.read_csv(logs / "a.csv").write_parquet(logs / "a.parquet")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Served, directory=logs)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for kind in ("csv", "parquet"):
+            far = read_events(f"http://127.0.0.1:{server.server_port}/a.{kind}")
+            assert checksum(far) == checksum(read_events(f"{logs}/a.{kind}"))
+        with pytest.raises(DataError, match=r"/none\.parquet: cannot be read \(.*404"):
+            read_events(f"http://127.0.0.1:{server.server_port}/none.parquet")
+        server.shutdown()
