@@ -111,7 +111,7 @@ class TrainConfig:
     device: str = "cpu"
     """Where to train: cpu, or cuda for a GPU."""
     compile: bool = False
-    """Compile the inner loop first. Compiling takes up to half a minute, so that only long runs become faster."""
+    """Compile the inner loop first. Compiling takes about half a minute, so that only long runs become faster."""
     session: SessionConfig = field(default_factory=SessionConfig)
     tables: TablesConfig = field(default_factory=TablesConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)

@@ -13,7 +13,7 @@ class WorldModelConfig:
     kind: Literal["auto", "deepfm", "bayesian", "mixed", "history"] = "auto"
     """deepfm: an ensemble of DeepFM networks. bayesian: samples from the posterior of a factorisation machine.
     mixed: the mean of both. history: a model of the events that users logged on items other than the recommended ones.
-    auto: history where all logged events are positives on items other than the recommended ones, otherwise deepfm.
+    auto: history where only positives are logged and none on a pair of user and item to recommend, otherwise deepfm.
     On a log of positives, mixed does what auto does."""
     members: int = 5
     """K: number of ensemble members. mixed has this many of each of its two kinds."""
