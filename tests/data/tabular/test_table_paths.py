@@ -173,7 +173,11 @@ class Served(SimpleHTTPRequestHandler):
     """A web server that answers with parts of files, as those of clouds do."""
 
     def do_GET(self):
-        data = Path(self.translate_path(self.path)).read_bytes()
+        file = Path(self.translate_path(self.path))
+        if not file.exists():
+            self.send_error(404)
+            return
+        data = file.read_bytes()
         part = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
         start, stop = (part[1], part[2]) if part else ("0", "")
         start, stop = (
