@@ -12,6 +12,7 @@ from darlr.agents.fast.kernels import require_compiler
 from darlr.agents.learner import slate_size
 from darlr.agents.references import candidate_count
 from darlr.data.log import InteractionLog
+from darlr.data.sets.exposure import exposure_of
 from darlr.data.sources import BUILT_IN
 from darlr.errors import ConfigError, MachineError
 from darlr.experiments.logs import Logs
@@ -92,13 +93,14 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
 
     Decided are: the weights of the world model and other options that come with the method, the kind of the world
     model, the exit rule, the share of events that is kept for evaluation, the number of the selector's candidates, the
-    label, and the full paths of folders. Raises ConfigError where the options do not suit the log.
+    label, the exposure of a synthetic world, and the full paths of folders. Raises ConfigError where the options do not
+    suit the log.
     """
     config, log = weighted(anchored(asked)), logs.whole
     train = config.train
     selector = replace(train.selector, candidates=candidate_count(train.selector, len(logs.scope.users)))
     recommender = replace(train.recommender, slate=slate_size(train.recommender, len(logs.scope.items)))
-    world_model = resolve_model(config.world_model, log)
+    world_model, exposure = resolve_model(config.world_model, log), exposure_of(config.synthetic)
     logged = log.implicit and world_model.estimates == "table"
     source: Literal["logged", "predicted"] = "logged" if logged else "predicted"
     tables = replace(
@@ -109,6 +111,7 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
     return replace(
         config,
         label=config.label or title(train.method),
+        synthetic=replace(config.synthetic, exposure=exposure) if config.data == "synthetic" else config.synthetic,
         split=replace(config.split, evaluation=logs.evaluation),
         world_model=world_model,
         train=replace(
