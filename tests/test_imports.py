@@ -27,6 +27,7 @@ EXTRAS = {
     "d3rlpy",
     "pooch",
     "gymnasium",
+    "ray",
     "beartype",
     "hypothesis",
     "pytest",
