@@ -13,6 +13,7 @@ if __name__ == "__main__":
     cell = Cell("trivial", "trivial", RunConfig(), 0, (), data="", truth="")
     ray = Ray()
     ray.open([cell], place)
+    (place / "temporary").write_text(str(ray._folder))
     try:
         job = ray.start(cell, place / "cell", source)
         while job.poll() is None:

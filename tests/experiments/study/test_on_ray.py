@@ -18,11 +18,10 @@ import pytest
 from darlr.cli.main import main
 from darlr.errors import ConfigError, MachineError
 from darlr.experiments.runs import read_metrics
-from darlr.experiments.study import on_ray
+from darlr.experiments.study import on_ray, schedule
 from darlr.experiments.study.cells import LOG, Cell, read_result
 from darlr.experiments.study.executors import Local, executor
 from darlr.experiments.study.on_ray import RETRIES, Ray
-from darlr.experiments.study.schedule import run_cells
 from darlr.experiments.study.worker import BUSY
 from darlr.options import RunConfig
 from tests import forked
@@ -65,7 +64,7 @@ def gone(process: int) -> bool:
 
 
 def marked(token: str) -> list[int]:
-    """Processes that have the token in their environment."""
+    """Processes that have this text in their environment."""
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         try:
@@ -164,8 +163,8 @@ def test_codes_reach_the_schedule_and_a_cell_that_always_dies_fails(cluster: Any
         (tmp_path / str(code)).mkdir()
         assert ended(ray.start(CELL, prepared(tmp_path / str(code), str(code)), source)) == code
     folder = prepared(tmp_path, "-9")
-    assert ended(ray.start(CELL, folder, source)) == 1
-    assert (folder / LOG).read_text().splitlines() == ["darlr: no luck"] * (1 + RETRIES) + ["darlr: killed by signal 9"]
+    assert ended(ray.start(CELL, folder, source)) == -9
+    assert (folder / LOG).read_text() == "darlr: no luck\n" * (1 + RETRIES)
 
 
 def test_a_stopped_cell_is_gone(cluster: Any, source: Path, tmp_path: Path) -> None:
@@ -193,28 +192,43 @@ def test_a_cluster_that_cannot_run_the_cells_is_refused(
         ray.open([CELL], tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_program_leaves_no_process(
-    cluster: Any, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+def test_an_interruption_stops_the_cells(
+    cluster: Any, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, token = prepared(tmp_path, WAITS), f"DARLR_TEST={uuid.uuid4().hex}"
+    folder = tmp_path / CELL.folder
+    folder.mkdir()
+    (folder / "codes").write_text(WAITS)
+
+    def interrupt(_: schedule.Schedule) -> None:
+        attempt(folder, 0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(schedule, "snapshot", lambda _: source)
+    monkeypatch.setattr(schedule.Schedule, "show", interrupt)
+    with pytest.raises(KeyboardInterrupt, match="the same command continues"):
+        schedule.run_cells([CELL], tmp_path, executor("ray"))
+    until(lambda: gone(attempt(folder, 0)[0]), 10)
+
+
+def test_a_killed_program_leaves_no_process(cluster: Any, source: Path, tmp_path: Path) -> None:
+    folder, token = prepared(tmp_path, WAITS), uuid.uuid4().hex
     command = [sys.executable, "-m", "tests.experiments.study.ray_driver", str(tmp_path), str(source)]
     with (tmp_path / "said").open("w") as said:
-        environment = os.environ | {token.partition("=")[0]: token.partition("=")[2]}
-        process = forked.Popen(command, forked.PIPE, said, said, environment)
+        process = forked.Popen(command, forked.PIPE, said, said, os.environ | {"DARLR_TEST": token})
     attempt(folder, 0)
-    assert len(marked(token)) >= 3  # Ray's own, and the cell
-    os.kill(process.process.pid, number)
+    assert len(marked(token)) >= 3  # the cell, and Ray's own
+    process.kill()
     process.wait()
     until(lambda: not marked(token), 20)
-    assert ("Traceback" in (tmp_path / "said").read_text()) == (number == signal.SIGINT)
+    assert (tmp_path / "said").read_text() == ""
+    shutil.rmtree((tmp_path / "temporary").read_text())
 
 
 def test_options_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="add --executor ray"):
         executor(address="auto")
     assert isinstance(executor(), Local)
-    assert run_cells([], tmp_path) == {}
+    assert schedule.run_cells([], tmp_path) == {}
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MachineError, match=r"pip install 'darlr\[ray\]'"):
         executor("ray")

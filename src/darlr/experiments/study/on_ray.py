@@ -43,7 +43,7 @@ OWN = {"include_dashboard": False, "object_store_memory": STORE, "_system_config
 
 def _run() -> Callable[..., int]:
     def run(folder: str, source: str, here: str, module: str, changed: dict[str, str]) -> int:
-        """Run a cell and return its exit code. ChildProcessError, after which Ray starts it again, if it is killed."""
+        """Run a cell and return its exit code, -n where signal n ended it."""
         path = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
         with open(os.path.join(here, folder, "log.txt"), "ab") as log:
             process = subprocess.Popen(
@@ -56,12 +56,9 @@ def _run() -> Callable[..., int]:
                 start_new_session=True,
             )
         try:
-            code = process.wait()
+            return process.wait()
         finally:
             process.kill()
-        if code < 0:
-            raise ChildProcessError(f"killed by signal {-code}")
-        return code
 
     return run
 
@@ -172,10 +169,9 @@ class Ray:
 
     def start(self, cell: Cell, folder: Path, source: Path) -> "Task":
         """Hand a cell to Ray, which starts it as soon as cores are free."""
-        retried = {"max_retries": RETRIES, "retry_exceptions": [ChildProcessError]}
-        task = self._run.options(name=folder.name, **_needs(cell), **retried)
+        task = self._run.options(name=folder.name, max_retries=RETRIES, **_needs(cell))
         where = (str(folder), os.path.abspath(source), os.getcwd())
-        return Task(self.ray, task.remote(*where, WORKER, variables(cell)), folder)
+        return Task(self.ray, lambda: task.remote(*where, WORKER, variables(cell)), folder)
 
     def close(self) -> None:
         """Disconnect from the cluster, or end the Ray that was started here."""
@@ -196,16 +192,27 @@ def _needs(cell: Cell) -> dict[str, float]:
 class Task:
     """A task of Ray that runs a cell; see `darlr.experiments.study.executors.Job`."""
 
-    def __init__(self, ray: Any, answer: Any, folder: Path) -> None:
-        self._ray, self._answer, self._folder = ray, answer, folder
+    def __init__(self, ray: Any, submit: Callable[[], Any], folder: Path) -> None:
+        """Hand the task to Ray. submit: does that, and returns the reference of the answer."""
+        self._ray, self._submit, self._folder = ray, submit, folder
+        self._answer, self._left = submit(), RETRIES
+        self._code: int | None = None
 
     def poll(self) -> int | None:
-        """Return the exit code once the task has ended; where Ray gave up, 1, and the log of the cell says why."""
-        if not self._ray.wait([self._answer], timeout=0)[0]:
-            return None
+        """Return the exit code once the task has ended; where Ray gave up, 1, and the log of the cell says why.
+
+        Ray itself starts a task again whose machine or process of Ray was lost. Here it starts again where the cell's
+        process alone was killed.
+        """
+        if self._code is None and self._ray.wait([self._answer], timeout=0)[0]:
+            self._code = self._ended()
+            if self._code < 0 and self._left > 0:
+                self._answer, self._left, self._code = self._submit(), self._left - 1, None
+        return self._code
+
+    def _ended(self) -> int:
         try:
-            code: int = self._ray.get(self._answer)
-            return code
+            return int(self._ray.get(self._answer))
         except self._ray.exceptions.RayError as error:
             cause = getattr(error, "cause", None) or error
             with naming(self._folder / LOG), open(self._folder / LOG, "a", encoding="utf-8") as log:
