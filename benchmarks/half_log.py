@@ -1,4 +1,4 @@
-"""A log-only stand-in for a truth: half of the events to learn from, a world model of the other half to be judged by.
+"""A log-only stand-in for a truth: half of the events train, and a world model of the other half evaluates.
 
     DARLR_DATA=<folder that holds coat/> python benchmarks/half_log.py --seed 0 --save data/half-0
     darlr train --data data/half-0 --method darlr ... --out runs/half-0 && darlr evaluate runs/half-0
@@ -20,7 +20,7 @@ from darlr.evaluation.truth import Truth, write_truth
 from darlr.options import WorldModelConfig
 from darlr.world.fit import fit_world
 
-HELD_OUT = 0.1  # of the judging half, to stop its world model by
+HELD_OUT = 0.1  # of the other half, for the early stopping of its world model
 
 
 def main() -> None:
@@ -34,10 +34,10 @@ def main() -> None:
     generator = np.random.default_rng(options.seed)
     half = generator.permutation(len(log)) < len(log) // 2
     stop = ~half & (generator.random(len(log)) < HELD_OUT)
-    judge = fit_world(select(log, ~half & ~stop), select(log, stop), WorldModelConfig(seed=1000 + options.seed))
+    other = fit_world(select(log, ~half & ~stop), select(log, stop), WorldModelConfig(seed=1000 + options.seed))
     learning = replace(select(log, half), name=f"half of {log.name}")
     save(learning, options.save, PrepareReport(learning.name, len(log), len(learning)))
-    write_truth(Truth(np.arange(log.n_users), np.arange(log.n_items), judge.reward), options.save)
+    write_truth(Truth(np.arange(log.n_users), np.arange(log.n_items), other.reward), options.save)
 
 
 if __name__ == "__main__":

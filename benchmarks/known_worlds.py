@@ -3,8 +3,8 @@
     python benchmarks/known_worlds.py --seeds 5
 
 Checkerboard: even users like even items, odd users odd ones. With categories, a category shown twice in a row ends
-the session, so that the best policy must vary. Clusters: two groups of users with noisy tastes of their own; a good
-selector takes its references from the user's own group.
+the session, so that the best policy must vary. Clusters: two groups of users with noisy preferences of their own; a
+good selector takes its references from the user's own group.
 """
 
 import argparse

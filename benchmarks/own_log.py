@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/own_log.py --folder /tmp/own-log
 
 Makes a log of 3,000 users and 100 items (1 MB: ids, ratings 1 to 5, times; popularity is skewed, users and items have
-levels and tastes), then runs `darlr data prepare table` and `darlr train --evaluate`, each in a process of its own that
-times its stages. Options after `--` go to `darlr train`: `-- --epochs 2` is a tenth of the agents' budget.
+levels and preferences), then runs `darlr data prepare table` and `darlr train --evaluate`. Each runs in a separate
+process that times its stages. Options after `--` go to `darlr train`: `-- --epochs 2` is a tenth of the agents' budget.
 """
 
 import argparse
@@ -65,8 +65,8 @@ sys.exit(code)
 def write_log(path: Path, users: int, items: int, events: float, seed: int) -> int:
     """A CSV of ratings, about `events` distinct items a user in the mean; returns the number of rows."""
     rng = np.random.default_rng(seed)
-    taste, trait = rng.normal(0, 1, (users, 3)), rng.normal(0, 0.35, (items, 3))
-    liking = taste @ trait.T
+    preference, trait = rng.normal(0, 1, (users, 3)), rng.normal(0, 0.35, (items, 3))
+    liking = preference @ trait.T
     opinion = 3.4 + rng.normal(0, 0.4, (users, 1)) + rng.normal(0, 0.45, items) + liking
     count = np.clip(rng.lognormal(np.log(events) - 0.25, 0.7, users), 2, items // 2).astype(np.int64)
     fame = -0.9 * np.log(1 + rng.permutation(items))

@@ -93,8 +93,15 @@ def commands(results: Sequence[Result]) -> list[str]:
     return [f"    {command}" for command in dict.fromkeys(result.command for result in results)]
 
 
+def verdict(results: Sequence[Result]) -> str:
+    """How many goals the medians meet. A goal in steps a second is a lower bound, and any other is an upper bound."""
+    aimed = [(one, median(one.values), float(one.goal.replace(",", ""))) for one in results if one.goal and one.values]
+    met = sum(found >= goal if one.unit == "steps/s" else found <= goal for one, found, goal in aimed)
+    return f"{met} of {len(aimed)} goals are met on this machine."
+
+
 def gaps(results: Sequence[Result]) -> list[str]:
-    """What the longest parts of each profile take."""
+    """The shares of the longest parts of each profile."""
     shown = [result for result in results if result.parts]
     return [f"- **{one.name}**: {', '.join(f'{part} {share:.0%}' for part, share in one.parts)}" for one in shown]
 
@@ -128,15 +135,16 @@ def page(state: dict[str, Any], load_average: float) -> str:
         (
             "# Benchmarks",
             "",
-            f"Written by `make bench` at commit {commit['commit'][:7]}{', with changes' * commit['changed']}, "
+            f"**{verdict(results)}** This page was written by `make bench` at commit "
+            f"{commit['commit'][:7]}{', with changes' * commit['changed']}, "
             f"{facts['date'][:10]}, on {machine.name()}; {versions}; load average {load_average:.1f}. All runs"
             " have seed 0, and one thread unless a row names another number. Times are CPU-seconds of the "
-            "process, so that other work on the machine counts little, although it still takes caches. "
+            "process, so that other programs on the machine count little, although they share its caches. "
             "Training is measured in CPU-seconds for 100,000 simulated steps, updates of all agents included."
             " A measurement has at least 10,000 steps after a warm-up, and the page gives the median of 3. "
             "`make bench ARGS=--compiled` adds compiled rows. They say when the first rollout and update were"
-            " over, because PyTorch caches what it compiled, here into an empty folder. Without data sets "
-            "under `DARLR_DATA` there is no page.",
+            " over, because PyTorch caches compiled code, here in a folder that was empty before. The page needs "
+            "data sets under `DARLR_DATA`.",
             "",
             *table(spent),
             "",
@@ -147,24 +155,24 @@ def page(state: dict[str, Any], load_average: float) -> str:
             "",
             "## What the time goes to",
             "",
-            "The longest parts by PyTorch's profiler, in which Python is everything between operators:",
+            "These are the longest parts by PyTorch's profiler. Python is the time between operators:",
             "",
             *gaps(results),
             "",
             "## Throughput",
             "",
-            "These are simulated steps a second of wall time, updates included. Other work on the machine "
-            "counts in full here. Two threads spin while they wait for each other, which is right on idle "
-            "cores alone.",
+            "These are simulated steps a second of wall time, updates included. Other programs on the machine "
+            "count in full here. Two threads spin while they wait for each other, which helps on idle "
+            "cores only.",
             "",
             *table(rates),
             "",
             "## Growth",
             "",
-            "The tables are made up, and each point is a process of its own. These sizes hold where they are "
-            f"not varied: {base}. The table has slopes in log-log pictures. A slope of 1 means that twice the "
+            "The world's tables are random, and each point is measured in a separate process. These sizes hold where "
+            f"they are not varied: {base}. The table has slopes in log-log pictures. A slope of 1 means that twice the "
             "size costs twice as much. Memory is the peak of building agents and one rollout with its update,"
-            " over what the process held with the world's tables and after a tiny rollout. Beyond "
+            " above that of the process with the world's tables and after a tiny rollout. Beyond "
             f"{EVERYONE:,} users the selector picks from a pool, so that DARLR's lines along users bend there.",
             "",
             f"![Time over sizes](images/{TIME})",
@@ -175,12 +183,12 @@ def page(state: dict[str, Any], load_average: float) -> str:
             "",
             "## GPU",
             "",
-            "No GPU was measured: all rows are of the CPU. `--device cuda` runs the same code with the "
+            "No GPU was measured, and all rows are for the CPU. `--device cuda` runs the same code with the "
             "world's tables on the device. `--compile` joins small operators into few launches. "
             "`--recommender.precision bfloat16` is for the products behind the logits of all items; the "
-            "selector learned worse with it. Tests hold learning to one device, on tensors without numbers. "
-            "They hold a rollout to reading nothing back, by its operators on the CPU and by PyTorch's own "
-            "check where there is a GPU. They hold every compiled part to one graph and the same results. "
+            "selector learned worse with it. Tests check that learning stays on one device, on tensors without "
+            "numbers. They check that a rollout reads nothing back, by its operators on the CPU and by PyTorch's own "
+            "check where there is a GPU. They check that every compiled part is one graph with the same results. "
             "`python -m benchmarks.gpu` measures a GPU at the sizes of KuaiRec and KuaiRand-Pure, several "
             "seeds in one process and the share of the card's bandwidth included.",
             "",

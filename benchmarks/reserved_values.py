@@ -2,8 +2,8 @@
 
     python -m benchmarks.reserved_values --users 2000 --logs 200 --resamples 1000
 
-Each log is drawn anew: three events of each user, four arms with the propensities of ARMS, rewards by PAYS. What
-`darlr.data.split.reserve` keeps judges the log's own policy and one that was learned from the rest.
+Each log is drawn anew: three events of each user, four arms with the propensities of ARMS, rewards by PAYS. The
+events that `darlr.data.split.reserve` keeps evaluate the log's own policy and one that was learned from the rest.
 """
 
 import argparse

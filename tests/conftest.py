@@ -9,10 +9,11 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
-import jaxtyping
 import pytest
 import torch
 from filelock import FileLock
+
+from tests import checks
 
 SOURCE = Path(__file__).parents[1] / "src"
 
@@ -24,11 +25,17 @@ def _annotated() -> list[str]:
 
 
 # Before any test imports darlr: a module that is loaded already stays unchecked.
-jaxtyping.install_import_hook(_annotated(), "beartype.beartype")
+checks.install(_annotated())
 torch.set_num_threads(1)
 gc.set_threshold(200_000)  # as the command line does; collecting among the objects of all imports takes time
 hypothesis.settings.register_profile("darlr", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("darlr")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Count calls anew in each test, before its fixtures."""
+    checks.CALLS.clear()
 
 
 @pytest.fixture(scope="session")

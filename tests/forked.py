@@ -38,8 +38,16 @@ def _limit() -> tuple[int, int]:
 
 def _code(code: str, arguments: list[str], *begin: Any) -> None:
     _begin(*begin)
-    sys.argv = ["-c", *arguments]
-    exec(compile(code, "<program>", "exec"), {"__name__": "__main__"})
+    _program("-c", code, arguments)
+
+
+def _program(kind: str, program: str, arguments: list[str]) -> None:
+    if kind == "-m":
+        sys.argv = [program, *arguments]
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = ["-c", *arguments]
+        exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})
 
 
 def run(code: str, *arguments: object) -> "CompletedProcess[str]":
@@ -55,27 +63,29 @@ def run(code: str, *arguments: object) -> "CompletedProcess[str]":
         return CompletedProcess(given, process.exitcode, output.read_text("utf-8"), errors.read_text("utf-8"))
 
 
-def _module(module: str, arguments: list[str], alive: Connection, *begin: Any) -> None:
+def _piped(command: list[str], alive: Connection, *begin: Any) -> None:
     _begin(*begin)
     os.dup2(alive.fileno(), 0)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    _program(*command[1:3], command[3:])
 
 
 class Popen:
-    """As much of `subprocess.Popen` as the scheduler of a comparison uses, for `[python, "-m", module, *arguments]`."""
+    """As much of `subprocess.Popen` as the scheduler of a comparison uses.
+
+    command: `[python, "-m", module, *arguments]` or `[python, "-c", code, *arguments]`. stdout and stderr: open files.
+    """
 
     def __init__(self, command: list[str], stdin: int, stdout: Any, stderr: Any, env: dict[str, str], **_: object):
         assert _context is not None
-        assert command[1] == "-m"
+        assert command[1] in ("-m", "-c")
         theirs, self.stdin = _context.Pipe(duplex=False)
         changed = {name: value for name, value in env.items() if os.environ.get(name) != value}
         begin = (str(stdout.name), str(stderr.name), _limit(), changed)
-        self.process = _context.Process(target=_module, args=(command[2], command[3:], theirs, *begin))
+        self.process = _context.Process(target=_piped, args=(command, theirs, *begin))
         self.process.start()
         theirs.close()
-        self.kill = self.process.kill
+        self.kill, self.pid = self.process.kill, self.process.pid
 
     def poll(self) -> int | None:
         """The exit code, once there is one."""

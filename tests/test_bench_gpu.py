@@ -1,6 +1,7 @@
 """The benchmark of a GPU, on the CPU and on tiny tables: that it runs, what it measures, and what it leaves."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,13 @@ import pytest
 from benchmarks import gpu
 from benchmarks.floor import floor, sizes_of
 from benchmarks.growth import made_up
+from darlr.options import SessionConfig
+
+
+@pytest.fixture(autouse=True)
+def short_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions of three turns cost a tenth of the default's thirty."""
+    monkeypatch.setattr(gpu, "SessionConfig", partial(SessionConfig, turns=3))
 
 
 def test_every_case_is_measured_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

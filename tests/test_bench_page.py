@@ -1,7 +1,5 @@
 """The benchmark page: numbers as text, growth, what is kept between calls, and the whole page from made-up rows."""
 
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 from benchmarks import growth, page
 from benchmarks.growth import AXES, BASE, METHODS, Point
 from benchmarks.training_rows import Result
+from tests import forked
 
 
 def test_a_row_by_hand() -> None:
@@ -35,7 +34,7 @@ def points() -> dict[str, Point]:
     return found
 
 
-def test_growth_is_told_and_drawn(tmp_path: Path) -> None:
+def test_growth_is_reported_and_drawn(tmp_path: Path) -> None:
     assert "| DARLR | users | 1.00 | 2.00 |" in page.slopes(points())
     assert "| DARLR | items | 0.00 | 0.00 |" in page.slopes(points())
     growth.draw(points(), tmp_path / "time.png", tmp_path / "memory.png")
@@ -78,7 +77,8 @@ def test_the_peak_of_a_piece_of_work() -> None:
         "from benchmarks.memory import peak_of\n"
         "print(peak_of(lambda: bytearray(b'x' * 50_000_000) and None).peak, peak_of(lambda: None).peak)"
     )
-    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    work, nothing = map(float, said.split())
+    done = forked.run(code)
+    assert done.returncode == 0, done.stderr
+    work, nothing = map(float, done.stdout.split())
     assert 45 < work < 160  # the literal and the array
     assert nothing < 10

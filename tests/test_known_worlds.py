@@ -29,6 +29,7 @@ def test_the_selector_stays_in_the_users_cluster_unless_diversity_pays():
     own, diversity = {}, {}
     for lambda_d in (0.0, 5.0):
         config = quick(selector_config(lambda_d))
+        config = replace(config, session=replace(config.session, turns=2))  # the selector is paid in every turn
         own[lambda_d], diversity[lambda_d] = picks(problem, train(problem, config, 25), config)
     assert own[0.0] >= 0.9
     assert diversity[5.0] > 2 * diversity[0.0]

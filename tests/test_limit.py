@@ -116,7 +116,7 @@ def test_several_heads_are_not_folded() -> None:
 
 
 def test_the_floor_is_below_what_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    limit.main(["--data", "synthetic", "--steps", "100", "--", "--method", "mbpo", "--sessions", "50"])
+    limit.main(["--data", "synthetic", "--steps", "100", "--", "--method", "mbpo", "--session.turns", "5"])
     rows = {
         line.split("|")[1].strip(): line.split("|")[2:4] for line in capsys.readouterr().out.splitlines() if "|" in line
     }

@@ -6,7 +6,7 @@ class DarlrError(Exception):
 
 
 class DarlrWarning(UserWarning):
-    """Something that a person should know about the data, or about what a call left out, although the work goes on."""
+    """A user should know this about the data, or about values that a call left out, although the call continues."""
 
 
 class DataError(DarlrError):

@@ -29,7 +29,7 @@ def test_how_many_candidates(asked, picks, users, count):
 def test_a_run_says_that_it_picks_from_a_pool():
     assert "64 candidates for each user" in pool_note(SelectorConfig(), 2049)
     assert "(the default above 2,048 users), not from all 2,049 users" in pool_note(SelectorConfig(), 2049)
-    assert "(as asked)" in pool_note(SelectorConfig(candidates=32), 290)
+    assert "(as chosen)" in pool_note(SelectorConfig(candidates=32), 290)
     assert pool_note(SelectorConfig(), 2048) is None
     assert pool_note(SelectorConfig(candidates=0), 2049) is None
     assert pool_note(SelectorConfig(kind="nearest"), 2049) is None

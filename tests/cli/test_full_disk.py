@@ -162,7 +162,7 @@ def test_a_comparison_names_the_file_and_goes_on_once_there_is_room(
         [*PREPARE, "--out", "{read_only}/shop"],
     ],
 )
-def test_a_folder_that_cannot_be_written_is_told_before_the_work(
+def test_a_folder_that_cannot_be_written_is_reported_before_the_work(
     tmp_path: Path, trained: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     locked = tmp_path / "locked"

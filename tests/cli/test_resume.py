@@ -1,9 +1,10 @@
 """A run that was killed, interrupted or watched ends with the same bytes as one that was not."""
 
+import os
 import shutil
 import signal
-import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,14 +115,16 @@ def test_watching_changes_no_weight_and_a_seed_changes_all(tmp_path: Path, tiny:
 def test_ctrl_c_leaves_a_usable_run(tmp_path: Path, tiny: list[str]) -> None:
     folder = tmp_path / "a run"
     command = [sys.executable, "-m", "darlr", "train", "--out", str(folder), *tiny, "--epochs", "100000"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("darlr: epoch 3/"):
-                process.send_signal(signal.SIGINT)
-                break
-        said = process.stderr.read()
-    assert process.returncode == 130, said
+    errors = tmp_path / "errors"
+    with errors.open("w") as written, Path(os.devnull).open("w") as nowhere:
+        process = forked.Popen(command, forked.PIPE, nowhere, written, dict(os.environ))
+        while "darlr: epoch 3/" not in errors.read_text("utf-8") and process.poll() is None:
+            time.sleep(0.01)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGINT)
+        process.wait()
+    said = errors.read_text("utf-8")
+    assert process.poll() == 130, said
     assert "Traceback" not in said
     assert f"continue with: darlr train --out '{folder}' --resume" in said
     epoch = read_metrics(folder)[-1]["epoch"]
@@ -137,7 +140,7 @@ def test_resume_takes_the_runs_own_options(tmp_path: Path, trained: Path, refuse
     assert "cannot resume with other options: seed was 0, now 3" in said
     said = refused("train", "--out", trained, "--resume", "--threads", "2", "--epochs", "5")  # other sums, other bits
     assert "cannot resume with other options: threads was 1, now 2." in said
-    assert "pass --resume to continue it" in refused("train", "--out", trained)
+    assert "resume it (option --resume), or choose another folder" in refused("train", "--out", trained)
     assert "no run here to resume" in refused("train", "--out", tmp_path / "none", "--resume")
     assert not (tmp_path / "none").exists()
 

@@ -43,7 +43,7 @@ def test_it_writes_and_prints_what_evaluate_does(
     assert drawn <= {path.name for path in run.iterdir()}
 
 
-def test_a_log_that_nothing_can_judge_is_refused_before_training(
+def test_a_log_that_cannot_be_evaluated_is_refused_before_training(
     tmp_path: Path, tiny: list[str], refused: Refused
 ) -> None:
     log = generate(SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)).log
@@ -51,7 +51,7 @@ def test_a_log_that_nothing_can_judge_is_refused_before_training(
     save(log, data, PrepareReport("test", rows_read=len(log), rows_kept=len(log)))
     options = ["train", "--data", str(data), "--out", str(run), *tiny, *SHORT, "--evaluate"]
     said = refused(*options, "--split.evaluation", "0")
-    assert "--split.evaluation 0.3" in said
+    assert "a share of 0.3 (option --split.evaluation)" in said
     assert not run.exists()
     assert main([*options, "--no-watch"]) == 0
     assert document(run)["about"]["warning"].startswith("no truth is known")
@@ -77,7 +77,7 @@ def test_interrupted_in_evaluation_the_run_is_whole(
     with monkeypatch.context() as patch:
         patch.setattr("darlr.experiments.evaluate.sound", stop)
         said = refused("train", "--out", run, *tiny, *SHORT, "--evaluate", code=130)
-    assert f"interrupted after training, which is whole; evaluate it with: darlr evaluate {run}" in said
+    assert f"interrupted after training, which is complete; evaluate it with: darlr evaluate {run}" in said
     assert main(["recommend", str(run), "--user", "0"]) == 0
     before = (run / "checkpoint.safetensors").read_bytes()
     assert main(["train", "--out", str(run), "--resume", "--evaluate"]) == 0

@@ -27,7 +27,7 @@ def said_by(capsys: pytest.CaptureFixture[str], *options: object) -> str:
     return capsys.readouterr().err
 
 
-def test_the_unit_of_rewards_is_told_once_and_heads_the_tables(
+def test_the_unit_of_rewards_is_reported_once_and_heads_the_tables(
     tmp_path: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = generate(SyntheticConfig(users=24, items=16, categories=4, events_per_user=8))
@@ -50,7 +50,7 @@ def test_rewards_that_are_learned_as_they_are_need_no_word(
     assert "untrained" not in said
 
 
-def test_sessions_that_show_everything_are_told_before_the_work(
+def test_sessions_that_show_everything_are_reported_before_training(
     tmp_path: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = [*tiny, *SHORT, "--session.turns", "16", "--session.exit", "none"]
@@ -63,7 +63,9 @@ def test_sessions_that_show_everything_are_told_before_the_work(
     assert f"warning, NX_0: {ALIKE}" in said_by(capsys, "compare", *grid, *options)
 
 
-def test_an_untrained_world_model_is_told(tmp_path: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_untrained_world_model_is_reported(
+    tmp_path: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     warning, world = "warning: the world model is untrained", tmp_path / "run" / "world"
     assert warning in said_by(capsys, "train", "--out", tmp_path / "run", *tiny, *SHORT, "--model.epochs", 0)
     options = [*tiny, *SHORT, "--model.epochs", 0]

@@ -70,10 +70,10 @@ def test_a_run_is_played_on_the_evaluation_world_model(evaluated: Path) -> None:
     assert names >= {"DARLR", "random", "item-mean list", "world-model greedy", "oracle (evaluation model)"}
     assert not [name for name in names if "(truth)" in name]
     assert {row["mode"] for row in found["rows"]} == {"NX_0", "FB", "NX_10"}
-    ours, judge = (found["sections"]["Unseen events"][row] for row in (0, 3))
-    assert (ours["name"], judge["name"]) == ("world model of the run", "evaluation world model")
+    ours, second = (found["sections"]["Unseen events"][row] for row in (0, 3))
+    assert (ours["name"], second["name"]) == ("world model of the run", "evaluation world model")
     assert 0 < ours["events"] < 0.3 * 40 * 30 + 40  # those in cells that training saw do not count
-    assert 0 < judge["events"] < 40 * 30
+    assert 0 < second["events"] < 40 * 30
     assert ours["metrics"].keys() == {"RMSE", "MAE", "pairs", "NDCG"}
 
 
@@ -150,7 +150,7 @@ def test_positives_are_measured_by_order_alone(tmp_path: Path, tiny: list[str]) 
     assert (run / "evaluation-world").is_dir()
 
 
-def test_a_run_that_kept_nothing_is_told_how_to_train(
+def test_a_run_that_kept_nothing_is_refused_with_a_way_to_train(
     ratings: Path, run: Path, tmp_path: Path, tiny: list[str], refused: Refused
 ) -> None:
     for share in ("0", "0.5"):
@@ -158,14 +158,14 @@ def test_a_run_that_kept_nothing_is_told_how_to_train(
         assert main(["train", "--data", str(ratings), "--out", str(tmp_path / share), *options]) == 0
     said = refused("evaluate", tmp_path / "0")
     assert "has no truth" in said
-    assert "--split.evaluation 0.3" in said
+    assert "a share of 0.3 (option --split.evaluation)" in said
     assert not (tmp_path / "0" / "table.md").exists()
     assert "evaluate them apart" in refused("evaluate", run, tmp_path / "0.5")
     assert "has no truth" in refused("evaluate", run, tmp_path / "0")
 
 
 def test_as_if_no_truth_was_known(trained: Path, tmp_path: Path, tiny: list[str], refused: Refused) -> None:
-    assert "--split.evaluation 0.3" in refused("evaluate", trained, "--without-truth")
+    assert "a share of 0.3 (option --split.evaluation)" in refused("evaluate", trained, "--without-truth")
     run = tmp_path / "run"
     assert main(["train", "--out", str(run), *tiny, "--epochs", "1", "--split.evaluation", "0.5"]) == 0
     assert main(["evaluate", str(run), "--no-pictures"]) == 0

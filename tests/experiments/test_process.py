@@ -1,12 +1,12 @@
 """What a program that trains asks of its process."""
 
 import platform
-import subprocess
 import sys
 
 import pytest
 
 from darlr.experiments.process import keep_freed_memory
+from tests import forked
 
 PROGRAM = """
 import ctypes, resource, torch
@@ -28,6 +28,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 left_alone = faults()
+torch.set_num_threads(2)
 configure(1)
 faults()
 print(left_alone, faults(), torch.get_num_threads())
@@ -37,7 +38,8 @@ print(left_alone, faults(), torch.get_num_threads())
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library's own option")
 def test_freed_memory_is_kept():
     assert keep_freed_memory()
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    done = forked.run(PROGRAM)
+    assert done.returncode == 0, done.stderr
     left_alone, kept, threads = map(int, done.stdout.split())
     assert kept < 100 < 1000 < left_alone
     assert threads == 1

@@ -2,8 +2,8 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -97,7 +97,7 @@ def test_resume_after_a_kill_before_the_config(tmp_path: Path) -> None:
 
 
 def test_folders_that_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"no run here to resume; leave out --resume"):
+    with pytest.raises(RunError, match=r"no run here to resume; turn resuming off"):
         Run.start(tmp_path / "none", CONFIG, resume=True)
     assert not (tmp_path / "none").exists()
     (tmp_path / "thesis.txt").touch()
@@ -108,7 +108,7 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"is a file"):
         Run.start(tmp_path / "thesis.txt", CONFIG)
     Run.start(tmp_path / "run", CONFIG).close()
-    with pytest.raises(RunError, match=r"holds a run already; pass --resume"):
+    with pytest.raises(RunError, match=r"holds a run already; resume it"):
         Run.start(tmp_path / "run", CONFIG)
     with pytest.raises(RunError, match=r"no run here \(config\.json is missing\)"):
         read_config(tmp_path, TrainConfig)
@@ -269,10 +269,6 @@ with Run.start(folder, TrainConfig(), resume=folder.exists()) as run:
 def test_a_kill_at_any_instant_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
     folder = tmp_path / "run"
 
-    def start(full_at: int) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-c", WRITER, str(folder), str(full_at)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
     def epoch_on_disk() -> int:
         found = load_checkpoint(folder)
         assert found is not None
@@ -287,10 +283,15 @@ def test_a_kill_at_any_instant_leaves_a_whole_checkpoint(tmp_path: Path) -> None
     assert len(list(folder.glob(".*.tmp"))) == 1
     assert epoch_on_disk() == 2
 
-    with start(full_at=-1) as writer:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == "3\n"  # past the dead process's lock, on from its last checkpoint
-        writer.kill()
+    command = [sys.executable, "-c", WRITER, str(folder), "-1"]
+    said = tmp_path / "said"
+    with said.open("w") as output, (tmp_path / "errors").open("w") as errors:
+        going_on = forked.Popen(command, forked.PIPE, output, errors, dict(os.environ))
+        while not said.read_text("utf-8") and going_on.poll() is None:
+            time.sleep(0.001)
+        going_on.kill()
+        going_on.wait()
+    assert said.read_text("utf-8").startswith("3\n")  # past the dead process's lock, on from its last checkpoint
     assert epoch_on_disk() >= 3
 
 

@@ -41,7 +41,7 @@ def test_memory_grows_with_cells_and_methods_by_hand() -> None:
     assert darlr.seconds > found.seconds > 5 * 6_000_000 * 0.7e-6
 
 
-def test_what_is_too_large_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_is_too_large_is_reported_with_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     huge = Size(60_000, 60_000, 100 * GIB, 10**15, 3600.0)
     monkeypatch.setattr(size, "free_memory", lambda: 24 * GIB)
     with pytest.raises(MachineError, match=r"60,000 users x 60,000 items take about 107 GB .*and only 25\.8 GB"):
@@ -55,7 +55,7 @@ def test_what_is_too_large_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("command", [["train", "--out"], ["train", "--evaluate", "--out"], ["fit", "--out"]])
-def test_it_is_told_before_the_work(
+def test_size_is_reported_before_training(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
     log = wide(60_000, 60_000)

@@ -15,7 +15,7 @@ from darlr.experiments.watch import kept
 from darlr.experiments.world import ORIGIN, fit_into, load_world_model
 from darlr.options import RunConfig, SplitConfig, SyntheticConfig, WorldModelConfig
 from darlr.world.fit import Fit, train_world
-from tests.world.models.test_history import two_tastes
+from tests.world.models.test_history import two_preferences
 
 SMALL = SyntheticConfig(users=30, items=20)
 QUICK = WorldModelConfig(members=2, epochs=2, hidden=(4,), embedding=2)
@@ -45,7 +45,7 @@ def test_a_model_that_reads_no_held_out_row_is_trained_once(
     rows: list[int] = []
     monkeypatch.setattr(world, "train_world", lambda log, *rest: rows.append(len(log)) or train_world(log, *rest))
     config = SplitConfig(refit=refit)
-    log, _ = two_tastes()
+    log, _ = two_preferences()
     train, held_out = split(log, config)
     fitted = fit_into(
         tmp_path / "world", Logs(log, train, held_out, "", refit, log), config, WorldModelConfig(members=1)

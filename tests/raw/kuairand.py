@@ -20,7 +20,7 @@ USERS, VIDEOS = "user_features_pure.csv", "video_features_basic_pure.csv"
 DAY, BEIJING = 86_400_000, 8 * 3_600_000
 START = 1_649_347_200_000  # 8 April 2022 in Beijing, milliseconds
 SECOND_START, END = START + 14 * DAY, START + 31 * DAY
-BASE, TASTES = -1.0, 4  # logit of an ordinary click, and size of the latent tastes
+BASE, PREFERENCES = -1.0, 4  # logit of an ordinary click, and size of the latent preferences
 BINARY = ("is_like", "is_follow", "is_comment", "is_forward", "is_hate")
 RARE = (0.02, 0.002, 0.003, 0.001, 0.0005)
 
@@ -54,9 +54,9 @@ def write(folder, users=60, videos=40, standard=900, random=1500, seed=0):
     tag = rng.integers(0, 20, (videos, 3))
     count = rng.choice([0, 1, 2, 3], videos, p=[0.05, 0.75, 0.15, 0.05])
     shift = np.sort(rng.normal(0, 0.7, 20))[tag[:, 0]] * (count > 0)  # the first tag says what a video is worth
-    taste, trait = rng.normal(0, 0.7, (users, TASTES)), rng.normal(0, 0.7, (videos, TASTES))
+    preference, trait = rng.normal(0, 0.7, (users, PREFERENCES)), rng.normal(0, 0.7, (videos, PREFERENCES))
     worth, mood = BASE + shift + rng.normal(0, 0.5, videos), rng.normal(0, 0.7, users)
-    user = np.column_stack([taste, np.ones(users), mood])
+    user = np.column_stack([preference, np.ones(users), mood])
     video = np.column_stack([trait, worth, np.ones(videos)])
     length = np.where(rng.random(videos) < 0.03, -1, rng.integers(3_000, 200_000, videos))
 

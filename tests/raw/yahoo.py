@@ -15,7 +15,7 @@ import polars as pl
 
 SIZES = {"users": 15_400, "songs": 1_000, "ratings": 311_704, "tested": 5_400, "each": 10}
 TRAIN, TEST = "ydata-ymusic-rating-study-v1_0-train.txt", "ydata-ymusic-rating-study-v1_0-test.txt"
-TASTES = 3
+PREFERENCES = 3
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def write(folder, users=60, songs=40, ratings=900, tested=40, each=10, seed=0):
     """Both files in `folder`; returns the world behind them."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
-    logit = rng.normal(0, 0.8, (users, TASTES)) @ rng.normal(0, 0.8, (songs, TASTES)).T
+    logit = rng.normal(0, 0.8, (users, PREFERENCES)) @ rng.normal(0, 0.8, (songs, PREFERENCES)).T
     logit += rng.normal(-0.7, 0.6, songs) + rng.normal(0, 0.6, (users, 1))
     expected = 1 + 4 / (1 + np.exp(-logit))
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +21,7 @@ from darlr.io.tensors import read_tensors, write_both
 from darlr.serving.folder import read_policy
 from darlr.serving.ids import NEW, Ids
 from darlr.serving.recommender import load_policy
+from tests import forked
 
 TINY = (
     "--synthetic.users 24 --synthetic.items 16 --synthetic.categories 4 --synthetic.events-per-user 8 "
@@ -316,15 +316,11 @@ def test_ids_are_shown_as_they_are(
 
 
 def test_an_encoding_without_the_letters() -> None:
-    code = "import sys; from darlr.cli.main import main; sys.exit(main(['recommend', 'x日本', '--user', '1']))"
+    streams = "import sys; [one.reconfigure(encoding='cp1252') for one in (sys.stdout, sys.stderr)]\n"
+    code = "from darlr.cli.main import main; sys.exit(main(['recommend', 'x日本', '--user', '1']))"
     show = "from rich.console import Console; from darlr.cli.main import main; main(['-V']); Console().print('日本')"
-    for program, rc, wanted in ((code, 1, rb"x\u65e5\u672c"), (show, 0, rb"\u65e5\u672c")):
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            capture_output=True,
-            check=False,
-            env={**os.environ, "PYTHONIOENCODING": "cp1252"},
-        )
+    for program, rc, wanted in ((code, 1, r"x\u65e5\u672c"), (show, 0, r"\u65e5\u672c")):
+        done = forked.run(streams + program)
         assert done.returncode == rc, done.stderr
         assert wanted in done.stdout + done.stderr
 

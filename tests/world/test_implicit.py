@@ -52,7 +52,7 @@ def test_auto_follows_the_log():
     assert resolve(named, positives) == replace(named, kind="deepfm")
 
 
-def test_strangers_to_the_items_are_known_by_their_history():
+def test_users_without_events_on_the_items_are_predicted_from_their_history():
     log = log_of([0, 1], [0, 1], [1, 1], 2, 2, block=Block(np.array([0]), np.array([1])))
     assert resolve(WorldModelConfig(), log).kind == "history"
     assert resolve(WorldModelConfig(loss="pointneg"), log).kind == "deepfm"
@@ -67,7 +67,7 @@ def test_distinct_cells():
     assert len(distinct(log, select(log, np.array([True, False, False, True])))) == 1
 
 
-def test_positives_alone_are_told_from_cells_without_events_and_tables_are_the_scope():
+def test_positives_differ_from_cells_without_events_and_tables_cover_the_scope():
     """Users like items of their own half; the block of users 0 to 4 on items 0 to 9 was cut out of the log."""
     generator = np.random.default_rng(0)
     same = (np.arange(40)[:, None] % 2) == (np.arange(30) % 2)

@@ -15,8 +15,8 @@ def unit(vectors: Tensor) -> Tensor:
 def alike(users: int, noise: float, rank: int = 3, width: int = 40) -> Tensor:
     """Vectors near a space of few dimensions; the first belongs to a user of whom nothing is known."""
     generator = torch.Generator().manual_seed(0)
-    tastes = torch.randn(users, rank, generator=generator) @ torch.randn(rank, width, generator=generator)
-    vectors = tastes + noise * torch.randn(users, width, generator=generator)
+    preferences = torch.randn(users, rank, generator=generator) @ torch.randn(rank, width, generator=generator)
+    vectors = preferences + noise * torch.randn(users, width, generator=generator)
     vectors[0] = 0
     return unit(vectors)
 
@@ -52,7 +52,7 @@ def test_the_sketch_finds_who_is_nearest(compared: list[int], noise: float, k: i
     assert all(len(set(row)) == k for row in index.tolist())
 
 
-def test_few_are_compared_with_everyone_where_tastes_are_few(compared: list[int]) -> None:
+def test_few_are_compared_with_everyone_where_preferences_are_few(compared: list[int]) -> None:
     nearest(alike(400, 0.001), 7)
     assert not compared
     nearest(alike(400, 10.0), 7)

@@ -37,11 +37,11 @@ def pool_note(config: SelectorConfig, n_users: int) -> str | None:
     count = candidate_count(config, n_users)
     if config.kind != "learned" or not count:
         return None
-    why = f"the default above {EVERYONE:,} users" if config.candidates is None else "as asked"
+    why = f"the default above {EVERYONE:,} users" if config.candidates is None else "as chosen"
     return (
         f"the selector picks from {count} candidates for each user, most of them the user's nearest ({why}), not from "
         f"all {n_users:,} users as in the paper: that is another method, whose references are more alike; "
-        "--selector.candidates 0 picks from everyone"
+        "with 0 candidates (option selector.candidates) it picks from all users"
     )
 
 

@@ -1,1 +1,1 @@
-"""The face of the library: what `import darlr` gives, without the command line."""
+"""The Python interface: what `import darlr` gives, without the command line."""

@@ -33,7 +33,7 @@ def run(options: Compare) -> None:
     place = options.cells or options.out / "cells"
     wanted = missing(grid, place, options.accept_code)
     reused = len(grid.cells) - sum(cell.kind != "world" for cell in wanted)
-    say(f"{grid.data}: {len(grid.cells)} cells, {reused} there already, {len(wanted)} to run (world models included)")
+    say(f"{grid.data}: {len(grid.cells)} cells, {reused} reused, {len(wanted)} to run (world models included)")
     for name, text in grid.notes.items():
         say(f"{name}: {text}")
     if options.dry_run:

@@ -11,7 +11,7 @@ from darlr.options import TableConfig
 
 HERE = arg(name="")  # options without a prefix
 FOLDER = arg(metavar="FOLDER")
-DATA = f"{', '.join(SETS)}, or the folder of a prepared data set."
+DATA = f"Data set: {', '.join(SETS)}, or the folder of a prepared one."
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def _reader(entry: DataSet) -> type[Reader]:
     """The options of `darlr data prepare NAME`."""
     options: list[Any] = []
     if entry.folder:
-        text = f"Folder that holds {entry.folder}. The default is the one that DARLR_DATA names."
+        text = f"Folder that holds {entry.folder}. The default is the folder that DARLR_DATA names."
         options.append(("raw", Annotated[Path | None, arg(metavar="FOLDER", help=text)], None))
     if entry.options is not None:
         options.append(("config", Annotated[entry.options, HERE], field(default_factory=entry.options)))
@@ -57,14 +57,14 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Info:
-    """Print what a data set holds, and what its reader dropped."""
+    """Print a summary of a data set, and of the rows that its reader dropped."""
 
     source: Annotated[Positional[str], arg(help=DATA)]
 
 
 @dataclass(frozen=True)
 class Check:
-    """Print a profile of a data set, its problems, and what to do about them."""
+    """Print a profile of a data set, its problems, and the remedy for each."""
 
     source: Annotated[Positional[str], arg(help=DATA)]
     json: bool = False
@@ -73,7 +73,7 @@ class Check:
 
 @dataclass(frozen=True)
 class ListSets:
-    """List the public data sets: their licences, sizes, and where they are."""
+    """List the public data sets with their licences, sizes and folders."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ class Download:
     name: Positional[str]
     """coat, kuairec or kuairand. `darlr data list` describes them."""
     to: Annotated[Path | None, FOLDER] = None
-    """Folder to put the data set into. The default is the one that DARLR_DATA names."""
+    """Folder to put the data set into. The default is the folder that DARLR_DATA names."""
     mirror: Annotated[str | None, arg(metavar="ADDRESS")] = None
-    """Folder or address (file://, http:// or https://) that holds the archive. The default is that of the authors."""
+    """Folder or address (file://, http:// or https://) of the archive. The default is the address of the authors."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from darlr.serving.folder import METADATA, export, export_table
 def run(options: Export) -> None:
     """Write the policy folder of a row; an unknown row is refused before anything is written."""
     if options.out.exists() and not (options.out / METADATA).is_file():
-        raise RunError(f"{options.out}: exists and is no policy folder; choose another --out")
+        raise RunError(f"{options.out}: exists and is no policy folder; choose another folder (option out)")
     found = open_run(options.run)
     row = options.row or found.config.label
     write = writer(found, row)
@@ -42,7 +42,7 @@ def run(options: Export) -> None:
             write(options.out)
     else:
         write(options.out)
-    say(f"policy of {row} in {options.out}; ask it with: darlr recommend {quote(str(options.out))} --user ID")
+    say(f"policy of {row} in {options.out}; use it with: darlr recommend {quote(str(options.out))} --user ID")
 
 
 def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:

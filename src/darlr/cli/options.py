@@ -32,7 +32,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Fit(Stage):
-    """Fit a world model to a log and write it, for `darlr train --world`."""
+    """Fit a world model to a log, and write it for `darlr train --world`."""
 
     out: Annotated[Path, FOLDER]
     """Folder to write. A world model in it is replaced."""
@@ -48,7 +48,7 @@ class Train(Stage):
     out: Annotated[Path, FOLDER]
     """Folder of the run."""
     resume: bool = False
-    """Continue the run in OUT with its own options. The numbers are those of a run that never stopped."""
+    """Continue the run in OUT with its own options. The result is that of a run that was never interrupted."""
     evaluate: bool = False
     """Evaluate the run afterwards, as `darlr evaluate OUT` does, and write tables and pictures into its folder."""
     dry_run: bool = False
@@ -58,9 +58,9 @@ class Train(Stage):
     tensorboard: bool = False
     """Write TensorBoard events too (extra `tensorboard`)."""
     label: str = RunConfig.label
-    """Name of the run in tables. The default is its method. Runs of one label are seeds of one row."""
+    """Name of the run in tables. The default is its method. Runs with the same label count as seeds of one row."""
     world: Annotated[str, FOLDER] = RunConfig.world
-    """Folder of a world model from `darlr fit`. With own, the run fits one."""
+    """Folder of a world model from `darlr fit`. own: the run fits a world model itself."""
     train: Annotated[TrainConfig, HERE] = field(default_factory=TrainConfig)
 
 
@@ -69,13 +69,13 @@ class Evaluate:
     """Evaluate trained policies beside simple ones, in tables and pictures."""
 
     runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="FOLDER ...", help_behavior_hint="(one or more)")]
-    """Folders of runs on the same data. Runs of one label are seeds of one row."""
+    """Folders of runs on the same data. Runs with the same label count as seeds of one row."""
     out: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: the first run's folder)")] = None
     """Folder to write into."""
     pictures: bool = True
     """Plot pictures too (extra `plots`)."""
     only: Literal["all", "learned"] = "all"
-    """Rows of the tables: all, or the learned ones without the simple ones."""
+    """all: the tables have every row. learned: the tables leave out the simple baselines."""
     without_truth: bool = False
     """Use the evaluation world model although the true rewards are known, to see how far such tables can be trusted."""
 
@@ -93,8 +93,8 @@ class Compare(Stage):
     sensitivity: DARLR with one of its five weights changed at a time.
     sparsity: the methods on smaller and smaller shares of the log."""
     protocol: Literal["sound", "published"] = "sound"
-    """sound: evaluate the policies that runs hand over.
-    published: evaluate those of the last epoch, and put means over epochs beside the published numbers."""
+    """sound: evaluate the policy that each run keeps.
+    published: evaluate the policy of the last epoch, and show means over epochs beside the published numbers."""
     seeds: int = 5
     """Number of seeds. A seed sets the split, the world model and the agents."""
     windows: tuple[int, ...] = (1, 4)
@@ -106,11 +106,11 @@ class Compare(Stage):
     address: Annotated[str | None, arg(metavar="ADDRESS", help_behavior_hint="(default: this machine alone)")] = None
     """Address of a running cluster of Ray, or auto. Its machines must share a file system with this one."""
     cells: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: OUT/cells)")] = None
-    """Folder of the cells. A finished cell is reused, also by other comparisons with this folder."""
+    """Folder of the cells. Every comparison that names this folder reuses its finished cells."""
     accept_code: tuple[str, ...] = ()
     """Reuse cells of other versions of the code too, named by the digests that the tables show. `any` accepts all."""
     dry_run: bool = False
-    """Print what would run and what would be reused, and stop."""
+    """Print which cells would run and which would be reused, and stop."""
     pictures: bool = True
     """Plot pictures too (extra `plots`)."""
     train: Annotated[TrainConfig, HERE] = field(default_factory=TrainConfig)
@@ -123,21 +123,21 @@ class Recommend:
     run: Annotated[Positional[Path], FOLDER]
     """Folder of a run, or of a policy."""
     user: Annotated[tuple[str, ...], arg(metavar="ID ...", help_behavior_hint="(default: none)")] = ()
-    """The ids of one or more users, as in the log. A user who is not in the log is answered like --new."""
+    """Ids of one or more users, as in the log. A user who is not in the log is treated as a new user."""
     users: Annotated[Path | None, arg(metavar="FILE")] = None
-    """File of user ids: text with one id a line, or CSV or Parquet, of which the first column counts."""
+    """File of user ids: a text file with one id per line, or a CSV or Parquet file with the ids in its first column."""
     new: bool = False
-    """Recommend to somebody who is in no log."""
+    """Recommend to a new user, who is not in the log."""
     count: Annotated[int, arg(aliases=["-n"])] = 10
-    """How many items a user."""
+    """Number of items to recommend to each user."""
     history: Annotated[tuple[str, ...], arg(metavar="ITEM:REWARD ...", help_behavior_hint="(default: none)")] = ()
-    """The session so far of the one user who is asked for, oldest first."""
+    """The session of the user so far, with the oldest event first. It needs exactly one user."""
     exclude: Annotated[tuple[str, ...], arg(metavar="ITEM ...", help_behavior_hint="(default: none)")] = ()
     """Items that are not recommended."""
     only: Annotated[tuple[str, ...] | None, arg(metavar="ITEM ...", help_behavior_hint="(default: all)")] = None
     """The only items that may be recommended."""
     new_items: bool = False
-    """Leave out what the user's log holds."""
+    """Leave out the items that the user has events with in the log."""
     json: bool = False
     """Print JSON instead of a table."""
     out: Annotated[Path | None, arg(metavar="FILE")] = None

@@ -58,7 +58,7 @@ def run(options: Recommend) -> None:
         Console().print(table(answer, several=len(users) > 1))
     wanted = options.count * len(users)
     if len(answer) < wanted:
-        say(f"{len(answer)} of {wanted}: the catalogue has no more that may be shown")
+        say(f"{len(answer)} of {wanted}: no other items may be recommended")
 
 
 def named_users(options: Recommend) -> list[User]:

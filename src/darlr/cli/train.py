@@ -49,4 +49,4 @@ def run(options: Train) -> None:
     try:
         report([trained], options.out)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted after training, which is whole; evaluate it with: {command}") from None
+        raise KeyboardInterrupt(f"interrupted after training, which is complete; evaluate it with: {command}") from None

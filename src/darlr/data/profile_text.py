@@ -63,14 +63,14 @@ def text(p: Profile, refused: str | None = None) -> str:
 def _of_sizes(p: Profile, refused: str | None) -> Iterator[Finding]:
     if refused is not None:
         what = "darlr train refuses this data with its default options"
-        yield Finding("warning", what, refused, "solve this first")
+        yield Finding("warning", what, refused, "solve this problem first")
     if p.events < FEW_EVENTS:
         means = "a world model learns little beyond means; intervals of any result will be wide"
-        yield Finding("warning", f"fewer than {FEW_EVENTS:,} events", means, "bring more of the log")
+        yield Finding("warning", f"fewer than {FEW_EVENTS:,} events", means, "use more of the log")
     if p.events_per_user.median < FEW_A_USER:
         what = f"half of the users have fewer than {FEW_A_USER} events (median {p.events_per_user.median:g})"
-        means = "what is learned of a user is mostly what others like; cold-start users look the same"
-        do = "bring a longer period, add features of users, or expect little more than item means"
+        means = "the world model mostly predicts what other users like; cold-start users get the same predictions"
+        do = "use a longer period, add features of users, or expect little more than item means"
         yield Finding("warning", what, means, do)
     if p.events_per_item.median < FEW_AN_ITEM:
         what = f"half of the items have fewer than {FEW_AN_ITEM} events (median {p.events_per_item.median:g})"
@@ -79,7 +79,7 @@ def _of_sizes(p: Profile, refused: str | None) -> Iterator[Finding]:
     picks = SelectorConfig().picks
     if p.users <= picks:
         means = f"the selector picks {picks} reference users of each user by default"
-        yield Finding("warning", f"only {p.users} users", means, "train with a smaller --selector.picks")
+        yield Finding("warning", f"only {p.users} users", means, "pick fewer reference users (option selector.picks)")
     if 8 * p.cells > LARGE_TABLES:
         what = f"{p.cells:,} cells of users and items to recommend"
         means = f"the tables of reward and risk take {8 * p.cells / 2**30:,.1f} GiB; training needs several times that"
@@ -104,7 +104,7 @@ def _of_events(p: Profile) -> Iterator[Finding]:
     if p.single_users > p.active_users / 2:
         what = f"{p.single_users:,} of {p.active_users:,} users have a single event"
         means = "none of their events can be held out, so they are trained on and never validated"
-        yield Finding("warning", what, means, "leave them out, or bring a longer period")
+        yield Finding("warning", what, means, "leave them out, or use a longer period")
     if p.least_propensity is not None and p.least_propensity < LEAST_PROPENSITY:
         what = f"the least propensity is {p.least_propensity:g}"
         means = f"one event can weigh {1 / p.least_propensity:,.0f} times in an estimate by inverse propensity"
@@ -115,14 +115,14 @@ def _of_events(p: Profile) -> Iterator[Finding]:
         yield Finding("note", what, means, "if only the last one holds, keep that one before preparing")
     if p.times is None:
         means = "the log has no order: it can be split at random only, and sequences are those of the rows"
-        yield Finding("note", "no times", means, "name the column (--timestamp) if there is one")
+        yield Finding("note", "no times", means, "name the column of times, if there is one (option timestamp)")
     elif p.backwards:
         what = f"{p.backwards:,} events are earlier than the row before"
         means = "the rows are not in order of time; every stage that needs an order sorts by time"
         yield Finding("note", what, means, "nothing, unless you expected rows in order of time")
     if p.category is None:
         means = "no rule makes users leave a session, so that diversity is not rewarded"
-        yield Finding("note", "no item category", means, "name one (--items and --category) if there is one")
+        yield Finding("note", "no item category", means, "name one, if there is one (options items and category)")
 
 
 def _leak(leak: Leak) -> Finding:

@@ -71,7 +71,7 @@ def reserve(log: InteractionLog, share: float) -> tuple[InteractionLog, Interact
         advice = f"{_enough(users, 'split.evaluation')} works, or " if several else ""
         raise DataError(
             f"{log.name}: nothing to keep for evaluation at a share of {share}; "
-            f"{advice}train on everything (option split.evaluation 0)"
+            f"{advice}train on all events with a share of 0 (option split.evaluation)"
         )
     return select(log, ~kept), select(log, kept)
 
@@ -101,8 +101,8 @@ def _require_two_events(log: InteractionLog) -> None:
     """Raise DataError where no share holds anything out, as one event of each user stays."""
     if np.bincount(log.user).max(initial=0) < 2:
         raise DataError(
-            f"{log.name}: no user has two events, so that none can be held out, and training needs some that are; "
-            "bring a longer period of the log, or ids under which a user's events come together"
+            f"{log.name}: no user has two events, so that none can be held out, and training needs held-out events; "
+            "use a longer period of the log, or ids that join the events of a user"
         )
 
 

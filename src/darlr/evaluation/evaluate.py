@@ -74,7 +74,7 @@ def all_alike(settings: Iterable[Setting], items: int) -> dict[str, str]:
     """Warn of modes whose sessions show every item, as mode -> message. items: how many can be recommended."""
     return {
         setting.mode: f"a session of {setting.turns} turns shows the whole catalogue of {items} items, so all rows are "
-        "equal; use shorter sessions (--session.turns) or a larger catalogue"
+        "equal; use shorter sessions (option session.turns) or a larger catalogue"
         for setting in settings
         if setting.mode != "FB" and setting.window is None and setting.turns >= items
     }

@@ -20,9 +20,9 @@ from darlr.world.tables import World
 WITHOUT_TRUTH = 0.3  # share of the items of each user that is kept for evaluation where there is no truth
 NOTHING_KEPT = (
     "{folder}: cannot be evaluated: its data set {data} has no truth (complete rewards to play sessions on), and the "
-    "run kept no events for an evaluation world model. Train it with --split.evaluation 0.3, the default for such "
-    "data, or add complete rewards with darlr.evaluation.truth.write_truth; in Python, events that training never saw "
-    "also do: darlr.evaluate(model, test). Recommending works without"
+    "run kept no events for an evaluation world model. Train it with a share of 0.3 (option split.evaluation), the "
+    "default for such data, or add complete rewards with darlr.evaluation.truth.write_truth. In Python you can also "
+    "give events that training never saw: darlr.evaluate(model, test). You can recommend without an evaluation"
 )
 
 

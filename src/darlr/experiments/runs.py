@@ -69,7 +69,7 @@ class Run:
         """
         refuse_address(folder)
         if resume and not folder.is_dir():
-            raise RunError(f"{folder}: no run here to resume; leave out --resume to start one (in Python resume=True)")
+            raise RunError(f"{folder}: no run here to resume; turn resuming off to start one (option resume)")
         writer = _summary_writer() if tensorboard else None
         stored = {"schema": SCHEMA, "config": to_json(config), "inputs": dict(inputs or {})}
         _refuse_foreign(folder)
@@ -82,7 +82,7 @@ class Run:
             remove_stale(folder)
             if (folder / CONFIG).exists():
                 if not resume:
-                    go_on = "pass --resume to continue it (in Python resume=True), or choose another folder"
+                    go_on = "resume it (option resume), or choose another folder"
                     raise RunError(f"{folder}: holds a run already; {go_on}")
                 _refuse_changes(folder, stored, may_change)
                 _rewind_metrics(folder)

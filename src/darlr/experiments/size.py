@@ -73,7 +73,7 @@ def require_disk(size: Size, folder: Path) -> None:
     if size.disk > free:
         raise MachineError(
             f"{folder}: a run of {size.users:,} users x {size.items:,} items takes about {gigabytes(size.disk)} of "
-            f"disk, and {gigabytes(free)} are free; make room or choose another folder with --out"
+            f"disk, and {gigabytes(free)} are free; make room or choose another folder (option out)"
         )
 
 

@@ -135,7 +135,7 @@ def train_run(
             learned = open_run(out, logs=logs)
             learned.export(out / "policy")
             done = f"interrupted after epoch {learned.epochs} of {config.train.epochs}"
-            raise KeyboardInterrupt(f"{done}; what was learned by then is in {out} and can be used; {again}") from None
+            raise KeyboardInterrupt(f"{done}; the policy at that time is in {out}; {again}") from None
 
 
 def announce(prepared: Prepared) -> None:
@@ -149,7 +149,7 @@ def announce(prepared: Prepared) -> None:
     if "NX_0" in alike and not session.repeats:
         say(f"warning: {alike['NX_0']}")
     if logs.evaluation and prepared.asked.split.evaluation is None:
-        say(f"{logs.reserved} are kept from training, for darlr evaluate (--split.evaluation 0 trains on everything)")
+        say(f"{logs.reserved} are kept from training for darlr evaluate; a split.evaluation of 0 keeps none")
 
 
 def train_agents(
@@ -168,7 +168,7 @@ def train_agents(
     if find(options.method).references and note:
         say(note)
     if options.compile:
-        say("compiling the inner loop; where nothing of it is cached, the first steps take a minute")
+        say("compiling the inner loop; the first steps take a minute unless PyTorch has cached it")
     device = torch.device(options.device)
     gpus = [device.index or 0] if device.type == "cuda" else []  # training seeds their generators
     with Meter(options.method) as meter, torch.random.fork_rng(devices=gpus):

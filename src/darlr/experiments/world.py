@@ -32,7 +32,7 @@ from darlr.world.tables import World, build_world
 ORIGIN = "origin.json"  # the data and the split that a world model was fitted to; it is written last
 UNTRAINED = (
     "warning: the world model is untrained: no epoch predicts held-out events better than its random start, so "
-    "what learns from it learns noise; give it more events, or change model.learning-rate or model.epochs"
+    "policies that learn from it learn noise; give it more events, or change model.learning-rate or model.epochs"
 )
 
 
@@ -113,7 +113,7 @@ def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> Fit
         raise RunError(f"{folder / ORIGIN}: damaged, as it holds no object; {REMEDY}")
     changed = ", ".join(key for key in wanted if known.get(key) != wanted[key])
     if changed:
-        raise RunError(f"{folder}: fitted on something else ({changed} differ); fit again, or name the same data")
+        raise RunError(f"{folder}: fitted on other data or splits ({changed} differ); fit again, or name the same data")
     fitted = load(folder)
     if not all(map(np.array_equal, (logs.scope.users, logs.scope.items), (fitted.users, fitted.items))):
         raise RunError(f"{folder}: its users and items are not those that {logs.whole.name} recommends to; {REMEDY}")
@@ -167,8 +167,8 @@ def given_world(asked: WorldModelConfig, config: RunConfig, logs: Logs) -> Fitte
     usual, names = WorldModelConfig(), [option.name for option in fields(asked)]
     ignored = [n for n in names if getattr(asked, n) not in (getattr(usual, n), getattr(there, n))]
     if ignored:
-        listed = ", ".join(f"--{option_name('model', name)} ({getattr(there, name)} there)" for name in ignored)
-        say(f"warning: ignored, as the world model that --world names is fitted already: {listed}")
+        listed = ", ".join(f"{option_name('model', name)} (it has {getattr(there, name)})" for name in ignored)
+        say(f"warning: the world model in {config.world} is fitted already, so these options are ignored: {listed}")
     if not fitted.trained:
         say(UNTRAINED)
     return fitted

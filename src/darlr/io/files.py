@@ -24,7 +24,7 @@ def naming(
     except failures as error:
         why = (error.strerror if isinstance(error, OSError) else None) or error
         raise kind(
-            f"{path}: cannot be written ({why}); make room or choose another folder. What was whole before still is"
+            f"{path}: cannot be written ({why}); make room or choose another folder. Complete files stay as they were"
         ) from error
 
 

@@ -110,5 +110,6 @@ def moved(holder: Holder, device: str | torch.device) -> Holder:
     if isinstance(holder, Tensor):
         return holder.to(device)  # type: ignore[return-value]
     if is_dataclass(holder) and not isinstance(holder, type):
-        return replace(holder, **{field.name: moved(getattr(holder, field.name), device) for field in fields(holder)})
+        given = (field.name for field in fields(holder) if field.init)
+        return replace(holder, **{name: moved(getattr(holder, name), device) for name in given})
     return holder

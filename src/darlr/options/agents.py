@@ -15,18 +15,18 @@ class TrackerConfig:
     kind: Literal["mean", "transformer"] = "transformer"
     """mean: the state is the mean of the window (DORL). transformer: a Transformer encodes it (ROLeR, DARLR)."""
     window: int = 3
-    """w: number of recent tokens that the state covers."""
+    """w: number of recent turns, or picks of the selector, that the state covers."""
     dim: int = 32
-    """Width of a token in the tracker."""
+    """Size of the vector of a turn or pick in the tracker."""
     layers: int = 2
     """Number of Transformer layers."""
     heads: int = 1
     """Number of attention heads."""
     dropout: float = 0.0
-    """Dropout during updates. Acting uses no dropout, so above 0 the two see different networks."""
+    """Dropout rate during updates. Acting uses no dropout, so above 0 it uses another network than the updates."""
 
     def check(self, where: str) -> None:
-        """Raise ConfigError unless these options can work. where: their prefix on the command line."""
+        """Raise ConfigError for values out of range. where: the prefix of the names of these options."""
         at_least(1, self, ("window", "dim", "layers", "heads"), where)
         require(self.dim % self.heads == 0, f"{where}.heads", f"must divide {where}.dim ({self.dim})")
         require(0 <= self.dropout < 1, f"{where}.dropout", f"must be at least 0 and below 1, not {self.dropout}")
@@ -49,14 +49,14 @@ class A2CConfig:
     entropy_coefficient: float = 0.0
     """Weight of the entropy bonus of the policy."""
     normalise_advantages: bool = True
-    """Advantages are centred and scaled in each minibatch. Off is the textbook form. The paper leaves this open."""
+    """Advantages are centred and scaled in each minibatch, unlike in plain A2C. The paper leaves this open."""
     minibatch: int = 1024
     """Number of transitions in a gradient step."""
     max_grad_norm: float = 1.0
     """Gradients are clipped to this global norm."""
 
     def check(self, where: str) -> None:
-        """Raise ConfigError unless these options can work. where: their prefix on the command line."""
+        """Raise ConfigError for values out of range. where: the prefix of the names of these options."""
         require(all(width >= 1 for width in self.hidden), f"{where}.hidden", "every width must be at least 1")
         at_least(1, self, ("minibatch",), where)
         positive(self, ("learning_rate", "max_grad_norm"), where)
@@ -72,21 +72,21 @@ class SelectorConfig:
 
     kind: Literal["learned", "nearest", "random", "none"] = "learned"
     """Who picks the reference users. learned: the selector agent.
-    The others are ablations: the nearest users by cosine, random users at every turn, or none but the user itself."""
+    The ablations are nearest (by cosine), random (users drawn at every turn) and none (only the user itself)."""
     picks: int = 10
     """K_sel: number of reference users that are picked for each recommendation."""
     candidates: int | None = None
     """Number of users that the selector may pick from.
-    Three quarters are the nearest users and the rest are sampled once. 0 means everyone.
-    The default is everyone up to 2,048 users and otherwise 64, or 4 K_sel if that is more.
-    Picking from candidates is another method than picking from everyone. The paper leaves this open."""
+    Three quarters are the nearest users, and the rest are sampled once. 0 means all users.
+    The default is all users where there are at most 2,048, and otherwise the larger of 64 and 4 K_sel.
+    Picking from candidates is another method than picking from all users. The paper leaves this open."""
     lambda_s: float = 5.0
     """lambda_s: weight of similarity in the reward of the selector (Eq. 12)."""
     lambda_d: float = 0.1
     """lambda_d: weight of diversity in the reward of the selector (Eq. 12)."""
     reward: Literal["set_mean", "own", "none"] = "set_mean"
-    """r in Eq. 12: the mean over the users picked so far, the reward of the picked user alone, or no such term.
-    The paper leaves this open."""
+    """r in Eq. 12. set_mean: the mean over the users picked so far. own: the reward of the picked user alone.
+    none: there is no such term. The paper leaves this open."""
     projection: int = 32
     """Size to which the feedback vector p of a user is projected for the state. The paper leaves this open."""
     tracker: TrackerConfig = field(default_factory=lambda: TrackerConfig(layers=1))
@@ -97,7 +97,7 @@ class SelectorConfig:
     def __post_init__(self) -> None:
         at_least(1, self, ("picks", "projection"), "selector")
         if self.candidates:
-            least = f"must be 0 (everyone) or at least selector.picks ({self.picks}), not {self.candidates}"
+            least = f"must be 0 (all users) or at least selector.picks ({self.picks}), not {self.candidates}"
             require(self.candidates >= self.picks, "selector.candidates", least)
         self.tracker.check("selector.tracker")
         self.a2c.check("selector.a2c")
@@ -110,17 +110,17 @@ class RecommenderConfig:
     user_in_state: bool = True
     """The state holds the feedback vector of the user. Earlier methods leave it out. The paper leaves this open."""
     feedback_in_state: bool = True
-    """The state holds the rewards of the session."""
+    """The state holds the rewards that the session has brought so far."""
     prior: float = 0.0
     """Weight of the initial reward estimates in the logits, so that the policy starts from them. 0 leaves them out."""
     belief: float = 0.0
-    """How strongly the rewards of a session update those estimates.
-    1 follows the variance of preferences in the log. 0 never updates them."""
+    """How strongly the rewards of a session update the estimates that recommender.prior adds to the logits.
+    1 follows the variance of preferences in the log. 0 never updates the estimates."""
     caution: float = 0.0
-    """How far the logits of items that would make the user leave are lowered. It works with the category exit rule.
-    0 changes nothing."""
+    """How far the policy lowers the logits of items that would make the user leave. 0 leaves the logits as they are.
+    The built-in exit rule category supports it, and the rule distance does not."""
     precision: Precision = "float32"
-    """Number format of the products behind the logits. bfloat16 can be faster with thousands of items."""
+    """Number format of the matrix products that give the logits. bfloat16 can be faster with thousands of items."""
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     """The tracker, which reads the last w turns."""
     a2c: A2CConfig = field(default_factory=A2CConfig)

@@ -50,18 +50,18 @@ class KuaiRecConfig:
 
 @dataclass(frozen=True)
 class CoatConfig:
-    """The truth of Coat."""
+    """The ground truth of Coat."""
 
     complete: bool = False
-    """Complete test.ascii to a truth of our own, even where coat_pseudoGT_ratingM.ascii is there."""
+    """Complete the ratings of test.ascii to a ground truth, even where coat_pseudoGT_ratingM.ascii holds one."""
 
 
 @dataclass(frozen=True)
 class YahooConfig:
-    """The truth of Yahoo! R3."""
+    """The ground truth of Yahoo! R3."""
 
     truth: Path | None = None
-    """Matrix of users of the test file x songs to play on, instead of ours."""
+    """File of true rewards, users of the test file x songs. The default completes the ratings of the test file."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class SplitConfig:
     seed: int = 0
     """Seed of the random split."""
     keep: float = 1.0
-    """Share of the events that is used at all. Below 1 it tests how a method copes with a sparse log."""
+    """Share of the events that are used. Below 1 it tests how a method copes with a sparse log."""
     isolated: float = 0.0
     """Share of the users whose events are all dropped. Above 0 it tests how a method copes with cold-start users."""
     refit: bool = True
@@ -99,11 +99,11 @@ class TableFiles:
     """The files of a log."""
 
     log: Path | tuple[Path, ...]
-    """The logged events, one event a row: files, folders or quoted patterns."""
+    """Files of logged events, with one event per row. Folders and quoted patterns are read too."""
     users: Path | None = None
-    """File of user features, one user a row. Every column but the id is a feature."""
+    """File of user features, with one user per row. Every column but the id is a feature."""
     items: Path | None = None
-    """File of item features, one item a row. Items without events stay in the catalogue."""
+    """File of item features, with one item per row. Items without events stay in the catalogue."""
 
 
 @dataclass(frozen=True)
@@ -117,13 +117,13 @@ class ColumnsConfig:
     reward: str = "reward"
     """Column of rewards."""
     implicit: bool = False
-    """The log has no rewards. Each event, such as a click or a purchase, is a positive of reward 1."""
+    """The log has no rewards. Each event, such as a click or a purchase, is a positive with reward 1."""
     timestamp: str | None = None
     """Column of times, as numbers or in ISO 8601. Only their order counts."""
     propensity: str | None = None
-    """Column of logging probabilities. They are above 0 and at most 1."""
+    """Column of logging probabilities (propensities). Each is above 0 and at most 1."""
     category: str | None = None
-    """Item feature of the exit rule: a user leaves when a value of it repeats."""
+    """Item feature that the exit rule reads. A user leaves when one of its values repeats."""
     separator: str = "|"
     """Text between the values of a multi-valued feature."""
     multi: tuple[str, ...] = ()
@@ -134,7 +134,7 @@ class ColumnsConfig:
     """Columns of the files of users and items that are not features."""
     reward_range: tuple[float, float] | None = None
     """Lowest and highest possible reward.
-    The default is the range that occurs, or 0 and the value where only one value occurs."""
+    The default is the range in the log. Where all rewards are equal, it is the range between 0 and that reward."""
     name: str | None = None
     """Name of the data set. The default is the name of the first file of the log."""
 

@@ -18,7 +18,7 @@ class SessionConfig:
 
     exit: str = "auto"
     """When a user leaves. none: never. category: a category repeats. distance: an item is close to a recent one.
-    auto: what the data set names. A rule that you add has a name too."""
+    auto: the rule that the data set names. A rule that you add is chosen by its name."""
     window: int = 1
     """N: number of recent items that the exit rule looks at."""
     threshold: float = 0.0
@@ -43,17 +43,17 @@ class RewardConfig:
     lambda_e: float = 0.1
     """lambda_E: weight of the entropy penalty (DORL)."""
     start: Literal["frozen", "neighbours"] = "neighbours"
-    """Initial estimates of the dynamic reward: the world model, or the neighbour table of ROLeR.
-    The paper leaves this open."""
+    """Initial estimates of the dynamic reward. frozen: the predictions of the world model.
+    neighbours: the neighbour table of ROLeR. The paper leaves this open."""
     refine: Literal["previous", "in_place"] = "previous"
     """previous: Eq. 15 averages the initial estimates of the references.
-    in_place: it averages their newest estimates. The paper leaves this open."""
+    in_place: Eq. 15 averages their newest estimates. The paper leaves this open."""
     minimum_gain: float = 0.1
     """Smallest value of r_sim + r_div in Eq. 16. The paper leaves this open."""
     estimate: Literal["dynamic", "static"] = "dynamic"
-    """Estimate of DARLR. dynamic: Eq. 15. static (an ablation): the initial estimates, unchanged."""
+    """Estimate of DARLR. dynamic: Eq. 15. static (an ablation): the initial estimates stay as they are."""
     penalty: Literal["dynamic", "static", "none"] = "dynamic"
-    """Penalty of DARLR. dynamic: Eq. 16. The others are ablations: the risk P_U of the world model, or none."""
+    """Penalty of DARLR. dynamic: Eq. 16. The ablations are static (the risk P_U of the world model) and none."""
 
     def __post_init__(self) -> None:
         not_negative(self, ("lambda_u", "lambda_e"), "reward")
@@ -67,19 +67,19 @@ class DiagnosticsConfig:
     patience: int = 3
     """Number of epochs in a row that must show a signature before it is reported."""
     warm_up: int = 50_000
-    """Number of simulated steps before the error of a critic is looked at."""
+    """Number of simulated steps before the error of a critic is checked."""
     shortening: float = 0.3
     """Warn when the mean session is shorter than the longest so far by this share."""
     hacking: float = 0.1
-    """Warn when the held-out error of the dynamic reward is above its least by this share.
-    It is looked at while the selector earns more."""
+    """Warn when the held-out error of the dynamic reward exceeds its minimum by this share.
+    It is checked while the reward of the selector rises."""
     inflation: float = 0.1
     """Warn when the mean of r - r_0 on shown items rises by this share of the range of rewards.
-    It is looked at where there are no held-out events."""
+    It is checked where there are no held-out events."""
     growth: float = 10.0
-    """Warn when the squared error of a critic is this many times its least."""
+    """Warn when the squared error of a critic is this many times its minimum."""
     gradient_growth: float = 100.0
-    """Warn when the gradient norm is this many times its least. In healthy training it grows about tenfold."""
+    """Warn when the gradient norm is this many times its minimum. In healthy training it grows about tenfold."""
 
     def __post_init__(self) -> None:
         at_least(1, self, ("patience",), "diagnostics")
@@ -94,16 +94,16 @@ class TrainConfig:
 
     method: str = "darlr"
     """Method, which sets the reward that the agent learns from: mbpo, mopo, ips, dorl, roler, darlr, darlr+, gt,
-    or one that you add. darlr+ is darlr with other defaults. gt learns from the truth and is only a reference."""
+    or one that you add. darlr+ is darlr with other defaults. gt learns from the ground truth, only as a reference."""
     epochs: int = 20
-    """Number of epochs. Each ends with a checkpoint and a log line. 0 keeps the untrained policy."""
+    """Number of epochs. Each ends with a checkpoint and a line of metrics. 0 keeps the untrained policy."""
     steps: int = 50_000
-    """Smallest number of simulated steps in an epoch. Whole rollouts are played."""
+    """Smallest number of simulated steps in an epoch. An epoch consists of whole rollouts."""
     sessions: int = 128
     """B: number of sessions that are simulated side by side."""
     keep: Literal["best", "last"] = "best"
-    """Policy that the run hands over.
-    best: the start or the epoch with the highest greedy return on the initial estimates. last: the last epoch."""
+    """Policy that the run keeps. last: the policy of the last epoch.
+    best: the untrained policy or that of an epoch, whichever has the highest greedy return on the initial estimates."""
     seed: int = 0
     """Seed of the initial weights and of all sampling in training."""
     threads: int = 1
@@ -111,7 +111,7 @@ class TrainConfig:
     device: str = "cpu"
     """Where to train: cpu, or cuda for a GPU."""
     compile: bool = False
-    """Compile the inner loop first. It takes half a minute, or less once it is cached, and pays in long runs."""
+    """Compile the inner loop first. Compiling takes about half a minute, so that only long runs become faster."""
     session: SessionConfig = field(default_factory=SessionConfig)
     tables: TablesConfig = field(default_factory=TablesConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
@@ -129,11 +129,11 @@ class RunConfig:
     """Everything a run depends on: data, split, world model and training."""
 
     data: str = "synthetic"
-    """synthetic, coat, kuairec, kuairec_binary, kuairand, yahoo, or the folder of a prepared data set."""
+    """Data set: synthetic, coat, kuairec, kuairec_binary, kuairand, yahoo, or the folder of a prepared one."""
     label: str = ""
-    """Name of the run in tables. The default is its method. Runs of one label are seeds of one row."""
+    """Name of the run in tables. The default is its method. Runs with the same label count as seeds of one row."""
     world: str = OWN
-    """Folder of a world model from `darlr fit`. With own, the run fits one."""
+    """Folder of a world model from `darlr fit`. own: the run fits a world model itself."""
     split: SplitConfig = field(default_factory=SplitConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     world_model: WorldModelConfig = field(default_factory=WorldModelConfig)

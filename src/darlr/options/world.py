@@ -1,4 +1,4 @@
-"""Options of the world model and of the tables that are read off it."""
+"""Options of the world model and of the tables that are computed from it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,20 +12,20 @@ class WorldModelConfig:
 
     kind: Literal["auto", "deepfm", "bayesian", "mixed", "history"] = "auto"
     """deepfm: an ensemble of DeepFM networks. bayesian: samples from the posterior of a factorisation machine.
-    mixed: the mean of both. history: a model of what users logged on other items than the recommended ones.
-    auto: history where only positives are logged and none of them on recommended items, otherwise deepfm.
+    mixed: the mean of both. history: a model of the events that users logged on items other than the recommended ones.
+    auto: history where only positives are logged and none on a pair of user and item to recommend, otherwise deepfm.
     On a log of positives, mixed does what auto does."""
     members: int = 5
-    """K: number of ensemble members. mixed has this many of each kind."""
+    """K: number of ensemble members. mixed has this many of each of its two kinds."""
     embedding: int = 8
-    """Size of an embedding, and number of factors."""
+    """Size of an embedding in deepfm, and number of factors in bayesian."""
     hidden: tuple[int, ...] = (64, 64)
-    """Widths of the layers of the deep part."""
+    """Widths of the layers in the deep part of DeepFM."""
     loss: Literal["auto", "point", "pointneg"] = "auto"
     """point: the likelihood of the logged rewards.
     pointneg: sampled unlogged items count as the lowest reward as well.
     auto: pointneg where all logged rewards are equal, otherwise point.
-    Where auto is pointneg, other options at their defaults take values that suit such logs."""
+    Where auto chooses pointneg, other options that are left at their defaults take values that suit such logs."""
     weighting: Literal["none", "inverse-popularity"] = "none"
     """Weights of the logged events: all 1, or inverse to the number of events of the item (IPS)."""
     negatives: int = 5
@@ -45,9 +45,9 @@ class WorldModelConfig:
     initial_scale: float = 0.1
     """Standard deviation of the initial embeddings."""
     weight_decay: float = 1e-2
-    """Decoupled weight decay of the deep part."""
+    """Decoupled weight decay in the deep part of DeepFM."""
     dropout: float = 0.1
-    """Dropout in the deep part."""
+    """Dropout rate in the deep part of DeepFM."""
     seed: int = 0
     """Seed of the initial weights, minibatches, dropout and negatives."""
 
@@ -65,24 +65,24 @@ class TablesConfig:
     """Tables that are computed from the world model before the agents learn."""
 
     indicator: Literal["auto", "predicted", "logged"] = "auto"
-    """Feedback vector p of a user: its predicted rewards, or its logged rewards with 0 where there is none.
+    """Feedback vector p of a user. predicted: its predicted rewards. logged: its logged rewards, and 0 elsewhere.
     auto: logged for logs of positives, otherwise predicted. The paper leaves this open."""
     indicator_centre: Literal["none", "item", "user"] = "item"
-    """Mean that is subtracted from p before cosines are taken. Without it all users look alike.
+    """Mean that is subtracted from p before cosines are computed. With none all users look alike.
     The paper leaves this open."""
     neighbours: int = 15
     """k: number of neighbours in the neighbour table of ROLeR."""
     neighbour_weights: Literal["cosine", "uniform"] = "cosine"
-    """Weights of the neighbours in the average (method.md section 6)."""
+    """Weights of the neighbours in the neighbour table (method.md section 6)."""
     neighbour_source: Literal["auto", "predicted", "logged"] = "auto"
     """What the neighbour table averages: the predicted or the logged rewards of the neighbours.
     auto: logged for logs of positives, otherwise predicted."""
     logged_neighbours: int = 100
-    """Number of neighbours when logged rewards are averaged."""
+    """Number of neighbours when the neighbour table averages logged rewards."""
     neighbour_self: bool = True
     """A user is one of its own neighbours, as in the published code of ROLeR."""
     neighbour_risk: Literal["zero", "variance"] = "variance"
-    """Risk of ROLeR: zero, or the variance of the rewards that are predicted for the neighbours."""
+    """Risk of ROLeR. zero: there is none. variance: the variance of the rewards predicted for the neighbours."""
 
     def __post_init__(self) -> None:
         at_least(1, self, ("neighbours", "logged_neighbours"), "tables")

@@ -5,8 +5,8 @@ builds it from a log, and one line in `EXITS` or a call of `register` from outsi
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch import Tensor
 from darlr.data.item_features import feature_vectors, log_category_bits
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError
+from darlr.io.tensors import moved
 from darlr.options import SessionConfig
 from darlr.options.checks import find_named
 from darlr.world.tables import World
@@ -176,8 +177,5 @@ def build_exit(config: SessionConfig, log: InteractionLog, device: str | torch.d
     Raises ConfigError when the log lacks what the rule needs.
     """
     config = resolve(config, log)
-    rule: Any = find(config.exit).build(config, log)
-    values = {field.name: getattr(rule, field.name) for field in fields(rule)} if is_dataclass(rule) else {}
-    tensors = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
-    moved: Exit = replace(rule, **tensors) if tensors else rule
-    return moved
+    rule = find(config.exit).build(config, log)
+    return rule if rule is never else moved(rule, device)

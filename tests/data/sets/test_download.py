@@ -157,7 +157,7 @@ def test_a_server_that_works_stops_half_way_or_has_it_not(server, tmp_path):
     for place, message in (("cut", "cannot be downloaded"), ("none", "404 Client Error")):
         with pytest.raises(DataError, match=message) as error:
             download(entry, tmp_path / "other", f"{server}/{place}")
-        assert "--mirror FOLDER" in str(error.value)
+        assert "name its folder (option mirror)" in str(error.value)
     assert left(tmp_path / "other") == []
     gc.collect()
 

@@ -52,7 +52,7 @@ def returns(config):
     }
 
 
-def test_lists_and_tastes_lie_well_apart():
+def test_lists_and_preferences_lie_well_apart():
     seeds = [returns(SyntheticConfig(seed=seed)) for seed in range(5)]
     names = list(seeds[0])
     table = np.array([[seed[name] for name in names] for seed in seeds])  # [seeds, lists, modes]
@@ -104,7 +104,7 @@ def test_rewards_are_the_truth_plus_noise_less_boredom():
         assert lost[k] == pytest.approx(min(0.5, log.reward[k] - 1) if repeats else 0, abs=1e-5)
 
 
-def test_exposure_follows_popularity_and_taste():
+def test_exposure_follows_popularity_and_preference():
     world = generate(SyntheticConfig(users=2000, events_per_user=5))
     counts = np.bincount(world.log.item, minlength=200)
     assert np.corrcoef(np.log1p(counts), world.popularity)[0, 1] > 0.9

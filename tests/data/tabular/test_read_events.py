@@ -99,7 +99,7 @@ def test_a_frame_computed_anew_at_each_look_is_read_once():
         ({"uid": ["ann"] * 6}, {}, "^frame, column 'uid': all rows belong to one user"),
     ],
 )
-def test_what_is_wrong_with_a_frame_is_told_by_row_and_column(change, options, message):
+def test_errors_of_a_frame_name_row_and_column(change, options, message):
     frame = EVENTS.with_columns(**{name: pl.Series(values) for name, values in change.items()})
     for source in (frame, frame.lazy(), Stream(frame)):
         with pytest.raises(DataError, match=message):

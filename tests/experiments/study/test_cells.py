@@ -66,7 +66,7 @@ def test_older_code_is_reused_only_when_accepted(tmp_path: Path):
     assert find(newer, tmp_path, ["any"]) == place
 
 
-def test_a_damaged_cell_is_told_to_be_deleted_and_no_run(tmp_path: Path):
+def test_the_error_of_a_damaged_cell_advises_to_delete_the_cell(tmp_path: Path):
     place = CELL.write(tmp_path)
     write_checkpoint(place / RESULT, {}, {})
     assert read_result(place).about == {}

@@ -61,7 +61,7 @@ def test_a_world_model_is_shared_and_everything_is_reused(done: Path, capsys: py
     before = {path: path.stat().st_mtime_ns for path in done.glob(f"cells/*/{RESULT}")}
     options = ["--methods", "mbpo,trivial", "--seeds", "2", *TINY]
     assert main(["compare", "--out", str(done), *options]) == 0
-    assert "6 there already, 0 to run" in capsys.readouterr().err.replace("\n", " ")
+    assert "6 reused, 0 to run" in capsys.readouterr().err.replace("\n", " ")
     assert {path: path.stat().st_mtime_ns for path in done.glob(f"cells/*/{RESULT}")} == before
     assert main(["compare", "--out", str(done), *options, "--seeds", "3", "--dry-run"]) == 0
     said = capsys.readouterr().err

@@ -30,7 +30,7 @@ def noisy(seed: int = 0) -> tuple[InteractionLog, np.ndarray]:
     return log_of(user, item, reward, *truth.shape, reward_range=(0.0, 6.0)), truth
 
 
-def test_learns_tastes_that_no_bias_can_and_how_noisy_rewards_are() -> None:
+def test_learns_preferences_that_no_bias_can_and_how_noisy_rewards_are() -> None:
     log, truth = noisy()
     train, held_out = split(log, SplitConfig())
     fitted = fit_world(train, held_out, replace(QUICK, members=3))

@@ -28,15 +28,15 @@ from tests.world.tiny import log_of
 USERS, ELSEWHERE, OFFERED = 120, 30, 8
 
 
-def two_tastes(seed: int = 0, strangers: int = 20) -> tuple[InteractionLog, np.ndarray]:
+def two_preferences(seed: int = 0, block_users: int = 20) -> tuple[InteractionLog, np.ndarray]:
     """Even users like even items, odd users odd ones; the first users have no events on the first items."""
     generator = np.random.default_rng(seed)
     same = (np.arange(USERS)[:, None] % 2) == (np.arange(OFFERED + ELSEWHERE) % 2)
     liked = same & (generator.random(same.shape) < 0.6)
-    liked[:strangers, :OFFERED] = False
+    liked[:block_users, :OFFERED] = False
     user, item = np.nonzero(liked)
-    block = Block(np.arange(strangers), np.arange(OFFERED))
-    return log_of(user, item, np.ones(len(user)), *same.shape, block=block), same[:strangers, :OFFERED]
+    block = Block(np.arange(block_users), np.arange(OFFERED))
+    return log_of(user, item, np.ones(len(user)), *same.shape, block=block), same[:block_users, :OFFERED]
 
 
 def none_of(log: InteractionLog) -> InteractionLog:
@@ -49,8 +49,8 @@ def few_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("darlr.world.models.history.NEIGHBOURS", 30)
 
 
-def test_strangers_get_the_taste_of_those_alike() -> None:
-    log, same = two_tastes()
+def test_users_of_the_block_get_the_preferences_of_similar_users() -> None:
+    log, same = two_preferences()
     fitted = fit_world(log, none_of(log), WorldModelConfig())
     assert fitted.config.kind == "history"
     assert fitted.reward.shape == same.shape
@@ -78,7 +78,7 @@ def test_an_item_that_nobody_tells_apart_is_worth_its_share() -> None:
 
 
 def test_members_average_regression_neighbours_and_factors() -> None:
-    log, _ = two_tastes()
+    log, _ = two_preferences()
     scope = scope_of(log)
     model, _ = fit_history(log, scope, WorldModelConfig(members=1))
     regression = (model.base[0] + model.coordinates[:20] @ model.weight[0]).clamp(0, 1)
@@ -89,7 +89,7 @@ def test_members_average_regression_neighbours_and_factors() -> None:
 
 
 def test_shares_do_not_depend_on_the_unit_of_rewards() -> None:
-    log, same = two_tastes()
+    log, same = two_preferences()
     fives = replace(log, reward=5 * log.reward, reward_range=(0.0, 5.0))
     for shares in (neighbour_shares, lambda log, scope: factor_shares(log, scope, 0)):
         found = shares(log, scope_of(log))
@@ -107,7 +107,7 @@ def test_ridge_by_hand() -> None:
 
 
 def test_coordinates_do_not_read_the_offered_items() -> None:
-    log, _ = two_tastes()
+    log, _ = two_preferences()
     without = select(log, log.item >= OFFERED)
     items = scope_of(log).feedback_items(log)
     assert torch.equal(coordinates(log, items, 5), coordinates(without, items, 5))
@@ -127,7 +127,7 @@ def test_the_choice_is_made_on_users_left_out() -> None:
 
 
 def test_members_are_bootstraps_and_one_member_is_the_fit() -> None:
-    log, _ = two_tastes()
+    log, _ = two_preferences()
     three = fit_world(log, none_of(log), WorldModelConfig(members=3))
     mean, variance = three.predict_members()
     assert mean.std(0).mean() > 1e-3
@@ -139,7 +139,7 @@ def test_members_are_bootstraps_and_one_member_is_the_fit() -> None:
 
 
 def test_inverse_popularity_lifts_rare_items() -> None:
-    log, _ = two_tastes()
+    log, _ = two_preferences()
     rare = select(log, (log.item != 0) | (log.user % 12 == 0))
     plain, ips = (
         fit_world(rare, none_of(rare), WorldModelConfig(weighting=kind)).reward.mean(0)
@@ -150,7 +150,7 @@ def test_inverse_popularity_lifts_rare_items() -> None:
 
 
 def test_back_from_disk(tmp_path: Path) -> None:
-    log, _ = two_tastes()
+    log, _ = two_preferences()
     fitted = fit_world(log, none_of(log), WorldModelConfig(members=2))
     fitted.save(tmp_path / "world")
     found = load(tmp_path / "world")
@@ -161,13 +161,13 @@ def test_back_from_disk(tmp_path: Path) -> None:
 
 
 def test_other_logs_are_refused() -> None:
-    log, _ = two_tastes()
+    log, _ = two_preferences()
     with pytest.raises(ConfigError, match=r"model\.kind: history is for implicit logs with a block"):
         fit_world(replace(log, block=None), none_of(log), WorldModelConfig(kind="history"))
 
 
-def test_tastes_are_what_histories_do_not_tell() -> None:
-    """A third of the offered items go together at random: no history tells who likes them, but one of them does."""
+def test_preference_directions_cover_what_histories_do_not_predict() -> None:
+    """A third of the offered items go together at random: no history predicts who likes them, but any of them does."""
     generator = np.random.default_rng(0)
     liked = generator.random((400, OFFERED + ELSEWHERE)) < 0.3
     liked[:, :3] = generator.random((400, 1)) < 0.5

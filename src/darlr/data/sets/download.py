@@ -39,7 +39,7 @@ def download(entry: DataSet, into: Path, mirror: str | None = None, progress: bo
         place = f"Its files ({entry.sign} and others) belong in {target}"
         raise DataError(f"{entry.name} cannot be downloaded. {advice} Page: {entry.page}. {place}")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DataError(f"{target}: is there already; remove it to download again, or choose another folder (--to)")
+        raise DataError(f"{target}: is there already; remove it to download again, or name another folder (option to)")
     with naming(target, kind=DataError):
         into.mkdir(parents=True, exist_ok=True)
         for leftover in left_behind(target, "download"):
@@ -94,7 +94,7 @@ def _fetch(entry: DataSet, part: Path, mirror: str | None, progress: bool) -> Pa
     except requests.exceptions.RequestException as error:
         raise DataError(
             f"{address}: cannot be downloaded ({_reason(error)}). Check the network; or get {entry.archive} from "
-            f"{entry.page} on another machine and name its folder: --mirror FOLDER"
+            f"{entry.page} on another machine and name its folder (option mirror)"
         ) from error
 
 
