@@ -21,6 +21,7 @@ from darlr.experiments.runs import read_metrics
 from darlr.experiments.study import on_ray, schedule
 from darlr.experiments.study.cells import LOG, Cell, read_result
 from darlr.experiments.study.executors import Local, executor
+from darlr.experiments.study.guard import holders
 from darlr.experiments.study.on_ray import RETRIES, Ray
 from darlr.experiments.study.worker import BUSY
 from darlr.options import RunConfig
@@ -88,6 +89,7 @@ def cluster() -> Iterator[Any]:
     own.close()
     assert folder is not None
     assert not Path(folder).exists()
+    assert not holders(Path(folder))
 
 
 @pytest.fixture
@@ -216,12 +218,12 @@ def test_a_killed_program_leaves_no_process(cluster: Any, source: Path, tmp_path
     with (tmp_path / "said").open("w") as said:
         process = forked.Popen(command, forked.PIPE, said, said, os.environ | {"DARLR_TEST": token})
     attempt(folder, 0)
-    assert len(marked(token)) >= 3  # the cell, and Ray's own
+    assert len(marked(token)) >= 3  # the cell, and Ray's own; some of these have overwritten their environment
     process.kill()
     process.wait()
-    until(lambda: not marked(token), 20)
+    folder = Path((tmp_path / "temporary").read_text())
+    until(lambda: not marked(token) and not holders(folder) and not folder.exists(), 20)
     assert (tmp_path / "said").read_text() == ""
-    shutil.rmtree((tmp_path / "temporary").read_text())
 
 
 def test_options_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ import importlib
 import logging
 import os
 import platform
-import shutil
 import signal
 import subprocess
 import sys
@@ -101,6 +100,7 @@ class Ray:
         self.jobs, self.address = jobs, address
         self._threads, self._connected = 1, False
         self._folder: str | None = None  # of the Ray that was started here
+        self._guard: subprocess.Popen[bytes] | None = None
 
     @property
     def at_once(self) -> int:
@@ -122,6 +122,8 @@ class Ray:
             if self.address is None and not self.ray.is_initialized():
                 # Paths of sockets are short by law, so it is below /tmp wherever temporary folders are.
                 self._folder = tempfile.mkdtemp(prefix="darlr-ray-", dir="/tmp" if os.name == "posix" else None)
+                guard = [sys.executable, str(Path(__file__).with_name("guard.py")), self._folder]
+                self._guard = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True)
                 cores = (self.jobs or 1) * self._threads
                 options |= {"address": "local", "num_cpus": cores, "_temp_dir": self._folder, **OWN}
             if not self.ray.is_initialized():
@@ -178,9 +180,9 @@ class Ray:
         if self._connected:
             self.ray.shutdown()
             self._connected = False
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        if self._guard is not None:
+            self._guard.communicate()  # ends its input
+            self._guard, self._folder = None, None
 
 
 def _needs(cell: Cell) -> dict[str, float]:
