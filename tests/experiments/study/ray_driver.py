@@ -1,4 +1,4 @@
-"""A program that runs one cell on a Ray of its own until it is killed: `python -m ... FOLDER SOURCE`."""
+"""A program that runs one cell on Ray until it is killed: `python -m ... FOLDER SOURCE [ADDRESS OF A CLUSTER]`."""
 
 import sys
 import time
@@ -9,9 +9,9 @@ from darlr.experiments.study.on_ray import Ray
 from darlr.options import RunConfig
 
 if __name__ == "__main__":
-    place, source = map(Path, sys.argv[1:])
+    place, source = map(Path, sys.argv[1:3])
     cell = Cell("trivial", "trivial", RunConfig(), 0, (), data="", truth="")
-    ray = Ray()
+    ray = Ray(None, *sys.argv[3:])
     ray.open([cell], place)
     (place / "temporary").write_text(str(ray._folder))
     try:

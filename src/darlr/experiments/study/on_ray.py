@@ -17,7 +17,7 @@ import tempfile
 import threading
 import uuid
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,20 +133,20 @@ class Ray:
             where = f"no cluster that can be used at {self.address}" if self.address else "it does not start"
             raise MachineError(f"option executor: Ray: {where}: {error}") from error
         finally:
-            if threading.current_thread() is threading.main_thread():
+            if before is not None and threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, before)  # Ray has one of its own
         self._run = self.ray.remote(_run())
-        if self._folder is None:
-            self._check(cells, place)
-
-    def _check(self, cells: Sequence[Cell], place: Path) -> None:
-        """Raise MachineError unless the cluster can run the cells."""
         nodes = [node for node in self.ray.nodes() if node["Alive"]]
         for needed in {tuple(_needs(cell).items()) for cell in cells}:
             words = {"num_cpus": "CPU", "num_gpus": "GPU"}
             if not any(all(node["Resources"].get(words[key], 0) >= n for key, n in needed) for node in nodes):
                 listed = ", ".join(f"{words[key]}: {n:g}" for key, n in needed)
                 raise MachineError(f"option executor: no machine of the cluster has what a cell needs ({listed})")
+        if self._folder is None:
+            self._probe(nodes, place)
+
+    def _probe(self, nodes: Sequence[Mapping[str, Any]], place: Path) -> None:
+        """Raise MachineError unless every machine reads a file that is written beside the cells."""
         affinity = importlib.import_module("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
         token = uuid.uuid4().hex
         probe = Path(os.path.abspath(place), f".probe-{token}.json")
