@@ -45,7 +45,8 @@ def test_feedback_tells_who_the_user_is():
     world = make_world(reward=torch.tensor([[5.0, 1.0, 2.0], [1.0, 5.0, 2.0]]))
     config = options(
         session__turns=4, session__repeats=True, recommender__user_in_state=False, tracker__kind="mean",
-        tracker__window=1, a2c__entropy_coefficient=0.1, **{**QUICK, "a2c__learning_rate": 0.003},
+        tracker__window=1, a2c__entropy_coefficient=0.1,
+        **{**QUICK, "a2c__learning_rate": 0.006, "a2c__minibatch": 128},
     )  # fmt: skip
     learner, simulator, _ = trained(config, world, rounds=100, sessions=128)
     played = rollout(learner.recommender, None, simulator, learner.tables, 200, learner.generators)
@@ -87,5 +88,5 @@ def test_the_selector_spreads_out_for_diversity():
         "darlr", selector__picks=2, selector__reward="none", selector__lambda_s=0.0, selector__lambda_d=1.0,
         session__turns=1, selector_a2c__minibatch=128, **QUICK,
     )  # fmt: skip
-    _, _, metrics = trained(config, circle(), rounds=100)
+    _, _, metrics = trained(config, circle(), rounds=70)
     assert metrics["diversity"] > 0.5 * 1.85  # opposite picks: 1 - cos 180 = 2; halved by the first pick's 0

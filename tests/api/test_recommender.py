@@ -127,7 +127,7 @@ def test_fitting_leaves_the_programs_own_settings(log: InteractionLog):
     before = torch.get_rng_state(), torch.get_num_threads(), torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        darlr.Recommender("mbpo", threads=2, **OPTIONS).fit(log, epochs=1, progress=False)
+        darlr.Recommender("mbpo", threads=2, **{**OPTIONS, "steps": 80}).fit(log, epochs=1, progress=False)
         assert torch.get_default_dtype() == torch.float64
     finally:
         torch.set_default_dtype(before[2])

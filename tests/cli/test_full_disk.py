@@ -140,7 +140,7 @@ def test_a_comparison_names_the_file_and_goes_on_once_there_is_room(
 ) -> None:
     monkeypatch.setattr(executors, "subprocess", forked)
     world = "--synthetic.users 24 --synthetic.items 16 --model.members 2 --model.hidden 256 --model.epochs 1"
-    options = f"--methods trivial --seeds 1 --windows 1 --no-pictures {world}".split()
+    options = f"--methods trivial --seeds 1 --windows 1 --session.turns 5 --no-pictures {world}".split()
     compare = ["compare", "--out", str(tmp_path / "grid"), *options]
     for size, named in ((1, r"grid/cells/source/\w+"), (50_000, r"grid/cells/\w+-\w+/world")):
         with full_before("darlr.cli.compare.run_cells", size=size):

@@ -11,6 +11,7 @@ from darlr.cli.main import main
 from darlr.data.report import PrepareReport
 from darlr.data.sets.synthetic import generate
 from darlr.data.store import save
+from darlr.evaluation.result import Evaluation
 from darlr.options import SyntheticConfig
 
 Refused = Callable[..., str]
@@ -20,6 +21,12 @@ SHORT = ["--epochs", "1"]
 def document(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / "table.json").read_text("utf-8"))
     return found
+
+
+@pytest.fixture
+def unplotted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pictures: they take longer than all else of a tiny run."""
+    monkeypatch.setattr(Evaluation, "save_pictures", lambda *_: None)
 
 
 def stop(*_: object, **__: object) -> None:
@@ -43,6 +50,7 @@ def test_it_writes_and_prints_what_evaluate_does(
     assert drawn <= {path.name for path in run.iterdir()}
 
 
+@pytest.mark.usefixtures("unplotted")
 def test_a_log_that_cannot_be_evaluated_is_refused_before_training(
     tmp_path: Path, tiny: list[str], refused: Refused
 ) -> None:
@@ -57,6 +65,7 @@ def test_a_log_that_cannot_be_evaluated_is_refused_before_training(
     assert document(run)["about"]["warning"].startswith("no truth is known")
 
 
+@pytest.mark.usefixtures("unplotted")
 def test_interrupted_in_training_it_says_how_to_come_to_the_table(
     tmp_path: Path, tiny: list[str], refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,6 +79,7 @@ def test_interrupted_in_training_it_says_how_to_come_to_the_table(
     assert document(run)["about"]["epochs"] == [1]
 
 
+@pytest.mark.usefixtures("unplotted")
 def test_interrupted_in_evaluation_the_run_is_whole(
     tmp_path: Path, tiny: list[str], refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -274,7 +274,7 @@ def test_on_the_command_line(run: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert found == [{"item": item, "probability": chance} for item, chance in wanted]
     assert main(["recommend", str(run), "--user", "3", "-n", "99"]) == 0
     said = capsys.readouterr()
-    assert "16 of 99: the catalogue has no more" in said.err
+    assert "16 of 99: no other items may be recommended" in said.err
     assert main(["recommend", str(run), "--user", "nobody", "--history", "hat:4"]) == 0
     said = capsys.readouterr().err
     assert "user 'nobody' is not in the log" in said
