@@ -1,7 +1,7 @@
 """The process that ends a Ray with the program that started it: `python guard.py FOLDER`, its temporary folder.
 
 Where a program is killed, helpers of Ray would live on for a minute. When standard input ends, which the program holds
-open, this process kills every process that has a file in the folder open, and removes the folder. It looks in /proc;
+open, this process kills those of Ray's that have a file in the folder open, and removes the folder. It looks in /proc;
 where there is none, Ray has a guard of its own.
 """
 
@@ -15,17 +15,20 @@ from pathlib import Path
 
 
 def holders(folder: Path) -> list[int]:
-    """Return the processes that have a file below this folder open."""
-    found = []
+    """Return Ray's processes that have a file below this folder open. The program that started Ray has one too."""
+    found, inside = [], f"{folder}{os.sep}"
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended, or belongs to somebody else
-            if any(os.readlink(one).startswith(f"{folder}{os.sep}") for one in (place / "fd").iterdir()):
-                found.append(int(place.name))
+            command, number = (place / "cmdline").read_bytes(), int(place.name)
+            if number == os.getppid() or not (command.startswith(b"ray::") or os.fsencode(inside) in command):
+                continue
+            if any(os.readlink(one).startswith(inside) for one in (place / "fd").iterdir()):
+                found.append(number)
     return found
 
 
 def clear(folder: Path, seconds: float = 10.0) -> None:
-    """Kill the processes that have a file in the folder open, and remove it."""
+    """Kill Ray's processes that have a file in the folder open, and remove it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         left = holders(folder)
