@@ -1,6 +1,8 @@
-"""Memory and time of reading a large log of several CSV files, beside a bare polars scan of the same files.
+"""Memory and time of reading a large log of several files, beside a bare polars scan of the same files.
 
     POLARS_MAX_THREADS=1 python benchmarks/read_table.py --rows 20000000 --files 4 --folder /tmp/read-table
+    POLARS_MAX_THREADS=1 python benchmarks/read_table.py --rows 50000000 --files 5 --items 100000 --kind parquet \
+        --only prepare --folder /tmp/read-parquet
 
 Generates the files once (ids as text, a dwell time, a time in seconds), then runs each reader in a process of its own.
 Linux: the peak is VmHWM of /proc/self/status, in MiB, less what the process held once its imports were done.
@@ -15,13 +17,15 @@ from pathlib import Path
 SCAN = """
 import polars as pl
 baseline = peak()
-frame = pl.scan_csv(sorted(glob.glob(folder + "/*.csv"))).select(pl.len(), pl.col("dwell").mean())
+scan = pl.scan_parquet if glob.glob(folder + "/*.parquet") else pl.scan_csv
+frame = scan(sorted(glob.glob(folder + "/*"))).select(pl.len(), pl.col("dwell").mean())
 rows = frame.collect(engine="streaming")["len"][0]
 """
 WHOLE = """
 import polars as pl
 baseline = peak()
-rows = pl.read_csv(folder + "/*.csv").height
+read = pl.read_parquet if glob.glob(folder + "/*.parquet") else pl.read_csv
+rows = read(folder + "/*").height
 """
 OURS = """
 from pathlib import Path
@@ -37,7 +41,7 @@ from darlr.options import TableConfig
 from darlr.data.sources import prepare
 baseline = peak()
 config = TableConfig(Path(folder), user="uid", item="sku", reward="dwell", timestamp="ts")
-rows = prepare(config, Path(folder).with_name("read-table-prepared")).rows_read
+rows = prepare(config, Path(folder).with_name(Path(folder).name + "-prepared")).rows_read
 """
 FRAME = """
 import glob, resource, sys, time
@@ -51,8 +55,8 @@ print(f"{{rows:>12,}} rows {{peak() - baseline:>8.0f}} MiB {{spent.ru_utime + sp
 """
 
 
-def generate(folder: Path, rows: int, files: int, seed: int) -> None:
-    """CSV files of `rows` events in all: 1 million users, 50,000 items, about 35 bytes a row."""
+def generate(folder: Path, rows: int, files: int, items: int, kind: str, seed: int) -> None:
+    """Files of `rows` events in all: 1 million users, about 35 bytes a row as CSV."""
     import numpy as np
     import polars as pl
 
@@ -60,16 +64,16 @@ def generate(folder: Path, rows: int, files: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     for part in range(files):
         n = rows // files
-        pl.DataFrame(
+        frame = pl.DataFrame(
             {
                 "uid": generator.integers(1_000_000, size=n),
-                "sku": generator.zipf(1.2, size=n) % 50_000,
+                "sku": generator.zipf(1.2, size=n) % items,
                 "dwell": generator.exponential(30, size=n).round(2),
                 "ts": 1_700_000_000 + np.arange(part * n, (part + 1) * n),
             }
-        ).with_columns(pl.format("u{}", "uid").alias("uid"), pl.format("item-{}", "sku").alias("sku")).write_csv(
-            folder / f"events-{part}.csv"
-        )
+        ).with_columns(pl.format("u{}", "uid").alias("uid"), pl.format("item-{}", "sku").alias("sku"))
+        file = folder / f"events-{part}.{kind}"
+        frame.write_parquet(file) if kind == "parquet" else frame.write_csv(file)
 
 
 def main() -> None:
@@ -77,13 +81,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, default=20_000_000)
     parser.add_argument("--files", type=int, default=4)
+    parser.add_argument("--items", type=int, default=50_000)
+    parser.add_argument("--kind", choices=("csv", "parquet"), default="csv")
+    parser.add_argument("--only", default="", help="run only the readers whose name begins so")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/read-table"))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if not options.folder.exists():
-        generate(options.folder, options.rows, options.files, options.seed)
+        generate(options.folder, options.rows, options.files, options.items, options.kind, options.seed)
     size = sum(file.stat().st_size for file in options.folder.iterdir()) / 2**20
-    print(f"{size:,.0f} MiB of CSV in {options.folder}")
+    print(f"{size:,.0f} MiB of {options.kind} in {options.folder}")
     bodies = {
         "polars, streaming count and mean": SCAN,
         "polars, read whole": WHOLE,
@@ -92,6 +99,8 @@ def main() -> None:
         "prepare, times": PREPARE,
     }
     for name, body in bodies.items():
+        if not name.startswith(options.only):
+            continue
         begun = time.perf_counter()
         print(f"{name:<34}", end="", flush=True)
         subprocess.run([sys.executable, "-c", FRAME.format(body=body), str(options.folder)], check=True)

@@ -154,7 +154,6 @@ def test_options_that_nothing_reads_are_named(tmp_path: Path, refused: Refused) 
         "compare --out {}",
         "compare --out out --cells {}",
         "data prepare coat --raw {} --out out",
-        "data prepare table --log log.csv --items {} --out out",
         "data prepare synthetic --out {}",
         "data check {}",
     ],

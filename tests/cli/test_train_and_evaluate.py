@@ -12,6 +12,7 @@ from darlr.data.report import PrepareReport
 from darlr.data.sets.synthetic import generate
 from darlr.data.store import save
 from darlr.evaluation.result import Evaluation
+from darlr.evaluation.truth import read_truth
 from darlr.options import SyntheticConfig
 
 Refused = Callable[..., str]
@@ -97,3 +98,16 @@ def test_interrupted_in_evaluation_the_run_is_whole(
 
 def test_without_it_nothing_is_evaluated(trained: Path) -> None:
     assert not (trained / "table.md").exists()
+
+
+def test_a_sample_of_users_is_played_where_no_more_are_known(tmp_path: Path, tiny: list[str], refused: Refused) -> None:
+    run, few = tmp_path / "run", ["--synthetic.truth-users", "9"]
+    assert main(["train", "--out", str(run), *tiny, *SHORT, *few, "--evaluate"]) == 0
+    assert document(run)["about"]["users"] == "9 of 24"
+    sampled = ["--synthetic.exposure", "sampled"]
+    said = refused("train", "--out", tmp_path / "gt", *tiny, *SHORT, *few, *sampled, "--method", "gt", code=2)
+    assert "needs the true reward of every user and item, 24 x 16 cells; the truth of synthetic has 9 x 16" in said
+    data = tmp_path / "data"
+    prepared = ["--users", "24", "--items", "16", "--categories", "4", "--events-per-user", "8", "--truth-users", "9"]
+    assert main(["data", "prepare", "synthetic", "--out", str(data), *prepared]) == 0
+    assert len(read_truth(data).users) == 9

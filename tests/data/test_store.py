@@ -13,7 +13,8 @@ from darlr.data import store
 from darlr.data.log import Block, FeatureColumn, InteractionLog
 from darlr.data.report import Dropped, PrepareReport
 from darlr.data.sources import prepare
-from darlr.errors import DataError
+from darlr.errors import DataError, MachineError
+from darlr.io import memory
 
 REPORT = PrepareReport("test", 3, 2, (Dropped("no user id", 1, "a.csv, row 4"),), ("a note",))
 
@@ -249,3 +250,17 @@ def test_a_manifest_with_numbers_that_are_no_json_is_damaged(tmp_path):
     assert path.read_text() != text
     with pytest.raises(DataError, match=r"dataset.json: damaged.*\(Infinity is no JSON number\)"):
         store.load(tmp_path / "d")
+
+
+def test_a_data_set_that_does_not_fit_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    prepare("synthetic", tmp_path / "data")
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+    with pytest.raises(MachineError, match=r"data: a log of [89],\d+ events: takes about .*; prepare fewer events"):
+        store.load(tmp_path / "data")
+
+
+def test_events_are_written_in_blocks(tmp_path, monkeypatch):
+    prepare("synthetic", tmp_path / "whole")
+    monkeypatch.setattr(store, "BLOCK", 1000)
+    prepare("synthetic", tmp_path / "blocks")
+    assert equal(store.load(tmp_path / "whole"), store.load(tmp_path / "blocks"))

@@ -9,16 +9,9 @@ from darlr.cli.main import main
 from darlr.data.log import InteractionLog
 from darlr.errors import MachineError
 from darlr.experiments import size
-from darlr.experiments.size import (
-    Size,
-    free_memory,
-    gigabytes,
-    memory_needed,
-    outlook,
-    require_disk,
-    require_memory,
-    size_of,
-)
+from darlr.experiments.size import Size, memory_needed, outlook, require_disk, require_memory, size_of
+from darlr.io import memory
+from darlr.io.memory import free_memory, gigabytes, require_free
 from darlr.options import RunConfig, TrainConfig
 from tests.world.tiny import log_of
 
@@ -79,17 +72,26 @@ def test_preparing_names_it_and_training_plans(tmp_path: Path, capsys: pytest.Ca
 
 def test_a_containers_limit_counts(tmp_path: Path) -> None:
     assert (free_memory() or GIB) > 10**7
-    assert size._of_container(tmp_path) is None
+    assert memory._of_container(tmp_path) is None
     for name, text in (
         ("memory.max", "1000000"),
         ("memory.current", "400000"),
         ("memory.stat", "inactive_file 5000\n"),
     ):
         (tmp_path / name).write_text(text)
-    assert size._of_container(tmp_path) == 605_000
+    assert memory._of_container(tmp_path) == 605_000
     (tmp_path / "memory.max").write_text("max\n")
-    assert size._of_container(tmp_path) is None
+    assert memory._of_container(tmp_path) is None
 
 
 def test_units() -> None:
     assert [gigabytes(n) for n in (2e6, 4e8, 5.04e10, 5e12)] == ["2 MB", "0.4 GB", "50.4 GB", "5,000 GB"]
+
+
+def test_work_that_needs_more_than_is_free_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 24 * GIB)
+    require_free(23 * GIB, "a log of 5 events", "use fewer")
+    with pytest.raises(
+        MachineError, match=r"a log of 5 events: takes about 27\.9 GB .*only 25\.8 GB are free; use fewer"
+    ):
+        require_free(26 * GIB, "a log of 5 events", "use fewer")

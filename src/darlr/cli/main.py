@@ -19,6 +19,7 @@ from darlr.cli.options import Command, Train
 from darlr.errors import ConfigError, DarlrError
 from darlr.io.places import refuse_address
 from darlr.io.text import visible
+from darlr.options.data import TableFiles
 
 BAD_INPUT, BAD_USAGE, INTERRUPTED = 1, 2, 130
 SEVERAL = ("--user", "--history", "--exclude", "--only")
@@ -40,6 +41,8 @@ def parse(arguments: list[str], default: Any = MISSING) -> Any:
 
 def refuse_addresses(options: Any) -> None:
     """Raise DataError for an address in place of a file or folder, because writing to it would make a local folder."""
+    if isinstance(options, TableFiles):  # these are read where they lie
+        return
     for option in fields(options):
         value = getattr(options, option.name)
         if is_dataclass(value):

@@ -141,13 +141,14 @@ class InteractionLog:
 
     def count_cells(self) -> int:
         """Distinct pairs of user and item with an event."""
-        cells = self.user * self.n_items + self.item
+        cells = self.user * self.n_items
+        cells += self.item
         if self.n_users * self.n_items <= cells.nbytes:  # a byte a cell is quicker than sorting, and takes no more
             seen = np.zeros(self.n_users * self.n_items, dtype=bool)
             seen[cells] = True
             return int(seen.sum())
         cells.sort()  # in place; np.unique hashes millions of cells far more slowly
-        return int(np.count_nonzero(np.diff(cells))) + min(1, len(cells))
+        return int(np.count_nonzero(cells[1:] != cells[:-1])) + min(1, len(cells))
 
     def category_codes(self) -> IntArray | None:
         """Categories of each item, int64 [I, most], padded with -1; None without a category feature."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from darlr.data.report import PrepareReport
 from darlr.errors import DataError
 from darlr.io.files import atomic_write_text, read_json
 from darlr.io.folders import recover, replacing_folder
+from darlr.io.memory import require_free
 from darlr.io.places import refuse_address, require_writable
 
 if TYPE_CHECKING:  # a command that reads no prepared data set does without
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # a command that reads no prepared data set does without
 
 SCHEMA = 2
 MANIFEST = "dataset.json"
+EVENT_BYTES = 48  # memory that reading takes at the peak, by measurement (docs/scale.md)
+BLOCK = 2**18  # events that are written at once
 FEATURE = "feature."  # prefix of feature columns in users.parquet and items.parquet, apart from "id"
 
 
@@ -37,9 +40,7 @@ def save(
     check(log)
     check_target(folder)
     with replacing_folder(folder, (OSError, pl.exceptions.PolarsError), DataError) as draft:  # polars on a full disk
-        arrays = {name: getattr(log, name) for name in EVENTS}
-        events = pl.DataFrame({name: array for name, array in arrays.items() if array is not None})
-        events.write_parquet(draft / "interactions.parquet")
+        _events(log).sink_parquet(draft / "interactions.parquet", engine="streaming")
         _table(log.user_ids, log.user_features).write_parquet(draft / "users.parquet")
         _table(log.item_ids, log.item_features).write_parquet(draft / "items.parquet")
         write_manifest(draft, _manifest(log, report))
@@ -67,8 +68,11 @@ def load(folder: Path) -> InteractionLog:
     import polars as pl
 
     manifest = read_manifest(folder)
-    events, users, items = (_parquet(folder / f"{name}.parquet") for name in ("interactions", "users", "items"))
-    arrays: dict[str, Any] = {name: _array(events[name]) for name in events.columns if name in EVENTS}
+    _require_memory(folder, manifest)
+    users, items = (_parquet(folder / f"{name}.parquet") for name in ("users", "items"))
+    events = folder / "interactions.parquet"
+    names = [name for name in _parquet(events, n_rows=0).columns if name in EVENTS]
+    arrays: dict[str, Any] = {name: _array(_parquet(events, columns=[name])[name]) for name in names}
     try:
         block = manifest["block"]
         log = InteractionLog(
@@ -89,6 +93,16 @@ def load(folder: Path) -> InteractionLog:
     if found != manifest["checksum"]:
         raise DataError(f"{folder}: its contents do not match the checksum in {MANIFEST}; prepare the data set again")
     return log
+
+
+def _require_memory(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise MachineError where the log takes more memory than is free."""
+    try:
+        needed = EVENT_BYTES * manifest["counts"]["events"]
+        what = f"{folder}: a log of {manifest['counts']['events']:,} events"
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{folder}: damaged ({error!r}); prepare the data set again") from error
+    require_free(needed, what, "prepare fewer events, or use a machine with more memory")
 
 
 def load_report(folder: Path) -> PrepareReport:
@@ -185,10 +199,26 @@ def _array(column: "pl.Series") -> np.ndarray[Any, Any]:
     return column.to_numpy(writable=True)  # PyTorch warns of memory that it must not write
 
 
-def _parquet(path: Path) -> "pl.DataFrame":
+def _events(log: InteractionLog) -> "pl.LazyFrame":
+    """The events as a lazy frame, which copies a block of them at a time."""
+    import polars as pl
+    from polars.io.plugins import register_io_source
+
+    arrays = {name: array for name in EVENTS if (array := getattr(log, name)) is not None}
+
+    def blocks(*_: object) -> "Iterator[pl.DataFrame]":
+        for start in range(0, max(1, len(log)), BLOCK):
+            yield pl.DataFrame({name: array[start : start + BLOCK] for name, array in arrays.items()})
+
+    schema = {name: pl.Series(array[:0]).dtype for name, array in arrays.items()}
+    return register_io_source(blocks, schema=schema)
+
+
+def _parquet(path: Path, **options: Any) -> "pl.DataFrame":
+    """options: those of `polars.read_parquet`."""
     import polars as pl
 
     try:
-        return pl.read_parquet(path.absolute(), glob=False)
+        return pl.read_parquet(path.absolute(), glob=False, **options)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path}: cannot be read ({error}); prepare the data set again") from error

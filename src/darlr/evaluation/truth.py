@@ -13,11 +13,12 @@ from torch import Tensor
 from darlr.data.log import IntArray, InteractionLog
 from darlr.data.scope import places
 from darlr.data.sets.registry import SETS
-from darlr.data.sets.synthetic import generate
+from darlr.data.sets.synthetic import known_rewards
 from darlr.data.sources import raw_folder
 from darlr.data.store import MANIFEST, is_prepared, read_manifest, write_manifest
 from darlr.errors import DataError
 from darlr.io.tensors import read_tensors, write_tensors
+from darlr.options import SyntheticConfig
 
 FILE = "truth.safetensors"
 REMEDY = "prepare the data set again"
@@ -110,7 +111,7 @@ def load_truth(name_or_folder: str, raw: Path | None = None, options: Any = None
 def _reader(name: str) -> Callable[[Path, Any], Truth] | None:
     """Find the reader of a known data set's truth, which takes the raw folder and the data set's options."""
     if name == "synthetic":
-        return lambda _, config: whole(torch.from_numpy(generate(config).reward))
+        return lambda _, config: _of_synthetic(config)
     from darlr.evaluation.public_truths import TRUTHS  # it imports the readers of all files, which takes long
 
     return TRUTHS.get(name)
@@ -127,6 +128,11 @@ def has_truth(name_or_folder: str) -> bool:
     if path.exists() and not named:
         raise DataError(f"{path}: no part of this data set ({MANIFEST} names no truth); remove it, or {REMEDY}")
     return named
+
+
+def _of_synthetic(config: SyntheticConfig) -> Truth:
+    users, reward = known_rewards(config)
+    return Truth(users, np.arange(config.items, dtype=np.int64), torch.from_numpy(reward))
 
 
 def whole(reward: Tensor) -> Truth:

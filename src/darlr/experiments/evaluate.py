@@ -162,13 +162,15 @@ def evaluate(
         )
 
 
-def _about(runs: Sequence[FinishedRun], ground: Ground, played: Sequence[Setting]) -> dict[str, Any]:
+def _about(runs: Sequence[FinishedRun], ground: Ground, wanted: Sequence[Setting]) -> dict[str, Any]:
     """Return the head of the report: the data, the runs, and warnings."""
     first = runs[0]
     unit, notes = first.logs.unit.describe(first.logs.recorded), ground.truth.notes
+    played, users = len(ground.truth.users), len(first.logs.scope.users)
     return {
         "data": first.config.data,
         **({"truth": notes[0]} if notes else {}),
+        **({"users": f"{played:,} of {users:,}"} if played < users else {}),
         **({"unit": unit} if unit else {}),
         "exit": first.config.train.session.exit,
         "runs": [one.name for one in runs],
@@ -176,7 +178,7 @@ def _about(runs: Sequence[FinishedRun], ground: Ground, played: Sequence[Setting
         "epochs": sorted({one.epochs for one in runs}),
         "policy of epoch": sorted({one.epoch for one in runs}),
         **ground.about,
-        **{f"warning, {mode}": text for mode, text in all_alike(played, len(ground.truth.items)).items()},
+        **{f"warning, {mode}": text for mode, text in all_alike(wanted, len(ground.truth.items)).items()},
     }
 
 

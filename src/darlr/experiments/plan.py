@@ -11,6 +11,7 @@ from rich.table import Table
 from darlr.agents.fast.kernels import require_compiler
 from darlr.agents.references import candidate_count
 from darlr.data.log import InteractionLog
+from darlr.data.sets.exposure import exposure_of
 from darlr.data.sources import BUILT_IN
 from darlr.errors import ConfigError, MachineError
 from darlr.experiments.logs import Logs
@@ -91,12 +92,14 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
 
     Decided are: the weights of the world model and other options that come with the method, the kind of the world
     model, the exit rule, the share of events that is kept for evaluation, the number of the selector's candidates, the
-    label, and the full paths of folders. Raises ConfigError where the options do not suit the log.
+    label, the exposure of a synthetic world, and the full paths of folders. Raises ConfigError where the options do not
+    suit the log.
     """
     config, log = weighted(anchored(asked)), logs.whole
     train = config.train
     selector = replace(train.selector, candidates=candidate_count(train.selector, len(logs.scope.users)))
     source: Literal["logged", "predicted"] = "logged" if log.implicit else "predicted"
+    exposure = exposure_of(config.synthetic)
     tables = replace(
         train.tables,
         indicator=source if train.tables.indicator == "auto" else train.tables.indicator,
@@ -105,6 +108,7 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
     return replace(
         config,
         label=config.label or title(train.method),
+        synthetic=replace(config.synthetic, exposure=exposure) if config.data == "synthetic" else config.synthetic,
         split=replace(config.split, evaluation=logs.evaluation),
         world_model=resolve_model(config.world_model, log),
         train=replace(train, session=resolve_exit(train.session, log), selector=selector, tables=tables),

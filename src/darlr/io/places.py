@@ -18,12 +18,21 @@ def refuse_address(path: Path | str) -> None:
         full.encode()
     except UnicodeEncodeError:
         raise DataError(f"{full}: the name is not valid UTF-8, so that the file cannot be opened; rename it") from None
-    found = ADDRESS.match(str(path))
-    if found and not Path(found[1]).exists():
+    address = address_of(path)
+    if address:
         raise DataError(
-            f"{found[1]}//{found[2]}: is an address, and only files and folders of this machine are read and written; "
+            f"{address}: is an address, and only files and folders of this machine are read and written; "
             "copy the data here and name their path"
         )
+
+
+def address_of(path: Path | str) -> str | None:
+    """The address, such as s3://bucket/log.csv, that is meant by a path, which keeps one of its slashes; or None."""
+    found = ADDRESS.match(str(path))
+    if not found or Path(found[1]).exists():
+        return None
+    scheme, rest = found.groups()
+    return f"{scheme}//{'/' * (scheme.lower() == 'file:')}{rest}"  # a file:/// has no host
 
 
 def first_existing(folder: Path) -> Path:

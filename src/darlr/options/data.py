@@ -30,13 +30,19 @@ class SyntheticConfig:
     """How much a logged reward falls when a category of the item is among the last events, on the scale from 1 to 5."""
     popularity_bias: float = 1.0
     """How strongly exposure follows popularity. 0 exposes all items alike."""
+    exposure: Literal["auto", "exact", "sampled"] = "auto"
+    """exact: users choose among all items, which costs time by users x items. sampled: they choose among candidates
+    that are drawn by popularity, which costs time by events. auto: exact up to 20,000 items."""
+    truth_users: int = 0
+    """Number of users whose true rewards evaluation knows, drawn at random. 0: all of them; but where users x items
+    exceeds 2^30, as many as have 2^28 rewards (1 GB), such as 2,684 of 1,000,000 users with 100,000 items."""
     seed: int = 0
     """Seed of the world. Another seed gives another world."""
 
     def __post_init__(self) -> None:
         at_least(2, self, ("users",), "synthetic")
         at_least(1, self, ("items", "categories", "events_per_user", "latent"), "synthetic")
-        not_negative(self, ("noise",), "synthetic")
+        not_negative(self, ("noise", "truth_users"), "synthetic")
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,8 @@ class TableFiles:
     """The files of a log."""
 
     log: Path | tuple[Path, ...]
-    """Files of logged events, with one event per row. Folders and quoted patterns are read too."""
+    """Files of logged events, with one event per row. Folders, quoted patterns and addresses such as 's3://bucket/*.csv'
+    are read too."""
     users: Path | None = None
     """File of user features, with one user per row. Every column but the id is a feature."""
     items: Path | None = None

@@ -1,12 +1,17 @@
 """The synthetic world, and that it tells methods apart (docs/data.md has the numbers)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from darlr.data.log import check
 from darlr.data.sets import synthetic
-from darlr.data.sets.synthetic import generate
+from darlr.data.sets.exposure import MOST_EXACT, exposure_of
+from darlr.data.sets.synthetic import generate, known_rewards
 from darlr.data.store import checksum
+from darlr.errors import MachineError
+from darlr.io import memory
 from darlr.options import SyntheticConfig
 
 TURNS = 30
@@ -69,11 +74,12 @@ def test_popularity_says_a_little_about_quality():
         assert 0.3 < np.corrcoef(count, world.reward.mean(0))[0, 1] < 0.7
 
 
+@pytest.mark.parametrize("exposure", ["exact", "sampled"])
 @pytest.mark.parametrize("chunk", [50, 1_000, synthetic.CHUNK])
-def test_the_log_is_consistent_at_any_size(chunk, monkeypatch):
+def test_the_log_is_consistent_at_any_size(chunk, exposure, monkeypatch):
     monkeypatch.setattr(synthetic, "CHUNK", chunk)
     for users, items, categories in ((2, 1, 1), (7, 50, 3), (30, 5, 90)):
-        world = generate(SyntheticConfig(users=users, items=items, categories=categories))
+        world = generate(SyntheticConfig(users=users, items=items, categories=categories, exposure=exposure))
         check(world.log)
         assert len(np.unique(world.log.user * items + world.log.item)) == len(world.log)  # no item twice
         assert set(world.log.user) == set(range(users))
@@ -125,3 +131,57 @@ def test_the_world_does_not_depend_on_how_work_is_shared():
     whole = world.reward
     for user in range(40):
         assert np.array_equal(world.true_reward(np.array([user]))[0], whole[user])
+
+
+def test_rewards_of_pairs_and_of_chosen_items_are_cells_of_the_table():
+    world = generate(SyntheticConfig(users=40, items=60))
+    users, items = np.array([7, 3, 3, 39]), np.array([59, 0, 12, 12])
+    assert np.array_equal(world.true_pairs(users, items), world.reward[users, items])
+    assert np.array_equal(world.true_reward(users, items), world.reward[np.ix_(users, items)])
+
+
+def test_sampled_exposure_is_close_to_exact():
+    """The Reading of docs/data.md: the shares of items by popularity, the rewards, and the numbers of events."""
+    config = SyntheticConfig(users=4_000, items=2_000, events_per_user=20)
+    one, other = generate(config), generate(replace(config, exposure="sampled"))
+    assert checksum(one.log) != checksum(other.log)
+    assert np.array_equal(one.reward[:5], other.reward[:5])  # the truth is that of the same world
+    assert len(other.log) == pytest.approx(len(one.log), rel=0.01)
+    groups = np.array_split(np.argsort(-one.popularity), [20, 100, 400, 1000])
+    shares = [[np.isin(w.log.item, group).mean() for group in groups] for w in (one, other)]
+    np.testing.assert_allclose(*shares, atol=0.01)
+    assert other.log.reward.mean() == pytest.approx(one.log.reward.mean(), abs=0.06)
+    counts = [np.bincount(w.log.item, minlength=2_000) for w in (one, other)]
+    assert np.corrcoef(*counts)[0, 1] > 0.99
+
+
+def test_auto_is_exact_until_a_table_would_be_too_dear():
+    assert exposure_of(SyntheticConfig(items=MOST_EXACT)) == "exact"
+    assert exposure_of(SyntheticConfig(items=MOST_EXACT + 1)) == "sampled"
+    assert exposure_of(SyntheticConfig(items=MOST_EXACT + 1, exposure="exact")) == "exact"
+
+
+def test_evaluation_knows_the_rewards_of_a_sample_of_users(monkeypatch):
+    config = SyntheticConfig(users=40, items=60)
+    users, reward = known_rewards(config)
+    assert np.array_equal(users, np.arange(40))
+    assert np.array_equal(reward, generate(config).reward)
+    few, known = known_rewards(replace(config, truth_users=7))
+    assert len(set(few)) == 7
+    assert np.array_equal(known, reward[few])
+    assert np.array_equal(few, known_rewards(replace(config, truth_users=7))[0])
+    assert len(known_rewards(replace(config, truth_users=50))[0]) == 40
+    monkeypatch.setattr(synthetic, "MOST_KNOWN", 40 * 60 - 1)
+    monkeypatch.setattr(synthetic, "SAMPLE_KNOWN", 5 * 60)
+    assert len(known_rewards(config)[0]) == 5
+
+
+def test_a_world_that_does_not_fit_is_refused_before_the_work(monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**30)
+    huge = SyntheticConfig(users=10_000_000, items=100_000, truth_users=10_000)
+    with pytest.raises(MachineError, match=r"10,000,000 users and 100,000 items .*GB .*options users, items"):
+        generate(huge)
+    with pytest.raises(
+        MachineError, match=r"10,000 users x 100,000 items: takes about 4\.0 GB .*synthetic.truth-users"
+    ):
+        known_rewards(huge)

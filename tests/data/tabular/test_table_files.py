@@ -10,8 +10,10 @@ import polars as pl
 import pytest
 
 from darlr.data.store import checksum
+from darlr.data.tabular import events, ids, times
 from darlr.data.tabular.read_table import read_table
-from darlr.errors import DataError
+from darlr.errors import DataError, MachineError
+from darlr.io import memory
 from darlr.options import TableConfig
 
 N = 60
@@ -138,3 +140,25 @@ def test_a_name_that_is_not_utf_8_is_refused(tmp_path):
     path.write_text("user,item,reward\na,1,1\n")
     with pytest.raises(DataError, match=r"not valid UTF-8.*rename it"):
         read_table(TableConfig(log=path))
+
+
+@pytest.mark.parametrize("kind", [".csv", ".parquet"])
+def test_a_log_that_does_not_fit_is_refused_before_it_is_read(tmp_path, monkeypatch, kind):
+    folder = written(tmp_path / "log", kind, kind)
+    monkeypatch.setattr(memory, "free_memory", lambda: 2000)
+    with pytest.raises(MachineError, match=r"and 1 more: a log of about (59|60|61|62|63|64) events: takes about .* MB"):
+        read_table(TableConfig(folder))
+
+
+def test_rows_are_counted_beyond_a_block(tmp_path, monkeypatch):
+    """The same log, whatever is worked on at once: repeats, codes and dates cross the blocks."""
+    frame = pl.concat([FRAME, FRAME[7:30], FRAME[58:]]).with_columns(t=pl.col("t") + 20_240_301)
+    frame.write_csv(tmp_path / "log.csv")
+    options = TableConfig(tmp_path / "log.csv", timestamp="t")
+    whole = read_table(options)
+    assert whole[1].rows_kept == N
+    for module in (events, ids, times):
+        monkeypatch.setattr(module, "BLOCK", 7)
+    blocks = read_table(options)
+    assert checksum(whole[0]) == checksum(blocks[0])
+    assert whole[1] == blocks[1]

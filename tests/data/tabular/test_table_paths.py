@@ -1,6 +1,10 @@
 """Paths are literal unless a user gave a pattern, and no file of a folder is lost without a word."""
 
 import os
+import re
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import polars as pl
@@ -8,10 +12,10 @@ import pytest
 
 from darlr.data.sets.registry import public_set
 from darlr.data.sources import open_source
-from darlr.data.store import load, save
+from darlr.data.store import checksum, load, save
 from darlr.data.tabular.file import read_plain_file, scan_numbers
 from darlr.data.tabular.inputs import log_files
-from darlr.data.tabular.read_table import read_table
+from darlr.data.tabular.read_table import read_events, read_table
 from darlr.errors import DataError
 from darlr.experiments.runs import Run
 from darlr.options import TableConfig
@@ -116,9 +120,6 @@ def test_a_link_to_nothing_and_an_unreadable_folder_are_refused(logs, monkeypatc
 
 def test_addresses_are_refused_whole(tmp_path):
     reads = {
-        "s3://bucket/x.csv": lambda path: read_table(TableConfig(path)),
-        "https://host/x.csv": lambda path: read_table(TableConfig((path,))),
-        "gs://bucket/*.csv": lambda path: log_files([path]),
         "abfss://box@host/x.parquet": lambda path: read_plain_file(path, ("a",)),
         "hf://datasets/x": lambda path: open_source(str(path)),
         "s3://bucket/out": lambda path: save(open_source("synthetic"), path, None),
@@ -127,3 +128,79 @@ def test_addresses_are_refused_whole(tmp_path):
     for address, read in reads.items():
         with pytest.raises(DataError, match=f"^{address.replace('*', '.')}: is an address, and only files"):
             read(Path(address))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_polars_reads_addresses(logs, kind):
+    """A log of one file, of a pattern, of both, and of features; the same log as from paths."""
+    if kind == "parquet":
+        for file in (logs / "a.csv", logs / "2024" / "b.csv"):
+            pl.read_csv(file).write_parquet(file.with_suffix(".parquet"))
+    address = f"file://{logs}"
+    for named in ((f"a.{kind}",), (f"2024/*.{kind}", f"a.{kind}")):
+        far, near = (read_events([f"{place}/{name}" for name in named]) for place in (address, logs))
+        assert checksum(far) == checksum(near)
+    table = logs.parent / f"items.{kind}"
+    items = pl.DataFrame({"item": [1, 2], "price": [3.5, 4.5]})
+    items.write_csv(table) if kind == "csv" else items.write_parquet(table)
+    (price,) = read_events(f"{logs}/a.csv", items=f"file://{table}").item_features
+    assert price.values.tolist() == [3.5, 4.5]
+
+
+def test_errors_name_the_address(logs, tmp_path):
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("user,item,reward\n1,1,3\n2,1,many\n")
+    empty = "the file is empty|cannot be read"
+    (tmp_path / "empty.csv").write_text("")
+    for address, problem in (
+        (f"file://{wrong}", r", row 3, column 'reward': 'many' is not a number"),
+        (f"file://{tmp_path}/none.parquet", r": cannot be read \(.*\); check the address"),
+        (f"file://{tmp_path}/empty.csv", rf": {empty}"),
+        (f"file://{logs}/*.csv", r": there is no column 'stars'"),
+        (
+            "nowhere://bucket/log.parquet",
+            r": cannot be read \(.*\); check the address and the network, and that the acc",
+        ),
+        ("s3://bucket/logs", r": unknown kind of file; known: .*; for a folder add /\*\.parquet"),
+    ):
+        with pytest.raises(DataError, match=f"^{re.escape(address)}{problem}"):
+            read_events(address, reward="stars" if "stars" in problem else "reward")
+    with pytest.raises(DataError, match="is named twice"):
+        read_events([f"file://{wrong}"] * 2)
+
+
+class Served(SimpleHTTPRequestHandler):
+    """A web server that answers with parts of files, as those of clouds do."""
+
+    def do_GET(self):
+        file = Path(self.translate_path(self.path))
+        if not file.exists():
+            self.send_error(404)
+            return
+        data = file.read_bytes()
+        part = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
+        start, stop = (part[1], part[2]) if part else ("0", "")
+        start, stop = (
+            (int(start), int(stop or len(data) - 1) + 1) if start else (max(0, len(data) - int(stop)), len(data))
+        )
+        self.send_response(206 if part else 200)
+        self.send_header("Content-Length", str(len(data[start:stop])))
+        if part:
+            self.send_header("Content-Range", f"bytes {start}-{start + len(data[start:stop]) - 1}/{len(data)}")
+        self.end_headers()
+        self.wfile.write(data[start:stop])
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_log_is_read_over_http(logs):
+    pl.read_csv(logs / "a.csv").write_parquet(logs / "a.parquet")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Served, directory=logs)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for kind in ("csv", "parquet"):
+            far = read_events(f"http://127.0.0.1:{server.server_port}/a.{kind}")
+            assert checksum(far) == checksum(read_events(f"{logs}/a.{kind}"))
+        with pytest.raises(DataError, match=r"/none\.parquet: cannot be read \(.*404"):
+            read_events(f"http://127.0.0.1:{server.server_port}/none.parquet")
+        server.shutdown()

@@ -1,7 +1,8 @@
 """A synthetic world. Its true rewards are known, and its log is missing not at random (docs/data.md).
 
 Exposure follows popularity and the preferences of the user. Logged rewards are noisy and suffer from boredom. There is
-no Python loop over users or items: users are drawn in chunks of about `CHUNK` cells.
+no Python loop over users or items: users are drawn in chunks of about `CHUNK` cells or candidates, and no table of all
+users and items is ever made.
 """
 
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 
 from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog, Mask
 from darlr.data.report import PrepareReport
+from darlr.data.sets.exposure import DRAWS, exact, exposure_of, logits, pair_logits, sampled
+from darlr.io.memory import require_free
 from darlr.options import SyntheticConfig
 
 Floats = NDArray[np.floating]
 CHUNK = 4_000_000
-CACHED = 1 << 15  # cells that are summed at once, so that they fit the cache of a core
 RANGE = (1.0, 5.0)
+EVENT_BYTES, FACTOR_BYTES = 80, 12  # memory at the peak, by measurement: of an event, of a factor of a user or item
+MOST_KNOWN, SAMPLE_KNOWN = 2**30, 2**28  # cells of the largest whole table of true rewards; of one of a sample of users
 MEMORY = 2  # a category bores for this many events after it was shown
 
 # Logits and log weights. They are chosen so that the trivial lists lie well apart (docs/data.md has the numbers).
@@ -33,7 +37,6 @@ TWO = 0.3  # share of two-category items among those that are not the best of th
 FAME = 0.6  # standard deviation of log popularity
 LEAD = 3.0  # log popularity that the most famous item of a category gains
 FAME_OF_QUALITY = 0.1  # log popularity that a unit of quality adds
-SELF_SELECTION = 0.25  # log weight of exposure for each logit of the expected reward of the user
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,14 @@ class SyntheticWorld:
     categories: IntArray
     popularity: FloatArray
 
-    def true_reward(self, users: IntArray | None = None) -> FloatArray:
-        """Expected rewards of the users, by default of all, float32 [users, I]."""
+    def true_reward(self, users: IntArray | None = None, items: IntArray | None = None) -> FloatArray:
+        """Expected rewards of these users x items, by default of all, float32 [users, items]."""
         rows = self.user_factors if users is None else self.user_factors[users]
-        return _squash(_logits(rows, self.item_factors))
+        return _rewards(rows, self.item_factors if items is None else self.item_factors[items])
+
+    def true_pairs(self, user: IntArray, item: IntArray) -> FloatArray:
+        """Expected rewards of pairs, float32 [n]: the same bits as those cells of `true_reward`."""
+        return _squash(pair_logits(self.user_factors, self.item_factors, user, item))
 
     @property
     def reward(self) -> FloatArray:
@@ -69,14 +76,22 @@ def read(folder: Path, options: SyntheticConfig | None = None) -> tuple[Interact
 
 
 def generate(config: SyntheticConfig) -> SyntheticWorld:
-    """The world of `config`. The same seed and sizes give the same world."""
-    users, items, exposure, noise, marks = (np.random.default_rng([config.seed, k]) for k in range(5))
-    categories, quality, best = _catalogue(config, items)
-    item_factors, user_factors = _item_factors(config, categories, quality, best, items), _user_factors(config, users)
-    popularity = _fame(quality, categories, items)
-    size = max(1, CHUNK // config.items)
+    """The world of `config`. The same seed and options give the same world.
+
+    Raises MachineError, before any work, where the world takes more memory than is free.
+    """
+    events = config.users * min(config.events_per_user, config.items)
+    require_free(
+        EVENT_BYTES * events + FACTOR_BYTES * (config.users + config.items) * (1 + config.latent + config.categories),
+        f"a synthetic world of {config.users:,} users and {config.items:,} items with {events:,} events",
+        "make a smaller one (options users, items, events-per-user)",
+    )
+    exposure, noise, marks = (np.random.default_rng([config.seed, k]) for k in range(2, 5))
+    user_factors, item_factors, categories, popularity = _factors(config)
+    expose = exact if exposure_of(config) == "exact" else sampled
+    size = max(1, CHUNK // (config.items if expose is exact else DRAWS * config.events_per_user))
     chunks = (user_factors[start : start + size] for start in range(0, config.users, size))
-    parts = [_expose(config, _logits(chunk, item_factors), popularity, exposure) for chunk in chunks]
+    parts = [expose(config, chunk, item_factors, popularity, exposure) for chunk in chunks]
     counts, item, logit = (np.concatenate(part) for part in zip(*parts, strict=True))
     user = np.repeat(np.arange(config.users), counts)
     bored = _bored(user, item, categories)
@@ -98,17 +113,40 @@ def generate(config: SyntheticConfig) -> SyntheticWorld:
     return SyntheticWorld(log, user_factors, item_factors, categories, popularity)
 
 
-def _logits(user_factors: FloatArray, item_factors: FloatArray) -> FloatArray:
-    """user_factors @ item_factors.T, float32 [users, I], summed factor by factor. The rounding of a matrix product
-    depends on the number of threads, and so would the log.
+def known_rewards(config: SyntheticConfig) -> tuple[IntArray, FloatArray]:
+    """The users whose true rewards evaluation knows, int64 [Ue], rising, and these rewards, float32 [Ue, I].
+
+    All users, or as many as `config.truth_users` says, drawn at random with the seed of the world; no log is drawn.
+    Raises MachineError, before any work, where the rewards take more memory than is free.
     """
-    logits = np.zeros((len(user_factors), len(item_factors)), dtype=np.float32)
-    size = max(1, CACHED // max(1, len(item_factors)))
-    for start in range(0, len(logits), size):
-        part = logits[start : start + size]
-        for of_users, of_items in zip(user_factors[start : start + size].T, item_factors.T, strict=True):
-            part += of_users[:, None] * of_items
-    return logits
+    count = config.truth_users or config.users
+    if not config.truth_users and config.users * config.items > MOST_KNOWN:
+        count = SAMPLE_KNOWN // config.items
+    count = min(max(2, count), config.users)
+    cells = f"{count:,} users x {config.items:,} items"
+    require_free(4 * count * config.items, f"the true rewards of {cells}", "know fewer (option synthetic.truth-users)")
+    users = np.arange(config.users)
+    if count < config.users:
+        users = np.sort(np.random.default_rng([config.seed, 5]).choice(config.users, count, replace=False))
+    user_factors, item_factors, _, _ = _factors(config)
+    return users, _rewards(user_factors[users], item_factors)
+
+
+def _factors(config: SyntheticConfig) -> tuple[FloatArray, FloatArray, IntArray, FloatArray]:
+    """The factors of users and of items, the categories and the popularity of a `SyntheticWorld`."""
+    users, items = (np.random.default_rng([config.seed, k]) for k in range(2))
+    categories, quality, best = _catalogue(config, items)
+    item_factors = _item_factors(config, categories, quality, best, items)
+    return _user_factors(config, users), item_factors, categories, _fame(quality, categories, items)
+
+
+def _rewards(user_factors: FloatArray, item_factors: FloatArray) -> FloatArray:
+    """The expected rewards of all these users and items, float32 [users, items]."""
+    table = np.empty((len(user_factors), len(item_factors)), dtype=np.float32)
+    size = max(1, CHUNK // max(1, len(item_factors)))
+    for start in range(0, len(table), size):
+        table[start : start + size] = _squash(logits(user_factors[start : start + size], item_factors))
+    return table
 
 
 def _squash(logit: Floats) -> FloatArray:
@@ -168,31 +206,16 @@ def _user_factors(config: SyntheticConfig, rng: np.random.Generator) -> FloatArr
     return np.concatenate([np.ones((config.users, 1)), latent, member], axis=1, dtype=np.float32)
 
 
-def _expose(
-    config: SyntheticConfig, logit: FloatArray, popularity: FloatArray, rng: np.random.Generator
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Events of a chunk of users: counts [b], and items and their logits [sum of counts] in order of exposure. Items
-    are drawn without replacement with weight exp(bias * (popularity + SELF_SELECTION * logit)) (Gumbel top-k).
-    """
-    users, n = logit.shape
-    mean = min(config.events_per_user, n)
-    counts = np.minimum(1 + rng.poisson(mean - 1, users), n)
-    key = rng.gumbel(size=(users, n)).astype(np.float32)
-    key += config.popularity_bias * (popularity + SELF_SELECTION * logit)
-    most = int(counts.max())
-    top = np.argpartition(-key, most - 1, axis=1)[:, :most]
-    top = np.take_along_axis(top, np.argsort(-np.take_along_axis(key, top, 1), axis=1), 1)
-    shown = np.arange(most) < counts[:, None]
-    return counts, top[shown], np.take_along_axis(logit, top, 1)[shown]
-
-
 def _bored(user: IntArray, item: IntArray, categories: IntArray) -> Mask:
     """Which events share a category with one of the previous MEMORY events of the user, bool [L]."""
     bored = np.zeros(len(item), dtype=bool)
-    for lag in range(1, MEMORY + 1):
-        now, before = categories[item[lag:]], categories[item[:-lag]]
-        shared = ((now[:, :, None] == before[:, None, :]) & (now >= 0)[:, :, None]).any((1, 2))
-        bored[lag:] |= shared & (user[lag:] == user[:-lag])
+    for start in range(0, len(item), CHUNK):
+        stop = min(start + CHUNK, len(item))
+        for lag in range(1, MEMORY + 1):
+            first = max(start, lag)
+            now, before = categories[item[first:stop]], categories[item[first - lag : stop - lag]]
+            shared = ((now[:, :, None] == before[:, None, :]) & (now >= 0)[:, :, None]).any((1, 2))
+            bored[first:stop] |= shared & (user[first:stop] == user[first - lag : stop - lag])
     return bored
 
 

@@ -1,5 +1,6 @@
 """The events of a log's files, streamed into codes and numbers: nothing else of the files is ever in memory whole."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,12 +23,15 @@ from darlr.data.tabular.columns import (
 from darlr.data.tabular.inputs import open_log
 from darlr.data.tabular.table import NoColumnError, Rows, Scan, several
 from darlr.errors import DataError
+from darlr.io.memory import require_free
 from darlr.options import ColumnsConfig
 
 KINDS = {"reward": pl.Float64, "propensity": pl.Float32}  # rewards of any unit keep their digits
 SHARE = 0.01  # of the reward range: where the rewards fill less, the range is noted
 SHOWN = 3  # texts of a column that an error shows
 IMPLICIT = "name the column of rewards (option reward), or set the option implicit if each event is a click or the like"
+EVENT_BYTES = 48  # memory at the peak, by measurement (docs/scale.md)
+BLOCK = 2**20  # rows that are worked on at once where that saves memory; it changes no number
 MISSING = 2**32 - 1  # the code of a row without an id
 
 
@@ -100,6 +104,12 @@ def stream_events(source: Any, config: ColumnsConfig) -> Events:
         if error.column != numeric.get("reward"):
             raise
         raise DataError(f"{error}; {IMPLICIT}") from error
+    rows = sum(scan.rows() for scan in scans)
+    require_free(
+        EVENT_BYTES * rows,
+        f"{several([scan.name for scan in scans])}: a log of about {rows:,} events",
+        "read fewer events (a part of the files, or of the users), or use a machine with more memory",
+    )
     known = {side: pl.Categories.random() for side in sides}
     parts, notes = [], left_out
     wanted: dict[str, pl.Expr] = {}  # never emptied: polars forgets categories that no expression or column refers to
@@ -117,14 +127,12 @@ def stream_events(source: Any, config: ColumnsConfig) -> Events:
         notes += scan.quoting(part.height)
         parts.append(part)
     starts = np.cumsum([0, *(part.height for part in parts)])
-    whole = pl.concat(parts, rechunk=False)
-    del parts
     events = Events(
         scans,
         starts,
-        {side: whole.drop_in_place(side).to_numpy() for side in sides},
+        {side: _moved(parts, side) for side in sides},
         {side: categories.to_series() for side, categories in known.items()},
-        {what: whole.drop_in_place(what).to_numpy() for what in numeric},
+        {what: _moved(parts, what) for what in numeric},
         notes=notes,
         name=name,
     )
@@ -138,16 +146,43 @@ def stream_events(source: Any, config: ColumnsConfig) -> Events:
     return events
 
 
+def _moved(parts: Sequence[pl.DataFrame], name: str) -> NDArray[Any]:
+    """A column of frames below each other as one array, taken out of the frames chunk by chunk, so that nothing is in
+    memory twice.
+    """
+    columns = [part.drop_in_place(name) for part in parts]
+    array, start = np.empty(sum(map(len, columns)), dtype=columns[0].head(0).to_numpy().dtype), 0
+    while columns:
+        for chunk in columns.pop(0).get_chunks():
+            array[start : start + len(chunk)] = chunk.to_numpy()
+            start += len(chunk)
+    return array
+
+
+def kept(values: NDArray[Any], keep: Mask) -> NDArray[Any]:
+    """The rows to keep of [rows]; without a copy where that is all of them."""
+    return values if keep.all() else values[keep]
+
+
 def repeated(events: Events, times: IntArray, keep: Mask) -> Mask:
     """Rows to keep that equal an earlier one (user, item, numbers, time), bool [rows]. Rows are hashed first, so that
     only those with an equal hash are compared.
     """
     columns: dict[str, Any] = {**events.coded, **events.numbers, "time": times}
-    hashes = pl.DataFrame(columns).hash_rows(seed=0).to_numpy()
-    ordered = np.sort(hashes[keep])
-    suspects = np.flatnonzero(np.isin(hashes, ordered[1:][ordered[1:] == ordered[:-1]]) & keep)
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(keep), BLOCK)]
+    hashes = np.empty(len(keep), dtype=np.uint64)
+    for block in blocks:
+        hashes[block] = pl.DataFrame({name: values[block] for name, values in columns.items()}).hash_rows(seed=0)
+    ordered = hashes[keep]
+    ordered.sort()
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
     again = np.zeros(len(keep), dtype=bool)
-    again[suspects] = occurs_before([values[suspects] for values in columns.values()])
+    if len(twice):
+        for block in blocks:
+            place = np.searchsorted(twice, hashes[block]).clip(max=len(twice) - 1)
+            again[block] = (twice[place] == hashes[block]) & keep[block]
+        suspects = np.flatnonzero(again)
+        again[suspects] = occurs_before([values[suspects] for values in columns.values()])
     return again
 
 

@@ -20,9 +20,9 @@ ROW = "row of the file"  # no column is called so
 KNOWN = ", ".join((*DELIMITERS, ".parquet"))
 
 
-def suffix_of(path: Path) -> str | None:
+def suffix_of(path: Path | str) -> str | None:
     """The ending that determines the kind of the file, or None for an unknown one."""
-    return next((s for s in (*DELIMITERS, ".parquet") if path.name.lower().endswith(s)), None)
+    return next((s for s in (*DELIMITERS, ".parquet") if str(path).lower().endswith(s)), None)
 
 
 def scan_file(path: Path, needed: Sequence[str], only_needed: bool) -> Scan:

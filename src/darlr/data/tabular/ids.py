@@ -10,7 +10,7 @@ from darlr.data.log import IntArray, Mask
 from darlr.data.report import Dropped
 from darlr.data.spelling import DOUBTFUL, INVISIBLE, NO_ID, WHOLE
 from darlr.data.tabular.columns import codes, normalised, plain_ids, quoted, rows_of, trimmed
-from darlr.data.tabular.events import MISSING, Events
+from darlr.data.tabular.events import BLOCK, MISSING, Events, kept
 from darlr.data.tabular.features import FeatureTable
 
 EXACT: dict[type[pl.DataType], int] = {pl.Float32: 2**24, pl.Float64: 2**53}  # below, every whole number is held
@@ -45,10 +45,17 @@ class Side:
         ids = self.names.filter(self.used)
         self.ids = pl.concat([self.names[int(kept[0]) : int(kept[0]) + 1], ids]).unique(maintain_order=True)
 
-    def codes(self, names: Sequence[str], keep: Mask) -> IntArray:
-        """Codes in `names` of the rows to keep, int64; ids of other rows need not be there."""
+    def take_codes(self, names: Sequence[str], keep: Mask) -> IntArray:
+        """Codes in `names` of the rows to keep, int64; ids of other rows need not be there. The events lose those that
+        they held, because there is no memory for both.
+        """
         listed = self.names.set(~self.names.is_in(list(names)), None)
-        return codes(listed, names)[self.coded[keep]]
+        coded, table = kept(self.events.coded.pop(self.side), keep), codes(listed, names)
+        del self.coded
+        found = np.empty(len(coded), dtype=np.int64)
+        for start in range(0, len(coded), BLOCK):
+            found[start : start + BLOCK] = table[coded[start : start + BLOCK]]
+        return found
 
 
 def without_ids(events: Events, user: Side, item: Side) -> tuple[Mask, list[Dropped]]:

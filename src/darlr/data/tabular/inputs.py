@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from darlr.data.tabular.address import scan_address
 from darlr.data.tabular.file import KNOWN, plain_names, plainly_named, scan_file, suffix_of, whole
 from darlr.data.tabular.table import Scan, Table, stacked, unreadable
 from darlr.data.tabular.text import first_line
 from darlr.errors import DataError
-from darlr.io.places import below, refuse_address, require_readable
+from darlr.io.places import address_of, below, refuse_address, require_readable
 
 NAMED = 3  # files left out that a note names
 ACCEPTED = "paths, a polars or pandas frame, or an Arrow table"
@@ -25,17 +26,22 @@ def open_log(source: Any, needed: Sequence[str]) -> tuple[tuple[Scan, ...], list
     if not isinstance(parts[0], Path):
         return tuple(_frames(parts, "frame", needed, True)), [], "events"
     files, notes = log_files(parts)
-    return tuple(scan_file(path, needed, True) for path in files), notes, _log_name(parts[0])
+    return tuple(_scan(path, needed, True) for path in files), notes, _log_name(parts[0])
 
 
 def open_features(source: Any, side: str, needed: Sequence[str]) -> Table:
     """All columns of the table of users or items (`side`); several files or frames are put below each other."""
     parts = _parts(source, side)
     if isinstance(parts[0], Path):
-        scans = [scan_file(path, needed, False) for path in log_files(parts)[0]]
+        scans = [_scan(path, needed, False) for path in log_files(parts)[0]]
     else:
         scans = _frames(parts, f"frame of {side}", needed, False)
     return stacked([whole(scan) for scan in scans])
+
+
+def _scan(path: Path, needed: Sequence[str], only_needed: bool) -> Scan:
+    address = address_of(path)
+    return scan_address(address, needed, only_needed) if address else scan_file(path, needed, only_needed)
 
 
 def _parts(source: Any, option: str) -> list[Any]:
@@ -110,6 +116,9 @@ def log_files(named: Sequence[Path]) -> tuple[list[Path], list[str]]:
     found: list[Path] = []
     notes: list[str] = []
     for path in named:
+        if address_of(path):  # polars finds what a pattern there means
+            found.append(path)
+            continue
         refuse_address(path)
         files, left = _files(path)
         found += files

@@ -10,7 +10,7 @@ from darlr.data.log import FeatureColumn, InteractionLog, check
 from darlr.data.report import Dropped, PrepareReport
 from darlr.data.spelling import plain
 from darlr.data.tabular.columns import numbered
-from darlr.data.tabular.events import range_of, refuse_bad_numbers, refuse_outside, repeated, stream_events
+from darlr.data.tabular.events import kept, range_of, refuse_bad_numbers, refuse_outside, repeated, stream_events
 from darlr.data.tabular.features import FeatureTable, feature_columns, listed_features, read_feature_table
 from darlr.data.tabular.ids import Side, alike, odd_ids, without_ids
 from darlr.data.tabular.table import Table
@@ -44,8 +44,9 @@ def read_events(
     log = darlr.read_events("events.csv", user="uid", item="sku", reward="stars", timestamp="ts", items="items.parquet")
 
     source, users, items: a path to a CSV, TSV (plain, .gz or .zst) or Parquet file, to a folder of such files, or a
-        pattern such as "logs/2024-*.csv"; a polars frame, eager or lazy; a pandas frame; an Arrow table, or any object
-        with `__arrow_c_stream__`; or a list of paths or of frames, whose rows then follow each other.
+        pattern such as "logs/2024-*.csv"; an address that polars reads, such as "s3://bucket/log/*.parquet"; a polars
+        frame, eager or lazy; a pandas frame; an Arrow table, or any object with `__arrow_c_stream__`; or a list of
+        paths and addresses or of frames, whose rows then follow each other.
     users, items: features, one user or item a row; every column but the id is a feature. Items without events stay in
         the catalogue.
     user, item: the columns of ids, in the log and in the features.
@@ -122,8 +123,7 @@ def read_log(
         again = repeated(events, times, keep)
         keep &= ~again
         dropped.append(events.dropped("exact repeat of an earlier row", again))
-    reward = events.numbers["reward"][keep]
-    reward_range, range_notes = range_of(reward, config.reward_range)
+    reward_range, range_notes = range_of(kept(events.numbers["reward"], keep), config.reward_range)
     refuse_outside(events, config.reward, "reward", keep, (-LARGEST_REWARD, LARGEST_REWARD))
     refuse_outside(events, config.reward, "reward", keep, reward_range)
     for side in (user, item):
@@ -170,13 +170,13 @@ def read_log(
     ]
     log = InteractionLog(
         name=config.name or events.name,
-        user=user.codes(user_names, keep),
-        item=item.codes(item_names, keep),
-        reward=reward,
+        user=user.take_codes(user_names, keep),
+        item=item.take_codes(item_names, keep),
+        reward=kept(events.numbers.pop("reward"), keep),
         user_ids=user_ids,
         item_ids=item_ids,
-        timestamp=None if times is None else times[keep],
-        propensity=events.numbers["propensity"][keep] if config.propensity is not None else None,
+        timestamp=None if times is None else kept(times, keep),
+        propensity=kept(events.numbers["propensity"], keep) if config.propensity is not None else None,
         user_features=user_features,
         item_features=item_features,
         category=config.category,

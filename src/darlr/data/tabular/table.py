@@ -12,8 +12,12 @@ from darlr.data.log import Mask
 from darlr.data.report import Dropped
 from darlr.data.tabular.text import count_lines, explain, first_line
 from darlr.errors import DataError
+from darlr.io.places import address_of
 
 EVERY = pl.QueryOptFlags(projection_pushdown=False)  # otherwise polars skips faults in columns that are not selected
+
+
+HEAD = 2**16  # bytes of a text file by which its rows are estimated
 
 
 class NoColumnError(DataError):
@@ -126,13 +130,25 @@ class Scan(Rows):
         try:
             return query.collect(engine="streaming", optimizations=EVERY if self.text else pl.QueryOptFlags())
         except (OSError, pl.exceptions.PolarsError) as error:
+            if address_of(self.name):
+                raise far(self.name, error) from error
             if self.text is None:
                 raise unreadable(self.name, error) from error
             explain(Path(self.name), self.text.delimiter, self.text.width, error, self.text.source)
 
+    def rows(self) -> int:
+        """The number of rows, of a text file estimated by its first lines; 0 where it is not known at once."""
+        if self.text is None:
+            return int(self.collect(self.frame.select(pl.len())).item())
+        if address_of(self.name) or not self.name.lower().endswith((".csv", ".tsv")):
+            return 0
+        with Path(self.name).open("rb") as file:
+            first = file.read(HEAD)
+        return Path(self.name).stat().st_size * first.count(b"\n") // len(first)
+
     def quoting(self, rows: int) -> list[str]:
         """Notes on odd quotation marks in a text file of so many rows."""
-        if self.text is None:
+        if self.text is None or address_of(self.name):
             return []
         lines, escaped = count_lines(Path(self.name))
         found = (
@@ -140,6 +156,14 @@ class Scan(Rows):
             (escaped, 'lines with a backslash before a quotation mark; it escapes nothing: write "" inside quotes'),
         )
         return [f"{self.name}: {count:,} {what}" for count, what in found if count > 0]
+
+
+def far(address: str, error: Exception) -> DataError:
+    """The error about an address that polars cannot read."""
+    return DataError(
+        f"{address}: cannot be read ({first_line(error)}); check the address and the network, and that the access "
+        "is set as the tools of the cloud expect it, for example in AWS_ACCESS_KEY_ID; or copy the files here"
+    )
 
 
 def unreadable(name: str, error: Exception) -> DataError:

@@ -84,7 +84,8 @@ class Cells:
 
     def kept(self, series: pl.Series) -> IntArray:
         """The numbers, with 0 in rows that are not chosen."""
-        return np.where(self.chosen, series.fill_null(0).to_numpy(), 0)
+        numbers = series.fill_null(0).to_numpy()
+        return numbers if self.chosen.all() else np.where(self.chosen, numbers, 0)
 
     def all_of(self, expression: pl.Expr, kind: Kind) -> IntArray:
         """The expression's int64 values; raises DataError where one is null."""
