@@ -6,7 +6,7 @@
 PYTHON ?= python3
 DATA ?= synthetic
 RUN := runs/demo-$(notdir $(DATA))
-EXTRAS := dev,plots,baselines,ann
+EXTRAS := dev,plots,baselines,ann,ray
 ARGS ?=
 JOBS ?= 2
 TORCH_INDEX ?=

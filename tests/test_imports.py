@@ -28,6 +28,7 @@ EXTRAS = {
     "pooch",
     "gymnasium",
     "faiss",
+    "ray",
     "beartype",
     "hypothesis",
     "pytest",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from darlr.cli.main import main
-from darlr.experiments.study import schedule
+from darlr.experiments.study import executors
 from tests import forked
 
 if sys.platform == "win32":
@@ -138,7 +138,7 @@ def test_evaluating_keeps_older_tables_and_pictures(
 def test_a_comparison_names_the_file_and_goes_on_once_there_is_room(
     tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schedule, "subprocess", forked)
+    monkeypatch.setattr(executors, "subprocess", forked)
     world = "--synthetic.users 24 --synthetic.items 16 --model.members 2 --model.hidden 256 --model.epochs 1"
     options = f"--methods trivial --seeds 1 --windows 1 --session.turns 5 --no-pictures {world}".split()
     compare = ["compare", "--out", str(tmp_path / "grid"), *options]

@@ -8,10 +8,11 @@ from sys import argv
 
 from darlr.cli.evaluate import write
 from darlr.cli.options import Compare
-from darlr.errors import ConfigError, RunError
+from darlr.errors import RunError
 from darlr.experiments.progress import say
 from darlr.experiments.study.assemble import assemble, origins
 from darlr.experiments.study.cells import Cell, Result, find, read_result
+from darlr.experiments.study.executors import executor
 from darlr.experiments.study.grid import Grid, missing, plan, variants
 from darlr.experiments.study.pictures import plots
 from darlr.experiments.study.report import Study, study
@@ -23,8 +24,7 @@ from darlr.io.places import require_writable
 
 def run(options: Compare) -> None:
     """Compare methods on one data set."""
-    if options.jobs < 1:
-        raise ConfigError(f"option jobs: must be at least 1, not {options.jobs}")
+    runs_on = executor(options.executor, options.jobs, options.address)
     config = options.config
     if options.protocol == "published":  # its numbers are means over all epochs
         config = replace(config, train=replace(config.train, keep="last"))
@@ -47,7 +47,7 @@ def run(options: Compare) -> None:
         require_writable(folder)
     with naming(place):
         place.mkdir(parents=True, exist_ok=True)
-    failed = run_cells(wanted, place, options.jobs)
+    failed = run_cells(wanted, place, runs_on)
     results = read_results(grid.cells, place, options.accept_code)
     write(result(options, grid, results), options.out, pictures=options.pictures)
     if failed:

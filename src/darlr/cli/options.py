@@ -99,8 +99,12 @@ class Compare(Stage):
     """Number of seeds. A seed sets the split, the world model and the agents."""
     windows: tuple[int, ...] = (1, 4)
     """Exit windows N. Where users can leave, methods are trained and evaluated for each of them."""
-    jobs: int = 1
+    jobs: Annotated[int | None, arg(help_behavior_hint="(default: 1, or all cores of a cluster)")] = None
     """Number of cells that run at once, each in a process of its own. A cell is one method, seed and exit window."""
+    executor: Literal["local", "ray"] = "local"
+    """local: run cells on this machine. ray: hand them to Ray (extra `ray`), here or on the cluster at --address."""
+    address: Annotated[str | None, arg(metavar="ADDRESS", help_behavior_hint="(default: this machine alone)")] = None
+    """Address of a running cluster of Ray, or auto. Its machines must share a file system with this one."""
     cells: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: OUT/cells)")] = None
     """Folder of the cells. Every comparison that names this folder reuses its finished cells."""
     accept_code: tuple[str, ...] = ()

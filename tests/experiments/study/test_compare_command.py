@@ -11,17 +11,10 @@ import pytest
 
 from darlr.cli.main import main
 from darlr.experiments.runs import CHECKPOINT, read_metrics
-from darlr.experiments.study import schedule
+from darlr.experiments.study import executors
 from darlr.experiments.study.cells import RESULT, read_result
 from tests import forked
-
-WORLD = "--synthetic.users 24 --synthetic.items 16 --synthetic.categories 4 --synthetic.events-per-user 8"
-MODEL = "--model.members 2 --model.hidden 8 --model.embedding 4 --model.epochs 2"
-AGENTS = (
-    "--epochs 2 --steps 80 --sessions 16 --session.turns 5 --selector.picks 3 --selector.projection 4 "
-    "--recommender.tracker.dim 8 --recommender.tracker.layers 1 --selector.tracker.dim 8"
-)
-TINY = f"{WORLD} {MODEL} {AGENTS} --no-pictures".split()
+from tests.experiments.study.conftest import TINY
 
 
 def table(folder: Path) -> dict:
@@ -32,19 +25,8 @@ def table(folder: Path) -> dict:
 def quick_workers() -> Iterator[None]:
     """Workers are forks, which start at once; the test of killed workers has real ones too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schedule, "subprocess", forked)
+        patch.setattr(executors, "subprocess", forked)
         yield
-
-
-@pytest.fixture(scope="module")
-def done(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
-    """A finished grid; tests only read it."""
-    options = ["--methods", "mbpo,trivial", "--seeds", "2", "--windows", "1", "4", "--jobs", "2"]
-
-    def make(folder: Path) -> None:
-        assert main(["compare", "--out", str(folder), *options, *TINY]) == 0
-
-    return once("grid", make)
 
 
 def test_tables_hold_every_row_mode_and_window(done: Path) -> None:
@@ -125,15 +107,15 @@ def alive(process: int) -> bool:
 def test_a_failing_cell_stops_no_other(
     done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start = schedule._start
+    start = executors.Local.start
 
-    def broken(cell, place, source):
+    def broken(self, cell, folder, source):
         if cell.name == "mopo":
-            (place / cell.folder / "run").mkdir(parents=True)
-            (place / cell.folder / "run" / "notes.txt").write_text("mine")
-        return start(cell, place, source)
+            (folder / "run").mkdir()
+            (folder / "run" / "notes.txt").write_text("mine")
+        return start(self, cell, folder, source)
 
-    monkeypatch.setattr(schedule, "_start", broken)
+    monkeypatch.setattr(executors.Local, "start", broken)
     options = ["--methods", "mopo,mbpo", "--seeds", "1", "--windows", "1", *TINY]
     assert main(["compare", "--out", str(tmp_path), "--cells", str(done / "cells"), *options]) == 1
     said = capsys.readouterr().err

@@ -1,10 +1,7 @@
-"""Run cells in worker processes: world models first, then the longest cell. A cell that fails stops no other."""
+"""Run cells on an executor: world models first, then the longest cell. A cell that fails stops no other."""
 
 import contextlib
 import math
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +10,8 @@ from pathlib import Path
 from darlr.experiments.progress import Meter
 from darlr.experiments.runs import read_metrics
 from darlr.experiments.study.cells import LOG, RESULT, Cell, snapshot
+from darlr.experiments.study.executors import Executor, Job, Local
 from darlr.experiments.study.worker import BUSY
-from darlr.io.files import naming
 from darlr.methods import Cost, find
 
 PAUSE, BETWEEN = 0.2, 1.0  # seconds between two checks of the workers, and between two updates of the display
@@ -25,11 +22,11 @@ FIXED_COST = {"world": 60_000.0, "trivial": 30_000.0, "baseline": 60_000.0, "lea
 
 @dataclass
 class Worker:
-    """A process that runs a cell."""
+    """A cell that runs."""
 
     cell: Cell
     place: Path
-    process: subprocess.Popen[bytes]
+    job: Job
     started: float = field(default_factory=time.monotonic)
 
     def progress(self) -> tuple[float, str]:
@@ -59,16 +56,17 @@ def title(cell: Cell) -> str:
     return f"{cell.name} seed {cell.seed}{window}"
 
 
-def run_cells(cells: Sequence[Cell], place: Path, jobs: int) -> dict[str, str]:
-    """Run cells, `jobs` at a time. Returns those that failed: title and folder -> the end of the log.
+def run_cells(cells: Sequence[Cell], place: Path, executor: Executor | None = None) -> dict[str, str]:
+    """Run cells. Returns those that failed: title and folder -> the end of the log.
 
-    An interruption stops every worker; what they trained is kept and continued next time.
+    executor: where they run; None = one after the other on this machine. Raises MachineError where it cannot run them.
+    An interruption stops every cell; what was trained is kept and continued next time.
     """
     if not cells:
         return {}
     with Meter("cells") as meter:
         try:
-            return Schedule(cells, place, meter).run(jobs)
+            return Schedule(cells, place, meter, executor or Local(1)).run()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"interrupted; finished cells are kept in {place}; the same command continues the others"
@@ -78,7 +76,8 @@ def run_cells(cells: Sequence[Cell], place: Path, jobs: int) -> dict[str, str]:
 class Schedule:
     """The cells that wait, those that run, and how many are finished."""
 
-    def __init__(self, cells: Sequence[Cell], place: Path, meter: Meter) -> None:
+    def __init__(self, cells: Sequence[Cell], place: Path, meter: Meter, executor: Executor) -> None:
+        self.executor = executor
         self.place, self.meter, self.total, self.cost = place, meter, len(cells), sum(map(cost, cells))
         meter.begin("cells", after=math.inf)  # without bars a line comes at the end of each cell, and at no other time
         self.waiting = longest_first(cells)
@@ -88,22 +87,26 @@ class Schedule:
         self.finished, self.finished_cost, self.shown = 0, 0.0, -math.inf
         self.source = snapshot(place)
 
-    def run(self, jobs: int) -> dict[str, str]:
+    def run(self) -> dict[str, str]:
         """Run all cells; returns those that failed."""
         try:
+            self.executor.open(self.waiting, self.place)
             while self.waiting or self.workers:
                 for worker in list(self.workers):
                     self.reap(worker)
-                while len(self.workers) < jobs and (cell := self.next()) is not None:
+                while len(self.workers) < self.executor.at_once and (cell := self.next()) is not None:
                     self.waiting.remove(cell)
-                    self.workers.append(_start(cell, self.place, self.source))
+                    folder = cell.write(self.place)
+                    self.workers.append(Worker(cell, folder, self.executor.start(cell, folder, self.source)))
                 if time.monotonic() - self.shown > BETWEEN:
                     self.show()
                 time.sleep(PAUSE)
         finally:
-            for worker in self.workers:
-                worker.process.kill()
-                worker.process.wait()
+            try:
+                for worker in self.workers:
+                    worker.job.stop()
+            finally:
+                self.executor.close()
         return self.failed
 
     def show(self) -> None:
@@ -129,13 +132,11 @@ class Schedule:
         return None
 
     def reap(self, worker: Worker) -> None:
-        """Count the worker's cell as finished where its process has ended."""
-        code, cell = worker.process.poll(), worker.cell
+        """Count the worker's cell as finished where it has ended."""
+        code, cell = worker.job.poll(), worker.cell
         if code is None:
             return
         self.workers.remove(worker)
-        if worker.process.stdin is not None:
-            worker.process.stdin.close()
         if code == BUSY:  # another comparison runs the same cell
             self.later[cell.folder] = time.monotonic() + AGAIN
             self.waiting.append(cell)
@@ -152,26 +153,6 @@ class Schedule:
         self.finished_cost += cost(cell)
         if why:
             self.failed[f"{title(cell)} ({self.place / cell.folder})"] = why
-
-
-def _start(cell: Cell, place: Path, source: Path) -> Worker:
-    folder = cell.write(place)
-    quiet = {
-        "PYTHONPATH": os.pathsep.join([str(source.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]),
-        "OMP_NUM_THREADS": str(cell.config.train.threads),
-        "OMP_WAIT_POLICY": "PASSIVE",  # idle threads must not take time from the other workers
-        "GOMP_SPINCOUNT": "0",
-    }
-    with naming(folder / LOG), open(folder / LOG, "ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "darlr.experiments.study.worker", str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            env=os.environ | quiet,
-            start_new_session=True,  # Ctrl-C reaches this process alone, and it stops its workers
-        )
-    return Worker(cell, folder, process)
 
 
 def _reason(log: Path, code: int) -> str:
