@@ -36,7 +36,7 @@ def option(name):
     """The default of an option, looked up in TrainConfig and then in RunConfig; AttributeError when there is none."""
     first = name.split(".")[0]
     value = TrainConfig() if hasattr(TrainConfig(), first) else RunConfig()
-    for part in name.split("."):
+    for part in re.sub(r"^model\.", "world_model.", name).split("."):
         value = getattr(value, part)
     return value
 
