@@ -57,6 +57,18 @@ def test_a_pool_holds_the_nearest_and_others_by_chance():
     assert others.max() < 45 + 4 * 6.2
 
 
+def test_candidates_by_chance_among_many_users_are_distinct_others(monkeypatch):
+    monkeypatch.setattr("darlr.agents.references.MANY", 10)
+    world = make_world(60)
+    pools = build_pool(world, 20, torch.Generator().manual_seed(0))
+    near, _ = world.neighbours(15, include_self=False)
+    assert torch.equal(pools[:, :15], near)
+    for user, pool in enumerate(pools.tolist()):
+        assert len(set(pool)) == 20
+        assert user not in pool
+    assert torch.equal(build_pool(world, 20, torch.Generator().manual_seed(0)), pools)
+
+
 def selected(candidates, n=20_000, picks=2, users=6):
     world = make_world(n_users=users)
     learner, _ = build(world, options("darlr", selector__picks=picks, selector__candidates=candidates))

@@ -17,6 +17,7 @@ from darlr.world.tables import World
 
 EVERYONE = 2048  # up to this number of users, the selector picks from all of them by default
 LEAST = 64  # the least size of a default pool
+MANY = 50_000  # above this number of users, candidates by chance are drawn without a number for each user
 POOLED = 1024  # the number of users whose pools are drawn at once
 GAINED = 64  # the number of users whose gains are computed at once
 
@@ -53,10 +54,32 @@ def build_pool(world: World, count: int, generator: torch.Generator) -> Int[Tens
     near, _ = world.neighbours(count - count // 4, include_self=False)
     pools = []
     for rows in torch.split(torch.arange(world.n_users, device=near.device), POOLED):
+        held = torch.cat([rows[:, None], near[rows]], dim=1)
+        if world.n_users > MANY:
+            pools.append(torch.cat([near[rows], _drawn(held, count // 4, world.n_users, generator)], dim=1))
+            continue
         keys = torch.rand(len(rows), world.n_users, generator=generator, device=generator.device).to(near.device)
-        keys.scatter_(1, torch.cat([rows[:, None], near[rows]], dim=1), -1.0)
+        keys.scatter_(1, held, -1.0)
         pools.append(torch.cat([near[rows], keys.topk(count // 4, dim=1).indices], dim=1))
     return torch.cat(pools)
+
+
+def _drawn(held: Int[Tensor, "B m"], count: int, n_users: int, generator: torch.Generator) -> Int[Tensor, "B n"]:
+    """`count` distinct users for each row, none of those held, at a cost that does not depend on the number of users.
+
+    More are drawn than needed. A row that lacks distinct ones even so, which is next to impossible, is drawn again.
+    """
+    drawn = torch.randint(n_users, (len(held), 2 * count + 8), generator=generator, device=generator.device)
+    drawn = drawn.to(held.device)
+    both = torch.cat([held, drawn], dim=1)
+    order = both.argsort(dim=1, stable=True)
+    ordered = both.gather(1, order)
+    again = torch.nn.functional.pad(ordered[:, 1:] == ordered[:, :-1], (1, 0))
+    fresh = ~torch.zeros_like(again).scatter(1, order, again)[:, held.shape[1] :]
+    if bool((fresh.sum(1) < count).any()):
+        return _drawn(held, count, n_users, generator)
+    place = fresh.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :count]
+    return drawn.gather(1, place)
 
 
 def build_references(world: World, config: SelectorConfig) -> ReferenceRule | None:
