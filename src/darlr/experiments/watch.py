@@ -49,8 +49,10 @@ def watch_truth(config: RunConfig, logs: Logs, *, wanted: bool) -> Watch:
             published(policy, truth, setting, len(logs.scope.items), generator=generator, majority=majority)
         )
         if learner.refined is not None:
-            measured["frozen"] = reward_error(logs.unit.show(learner.tables.frozen.whole()), truth)
-            measured["dynamic"] = reward_error(logs.unit.show(learner.tables.previous.whole()), truth)
+            users = torch.as_tensor(truth.users, device=device)
+            own = replace(truth, users=np.arange(len(truth.users)))  # a table of the users of the truth alone
+            for name, estimate in (("frozen", learner.tables.frozen), ("dynamic", learner.refined)):
+                measured[name] = reward_error(logs.unit.show(estimate.rows(users)), own)
         return measured
 
     return watch

@@ -204,7 +204,17 @@ class Overlay(_Above, Changeable):
 
     def pairs(self, user: Tensor, item: Tensor) -> Tensor:
         """The newest value of each pair, or the estimate underneath."""
-        below = self.base.pairs(user, item)
+        return self._written(user, item, self.base.pairs(user, item))
+
+    def rows(self, user: Tensor, items: Tensor | None = None) -> Tensor:
+        """The newest values of each user's items, some users at a time."""
+        if items is not None:
+            return super().rows(user, items)
+        every = torch.arange(self.shape[1], device=self.device)
+        parts = torch.split(user, max(1, CELLS // self.shape[1]))
+        return torch.cat([self._written(part[:, None], every, self.base.rows(part)) for part in parts])
+
+    def _written(self, user: Tensor, item: Tensor, below: Tensor) -> Tensor:
         if not len(self.cell):
             return below
         cell = user * self.shape[1] + item
