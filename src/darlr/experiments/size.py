@@ -13,8 +13,8 @@ from darlr.methods import find
 from darlr.options import RunConfig
 from darlr.world.implicit import resolve
 
-FACTORS = 250  # numbers for each user and item, where estimates are factors, measured
-SLATE_STEP = 2e-4  # seconds of a step with slates
+FACTORS = 250  # numbers for each user and item, where estimates are factors: a count of what is held, not a measurement
+SLATE_STEP = 2e-4  # seconds of a step with slates, a guess
 TABLE = 4  # bytes of a cell of a table, float32
 PROCESS = 400_000_000  # bytes of a process without any table
 # Number of tables of users x items at the peak, measured on 4,000 x 4,000: of a fit, and of every method.

@@ -197,10 +197,10 @@ class Overlay(_Above, Changeable):
     cell: int64 [n], sorted, user * I + item of the written cells. value: float32 [n].
     """
 
-    def __init__(self, base: Estimate, cell: Tensor | None = None, value: Tensor | None = None) -> None:
+    def __init__(self, base: Estimate) -> None:
         self.base = base
-        self.cell = torch.zeros(0, dtype=torch.int64, device=base.device) if cell is None else cell
-        self.value = torch.zeros(0, device=base.device) if value is None else value
+        self.cell = torch.zeros(0, dtype=torch.int64, device=base.device)
+        self.value = torch.zeros(0, device=base.device)
 
     def pairs(self, user: Tensor, item: Tensor) -> Tensor:
         """The newest value of each pair, or the estimate underneath."""

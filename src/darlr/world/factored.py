@@ -9,21 +9,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from darlr.world.estimates import CELLS, Estimate
-from darlr.world.kind import Scale
+from darlr.world.kind import Scale, WorldModel
 
 
 @runtime_checkable
-class PairModel(Protocol):
-    """A world model of K members that predicts in standardised units, single pairs too."""
-
-    members: int
+class PairModel(WorldModel, Protocol):
+    """A world model that predicts single pairs, too."""
 
     def __call__(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and log-variance, float32 [K, B] each, of users and items int64 [K, B]."""
-        ...
-
-    def over(self, items: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """Of these items int64 [i]: a function from users int64 [u] to mean and log-variance, [K, u, i] each."""
         ...
 
 

@@ -48,12 +48,9 @@ class LowRank(Estimate):
     def pairs(self, user: Tensor, item: Tensor) -> Tensor:
         """mean_i + theta_u . factors_i, clipped to the range of rewards."""
         user, item = torch.broadcast_tensors(user, item)  # type: ignore[no-untyped-call]
-        theta, factors = (table.index_select(0, at.flatten()) for table, at in self._sides(user, item))
+        theta, factors = self.theta.index_select(0, user.flatten()), self.fold.factors.index_select(0, item.flatten())
         product = (theta * factors).sum(1) + self.fold.mean[item.flatten()]
         return product.clamp_(*self.fold.reward_range).view(user.shape)
-
-    def _sides(self, user: Tensor, item: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        return (self.theta, user), (self.fold.factors, item)
 
     def rows(self, user: Tensor, items: Tensor | None = None) -> Tensor:
         """Estimates of each user's own items, or of all items."""

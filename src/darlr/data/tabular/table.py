@@ -1,5 +1,6 @@
 """Columns of a file or frame, read or still to be read. They know the place of each of their rows."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +29,12 @@ class NoColumnError(DataError):
         self.column = column
 
 
-class Rows:
+class Rows(ABC):
     """Rows that know where they stand: those of a `Table`, or the events of several files. They count from 0."""
 
+    @abstractmethod
     def at(self, row: int) -> str:
         """The file and row as errors and reports give them."""
-        raise NotImplementedError
 
     def fail(self, row: int, column: str, problem: str) -> NoReturn:
         """Raise DataError about a cell."""
