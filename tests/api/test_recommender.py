@@ -252,3 +252,20 @@ def test_an_explanation_reads_histories_as_a_recommendation_does(fitted: darlr.R
         assert str(fitted.explain(3, item, history=[("nowhere", 1.0)])) == str(plain)
     assert str(fitted.explain(3, item, history=None)) == str(plain)
     assert plain == plain
+
+
+def test_a_served_policy_has_the_slates_of_training(log: InteractionLog):
+    small = {"slate": 10, "slate_random": 2, "prior": 1.0}
+    model = darlr.Recommender("mbpo", **OPTIONS, recommender=small).fit(log, epochs=1, progress=False)
+    trained, served = model.run.recommender.slates, model.policy.policy
+    while not hasattr(served, "recommender"):
+        served = served.policy
+    users = torch.arange(20)
+    assert torch.equal(served.recommender.slates.of(users).items, trained.of(users).items)
+    items = trained.of(users).columns(torch.from_numpy(log.item[log.user == 3])[None].expand(20, -1))
+    assert (items[3] >= 0).sum() >= len(np.unique(model.run.logs.fitted.item[model.run.logs.fitted.user == 3]))
+
+
+def test_a_slate_that_a_session_would_use_up_is_refused():
+    with pytest.raises(ConfigError, match=r"recommender\.slate: must be 0 or at least session\.turns \(10\), not 9"):
+        darlr.Recommender("mbpo", **OPTIONS, recommender={"slate": 9})

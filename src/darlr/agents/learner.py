@@ -69,6 +69,12 @@ def build_simulator(world: World, tables: RewardTables, exit_rule: Exit, config:
 
 def build_recommender(world: World, config: TrainConfig) -> Recommender:
     """A recommender whose initial weights follow from `config.seed`."""
+    size = slate_size(config.recommender, world.n_items)
+    start = find(config.method).begin(world, config) if config.recommender.prior or size else None
+    slates = None
+    if size and start is not None:
+        seed = derived(config.seed, SLATES) >> 2
+        slates = Slates(start, size, config.recommender.slate_random, world.histories, seed)
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would seed every GPU too.
         torch.default_generator.manual_seed(derived(config.seed, RECOMMENDER))
@@ -77,22 +83,13 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
             world.item_vectors,
             world.user_features,
             world.reward_range,
-            find(config.method).begin(world, config) if config.recommender.prior else None,
+            start if config.recommender.prior else None,
             leaving(world, config),
             world.preference,
             world.entries,
-            build_slates(world, config),
+            slates,
         )
         return agent.to(config.device)
-
-
-def build_slates(world: World, config: TrainConfig) -> Slates | None:
-    """The slates of `config.recommender`; None where all items can be recommended."""
-    best = slate_size(config.recommender, world.n_items)
-    if not best:
-        return None
-    start = find(config.method).begin(world, config)
-    return Slates(start, best, config.recommender.slate_random, world.histories, derived(config.seed, SLATES) >> 2)
 
 
 def slate_size(config: RecommenderConfig, n_items: int) -> int:

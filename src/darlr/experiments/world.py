@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from darlr.agents.learner import slate_size
+from darlr.data.scope import within_scope
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.truth import load_truth
 from darlr.experiments.logs import Logs
@@ -28,7 +30,7 @@ from darlr.world.implicit import resolve as resolve_model
 from darlr.world.kind import EpochReport, SweepReport
 from darlr.world.kinds import KINDS
 from darlr.world.preferences import preference_features
-from darlr.world.tables import World, build_world
+from darlr.world.tables import World, build_world, histories
 
 ORIGIN = "origin.json"  # the data and the split that a world model was fitted to; it is written last
 UNTRAINED = (
@@ -126,6 +128,8 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
     world = build_world(fitted, logs.fitted, config.tables, logs.scope)
     if config.recommender.belief:
         world = replace(world, preference=preference_features(logs.context(world, config.session.turns))[0])
+    if slate_size(config.recommender, world.n_items):
+        world = replace(world, histories=histories(within_scope(logs.fitted, logs.scope)))
     return world.to(config.device)
 
 

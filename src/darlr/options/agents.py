@@ -121,7 +121,8 @@ class RecommenderConfig:
     The built-in exit rule category supports it, and the rule distance does not."""
     slate: int | None = None
     """Number of items that the world model ranks first for a user and that can be recommended, in large catalogues.
-    0 means all items. The default is all items up to 20,000, and otherwise 400. The paper knows no slates."""
+    0 means all items. The default is all items up to 20,000, and otherwise 400. The paper knows no slates.
+    A slate must hold at least as many items as a session has turns."""
     slate_random: int = 100
     """Number of items that are drawn at random into the slate of each user."""
     precision: Precision = "float32"

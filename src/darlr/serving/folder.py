@@ -24,7 +24,7 @@ from darlr.policies.fixed import FixedList, Staying, UserGreedy
 from darlr.serving import policy_checks as checks
 from darlr.serving.ids import Ids
 from darlr.serving.newcomers import Build, read_newcomers, write_newcomers
-from darlr.serving.policy import Logged, TrainedPolicy
+from darlr.serving.policy import TrainedPolicy
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy
 from darlr.world.estimates import Dense, Estimate
@@ -47,6 +47,8 @@ def export(recommender: Recommender, world: World, log: InteractionLog, config: 
     slates, estimate = recommender.slates, recommender.estimate
     if slates is not None:
         estimate = slates.estimate
+        if slates.histories is not None:
+            tensors |= _held("slate", slates.histories)
     if isinstance(estimate, LowRank):
         tensors["theta"] = estimate.theta
     elif estimate is not None:
@@ -83,9 +85,7 @@ def _write(
     estimate: Estimate | None,
 ) -> None:
     newcomers, about = write_newcomers(world, estimate)
-    held = histories(log)
-    items = torch.zeros(len(held.items), dtype=torch.int64)  # an empty array would become a tensor of stride 0
-    tensors |= newcomers | {"logged.start": held.start, "logged.items": items.copy_(held.items)}
+    tensors |= newcomers | _held("logged", histories(log))
     metadata = {
         "schema": SCHEMA,
         "data": log.name,
@@ -98,6 +98,11 @@ def _write(
     }
     with replacing_folder(folder) as draft:
         write_both(draft / WEIGHTS, draft / METADATA, tensors, metadata)
+
+
+def _held(name: str, held: Histories) -> dict[str, Tensor]:
+    items = torch.zeros(len(held.items), dtype=torch.int64)  # an empty array would become a tensor of stride 0
+    return {f"{name}.start": held.start, f"{name}.items": items.copy_(held.items)}
 
 
 def read_policy(folder: Path) -> TrainedPolicy:
@@ -134,7 +139,7 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str) -
         policy, build = _table(tensors["table"], leaving)
     else:
         policy, build = _networks(metadata, tensors, leaving, source)
-    logged = Logged(tensors["logged.start"], tensors["logged.items"])
+    logged = Histories(tensors["logged.start"], tensors["logged.items"])
     newcomers = read_newcomers(tensors, metadata["newcomers"], build)
     return TrainedPolicy(policy, Ids(users), Ids(items), unit, logged, newcomers)
 
@@ -186,5 +191,5 @@ def _networks(
         about = metadata["newcomers"]
         fold = FoldIn(tensors["fold.mean"], tensors["fold.factors"], about["noise"], checks.check_range(about["range"]))
         start = LowRank(fold, tensors["theta"])
-    held = Histories(tensors["logged.start"], tensors["logged.items"])
+    held = Histories(tensors["slate.start"], tensors["slate.items"]) if "slate.start" in tensors else None
     return build(len(tensors["users"]), tensors["users"], start, held), build

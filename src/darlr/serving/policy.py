@@ -25,6 +25,7 @@ from darlr.serving.ids import NEW, Id, Ids, NewUser
 from darlr.serving.newcomers import Newcomers
 from darlr.simulation.policy import Policy, masked
 from darlr.simulation.session import Session, reset
+from darlr.world.tables import Histories
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,18 +33,6 @@ if TYPE_CHECKING:
 User = Id | NewUser
 Items = Iterable[Id] | Id
 CELLS = 1 << 21  # the cells of a table, or of histories, that are held at once
-
-
-@dataclass(frozen=True)
-class Logged:
-    """The items that each user u has logged: items[start[u] : start[u + 1]], int64 [nnz]; start: int64 [U + 1]."""
-
-    start: Tensor
-    items: Tensor
-
-    def of(self, user: int) -> Tensor:
-        """The item codes of one user."""
-        return self.items[int(self.start[user]) : int(self.start[user + 1])]
 
 
 @dataclass(frozen=True)
@@ -68,7 +57,7 @@ class TrainedPolicy:
     users: Ids
     items: Ids
     unit: Unit
-    logged: Logged
+    logged: Histories
     newcomers: Newcomers
 
     def recommend(
@@ -169,7 +158,7 @@ class TrainedPolicy:
         allowed = ~session.seen
         for row, one in enumerate(some):
             if new_items and one.code is not None:
-                allowed[row, self.logged.of(one.code)] = False
+                allowed[row, self.logged.one(one.code)] = False
             wanted, banned = only.marked(one.names), exclude.marked(one.names)
             if wanted is not None:
                 allowed[row] &= wanted

@@ -12,7 +12,7 @@ from torch import Tensor
 
 MOST_ITEMS = 10_000  # the largest window, which no tensor bounds
 MOST_FACTORS = 1_000  # the most coordinates of a cold-start user; a matrix of their square is built
-WHOLE_NUMBERS = ("bits", "logged.start", "logged.items", "feedback.columns")
+WHOLE_NUMBERS = ("bits", "logged.start", "logged.items", "slate.start", "slate.items", "feedback.columns")
 
 
 def check_tensors(tensors: Mapping[str, Tensor]) -> None:
@@ -42,6 +42,8 @@ def check_shapes(tensors: Mapping[str, Tensor], feedback: Mapping[str, Any] | No
         "table": (1 if "table" in tensors and len(tensors["table"]) == 1 else users, items),
         "logged.start": (users + 1,),
         "logged.items": (None,),
+        "slate.start": (users + 1,),
+        "slate.items": (None,),
         "fold.mean": (items,),
         "fold.factors": (items, factors),
         "carried.mean": (items,),
@@ -58,10 +60,11 @@ def check_shapes(tensors: Mapping[str, Tensor], feedback: Mapping[str, Any] | No
         found = tuple(tensors[name].shape) if name in tensors else shape
         if len(found) != len(shape) or any(n not in (None, m) for n, m in zip(shape, found, strict=True)):
             raise ValueError(f"{name} is of shape {found}, not {shape}")
-    _check_codes(tensors, "logged.items", 0, items)
-    start = tensors["logged.start"]
-    if int(start[0]) != 0 or int(start[-1]) != len(tensors["logged.items"]) or bool((start.diff() < 0).any()):
-        raise ValueError("logged items do not begin and end where they should")
+    for name in ("logged", "slate") if "slate.start" in tensors else ("logged",):
+        _check_codes(tensors, f"{name}.items", 0, items)
+        start = tensors[f"{name}.start"]
+        if int(start[0]) != 0 or int(start[-1]) != len(tensors[f"{name}.items"]) or bool((start.diff() < 0).any()):
+            raise ValueError(f"{name} items do not begin and end where they should")
 
 
 def _check_codes(tensors: Mapping[str, Tensor], name: str, least: int, items: int) -> None:

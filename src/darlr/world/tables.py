@@ -27,10 +27,14 @@ SIMILARITY_USERS = 4096  # up to this number of users the cosines of all pairs a
 
 @dataclass(frozen=True)
 class Histories:
-    """The items that the log holds of each user. start: int64 [U + 1]. items: int64, user by user."""
+    """The items that the log holds of each user u: items[start[u] : start[u + 1]], int64; start: int64 [U + 1]."""
 
     start: Tensor
     items: Tensor
+
+    def one(self, user: int) -> Tensor:
+        """The items of one user, int64 [n]."""
+        return self.items[int(self.start[user]) : int(self.start[user + 1])]
 
     def of(self, user: Tensor, missing: int, most: int = 64) -> Tensor:
         """At most the `most` first items of users int64 [B], padded with `missing`, int64 [B, most]."""
@@ -41,7 +45,7 @@ class Histories:
 
 
 def histories(log: InteractionLog) -> Histories:
-    """The distinct items of each user of a log."""
+    """The distinct items of each user of a log, in scope codes."""
     pairs = np.unique(log.user * log.n_items + log.item)
     start = np.searchsorted(pairs, np.arange(log.n_users + 1) * log.n_items)
     return Histories(torch.from_numpy(start), torch.from_numpy(pairs % log.n_items))
@@ -57,7 +61,7 @@ class World:
     logged_neighbours: [U, I], see `darlr.world.logged_neighbours`, where the options ask for it. preference: [I, d],
     features along which users' preferences vary, in units of the noise, where the policy has a belief. entries: the
     non-zero entries of p_u, where they are few. feedback: how p_u of cold-start users is computed.
-    histories: the logged items of each user.
+    histories: the logged items of each user, where the policy has slates.
     """
 
     reward: Estimate
@@ -202,7 +206,6 @@ def build_world(
         logged_neighbours=_logged_table(log_train, config, scope, isinstance(fitted.reward, Dense)),
         entries=entries(vectors),
         feedback=how,
-        histories=histories(known),
     )
 
 
