@@ -10,9 +10,10 @@ from darlr.options.checks import at_least, not_negative, positive, require
 class WorldModelConfig:
     """The world model, which predicts rewards (method.md section 1, world-model.md)."""
 
-    kind: Literal["auto", "deepfm", "bayesian", "mixed", "history"] = "auto"
+    kind: Literal["auto", "deepfm", "bayesian", "mixed", "history", "given"] = "auto"
     """deepfm: an ensemble of DeepFM networks. bayesian: samples from the posterior of a factorisation machine.
     mixed: the mean of both. history: a model of the events that users logged on items other than the recommended ones.
+    given: factors of another library, which are named by the option world and not fitted.
     auto: history where only positives are logged and none on a pair of user and item to recommend, otherwise deepfm.
     On a log of positives, mixed does what auto does."""
     members: int = 5

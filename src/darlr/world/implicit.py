@@ -49,6 +49,8 @@ def resolve(config: WorldModelConfig, log: InteractionLog) -> WorldModelConfig:
         scope = scope_of(log)
         many = len(scope.users) * len(scope.items) > CELLS
         config = replace(config, estimates="factors" if many else "table")
+    if config.kind == "given":
+        return config
     if config.kind in ("bayesian", "mixed") and config.loss == "pointneg":
         raise ConfigError(f"option model.kind: {config.kind} samples no negatives; with loss pointneg choose deepfm")
     if config.kind == "bayesian" and log.implicit:
