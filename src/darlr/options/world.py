@@ -42,6 +42,10 @@ class WorldModelConfig:
     gradients: Literal["auto", "dense", "sparse"] = "auto"
     """Gradients of the embeddings. dense: of all rows at each step. sparse: of the rows of the minibatch.
     auto: sparse where there are more than 100,000 users and items together."""
+    order: Literal["auto", "whole", "blocks"] = "auto"
+    """Order of the logged events in an epoch. whole: all events are shuffled.
+    blocks: blocks of 4,096 neighbouring events are drawn, and 256 of them are shuffled at a time, in little memory.
+    auto: blocks where there are more than 20 million events."""
     bias_decay: float = 1.0
     """Strength of the prior that pulls first-order weights to 0, as a number of logged events."""
     embedding_decay: float = 50.0

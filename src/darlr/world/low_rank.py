@@ -15,7 +15,7 @@ from torch import Tensor
 
 from darlr.world.estimates import Dense, Estimate
 from darlr.world.factored import Bilinear, Factored
-from darlr.world.fold_in import DIRECTIONS, Carried, FoldIn, fold_in_of
+from darlr.world.fold_in import DIRECTIONS, Carried, FoldIn, fold_in_of, of_centred
 
 ROWS = 4096  # users whose whole rows give the directions
 COLUMNS = 512  # items whose predictions give the theta of the other users
@@ -105,12 +105,15 @@ def compress(
         return LowRank(fold, theta, _error(fold, theta[some], _rows(estimate, some)))
     own, tested = order[:ROWS], order[ROWS : ROWS + TESTED]
     rows = _rows(estimate, own)
-    fold = fold_in_of(rows, noise, reward_range, directions)
     if users <= ROWS:
+        fold = fold_in_of(rows, noise, reward_range, directions)
         theta = torch.empty(users, fold.factors.shape[1], device=rows.device)
         theta[own] = fold.known(rows)
         return LowRank(fold, theta, _error(fold, theta[own], rows))
-    theta = _fitted(estimate, fold, torch.arange(users, device=rows.device))
+    mean = rows.mean(0)
+    fold = of_centred(mean, rows.sub_(mean), noise, reward_range, directions)
+    del rows
+    theta = _fitted(estimate, fold, torch.arange(users, device=order.device))
     return LowRank(fold, theta, _error(fold, theta[tested], _rows(estimate, tested)))
 
 
@@ -159,7 +162,11 @@ def _gram(side: Float[Tensor, "n p"], mean: Tensor) -> Tensor:
 
 
 def _rows(estimate: Estimate, users: Tensor) -> Float[Tensor, "n I"]:
-    return torch.cat([estimate.rows(part) for part in torch.split(users, max(1, CELLS // estimate.shape[1]))])
+    size = max(1, CELLS // estimate.shape[1])
+    rows = torch.empty(len(users), estimate.shape[1], device=users.device)
+    for part, place in zip(torch.split(users, size), torch.split(rows, size), strict=True):
+        place.copy_(estimate.rows(part))
+    return rows
 
 
 def _error(fold: FoldIn, theta: Tensor, rows: Tensor) -> float:
