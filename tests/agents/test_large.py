@@ -1,4 +1,4 @@
-"""Training with many users and items: the same numbers where nothing is left out, and nothing lost where something is."""
+"""Training with many users and items: the same numbers where all is met, and nothing lost where only a part is."""
 
 import pytest
 import torch

@@ -61,9 +61,21 @@ def largest(scores: Float[Tensor, "B I"], count: int) -> Int[Tensor, "B count"]:
 class Slates:
     """Slates by user. The last ones are remembered, because the users of sessions change rarely."""
 
-    def __init__(self, estimate: Estimate, best: int, random: int, histories: Histories | None, seed: int) -> None:
-        """best, random: how many items of each kind. histories: what the log holds of each user."""
+    def __init__(
+        self,
+        estimate: Estimate,
+        best: int,
+        random: int,
+        histories: Histories | None,
+        seed: int,
+        alike: bool = False,
+    ) -> None:
+        """best, random: how many items of each kind. histories: what the log holds of each user.
+
+        alike: whether all users have the same random items, as cold-start users do, whose codes say nothing.
+        """
         self.estimate, self.best, self.random, self.histories, self.seed = estimate, best, random, histories, seed
+        self.alike = alike
         self._user: Tensor | None = None
         self._slate: Slate | None = None
 
@@ -85,7 +97,7 @@ class Slates:
             largest(self.estimate.rows(part), min(self.best, n_items))
             for part in torch.split(user, max(1, CELLS // n_items))
         ]
-        parts = [torch.cat(best), self._drawn(user) % n_items]
+        parts = [torch.cat(best), self._drawn(user * 0 if self.alike else user) % n_items]
         if self.histories is not None:
             parts.append(self.histories.of(user, n_items))
         items = torch.cat(parts, 1).sort(1).values

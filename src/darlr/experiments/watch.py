@@ -24,6 +24,7 @@ from darlr.simulation.policy import translated
 from darlr.world.tables import World
 
 SCORED = 512  # largest number of users whose sessions are played on the world model after an epoch
+MEASURED = 1024  # largest number of users of the truth on whom the error is measured where estimates are no table
 Watch = Callable[[int, Learner], Mapping[str, Any]]
 """More columns of an epoch's log line, from its number and the learner; nothing in training reads them."""
 
@@ -42,6 +43,10 @@ def watch_truth(config: RunConfig, logs: Logs, *, wanted: bool) -> Watch:
     majority = majority_items(logs.train_catalogue)
     majority = None if majority is None else majority.to(device)
 
+    few = config.world_model.estimates == "factors" and len(truth.users) > MEASURED
+    drawn = torch.randperm(len(truth.users), generator=torch.Generator().manual_seed(0))[:MEASURED]
+    some = replace(truth, users=truth.users[drawn.numpy()], reward=truth.reward[drawn.to(device)]) if few else truth
+
     def watch(epoch: int, learner: Learner) -> Mapping[str, Any]:
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + epoch)
         policy = translated(RecommenderPolicy(learner.recommender), logs.unit)
@@ -49,8 +54,8 @@ def watch_truth(config: RunConfig, logs: Logs, *, wanted: bool) -> Watch:
             published(policy, truth, setting, len(logs.scope.items), generator=generator, majority=majority)
         )
         if learner.refined is not None:
-            users = torch.as_tensor(truth.users, device=device)
-            own = replace(truth, users=np.arange(len(truth.users)))  # a table of the users of the truth alone
+            own = replace(some, users=np.arange(len(some.users)))  # a table of the users of the truth alone
+            users = torch.as_tensor(some.users, device=device)
             for name, estimate in (("frozen", learner.tables.frozen), ("dynamic", learner.refined)):
                 measured[name] = reward_error(logs.unit.show(estimate.rows(users)), own)
         return measured
