@@ -20,7 +20,7 @@ class Decisions:
     """N past decisions, evaluated by the current networks under the masks of the time of acting.
 
     actor: the layer from hidden to logits; all [N, A] of them never exist at once. excluded: forbidden actions, padded
-    with -1. offset: the part of the logits of a slice of rows that has no gradient, float32 [n, A]. pool: the C
+    with -1. offset: the part of the logits of some rows that has no gradient, float32 [n, A]. pool: the C
     candidates of each of E groups of rows; action and excluded are then columns of it. order: the place of each of N
     decisions among M >= N rows of hidden, action and excluded, where padding fills the groups; value has no padding.
     """
@@ -30,7 +30,7 @@ class Decisions:
     value: Float[Tensor, " n"]
     action: Int[Tensor, " N"]
     excluded: Int[Tensor, "N m"]
-    offset: Callable[[slice], Tensor] | None = None
+    offset: Callable[[slice | Tensor], Tensor] | None = None
     pool: Int[Tensor, "E C"] | None = None
     order: Int[Tensor, " n"] | None = None
 

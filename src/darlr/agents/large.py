@@ -60,7 +60,7 @@ def grouped(decisions: Decisions, user: Int[Tensor, " N"], pool: Int[Tensor, "N 
     size of the mean number of decisions of a user and are filled up with copies that do not count.
     """
     ordered, index = user.sort(stable=True)
-    _, run, count = ordered.unique_consecutive(return_inverse=True, return_counts=True)
+    _, run, count = ordered.unique_consecutive(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]
     size = min(GROUP, max(1, round(len(user) / len(count))))
     padded = (count + size - 1) // size * size
     start = count.cumsum(0) - count

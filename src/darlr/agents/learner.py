@@ -178,7 +178,7 @@ def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict
         excluded = turns.shown[rows, :0] if repeats else turns.shown[rows]
         slate = None if turns.slate is None else turns.slate.rows(rows)
 
-        def offset(part: slice) -> Tensor:
+        def offset(part: slice | Tensor) -> Tensor:
             return recommender.offset(seen.rows(part), None if slate is None else slate.rows(part))
 
         more = offset if recommender.knows_more or slate is not None else None

@@ -165,8 +165,8 @@ class Recommender(nn.Module):
             logits, value = self.heads(state)
         else:
             hidden = self.heads.trunk(state)
-            layer = self.heads.actor.layer(slate.known(len(self.items))) if layer is None else layer  # type: ignore[assignment]
-            logits, value = layer.logits(hidden), self.heads.value(hidden)
+            over = self.heads.actor.layer(slate.known(len(self.items))) if layer is None else layer
+            logits, value = over.logits(hidden), self.heads.value(hidden)
         if self.knows_more or slate is not None:
             logits = logits + self.offset(seen, slate)
         return Decision(state, logits, value)

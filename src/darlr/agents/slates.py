@@ -50,7 +50,7 @@ def largest(scores: Float[Tensor, "B I"], count: int) -> Int[Tensor, "B count"]:
     if blocks <= 2 * count:
         return scores.topk(count, dim=1, sorted=False).indices
     place = torch.arange(BLOCK, device=scores.device) * blocks  # a block is every blocks-th item: rows stay vectorised
-    whole = scores[:, : BLOCK * blocks].unflatten(1, (BLOCK, blocks))
+    whole = scores[:, : BLOCK * blocks].reshape(len(scores), BLOCK, blocks)
     first = whole.amax(1).topk(count, dim=1, sorted=False).indices
     rest = torch.arange(BLOCK * blocks, n_items, device=scores.device).expand(len(scores), -1)
     candidates = torch.cat([(first[:, :, None] + place).flatten(1), rest], 1)
