@@ -8,6 +8,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
+
 from darlr.data.log import InteractionLog
 from darlr.errors import RunError
 from darlr.evaluation.evaluate import Row, all_alike, can_leave, published_mean, settings, sound
@@ -27,6 +29,7 @@ from darlr.experiments.progress import PATIENCE, Meter
 from darlr.experiments.unseen import Ground, evaluation_logs, find_ground, kept_by, next_items
 from darlr.methods import find
 from darlr.options.json import differences, to_json
+from darlr.world.estimates import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -139,7 +142,7 @@ def evaluate(
         ground = find_ground(runs, entries, truth, unseen, out)
         if only == "all":
             # rows that come from a world model have one policy for each world model in the runs
-            worlds = {str(one.world.reward.whole().sum().item()): one for one in runs}.values()
+            worlds = {_fingerprint(one.world.reward): one for one in runs}.values()
             sources = [one.logs.source(one.world, one.config.train.tables) for one in worlds]
             exits = can_leave(session, catalogue)
             entries += trivial_rows(sources, ground.truth, exits=exits, reference=ground.name)
@@ -160,6 +163,12 @@ def evaluate(
             trained=trained_windows(runs),
             plots=run_plots(first, leading, metrics, ground.title),
         )
+
+
+def _fingerprint(reward: Estimate) -> str:
+    """Return what tells the estimates of one world model from those of another."""
+    some = torch.arange(min(64, reward.shape[0]), device=reward.device)
+    return str(reward.rows(some).sum(dtype=torch.float64).item())
 
 
 def _about(runs: Sequence[FinishedRun], ground: Ground, wanted: Sequence[Setting]) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope
+from darlr.world.estimates import MOST, Dense, Estimate
+from darlr.world.views import Product
 
 STRENGTHS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 SWEEPS = 20
@@ -57,8 +58,14 @@ def choose_bias(train: InteractionLog, held_out: InteractionLog) -> BiasModel:
     return models[int(np.argmin(errors))]
 
 
-def bias_table(train: InteractionLog, held_out: InteractionLog, fitted: InteractionLog, scope: Scope) -> Tensor:
-    """The scope's scores by a bias model, float64 [Us, Is], fitted to `fitted`; `choose_bias` gives the strengths."""
+def bias_estimate(train: InteractionLog, held_out: InteractionLog, fitted: InteractionLog, scope: Scope) -> Estimate:
+    """The scope's scores by a bias model, float64 [Us, Is], fitted to `fitted`; `choose_bias` gives the strengths.
+
+    They are held as a table where it has at most MOST entries.
+    """
     chosen = choose_bias(train, held_out)
     model = fit_bias(fitted, chosen.user_strength, chosen.item_strength)
-    return torch.from_numpy(model.predict(scope.users[:, None], scope.items))
+    if len(scope.users) * len(scope.items) <= MOST:
+        return Dense(torch.from_numpy(model.predict(scope.users[:, None], scope.items)))
+    of_users, of_items = (torch.from_numpy(part) for part in (model.user[scope.users], model.item[scope.items]))
+    return Product(of_users[:, None], torch.ones_like(of_items)[:, None], model.mean + of_items)
