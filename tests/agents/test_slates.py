@@ -48,6 +48,12 @@ def test_a_slate_depends_on_the_user_and_the_seed_alone():
     assert not torch.equal(slates(seed=2)[0].of(user).items, parts)
 
 
+def test_users_without_a_code_have_the_same_random_items():
+    table = torch.rand(1, ITEMS, generator=torch.Generator().manual_seed(0)).expand(3, -1)
+    items = Slates(Dense(table), 5, 4, None, 1, alike=True).of(torch.arange(3)).items
+    assert torch.equal(items, items[:1].expand(3, -1))
+
+
 def test_random_items_are_spread_over_the_catalogue():
     many = Slates(Dense(torch.zeros(5000, ITEMS)), 1, 8, None, 3).of(torch.arange(5000))
     count = torch.bincount(many.items.flatten(), minlength=ITEMS + 1)[:ITEMS].double()

@@ -42,9 +42,21 @@ class Slate:
 class Slates:
     """Slates by user. The last ones are remembered, because the users of sessions change rarely."""
 
-    def __init__(self, estimate: Estimate, best: int, random: int, histories: Histories | None, seed: int) -> None:
-        """best, random: how many items of each kind. histories: what the log holds of each user."""
+    def __init__(
+        self,
+        estimate: Estimate,
+        best: int,
+        random: int,
+        histories: Histories | None,
+        seed: int,
+        alike: bool = False,
+    ) -> None:
+        """best, random: how many items of each kind. histories: what the log holds of each user.
+
+        alike: whether all users have the same random items, as cold-start users do, whose codes say nothing.
+        """
         self.estimate, self.best, self.random, self.histories, self.seed = estimate, best, random, histories, seed
+        self.alike = alike
         self._user: Tensor | None = None
         self._slate: Slate | None = None
 
@@ -66,7 +78,7 @@ class Slates:
             self.estimate.rows(part).topk(min(self.best, n_items), dim=1).indices
             for part in torch.split(user, max(1, CELLS // n_items))
         ]
-        parts = [torch.cat(best), self._drawn(user) % n_items]
+        parts = [torch.cat(best), self._drawn(user * 0 if self.alike else user) % n_items]
         if self.histories is not None:
             parts.append(self.histories.of(user, n_items))
         items = once_each(torch.cat(parts, 1), n_items)

@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -22,9 +22,10 @@ from darlr.experiments.training import Prepared, announce, prepare, train_agents
 from darlr.experiments.watch import watch_truth
 from darlr.experiments.world import fit_model, paid_world, world_of
 from darlr.methods import usual
-from darlr.options import RunConfig
+from darlr.options import RunConfig, StrategyConfig
 from darlr.options.json import to_json
 from darlr.options.names import flat, named, override
+from darlr.options.serving import Name
 from darlr.serving.folder import read_policy
 from darlr.serving.given import Pairs
 from darlr.serving.ids import Id
@@ -217,15 +218,29 @@ class Recommender:
         exclude: Items | Mapping[User, Items] | None = None,
         only: Items | Mapping[User, Items] | None = None,
         new_items: bool = False,
+        strategy: Name = StrategyConfig.strategy,
+        epsilon: float = StrategyConfig.epsilon,
+        request_id: str | Sequence[str] | None = None,
     ) -> pl.DataFrame:
-        """The n best next items of each user, best first: a frame of user, rank, item, score and known.
+        """Up to n next items of each user: a frame of user, rank, item, score, propensity and known.
 
         users: one id, several, or `darlr.NEW` for a cold-start user. history: the session so far, (item, reward) pairs,
         oldest first, or a mapping from users to their pairs. exclude, only: items that must not be recommended, and the
-        only ones that may, for all users or by user. new_items: leave out the items that the user has logged. For the
-        columns and the errors see `darlr.serving.policy.TrainedPolicy.recommend`.
+        only ones that may, for all users or by user. new_items: leave out the items that the user has logged. strategy:
+        how items are chosen, see `StrategyConfig`. request_id: a name that makes draws repeatable. For the columns and
+        the errors see `darlr.serving.policy.TrainedPolicy.recommend`.
         """
-        return self.policy.recommend(users, n, history=history, exclude=exclude, only=only, new_items=new_items)
+        return self.policy.recommend(
+            users,
+            n,
+            history=history,
+            exclude=exclude,
+            only=only,
+            new_items=new_items,
+            strategy=strategy,
+            epsilon=epsilon,
+            request_id=request_id,
+        )
 
     def explain(self, user: Id, item: Id, history: Pairs | None = None) -> Explanation:
         """Why the item is recommended to the user, or not; see `Explanation`.

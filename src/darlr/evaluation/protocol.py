@@ -118,7 +118,7 @@ class Player:
         ending = rule.ending(last_items(session, rule.window))
         safe = left & ~(ending if ending.shape[1] == 1 else self._offered(ending))
         some = safe.view(torch.uint8).amax(1, keepdim=True).bool()  # any(1) takes four times longer
-        return safe if bool(some.all()) else torch.where(some, safe, left)
+        return safe if bool(some.all()) else safe | (left & ~some)
 
 
 @dataclass(frozen=True)

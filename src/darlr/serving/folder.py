@@ -5,6 +5,7 @@ prior, the belief and the exit rule where the options ask for them; for a list o
 ids, the unit of rewards, the logged items of each user, and `darlr.serving.newcomers` for cold-start users.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from darlr.agents.slates import Slates
 from darlr.data.log import InteractionLog
 from darlr.data.unit import WIDTH, Unit
 from darlr.errors import RunError
+from darlr.io.files import digest
 from darlr.io.folders import recover, replacing_folder
 from darlr.io.tensors import read_both, write_both
 from darlr.options import RecommenderConfig, TrainConfig
@@ -116,8 +118,11 @@ def read_policy(folder: Path) -> TrainedPolicy:
         recover(place)
     run, folder = folder, folder if (folder / METADATA).exists() else folder / "policy"
     try:
+        before = version_of(folder)
         tensors, metadata = read_both(folder / WEIGHTS, folder / METADATA, REMEDY, "policy", SCHEMA)
-        return _policy(metadata, tensors, str(folder / METADATA))
+        if version_of(folder) != before:
+            raise RunError(f"{folder}: the policy was replaced while it was read; read it again")
+        return _policy(metadata, tensors, str(folder / METADATA), before)
     except FileNotFoundError as error:
         raise RunError(
             f"{run}: no trained policy here; if it is an unfinished run, finish it with "
@@ -127,7 +132,19 @@ def read_policy(folder: Path) -> TrainedPolicy:
         raise RunError(f"{folder}: damaged policy ({str(error) or type(error).__name__:.300}); {REMEDY}") from error
 
 
-def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str) -> TrainedPolicy:
+def version_of(folder: Path) -> str:
+    """The version of a policy: 16 hexadecimal digits of SHA-256 over its files, which equal files share.
+
+    Raises FileNotFoundError where a file is missing.
+    """
+    for path in (folder / METADATA, folder / WEIGHTS):
+        if path.exists() and not path.is_file():  # reading a pipe would not end
+            raise RunError(f"{path}: damaged policy (no plain file); {REMEDY}")
+    parts = (digest(folder / name) for name in (METADATA, WEIGHTS))
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+
+
+def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, version: str) -> TrainedPolicy:
     checks.check_tensors(tensors)
     rule = checks.check_leaving(metadata["leaving"])
     leaving = None if rule is None else CategoryExit(tensors["bits"], *rule)
@@ -142,7 +159,7 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str) -
         policy, build = _networks(metadata, tensors, leaving, source)
     logged = Histories(tensors["logged.start"], tensors["logged.items"])
     newcomers = read_newcomers(tensors, metadata["newcomers"], build)
-    return TrainedPolicy(policy, Ids(users), Ids(items), unit, logged, newcomers)
+    return TrainedPolicy(policy, Ids(users), Ids(items), unit, logged, newcomers, version)
 
 
 def _table(table: Tensor, leaving: CategoryExit | None) -> tuple[Policy, Build]:
@@ -167,11 +184,11 @@ def _networks(
     slate = None if metadata["slate"] is None else [int(one) for one in metadata["slate"]]
 
     def build(
-        count: int, vectors: Tensor | None, start: Estimate | None, held: Histories | None = None
+        count: int, vectors: Tensor | None, start: Estimate | None, held: Histories | None = None, alike: bool = True
     ) -> RecommenderPolicy:
         users = vectors if vectors is not None else torch.zeros(count, tensors["users"].shape[1], dtype=torch.float32)
         prior = start if config.prior else None
-        slates = None if slate is None or start is None else Slates(start, slate[0], slate[1], held, slate[2])
+        slates = None if slate is None or start is None else Slates(start, slate[0], slate[1], held, slate[2], alike)
         with torch.device("meta"):  # weights without memory, which those of the file replace
             recommender = Recommender(
                 config,
@@ -193,4 +210,4 @@ def _networks(
         fold = FoldIn(tensors["fold.mean"], tensors["fold.factors"], about["noise"], checks.check_range(about["range"]))
         start = LowRank(fold, tensors["theta"])
     held = Histories(tensors["slate.start"], tensors["slate.items"]) if "slate.start" in tensors else None
-    return build(len(tensors["users"]), tensors["users"], start, held), build
+    return build(len(tensors["users"]), tensors["users"], start, held, alike=False), build

