@@ -149,6 +149,7 @@ def test_a_large_world_is_evaluated_as_a_small_one_and_without_tables(monkeypatc
     assert isinstance(model.run.world.reward, LowRank)
     fitted = unseen.evaluation_world(model.run, unseen.evaluation_logs(kept, model.run.logs), None)
     monkeypatch.setattr(unseen, "evaluation_world", lambda *_: fitted)
+    monkeypatch.setattr("darlr.world.models.bias.STRENGTHS", (5.0,))  # large worlds do not try all pairs
     dense = evaluate([model.run], kept=kept)
 
     def refuse(self):

@@ -15,7 +15,7 @@ from darlr.io.tensors import moved
 from darlr.options import TablesConfig
 from darlr.policies.fixed import FixedList, Random, UserGreedy
 from darlr.simulation.policy import Policy
-from darlr.world.estimates import Dense, Estimate, estimate_of
+from darlr.world.estimates import MOST, Dense, Estimate, estimate_of
 from darlr.world.logged_neighbours import logged_neighbour_table
 from darlr.world.models.bias import bias_estimate
 from darlr.world.tables import World
@@ -107,6 +107,14 @@ def oracle(truth: Truth, n_users: int, n_items: int) -> UserGreedy:
     return UserGreedy(table, row)
 
 
+def left_out(source: Source) -> str | None:
+    """Say which row a large world lacks, and why; None where it has all."""
+    users, items = len(source.scope.users), len(source.scope.items)
+    if not source.catalogue.implicit or users * items <= MOST:
+        return None
+    return f"logged-neighbour greedy, which compares {users:,} users with each other by their {items:,} items"
+
+
 Scores = Callable[[Source], Tensor | Estimate | None]
 # Each simple row: name -> its scores, [Is] for all users or [Us, Is]; None where the row does not apply. A log of
 # positives alone has no rows by mean reward, as all items would tie.
@@ -115,7 +123,7 @@ ONCE: dict[str, Scores] = {
     "item-mean list": lambda one: None if one.catalogue.implicit else item_means(one.catalogue),
     "popularity list, by users": lambda one: popularity_by_users(one.catalogue) if one.catalogue.implicit else None,
     "logged-neighbour greedy": lambda one: (
-        Dense(logged_neighbour_table(one.fitted, one.scope)) if one.catalogue.implicit else None
+        Dense(logged_neighbour_table(one.fitted, one.scope)) if one.catalogue.implicit and not left_out(one) else None
     ),
 }
 # Rows that differ by training seed, as their split or their world model does.

@@ -1,6 +1,8 @@
 """Shrunk user and item biases, the simplest model of ratings."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -49,13 +51,23 @@ def fit_bias(log: InteractionLog, user_strength: float, item_strength: float) ->
     return BiasModel(mean, user, item, user_strength, item_strength)
 
 
-def choose_bias(train: InteractionLog, held_out: InteractionLog) -> BiasModel:
-    """The model with the strengths of the smallest squared error on the held-out log, or 5 and 5 where it is empty."""
+def choose_bias(train: InteractionLog, held_out: InteractionLog, *, quick: bool = False) -> BiasModel:
+    """The model with the strengths of the smallest squared error on the held-out log, or 5 and 5 where it is empty.
+
+    quick: whether the strength of users is chosen first, beside 5 for items, and not all pairs of strengths are tried.
+    """
     if len(held_out) == 0:
         return fit_bias(train, 5.0, 5.0)
-    models = [fit_bias(train, a, b) for a in STRENGTHS for b in STRENGTHS]
-    errors = [np.square(m.predict(held_out.user, held_out.item) - held_out.reward).mean() for m in models]
-    return models[int(np.argmin(errors))]
+
+    def best(pairs: Iterable[tuple[float, float]]) -> BiasModel:
+        models = [fit_bias(train, *pair) for pair in pairs]
+        errors = [np.square(m.predict(held_out.user, held_out.item) - held_out.reward).mean() for m in models]
+        return models[int(np.argmin(errors))]
+
+    if quick:
+        of_users = best((strength, 5.0) for strength in STRENGTHS).user_strength
+        return best((of_users, strength) for strength in STRENGTHS)
+    return best(product(STRENGTHS, STRENGTHS))
 
 
 def bias_estimate(train: InteractionLog, held_out: InteractionLog, fitted: InteractionLog, scope: Scope) -> Estimate:
@@ -63,9 +75,10 @@ def bias_estimate(train: InteractionLog, held_out: InteractionLog, fitted: Inter
 
     They are held as a table where it has at most MOST entries.
     """
-    chosen = choose_bias(train, held_out)
+    few = len(scope.users) * len(scope.items) <= MOST
+    chosen = choose_bias(train, held_out, quick=not few)
     model = fit_bias(fitted, chosen.user_strength, chosen.item_strength)
-    if len(scope.users) * len(scope.items) <= MOST:
+    if few:
         return Dense(torch.from_numpy(model.predict(scope.users[:, None], scope.items)))
     of_users, of_items = (torch.from_numpy(part) for part in (model.user[scope.users], model.item[scope.items]))
     return Product(of_users[:, None], torch.ones_like(of_items)[:, None], model.mean + of_items)
