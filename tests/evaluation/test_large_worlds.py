@@ -16,7 +16,7 @@ from darlr.evaluation import protocol
 from darlr.evaluation.lists import best_fixed_list, oracle
 from darlr.evaluation.protocol import play
 from darlr.evaluation.true_rewards import TrueRewards
-from darlr.evaluation.truth import Truth, sample
+from darlr.evaluation.truth import Truth, part
 from darlr.experiments import unseen
 from darlr.experiments.evaluate import evaluate
 from darlr.options import SyntheticConfig
@@ -117,7 +117,7 @@ def test_true_rewards_on_demand_are_those_of_the_table():
     user, item = torch.arange(9)[:, None], torch.arange(20)
     assert torch.equal(rewards.pairs(user, item), rewards.whole())
     truth = Truth(users, np.arange(20), rewards)
-    few = sample(truth, 60)
+    few = part(truth, np.array([0, 4, 8]))
     assert np.array_equal(few.users, users[[0, 4, 8]])
     assert torch.equal(few.reward.whole(), rewards.whole()[[0, 4, 8]])
     with pytest.raises(darlr.errors.DataError, match="in the order of their codes"):

@@ -148,17 +148,11 @@ def whole(reward: Tensor | Estimate) -> Truth:
     return Truth(np.arange(users, dtype=np.int64), np.arange(items, dtype=np.int64), reward)
 
 
-def sample(truth: Truth, most: int) -> Truth:
-    """Return the truth of as many of its users, at equal distances, as have at most `most` rewards, and at least one.
-
-    A truth with no more rewards is returned as it is.
-    """
-    users, items = truth.reward.shape
-    if users * items <= most:
-        return truth
-    kept = np.linspace(0, users - 1, max(1, most // items)).astype(np.int64)
-    reward = truth.reward[kept] if isinstance(truth.reward, Tensor) else Some(truth.reward, torch.from_numpy(kept))
-    return replace(truth, users=truth.users[kept], reward=reward, random=None)
+def part(truth: Truth, rows: IntArray) -> Truth:
+    """Return the truth of some of its users, without random feedback. rows: int64 [n], their rows."""
+    place, reward = torch.from_numpy(rows), truth.reward
+    some = Some(reward, place.to(reward.device)) if isinstance(reward, Estimate) else reward[place.to(reward.device)]
+    return replace(truth, users=truth.users[rows], reward=some, random=None)
 
 
 def held(truth: Truth) -> dict[str, Tensor]:

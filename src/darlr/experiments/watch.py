@@ -16,7 +16,7 @@ from darlr.evaluation.estimation import reward_error
 from darlr.evaluation.evaluate import published, published_setting
 from darlr.evaluation.playing import majority_items
 from darlr.evaluation.protocol import play
-from darlr.evaluation.truth import Truth, load_truth, sample
+from darlr.evaluation.truth import Truth, load_truth, part
 from darlr.experiments.finished import HandedOver
 from darlr.experiments.logs import Logs
 from darlr.io.tensors import moved
@@ -27,8 +27,8 @@ from darlr.world.estimates import Dense
 from darlr.world.tables import World
 from darlr.world.views import Shown, Some
 
-MEASURED = 2**28  # the most rewards whose error is measured after an epoch
 SCORED = 512  # largest number of users whose sessions are played on the world model after an epoch
+MEASURED = 1024  # largest number of users of the truth on whom the error is measured where estimates are no table
 Watch = Callable[[int, Learner], Mapping[str, Any]]
 """More columns of an epoch's log line, from its number and the learner; nothing in training reads them."""
 
@@ -43,10 +43,13 @@ def watch_truth(config: RunConfig, logs: Logs, *, wanted: bool) -> Watch:
         return lambda *_: {}
     options, device = config.train, config.train.device
     truth = replace(truth, reward=moved(truth.reward, device))
-    own = sample(truth, MEASURED)
     setting = published_setting(options.session, logs.catalogue, device)
     majority = majority_items(logs.train_catalogue)
     majority = None if majority is None else majority.to(device)
+
+    few = config.world_model.estimates == "factors" and len(truth.users) > MEASURED
+    drawn = torch.randperm(len(truth.users), generator=torch.Generator().manual_seed(0))[:MEASURED]
+    some = part(truth, drawn.numpy()) if few else truth
 
     def watch(epoch: int, learner: Learner) -> Mapping[str, Any]:
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + epoch)
@@ -56,7 +59,7 @@ def watch_truth(config: RunConfig, logs: Logs, *, wanted: bool) -> Watch:
         )
         if learner.refined is not None:
             for name, estimate in (("frozen", learner.tables.frozen), ("dynamic", learner.refined)):
-                measured[name] = reward_error(Shown(estimate, logs.unit), own)
+                measured[name] = reward_error(Shown(estimate, logs.unit), some)
         return measured
 
     return watch

@@ -22,15 +22,15 @@ class Feedback:
     predicted: whether p_u is a row of r0, not logged feedback. by_user: whether the user's mean is subtracted. centre:
     float32 [F], subtracted from the entries that are known. mean: float32 [F], and scale: what `standardise` subtracts
     and divides by. columns: int64 [F], the scope code of each entry's item, -1 outside the scope. basis: float32
-    [I, F], where p_u is the row less `centre`, [I], along a few directions, not the row itself; there are no columns.
+    [I, F], where p_u is the row less `centre`, [I], along a few directions, not the row itself; `columns` is empty.
     """
 
     predicted: bool
     by_user: bool
-    centre: Float[Tensor, " E"]
+    centre: Float[Tensor, " entries"]
     mean: Float[Tensor, " F"]
     scale: float
-    columns: Int[Tensor, " C"]
+    columns: Int[Tensor, " places"]
     basis: Float[Tensor, "I F"] | None = None
 
     def of(
