@@ -19,6 +19,7 @@ from darlr.evaluation.true_rewards import TrueRewards
 from darlr.evaluation.truth import Truth, part
 from darlr.experiments import unseen
 from darlr.experiments.evaluate import evaluate
+from darlr.io import memory
 from darlr.options import SyntheticConfig
 from darlr.policies import fixed
 from darlr.policies.fixed import FixedList, Random, UserGreedy
@@ -131,6 +132,12 @@ def test_products_are_sums_of_products():
     torch.testing.assert_close(one.pairs(torch.tensor([2, 0]), torch.tensor([5, 1])), wanted[[2, 0], [5, 1]])
     low, high = one.bounds()
     assert low <= wanted.min() <= wanted.max() <= high
+
+
+def test_a_table_that_does_not_fit_is_refused(monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+    with pytest.raises(darlr.errors.MachineError, match=r"a table of 8 users x 60 items: .* need none"):
+        Product(TABLE[:, :3], TABLE.T[:, :3]).whole()
 
 
 OPTIONS = {

@@ -1,6 +1,5 @@
 """`darlr export`: a row of a run's tables that needs no ground truth, as a policy for serving."""
 
-import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,12 +17,11 @@ from darlr.experiments.progress import say
 from darlr.experiments.training import train_run
 from darlr.io.files import naming
 from darlr.io.hints import perhaps
-from darlr.io.memory import require_free
 from darlr.methods import find
 from darlr.options import OWN
 from darlr.policies.fixed import FixedList, UserGreedy
 from darlr.serving.folder import METADATA, export, export_table
-from darlr.world.estimates import Estimate, estimate_of
+from darlr.world.estimates import estimate_of
 
 
 def run(options: Export) -> None:
@@ -67,11 +65,7 @@ def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
         raise ConfigError(f"option row: {row} avoids exits by distance, which served policies cannot do")
     (policy,) = entry.policies
     assert isinstance(policy, FixedList | UserGreedy)
-    table = policy.value[None] if isinstance(policy, FixedList) else estimate_of(policy.table)
-    if isinstance(table, Estimate):
-        what = f"option row: {row} as a table of {table.shape[0]:,} users x {table.shape[1]:,} items"
-        require_free(4 * math.prod(table.shape), what, "export the learned policy instead")
-        table = table.whole()
+    table = policy.value[None] if isinstance(policy, FixedList) else estimate_of(policy.table).whole()
     return lambda folder: export_table(table, rule, found.world, found.logs.known, folder)
 
 

@@ -57,13 +57,13 @@ class Player:
             part = slice(number * share, (number + 1) * share)
             live = (~session.done[part]).nonzero().squeeze(1)
             if len(live):  # sessions that are over show nothing; leaving out a few of them takes longer
-                rows = live if 4 * len(live) < 3 * share else slice(None)
+                rows = live if 4 * len(live) < 3 * share or self.left is None else slice(None)
                 luck = None if chance is None else chance[part][rows]
                 own = _part(session, part)
                 if not isinstance(policy, Translated):
                     own = replace(own, rewards=own.rewards.float())
                 if self.left is None:
-                    place[part][rows] = self._listed(policy, own, luck, rows)
+                    place[part][rows] = self._listed(policy, _part(own, rows), luck)
                 else:
                     place[part][rows] = self._choose(policy, own, self.left[part], luck, rows)
         if self.left is not None and not self.rules.repeats:
@@ -78,12 +78,13 @@ class Player:
         allowed = self._safe(_part(session, rows), left[rows]) if self.exit_aware else left[rows]
         return best(scores, allowed) if chance is None else sample(scores, allowed, chance)
 
-    def _listed(self, policy: Policy, session: Session, chance: Tensor | None, rows: Tensor | slice) -> Tensor:
-        """Choose the columns of these rows by short lists, or by all items where no item of a list may be shown."""
+    def _listed(self, policy: Policy, session: Session, chance: Tensor | None) -> Tensor:
+        """Choose columns by short lists, or by all items where no item of a list may be shown."""
         found = policy.shortlist(session, greedy=chance is None) if isinstance(policy, Short) else None
         assert found is not None
-        session, items, scores = _part(session, rows), found.items[rows], found.scores[rows]
-        column = torch.searchsorted(self.items, items).clamp(max=len(self.items) - 1)
+        items, scores = found
+        column = torch.searchsorted(self.items, items) if self._partial else items
+        column = column.clamp(max=len(self.items) - 1)
         allowed = self.items[column] == items
         if not self.rules.repeats:
             shown = columns(items, session.items)

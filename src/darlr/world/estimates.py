@@ -12,6 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from darlr.io.memory import require_free
+
 CELLS = 1 << 18  # the most pairs that a model predicts in one batch
 MOST = 200_000_000  # users x items above which no table is held, unless an option asks for it
 
@@ -42,7 +44,10 @@ class Estimate(ABC):
         """Numbers that no estimate is below and none is above."""
 
     def whole(self) -> Float[Tensor, "U I"]:
-        """All estimates as a table. It is for few users and items."""
+        """All estimates as a table. Raises MachineError where it takes more memory than is free."""
+        users, items = self.shape
+        table = f"a table of {users:,} users x {items:,} items"
+        require_free(4 * users * items, table, "choose methods and rows that need none")
         return self.rows(torch.arange(self.shape[0], device=self.device))
 
     def moments(self) -> tuple[Float[Tensor, " U"], Float[Tensor, " U"]]:
