@@ -272,21 +272,3 @@ def project(layer: nn.Linear, table: Float[Tensor, "U F"], rows: Int[Tensor, "*n
     """layer(table[rows]), [*n, out], computed once for each distinct row."""
     distinct, place = torch.unique(rows, return_inverse=True)
     return embedding(place, layer(embedding(distinct, table)))
-
-
-@dataclass(frozen=True)
-class RecommenderPolicy:
-    """A trained recommender as a `Policy`; it needs no selector."""
-
-    recommender: Recommender
-
-    @torch.inference_mode()
-    def scores(self, session: Session) -> Tensor:
-        """The logits, float32 [B, I]; those of items outside a user's slate are FORBIDDEN."""
-        slates = self.recommender.slates
-        slate = None if slates is None else slates.of(session.user)
-        decision: Decision = self.recommender(self.recommender.observe(session), None, slate)
-        if slate is None:
-            return decision.logits
-        everything = decision.logits.new_full((len(session.user), len(self.recommender.items) + 1), FORBIDDEN)
-        return everything.scatter_(1, slate.items, decision.logits)[:, :-1]
