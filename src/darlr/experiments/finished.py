@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from darlr.agents.learner import build_recommender
-from darlr.agents.recommender import Recommender, RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
+from darlr.agents.recommender import Recommender
 from darlr.agents.sink import Memory
 from darlr.data.log import InteractionLog
 from darlr.data.report import PrepareReport

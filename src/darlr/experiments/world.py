@@ -23,7 +23,7 @@ from darlr.methods import find
 from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.options.json import to_json
 from darlr.options.names import option_name
-from darlr.world.estimates import Dense
+from darlr.world.estimates import Dense, estimate_of
 from darlr.world.fit import train_world
 from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
 from darlr.world.given import WorldModel, read_given
@@ -160,8 +160,9 @@ def true_reward(logs: Logs, config: RunConfig) -> Tensor:
             f"option method: gt needs the true reward of every user and item, {wanted[0]} x {wanted[1]} cells; "
             f"the truth of {config.data} has {truth.reward.shape[0]} x {truth.reward.shape[1]}"
         )
-    reward = torch.empty_like(truth.reward)
-    reward[torch.from_numpy(truth.users)[:, None], torch.from_numpy(truth.items)] = truth.reward
+    known = estimate_of(truth.reward).whole()
+    reward = torch.empty_like(known)
+    reward[torch.from_numpy(truth.users)[:, None], torch.from_numpy(truth.items)] = known
     return logs.unit.learn(reward)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from darlr.agents.recommender import Recommender, RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
+from darlr.agents.recommender import Recommender
 from darlr.agents.slates import Slates
 from darlr.data.log import InteractionLog
 from darlr.data.unit import WIDTH, Unit

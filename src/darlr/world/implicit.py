@@ -13,9 +13,9 @@ from darlr.data.scope import scope_of
 from darlr.data.split import select
 from darlr.errors import ConfigError
 from darlr.options import WorldModelConfig
+from darlr.world.estimates import MOST
 
 MOST_WEIGHT = 10.0  # the largest inverse-popularity weight, in mean weights: one event must not dominate a minibatch
-CELLS = 200_000_000  # users x items from which on estimates are factors
 MANY = 100_000  # users and items from which on gradients are sparse
 EVENTS = 20_000_000  # events from which on they are shuffled in blocks
 IMPLICIT: dict[str, Any] = {  # they limit the CPU time, see docs/world-model.md, "Implicit logs"
@@ -50,7 +50,7 @@ def resolve(config: WorldModelConfig, log: InteractionLog) -> WorldModelConfig:
         config = replace(config, order="blocks" if len(log) > EVENTS else "whole")
     if config.estimates == "auto":
         scope = scope_of(log)
-        many = len(scope.users) * len(scope.items) > CELLS
+        many = len(scope.users) * len(scope.items) > MOST
         config = replace(config, estimates="factors" if many else "table")
     if config.kind == "given":
         return config
