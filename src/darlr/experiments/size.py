@@ -12,7 +12,7 @@ from darlr.io.places import first_existing
 from darlr.methods import find
 from darlr.options import RunConfig
 from darlr.world.implicit import resolve
-from darlr.world.low_rank import COLUMNS, ROWS
+from darlr.world.low_rank import COLUMNS, sampled
 
 FACTORS = 250  # numbers for each user and item, where estimates are factors: a count of what is held, not a measurement
 SLATE_STEP = 2e-4  # seconds of a step with slates, a guess
@@ -40,7 +40,7 @@ def size_of(log: InteractionLog, config: RunConfig, tables: int | None = None) -
     scope, train = scope_of(log), config.train
     method, users, items = find(train.method), len(scope.users), len(scope.items)
     if resolve(config.world_model, log).estimates == "factors":
-        numbers, sample = (users + items) * FACTORS, min(users, ROWS) * items  # rows that give the directions
+        numbers, sample = (users + items) * FACTORS, sampled(users, items) * items  # rows that give the directions
         memory = PROCESS + LOGGED * len(log) + TABLE * (4 * numbers + sample)
         predicted = (sample + users * COLUMNS) * config.world_model.members * PREDICTION
         seconds = predicted + train.epochs * train.steps * (method.cost.step + SLATE_STEP)

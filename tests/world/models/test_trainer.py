@@ -62,7 +62,7 @@ def test_row_wise_adagrad_by_hand():
     table = torch.nn.Parameter(torch.ones(3, 2))
     optimiser = RowAdagrad([table], lr=0.5)
     for value in ([[1.0, 4.0], [2.0, 0.0]], [[0.0, 5.0], [0.0, 0.0]]):  # two entries of one row are added up
-        table.grad = torch.sparse_coo_tensor(torch.tensor([[1, 1]]), torch.tensor(value), (3, 2))
+        table.grad = torch.sparse_coo_tensor(torch.tensor([[1, 1]]), torch.tensor(value), (3, 2), check_invariants=True)
         optimiser.step()
     moved = [0.5 * 3 / 12.5**0.5, 0.5 * (4 / 12.5**0.5 + 5 / 25**0.5)]
     expected = torch.tensor([[1.0, 1.0], [1 - moved[0], 1 - moved[1]], [1.0, 1.0]])
