@@ -89,10 +89,12 @@ def _write(
 ) -> None:
     newcomers, about = write_newcomers(world, estimate)
     tensors |= newcomers | _held("logged", histories(log))
-    logged, slates = ([tensors.get(f"{name}.{part}") for part in ("start", "items")] for name in ("logged", "slate"))
-    shared = slates[0] is not None and all(map(torch.equal, logged, slates))
+    parts = ("start", "items")
+    shared = "slate.start" in tensors and all(
+        torch.equal(tensors[f"slate.{part}"], tensors[f"logged.{part}"]) for part in parts
+    )
     if shared:
-        del tensors["slate.start"], tensors["slate.items"]
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("slate.")}
     metadata = {
         "schema": SCHEMA,
         "data": log.name,
