@@ -10,6 +10,7 @@ from torch.nn.functional import embedding
 
 from darlr.agents.a2c import Decisions, generalised_advantages, update
 from darlr.agents.fast.kernels import PLAIN, Kernels, compiled
+from darlr.agents.parallel import ALONE, Team
 from darlr.agents.recommender import Recommender
 from darlr.agents.references import build_pool, build_references, candidate_count
 from darlr.agents.rollout import Generators, Rollout, Simulator, rollout
@@ -40,7 +41,7 @@ def derived(seed: int, *purpose: int) -> int:
 
 @dataclass
 class Learner:
-    """The whole state of training: networks, optimisers, generators and reward tables."""
+    """The whole state of training: networks, optimisers, generators and reward tables. team: who trains it together."""
 
     recommender: Recommender
     recommender_optimiser: torch.optim.Optimizer
@@ -49,6 +50,7 @@ class Learner:
     tables: RewardTables
     generators: Generators
     kernels: Kernels = PLAIN
+    team: Team = ALONE
 
     @property
     def refined(self) -> Changeable | None:
@@ -143,8 +145,8 @@ def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Te
     reward: mean r~. estimate: mean r. inflation: mean r - r0. penalty: mean P_U. turns: the mean length of the sessions
     that ended.
     """
-    agents = learner.recommender, learner.selector
-    played = rollout(*agents, simulator, learner.tables, sessions, learner.generators, learner.kernels.turn)
+    agents, how = (learner.recommender, learner.selector), (learner.generators, learner.kernels.turn, learner.team)
+    played = rollout(*agents, simulator, learner.tables, sessions, *how)
     metrics = update_recommender(learner, played, simulator.environment.repeats)
     turns = played.turns
     frozen = learner.tables.frozen.pairs(turns.observation.user, turns.action)
@@ -184,8 +186,8 @@ def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict
         more = offset if recommender.knows_more or slate is not None else None
         return Decisions(recommender.heads.actor, hidden, value, turns.column[rows], excluded, more, pool)
 
-    optimiser, batches = learner.recommender_optimiser, learner.generators.batches
-    return update(recommender, optimiser, decisions_of, advantage, advantage + turns.value, config, batches)
+    optimiser, batches, target = learner.recommender_optimiser, learner.generators.batches, advantage + turns.value
+    return update(recommender, optimiser, decisions_of, advantage, target, config, batches, team=learner.team)
 
 
 def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]:
@@ -210,8 +212,8 @@ def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]
         return Decisions(selector.heads.actor, hidden, value, action, before, pool=pool)
 
     target, group = advantage + selection.value.flatten(), 1 if selector.pool is None else picks
-    batches = learner.generators.batches
-    metrics = update(selector, optimiser, decisions_of, advantage, target, config, batches, group=group)
+    batches, team = learner.generators.batches, learner.team
+    metrics = update(selector, optimiser, decisions_of, advantage, target, config, batches, group, team)
     return {f"selector_{name}": value for name, value in metrics.items()} | {"selector_reward": selection.reward.mean()}
 
 

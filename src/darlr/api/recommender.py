@@ -20,6 +20,7 @@ from darlr.experiments.progress import speaking
 from darlr.experiments.runs import CHECKPOINT
 from darlr.experiments.training import Prepared, announce, prepare, train_agents, train_run
 from darlr.experiments.watch import watch_truth
+from darlr.experiments.workers import Place
 from darlr.experiments.world import fit_model, paid_world, world_of
 from darlr.methods import usual
 from darlr.options import RunConfig
@@ -77,6 +78,7 @@ class Recommender:
         resume: bool = False,
         watch: bool = False,
         progress: bool = True,
+        workers: int = 1,
         callbacks: Callback | Iterable[Callback] = (),
     ) -> Self:
         """Fit the world model, train the agents, and keep the best policy. Returns the recommender itself.
@@ -84,7 +86,8 @@ class Recommender:
         log: from `darlr.read_events`, or the name or the folder of a data set. epochs: replaces the option. folder: the
         run folder to write, as `darlr train --out` does; without it nothing is written. resume: continue the run in the
         folder, or the interrupted fit in memory, to the same numbers. watch: after each epoch play sessions on the
-        ground truth, where there is one, for the learning curve only. progress: show the progress. callbacks: one
+        ground truth, where there is one, for the learning curve only. progress: show the progress. workers: the number
+        of processes that train together, as `darlr train --workers` does; several need a folder. callbacks: one
         function or several, called after each epoch with a mapping of `epoch`, `steps`, `reward` and other metrics.
 
         Fitting in memory, fitting into a folder, and resuming give the same bits. After KeyboardInterrupt, which a
@@ -102,6 +105,10 @@ class Recommender:
             raise ConfigError(
                 f"option log: must be a log, such as darlr.read_events(...) returns, or the name of a data set, not "
                 f"{type(log).__name__}"
+            )
+        if workers != 1 and folder is None:
+            raise ConfigError(
+                "option workers: several processes share a run by its folder; name one: fit(..., folder=...)"
             )
         called = (callbacks,) if callable(callbacks) else tuple(callbacks)
 
@@ -121,7 +128,8 @@ class Recommender:
                     return open_run(out) if whole or older else None
 
                 with self._keeping(learned, asked.train.epochs):
-                    self._hand_over(train_run(asked, out, source=source, resume=resume, watch=watch, on_epoch=on_epoch))
+                    given: dict[str, Any] = {"resume": resume, "watch": watch, "where": Place(size=workers)}
+                    self._hand_over(train_run(asked, out, source=source, on_epoch=on_epoch, **given))
             else:
                 self._fit_in_memory(asked, source, resume, watch, on_epoch)
         return self
