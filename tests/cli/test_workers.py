@@ -20,10 +20,11 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes
 LASTING = ["--recommender.tracker.dropout", "0", "--no-watch", "--epochs"]
 
 
-def children(process: int) -> list[int]:
-    """The processes that a process has started."""
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False)
-    return [int(word) for word in found.stdout.split()]
+def workers_of(process: int) -> list[int]:
+    """The workers that a process has started."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=False).stdout
+    words = [line.split(maxsplit=2) for line in listed.splitlines()]
+    return [int(own) for own, parent, *said in words if parent == str(process) and ".workers" in said[0]]
 
 
 def test_a_killed_worker_ends_the_run_and_any_number_resumes_it(tmp_path: Path, tiny: list[str], trained: Path) -> None:
@@ -35,7 +36,7 @@ def test_a_killed_worker_ends_the_run_and_any_number_resumes_it(tmp_path: Path, 
         assert process.pid is not None
         while not (folder / CHECKPOINT).exists() and process.poll() is None:
             time.sleep(0.01)
-        (other,) = children(process.pid)
+        (other,) = workers_of(process.pid)
         os.kill(other, signal.SIGKILL)
         process.wait()
     said = errors.read_text("utf-8")

@@ -145,8 +145,8 @@ def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Te
     reward: mean r~. estimate: mean r. inflation: mean r - r0. penalty: mean P_U. turns: the mean length of the sessions
     that ended.
     """
-    agents, how = (learner.recommender, learner.selector), (learner.generators, learner.kernels.turn, learner.team)
-    played = rollout(*agents, simulator, learner.tables, sessions, *how)
+    agents, generators, take_turn = (learner.recommender, learner.selector), learner.generators, learner.kernels.turn
+    played = rollout(*agents, simulator, learner.tables, sessions, generators, take_turn, learner.team)
     metrics = update_recommender(learner, played, simulator.environment.repeats)
     turns = played.turns
     frozen = learner.tables.frozen.pairs(turns.observation.user, turns.action)
@@ -213,7 +213,7 @@ def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]
 
     target, group = advantage + selection.value.flatten(), 1 if selector.pool is None else picks
     batches, team = learner.generators.batches, learner.team
-    metrics = update(selector, optimiser, decisions_of, advantage, target, config, batches, group, team)
+    metrics = update(selector, optimiser, decisions_of, advantage, target, config, batches, group=group, team=team)
     return {f"selector_{name}": value for name, value in metrics.items()} | {"selector_reward": selection.reward.mean()}
 
 

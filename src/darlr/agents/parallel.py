@@ -10,7 +10,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load, save
@@ -56,8 +56,7 @@ class Team:
             return record
         slices = [Team(rank, self.size).share(streams)[0] for rank in range(self.size)]
         sizes = [one.stop - one.start for one in slices]
-        count, leaves = sizes[self.rank], []
-        _mapped(record, lambda leaf: leaves.append(leaf) or leaf)
+        count, leaves = sizes[self.rank], list(_leaves(record))
         # All numbers of a stream become one row of bytes, so that everything is sent at once.
         rows = [_by_stream(leaf, count) for leaf in leaves]
         sent = torch.cat(rows, 1)
@@ -66,13 +65,13 @@ class Team:
         with _connected():
             distributed.all_gather(received, sent)
         whole = torch.cat([part[:size] for part, size in zip(received, sizes, strict=True)])
-        parts = iter(zip(leaves, whole.split([row.shape[1] for row in rows], 1), strict=True))
+        parts = iter(zip(leaves, torch.split(whole, [row.shape[1] for row in rows], 1), strict=True))
 
         def of_all(_: Tensor) -> Tensor:
             leaf, part = next(parts)
             moments = len(leaf) // count
             by_moment = part.view(streams, moments, part.shape[1] // moments).transpose(0, 1)
-            numbers = by_moment.clone(memory_format=torch.contiguous_format).flatten().view(leaf.dtype)
+            numbers: Tensor = by_moment.clone(memory_format=torch.contiguous_format).flatten().view(leaf.dtype)
             return numbers.view(moments * streams, *leaf.shape[1:])
 
         return _mapped(record, of_all)
@@ -84,7 +83,7 @@ class Team:
         parameters = [parameter for parameter in networks.parameters() if parameter.grad is not None]
         flat = torch.cat([parameter.grad.flatten() for parameter in parameters if parameter.grad is not None])
         total = self.mean(flat, weight)
-        for parameter, part in zip(parameters, total.split([one.numel() for one in parameters]), strict=True):
+        for parameter, part in zip(parameters, torch.split(total, [one.numel() for one in parameters]), strict=True):
             parameter.grad = part.view_as(parameter)
 
     def mean(self, values: Tensor, weight: float) -> Tensor:
@@ -127,6 +126,15 @@ def _by_stream(leaf: Tensor, count: int) -> Tensor:
     moments, width = len(leaf) // count, math.prod(leaf.shape[1:]) * leaf.element_size()
     of_moments = leaf.reshape(-1).view(torch.uint8).view(moments, count, width)
     return of_moments.transpose(0, 1).reshape(count, moments * width)
+
+
+def _leaves(record: Any) -> Iterator[Tensor]:
+    """The tensors of a nested dataclass, in order."""
+    if isinstance(record, Tensor):
+        yield record
+    elif record is not None:
+        for value in vars(record).values():
+            yield from _leaves(value)
 
 
 def _mapped(record: T, change: Callable[[Tensor], Tensor]) -> T:

@@ -163,7 +163,8 @@ def connect(where: Place, device: str, meeting: str | None = None) -> Team:
     """
     options: dict[str, Any] = {}
     if meeting is not None:
-        store = distributed.FileStore(str(Path(meeting, "store")), where.size)
+        path = str(Path(meeting, "store"))
+        store = distributed.FileStore(path, where.size)  # type: ignore[attr-defined]
         options = {"store": store, "rank": where.rank, "world_size": where.size}
         local = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
         for name in local:  # what workers on one machine send does not leave it
