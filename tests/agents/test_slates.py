@@ -5,7 +5,7 @@ import torch
 
 from darlr.agents.actor_critic import FORBIDDEN
 from darlr.agents.learner import build_learner, build_recommender, build_simulator, learn
-from darlr.agents.recommender import RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
 from darlr.agents.rollout import rollout
 from darlr.agents.slates import Slates
 from darlr.simulation.exits import never
@@ -46,6 +46,12 @@ def test_a_slate_depends_on_the_user_and_the_seed_alone():
     )  # only one was made anew
     assert torch.equal(whole.of(user).items, parts)
     assert not torch.equal(slates(seed=2)[0].of(user).items, parts)
+
+
+def test_users_without_a_code_have_the_same_random_items():
+    table = torch.rand(1, ITEMS, generator=torch.Generator().manual_seed(0)).expand(3, -1)
+    items = Slates(Dense(table), 5, 4, None, 1, alike=True).of(torch.arange(3)).items
+    assert torch.equal(items, items[:1].expand(3, -1))
 
 
 def test_random_items_are_spread_over_the_catalogue():

@@ -60,7 +60,7 @@ def test_recommendations_obey_what_is_said(model: darlr.Recommender):
     found = model.recommend(
         ["u1", "u2"], n=3, history={"u1": [("sku-7", 4.0)]}, exclude=["sku-3"], only=[f"sku-{n}" for n in range(10)]
     )
-    assert found.columns == ["user", "rank", "item", "score", "known"]
+    assert found.columns == ["user", "rank", "item", "score", "propensity", "known"]
     assert found["user"].to_list() == ["u1"] * 3 + ["u2"] * 3
     assert found["rank"].to_list() == [1, 2, 3] * 2
     assert set(found["item"]) <= {f"sku-{n}" for n in range(10)} - {"sku-3"}

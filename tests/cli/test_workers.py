@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import darlr
 from darlr.cli.main import main
-from darlr.errors import ConfigError
 from darlr.experiments.runs import CHECKPOINT, CONFIG, read_metrics
 from tests import forked
 
@@ -77,8 +75,3 @@ def test_another_number_than_torchrun_started_is_refused(
         monkeypatch.setenv(name, value)
     said = refused("train", "--out", tmp_path / "run", *tiny, "--workers", "2", code=2)
     assert "option --workers: 2 are asked for, but WORLD_SIZE is 4; leave the option out" in said
-
-
-def test_in_python_several_workers_need_a_folder() -> None:
-    with pytest.raises(ConfigError, match=r"option workers: .* name one: fit\(\.\.\., folder=\.\.\.\)"):
-        darlr.Recommender("mbpo").fit("synthetic", workers=2)

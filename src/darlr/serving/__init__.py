@@ -1,1 +1,1 @@
-"""A trained policy for use: see darlr.serving.policy, and darlr.serving.recommender for one user at a time."""
+"""A trained policy for use: see darlr.serving.policy, and darlr.serving.strategy for how items are chosen."""

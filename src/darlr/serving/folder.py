@@ -5,17 +5,20 @@ prior, the belief and the exit rule where the options ask for them; for a list o
 ids, the unit of rewards, the logged items of each user, and `darlr.serving.newcomers` for cold-start users.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from darlr.agents.recommender import Recommender, RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
+from darlr.agents.recommender import Recommender
 from darlr.agents.slates import Slates
 from darlr.data.log import InteractionLog
 from darlr.data.unit import WIDTH, Unit
 from darlr.errors import RunError
+from darlr.io.files import digest
 from darlr.io.folders import recover, replacing_folder
 from darlr.io.tensors import read_both, write_both
 from darlr.options import RecommenderConfig, TrainConfig
@@ -23,7 +26,7 @@ from darlr.options.json import from_json, to_json
 from darlr.policies.fixed import FixedList, Staying, UserGreedy
 from darlr.serving import policy_checks as checks
 from darlr.serving.ids import Ids
-from darlr.serving.newcomers import Build, read_newcomers, write_newcomers
+from darlr.serving.newcomers import Build, read_feedback, read_newcomers, write_newcomers
 from darlr.serving.policy import TrainedPolicy
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy
@@ -33,7 +36,7 @@ from darlr.world.low_rank import LowRank
 from darlr.world.tables import Histories, World, histories
 
 WEIGHTS, METADATA = "policy.safetensors", "policy.json"
-SCHEMA = 4
+SCHEMA = 5
 REMEDY = "restore it, or finish the run again to write it anew"
 
 
@@ -43,12 +46,12 @@ def export(recommender: Recommender, world: World, log: InteractionLog, config: 
     world: the tables it was trained on. log: the events of the scope's users on its items, in scope codes.
     """
     tensors = {f"weights.{name}": value for name, value in recommender.state_dict().items()}
-    tensors |= {"items": recommender.items, "users": recommender.users}
+    tensors |= {"items": recommender.items} | ({} if _follows(recommender, world) else {"users": recommender.users})
     slates, estimate = recommender.slates, recommender.estimate
     if slates is not None:
         estimate = slates.estimate
         if slates.histories is not None:
-            tensors |= _held("slate", slates.histories)
+            tensors |= _held("slate", slates.histories)  # of training, where the log may hold more
     if isinstance(estimate, LowRank):
         tensors["theta"] = estimate.theta
     elif estimate is not None:
@@ -86,6 +89,12 @@ def _write(
 ) -> None:
     newcomers, about = write_newcomers(world, estimate)
     tensors |= newcomers | _held("logged", histories(log))
+    parts = ("start", "items")
+    shared = "slate.start" in tensors and all(
+        torch.equal(tensors[f"slate.{part}"], tensors[f"logged.{part}"]) for part in parts
+    )
+    if shared:
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("slate.")}
     metadata = {
         "schema": SCHEMA,
         "data": log.name,
@@ -94,14 +103,23 @@ def _write(
         "user_ids": list(log.user_ids),
         "item_ids": list(log.item_ids),
         "newcomers": about,
+        "logged_in_slates": shared,
         **metadata,
     }
     with replacing_folder(folder) as draft:
         write_both(draft / WEIGHTS, draft / METADATA, tensors, metadata)
 
 
+def _follows(recommender: Recommender, world: World) -> bool:
+    """Whether each user's p_u follows from the coordinates of the estimate that the policy starts from."""
+    start = recommender.estimate if recommender.slates is None else recommender.slates.estimate
+    if world.feedback is None or world.feedback.strength is None or not isinstance(start, LowRank):
+        return False
+    return torch.equal(world.feedback.along(start.theta), recommender.users)
+
+
 def _held(name: str, held: Histories) -> dict[str, Tensor]:
-    items = torch.zeros(len(held.items), dtype=torch.int64)  # an empty array would become a tensor of stride 0
+    items = torch.zeros(len(held.items), dtype=torch.int32)  # an empty array would become a tensor of stride 0
     return {f"{name}.start": held.start, f"{name}.items": items.copy_(held.items)}
 
 
@@ -115,8 +133,11 @@ def read_policy(folder: Path) -> TrainedPolicy:
         recover(place)
     run, folder = folder, folder if (folder / METADATA).exists() else folder / "policy"
     try:
+        before = version_of(folder)
         tensors, metadata = read_both(folder / WEIGHTS, folder / METADATA, REMEDY, "policy", SCHEMA)
-        return _policy(metadata, tensors, str(folder / METADATA))
+        if version_of(folder) != before:
+            raise RunError(f"{folder}: the policy was replaced while it was read; read it again")
+        return _policy(metadata, tensors, str(folder / METADATA), before)
     except FileNotFoundError as error:
         raise RunError(
             f"{run}: no trained policy here; if it is an unfinished run, finish it with "
@@ -126,11 +147,28 @@ def read_policy(folder: Path) -> TrainedPolicy:
         raise RunError(f"{folder}: damaged policy ({str(error) or type(error).__name__:.300}); {REMEDY}") from error
 
 
-def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str) -> TrainedPolicy:
+def version_of(folder: Path) -> str:
+    """The version of a policy: 16 hexadecimal digits of SHA-256 over its files, which equal files share.
+
+    Raises FileNotFoundError where a file is missing.
+    """
+    for path in (folder / METADATA, folder / WEIGHTS):
+        if path.exists() and not path.is_file():  # reading a pipe would not end
+            raise RunError(f"{path}: damaged policy (no plain file); {REMEDY}")
+    parts = (digest(folder / name) for name in (METADATA, WEIGHTS))
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+
+
+def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, version: str) -> TrainedPolicy:
     checks.check_tensors(tensors)
     rule = checks.check_leaving(metadata["leaving"])
     leaving = None if rule is None else CategoryExit(tensors["bits"], *rule)
     users, items = (checks.check_ids(metadata[f"{side}_ids"], side) for side in ("user", "item"))
+    feedback = read_feedback(tensors, metadata["newcomers"]["feedback"])
+    if "theta" in tensors and "users" not in tensors and feedback is not None:
+        tensors["users"] = feedback.along(tensors["theta"])
+    if metadata["logged_in_slates"]:
+        tensors |= {f"slate.{part}": tensors[f"logged.{part}"] for part in ("start", "items")}
     checks.check_shapes(tensors, metadata["newcomers"]["feedback"], len(users), len(items))
     low, high, least = metadata["unit"]
     bounds = checks.check_range(metadata["logged_range"])
@@ -140,8 +178,8 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str) -
     else:
         policy, build = _networks(metadata, tensors, leaving, source)
     logged = Histories(tensors["logged.start"], tensors["logged.items"])
-    newcomers = read_newcomers(tensors, metadata["newcomers"], build)
-    return TrainedPolicy(policy, Ids(users), Ids(items), unit, logged, newcomers)
+    newcomers = read_newcomers(tensors, metadata["newcomers"], feedback, build)
+    return TrainedPolicy(policy, Ids(users), Ids(items), unit, logged, newcomers, version)
 
 
 def _table(table: Tensor, leaving: CategoryExit | None) -> tuple[Policy, Build]:
@@ -166,11 +204,11 @@ def _networks(
     slate = None if metadata["slate"] is None else [int(one) for one in metadata["slate"]]
 
     def build(
-        count: int, vectors: Tensor | None, start: Estimate | None, held: Histories | None = None
+        count: int, vectors: Tensor | None, start: Estimate | None, held: Histories | None = None, alike: bool = True
     ) -> RecommenderPolicy:
         users = vectors if vectors is not None else torch.zeros(count, tensors["users"].shape[1], dtype=torch.float32)
         prior = start if config.prior else None
-        slates = None if slate is None or start is None else Slates(start, slate[0], slate[1], held, slate[2])
+        slates = None if slate is None or start is None else Slates(start, slate[0], slate[1], held, slate[2], alike)
         with torch.device("meta"):  # weights without memory, which those of the file replace
             recommender = Recommender(
                 config,
@@ -192,4 +230,4 @@ def _networks(
         fold = FoldIn(tensors["fold.mean"], tensors["fold.factors"], about["noise"], checks.check_range(about["range"]))
         start = LowRank(fold, tensors["theta"])
     held = Histories(tensors["slate.start"], tensors["slate.items"]) if "slate.start" in tensors else None
-    return build(len(tensors["users"]), tensors["users"], start, held), build
+    return build(len(tensors["users"]), tensors["users"], start, held, alike=False), build

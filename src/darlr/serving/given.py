@@ -95,10 +95,17 @@ class ItemRule:
         return marked
 
 
+def unknown_items(option: str, unknown: Sequence[object]) -> list[str]:
+    """A sentence that names the unknown items of an option; none where there are none."""
+    if not unknown:
+        return []
+    names = list(dict.fromkeys(str(name) for name in unknown))
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    message = f"items that the log does not hold were left out: {', '.join(map(repr, names[:NAMED]))}{more}"
+    return [f"option {option}: {message}"]
+
+
 def warn_of_unknown(option: str, unknown: Sequence[object]) -> None:
     """Show one DarlrWarning that names the unknown items of an option, if there are any."""
-    if unknown:
-        names = list(dict.fromkeys(str(name) for name in unknown))
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        message = f"items that the log does not hold were left out: {', '.join(map(repr, names[:NAMED]))}{more}"
-        warnings.warn(f"option {option}: {message}", DarlrWarning, stacklevel=3)
+    for message in unknown_items(option, unknown):
+        warnings.warn(message, DarlrWarning, stacklevel=3)
