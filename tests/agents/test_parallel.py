@@ -27,7 +27,14 @@ team = connect(Place(1, 2), "cpu", sys.argv[1])
 for config in CASES.values():
     follow(world(), LEAVE, config, lambda: team)
 """
-SMALL = {"epochs": 3, "steps": 45, "sessions": 9, "a2c__minibatch": 16, "selector_a2c__minibatch": 50}
+SMALL = {
+    "epochs": 3,
+    "steps": 27,
+    "sessions": 9,
+    "session__turns": 3,
+    "a2c__minibatch": 13,
+    "selector_a2c__minibatch": 41,
+}
 CASES = {
     "mbpo": options("mbpo", **SMALL),
     "roler": options("roler", recommender__feedback_in_state=True, **SMALL),
@@ -36,7 +43,7 @@ CASES = {
     "darlr with random references": options("darlr", **SMALL, selector__kind="random"),
     "darlr with slates": options("darlr", **SMALL, recommender__slate=5, recommender__slate_random=1),
     "darlr+": options("darlr+", **SMALL, recommender__prior=2.0, recommender__caution=5.0),
-    "rows that do not go round": replace(options("mbpo", **{**SMALL, "a2c__minibatch": 1}), sessions=2, steps=10),
+    "rows that do not go round": replace(options("mbpo", **{**SMALL, "a2c__minibatch": 1}), sessions=2, steps=6),
 }
 
 
