@@ -53,8 +53,9 @@ def main() -> None:
     }
     rows = [stage(name, commands[name]) for name in STAGES if name in options.stages]
     print("| stage | CPU seconds | wall seconds | peak GB |\n|---|---:|---:|---:|", *rows, sep="\n")
-    for name, place in (("world model", world), ("policy", f"{run}/policy")):
-        print(f"{name}: {sum(file.stat().st_size for file in Path(place).iterdir()) / 1e9:.3f} GB on disk")
+    for name, place in (("world model", Path(world)), ("policy", Path(run, "policy"))):
+        if place.exists():
+            print(f"{name}: {sum(file.stat().st_size for file in place.iterdir()) / 1e9:.3f} GB on disk")
 
 
 if __name__ == "__main__":

@@ -75,11 +75,12 @@ def find_ground(
             trust = Trust(f"{doubt}, so small differences between rows prove little.")
         if kept is None:
             return Ground(truth, trust=trust)
-        return Ground(truth, sections=sections(run, learned, kept)[0], trust=trust, kept=kept.recorded)
+        own, about = sections(run, learned, kept)[0], _drawn(kept.scope)
+        return Ground(truth, about=about, sections=own, trust=trust, kept=kept.recorded)
     assert kept is not None
     fitted = evaluation_world(run, kept, out)
     fitted_on = f"fitted on {len(kept.whole):,} events that training never saw"
-    about = {"played on": f"{EVALUATION_WORLD}, {fitted_on}", "warning": WARNING}
+    about = {"played on": f"{EVALUATION_WORLD}, {fitted_on}", "warning": WARNING, **_drawn(kept.scope)}
     predicted, users = shown(fitted.reward, kept.unit), judged(kept.scope)
     if len(users) < predicted.shape[0]:
         predicted = Some(predicted, torch.from_numpy(users))
@@ -95,6 +96,12 @@ def judged(scope: Scope) -> IntArray:
     if users <= JUDGED or users * items <= MOST:
         return np.arange(users)
     return np.sort(np.random.default_rng(0).choice(users, JUDGED, replace=False))
+
+
+def _drawn(scope: Scope) -> dict[str, str]:
+    """Say whose kept events measure, where it is not all users."""
+    some, users = len(judged(scope)), len(scope.users)
+    return {"kept events": f"those of {some:,} of {users:,} users, drawn at random"} if some < users else {}
 
 
 def kept_by(runs: Sequence[FinishedRun], *, needed: bool) -> Logs | None:
