@@ -40,7 +40,7 @@ class WorldModelConfig:
     learning_rate: float = 5e-3
     """Step size of Adam."""
     gradients: Literal["auto", "dense", "sparse"] = "auto"
-    """Gradients of the embeddings. dense: of all rows at each step. sparse: of the rows of the minibatch.
+    """Gradients of the embeddings. dense: of all rows at each step. sparse: of the rows of the minibatch, by Adagrad.
     auto: sparse where there are more than 100,000 users and items together."""
     order: Literal["auto", "whole", "blocks"] = "auto"
     """Order of the logged events in an epoch. whole: all events are shuffled.

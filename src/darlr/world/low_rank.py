@@ -17,7 +17,8 @@ from darlr.world.estimates import Dense, Estimate
 from darlr.world.factored import Bilinear, Factored
 from darlr.world.fold_in import DIRECTIONS, Carried, FoldIn, fold_in_of, of_centred
 
-ROWS = 4096  # users whose whole rows give the directions
+ROWS, LEAST = 4096, 1024  # users whose whole rows give the directions, at most and where there are many items
+SAMPLE = 1 << 26  # cells of these rows, where they are more than LEAST
 COLUMNS = 512  # items whose predictions give the theta of the other users
 TESTED = 256  # other users whose whole rows tell the error
 CELLS = 1 << 24  # numbers of a batch of rows
@@ -94,8 +95,8 @@ def compress(
     """The leading `directions` of an estimate's rows, or all of a bilinear world model.
 
     noise: the variance of a logged reward around its row. Where there are at most ROWS users, all rows give the
-    directions, and theta is their projection. Otherwise ROWS of them do, drawn by the seed, and the theta of every user
-    is the least-squares fit to its estimates of COLUMNS items, those that tell the directions best.
+    directions, and theta is their projection. Otherwise `sampled` users do, drawn by the seed, and the theta of every
+    user is the least-squares fit to its estimates of COLUMNS items, those that tell the directions best.
     """
     users = estimate.shape[0]
     order = torch.randperm(users, generator=torch.Generator().manual_seed(seed)).to(estimate.device)
@@ -103,7 +104,8 @@ def compress(
         fold, theta = _exact(*_sides(estimate, estimate.model), noise, reward_range)
         some = order[:TESTED]
         return LowRank(fold, theta, _error(fold, theta[some], _rows(estimate, some)))
-    own, tested = order[:ROWS], order[ROWS : ROWS + TESTED]
+    count = sampled(*estimate.shape)
+    own, tested = order[:count], order[count : count + TESTED]
     rows = _rows(estimate, own)
     if users <= ROWS:
         fold = fold_in_of(rows, noise, reward_range, directions)
@@ -115,6 +117,11 @@ def compress(
     del rows
     theta = _fitted(estimate, fold, torch.arange(users, device=order.device))
     return LowRank(fold, theta, _error(fold, theta[tested], _rows(estimate, tested)))
+
+
+def sampled(users: int, items: int) -> int:
+    """How many users give the directions of the rows of all."""
+    return users if users <= ROWS else min(ROWS, max(LEAST, SAMPLE // items))
 
 
 def carried_factors(reward: LowRank, table: LowRank) -> Carried:

@@ -9,6 +9,7 @@ from darlr.world import implicit
 from darlr.world.implicit import resolve
 from darlr.world.kind import scale_of
 from darlr.world.models import trainer
+from darlr.world.models.adagrad import RowAdagrad
 from darlr.world.models.deepfm import DeepFM
 from darlr.world.models.features import encode
 from darlr.world.models.trainer import Trainer
@@ -54,6 +55,18 @@ def test_events_that_lie_in_a_file_are_trained_on_as_those_in_memory(tmp_path, m
     both = [trainer_of("blocks", log) for log in (LOG, mapped)]
     assert len({one.epoch() for one in both}) == 1
     assert torch.equal(both[0].model.user.vector_table, both[1].model.user.vector_table)
+
+
+def test_row_wise_adagrad_by_hand():
+    """Row 1 has the gradients (3, 4), of mean square 12.5, and then (0, 5), of mean square 12.5 again."""
+    table = torch.nn.Parameter(torch.ones(3, 2))
+    optimiser = RowAdagrad([table], lr=0.5)
+    for value in ([[1.0, 4.0], [2.0, 0.0]], [[0.0, 5.0], [0.0, 0.0]]):  # two entries of one row are added up
+        table.grad = torch.sparse_coo_tensor(torch.tensor([[1, 1]]), torch.tensor(value), (3, 2), check_invariants=True)
+        optimiser.step()
+    moved = [0.5 * 3 / 12.5**0.5, 0.5 * (4 / 12.5**0.5 + 5 / 25**0.5)]
+    expected = torch.tensor([[1.0, 1.0], [1 - moved[0], 1 - moved[1]], [1.0, 1.0]])
+    torch.testing.assert_close(table.detach(), expected)
 
 
 def test_the_plan_takes_blocks_above_a_number_of_events(monkeypatch):

@@ -14,6 +14,7 @@ from darlr.data.log import InteractionLog
 from darlr.options import WorldModelConfig
 from darlr.world.implicit import row_weights
 from darlr.world.kind import Scale
+from darlr.world.models.adagrad import RATE, RowAdagrad
 from darlr.world.models.bayesian import BayesianFM
 from darlr.world.models.deepfm import DeepFM, SideTable, gaussian_nll
 from darlr.world.models.mixture import Mixture
@@ -93,7 +94,7 @@ class Trainer:
         groups: list[dict[str, Any]] = [{"params": deep, "weight_decay": config.weight_decay}]
         self.optimisers: list[torch.optim.Optimizer] = []
         if config.gradients == "sparse":
-            self.optimisers.append(torch.optim.SparseAdam(tables, lr=config.learning_rate))
+            self.optimisers.append(RowAdagrad(tables, lr=RATE * config.learning_rate))
         else:
             groups.append({"params": tables, "weight_decay": 0.0})
         # fused: five times faster than one kernel for each operation
