@@ -131,6 +131,9 @@ class Learning(NamedTuple):
         return Turn(observation, shown, action, column, decision.value, shaped, references, selection, slate)
 
 
+WAITING = {"cpu"}  # the devices on which candidates are held between turns; a GPU would wait for what has changed
+
+
 @torch.inference_mode()
 def rollout(
     recommender: Recommender,
@@ -165,7 +168,7 @@ def rollout(
         picks = None if selector is None else pick_draws(selector, sessions, generators.picks, device)[:, own]
         references = None if simulator.references is None else ruled(simulator.references, session.user)
         slate = None if recommender.slates is None else recommender.slates.of(session.user)
-        if take_turn is not turn:  # compiled code reads the layers itself
+        if take_turn is not turn or device.type not in WAITING:  # compiled code reads the layers itself
             return Draws(uniform[number], picks, references, slate)
         layer = pool = None
         if slate is not None:
