@@ -227,8 +227,8 @@ class Recommender:
         users: one id, several, or `darlr.NEW` for a cold-start user. history: the session so far, (item, reward) pairs,
         oldest first, or a mapping from users to their pairs. exclude, only: items that must not be recommended, and the
         only ones that may, for all users or by user. new_items: leave out the items that the user has logged. strategy:
-        how items are chosen, see `StrategyConfig`. request_id: a name that makes draws repeatable. For the columns and
-        the errors see `darlr.serving.policy.TrainedPolicy.recommend`.
+        how items are chosen, see `StrategyConfig`. request_id: a name that makes draws repeatable. See
+        `TrainedPolicy.recommend` for columns and errors.
         """
         return self.policy.recommend(
             users,

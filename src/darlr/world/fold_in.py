@@ -41,8 +41,8 @@ class FoldIn:
         """
         known = items.clamp(min=0)
         there = (items >= 0).double()
-        x = self.factors.double()[known] * there[..., None]
-        surprise = (rewards.double() - self.mean.double()[known]) * there
+        x = self.factors[known].double() * there[..., None]
+        surprise = (rewards.double() - self.mean[known].double()) * there
         precision = torch.eye(x.shape[-1], dtype=x.dtype) * self.noise + x.mT @ x
         theta: Tensor = torch.linalg.solve(precision, x.mT @ surprise[..., None])
         return theta.squeeze(-1).float()
