@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.methods import METHODS
-from darlr.agents.recommender import RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
 from darlr.cli.main import main as darlr
 from darlr.data.report import PrepareReport
 from darlr.data.sources import open_source

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from darlr.agents.learner import Learner, build_learner, build_simulator, learn
-from darlr.agents.recommender import RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
 from darlr.agents.rollout import rollout
 from darlr.data.item_features import category_bits
 from darlr.evaluation.protocol import play

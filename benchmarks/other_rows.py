@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.hot_loop import prepare, quick_world
 from benchmarks.training_rows import Measure, Result, only
-from darlr.agents.recommender import RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
 from darlr.evaluation.evaluate import settings, sound
 from darlr.evaluation.lists import Entry
 from darlr.evaluation.truth import load_truth

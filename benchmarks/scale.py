@@ -1,8 +1,9 @@
-"""What a large world takes: prepare, fit, train and export, each in a process of its own.
+"""What a large world takes: prepare, fit, train and export, and evaluate, each in a process of its own.
 
     python -m benchmarks.scale --users 100000 --items 30000 --events 20 --steps 100000 --out /tmp/scale
 
-It prints CPU seconds, wall seconds and the largest resident memory of each stage, as a table in Markdown.
+It prints CPU seconds, wall seconds and the largest resident memory of each stage, as a table in Markdown. Options that
+it does not know are those of `darlr fit`. `--stages evaluate` runs the last stage again on what lies in the folder.
 """
 
 import argparse
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+STAGES = ("prepare", "fit", "train", "evaluate")
 
 
 def stage(name: str, words: list[str]) -> str:
@@ -32,19 +35,27 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=20, help="logged events of a user")
     parser.add_argument("--method", default="darlr")
     parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--judged", type=int, default=0, help="users that are evaluated; 0: as many as usual")
+    parser.add_argument("--slate", type=int, help="best items in a slate; without it what the plan decides")
+    parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES, help="stages to run")
     parser.add_argument("--out", type=Path, required=True)
     options, more = parser.parse_known_args()
     size = ["--users", str(options.users), "--items", str(options.items), "--events-per-user", str(options.events)]
+    size += ["--truth-users", str(options.judged)]
     data, world, run = (str(options.out / name) for name in ("data", "world", "run"))
     steps = ["--epochs", "1", "--steps", str(options.steps), "--method", options.method]
-    rows = [
-        stage("prepare", ["data", "prepare", "synthetic", *size, "--out", data]),
-        stage("fit", ["fit", "--data", data, "--out", world, *more]),
-        stage("train and export", ["train", "--data", data, "--world", world, *steps, "--out", run]),
-    ]
+    steps += [] if options.slate is None else ["--recommender.slate", str(options.slate)]
+    commands = {
+        "prepare": ["data", "prepare", "synthetic", *size, "--out", data],
+        "fit": ["fit", "--data", data, "--out", world, *more],
+        "train": ["train", "--data", data, "--world", world, *steps, "--out", run],
+        "evaluate": ["evaluate", run, "--no-pictures"],
+    }
+    rows = [stage(name, commands[name]) for name in STAGES if name in options.stages]
     print("| stage | CPU seconds | wall seconds | peak GB |\n|---|---:|---:|---:|", *rows, sep="\n")
-    for name, place in (("world model", world), ("policy", f"{run}/policy")):
-        print(f"{name}: {sum(file.stat().st_size for file in Path(place).iterdir()) / 1e9:.3f} GB on disk")
+    for name, place in (("world model", Path(world)), ("policy", Path(run, "policy"))):
+        if place.exists():
+            print(f"{name}: {sum(file.stat().st_size for file in place.iterdir()) / 1e9:.3f} GB on disk")
 
 
 if __name__ == "__main__":

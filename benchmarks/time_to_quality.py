@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.hot_loop import prepare, quick_world
 from benchmarks.limit import train_options
 from darlr.agents.learner import learn
-from darlr.agents.recommender import RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth
 from darlr.experiments.logs import Logs

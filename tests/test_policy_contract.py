@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from darlr.agents.learner import build_recommender
-from darlr.agents.recommender import RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
 from darlr.data.item_features import category_bits
 from darlr.data.log import InteractionLog
 from darlr.errors import DarlrError

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from darlr.agents.recommender import Recommender, RecommenderPolicy, project
+from darlr.agents.policy import RecommenderPolicy
+from darlr.agents.recommender import Recommender, project
 from darlr.simulation.policy import Policy
 from darlr.simulation.session import reset, show
 from tests.agents.tiny import build, make_world, options

@@ -5,7 +5,7 @@ import torch
 
 from darlr.agents.actor_critic import FORBIDDEN
 from darlr.agents.learner import build_learner, build_recommender, build_simulator, learn
-from darlr.agents.recommender import RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
 from darlr.agents.rollout import rollout
 from darlr.agents.slates import Slates
 from darlr.simulation.exits import never

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from darlr.agents.learner import learn
-from darlr.agents.recommender import RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
 from darlr.agents.rollout import rollout
 from darlr.simulation.session import reset
 from darlr.world.feedback import standardise

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from darlr.data.log import InteractionLog
 from darlr.errors import DataError
 from darlr.evaluation import held_out
-from darlr.evaluation.held_out import auc, held_out_sums, ndcg, quality, summary
+from darlr.evaluation.held_out import auc, ndcg, quality, summary
 
 
 def log_of(user, item, reward, users=2, items=4):
@@ -32,6 +33,10 @@ def random_log(seed, users=20, items=30, n=300, values=(1.0, 2.0, 4.0, 5.0)):
 
 
 NOTHING = log_of([], [], [])
+
+
+def held_out_sums(table, *more):
+    return held_out.held_out_sums(torch.from_numpy(table), *more)
 
 
 def test_ratings_by_hand():

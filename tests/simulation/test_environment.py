@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from darlr.agents.learner import build_learner, build_simulator
-from darlr.agents.recommender import RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
 from darlr.agents.rollout import Draws, Learning
 from darlr.evaluation.protocol import play
 from darlr.simulation import environment

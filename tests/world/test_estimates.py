@@ -1,5 +1,7 @@
 """Estimates on demand give what a table gives."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from darlr.options import WorldModelConfig
 from darlr.world.estimates import Averaged, Dense, Overlay, Variance
 from darlr.world.factored import Factored
 from darlr.world.fit import fit_world
+from darlr.world.low_rank import compress
 from tests.world.tiny import log_of
 
 USERS, ITEMS = 7, 5
@@ -44,6 +47,19 @@ def test_batches_do_not_change_predictions(fitted, monkeypatch):
     whole = lazy.rows(torch.arange(USERS))
     monkeypatch.setattr("darlr.world.factored.CELLS", 3)
     torch.testing.assert_close(lazy.rows(torch.arange(USERS)), whole)
+
+
+def test_a_bilinear_model_is_held_exactly_but_for_clipping(fitted):
+    if fitted.config.kind != "bayesian":
+        pytest.skip("not bilinear")
+    wide = replace(fitted.scale, low=-100.0, high=100.0)
+    lazy = Factored(fitted.model, wide, fitted.users, fitted.items)
+    short, whole = compress(lazy, 0.1, (wide.low, wide.high), directions=1), lazy.whole()
+    torch.testing.assert_close(short.whole(), whole, atol=1e-5, rtol=0)
+    assert short.error < 1e-5
+    centred, vectors = (torch.nn.functional.normalize(rows) for rows in (whole - whole.mean(0), short.vectors()))
+    torch.testing.assert_close(vectors @ vectors.T, centred @ centred.T, atol=1e-5, rtol=0)
+    torch.testing.assert_close(short.theta.T @ short.theta / USERS, torch.eye(short.theta.shape[1]), atol=1e-4, rtol=0)
 
 
 def test_averages_and_variances_of_neighbours_by_hand():

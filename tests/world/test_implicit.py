@@ -46,12 +46,14 @@ def test_auto_follows_the_log():
     ratings, positives = log_of([0, 1], [0, 1], [1, 0], 2, 2), log_of([0, 1], [0, 1], [1, 1], 2, 2)
     assert not ratings.implicit
     assert resolve(WorldModelConfig(), ratings) == WorldModelConfig(
-        kind="deepfm", loss="point", gradients="dense", estimates="table"
+        kind="deepfm", loss="point", gradients="dense", order="whole", estimates="table"
     )
     chosen = resolve(WorldModelConfig(members=2), positives)
     assert (chosen.loss, chosen.members, chosen.batch) == ("pointneg", 2, IMPLICIT["batch"])
     named = WorldModelConfig(loss="pointneg")
-    assert resolve(named, positives) == replace(named, kind="deepfm", gradients="dense", estimates="table")
+    assert resolve(named, positives) == replace(
+        named, kind="deepfm", gradients="dense", order="whole", estimates="table"
+    )
 
 
 def test_users_without_events_on_the_items_are_predicted_from_their_history():

@@ -20,17 +20,19 @@ class Decisions:
     """N past decisions, evaluated by the current networks under the masks of the time of acting.
 
     actor: the layer from hidden to logits; all [N, A] of them never exist at once. excluded: forbidden actions, padded
-    with -1. offset: the part of the logits of a slice of rows that has no gradient, float32 [n, A]. pool: the C
-    candidates of each of E groups of rows; action and excluded are then columns of it.
+    with -1. offset: the part of the logits of some rows that has no gradient, float32 [n, A]. pool: the C
+    candidates of each of E groups of rows; action and excluded are then columns of it. order: the place of each of N
+    decisions among M >= N rows of hidden, action and excluded, where padding fills the groups; value has no padding.
     """
 
     actor: Actor
     hidden: Float[Tensor, "N h"]
-    value: Float[Tensor, " N"]
+    value: Float[Tensor, " n"]
     action: Int[Tensor, " N"]
     excluded: Int[Tensor, "N m"]
-    offset: Callable[[slice], Tensor] | None = None
+    offset: Callable[[slice | Tensor], Tensor] | None = None
     pool: Int[Tensor, "E C"] | None = None
+    order: Int[Tensor, " n"] | None = None
 
     def chunks(self) -> Iterator[tuple[slice, AllActions | Candidates]]:
         """Slices of rows that fit the cache, and the layer that gives their logits."""
@@ -94,8 +96,10 @@ def policy_gain(
     This is the equation. Training uses its twin, `darlr.agents.fast.twins.policy_gain`.
     """
     log_pi = decisions.logits().log_softmax(-1)
-    entropy = -(log_pi.exp() * log_pi).sum(-1)
     taken = log_pi.gather(1, decisions.action[:, None]).squeeze(1)
+    if decisions.order is not None:
+        log_pi, taken = log_pi[decisions.order], taken[decisions.order]
+    entropy = -(log_pi.exp() * log_pi).sum(-1)
     return (weight * taken).sum() + bonus * entropy.sum(), entropy.detach()
 
 

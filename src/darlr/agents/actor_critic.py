@@ -94,6 +94,9 @@ class AllActions:
         return (slopes @ self.weight).to(hidden.dtype)
 
 
+TURNED = 128  # the most candidates whose weights are turned around for the products of a selection
+
+
 class Candidates:
     """The same layer over a pool of C actions for each of E groups of equally many, neighbouring rows."""
 
@@ -108,7 +111,7 @@ class Candidates:
     def logits(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n C"]:
         """Unmasked logits of the candidates."""
         turned = self.weight.mT
-        if hidden.shape[0] == self.weight.shape[0]:
+        if hidden.shape[0] == self.weight.shape[0] and self.weight.shape[1] <= TURNED:
             if self._turned is None:  # products of one row for each group read it fastest in this order
                 self._turned = turned.contiguous()
             turned = self._turned
@@ -120,6 +123,12 @@ class Candidates:
         by_weight.index_add_(0, self.pool, torch.bmm(slopes.mT, self._grouped(hidden)).flatten(0, 1))
         by_bias.index_add_(0, self.pool, slopes.sum(1).flatten())
         return torch.bmm(slopes, self.weight).flatten(0, 1)
+
+    def replace(self, groups: Int[Tensor, " e"], actor: "Actor", pool: Int[Tensor, "e C"]) -> None:
+        """Give some groups another pool."""
+        self.weight[groups] = actor.weight.index_select(0, pool.flatten()).view(*pool.shape, -1)
+        self.bias[groups] = actor.bias.index_select(0, pool.flatten()).view_as(pool)
+        self._turned = None
 
     def _grouped(self, rows: Float[Tensor, "n x"]) -> Float[Tensor, "E k x"]:
         groups = self.weight.shape[0]
@@ -142,3 +151,23 @@ class Actor(nn.Linear):
     def forward(self, hidden: Float[Tensor, "n h"]) -> Float[Tensor, "n A"]:
         """Unmasked logits of every action."""
         return self.layer().logits(hidden)
+
+
+class Streams:
+    """The layer over the pools of B streams while weights do not change; only new users' candidates are read again."""
+
+    def __init__(self, actor: Actor) -> None:
+        self.actor = actor
+        self._held: tuple[Tensor, Candidates] | None = None
+
+    def of(self, user: Int[Tensor, " B"], pool: Int[Tensor, "B C"]) -> Candidates:
+        """The layer over each user's pool. Later calls change it."""
+        if self._held is None:
+            layer = Candidates(self.actor.weight, self.actor.bias, pool)
+        else:
+            before, layer = self._held
+            changed = (before != user).nonzero().squeeze(1)
+            if len(changed):
+                layer.replace(changed, self.actor, pool[changed])
+        self._held = user, layer
+        return layer

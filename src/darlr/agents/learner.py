@@ -10,6 +10,7 @@ from torch.nn.functional import embedding
 
 from darlr.agents.a2c import Decisions, generalised_advantages, update
 from darlr.agents.fast.kernels import PLAIN, Kernels, compiled
+from darlr.agents.large import grouped, touched
 from darlr.agents.recommender import Recommender
 from darlr.agents.references import build_pool, build_references, candidate_count
 from darlr.agents.rollout import Generators, Rollout, Simulator, rollout
@@ -177,15 +178,17 @@ def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict
         excluded = turns.shown[rows, :0] if repeats else turns.shown[rows]
         slate = None if turns.slate is None else turns.slate.rows(rows)
 
-        def offset(part: slice) -> Tensor:
+        def offset(part: slice | Tensor) -> Tensor:
             return recommender.offset(seen.rows(part), None if slate is None else slate.rows(part))
 
-        pool = None if slate is None else slate.items.clamp(max=len(recommender.items) - 1)
         more = offset if recommender.knows_more or slate is not None else None
-        return Decisions(recommender.heads.actor, hidden, value, turns.column[rows], excluded, more, pool)
+        decisions = Decisions(recommender.heads.actor, hidden, value, turns.column[rows], excluded, more)
+        return decisions if pool is None else grouped(decisions, seen.user, place(pool[rows]))
 
     optimiser, batches = learner.recommender_optimiser, learner.generators.batches
-    return update(recommender, optimiser, decisions_of, advantage, advantage + turns.value, config, batches)
+    pool = None if turns.slate is None else turns.slate.known(len(recommender.items))
+    with touched(recommender.heads.actor, optimiser, pool) as place:
+        return update(recommender, optimiser, decisions_of, advantage, advantage + turns.value, config, batches)
 
 
 def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]:
@@ -206,12 +209,14 @@ def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]
         tokens, recent = selector.tokens_among(recent)
         users = embedding(recent.T.clamp(min=0), tokens)
         hidden, value = learner.kernels.evaluate_picks(selector, selection.state[episode], users, recent.T >= 0)
-        pool = None if selector.pool is None else selector.pool[selection.chosen[episode[::picks], 0]]
-        return Decisions(selector.heads.actor, hidden, value, action, before, pool=pool)
+        own = None if pool is None else place(pool[episode[::picks]])
+        return Decisions(selector.heads.actor, hidden, value, action, before, pool=own)
 
-    target, group = advantage + selection.value.flatten(), 1 if selector.pool is None else picks
+    pool = None if selector.pool is None else selector.pool[selection.chosen[:, 0]]
+    target, group = advantage + selection.value.flatten(), 1 if pool is None else picks
     batches = learner.generators.batches
-    metrics = update(selector, optimiser, decisions_of, advantage, target, config, batches, group=group)
+    with touched(selector.heads.actor, optimiser, pool) as place:
+        metrics = update(selector, optimiser, decisions_of, advantage, target, config, batches, group=group)
     return {f"selector_{name}": value for name, value in metrics.items()} | {"selector_reward": selection.reward.mean()}
 
 

@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding  # several times faster than table[rows] on a CPU
 
-from darlr.agents.actor_critic import FORBIDDEN, ActorCritic
+from darlr.agents.actor_critic import FORBIDDEN, ActorCritic, Candidates
 from darlr.agents.fast.twins import Folded
+from darlr.agents.large import MANY
 from darlr.agents.slates import Slate, Slates
 from darlr.agents.tracker import build_tracker
 from darlr.io.tensors import moved
@@ -53,7 +54,7 @@ class Tokens(NamedTuple):
     """Parts of states, computed once while the weights do not change.
 
     items: each item's contribution to its token. feedback: the contribution of a scaled reward of 1. users: each user's
-    part of the state, or None where the state has no such part. tracker: the tracker's `fold()`.
+    part of the state, or None where the state has no such part or users are many. tracker: the tracker's `fold()`.
     """
 
     items: Float[Tensor, "I d"]
@@ -147,18 +148,25 @@ class Recommender(nn.Module):
         surprise = session.rewards.clamp(self.low, self.high) - expected
         return preference(self.features, self.config.belief, session.items, surprise, there)
 
-    def forward(self, seen: Observation, tokens: Tokens | None = None, slate: Slate | None = None) -> Decision:
+    def forward(
+        self,
+        seen: Observation,
+        tokens: Tokens | None = None,
+        slate: Slate | None = None,
+        layer: Candidates | None = None,
+    ) -> Decision:
         """The decision for an observation. tokens: the result of `tokens()`, if it was computed before.
 
         slate: those of the users, where only a part of the catalogue can be recommended; logits are over its columns.
+        layer: the actor's last layer over the slates, if it was read before.
         """
         state = self.state(seen, self.own(seen.user, tokens), tokens)
         if slate is None:
             logits, value = self.heads(state)
         else:
             hidden = self.heads.trunk(state)
-            pool, value = slate.items.clamp(max=len(self.items) - 1), self.heads.value(hidden)
-            logits = self.heads.actor.layer(pool).logits(hidden)
+            over = self.heads.actor.layer(slate.known(len(self.items))) if layer is None else layer
+            logits, value = over.logits(hidden), self.heads.value(hidden)
         if self.knows_more or slate is not None:
             logits = logits + self.offset(seen, slate)
         return Decision(state, logits, value)
@@ -167,7 +175,8 @@ class Recommender(nn.Module):
         """The tokens of all items and users at the current weights, which make many states cheaper."""
         weight = self.token.weight
         items = torch.addmm(self.token.bias, self.items, weight[:, :-1].T)
-        return Tokens(items, weight[:, -1], self._users(), self.tracker.fold())
+        users = None if len(self.users) > MANY else self._users()
+        return Tokens(items, weight[:, -1], users, self.tracker.fold())
 
     def _users(self) -> Tensor | None:
         """Each user's part of the state, or None."""
@@ -218,7 +227,7 @@ class Recommender(nn.Module):
                 ending = CategoryExit(self.bits, *self.leaving).ending(seen.recent)
                 parts.append(-self.config.caution * ending.float())
         else:
-            items = slate.items.clamp(max=len(self.items) - 1)
+            items = slate.known(len(self.items))
             parts = [(slate.items == len(self.items)) * FORBIDDEN]
             parts += [self._prior(seen, slate, items)] if self.config.prior else []
             if self.leaving is not None:
@@ -263,21 +272,3 @@ def project(layer: nn.Linear, table: Float[Tensor, "U F"], rows: Int[Tensor, "*n
     """layer(table[rows]), [*n, out], computed once for each distinct row."""
     distinct, place = torch.unique(rows, return_inverse=True)
     return embedding(place, layer(embedding(distinct, table)))
-
-
-@dataclass(frozen=True)
-class RecommenderPolicy:
-    """A trained recommender as a `Policy`; it needs no selector."""
-
-    recommender: Recommender
-
-    @torch.inference_mode()
-    def scores(self, session: Session) -> Tensor:
-        """The logits, float32 [B, I]; those of items outside a user's slate are FORBIDDEN."""
-        slates = self.recommender.slates
-        slate = None if slates is None else slates.of(session.user)
-        decision: Decision = self.recommender(self.recommender.observe(session), None, slate)
-        if slate is None:
-            return decision.logits
-        everything = decision.logits.new_full((len(session.user), len(self.recommender.items) + 1), FORBIDDEN)
-        return everything.scatter_(1, slate.items, decision.logits)[:, :-1]

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from darlr.agents.large import MANY
 from darlr.data.unit import Unit
 from darlr.errors import ConfigError
 from darlr.methods import References, Step, find
@@ -17,7 +18,6 @@ from darlr.world.tables import World
 
 EVERYONE = 2048  # up to this number of users, the selector picks from all of them by default
 LEAST = 64  # the least size of a default pool
-MANY = 50_000  # above this number of users, candidates by chance are drawn without a number for each user
 POOLED = 1024  # the number of users whose pools are drawn at once
 GAINED = 64  # the number of users whose gains are computed at once
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from darlr.agents.actor_critic import forbid
+from darlr.agents.actor_critic import Candidates, Streams, forbid
 from darlr.agents.recommender import Decision, Observation, Recommender, Tokens
 from darlr.agents.references import ReferenceRule
 from darlr.agents.selector import PickTokens, Selection, Selector, pick_draws, select
@@ -90,12 +90,14 @@ class Draws(NamedTuple):
 
     action: uniform in [0, 1), for the items. picks: the same for the selector's K picks; None without a selector.
     references: the users that a rule picks where there is no selector. slate: the items that can be recommended.
+    layer: the recommender's last layer over them.
     """
 
     action: Float[Tensor, " B"]
     picks: Float[Tensor, "K B"] | None
     references: References | None
     slate: Slate | None = None
+    layer: Candidates | None = None
 
 
 class Learning(NamedTuple):
@@ -113,7 +115,7 @@ class Learning(NamedTuple):
         simulator, tables, references, selection = self.simulator, self.tables, chance.references, None
         observation = self.recommender.observe(session)
         slate = chance.slate
-        decision: Decision = self.recommender(observation, self.tokens, slate)
+        decision: Decision = self.recommender(observation, self.tokens, slate, chance.layer)
         shown = session.items if slate is None else slate.columns(session.items)
         logits = decision.logits if simulator.environment.repeats else forbid(decision.logits, shown)
         column = action = draw(logits.softmax(-1), chance.action)
@@ -147,14 +149,17 @@ def rollout(
     users = torch.randint(tables.frozen.shape[0], (environment.turns + 1, sessions), **options).to(device)  # type: ignore[call-overload]
     uniform = torch.rand(environment.turns, sessions, generator=generators.actions, device=generators.actions.device)
     uniform = uniform.to(device)
-    pick_tokens = selector.tokens() if selector is not None else None
+    pick_tokens, streams = selector.tokens() if selector is not None else None, Streams(recommender.heads.actor)
     agents = Learning(recommender, selector, simulator, tables, recommender.tokens(), pick_tokens)
 
     def chance(number: int, session: Session) -> Draws:
         picks = None if selector is None else pick_draws(selector, sessions, generators.picks, device)
         references = None if simulator.references is None else simulator.references(session.user, generators.picks)
-        slates = recommender.slates
-        return Draws(uniform[number], picks, references, None if slates is None else slates.of(session.user))
+        if recommender.slates is None:
+            return Draws(uniform[number], picks, references)
+        slate = recommender.slates.of(session.user)
+        layer = streams.of(session.user, slate.known(simulator.world.n_items))
+        return Draws(uniform[number], picks, references, slate, layer)
 
     session, played = play(environment, agents, users[0], chance, users[1:], take_turn)
     slate = None if recommender.slates is None else recommender.slates.of(session.user)

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import embedding
+from torch.nn.functional import embedding, linear
 
 from darlr.agents.actor_critic import FORBIDDEN, ActorCritic
 from darlr.agents.fast.twins import Folded
+from darlr.agents.large import MANY
 from darlr.agents.references import distances, require_others
 from darlr.agents.tracker import build_tracker
 from darlr.methods.rewards import References
@@ -24,10 +25,13 @@ from darlr.world.tables import World
 class PickTokens(NamedTuple):
     """Parts of tokens, computed once while the weights do not change.
 
-    users: each user's contribution to a token, float32 [U, d]. tracker: the tracker's `fold()`.
+    users: each user's contribution to a token, or with many users None. weight, bias: the layer that computes it from
+    p_v, where it is None. tracker: the tracker's `fold()`.
     """
 
-    users: Float[Tensor, "U d"]
+    users: Float[Tensor, "U d"] | None
+    weight: Float[Tensor, "d F"] | None
+    bias: Float[Tensor, " d"] | None
     tracker: Sequence[Folded | None] | None
 
 
@@ -70,7 +74,17 @@ class Selector(nn.Module):
 
     def tokens(self) -> PickTokens:
         """The parts of tokens at the current weights."""
-        return PickTokens(self.user_tokens(), self.tracker.fold())
+        if len(self.users) <= MANY:
+            return PickTokens(self.user_tokens(), None, None, self.tracker.fold())
+        of_user, first = self.from_user.weight, self.projection
+        return PickTokens(None, of_user @ first.weight, of_user @ first.bias, self.tracker.fold())
+
+    def contribution(self, chosen: Int[Tensor, "*n"], tokens: PickTokens) -> Float[Tensor, "*n d"]:
+        """The contributions of users to tokens."""
+        if tokens.users is not None:
+            return embedding(chosen, tokens.users)
+        assert tokens.weight is not None
+        return linear(embedding(chosen, self.users), tokens.weight, tokens.bias)
 
     def tokens_among(self, chosen: Int[Tensor, "*n"]) -> tuple[Float[Tensor, "V d"], Int[Tensor, "*n"]]:
         """The tokens of at least the users in `chosen` (-1 = none), and `chosen` as rows of these tokens."""
@@ -89,7 +103,7 @@ class Selector(nn.Module):
         for a recommendation share. tokens: `tokens()`.
         """
         chosen = chosen.T  # positions are the first dimension of trackers
-        hidden = self.read(state, embedding(chosen.clamp(min=0), tokens.users), chosen >= 0, tokens.tracker)
+        hidden = self.read(state, self.contribution(chosen.clamp(min=0), tokens), chosen >= 0, tokens.tracker)
         return self.heads.actor(hidden), self.heads.value(hidden)
 
     def read(
@@ -172,7 +186,7 @@ def select(
     layer = selector.heads.actor.layer(pool)
     hiddens = []
     for k, uniform_k in enumerate(uniform):
-        recent = embedding(chosen[:, max(0, k + 1 - window) : k + 1].T, tokens.users)
+        recent = selector.contribution(chosen[:, max(0, k + 1 - window) : k + 1].T, tokens)
         hidden = selector.read(state_token, recent, None, tokens.tracker)
         logits = layer.logits(hidden).scatter_(1, taken[:, first : k + 1], FORBIDDEN)
         action = draw(logits.softmax(-1), uniform_k)

@@ -11,10 +11,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from darlr.simulation.shortlist import GOLDEN, columns, mixed, once_each
 from darlr.world.estimates import Estimate
 from darlr.world.tables import Histories
 
 CELLS = 1 << 25  # estimates that are ranked in one batch
+BLOCK = 16  # scores of which only the largest is compared at first
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,41 @@ class Slate:
     items: Int[Tensor, "B S"]
     scores: Float[Tensor, "B S"]
 
+    def known(self, n_items: int) -> Int[Tensor, "B S"]:
+        """The items, with the last item of the catalogue in place of padding."""
+        return self.items.clamp(max=n_items - 1)
+
+    @property
+    def parts(self) -> tuple[Tensor, Tensor]:
+        """The items and their scores."""
+        return self.items, self.scores
+
     def rows(self, rows: Tensor | slice) -> "Slate":
         """The slates of some of the users."""
         return Slate(self.items[rows], self.scores[rows])
 
     def columns(self, items: Int[Tensor, "B m"]) -> Int[Tensor, "B m"]:
         """The column of each item in its user's slate; -1 for items that the slate does not hold, and for -1."""
-        place = torch.searchsorted(self.items, items.contiguous()).clamp(max=self.items.shape[1] - 1)
-        return torch.where((self.items.gather(1, place) == items) & (items >= 0), place, -1)
+        return columns(self.items, items)
+
+
+def largest(scores: Float[Tensor, "B I"], count: int) -> Int[Tensor, "B count"]:
+    """The places of the `count` largest scores of each row, in any order.
+
+    They are among the blocks with the largest maxima, so that few scores have to be sorted: with 100,000 items this
+    takes a fifth of the time of torch.topk on all of them.
+    """
+    n_items = scores.shape[1]
+    blocks = n_items // BLOCK
+    if blocks <= 2 * count:
+        return scores.topk(count, dim=1, sorted=False).indices
+    place = torch.arange(BLOCK, device=scores.device) * blocks  # a block is every blocks-th item: rows stay vectorised
+    whole = scores[:, : BLOCK * blocks].reshape(len(scores), BLOCK, blocks)
+    first = whole.amax(1).topk(count, dim=1, sorted=False).indices
+    rest = torch.arange(BLOCK * blocks, n_items, device=scores.device).expand(len(scores), -1)
+    candidates = torch.cat([(first[:, :, None] + place).flatten(1), rest], 1)
+    best = scores.gather(1, candidates).topk(count, dim=1, sorted=False).indices
+    return candidates.gather(1, best)
 
 
 class Slates:
@@ -74,21 +103,16 @@ class Slates:
     def _made(self, user: Tensor) -> Slate:
         n_items = self.estimate.shape[1]
         best = [
-            self.estimate.rows(part).topk(min(self.best, n_items), dim=1).indices
+            largest(self.estimate.rows(part), min(self.best, n_items))
             for part in torch.split(user, max(1, CELLS // n_items))
         ]
         parts = [torch.cat(best), self._drawn(user * 0 if self.alike else user) % n_items]
         if self.histories is not None:
             parts.append(self.histories.of(user, n_items))
-        items = torch.cat(parts, 1).sort(1).values
-        items[:, 1:][items[:, 1:] == items[:, :-1]] = n_items
-        items = items.sort(1).values
+        items = once_each(torch.cat(parts, 1), n_items)
         return Slate(items, self.estimate.rows(user, items.clamp(max=n_items - 1)))
 
     def _drawn(self, user: Tensor) -> Tensor:
-        """Random numbers of each user, int64 [B, random], not negative: SplitMix64 (Steele et al. 2014)."""
+        """Random numbers of each user, int64 [B, random], not negative."""
         place = torch.arange(self.random, device=user.device)
-        x = (user[:, None] * self.random + place) * -7046029254386353131 + self.seed
-        x = (x ^ (x >> 30 & (1 << 34) - 1)) * -4658895280553007687
-        x = (x ^ (x >> 27 & (1 << 37) - 1)) * -7723592293110705685
-        return (x ^ (x >> 31 & (1 << 33) - 1)) & (1 << 62) - 1
+        return mixed((user[:, None] * self.random + place) * GOLDEN + self.seed)

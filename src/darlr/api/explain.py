@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from darlr.agents.learner import Learner, build_learner, build_simulator, load_state
-from darlr.agents.recommender import RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
 from darlr.agents.rollout import Simulator
 from darlr.agents.selector import pick_draws, select
 from darlr.errors import DataError, RunError

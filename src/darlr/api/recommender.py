@@ -4,6 +4,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,6 +32,7 @@ from darlr.serving.given import Pairs
 from darlr.serving.ids import Id
 from darlr.serving.policy import Items, TrainedPolicy, User
 from darlr.world.fitted import FittedWorldModel
+from darlr.world.given import WorldModel
 
 Callback = Callable[[Mapping[str, Any]], None]
 BEFORE = "interrupted before the first epoch was complete; continue with fit(..., resume=True)"
@@ -40,7 +42,8 @@ class Recommender:
     """A policy that learns long-term reward from a log alone.
 
     Every option of `darlr train` is a keyword: `epochs=5`, `selector={"picks": 30}` or `selector__picks=30`,
-    `model={"members": 3}`. `darlr train --help` and `darlr.options` list them.
+    `model={"members": 3}`. `darlr train --help` and `darlr.options` list them. `world` also takes a factor model of
+    another library, a `darlr.WorldModel`.
 
     Examples:
         >>> model = Recommender("darlr+", seed=0).fit(train, epochs=5)
@@ -55,13 +58,14 @@ class Recommender:
         """
         if not isinstance(method, str):
             raise ConfigError(f"option method: must be the name of a method, not {method!r}")
+        factors = options.pop("world") if isinstance(options.get("world"), WorldModel) else None
         given = flat({**options, "seed": seed})
         if "data" in given:
             raise ConfigError(f"option data: pass the data set to fit, as in fit({given['data']!r})")
-        self._begin(override(usual(method), given))
+        self._begin(override(usual(method), given), factors)
 
-    def _begin(self, asked: RunConfig) -> None:
-        self.asked = asked
+    def _begin(self, asked: RunConfig, factors: WorldModel | None = None) -> None:
+        self.asked, self._factors = asked, factors
         self._prepared: Prepared | None = None
         self._fitted: FittedWorldModel | None = None
         self._memory = Memory()
@@ -122,7 +126,8 @@ class Recommender:
                     return open_run(out) if whole or older else None
 
                 with self._keeping(learned, asked.train.epochs):
-                    self._hand_over(train_run(asked, out, source=source, resume=resume, watch=watch, on_epoch=on_epoch))
+                    begin = partial(train_run, asked, out, source=source, factors=self._factors)
+                    self._hand_over(begin(resume=resume, watch=watch, on_epoch=on_epoch))
             else:
                 self._fit_in_memory(asked, source, resume, watch, on_epoch)
         return self
@@ -130,7 +135,7 @@ class Recommender:
     def _fit_in_memory(
         self, asked: RunConfig, source: InteractionLog | None, resume: bool, watch: bool, on_epoch: Callback
     ) -> None:
-        prepared = prepare(asked, source)
+        prepared = prepare(asked, source, self._factors)
         if resume:
             self._refuse_other(prepared)
         else:

@@ -21,6 +21,7 @@ from darlr.methods import find
 from darlr.options import OWN
 from darlr.policies.fixed import FixedList, UserGreedy
 from darlr.serving.folder import METADATA, export, export_table
+from darlr.world.estimates import estimate_of
 
 
 def run(options: Export) -> None:
@@ -64,7 +65,7 @@ def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
         raise ConfigError(f"option row: {row} avoids exits by distance, which served policies cannot do")
     (policy,) = entry.policies
     assert isinstance(policy, FixedList | UserGreedy)
-    table = policy.value[None] if isinstance(policy, FixedList) else policy.table
+    table = policy.value[None] if isinstance(policy, FixedList) else estimate_of(policy.table).whole()
     return lambda folder: export_table(table, rule, found.world, found.logs.known, folder)
 
 

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.errors import DataError
 from darlr.evaluation.statistics import bootstrap_ratio, interval
+from darlr.world.estimates import Estimate, estimate_of
 from darlr.world.implicit import distinct
 
 Reals = NDArray[np.float64]
@@ -29,25 +32,25 @@ class Interval:
 
 
 def held_out_sums(
-    table: NDArray[np.floating], unseen: InteractionLog, known: InteractionLog, least: float | None = None
+    table: Estimate | Tensor, unseen: InteractionLog, known: InteractionLog, least: float | None = None
 ) -> Sums:
     """Compute the part of each user in each metric: name -> (numerator, denominator), both float64 [U].
 
-    table: predicted rewards [U, I]. unseen: the events to predict. known: the events that the model was fitted on,
-    whose cells do not count. least: the reward with gain 0; None = the lower end of the log's range.
+    table: the predicted rewards. unseen: the events to predict. known: the events that the model was fitted on, whose
+    cells do not count. least: the reward with gain 0; None = the lower end of the log's range.
 
     "RMSE" holds squared errors. "pairs" is the share of a user's pairs of differently rewarded events in the right
     order; ties count half. "NDCG" is over a user's events with gain max(reward - least, 0). Among positives, pairs are
     of a positive and an item without event, and NDCG is cut off at 30. Both are means over users with such a pair.
     Raises DataError where there is no event to predict.
     """
-    positives = unseen.implicit and known.implicit
+    predicted, positives = estimate_of(table), unseen.implicit and known.implicit
     unseen = distinct(unseen, known) if positives else unseen
     if not len(unseen):
         raise DataError(f"{unseen.name}: no event on the scope's items is new to the model, so nothing can be measured")
     if positives:
-        return _positives(table, unseen, known)
-    error = table[unseen.user, unseen.item].astype(np.float64) - unseen.reward
+        return _positives(predicted, unseen, known)
+    error = _pairs(predicted, unseen.user, unseen.item).astype(np.float64) - unseen.reward
     squared, absolute, count = (
         np.bincount(unseen.user, values, unseen.n_users).astype(np.float64)
         for values in (np.square(error), np.abs(error), None)
@@ -55,7 +58,7 @@ def held_out_sums(
     return {
         "RMSE": (squared, count),
         "MAE": (absolute, count),
-        **_order(table, unseen, unseen.reward_range[0] if least is None else least),
+        **_order(predicted, unseen, unseen.reward_range[0] if least is None else least),
     }
 
 
@@ -78,11 +81,17 @@ def _value_and_draws(name: str, sums: tuple[Reals, Reals], seed: int, resamples:
     return (ratio**0.5, np.sqrt(draws)) if name == "RMSE" else (ratio, draws)
 
 
-def _order(table: NDArray[np.floating], log: InteractionLog, least: float) -> Sums:
+def _pairs(predicted: Estimate, user: NDArray[np.int64], item: NDArray[np.int64]) -> NDArray[np.floating]:
+    """The predictions of events, [n]."""
+    found: NDArray[np.floating] = predicted.pairs(*map(torch.from_numpy, (user, item))).numpy()
+    return found
+
+
+def _order(predicted: Estimate, log: InteractionLog, least: float) -> Sums:
     """Compute pairs and NDCG of each user's own events."""
     order = np.argsort(log.user, kind="stable")
     user, item, reward = log.user[order], log.item[order], log.reward[order].astype(np.float64)
-    score = table[user, item]
+    score = _pairs(predicted, user, item)
     size = np.bincount(user, minlength=log.n_users)
     start = np.cumsum(size) - size
     right, pairs = np.zeros(log.n_users), np.zeros(log.n_users)
@@ -109,11 +118,11 @@ def _order(table: NDArray[np.floating], log: InteractionLog, least: float) -> Su
     }
 
 
-def _positives(table: NDArray[np.floating], unseen: InteractionLog, known: InteractionLog) -> Sums:
+def _positives(predicted: Estimate, unseen: InteractionLog, known: InteractionLog) -> Sums:
     """Compute pairs and NDCG@K of each user's held-out positives among all items but the known ones."""
     from scipy.stats import rankdata  # slow to import
 
-    n_users, n_items = table.shape
+    n_users, n_items = predicted.shape
     shuffle = np.random.default_rng(0).permutation(n_items)  # equal scores are in random order
     place = np.empty(n_items, dtype=np.int64)
     place[shuffle] = np.arange(n_items)
@@ -123,7 +132,8 @@ def _positives(table: NDArray[np.floating], unseen: InteractionLog, known: Inter
     for start in range(0, n_users, chunk):
         rows = slice(start, min(start + chunk, n_users))
         liked, hidden = (_cells(log, rows, place, n_items) for log in (unseen, known))
-        score = np.where(hidden, -np.inf, table[rows][:, shuffle])
+        every = predicted.rows(torch.arange(rows.start, rows.stop)).numpy()
+        score = np.where(hidden, -np.inf, every[:, shuffle])
         candidates, count = n_items - hidden.sum(1), liked.sum(1)
         # an item beats all candidates after its ties and half its ties; positives beat each other half the time
         beats = candidates[:, None] - rankdata(-score, axis=1)

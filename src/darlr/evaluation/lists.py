@@ -11,13 +11,16 @@ from torch import Tensor
 from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope
 from darlr.evaluation.truth import Truth
+from darlr.io.tensors import moved
 from darlr.options import TablesConfig
 from darlr.policies.fixed import FixedList, Random, UserGreedy
 from darlr.simulation.policy import Policy
+from darlr.world.estimates import MOST, Dense, Estimate, estimate_of
 from darlr.world.logged_neighbours import logged_neighbour_table
-from darlr.world.models.bias import bias_table
+from darlr.world.models.bias import bias_estimate
 from darlr.world.tables import World
 
+CELLS = 2**22  # rewards that are averaged at once
 Kind = Literal["learned", "log", "truth"]
 
 
@@ -75,22 +78,44 @@ def item_means(log: InteractionLog) -> Tensor:
 
 def best_fixed_list(truth: Truth, n_items: int) -> FixedList:
     """Return the list by falling mean true reward over the users of the truth; items outside the truth come last."""
-    value = truth.reward.new_full((n_items,), -torch.inf)
-    value[torch.as_tensor(truth.items, device=value.device)] = truth.reward.double().mean(0).to(value)
+    mean = _column_means(rewards := estimate_of(truth.reward))
+    dtype = rewards.rows(torch.zeros(0, dtype=torch.int64, device=rewards.device)).dtype
+    value = torch.full((n_items,), -torch.inf, dtype=dtype, device=rewards.device)
+    value[torch.as_tensor(truth.items, device=value.device)] = mean.to(value)
     return FixedList(value)
+
+
+def _column_means(rewards: Estimate) -> Tensor:
+    """Compute the mean reward of each item, float64 [Ie]."""
+    if isinstance(rewards, Dense):
+        return rewards.table.double().mean(0)
+    total, (users, items) = torch.zeros(rewards.shape[1], dtype=torch.float64, device=rewards.device), rewards.shape
+    for part in torch.split(torch.arange(users, device=rewards.device), max(1, CELLS // items)):
+        total += rewards.rows(part).sum(0, dtype=torch.float64)
+    return total / users
 
 
 def oracle(truth: Truth, n_users: int, n_items: int) -> UserGreedy:
     """Return the policy that shows each user the best remaining item by the truth."""
-    device = truth.reward.device
-    table = truth.reward.new_full((len(truth.users), n_items), -torch.inf)
-    table[:, torch.as_tensor(truth.items, device=device)] = truth.reward
+    device, table = truth.reward.device, truth.reward
+    if isinstance(table, Tensor):
+        wide = table.new_full((len(truth.users), n_items), -torch.inf)
+        wide[:, torch.as_tensor(truth.items, device=device)] = table
+        table = wide
     row = torch.zeros(n_users, dtype=torch.int64, device=device)
     row[torch.as_tensor(truth.users, device=device)] = torch.arange(len(truth.users), device=device)
     return UserGreedy(table, row)
 
 
-Scores = Callable[[Source], Tensor | None]
+def left_out(source: Source) -> str | None:
+    """Say which row a large world lacks, and why; None where it has all."""
+    users, items = len(source.scope.users), len(source.scope.items)
+    if not source.catalogue.implicit or users * items <= MOST:
+        return None
+    return f"logged-neighbour greedy, which compares {users:,} users with each other by their {items:,} items"
+
+
+Scores = Callable[[Source], Tensor | Estimate | None]
 # Each simple row: name -> its scores, [Is] for all users or [Us, Is]; None where the row does not apply. A log of
 # positives alone has no rows by mean reward, as all items would tie.
 ONCE: dict[str, Scores] = {
@@ -98,16 +123,16 @@ ONCE: dict[str, Scores] = {
     "item-mean list": lambda one: None if one.catalogue.implicit else item_means(one.catalogue),
     "popularity list, by users": lambda one: popularity_by_users(one.catalogue) if one.catalogue.implicit else None,
     "logged-neighbour greedy": lambda one: (
-        logged_neighbour_table(one.fitted, one.scope) if one.catalogue.implicit else None
+        Dense(logged_neighbour_table(one.fitted, one.scope)) if one.catalogue.implicit and not left_out(one) else None
     ),
 }
 # Rows that differ by training seed, as their split or their world model does.
 BY_SEED: dict[str, Scores] = {
     "bias-model list": lambda one: (
-        None if one.catalogue.implicit else bias_table(one.train, one.held_out, one.fitted, one.scope)
+        None if one.catalogue.implicit else bias_estimate(one.train, one.held_out, one.fitted, one.scope)
     ),
-    "world-model greedy": lambda one: None if one.world is None else one.world.reward.whole(),
-    "neighbour-table greedy": lambda one: None if one.world is None else one.world.neighbour_reward(one.tables).whole(),
+    "world-model greedy": lambda one: None if one.world is None else one.world.reward,
+    "neighbour-table greedy": lambda one: None if one.world is None else one.world.neighbour_reward(one.tables),
 }
 
 
@@ -120,7 +145,7 @@ def trivial_rows(
     """
     n_items = sources[0].catalogue.n_items
     plain = [
-        Entry("random", [Random()] * repeats, "log", greedy=False),
+        Entry("random", [Random(seed) for seed in range(repeats)], "log", greedy=False),
         *log_rows(sources, truth.reward.device),
         Entry(f"best fixed list ({reference})", [best_fixed_list(truth, n_items)], "truth"),
         Entry(f"oracle ({reference})", [oracle(truth, sources[0].catalogue.n_users, n_items)], "truth"),
@@ -138,8 +163,8 @@ def log_rows(sources: Sequence[Source], device: torch.device | str = "cpu") -> l
     entries = []
     for rows, used in ((ONCE, sources[:1]), (BY_SEED, sources)):
         for name, scores in rows.items():
-            found = [value.to(device) for one in used if (value := scores(one)) is not None]
+            found = [moved(value, device) for one in used if (value := scores(one)) is not None]
             if found:
-                policies = [FixedList(value) if value.ndim == 1 else UserGreedy(value) for value in found]
+                policies = [FixedList(value) if isinstance(value, Tensor) else UserGreedy(value) for value in found]
                 entries.append(Entry(name, policies, "log"))
     return entries

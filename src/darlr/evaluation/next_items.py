@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.evaluation.held_out import Interval
@@ -25,6 +26,7 @@ from darlr.evaluation.lists import Kind
 from darlr.evaluation.statistics import bootstrap_ratio, interval
 from darlr.simulation.policy import Policy, masked
 from darlr.simulation.session import reset
+from darlr.simulation.shortlist import best_items
 from darlr.world.context import events
 
 K = 10
@@ -111,24 +113,23 @@ def _rank(policy: Policy, found: UnseenItems, users: Integers) -> tuple[Reals, f
     size = max(1, CELLS // found.n_items)
     for start in range(0, len(users), size):
         some = users[start : start + size]
-        order, allowed = _order(policy, found, some)
+        scores, allowed = _scores(policy, found, some)
         entries = slice(*np.searchsorted(found.user, [some[0], some[-1] + 1]))
         row, item = np.searchsorted(some, found.user[entries]), found.item[entries]
-        top = order[:, :K]
+        best = best_items(scores, min(K, found.n_items))
+        top = best.gather(1, scores.gather(1, best).argsort(dim=1, descending=True, stable=True)).numpy()
         shown[top[np.take_along_axis(allowed, top, 1)]] = True
-        gains = np.zeros(order.shape)
+        gains = np.zeros(allowed.shape)
         gains[row, item] = found.gain[entries]
-        place = np.empty_like(order)
-        np.put_along_axis(place, order, np.arange(found.n_items)[None], 1)
-        own = np.lexsort((place[row, item], row))
+        own = np.lexsort((item, -scores.numpy()[row, item], row))
         first = found.reward[entries][own][np.unique(row[own], return_index=True)[1]]
         listed = _listed(np.take_along_axis(gains, top, 1), row, found.gain[entries])
         measured[start : start + size] = np.column_stack([listed, first])
     return measured, float(shown.mean())
 
 
-def _order(policy: Policy, found: UnseenItems, users: Integers) -> tuple[Integers, NDArray[np.bool_]]:
-    """Rank items by falling score, those of the training log last, int64 [users, I], and mark the others, likewise."""
+def _scores(policy: Policy, found: UnseenItems, users: Integers) -> tuple[Tensor, NDArray[np.bool_]]:
+    """Score items, those of the training log at -inf, [users, I], and mark the others, likewise."""
     low, high = np.searchsorted(found.known, [users[0] * found.n_items, (users[-1] + 1) * found.n_items])
     known = found.known[low:high]
     known = known[np.isin(known // found.n_items, users)]
@@ -136,7 +137,7 @@ def _order(policy: Policy, found: UnseenItems, users: Integers) -> tuple[Integer
     allowed[np.searchsorted(users, known // found.n_items), known % found.n_items] = False
     with torch.no_grad():
         scores = masked(policy.scores(reset(torch.from_numpy(users), found.n_items, 1)), torch.from_numpy(allowed))
-    return scores.argsort(dim=1, descending=True, stable=True).numpy(), allowed
+    return scores, allowed
 
 
 def _listed(gains: Reals, row: Integers, gain: Reals) -> Reals:

@@ -18,6 +18,7 @@ from darlr.evaluation.held_out import Interval
 from darlr.evaluation.statistics import bootstrap_ratio, interval
 from darlr.simulation.policy import Policy, masked
 from darlr.simulation.session import reset
+from darlr.world.estimates import Estimate, estimate_of
 
 Reals = NDArray[np.float64]
 
@@ -26,7 +27,7 @@ LEAST_SHARE = 0.01  # or where the effective sample size is below this share of 
 MOST_OUTSIDE = 0.1  # or where more of the policy's choices are ones that the logging policy could never make
 LEAST_INFORMATIVE = 10.0  # a bootstrap needs this effective number of matching events without the commonest reward
 NEVER_SEEN = 1e-9  # an item whose propensity times the number of events is below this does not occur in a log
-CHUNK = 1024  # users scored at once
+CHUNK, CELLS = 1024, 2**25  # the most users, and users x items, that are scored at once
 
 
 @dataclass(frozen=True)
@@ -177,31 +178,33 @@ def _refusal(effective: float, propensity: Reals, support: Interval) -> str | No
     return None
 
 
-def bandit_of(policy: Policy, log: InteractionLog, reward: Tensor, *, greedy: bool) -> Bandit:
+def bandit_of(policy: Policy, log: InteractionLog, reward: Estimate | Tensor, *, greedy: bool) -> Bandit:
     """Pair the events of a log (scope codes) with the choices of the policy for the same users at the first step.
 
-    reward: float32 [U, I], by a model. greedy: whether the best item is chosen; otherwise items are drawn from the
+    reward: estimates by a model. greedy: whether the best item is chosen; otherwise items are drawn from the
     softmax. Raises ValueError where the log has no propensities.
     """
     if log.propensity is None:
         raise ValueError("off-policy estimates cannot be made from a log without propensities")
+    reward = estimate_of(reward)
     users, place = np.unique(log.user, return_inverse=True)
     target, expected = np.empty(len(log)), np.empty(len(users))
-    for start in range(0, len(users), CHUNK):
-        part = torch.from_numpy(users[start : start + CHUNK])
+    size = max(1, min(CHUNK, CELLS // log.n_items))
+    for start in range(0, len(users), size):
+        part = torch.from_numpy(users[start : start + size])
         with torch.no_grad():
             scores = policy.scores(reset(part, log.n_items, 1))
         scores = masked(scores, torch.ones_like(scores, dtype=torch.bool)).double()
         chance = torch.zeros_like(scores).scatter_(1, scores.argmax(1, keepdim=True), 1.0)
         chance = chance if greedy else scores.softmax(1)
-        expected[start : start + CHUNK] = (chance * reward[part].double()).sum(1).numpy()
-        inside = (place >= start) & (place < start + CHUNK)
+        expected[start : start + size] = (chance * reward.rows(part).double()).sum(1).numpy()
+        inside = (place >= start) & (place < start + size)
         target[inside] = chance.numpy()[place[inside] - start, log.item[inside]]
     return Bandit(
         user=log.user,
         reward=log.reward.astype(np.float64),
         propensity=log.propensity.astype(np.float64),
         target=target,
-        predicted=reward.double().numpy()[log.user, log.item],
+        predicted=reward.pairs(*map(torch.from_numpy, (log.user, log.item))).double().numpy(),
         expected=expected[place],
     )

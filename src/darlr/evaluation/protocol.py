@@ -13,11 +13,15 @@ from darlr.options import Mode
 from darlr.simulation import environment
 from darlr.simulation.environment import Environment
 from darlr.simulation.exits import Exit, never
-from darlr.simulation.policy import Policy, Translated, sample
+from darlr.simulation.policy import Policy, Short, Translated, sample
 from darlr.simulation.policy import greedy as best
-from darlr.simulation.session import Session, last_items, oldest_first
+from darlr.simulation.session import Session, last_items, oldest_first, reset
+from darlr.simulation.shortlist import columns
+from darlr.world.estimates import Estimate, estimate_of
 
 CELLS = 2**25  # users x items that are scored at once; it bounds memory and changes no number
+WIDE = 20_000  # items above which policies play by short lists
+SHORT = 1024  # sessions that are played at once by short lists
 
 
 class Shown(NamedTuple):
@@ -31,16 +35,18 @@ class Shown(NamedTuple):
 class Player:
     """Policies whose actions earn the rewards of a table. Each plays an equal share of the sessions, in order.
 
-    payoff: rewards [Ue, Ie] of the truth. rows: int64 [B], the row of each session in it. items: int64 [Ie], the
-    catalogue codes of its columns. left: bool [B, Ie], the items that may still be shown; it is updated in place where
-    repeats are not allowed. exit_aware: whether items that would end the session are avoided where others are left.
+    payoff: the rewards of the truth. rows: int64 [B], the row of each session in it. items: int64 [Ie], the catalogue
+    codes of its items, rising. columns: int64 [Ie], the columns of these items in it. left: bool [B, Ie], the items
+    that may still be shown, updated in place where repeats are not allowed; None where policies play by short lists.
+    exit_aware: whether items that would end the session are avoided where others are left.
     """
 
     policies: Sequence[Policy]
-    payoff: Tensor
+    payoff: Estimate
     rows: Tensor
+    columns: Tensor
     items: Tensor
-    left: Tensor
+    left: Tensor | None
     rules: Environment
     exit_aware: bool
 
@@ -51,32 +57,67 @@ class Player:
             part = slice(number * share, (number + 1) * share)
             live = (~session.done[part]).nonzero().squeeze(1)
             if len(live):  # sessions that are over show nothing; leaving out a few of them takes longer
-                rows = live if 4 * len(live) < 3 * share else slice(None)
+                rows = live if 4 * len(live) < 3 * share or self.left is None else slice(None)
                 luck = None if chance is None else chance[part][rows]
-                place[part][rows] = self._choose(policy, _part(session, part), self.left[part], luck, rows)
-        if not self.rules.repeats:
+                own = _part(session, part)
+                if not isinstance(policy, Translated):
+                    own = replace(own, rewards=own.rewards.float())
+                if self.left is None:
+                    place[part][rows] = self._listed(policy, _part(own, rows), luck)
+                else:
+                    place[part][rows] = self._choose(policy, own, self.left[part], luck, rows)
+        if self.left is not None and not self.rules.repeats:
             self.left.scatter_(1, place[:, None], False)
-        return Shown(self.items[place], self.payoff[self.rows, place])
+        return Shown(self.items[place], self.payoff.pairs(self.rows, self.columns[place]))
 
     def _choose(
         self, policy: Policy, session: Session, left: Tensor, chance: Tensor | None, rows: Tensor | slice
     ) -> Tensor:
         """Choose the columns of these rows. Scoring all keeps scores as they are, as batches may change last bits."""
-        exact = self.payoff.dtype == torch.float32 or isinstance(policy, Translated)
-        observed = session if exact else replace(session, rewards=session.rewards.float())
-        scores = self._columns(policy.scores(observed))[rows]
+        scores = self._offered(policy.scores(session))[rows]
         allowed = self._safe(_part(session, rows), left[rows]) if self.exit_aware else left[rows]
         return best(scores, allowed) if chance is None else sample(scores, allowed, chance)
 
-    def _columns(self, table: Tensor) -> Tensor:
+    def _listed(self, policy: Policy, session: Session, chance: Tensor | None) -> Tensor:
+        """Choose columns by short lists, or by all items where no item of a list may be shown."""
+        found = policy.shortlist(session, greedy=chance is None) if isinstance(policy, Short) else None
+        assert found is not None
+        items, scores = found
+        column = torch.searchsorted(self.items, items) if self._partial else items
+        column = column.clamp(max=len(self.items) - 1)
+        allowed = self.items[column] == items
+        if not self.rules.repeats:
+            shown = columns(items, session.items)
+            allowed = allowed & ~_marked(torch.where(shown < 0, items.shape[1], shown), items.shape[1])
+        if self.exit_aware:
+            recent = last_items(session, self.rules.exit.window).repeat_interleave(items.shape[1], 0)
+            action = items.clamp(max=self.rules.n_items - 1).flatten()
+            allowed = allowed & ~self.rules.exit.leaves(recent, action).view(items.shape)
+        best_of = best(scores, allowed) if chance is None else sample(scores, allowed, chance)
+        place = column.gather(1, best_of[:, None]).squeeze(1)
+        none = (~allowed.any(1)).nonzero().squeeze(1)
+        for some in torch.split(none, max(1, CELLS // self.rules.n_items)) if len(none) else ():
+            own, luck = _part(session, some), None if chance is None else chance[some]
+            left = torch.ones((len(some), len(self.items)), dtype=torch.bool, device=some.device)
+            if not self.rules.repeats:
+                left = ~self._offered(own.seen)
+            place[some] = self._choose(policy, own, left, luck, slice(None))
+        return place
+
+    @property
+    def _partial(self) -> bool:
+        """Whether the truth lacks items of the catalogue."""
+        return len(self.items) < self.rules.n_items
+
+    def _offered(self, table: Tensor) -> Tensor:
         """Select the truth's items from a table [B, I]; where they are the whole catalogue nothing is copied."""
-        return table if len(self.items) == self.rules.n_items else table[:, self.items]
+        return table[:, self.items] if self._partial else table
 
     def _safe(self, session: Session, left: Tensor) -> Tensor:
         """Select what is left and ends no session, or all that is left where nothing is safe."""
         rule = self.rules.exit
         ending = rule.ending(last_items(session, rule.window))
-        safe = left & ~(ending if ending.shape[1] == 1 else self._columns(ending))
+        safe = left & ~(ending if ending.shape[1] == 1 else self._offered(ending))
         some = safe.view(torch.uint8).amax(1, keepdim=True).bool()  # any(1) takes four times longer
         return safe if bool(some.all()) else safe | (left & ~some)
 
@@ -105,10 +146,21 @@ class Trajectories:
         return [Trajectories(*part) for part in zip(*parts, strict=True)]
 
 
+def _marked(place: Tensor, width: int) -> Tensor:
+    """Mark places int64 [B, m] from 0 to `width`, of which the last stands for none; bool [B, width]."""
+    mask = torch.zeros((len(place), width + 1), dtype=torch.bool, device=place.device)
+    return mask.scatter_(1, place, True)[:, :-1]
+
+
 def _part(session: Session, rows: Tensor | slice) -> Session:
     """Select some of the sessions."""
     values = {name: getattr(session, name)[rows] for name in ("user", "items", "rewards", "turn", "done")}
     return replace(session, **values)
+
+
+def _lists(policy: Policy, user: Tensor, n_items: int, *, greedy: bool) -> bool:
+    """Whether a policy has short lists."""
+    return isinstance(policy, Short) and policy.shortlist(reset(user, n_items, 1), greedy=greedy) is not None
 
 
 def play(
@@ -137,9 +189,9 @@ def play(
 
     Raises ConfigError for a user outside the truth, and where sampling lacks a generator for each equal share.
     """
-    device = truth.reward.device
+    payoff = estimate_of(truth.reward)
+    device = payoff.device
     items, order = torch.as_tensor(truth.items, device=device).sort()  # so that ties go to the lowest id
-    payoff = truth.reward[:, order] if bool((order.diff() != 1).any()) else truth.reward  # in order: without a copy
     known = torch.as_tensor(truth.users, device=device)
     users = known if users is None else users.to(device)
     if not len(users) or not bool(torch.isin(users, known).all()):
@@ -160,12 +212,13 @@ def play(
         share = len(users) // len(generators), turns
         uniform = torch.cat([torch.rand(share, generator=one) for one in generators]).to(device)
     rules = Environment(rule, turns, n_items, repeats=mode == "FB", offered=len(items))
-    size = max(1, CELLS // max(n_items, 1))
+    short = n_items > WIDE and all(_lists(one, users[:1], n_items, greedy=greedy) for one in policies)
+    size = SHORT if short else max(1, CELLS // max(n_items, 1))
 
     def played(part: slice) -> Session:
         own, chance = users[part], None if uniform is None else uniform[part]
-        left = torch.ones((len(own), len(items)), dtype=torch.bool, device=device)
-        player = Player(policies, payoff, rows[part], items, left, rules, exit_aware)
+        left = None if short else torch.ones((len(own), len(items)), dtype=torch.bool, device=device)
+        player = Player(policies, payoff, rows[part], order, items, left, rules, exit_aware)
         return environment.play(rules, player, own, lambda turn, _: None if chance is None else chance[:, turn])[0]
 
     with torch.no_grad():

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SCHEMA = 2  # of table.json
-PRINTED = ("played on", "unit", "truth", "warning")  # the parts of `about` that are printed beside the tables
+PRINTED = (
+    "played on",
+    "unit",
+    "truth",
+    "left out",
+    "warning",
+)  # parts of `about` printed beside the tables
 WIDTH = 100  # columns of the text
 COMPARED = ("A - B", "difference [95%]", "users better under A", "p")
 

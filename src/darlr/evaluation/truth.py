@@ -13,12 +13,15 @@ from torch import Tensor
 from darlr.data.log import IntArray, InteractionLog
 from darlr.data.scope import places
 from darlr.data.sets.registry import SETS
-from darlr.data.sets.synthetic import known_rewards
+from darlr.data.sets.synthetic import known_factors
 from darlr.data.sources import raw_folder
 from darlr.data.store import MANIFEST, is_prepared, read_manifest, write_manifest
 from darlr.errors import DataError
+from darlr.evaluation.true_rewards import TrueRewards
 from darlr.io.tensors import read_tensors, write_tensors
 from darlr.options import SyntheticConfig
+from darlr.world.estimates import Dense, Estimate, estimate_of
+from darlr.world.views import Some, tabled
 
 FILE = "truth.safetensors"
 REMEDY = "prepare the data set again"
@@ -53,14 +56,15 @@ class RandomFeedback:
 class Truth:
     """Complete rewards of some users and items.
 
-    users: int64 [Ue], items: int64 [Ie], codes of the scope (darlr.data.scope). reward: float32 or float64 [Ue, Ie], in
-    the log's own unit. notes: sentences on rewards that were not observed and on their quality; every table shows the
-    first. random: feedback of its users on items that were drawn for them at random, if any.
+    users: int64 [Ue], items: int64 [Ie], codes of the scope (darlr.data.scope). reward: a table, float32 or float64
+    [Ue, Ie], or what computes its entries on demand, in the log's own unit. notes: sentences on rewards that were not
+    observed and on their quality; every table shows the first. random: feedback of its users on items that were drawn
+    for them at random, if any.
     """
 
     users: IntArray
     items: IntArray
-    reward: Tensor
+    reward: Tensor | Estimate
     notes: tuple[str, ...] = ()
     random: RandomFeedback | None = None
 
@@ -68,6 +72,8 @@ class Truth:
         sides = (len(self.users), len(self.items))
         if self.reward.shape != sides:
             raise DataError(f"truth: rewards are {tuple(self.reward.shape)}, users and items {sides}")
+        if isinstance(self.reward, Estimate) and not np.array_equal(self.items, np.arange(sides[1])):
+            raise DataError("truth: rewards on demand must be those of all items, in the order of their codes")
 
     def beside(self, log: InteractionLog) -> "Truth":
         """Return the truth without random feedback on pairs of `log` (scope codes), which a policy may memorise."""
@@ -131,14 +137,31 @@ def has_truth(name_or_folder: str) -> bool:
 
 
 def _of_synthetic(config: SyntheticConfig) -> Truth:
-    users, reward = known_rewards(config)
-    return Truth(users, np.arange(config.items, dtype=np.int64), torch.from_numpy(reward))
+    users, *factors = known_factors(config)
+    reward = tabled(TrueRewards(*map(torch.from_numpy, factors)))
+    return Truth(users, np.arange(config.items), reward.table if isinstance(reward, Dense) else reward)
 
 
-def whole(reward: Tensor) -> Truth:
-    """Make a truth of the rewards [U, I] of all users and items."""
+def whole(reward: Tensor | Estimate) -> Truth:
+    """Make a truth of the rewards of all U users and I items."""
     users, items = reward.shape
     return Truth(np.arange(users, dtype=np.int64), np.arange(items, dtype=np.int64), reward)
+
+
+def part(truth: Truth, rows: IntArray) -> Truth:
+    """Return the truth of some of its users, without random feedback. rows: int64 [n], their rows."""
+    place, reward = torch.from_numpy(rows), truth.reward
+    some = Some(reward, place.to(reward.device)) if isinstance(reward, Estimate) else reward[place.to(reward.device)]
+    return replace(truth, users=truth.users[rows], reward=some, random=None)
+
+
+def held(truth: Truth) -> dict[str, Tensor]:
+    """Return the rewards of a truth as they are stored: a table, or the factors that they are computed from."""
+    reward = truth.reward
+    if isinstance(reward, TrueRewards):
+        return {"user_factors": reward.user_factors, "item_factors": reward.item_factors}
+    table = estimate_of(reward).whole()
+    return {"reward": table if table.dtype == torch.float64 else table.float()}
 
 
 def write_truth(truth: Truth, folder: Path) -> None:
@@ -148,8 +171,7 @@ def write_truth(truth: Truth, folder: Path) -> None:
     """
     manifest = read_manifest(folder)
     _check(truth, manifest, folder / FILE)
-    reward = truth.reward if truth.reward.dtype == torch.float64 else truth.reward.float()
-    tensors = {"users": torch.from_numpy(truth.users), "items": torch.from_numpy(truth.items), "reward": reward}
+    tensors = {"users": torch.from_numpy(truth.users), "items": torch.from_numpy(truth.items), **held(truth)}
     if truth.random is not None:
         tensors |= {"random_cell": truth.random.cell, "random_reward": truth.random.reward}
     write_tensors(folder / FILE, tensors, {"checksum": manifest["checksum"], "notes": list(truth.notes)})
@@ -167,7 +189,9 @@ def read_truth(folder: Path) -> Truth:
         random = None
         if "random_cell" in tensors:
             random = RandomFeedback(tensors["random_cell"], tensors["random_reward"], len(items))
-        truth = Truth(users, items, tensors["reward"], tuple(metadata["notes"]), random)
+        factors = [tensors[name] for name in ("user_factors", "item_factors") if "reward" not in tensors]
+        reward = TrueRewards(*factors) if factors else tensors["reward"]
+        truth = Truth(users, items, reward, tuple(metadata["notes"]), random)
     except FileNotFoundError as error:
         raise DataError(f"{path}: is missing, although {MANIFEST} says that there is a truth; {REMEDY}") from error
     except (KeyError, TypeError, ValueError) as error:
@@ -184,8 +208,8 @@ def _check(truth: Truth, manifest: dict[str, Any], path: Path) -> None:
         inside = codes.dtype == np.int64 and codes.ndim == 1 and ((codes >= 0) & (codes < count)).all()
         if not inside or len(np.unique(codes)) != len(codes):
             raise DataError(f"{path}: codes of {side} must be distinct and from 0 to {count - 1}; {REMEDY}")
-    if not bool(truth.reward.isfinite().all()):
+    if not all(bool(part.isfinite().all()) for part in held(truth).values()):
         raise DataError(f"{path}: a reward is NaN or infinite; {REMEDY}")
-    cells = truth.random.cell if truth.random is not None else truth.reward.new_empty(0)
-    if len(cells) and not 0 <= int(cells.min()) <= int(cells.max()) < truth.reward.numel():
+    cells = truth.random.cell if truth.random is not None else torch.empty(0)
+    if len(cells) and not 0 <= int(cells.min()) <= int(cells.max()) < len(truth.users) * len(truth.items):
         raise DataError(f"{path}: random feedback lies outside the users and items of the truth; {REMEDY}")

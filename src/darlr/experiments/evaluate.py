@@ -8,10 +8,12 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
+
 from darlr.data.log import InteractionLog
 from darlr.errors import RunError
 from darlr.evaluation.evaluate import Row, all_alike, can_leave, published_mean, settings, sound
-from darlr.evaluation.lists import Entry, Kind, trivial_rows
+from darlr.evaluation.lists import Entry, Kind, left_out, trivial_rows
 from darlr.evaluation.pictures.bars import bar_chart
 from darlr.evaluation.pictures.curves import estimation_error, learning_curve
 from darlr.evaluation.playing import Setting
@@ -27,6 +29,7 @@ from darlr.experiments.progress import PATIENCE, Meter
 from darlr.experiments.unseen import Ground, evaluation_logs, find_ground, kept_by, next_items
 from darlr.methods import find
 from darlr.options.json import differences, to_json
+from darlr.world.estimates import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -137,11 +140,12 @@ def evaluate(
     with computing(first.config.train.threads):
         entries = learned_rows(runs)
         ground = find_ground(runs, entries, truth, unseen, out)
+        missing = None
         if only == "all":
             # rows that come from a world model have one policy for each world model in the runs
-            worlds = {str(one.world.reward.whole().sum().item()): one for one in runs}.values()
+            worlds = {_fingerprint(one.world.reward): one for one in runs}.values()
             sources = [one.logs.source(one.world, one.config.train.tables) for one in worlds]
-            exits = can_leave(session, catalogue)
+            exits, missing = can_leave(session, catalogue), left_out(sources[0])
             entries += trivial_rows(sources, ground.truth, exits=exits, reference=ground.name)
         played = settings(session, catalogue)
         rows = sound(entries, shown(played), ground.truth, first.logs.train_catalogue)
@@ -152,7 +156,7 @@ def evaluate(
         metrics = first.rows if len(runs) == 1 and not without_truth else []
         return Evaluation(
             table=rows,
-            about=_about(runs, ground, played),
+            about=_about(runs, ground, played) | ({"left out": missing} if missing else {}),
             pairs=comparisons(leading),
             verdict=verdict(leading, ground.trust, serving(runs, session.exit)),
             sections=sections,
@@ -160,6 +164,12 @@ def evaluate(
             trained=trained_windows(runs),
             plots=run_plots(first, leading, metrics, ground.title),
         )
+
+
+def _fingerprint(reward: Estimate) -> str:
+    """Return what tells the estimates of one world model from those of another."""
+    some = torch.arange(min(64, reward.shape[0]), device=reward.device)
+    return str(reward.rows(some).sum(dtype=torch.float64).item())
 
 
 def _about(runs: Sequence[FinishedRun], ground: Ground, wanted: Sequence[Setting]) -> dict[str, Any]:

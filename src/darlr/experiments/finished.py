@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from darlr.agents.learner import build_recommender
-from darlr.agents.recommender import Recommender, RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
+from darlr.agents.recommender import Recommender
 from darlr.agents.sink import Memory
 from darlr.data.log import InteractionLog
 from darlr.data.report import PrepareReport
@@ -146,7 +147,7 @@ def open_run(folder: Path, opened: dict[Any, Logs] | None = None, logs: Logs | N
         logs = opened[key]
     if logs.checksum != inputs["data"]:
         raise RunError(f"{folder}: trained on other data than {config.data} holds now; restore it, or train again")
-    fitted = load_world_model(world_folder(folder, config), logs, config.split)
+    fitted = load_world_model(world_folder(folder, config), logs, config.split, config.world_model)
     train = replace(config.train, device="cpu")
     world = paid_world(world_of(fitted, logs, train), logs, config)
     return finish(folder, config, logs, fitted, world, found)

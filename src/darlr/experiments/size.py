@@ -12,10 +12,12 @@ from darlr.io.places import first_existing
 from darlr.methods import find
 from darlr.options import RunConfig
 from darlr.world.implicit import resolve
+from darlr.world.low_rank import COLUMNS, sampled
 
 FACTORS = 250  # numbers for each user and item, where estimates are factors: a count of what is held, not a measurement
 SLATE_STEP = 2e-4  # seconds of a step with slates, a guess
 TABLE = 4  # bytes of a cell of a table, float32
+LOGGED = 150  # bytes of a logged event, with the copies that splitting and fitting make
 PROCESS = 400_000_000  # bytes of a process without any table
 # Number of tables of users x items at the peak, measured on 4,000 x 4,000: of a fit, and of every method.
 FIT, LEAST = 3, 7
@@ -38,9 +40,11 @@ def size_of(log: InteractionLog, config: RunConfig, tables: int | None = None) -
     scope, train = scope_of(log), config.train
     method, users, items = find(train.method), len(scope.users), len(scope.items)
     if resolve(config.world_model, log).estimates == "factors":
-        numbers = (users + items) * FACTORS
-        seconds = train.epochs * train.steps * (method.cost.step + SLATE_STEP)
-        return Size(users, items, PROCESS + 4 * TABLE * numbers, 3 * TABLE * numbers, seconds)
+        numbers, sample = (users + items) * FACTORS, sampled(users, items) * items  # rows that give the directions
+        memory = PROCESS + LOGGED * len(log) + TABLE * (4 * numbers + sample)
+        predicted = (sample + users * COLUMNS) * config.world_model.members * PREDICTION
+        seconds = predicted + train.epochs * train.steps * (method.cost.step + SLATE_STEP)
+        return Size(users, items, memory, 3 * TABLE * numbers, seconds)
     cells = users * items
     most = LEAST + method.cost.tables if tables is None else tables
     # the world model, the policy, the checkpoint and its draft

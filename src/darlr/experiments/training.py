@@ -26,11 +26,12 @@ from darlr.experiments.runs import CHECKPOINT, Run
 from darlr.experiments.size import Size, outlook, require_disk, require_memory, size_of
 from darlr.experiments.watch import Watch, criterion_of, kept, watch_truth
 from darlr.experiments.world import (
-    fit_into,
+    fit_model,
     given_world,
     is_fitted,
     load_world_model,
     paid_world,
+    save_world_model,
     true_reward,
     world_of,
 )
@@ -39,6 +40,8 @@ from darlr.methods import find
 from darlr.options import RunConfig
 from darlr.simulation.exits import Exit, build_exit
 from darlr.world.fitted import FILES, FittedWorldModel
+from darlr.world.given import WorldModel
+from darlr.world.kinds import refuse_given
 
 MAY_CHANGE = ("train.epochs", "label", "data")  # the checksum of the data may not
 OnEpoch = Callable[[Mapping[str, Any]], None]
@@ -62,10 +65,11 @@ class Prepared:
     given: FittedWorldModel | None = None
 
 
-def prepare(asked: RunConfig, source: InteractionLog | None = None) -> Prepared:
+def prepare(asked: RunConfig, source: InteractionLog | None = None, factors: WorldModel | None = None) -> Prepared:
     """Read and split the log, decide all options, and check everything that can be checked before any work.
 
-    source: the log, read already. Raises DarlrError where the run cannot start.
+    source: the log, read already. factors: of another library, which become the run's own world model. Raises
+    DarlrError where the run cannot start.
     """
     check_options(asked)
     source = open_source(asked.data, options=asked.synthetic) if source is None else source
@@ -78,9 +82,9 @@ def prepare(asked: RunConfig, source: InteractionLog | None = None) -> Prepared:
     prepared = Prepared(source, logs, asked, config, size_of(logs.whole, config), exit_rule)
     if find(config.train.method).truth:
         true_reward(logs, config)  # raises where there is none
-    if config.fits_world:
+    if config.fits_world and factors is None:
         return prepared
-    given = given_world(asked.world_model, config, logs)
+    given = given_world(asked.world_model, config, logs, factors)
     # the options of the model that the run learns from, for readers of the run
     return replace(prepared, config=replace(config, world_model=given.config), given=given)
 
@@ -90,6 +94,7 @@ def train_run(
     out: Path,
     *,
     source: InteractionLog | None = None,
+    factors: WorldModel | None = None,
     resume: bool = False,
     watch: bool = True,
     tensorboard: bool = False,
@@ -98,11 +103,12 @@ def train_run(
 ) -> FinishedRun:
     """Train, or continue, a run in its folder `out`, which is written to after everything was checked.
 
-    source: the log, read already; the run's folder then holds it. watch: play on the truth, where there is one, after
-    each epoch. evaluate: the run is to be evaluated afterwards. on_epoch: called with the log line of each epoch.
+    source: the log, read already; the run's folder then holds it. factors: see `prepare`. watch: play on the truth,
+    where there is one, after each epoch. evaluate: the run is to be evaluated afterwards. on_epoch: called with the log
+    line of each epoch.
     """
     configure(asked.train.threads)
-    prepared = prepare(asked, source)
+    prepared = prepare(asked, source, factors)
     config, logs = prepared.config, prepared.logs
     if source is not None:
         config = replace(config, data=str(out.resolve() / DATA))
@@ -111,6 +117,9 @@ def train_run(
         raise RunError(NOTHING_KEPT.format(folder=out, data=config.data))
     require_disk(prepared.size, out)
     announce(prepared)
+    own = config.fits_world and prepared.given is None and config.world_model.kind == "given"
+    if own and not is_fitted(world_folder(out, config)):
+        refuse_given()
     inputs = {"data": logs.checksum}
     if not config.fits_world:
         inputs["world"] = digest(Path(config.world) / FILES[0])
@@ -119,11 +128,13 @@ def train_run(
             if source is not None and not is_prepared(out / DATA):
                 keep_log(source, out)
             place, fitted = world_folder(out, config), prepared.given
-            if fitted is None:
+            if config.fits_world:
                 if not is_fitted(place):
-                    fit_into(place, logs, config.split, config.world_model)
+                    fitted = fit_model(logs, config.world_model) if fitted is None else fitted
+                    save_world_model(fitted, place, logs, config.split)
                 # Always from disk, so that a run that is resumed after the fit goes the same way.
                 fitted = load_world_model(place, logs, config.split)
+            assert fitted is not None  # a folder that the options name was read before
             run.depend_on(world_parts(place))
             finished = train_agents(prepared, fitted, run, watch=watching, on_epoch=on_epoch)
             finished.export(out / "policy")

@@ -1,15 +1,15 @@
 """The rewards of an evaluation, from the truth or a world model of unseen events, and report parts on such events."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from darlr.data.log import InteractionLog
-from darlr.data.scope import within_scope
+from darlr.data.log import IntArray, InteractionLog
+from darlr.data.scope import Scope, within_scope
 from darlr.data.split import select, split
 from darlr.data.unit import as_learned
 from darlr.errors import DataError, MachineError, RunError
@@ -19,7 +19,7 @@ from darlr.evaluation.next_items import UnseenItems, last_events, measure, rank,
 from darlr.evaluation.off_policy import bandit_of, mean_reward, off_policy
 from darlr.evaluation.report import Section
 from darlr.evaluation.sections import Known, failures, held_out_section, next_items_section, off_policy_section
-from darlr.evaluation.truth import Truth, whole
+from darlr.evaluation.truth import Truth
 from darlr.evaluation.verdict import Trust
 from darlr.experiments.finished import FinishedRun
 from darlr.experiments.logs import NOTHING_KEPT, Logs
@@ -28,10 +28,13 @@ from darlr.experiments.world import fit_into, fit_model, load_world_model
 from darlr.options import SplitConfig, WorldModelConfig
 from darlr.policies.fixed import Random
 from darlr.simulation.session import Session
+from darlr.world.estimates import MOST, Dense, Estimate
 from darlr.world.fitted import FittedWorldModel
-from darlr.world.models.bias import bias_table
+from darlr.world.models.bias import bias_estimate
+from darlr.world.views import Alike, Some, shown
 
 FOLDER = "evaluation-world"
+JUDGED = 10_000  # users of a large world on whom kept events measure
 WARNING = (
     "no truth is known, so sessions are played on a world model of events that training never saw. Its rewards are "
     "predictions, which have the gaps and the exposure of the log. Rank policies with it only where its error on "
@@ -72,14 +75,33 @@ def find_ground(
             trust = Trust(f"{doubt}, so small differences between rows prove little.")
         if kept is None:
             return Ground(truth, trust=trust)
-        return Ground(truth, sections=sections(run, learned, kept)[0], trust=trust, kept=kept.recorded)
+        own, about = sections(run, learned, kept)[0], _drawn(kept.scope)
+        return Ground(truth, about=about, sections=own, trust=trust, kept=kept.recorded)
     assert kept is not None
     fitted = evaluation_world(run, kept, out)
     fitted_on = f"fitted on {len(kept.whole):,} events that training never saw"
-    about = {"played on": f"{EVALUATION_WORLD}, {fitted_on}", "warning": WARNING}
-    predicted = whole(kept.unit.show(fitted.reward.whole()))  # in the log's unit
+    about = {"played on": f"{EVALUATION_WORLD}, {fitted_on}", "warning": WARNING, **_drawn(kept.scope)}
+    predicted, users = shown(fitted.reward, kept.unit), judged(kept.scope)
+    if len(users) < predicted.shape[0]:
+        predicted = Some(predicted, torch.from_numpy(users))
+    rewards = predicted.table if isinstance(predicted, Dense) else predicted
     found = sections(run, learned, kept, fitted)
-    return Ground(predicted, "evaluation model", EVALUATION_WORLD, about, *found, kept.recorded)
+    played = Truth(users, np.arange(predicted.shape[1]), rewards)  # in the log's unit
+    return Ground(played, "evaluation model", EVALUATION_WORLD, about, *found, kept.recorded)
+
+
+def judged(scope: Scope) -> IntArray:
+    """Return the users whom kept events measure, scope codes, rising: all, or JUDGED at random in a large world."""
+    users, items = len(scope.users), len(scope.items)
+    if users <= JUDGED or users * items <= MOST:
+        return np.arange(users)
+    return np.sort(np.random.default_rng(0).choice(users, JUDGED, replace=False))
+
+
+def _drawn(scope: Scope) -> dict[str, str]:
+    """Say whose kept events measure, where it is not all users."""
+    some, users = len(judged(scope)), len(scope.users)
+    return {"kept events": f"those of {some:,} of {users:,} users, drawn at random"} if some < users else {}
 
 
 def kept_by(runs: Sequence[FinishedRun], *, needed: bool) -> Logs | None:
@@ -146,15 +168,16 @@ def sections(
     learned: the policies. run: whose world model is measured, and expects rewards for DM and DR. fitted: the evaluation
     world model, where sessions are played on one.
     """
-    known = [_known("world model of the run", run.world.reward.whole(), run.logs, kept)]
+    known = [_known("world model of the run", run.world.reward, run.logs, kept)]
     if fitted is not None:
-        known.append(_known(EVALUATION_WORLD, fitted.reward.whole(), kept, run.logs, trained=fitted.trained))
+        known.append(_known(EVALUATION_WORLD, fitted.reward, kept, run.logs, trained=fitted.trained))
     measured = [one for one in known if one is not None]
     reasons = [reason for one in measured if one.model == EVALUATION_WORLD for reason in failures(one)]
     found = [held_out_section(measured, EVALUATION_WORLD)] if measured else []
     log = within_scope(kept.recorded, kept.scope)
     if log.propensity is not None and len(log):
-        found.append(_off_policy(log, learned, run.logs.unit.show(run.world.reward.whole())))
+        log = select(log, np.isin(log.user, judged(kept.scope)))
+        found.append(_off_policy(log, learned, shown(run.world.reward, run.logs.unit)))
     if reasons or len(measured) < len(known):
         doubt = f"The {EVALUATION_WORLD} fails its test ({'; '.join(reasons) or 'no unseen event could test it'})"
         return found, Trust(f"{doubt}, so the order of these rows means nothing.", believable=False)
@@ -162,23 +185,27 @@ def sections(
     return found, Trust(f"{passed}; its values are its predictions.")
 
 
-def _known(name: str, table: Tensor, own: Logs, other: Logs, *, trained: bool = True) -> Known | None:
+def _known(name: str, reward: Estimate, own: Logs, other: Logs, *, trained: bool = True) -> Known | None:
     """Measure a model of `own` events on the `other` ones, in the log's unit; None where no cell is new."""
-    seen, unseen = (within_scope(log, own.scope) for log in (own.fitted, other.recorded))
+    users = judged(own.scope)
+    scope = replace(own.scope, users=own.scope.users[users])
+    seen, unseen = (within_scope(log, scope) for log in (own.fitted, other.recorded))
     of, known = (log.user * log.n_items + log.item for log in (unseen, seen))
     unseen = select(unseen, ~np.isin(of, known))
     if not len(unseen):
         return None
     if own.catalogue.implicit:
-        baseline, simple = "popularity list", popularity(own.catalogue).expand(len(table), -1)
+        baseline: str = "popularity list"
+        simple: Estimate = Alike(popularity(own.catalogue), len(users))
     else:
-        baseline, simple = "bias model", bias_table(own.train, own.held_out, own.fitted, own.scope)
-    shown = [own.unit.show(rewards).numpy() for rewards in (table, simple)]
-    own_sums, simple_sums = (held_out_sums(rewards, unseen, seen, own.unit.low) for rewards in shown)
+        baseline, simple = "bias model", bias_estimate(own.train, own.held_out, own.fitted, scope)
+    reward = reward if len(users) == reward.shape[0] else Some(reward, torch.from_numpy(users))
+    compared = [shown(rewards, own.unit) for rewards in (reward, simple)]
+    own_sums, simple_sums = (held_out_sums(rewards, unseen, seen, own.unit.low) for rewards in compared)
     return Known(name, baseline, len(unseen), own_sums, simple_sums, trained)
 
 
-def _off_policy(log: InteractionLog, learned: Sequence[Entry], reward: Tensor) -> Section:
+def _off_policy(log: InteractionLog, learned: Sequence[Entry], reward: Estimate) -> Section:
     """Return every policy on the kept events, and uniform choices."""
     found = {}
     for entry in [*learned, Entry("random", [Random()], "log", greedy=False)]:
@@ -227,6 +254,8 @@ def next_items(entries: Sequence[Entry], logs: Logs, kept: InteractionLog, *, us
 def _tested(kept: InteractionLog, logs: Logs) -> tuple[UnseenItems, str]:
     """Return the test events, and a sentence on them: each user's last ones where the log has times."""
     test, training = within_scope(kept, logs.scope), within_scope(logs.recorded, logs.scope)
+    if len(users := judged(logs.scope)) < len(logs.scope.users):
+        test = select(test, np.isin(test.user, users))
     what = "drawn at random from each user's events"
     if test.timestamp is not None and training.timestamp is not None:
         last = last_events(test, training)

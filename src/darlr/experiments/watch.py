@@ -9,21 +9,26 @@ import numpy as np
 import torch
 
 from darlr.agents.learner import KEPT, Learner, derived
-from darlr.agents.recommender import Recommender, RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
+from darlr.agents.recommender import Recommender
 from darlr.agents.sink import Criterion, Earned
 from darlr.evaluation.estimation import reward_error
 from darlr.evaluation.evaluate import published, published_setting
 from darlr.evaluation.playing import majority_items
 from darlr.evaluation.protocol import play
-from darlr.evaluation.truth import Truth, load_truth
+from darlr.evaluation.truth import Truth, load_truth, part
 from darlr.experiments.finished import HandedOver
 from darlr.experiments.logs import Logs
+from darlr.io.tensors import moved
 from darlr.options import RunConfig, TrainConfig
 from darlr.simulation.exits import Exit
 from darlr.simulation.policy import translated
+from darlr.world.estimates import Dense
 from darlr.world.tables import World
+from darlr.world.views import Shown, Some
 
 SCORED = 512  # largest number of users whose sessions are played on the world model after an epoch
+MEASURED = 1024  # largest number of users of the truth on whom the error is measured where estimates are no table
 Watch = Callable[[int, Learner], Mapping[str, Any]]
 """More columns of an epoch's log line, from its number and the learner; nothing in training reads them."""
 
@@ -37,10 +42,14 @@ def watch_truth(config: RunConfig, logs: Logs, *, wanted: bool) -> Watch:
     if truth is None:
         return lambda *_: {}
     options, device = config.train, config.train.device
-    truth = replace(truth, reward=truth.reward.to(device))
+    truth = replace(truth, reward=moved(truth.reward, device))
     setting = published_setting(options.session, logs.catalogue, device)
     majority = majority_items(logs.train_catalogue)
     majority = None if majority is None else majority.to(device)
+
+    few = config.world_model.estimates == "factors" and len(truth.users) > MEASURED
+    drawn = torch.randperm(len(truth.users), generator=torch.Generator().manual_seed(0))[:MEASURED]
+    some = part(truth, drawn.numpy()) if few else truth
 
     def watch(epoch: int, learner: Learner) -> Mapping[str, Any]:
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + epoch)
@@ -49,10 +58,8 @@ def watch_truth(config: RunConfig, logs: Logs, *, wanted: bool) -> Watch:
             published(policy, truth, setting, len(logs.scope.items), generator=generator, majority=majority)
         )
         if learner.refined is not None:
-            users = torch.as_tensor(truth.users, device=device)
-            own = replace(truth, users=np.arange(len(truth.users)))  # a table of the users of the truth alone
             for name, estimate in (("frozen", learner.tables.frozen), ("dynamic", learner.refined)):
-                measured[name] = reward_error(logs.unit.show(estimate.rows(users)), own)
+                measured[name] = reward_error(Shown(estimate, logs.unit), some)
         return measured
 
     return watch
@@ -62,8 +69,10 @@ def criterion_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs)
     """Return the criterion of the best epoch: the return of greedy sessions on r_0 of SCORED users, sampled once."""
     generator = torch.Generator().manual_seed(derived(config.seed, KEPT))
     users = torch.randperm(world.n_users, generator=generator)[:SCORED]
-    rows = world.reward.rows(users.to(world.reward.device))
-    estimates = Truth(users.numpy(), np.arange(world.n_items), rows)
+    rewards = world.reward
+    some = users.to(rewards.device)
+    known = rewards.rows(some) if isinstance(rewards, Dense) else Some(rewards, some)
+    estimates = Truth(users.numpy(), np.arange(world.n_items), known)
     turns = config.session.turns
 
     def criterion(recommender: Recommender) -> Earned:

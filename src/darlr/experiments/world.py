@@ -23,9 +23,10 @@ from darlr.methods import find
 from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.options.json import to_json
 from darlr.options.names import option_name
-from darlr.world.estimates import Dense
+from darlr.world.estimates import Dense, estimate_of
 from darlr.world.fit import train_world
 from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
+from darlr.world.given import WorldModel, read_given
 from darlr.world.implicit import resolve as resolve_model
 from darlr.world.kind import EpochReport, SweepReport
 from darlr.world.kinds import KINDS
@@ -107,8 +108,16 @@ def is_fitted(folder: Path) -> bool:
     return (folder / ORIGIN).exists()
 
 
-def load_world_model(folder: Path, logs: Logs, split_config: SplitConfig) -> FittedWorldModel:
-    """Load a world model; RunError when there is none, or when it was fitted to other data or another split."""
+def load_world_model(
+    folder: Path, logs: Logs, split_config: SplitConfig, config: WorldModelConfig | None = None
+) -> FittedWorldModel:
+    """Load a world model; RunError when there is none, or when it was fitted to other data or another split.
+
+    config: the options under which the factors of another library are bound to the log, where the folder holds such.
+    """
+    given = None if is_fitted(folder) else read_given(folder)
+    if given is not None:
+        return given.bound(logs.fitted, config or WorldModelConfig()).finish()
     if not is_fitted(folder):
         raise RunError(f"{folder}: no world model here; make one with `darlr fit --out {folder}`")
     known, wanted = read_json(folder / ORIGIN, REMEDY), origin(logs, split_config)
@@ -151,24 +160,36 @@ def true_reward(logs: Logs, config: RunConfig) -> Tensor:
             f"option method: gt needs the true reward of every user and item, {wanted[0]} x {wanted[1]} cells; "
             f"the truth of {config.data} has {truth.reward.shape[0]} x {truth.reward.shape[1]}"
         )
-    reward = torch.empty_like(truth.reward)
-    reward[torch.from_numpy(truth.users)[:, None], torch.from_numpy(truth.items)] = truth.reward
+    known = estimate_of(truth.reward).whole()
+    reward = torch.empty_like(known)
+    reward[torch.from_numpy(truth.users)[:, None], torch.from_numpy(truth.items)] = known
     return logs.unit.learn(reward)
 
 
-def given_world(asked: WorldModelConfig, config: RunConfig, logs: Logs) -> FittedWorldModel:
+def given_world(
+    asked: WorldModelConfig, config: RunConfig, logs: Logs, model: WorldModel | None = None
+) -> FittedWorldModel:
     """Return the world model in the folder that the option `world` names. Warnings name options that it ignores.
 
-    asked: the options of a world model as they were given. Raises RunError as `load_world_model` does, and ConfigError
-    where the method needs another weighting of the events.
+    asked: the options of a world model as they were given. model: factors of another library, in place of the folder.
+    Raises RunError as `load_world_model` does, DataError where factors do not fit the log, and ConfigError where the
+    method needs another weighting of the events, or an ensemble.
     """
-    fitted = load_world_model(Path(config.world), logs, config.split)
-    there, wanted = fitted.config, find(config.train.method).weighting
+    if model is not None:
+        fitted = model.bound(logs.fitted, config.world_model).finish()
+    else:
+        fitted = load_world_model(Path(config.world), logs, config.split, config.world_model)
+    method, there = find(config.train.method), fitted.config
+    wanted = method.weighting
+    if there.kind == "given":
+        check_given(fitted, config, logs)
     if wanted is not None and there.weighting != wanted:
         raise ConfigError(
             f"option world: {config.world} was fitted with weighting '{there.weighting}', and {config.train.method} "
             f"needs one of `darlr fit --weighting {wanted}`; or leave the option out"
         )
+    if model is not None:
+        return fitted
     usual, names = WorldModelConfig(), [option.name for option in fields(asked)]
     ignored = [n for n in names if getattr(asked, n) not in (getattr(usual, n), getattr(there, n))]
     if ignored:
@@ -177,3 +198,24 @@ def given_world(asked: WorldModelConfig, config: RunConfig, logs: Logs) -> Fitte
     if not fitted.trained:
         say(UNTRAINED)
     return fitted
+
+
+def check_given(fitted: FittedWorldModel, config: RunConfig, logs: Logs) -> None:
+    """Show how well the factors of another library predict. Raises ConfigError where the method needs an ensemble."""
+    train, error = config.train, fitted.metrics["train_rmse"]
+    if find(train.method).ensemble(train) and train.reward.lambda_u:
+        raise ConfigError(
+            f"option method: {train.method} penalises by the uncertainty P_U of an ensemble, and factors of another "
+            "library have none; choose mbpo, roler or darlr with a dynamic penalty, set reward.lambda-u to 0, or let "
+            "the run fit a world model (leave out the option world)"
+        )
+    spread = float(logs.fitted.reward.std()) * logs.unit.scale
+    text = f"world model: factors of another library, root mean square error {error:.4g} on the training events"
+    if logs.evaluation:
+        text += "; they must not have been fitted to the events that are kept for evaluation"
+    say(text)
+    if not logs.fitted.implicit and error > spread:
+        say(
+            f"warning: the mean reward alone predicts better (error {spread:.4g}); are the predictions in the unit of "
+            "the log? WorldModel.from_factors(..., calibrate=True) maps them to it"
+        )

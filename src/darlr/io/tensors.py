@@ -67,7 +67,7 @@ def write_both(
 
 
 def read_both(
-    tensors_path: Path, metadata_path: Path, remedy: str, what: str, schema: int
+    tensors_path: Path, metadata_path: Path, remedy: str, what: str, schema: int | str
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The inverse of `write_both`; RunError for damage or another schema, FileNotFoundError for a missing file."""
     metadata = read_json(metadata_path, remedy)

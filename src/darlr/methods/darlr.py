@@ -34,7 +34,12 @@ def start(world: World, config: TrainConfig) -> Estimate:
 
 def risk(world: World, config: TrainConfig) -> Estimate | None:
     """P_U of MOPO for the ablation with a static penalty; Eq. 16 needs no table."""
-    return member_risk(world, config) if config.reward.penalty == "static" else None
+    return member_risk(world, config) if static(config) else None
+
+
+def static(config: TrainConfig) -> bool:
+    """Whether the penalty is P_U of the world model."""
+    return config.reward.penalty == "static"
 
 
 def estimate(tables: RewardTables, step: Step, config: RewardConfig) -> Float[Tensor, " B"]:
@@ -69,6 +74,7 @@ DARLR = Method(
     penalty=penalty,
     entropy=True,
     references=True,
+    ensemble=static,
     reads=tuple(option.name for option in fields(RewardConfig)),
     cost=Cost(tables=3, step=55e-6, item=22e-9),
 )

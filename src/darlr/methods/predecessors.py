@@ -11,6 +11,11 @@ def member_risk(world: World, config: TrainConfig) -> Estimate:
     return world.risk
 
 
+def always(config: TrainConfig) -> bool:
+    """The answer of methods that read P_U under all options."""
+    return True
+
+
 def neighbour_reward(world: World, config: TrainConfig) -> Estimate:
     """The mean of r0 over a user's nearest neighbours (method.md section 6)."""
     return world.neighbour_reward(config.tables)
@@ -24,13 +29,13 @@ def neighbour_risk(world: World, config: TrainConfig) -> Estimate:
 MBPO = Method("mbpo", "MBPO")
 """The world model's mean reward r0 and nothing else (Janner et al. 2019)."""
 
-MOPO = Method("mopo", "MOPO", risk=member_risk, reads=("lambda_u",))
+MOPO = Method("mopo", "MOPO", risk=member_risk, ensemble=always, reads=("lambda_u",))
 """r0 less the risk P_U (Yu et al. 2020)."""
 
 IPS = Method("ips", "IPS", weighting="inverse-popularity")
 """MBPO on a world model that weights logged events by the inverse popularity of their items."""
 
-DORL = Method("dorl", "DORL", risk=member_risk, entropy=True, reads=("lambda_u", "lambda_e"))
+DORL = Method("dorl", "DORL", risk=member_risk, ensemble=always, entropy=True, reads=("lambda_u", "lambda_e"))
 """MOPO with the entropy term P_E, which rewards items after which logged behaviour varies (arXiv 2307.04571)."""
 
 ROLER = Method(

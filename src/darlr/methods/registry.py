@@ -64,6 +64,7 @@ class Method:
     entropy: whether DORL's entropy term P_E is added.
     references: whether reference users are picked for each recommendation. They are in `step.references`, and the
     estimates are written into `tables.previous`.
+    ensemble: whether `risk` is P_U under these options, so that the world model must have an ensemble.
     truth: whether it reads the ground truth, so that it serves as a reference only.
     weighting: how the world model must weight logged events; None leaves it to the options.
     reads: the fields of RewardConfig that it reads.
@@ -78,6 +79,7 @@ class Method:
     penalty: Callable[[RewardTables, Step, Tensor, RewardConfig], Tensor] = risk_of
     entropy: bool = False
     references: bool = False
+    ensemble: Callable[[TrainConfig], bool] = lambda config: False
     truth: bool = False
     weighting: Literal["none", "inverse-popularity"] | None = None
     reads: tuple[str, ...] = ()

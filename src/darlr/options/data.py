@@ -35,7 +35,7 @@ class SyntheticConfig:
     that are drawn by popularity, which costs time by events. auto: exact up to 20,000 items."""
     truth_users: int = 0
     """Number of users whose true rewards evaluation knows, drawn at random. 0: all of them; but where users x items
-    exceeds 2^30, as many as have 2^28 rewards (1 GB), such as 2,684 of 1,000,000 users with 100,000 items."""
+    exceeds 2^30, as many as have 2^28 rewards, such as 2,684 of 1,000,000 users with 100,000 items."""
     seed: int = 0
     """Seed of the world. Another seed gives another world."""
 

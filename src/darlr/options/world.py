@@ -10,9 +10,10 @@ from darlr.options.checks import at_least, not_negative, positive, require
 class WorldModelConfig:
     """The world model, which predicts rewards (method.md section 1, world-model.md)."""
 
-    kind: Literal["auto", "deepfm", "bayesian", "mixed", "history"] = "auto"
+    kind: Literal["auto", "deepfm", "bayesian", "mixed", "history", "given"] = "auto"
     """deepfm: an ensemble of DeepFM networks. bayesian: samples from the posterior of a factorisation machine.
     mixed: the mean of both. history: a model of the events that users logged on items other than the recommended ones.
+    given: factors of another library, which are named by the option world and not fitted.
     auto: history where only positives are logged and none on a pair of user and item to recommend, otherwise deepfm.
     On a log of positives, mixed does what auto does."""
     members: int = 5
@@ -39,8 +40,12 @@ class WorldModelConfig:
     learning_rate: float = 5e-3
     """Step size of Adam."""
     gradients: Literal["auto", "dense", "sparse"] = "auto"
-    """Gradients of the embeddings. dense: of all rows at each step. sparse: of the rows of the minibatch.
+    """Gradients of the embeddings. dense: of all rows at each step. sparse: of the rows of the minibatch, by Adagrad.
     auto: sparse where there are more than 100,000 users and items together."""
+    order: Literal["auto", "whole", "blocks"] = "auto"
+    """Order of the logged events in an epoch. whole: all events are shuffled.
+    blocks: blocks of 4,096 neighbouring events are drawn, and 256 of them are shuffled at a time, in little memory.
+    auto: blocks where there are more than 20 million events."""
     bias_decay: float = 1.0
     """Strength of the prior that pulls first-order weights to 0, as a number of logged events."""
     embedding_decay: float = 50.0

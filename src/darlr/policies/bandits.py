@@ -10,7 +10,7 @@ from torch import Tensor
 from darlr.simulation.session import Session
 from darlr.world.context import Context
 from darlr.world.logged_neighbours import logged_neighbour_table
-from darlr.world.models.bias import bias_table
+from darlr.world.models.bias import bias_estimate
 from darlr.world.preferences import preference_features
 
 EPSILON = 0.1  # Sutton and Barto 2018, section 2.2
@@ -153,5 +153,5 @@ def fit_linucb(context: Context, seed: int = 0, alpha: float = 1.0) -> LinUCB:
     if context.implicit:
         prior = logged_neighbour_table(context.log, context.scope, NEIGHBOURS, weights="cosine", itself=True)
     else:
-        prior = bias_table(context.train, context.held_out, context.log, context.scope).float()
+        prior = bias_estimate(context.train, context.held_out, context.log, context.scope).whole().float()
     return LinUCB(prior, noise * features, noise, alpha)

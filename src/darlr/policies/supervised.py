@@ -15,7 +15,9 @@ from darlr.data.log import InteractionLog
 from darlr.errors import MachineError
 from darlr.policies.fixed import UserGreedy
 from darlr.world.context import Context, events
+from darlr.world.estimates import MOST
 from darlr.world.models.trainer import NegativeSampler
+from darlr.world.views import Product
 
 FACTORS, EPOCHS, STRENGTH, LEARNING_RATE = 20, 20, 0.1, 0.01
 IMPLICIT_FACTORS, IMPLICIT_STRENGTH, SWEEPS, CONFIDENCE = 32, 1.0, 15, 10.0
@@ -122,7 +124,10 @@ def fit_implicit(context: Context, seed: int = 0, factors: int = IMPLICIT_FACTOR
             fold_in.item_factors = np.ascontiguousarray(model.item_factors[shared])
             cells = positive[inside][:, np.flatnonzero(shared)]
             users[inside] = fold_in.recalculate_user(np.arange(len(inside)), cells)
-    return UserGreedy(torch.from_numpy(users[context.scope.users] @ model.item_factors[context.scope.items].T))
+    found = users[context.scope.users], model.item_factors[context.scope.items]
+    if len(found[0]) * len(found[1]) > MOST:
+        return UserGreedy(Product(*map(torch.from_numpy, found)))
+    return UserGreedy(torch.from_numpy(found[0] @ found[1].T))
 
 
 def fit_ease(context: Context, seed: int = 0) -> UserGreedy:

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from darlr.agents.recommender import Recommender, RecommenderPolicy
+from darlr.agents.policy import RecommenderPolicy
+from darlr.agents.recommender import Recommender
 from darlr.agents.slates import Slates
 from darlr.data.log import InteractionLog
 from darlr.data.unit import WIDTH, Unit
@@ -25,7 +26,7 @@ from darlr.options.json import from_json, to_json
 from darlr.policies.fixed import FixedList, Staying, UserGreedy
 from darlr.serving import policy_checks as checks
 from darlr.serving.ids import Ids
-from darlr.serving.newcomers import Build, read_newcomers, write_newcomers
+from darlr.serving.newcomers import Build, read_feedback, read_newcomers, write_newcomers
 from darlr.serving.policy import TrainedPolicy
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy
@@ -35,7 +36,7 @@ from darlr.world.low_rank import LowRank
 from darlr.world.tables import Histories, World, histories
 
 WEIGHTS, METADATA = "policy.safetensors", "policy.json"
-SCHEMA = 4
+SCHEMA = 5
 REMEDY = "restore it, or finish the run again to write it anew"
 
 
@@ -45,12 +46,12 @@ def export(recommender: Recommender, world: World, log: InteractionLog, config: 
     world: the tables it was trained on. log: the events of the scope's users on its items, in scope codes.
     """
     tensors = {f"weights.{name}": value for name, value in recommender.state_dict().items()}
-    tensors |= {"items": recommender.items, "users": recommender.users}
+    tensors |= {"items": recommender.items} | ({} if _follows(recommender, world) else {"users": recommender.users})
     slates, estimate = recommender.slates, recommender.estimate
     if slates is not None:
         estimate = slates.estimate
         if slates.histories is not None:
-            tensors |= _held("slate", slates.histories)
+            tensors |= _held("slate", slates.histories)  # of training, where the log may hold more
     if isinstance(estimate, LowRank):
         tensors["theta"] = estimate.theta
     elif estimate is not None:
@@ -88,6 +89,12 @@ def _write(
 ) -> None:
     newcomers, about = write_newcomers(world, estimate)
     tensors |= newcomers | _held("logged", histories(log))
+    parts = ("start", "items")
+    shared = "slate.start" in tensors and all(
+        torch.equal(tensors[f"slate.{part}"], tensors[f"logged.{part}"]) for part in parts
+    )
+    if shared:
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("slate.")}
     metadata = {
         "schema": SCHEMA,
         "data": log.name,
@@ -96,14 +103,23 @@ def _write(
         "user_ids": list(log.user_ids),
         "item_ids": list(log.item_ids),
         "newcomers": about,
+        "logged_in_slates": shared,
         **metadata,
     }
     with replacing_folder(folder) as draft:
         write_both(draft / WEIGHTS, draft / METADATA, tensors, metadata)
 
 
+def _follows(recommender: Recommender, world: World) -> bool:
+    """Whether each user's p_u follows from the coordinates of the estimate that the policy starts from."""
+    start = recommender.estimate if recommender.slates is None else recommender.slates.estimate
+    if world.feedback is None or world.feedback.strength is None or not isinstance(start, LowRank):
+        return False
+    return torch.equal(world.feedback.along(start.theta), recommender.users)
+
+
 def _held(name: str, held: Histories) -> dict[str, Tensor]:
-    items = torch.zeros(len(held.items), dtype=torch.int64)  # an empty array would become a tensor of stride 0
+    items = torch.zeros(len(held.items), dtype=torch.int32)  # an empty array would become a tensor of stride 0
     return {f"{name}.start": held.start, f"{name}.items": items.copy_(held.items)}
 
 
@@ -148,6 +164,11 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, v
     rule = checks.check_leaving(metadata["leaving"])
     leaving = None if rule is None else CategoryExit(tensors["bits"], *rule)
     users, items = (checks.check_ids(metadata[f"{side}_ids"], side) for side in ("user", "item"))
+    feedback = read_feedback(tensors, metadata["newcomers"]["feedback"])
+    if "theta" in tensors and "users" not in tensors and feedback is not None:
+        tensors["users"] = feedback.along(tensors["theta"])
+    if metadata["logged_in_slates"]:
+        tensors |= {f"slate.{part}": tensors[f"logged.{part}"] for part in ("start", "items")}
     checks.check_shapes(tensors, metadata["newcomers"]["feedback"], len(users), len(items))
     low, high, least = metadata["unit"]
     bounds = checks.check_range(metadata["logged_range"])
@@ -157,7 +178,7 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, v
     else:
         policy, build = _networks(metadata, tensors, leaving, source)
     logged = Histories(tensors["logged.start"], tensors["logged.items"])
-    newcomers = read_newcomers(tensors, metadata["newcomers"], build)
+    newcomers = read_newcomers(tensors, metadata["newcomers"], feedback, build)
     return TrainedPolicy(policy, Ids(users), Ids(items), unit, logged, newcomers, version)
 
 

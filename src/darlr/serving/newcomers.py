@@ -33,8 +33,11 @@ class Newcomers:
     def policy(self, items: Tensor, rewards: Tensor) -> Policy:
         """The policy for B users of the codes 0 to B - 1. items, rewards: [B, n], see `FoldIn.coordinates`."""
         theta = self.fold_in.coordinates(items, rewards)
-        rows = self.fold_in.rows(theta)
-        vectors = self.feedback.of(rows, items, rewards) if self.feedback is not None else None
+        vectors = None
+        if self.feedback is not None and self.feedback.strength is not None:
+            vectors = self.feedback.along(theta) * (items >= 0).any(1, keepdim=True)
+        elif self.feedback is not None:
+            vectors = self.feedback.of(self.fold_in.rows(theta), items, rewards)
         return self.build(len(items), vectors, Dense(self.carried.rows(theta)) if self.carried is not None else None)
 
 
@@ -56,20 +59,26 @@ def write_newcomers(world: World, table: Estimate | None) -> tuple[dict[str, Ten
     if world.feedback is not None:
         found = world.feedback
         tensors |= {f"feedback.{name}": getattr(found, name) for name in ("centre", "mean", "columns")}
-        tensors |= {} if found.basis is None else {"feedback.basis": found.basis}
+        tensors |= {} if found.strength is None else {"feedback.strength": found.strength}
         metadata["feedback"] = {"predicted": found.predicted, "by_user": found.by_user, "scale": found.scale}
     return tensors, metadata
 
 
-def read_newcomers(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], build: Build) -> Newcomers:
+def read_feedback(tensors: Mapping[str, Tensor], found: Mapping[str, Any] | None) -> Feedback | None:
+    """How p_u is computed, from what `write_newcomers` wrote. Raises ValueError, KeyError or TypeError as below."""
+    if found is None:
+        return None
+    centre, mean, columns = (tensors[f"feedback.{name}"] for name in ("centre", "mean", "columns"))
+    scale = check_number(found["scale"], "scale", positive=True)
+    more = columns, tensors.get("feedback.strength")
+    return Feedback(bool(found["predicted"]), bool(found["by_user"]), centre, mean, scale, *more)
+
+
+def read_newcomers(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], feedback: Feedback | None, build: Build
+) -> Newcomers:
     """The inverse of `write_newcomers`. Raises ValueError, KeyError or TypeError for contradictions."""
     noise = check_number(metadata["noise"], "noise", positive=True)
     fold = FoldIn(tensors["fold.mean"], tensors["fold.factors"], noise, check_range(metadata["range"]))
     carried = Carried(tensors["carried.mean"], tensors["carried.weight"]) if "carried.mean" in tensors else None
-    feedback, found = None, metadata["feedback"]
-    if found is not None:
-        centre, mean, columns = (tensors[f"feedback.{name}"] for name in ("centre", "mean", "columns"))
-        scale = check_number(found["scale"], "scale", positive=True)
-        more = columns, tensors.get("feedback.basis")
-        feedback = Feedback(bool(found["predicted"]), bool(found["by_user"]), centre, mean, scale, *more)
     return Newcomers(fold, feedback, carried, build)

@@ -153,12 +153,13 @@ class TrainedPolicy:
         whole = all(one.shown is None or isinstance(one.shown, int) for one in asked)
         kind = pl.Int64 if whole and isinstance(self.users.ids[0], int) else pl.String
         names = [None if one.shown is None else one.shown if kind == pl.Int64 else str(one.shown) for one in asked]
-        items = pl.Series(self.items.ids, dtype=pl.Int64 if isinstance(self.items.ids[0], int) else pl.String)
+        of_items = pl.Int64 if isinstance(self.items.ids[0], int) else pl.String
+        items = [self.items.ids[code] for code in codes[kept].tolist()]
         return pl.DataFrame(
             {
                 "user": pl.Series(names, dtype=kind).gather(place),
                 "rank": pl.Series(rank + 1, dtype=pl.Int64),
-                "item": items.gather(codes[kept]),
+                "item": pl.Series(items, dtype=of_items),
                 "score": pl.Series(scores[kept], dtype=pl.Float32),
                 "propensity": pl.Series(propensities[kept], dtype=pl.Float64),
                 "known": pl.Series([one.code is not None for one in asked], dtype=pl.Boolean).gather(place),

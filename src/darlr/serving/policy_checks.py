@@ -12,13 +12,15 @@ from torch import Tensor
 
 MOST_ITEMS = 10_000  # the largest window, which no tensor bounds
 MOST_FACTORS = 1_000  # the most coordinates of a cold-start user; a matrix of their square is built
-WHOLE_NUMBERS = ("bits", "logged.start", "logged.items", "slate.start", "slate.items", "feedback.columns")
+WHOLE_NUMBERS = ("bits", "logged.start", "slate.start", "feedback.columns")
+CODES = ("logged.items", "slate.items")
 
 
 def check_tensors(tensors: Mapping[str, Tensor]) -> None:
-    """Raise ValueError unless all are finite float32, except WHOLE_NUMBERS, which are int64."""
+    """Raise ValueError unless all are finite float32, except WHOLE_NUMBERS, of int64, and CODES, of int32."""
     for name, tensor in tensors.items():
-        if tensor.dtype != (torch.int64 if name in WHOLE_NUMBERS else torch.float32):
+        whole = torch.int64 if name in WHOLE_NUMBERS else torch.int32
+        if tensor.dtype != (whole if name in WHOLE_NUMBERS + CODES else torch.float32):
             raise ValueError(f"{name} is of type {tensor.dtype}")
         if not bool(tensor.isfinite().all()):
             raise ValueError(f"{name} has a NaN or infinite value")
@@ -52,9 +54,9 @@ def check_shapes(tensors: Mapping[str, Tensor], feedback: Mapping[str, Any] | No
     if feedback is not None:
         width = items if feedback["predicted"] else len(tensors["feedback.columns"])
         wanted |= {f"feedback.{name}": (width,) for name in ("centre", "mean", "columns")} | {"users": (users, width)}
-        if "feedback.basis" in tensors:
-            wanted |= {"feedback.mean": (factors,), "feedback.columns": (0,), "users": (users, factors)}
-            wanted["feedback.basis"] = (items, factors)
+        if "feedback.strength" in tensors:
+            wanted |= {f"feedback.{name}": (factors,) for name in ("mean", "strength")} | {"users": (users, factors)}
+            wanted |= {f"feedback.{name}": (0,) for name in ("centre", "columns")}
         _check_codes(tensors, "feedback.columns", -1, items)
     for name, shape in wanted.items():
         found = tuple(tensors[name].shape) if name in tensors else shape

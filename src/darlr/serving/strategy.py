@@ -55,22 +55,32 @@ def choose(
 
     seeds: [B], for strategies that draw. A row depends on nothing but itself, and its first ranks not on `count`.
     """
-    width = min(count, scores.shape[1])
+    n_items = scores.shape[1]
+    width = min(count, n_items)
     counts = np.minimum(allowed.sum(1), width)
+    items = np.flatnonzero(allowed.any(0))
+    if 2 * len(items) > n_items or len(items) < width:
+        items = np.arange(n_items)
+    else:  # a slate of a large catalogue
+        scores, allowed = scores[:, items], allowed[:, items]
     if config.strategy == "greedy":
-        return Choice(_best(scores, allowed, width), np.ones((len(scores), width)), counts)
+        return Choice(items[_best(scores, allowed, width)], np.ones((len(scores), width)), counts)
     assert seeds is not None
+    noise = _draws(seeds, items)
     if config.strategy == "sample":
-        return Choice(*_sampled(scores, allowed, width, seeds), counts)
-    return Choice(*_explored(scores, allowed, width, seeds, config.epsilon), counts)
+        codes, propensities = _sampled(scores, allowed, width, noise)
+    else:
+        coins = _draws(seeds, np.arange(n_items, n_items + width))
+        codes, propensities = _explored(scores, allowed, noise, coins, config.epsilon)
+    return Choice(items[codes], propensities, counts)
 
 
 def _sampled(
-    scores: NDArray[np.float32], allowed: NDArray[np.bool_], width: int, seeds: NDArray[np.uint64]
+    scores: NDArray[np.float32], allowed: NDArray[np.bool_], width: int, noise: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     z = np.where(allowed, scores.astype(np.float64), -np.inf)
     z -= np.maximum(z.max(1, keepdims=True), LOWEST)
-    uniform = ((_draws(seeds, 0, z.shape[1]) >> np.uint64(11)) + 0.5) * 2.0**-53
+    uniform = ((noise >> np.uint64(11)) + 0.5) * 2.0**-53
     codes = _top(z - np.log(-np.log(uniform)), width)
     shown = np.take_along_axis(z, codes, 1)
     np.put_along_axis(z, codes, -np.inf, 1)
@@ -82,13 +92,17 @@ def _sampled(
 
 
 def _explored(
-    scores: NDArray[np.float32], allowed: NDArray[np.bool_], width: int, seeds: NDArray[np.uint64], epsilon: float
+    scores: NDArray[np.float32],
+    allowed: NDArray[np.bool_],
+    noise: NDArray[np.uint64],
+    coins: NDArray[np.uint64],
+    epsilon: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """A uniform draw is the next item of a random order, as what was shown tells nothing of the order of the rest."""
-    n_items, rows = scores.shape[1], np.arange(len(scores))
+    width, rows = coins.shape[1], np.arange(len(scores))
     best = _best(scores, allowed, width)
-    order = _top(np.where(allowed, (_draws(seeds, 0, n_items) >> np.uint64(1)).astype(np.int64), LEAST), width)
-    explores = (_draws(seeds, n_items, width) >> np.uint64(11)) * 2.0**-53 < epsilon
+    order = _top(np.where(allowed, (noise >> np.uint64(1)).astype(np.int64), LEAST), width)
+    explores = (coins >> np.uint64(11)) * 2.0**-53 < epsilon
     left, taken = allowed.sum(1), np.zeros(scores.shape, dtype=bool)
     codes, propensities = np.empty(best.shape, np.int64), np.empty(best.shape)
     for k in range(width):
@@ -99,9 +113,9 @@ def _explored(
     return codes, propensities
 
 
-def _draws(seeds: NDArray[np.uint64], start: int, count: int) -> NDArray[np.uint64]:
-    """The numbers start to start + count of SplitMix64 (Steele et al. 2014) from each seed, uint64 [B, count]."""
-    x = seeds[:, None] + np.arange(start + 1, start + count + 1, dtype=np.uint64) * GOLDEN
+def _draws(seeds: NDArray[np.uint64], numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """These numbers of the sequence of SplitMix64 (Steele et al. 2014) from each seed, uint64 [B, count]."""
+    x = seeds[:, None] + (numbers + 1).astype(np.uint64) * GOLDEN
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed: NDArray[np.uint64] = x ^ (x >> np.uint64(31))

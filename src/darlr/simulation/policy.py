@@ -1,7 +1,7 @@
 """The interface of every recommender: scores for the next item, given the session so far; and draws from them."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -21,6 +21,27 @@ class Policy(Protocol):
         ...
 
 
+class Shortlist(NamedTuple):
+    """items: int64 [B, S], for each session in order of their codes, padded with I at the end. scores: [B, S]."""
+
+    items: Tensor
+    scores: Tensor
+
+
+@runtime_checkable
+class Short(Policy, Protocol):
+    """A policy that finds the item that it shows without scores of the whole catalogue."""
+
+    def shortlist(self, session: Session, *, greedy: bool) -> Shortlist | None:
+        """Items and their scores; None where the policy needs the whole catalogue.
+
+        greedy: the best allowed item of the list is the best of the catalogue. Otherwise an item that is drawn from the
+        softmax over the list is distributed as one from the whole catalogue. Both hold where any item of the list is
+        allowed.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Translated:
     """A policy whose unit of rewards differs from that of the sessions."""
@@ -30,8 +51,17 @@ class Translated:
 
     def scores(self, session: Session) -> Tensor:
         """float32 [B, I], the policy's scores for the session with its rewards in the unit of learning."""
+        return self.policy.scores(self._learned(session))
+
+    def shortlist(self, session: Session, *, greedy: bool) -> Shortlist | None:
+        """The policy's short lists, if it has any."""
+        if not isinstance(self.policy, Short):
+            return None
+        return self.policy.shortlist(self._learned(session), greedy=greedy)
+
+    def _learned(self, session: Session) -> Session:
         rewards = self.unit.learn(session.rewards).masked_fill(session.items < 0, 0.0)
-        return self.policy.scores(replace(session, rewards=rewards))
+        return replace(session, rewards=rewards)
 
 
 def translated(policy: Policy, unit: Unit) -> Policy:

@@ -12,7 +12,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from darlr.io.memory import require_free
+
 CELLS = 1 << 18  # the most pairs that a model predicts in one batch
+MOST = 200_000_000  # users x items above which no table is held, unless an option asks for it
 
 
 class Estimate(ABC):
@@ -41,7 +44,10 @@ class Estimate(ABC):
         """Numbers that no estimate is below and none is above."""
 
     def whole(self) -> Float[Tensor, "U I"]:
-        """All estimates as a table. It is for few users and items."""
+        """All estimates as a table. Raises MachineError where it takes more memory than is free."""
+        users, items = self.shape
+        table = f"a table of {users:,} users x {items:,} items"
+        require_free(4 * users * items, table, "choose methods and rows that need none")
         return self.rows(torch.arange(self.shape[0], device=self.device))
 
     def moments(self) -> tuple[Float[Tensor, " U"], Float[Tensor, " U"]]:
@@ -120,7 +126,7 @@ class Dense(Changeable):
         return float(low), float(high)
 
 
-class _Above(Estimate):
+class Above(Estimate):
     """Estimates that are computed from others, of the same users and items."""
 
     base: Estimate
@@ -137,7 +143,7 @@ class _Above(Estimate):
 
 
 @dataclass(frozen=True)
-class Averaged(_Above):
+class Averaged(Above):
     """The weighted average of a user's neighbours' estimates (ROLeR, method.md section 6).
 
     index: int64 [U, k], the neighbours. weight: float32 [U, k], which adds up to 1 in each row and is not negative.
@@ -158,7 +164,7 @@ class Averaged(_Above):
 
 
 @dataclass(frozen=True)
-class Variance(_Above):
+class Variance(Above):
     """The population variance of a user's neighbours' estimates, unweighted: ROLeR's risk (method.md section 6)."""
 
     base: Estimate
@@ -176,7 +182,7 @@ class Variance(_Above):
 
 
 @dataclass(frozen=True)
-class Constant(_Above):
+class Constant(Above):
     """One number for every user and item of other estimates."""
 
     value: float
@@ -191,7 +197,7 @@ class Constant(_Above):
         return self.value, self.value
 
 
-class Overlay(_Above, Changeable):
+class Overlay(Above, Changeable):
     """Estimates of which single cells were written anew, such as r_prev of Eq. 16. No written cell is forgotten.
 
     cell: int64 [n], sorted, user * I + item of the written cells. value: float32 [n].

@@ -21,6 +21,15 @@ class PairModel(WorldModel, Protocol):
         ...
 
 
+@runtime_checkable
+class Bilinear(WorldModel, Protocol):
+    """A world model whose mean over members is a dot product of numbers of the user and of the item."""
+
+    def bilinear(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """X, float32 [u, p], and Y, [i, p], of these users and items; X Y^T is the mean in standardised units."""
+        ...
+
+
 @dataclass(frozen=True)
 class Factored(Estimate):
     """What a world model predicts, computed from its parameters at each call.

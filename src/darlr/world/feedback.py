@@ -21,17 +21,17 @@ class Feedback:
 
     predicted: whether p_u is a row of r0, not logged feedback. by_user: whether the user's mean is subtracted. centre:
     float32 [F], subtracted from the entries that are known. mean: float32 [F], and scale: what `standardise` subtracts
-    and divides by. columns: int64 [F], the scope code of each entry's item, -1 outside the scope. basis: float32
-    [I, F], where p_u is the row less `centre` along a few directions, not the row itself.
+    and divides by. columns: int64 [F], the scope code of each entry's item, -1 outside the scope. strength: float32
+    [F], where p_u is the user's coordinates times these numbers, not the row itself; centre and columns are then empty.
     """
 
     predicted: bool
     by_user: bool
-    centre: Float[Tensor, " F"]
+    centre: Float[Tensor, " entries"]
     mean: Float[Tensor, " F"]
     scale: float
-    columns: Int[Tensor, " F"]
-    basis: Float[Tensor, "I F"] | None = None
+    columns: Int[Tensor, " places"]
+    strength: Float[Tensor, " F"] | None = None
 
     def of(
         self, rows: Float[Tensor, "B I"], items: Int[Tensor, "B n"], rewards: Float[Tensor, "B n"]
@@ -40,15 +40,17 @@ class Feedback:
 
         rows: r0 of these users. items, rewards: their histories, as in `FoldIn.coordinates`.
         """
-        if self.basis is not None:
-            known = (items >= 0).any(1, keepdim=True)
-            return (((rows - self.centre) @ self.basis - self.mean) / self.scale) * known
         vectors, present = rows, torch.ones_like(rows)
         if not self.predicted:
             vectors, present = self._logged(rows, items, rewards)
         own = vectors.sum(1, keepdim=True) / present.sum(1, keepdim=True).clamp(min=1) if self.by_user else 0.0
         centred = (vectors - self.centre - own) * present
         return ((centred - self.mean) / self.scale) * present.any(1, keepdim=True)
+
+    def along(self, theta: Float[Tensor, "B F"]) -> Float[Tensor, "B F"]:
+        """The standardised p_u of users with these coordinates (`darlr.world.fold_in`), where `strength` is known."""
+        assert self.strength is not None
+        return (theta * self.strength).sub_(self.mean).div_(self.scale)
 
     def _logged(self, rows: Tensor, items: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
         """The mean reward of each entry's item, 0 for none, and whether there is one, float32 [B, F] each."""
@@ -101,10 +103,9 @@ def _of_factors(reward: LowRank, config: TablesConfig) -> tuple[Tensor, Feedback
             "tables.indicator and tables.indicator-centre out"
         )
     vectors, fold = reward.vectors(), reward.fold
-    basis = fold.factors / fold.factors.norm(dim=0).clamp(min=1e-12)
-    mean, columns = vectors.mean(0), torch.zeros(0, dtype=torch.int64)
+    strength, mean, nothing = fold.factors.norm(dim=0), vectors.mean(0), torch.zeros(0)
     scale = float((vectors - mean).std() + 1e-12)
-    return vectors, Feedback(True, False, fold.mean, mean, scale, columns, basis)
+    return vectors, Feedback(True, False, nothing, mean, scale, nothing.long(), strength)
 
 
 def standardise(vectors: Float[Tensor, "U F"]) -> Float[Tensor, "U F"]:

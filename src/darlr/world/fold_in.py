@@ -81,10 +81,20 @@ def fold_in_of(
 ) -> FoldIn:
     """The distribution of the rows of r0 over the users of a world model. reward: r0. noise: the mean of P_U."""
     mean = reward.mean(0)
-    centred = reward - mean
-    basis = leading(centred, min(directions, *reward.shape), ROUNDS)
+    return of_centred(mean, reward - mean, noise, reward_range, directions)
+
+
+def of_centred(
+    mean: Float[Tensor, " I"],
+    centred: Float[Tensor, "U I"],
+    noise: float,
+    reward_range: tuple[float, float],
+    directions: int,
+) -> FoldIn:
+    """The same from the mean row and the rows less the mean row."""
+    basis = leading(centred, min(directions, *centred.shape), ROUNDS)
     _, strength, turn = torch.linalg.svd(centred @ basis, full_matrices=False)
-    factors = basis @ (turn.T * (strength / len(reward) ** 0.5))
+    factors = basis @ (turn.T * (strength / len(centred) ** 0.5))
     return FoldIn(mean, factors.contiguous(), max(noise, 1e-6), reward_range)
 
 

@@ -13,10 +13,11 @@ from darlr.data.scope import scope_of
 from darlr.data.split import select
 from darlr.errors import ConfigError
 from darlr.options import WorldModelConfig
+from darlr.world.estimates import MOST
 
 MOST_WEIGHT = 10.0  # the largest inverse-popularity weight, in mean weights: one event must not dominate a minibatch
-CELLS = 200_000_000  # users x items from which on estimates are factors
 MANY = 100_000  # users and items from which on gradients are sparse
+EVENTS = 20_000_000  # events from which on they are shuffled in blocks
 IMPLICIT: dict[str, Any] = {  # they limit the CPU time, see docs/world-model.md, "Implicit logs"
     "members": 3,
     "negatives": 5,
@@ -45,10 +46,14 @@ def resolve(config: WorldModelConfig, log: InteractionLog) -> WorldModelConfig:
     if config.gradients == "auto":
         many = log.n_users + log.n_items > MANY
         config = replace(config, gradients="sparse" if many else "dense")
+    if config.order == "auto":
+        config = replace(config, order="blocks" if len(log) > EVENTS else "whole")
     if config.estimates == "auto":
         scope = scope_of(log)
-        many = len(scope.users) * len(scope.items) > CELLS
+        many = len(scope.users) * len(scope.items) > MOST
         config = replace(config, estimates="factors" if many else "table")
+    if config.kind == "given":
+        return config
     if config.kind in ("bayesian", "mixed") and config.loss == "pointneg":
         raise ConfigError(f"option model.kind: {config.kind} samples no negatives; with loss pointneg choose deepfm")
     if config.kind == "bayesian" and log.implicit:
@@ -83,7 +88,7 @@ def row_weights(log: InteractionLog, config: WorldModelConfig) -> Tensor:
     factor (IPS, method.md section 7; Schnabel et al., arXiv 1602.05352), cut at MOST_WEIGHT mean weights.
     """
     if config.weighting == "none" or len(log) == 0:
-        return torch.ones(len(log))
+        return torch.ones(1).expand(len(log))
     weight: NDArray[np.float64] = 1 / np.bincount(log.item, minlength=log.n_items)[log.item]
     weight = np.minimum(weight / weight.mean(), MOST_WEIGHT)
     return torch.from_numpy((weight / weight.mean()).astype(np.float32))

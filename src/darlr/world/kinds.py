@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from darlr.data.scope import scope_of
-from darlr.errors import DataError
+from darlr.errors import ConfigError, DataError
 from darlr.options import WorldModelConfig
 from darlr.world.kind import EpochReport, Kind, Scale, SweepReport, Task, Trained, part, scale_of
 from darlr.world.models.bayesian import BayesianFM, fit_bayesian
 from darlr.world.models.deepfm import DeepFM
 from darlr.world.models.features import Side, encode
+from darlr.world.models.given import GivenFactors
 from darlr.world.models.history import HistoryModel, fit_history
 from darlr.world.models.mixture import Mixture
 from darlr.world.models.trainer import Trainer, logged_rows, score
@@ -117,9 +118,18 @@ def _load_mixed(state: Mapping[str, Tensor], config: WorldModelConfig) -> Mixtur
     return Mixture(_load_deepfm(part(state, "deep."), config), BayesianFM(**part(state, "bayesian.")))
 
 
+def refuse_given(task: Task | None = None) -> Trained:
+    """Raise ConfigError: another library has fitted such a model."""
+    raise ConfigError(
+        "option model.kind: given is a model of another library, which is not fitted here; make it with "
+        "darlr.WorldModel.from_factors, and name its folder (option world)"
+    )
+
+
 KINDS: dict[str, Kind] = {
     "deepfm": Kind(train_deepfm, _load_deepfm, random_start=True),
     "bayesian": Kind(train_bayesian, lambda state, config: BayesianFM(**state)),
     "mixed": Kind(train_mixed, _load_mixed),
     "history": Kind(train_history, lambda state, config: HistoryModel(**state), uses_held_out=False, pairs=False),
+    "given": Kind(refuse_given, lambda state, config: GivenFactors(**state), uses_held_out=False),
 }

@@ -27,20 +27,20 @@ SIMILARITY_USERS = 4096  # up to this number of users the cosines of all pairs a
 
 @dataclass(frozen=True)
 class Histories:
-    """The items that the log holds of each user u: items[start[u] : start[u + 1]], int64; start: int64 [U + 1]."""
+    """The items that the log holds of each user u: items[start[u] : start[u + 1]], int32; start: int64 [U + 1]."""
 
     start: Tensor
     items: Tensor
 
     def one(self, user: int) -> Tensor:
         """The items of one user, int64 [n]."""
-        return self.items[int(self.start[user]) : int(self.start[user + 1])]
+        return self.items[int(self.start[user]) : int(self.start[user + 1])].long()
 
     def of(self, user: Tensor, missing: int, most: int = 64) -> Tensor:
         """At most the `most` first items of users int64 [B], padded with `missing`, int64 [B, most]."""
         first, last = self.start[user, None], self.start[user + 1, None]
         place = first + torch.arange(most, device=user.device)
-        found = self.items[place.clamp(max=max(0, len(self.items) - 1))]
+        found = self.items[place.clamp(max=max(0, len(self.items) - 1))].long()
         return torch.where(place < last, found, missing)
 
 
@@ -48,7 +48,7 @@ def histories(log: InteractionLog) -> Histories:
     """The distinct items of each user of a log, in scope codes."""
     pairs = np.unique(log.user * log.n_items + log.item)
     start = np.searchsorted(pairs, np.arange(log.n_users + 1) * log.n_items)
-    return Histories(torch.from_numpy(start), torch.from_numpy(pairs % log.n_items))
+    return Histories(torch.from_numpy(start), torch.from_numpy((pairs % log.n_items).astype(np.int32)))
 
 
 @dataclass(frozen=True)

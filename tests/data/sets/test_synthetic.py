@@ -8,7 +8,7 @@ import pytest
 from darlr.data.log import check
 from darlr.data.sets import synthetic
 from darlr.data.sets.exposure import MOST_EXACT, exposure_of
-from darlr.data.sets.synthetic import generate, known_rewards
+from darlr.data.sets.synthetic import generate, known_factors, rewards
 from darlr.data.store import checksum
 from darlr.errors import MachineError
 from darlr.io import memory
@@ -163,17 +163,19 @@ def test_auto_is_exact_until_a_table_would_be_too_dear():
 
 def test_evaluation_knows_the_rewards_of_a_sample_of_users(monkeypatch):
     config = SyntheticConfig(users=40, items=60)
-    users, reward = known_rewards(config)
+    users, *factors = known_factors(config)
+    reward = rewards(*factors)
     assert np.array_equal(users, np.arange(40))
     assert np.array_equal(reward, generate(config).reward)
-    few, known = known_rewards(replace(config, truth_users=7))
+    few, *factors = known_factors(replace(config, truth_users=7))
+    known = rewards(*factors)
     assert len(set(few)) == 7
     assert np.array_equal(known, reward[few])
-    assert np.array_equal(few, known_rewards(replace(config, truth_users=7))[0])
-    assert len(known_rewards(replace(config, truth_users=50))[0]) == 40
+    assert np.array_equal(few, known_factors(replace(config, truth_users=7))[0])
+    assert len(known_factors(replace(config, truth_users=50))[0]) == 40
     monkeypatch.setattr(synthetic, "MOST_KNOWN", 40 * 60 - 1)
     monkeypatch.setattr(synthetic, "SAMPLE_KNOWN", 5 * 60)
-    assert len(known_rewards(config)[0]) == 5
+    assert len(known_factors(config)[0]) == 5
 
 
 def test_a_world_that_does_not_fit_is_refused_before_the_work(monkeypatch):
@@ -181,7 +183,3 @@ def test_a_world_that_does_not_fit_is_refused_before_the_work(monkeypatch):
     huge = SyntheticConfig(users=10_000_000, items=100_000, truth_users=10_000)
     with pytest.raises(MachineError, match=r"10,000,000 users and 100,000 items .*GB .*options users, items"):
         generate(huge)
-    with pytest.raises(
-        MachineError, match=r"10,000 users x 100,000 items: takes about 4\.0 GB .*synthetic.truth-users"
-    ):
-        known_rewards(huge)

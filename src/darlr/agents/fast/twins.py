@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
 def policy_gain(decisions: "Decisions", weight: Tensor, bonus: float, entropies: bool) -> tuple[Tensor, Tensor]:
     """`darlr.agents.a2c.policy_gain`; the entropies are 0 where neither the bonus nor the caller needs them."""
-    actor = decisions.actor
-    gain: tuple[Tensor, Tensor] = Objective.apply(  # type: ignore[no-untyped-call]
-        decisions.hidden, actor.weight, actor.bias, decisions, weight, bonus, entropies
+    actor, order, counted = decisions.actor, decisions.order, None
+    if order is not None:
+        empty = weight.new_zeros(len(decisions.hidden))
+        weight, counted = empty.index_copy(0, order, weight), empty.index_fill(0, order, 1.0)
+    gain, entropy = Objective.apply(  # type: ignore[no-untyped-call]
+        decisions.hidden, actor.weight, actor.bias, decisions, weight, bonus, entropies, counted
     )
-    return gain
+    return gain, entropy if order is None else entropy[order]
 
 
 class Objective(torch.autograd.Function):
@@ -45,8 +48,12 @@ class Objective(torch.autograd.Function):
         weight: Tensor,
         bonus: float,
         wanted: bool,
+        counted: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """hidden [N, h], actor [A, h] and bias [A]: those of the decisions. weight: float32 [N]."""
+        """hidden [N, h], actor [A, h] and bias [A]: those of the decisions. weight: float32 [N].
+
+        counted: 1 for decisions and 0 for padding, float32 [N]; None without padding.
+        """
         by_hidden, by_actor, by_bias = torch.empty_like(hidden), torch.zeros_like(actor), torch.zeros_like(bias)
         taken, entropy = torch.empty_like(weight), torch.zeros_like(weight)
         for rows, layer in decisions.chunks():
@@ -59,19 +66,20 @@ class Objective(torch.autograd.Function):
                 total = logits.amax(-1) - pi.amax(-1).log()
                 entropy[rows] = total - torch.linalg.vecdot(pi, logits)
             if bonus:
-                slope = slope - bonus * (logits + (entropy[rows] - total)[:, None])
+                share = bonus if counted is None else bonus * counted[rows, None]
+                slope = slope - share * (logits + (entropy[rows] - total)[:, None])
             taken[rows] = pi.gather(1, action).squeeze(1)
             by_logits = pi.mul_(slope).scatter_add_(1, action, weight_n)
             by_hidden[rows] = layer.back(by_logits, hidden[rows], by_actor, by_bias)
         ctx.save_for_backward(by_hidden, by_actor, by_bias)
         ctx.mark_non_differentiable(entropy)
         log_taken = taken.clamp(min=torch.finfo(taken.dtype).tiny).log()
-        return (weight * log_taken).sum() + bonus * entropy.sum(), entropy
+        return (weight * log_taken).sum() + bonus * (entropy if counted is None else entropy * counted).sum(), entropy
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients by hidden, actor and bias."""
-        return *(upstream * gradient for gradient in ctx.saved_tensors), None, None, None, None
+        return *(upstream * gradient for gradient in ctx.saved_tensors), None, None, None, None, None
 
 
 class Folded(NamedTuple):

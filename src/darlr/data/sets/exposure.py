@@ -25,10 +25,10 @@ def logits(user_factors: FloatArray, item_factors: FloatArray) -> FloatArray:
     depends on the number of threads, and so would the log.
     """
     table = np.zeros((len(user_factors), len(item_factors)), dtype=np.float32)
-    size = max(1, CACHED // max(1, len(item_factors)))
+    size, columns = max(1, CACHED // max(1, len(item_factors))), np.ascontiguousarray(item_factors.T)
     for start in range(0, len(table), size):
         part = table[start : start + size]
-        for of_users, of_items in zip(user_factors[start : start + size].T, item_factors.T, strict=True):
+        for of_users, of_items in zip(user_factors[start : start + size].T, columns, strict=True):
             part += of_users[:, None] * of_items
     return table
 

@@ -21,7 +21,7 @@ Floats = NDArray[np.floating]
 CHUNK = 4_000_000
 RANGE = (1.0, 5.0)
 EVENT_BYTES, FACTOR_BYTES = 80, 12  # memory at the peak, by measurement: of an event, of a factor of a user or item
-MOST_KNOWN, SAMPLE_KNOWN = 2**30, 2**28  # cells of the largest whole table of true rewards; of one of a sample of users
+MOST_KNOWN, SAMPLE_KNOWN = 2**30, 2**28  # the most true rewards that evaluation knows of all users; of a sample of them
 MEMORY = 2  # a category bores for this many events after it was shown
 
 # Logits and log weights. They are chosen so that the trivial lists lie well apart (docs/data.md has the numbers).
@@ -57,11 +57,11 @@ class SyntheticWorld:
     def true_reward(self, users: IntArray | None = None, items: IntArray | None = None) -> FloatArray:
         """Expected rewards of these users x items, by default of all, float32 [users, items]."""
         rows = self.user_factors if users is None else self.user_factors[users]
-        return _rewards(rows, self.item_factors if items is None else self.item_factors[items])
+        return rewards(rows, self.item_factors if items is None else self.item_factors[items])
 
     def true_pairs(self, user: IntArray, item: IntArray) -> FloatArray:
         """Expected rewards of pairs, float32 [n]: the same bits as those cells of `true_reward`."""
-        return _squash(pair_logits(self.user_factors, self.item_factors, user, item))
+        return pair_rewards(self.user_factors, self.item_factors, user, item)
 
     @property
     def reward(self) -> FloatArray:
@@ -113,23 +113,20 @@ def generate(config: SyntheticConfig) -> SyntheticWorld:
     return SyntheticWorld(log, user_factors, item_factors, categories, popularity)
 
 
-def known_rewards(config: SyntheticConfig) -> tuple[IntArray, FloatArray]:
-    """The users whose true rewards evaluation knows, int64 [Ue], rising, and these rewards, float32 [Ue, I].
+def known_factors(config: SyntheticConfig) -> tuple[IntArray, FloatArray, FloatArray]:
+    """The users whose true rewards evaluation knows, int64 [Ue], rising, their factors, and those of all items.
 
     All users, or as many as `config.truth_users` says, drawn at random with the seed of the world; no log is drawn.
-    Raises MachineError, before any work, where the rewards take more memory than is free.
     """
     count = config.truth_users or config.users
     if not config.truth_users and config.users * config.items > MOST_KNOWN:
         count = SAMPLE_KNOWN // config.items
     count = min(max(2, count), config.users)
-    cells = f"{count:,} users x {config.items:,} items"
-    require_free(4 * count * config.items, f"the true rewards of {cells}", "know fewer (option synthetic.truth-users)")
     users = np.arange(config.users)
     if count < config.users:
         users = np.sort(np.random.default_rng([config.seed, 5]).choice(config.users, count, replace=False))
     user_factors, item_factors, _, _ = _factors(config)
-    return users, _rewards(user_factors[users], item_factors)
+    return users, user_factors[users], item_factors
 
 
 def _factors(config: SyntheticConfig) -> tuple[FloatArray, FloatArray, IntArray, FloatArray]:
@@ -140,7 +137,12 @@ def _factors(config: SyntheticConfig) -> tuple[FloatArray, FloatArray, IntArray,
     return _user_factors(config, users), item_factors, categories, _fame(quality, categories, items)
 
 
-def _rewards(user_factors: FloatArray, item_factors: FloatArray) -> FloatArray:
+def pair_rewards(user_factors: FloatArray, item_factors: FloatArray, user: IntArray, item: IntArray) -> FloatArray:
+    """The expected rewards of pairs, float32 [n]: the same bits as those cells of `rewards`."""
+    return _squash(pair_logits(user_factors, item_factors, user, item))
+
+
+def rewards(user_factors: FloatArray, item_factors: FloatArray) -> FloatArray:
     """The expected rewards of all these users and items, float32 [users, items]."""
     table = np.empty((len(user_factors), len(item_factors)), dtype=np.float32)
     size = max(1, CHUNK // max(1, len(item_factors)))

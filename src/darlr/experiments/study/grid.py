@@ -9,7 +9,7 @@ from typing import Any, Literal
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import all_alike, can_leave, settings
-from darlr.evaluation.truth import load_truth
+from darlr.evaluation.truth import held, load_truth
 from darlr.experiments.logs import open_logs
 from darlr.experiments.plan import anchored, check_options, check_run
 from darlr.experiments.study.cells import Cell, Kind, find
@@ -194,7 +194,8 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
     truth = load_truth(base.data, options=base.synthetic)
     if truth is None:
         raise RunError(f"{base.data}: has no truth (complete rewards to play sessions on), so nothing can be compared")
-    checksum = sha256(truth.users.tobytes() + truth.items.tobytes() + truth.reward.numpy().tobytes()).hexdigest()
+    parts = (truth.users, truth.items, *(part.numpy() for part in held(truth).values()))
+    checksum = sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
     split: Windows = tuple(dict.fromkeys(windows)) if can_leave(base.train.session, logs.catalogue) else (None,)
     checksums = {"data": logs.checksum, "truth": checksum}
     laid_out = [(variant, _cells(variant, base, logs.whole, seeds, split, checksums)) for variant in rows]

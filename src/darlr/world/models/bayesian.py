@@ -69,6 +69,15 @@ class BayesianFM(nn.Module):
 
         return of
 
+    def bilinear(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """See `darlr.world.factored.Bilinear`; p = K D d + 2. It is exact but for the clipping of each member."""
+        draws = self.user_linear.shape[0] * self.user_linear.shape[1]
+        x, y = self.user_vector[:, :, users], self.item_vector[:, :, items]
+        own, other = self.user_linear[:, :, users].mean((0, 1)), self.item_linear[:, :, items].mean((0, 1))
+        left = torch.cat([x.permute(2, 0, 1, 3).flatten(1) / draws, own[:, None], torch.ones_like(own)[:, None]], 1)
+        right = torch.cat([y.permute(2, 0, 1, 3).flatten(1), torch.ones_like(other)[:, None], other[:, None]], 1)
+        return left, right
+
     def vectors(self, size: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """See `WorldModel.vectors`."""
         sides = ((self.user_vector, self.user_linear), (self.item_vector, self.item_linear))

@@ -1,6 +1,7 @@
 """Training of the DeepFM members: all at once, each with its own order of events and its own sampled negatives."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,13 @@ from darlr.data.log import InteractionLog
 from darlr.options import WorldModelConfig
 from darlr.world.implicit import row_weights
 from darlr.world.kind import Scale
+from darlr.world.models.adagrad import RATE, RowAdagrad
 from darlr.world.models.bayesian import BayesianFM
 from darlr.world.models.deepfm import DeepFM, SideTable, gaussian_nll
 from darlr.world.models.mixture import Mixture
 
 SCORE_ROWS = 16_384  # the most events that are scored in one batch
+BLOCK, POOL = 1 << 12, 1 << 20  # neighbouring events that are read together, and events that are shuffled together
 ROUNDS = 20  # the most redraws of a negative; only users who logged nearly all items need so many
 
 
@@ -84,13 +87,14 @@ class Trainer:
         self.model, self.log, self.config, self.scale, self.generator = model, log, config, scale, generator
         self.negative = scale.standardise(torch.tensor(scale.low))  # the target of a negative
         self.rows = logged_rows(log, config, scale)
-        self.negatives = NegativeSampler(log)
+        if config.loss == "pointneg":
+            self.negatives = NegativeSampler(log)
         tables = [table for side in (model.user, model.item) for table in (side.vector_table, side.linear_table)]
         deep = [p for p in model.parameters() if not any(p is table for table in tables)]
         groups: list[dict[str, Any]] = [{"params": deep, "weight_decay": config.weight_decay}]
         self.optimisers: list[torch.optim.Optimizer] = []
         if config.gradients == "sparse":
-            self.optimisers.append(torch.optim.SparseAdam(tables, lr=config.learning_rate))
+            self.optimisers.append(RowAdagrad(tables, lr=RATE * config.learning_rate))
         else:
             groups.append({"params": tables, "weight_decay": 0.0})
         # fused: five times faster than one kernel for each operation
@@ -102,10 +106,8 @@ class Trainer:
     def epoch(self) -> float:
         """Train on all logged events once, and return the mean loss of an event."""
         rows, config = self.rows, self.config
-        n = len(rows.user)
-        order = torch.rand(config.members, n, generator=self.generator).argsort(1)
         total = torch.zeros(())
-        for picked in torch.split(order, config.batch, dim=1):
+        for picked in self.minibatches():
             user, item, target = rows.user[picked], rows.item[picked], rows.target[picked]  # [K, B]
             weight = rows.weight[picked]
             if config.loss == "pointneg":
@@ -124,7 +126,29 @@ class Trainer:
             for optimiser in self.optimisers:
                 optimiser.step()
             total += loss.detach().mean() * picked.shape[1]
-        return float(total) / n
+        return float(total) / len(rows.user)
+
+    def minibatches(self) -> Iterator[Tensor]:
+        """The places of the events of each minibatch, int64 [K, B]; each member reads all events in its own order."""
+        for events in self.pools():
+            order = torch.rand(self.config.members, len(events), generator=self.generator).argsort(1)
+            for picked in torch.split(order, self.config.batch, dim=1):
+                yield events[picked]
+
+    def pools(self) -> Iterator[Tensor]:
+        """The places of events that are shuffled together: of all, or, with the order "blocks", of POOL at a time.
+
+        These are blocks of BLOCK neighbouring events, drawn at random (CorgiPile, Xu et al., arXiv 2206.05830). So
+        little memory is needed beside the events, and they are read in runs, as a file mapped into memory needs it.
+        """
+        n = len(self.rows.user)
+        if self.config.order != "blocks":
+            yield torch.arange(n)
+            return
+        blocks = torch.randperm(-(-n // BLOCK), generator=self.generator)
+        for some in torch.split(blocks, POOL // BLOCK):
+            events = (some[:, None] * BLOCK + torch.arange(BLOCK)).flatten()
+            yield events[events < n]
 
     def prior(self) -> None:
         """Add the gradient of the negative log density of the tables' Gaussian priors, divided by the number of events.
@@ -192,5 +216,5 @@ def score(model: DeepFM | BayesianFM | Mixture, rows: Rows, scale: Scale) -> tup
 def logged_rows(log: InteractionLog, config: WorldModelConfig, scale: Scale) -> Rows:
     """The events of a log, to train on or to score."""
     reward = scale.standardise(torch.from_numpy(log.reward))
-    logged = torch.ones(len(log), dtype=torch.bool)
+    logged = torch.ones(1, dtype=torch.bool).expand(len(log))
     return Rows(torch.from_numpy(log.user), torch.from_numpy(log.item), reward, logged, row_weights(log, config))
