@@ -198,9 +198,10 @@ def test_what_cannot_be_logged_is_not_shown(run: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM there")
 def test_sigterm_finishes_what_is_under_way(run: Path, tmp_path: Path) -> None:
     code = (
-        "import sys, time, darlr.server.engine as engine\n"
-        "decide = engine.decide\n"
-        "engine.decide = lambda jobs: (time.sleep(0.5), decide(jobs))[1]\n"
+        "import sys, time\n"
+        "from darlr.server.engine import Engine\n"
+        "answer = Engine._answer\n"
+        "Engine._answer = lambda self, group: (time.sleep(0.5), answer(self, group))\n"
         "from darlr.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )
     said = tmp_path / "said"

@@ -235,17 +235,9 @@ class Recommender:
         how items are chosen, see `StrategyConfig`. request_id: a name that makes draws repeatable. See
         `TrainedPolicy.recommend` for columns and errors.
         """
-        return self.policy.recommend(
-            users,
-            n,
-            history=history,
-            exclude=exclude,
-            only=only,
-            new_items=new_items,
-            strategy=strategy,
-            epsilon=epsilon,
-            request_id=request_id,
-        )
+        rules: dict[str, Any] = {"history": history, "exclude": exclude, "only": only, "new_items": new_items}
+        drawing: dict[str, Any] = {"strategy": strategy, "epsilon": epsilon, "request_id": request_id}
+        return self.policy.recommend(users, n, **rules, **drawing)
 
     def explain(self, user: Id, item: Id, history: Pairs | None = None) -> Explanation:
         """Why the item is recommended to the user, or not; see `Explanation`.

@@ -224,7 +224,8 @@ def _networks(
             )
         checks.check_weights(recommender, weights)
         recommender.load_state_dict(weights, assign=True)
-        return RecommenderPolicy(recommender.eval())
+        with torch.inference_mode():
+            return RecommenderPolicy(recommender.eval(), None if alike else recommender.tokens())
 
     start: Estimate | None = Dense(tensors["reward"]) if "reward" in tensors else None
     if "theta" in tensors:
