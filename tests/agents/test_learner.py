@@ -30,7 +30,7 @@ def spy(monkeypatch, config, world=None):
 
         return record
 
-    def update(networks, optimiser, decisions_of, advantage, target, *_, group=1):
+    def update(networks, optimiser, decisions_of, advantage, target, *_, group=1, team=None):
         seen["updates"].append((decisions_of(torch.arange(len(advantage))), advantage, target))
         return {}
 
@@ -99,7 +99,7 @@ def policy(decisions):
 def test_a_pool_learns_in_whole_selections(monkeypatch):
     groups = []
 
-    def update(*_, group=1):
+    def update(*_, group=1, team=None):
         groups.append(group)
         return {}
 

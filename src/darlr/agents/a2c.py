@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from darlr.agents.actor_critic import Actor, AllActions, Candidates, forbid
 from darlr.agents.fast import twins
+from darlr.agents.parallel import ALONE, Team
 from darlr.options import A2CConfig
 
 # The size of a chunk of logits, in numbers: 2 MB, which about fills a core's caches, or a part of a GPU's memory.
@@ -109,15 +110,17 @@ def a2c_loss(
     target: Float[Tensor, " N"],
     config: A2CConfig,
     entropies: bool = True,
+    own: slice = slice(None),
 ) -> tuple[Tensor, Tensor]:
     """-mean(A log pi) + c_V mean((V - target)^2) - c_H mean(H), with the coefficients of `config` (Mnih et al. 2016).
 
-    Returns the loss, 0-d, and H in nats, float32 [N], without gradient. Without `entropies`, H is 0 where the loss does
-    not need it.
+    Returns the loss, 0-d, and H in nats, float32 [n], without gradient. Without `entropies`, H is 0 where the loss does
+    not need it. own: the n of the N rows that the decisions and the means are of; advantages are normalised over all N.
     """
-    size = advantage.shape[0]
-    if config.normalise_advantages and size > 1:
+    if config.normalise_advantages and advantage.shape[0] > 1:
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    advantage, target = advantage[own], target[own]
+    size = advantage.shape[0]
     gain, entropy = twins.policy_gain(decisions, advantage / size, config.entropy_coefficient / size, entropies)
     return config.value_coefficient * (decisions.value - target).square().mean() - gain, entropy
 
@@ -143,29 +146,32 @@ def update(
     config: A2CConfig,
     generator: torch.Generator,
     group: int = 1,
+    team: Team = ALONE,
 ) -> dict[str, Tensor]:
     """One pass over N decisions in shuffled minibatches; `decisions_of(rows)` evaluates the rows int64 [n] again.
 
-    group: as in `minibatches`. Returns 0-d tensors: the policy's entropy (nats) and the squared value error of the last
-    minibatch, the mean gradient norm before clipping, and the share of the targets' variance that the critic explained
-    before the update.
+    group: as in `minibatches`. team: the workers that share every minibatch. Returns 0-d tensors: the policy's entropy
+    (nats) and the squared value error of the last minibatch, the mean gradient norm before clipping, and the share of
+    the targets' variance that the critic explained before the update.
     """
     networks.train()
     norms = []
     batches = list(minibatches(advantage.shape[0], config.minibatch, generator, advantage.device, group))
     for number, rows in enumerate(batches, start=1):
-        decisions = decisions_of(rows)
-        loss, entropy = a2c_loss(decisions, advantage[rows], target[rows], config, entropies=number == len(batches))
+        own, weight = team.share(len(rows), group)
+        decisions, last = decisions_of(rows[own]), number == len(batches)
+        loss, entropy = a2c_loss(decisions, advantage[rows], target[rows], config, entropies=last, own=own)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        team.add_gradients(networks, weight)
         norms.append(nn.utils.clip_grad_norm_(networks.parameters(), config.max_grad_norm))
         optimiser.step()
     networks.eval()
     with torch.no_grad():
         spread = target.var(correction=0).clamp(min=1e-8)
         return {
-            "entropy": entropy.mean(),
-            "value_error": (decisions.value - target[rows]).square().mean(),
+            "entropy": team.mean(entropy.mean(), weight),
+            "value_error": team.mean((decisions.value - target[rows[own]]).square().mean(), weight),
             "grad_norm": torch.stack(norms).mean(),
             "explained_variance": 1.0 - advantage.var(correction=0) / spread,
         }

@@ -11,6 +11,7 @@ from torch.nn.functional import embedding
 from darlr.agents.a2c import Decisions, generalised_advantages, update
 from darlr.agents.fast.kernels import PLAIN, Kernels, compiled
 from darlr.agents.large import grouped, touched
+from darlr.agents.parallel import ALONE, Team
 from darlr.agents.recommender import Recommender
 from darlr.agents.references import build_pool, build_references, candidate_count
 from darlr.agents.rollout import Generators, Rollout, Simulator, rollout
@@ -41,7 +42,7 @@ def derived(seed: int, *purpose: int) -> int:
 
 @dataclass
 class Learner:
-    """The whole state of training: networks, optimisers, generators and reward tables."""
+    """The whole state of training: networks, optimisers, generators and reward tables. team: who trains it together."""
 
     recommender: Recommender
     recommender_optimiser: torch.optim.Optimizer
@@ -50,6 +51,7 @@ class Learner:
     tables: RewardTables
     generators: Generators
     kernels: Kernels = PLAIN
+    team: Team = ALONE
 
     @property
     def refined(self) -> Changeable | None:
@@ -144,8 +146,8 @@ def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Te
     reward: mean r~. estimate: mean r. inflation: mean r - r0. penalty: mean P_U. turns: the mean length of the sessions
     that ended.
     """
-    agents = learner.recommender, learner.selector
-    played = rollout(*agents, simulator, learner.tables, sessions, learner.generators, learner.kernels.turn)
+    agents, generators, take_turn = (learner.recommender, learner.selector), learner.generators, learner.kernels.turn
+    played = rollout(*agents, simulator, learner.tables, sessions, generators, take_turn, learner.team)
     metrics = update_recommender(learner, played, simulator.environment.repeats)
     turns = played.turns
     frozen = learner.tables.frozen.pairs(turns.observation.user, turns.action)
@@ -185,10 +187,10 @@ def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict
         decisions = Decisions(recommender.heads.actor, hidden, value, turns.column[rows], excluded, more)
         return decisions if pool is None else grouped(decisions, seen.user, place(pool[rows]))
 
-    optimiser, batches = learner.recommender_optimiser, learner.generators.batches
+    optimiser, batches, target = learner.recommender_optimiser, learner.generators.batches, advantage + turns.value
     pool = None if turns.slate is None else turns.slate.known(len(recommender.items))
     with touched(recommender.heads.actor, optimiser, pool) as place:
-        return update(recommender, optimiser, decisions_of, advantage, advantage + turns.value, config, batches)
+        return update(recommender, optimiser, decisions_of, advantage, target, config, batches, team=learner.team)
 
 
 def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]:
@@ -214,9 +216,9 @@ def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]
 
     pool = None if selector.pool is None else selector.pool[selection.chosen[:, 0]]
     target, group = advantage + selection.value.flatten(), 1 if pool is None else picks
-    batches = learner.generators.batches
+    batches, team = learner.generators.batches, learner.team
     with touched(selector.heads.actor, optimiser, pool) as place:
-        metrics = update(selector, optimiser, decisions_of, advantage, target, config, batches, group=group)
+        metrics = update(selector, optimiser, decisions_of, advantage, target, config, batches, group=group, team=team)
     return {f"selector_{name}": value for name, value in metrics.items()} | {"selector_reward": selection.reward.mean()}
 
 

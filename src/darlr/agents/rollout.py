@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from darlr.agents.actor_critic import Candidates, Streams, forbid
+from darlr.agents.parallel import ALONE, Team
 from darlr.agents.recommender import Decision, Observation, Recommender, Tokens
 from darlr.agents.references import ReferenceRule
 from darlr.agents.selector import PickTokens, Selection, Selector, pick_draws, select
@@ -138,23 +139,29 @@ def rollout(
     sessions: int,
     generators: Generators,
     take_turn: TurnFunction[Turn] = turn,
+    team: Team = ALONE,
 ) -> Rollout:
     """Play `sessions` streams for T turns; when a session ends, its stream starts another with a new user.
 
-    take_turn: `darlr.simulation.environment.turn`, or its compiled twin.
+    take_turn: `darlr.simulation.environment.turn`, or its compiled twin. team: the workers that share the streams.
     """
-    environment, device = simulator.environment, tables.frozen.device
+    environment, device, (own, _) = simulator.environment, tables.frozen.device, team.share(sessions)
     options = {"generator": generators.users, "device": generators.users.device}
     # One user is drawn for every stream and turn; only streams that restart use theirs.
     users = torch.randint(tables.frozen.shape[0], (environment.turns + 1, sessions), **options).to(device)  # type: ignore[call-overload]
     uniform = torch.rand(environment.turns, sessions, generator=generators.actions, device=generators.actions.device)
-    uniform = uniform.to(device)
+    users, uniform = users[:, own], uniform.to(device)[:, own]
     pick_tokens, streams = selector.tokens() if selector is not None else None, Streams(recommender.heads.actor)
     agents = Learning(recommender, selector, simulator, tables, recommender.tokens(), pick_tokens)
 
+    def ruled(rule: ReferenceRule, user: Tensor) -> References:
+        everyone = user.new_zeros(sessions)  # the rule draws for all streams
+        everyone[own] = user
+        return References(*(part[own] for part in vars(rule(everyone, generators.picks)).values()))
+
     def chance(number: int, session: Session) -> Draws:
-        picks = None if selector is None else pick_draws(selector, sessions, generators.picks, device)
-        references = None if simulator.references is None else simulator.references(session.user, generators.picks)
+        picks = None if selector is None else pick_draws(selector, sessions, generators.picks, device)[:, own]
+        references = None if simulator.references is None else ruled(simulator.references, session.user)
         if recommender.slates is None:
             return Draws(uniform[number], picks, references)
         slate = recommender.slates.of(session.user)
@@ -166,7 +173,8 @@ def rollout(
     last_value = recommender(recommender.observe(session), agents.tokens, slate).value
     turns = join([one.move for one in played])
     done, number = (torch.cat(parts) for parts in zip(*((one.done, one.turn) for one in played), strict=True))
-    return Rollout(turns, done, number, turns.shaped.reward(simulator.reward, simulator.shift), last_value)
+    played_here = Rollout(turns, done, number, turns.shaped.reward(simulator.reward, simulator.shift), last_value)
+    return team.gathered(played_here, sessions)
 
 
 T = TypeVar("T")

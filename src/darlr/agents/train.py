@@ -10,6 +10,7 @@ from torch import Tensor
 
 from darlr.agents.diagnostics import Sign, diagnose, first_time
 from darlr.agents.learner import HELD_OUT, Learner, build_learner, build_simulator, derived, learn, load_state, state
+from darlr.agents.parallel import ALONE, Join
 from darlr.agents.recommender import Decision
 from darlr.agents.rollout import Simulator
 from darlr.agents.selector import pick_draws, select
@@ -47,6 +48,7 @@ def train(
     after_epoch: Callable[[int, Learner], Mapping[str, Any]] = lambda *_: {},
     on_epoch: Callable[[Mapping[str, Any]], None] = lambda _: None,
     on_warning: Callable[[int, Sign], None] = lambda *_: None,
+    join: Join = lambda: ALONE,
 ) -> Learner:
     """Train until `config.epochs`, from the newest checkpoint of the sink if there is one.
 
@@ -54,7 +56,8 @@ def train(
     estimate. config: its session must be resolved. criterion: selects the best policy; None means the last one counts.
     after_epoch: gives further columns of the log line and must not change the learner. on_epoch: receives the log line
     of a finished epoch. on_warning: receives the epoch and a failure signature that the run shows for the first time;
-    log lines hold all warnings. Raises RunError when training diverges.
+    log lines hold all warnings. join: connects the workers that train together, of which this one is worker 0 and the
+    others call `follow`. Raises RunError when training diverges, and MachineError when another worker is lost.
     """
     learner = build_learner(world, config)
     simulator = build_simulator(world, learner.tables, exit_rule, config)
@@ -66,7 +69,9 @@ def train(
     rows = sink.rows.copy()
     if config.epochs == done == 0:
         sink.save_checkpoint(state(learner), {"epoch": 0})  # the untrained policy
-    rollouts = math.ceil(config.steps / (config.sessions * config.session.turns))
+    learner.team, rollouts = join(), rollouts_of(config)
+    if learner.team.size > 1:
+        learner.team.shared(state(learner) | {"done": torch.tensor(done)})
     for epoch in range(done + 1, config.epochs + 1):
         sums: Metrics = {}
         for number in range(1, rollouts + 1):
@@ -90,6 +95,25 @@ def train(
         sink.save_checkpoint(state(learner), {"epoch": epoch})
         on_epoch(row)
     return learner
+
+
+def follow(world: World, exit_rule: Exit, config: TrainConfig, join: Join) -> None:
+    """Train as a worker other than worker 0, which calls `train`: the same updates, and nothing else.
+
+    Others: as in `train`. Raises MachineError when another worker is lost.
+    """
+    learner = build_learner(world, config)
+    simulator = build_simulator(world, learner.tables, exit_rule, config)
+    learner.team = join()
+    start = learner.team.shared(None)
+    load_state(learner, start)
+    for _ in range((config.epochs - int(start["done"])) * rollouts_of(config)):
+        learn(learner, simulator, config.sessions)
+
+
+def rollouts_of(config: TrainConfig) -> int:
+    """The number of rollouts in an epoch."""
+    return math.ceil(config.steps / (config.sessions * config.session.turns))
 
 
 def refuse_divergence(epoch: int, metrics: Metrics) -> None:

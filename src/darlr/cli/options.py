@@ -65,6 +65,9 @@ class Train(Stage):
     """After each epoch play 100 sessions on the true rewards, where they are known, for the learning curve only."""
     tensorboard: bool = False
     """Write TensorBoard events too (extra `tensorboard`)."""
+    workers: Annotated[int | None, arg(help_behavior_hint="(default: 1, or as many as torchrun starts)")] = None
+    """Number of processes that train the run together. Each takes a part of the sessions, and gradients are added up.
+    The results are those of one process, up to rounding. Several pay in large worlds, on idle cores."""
     label: str = RunConfig.label
     """Name of the run in tables. The default is its method. Runs with the same label count as seeds of one row."""
     world: Annotated[str, FOLDER] = RunConfig.world

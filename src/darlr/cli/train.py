@@ -14,6 +14,7 @@ from darlr.experiments.progress import say
 from darlr.experiments.runs import CONFIG, read_config
 from darlr.experiments.size import outlook
 from darlr.experiments.training import prepare, train_run
+from darlr.experiments.workers import check, follow_started, place
 from darlr.methods import usual
 from darlr.options import RunConfig
 from darlr.options.names import command_line
@@ -28,9 +29,15 @@ def defaults(options: Train) -> Train:
 
 def run(options: Train) -> None:
     """Train or resume a run and, with --evaluate, evaluate it as `darlr evaluate` does."""
+    where = place(options.workers)
+    if where.rank > 0:
+        if not options.dry_run:
+            follow_started(options.out, where, options.train.device)
+        return
     for warning in [] if options.resume else without_effect(options.config):
         say(warning)
     if options.dry_run:
+        check(options.config.train, where)
         prepared = prepare(options.config)
         config = prepared.config
         say(outlook(prepared.size))
@@ -38,7 +45,7 @@ def run(options: Train) -> None:
         print(f"the same as a command: {command_line(config, options.out, usual(config.train.method))}")
         return
     chosen = {name: getattr(options, name) for name in ("resume", "watch", "tensorboard", "evaluate")}
-    trained = train_run(options.config, options.out, **chosen)
+    trained = train_run(options.config, options.out, where=where, **chosen)
     command = f"darlr evaluate {quote(str(options.out))}"
     if not options.evaluate:
         measurable = trained.config.split.evaluation or has_truth(trained.config.data)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from darlr.agents.parallel import ALONE, Join
 from darlr.agents.references import pool_note
 from darlr.agents.sink import Memory
 from darlr.agents.train import RolloutReport, train
@@ -25,6 +26,7 @@ from darlr.experiments.progress import Meter, say, watched
 from darlr.experiments.runs import CHECKPOINT, Run
 from darlr.experiments.size import Size, outlook, require_disk, require_memory, size_of
 from darlr.experiments.watch import Watch, criterion_of, kept, watch_truth
+from darlr.experiments.workers import ALL, Place, check, check_memory, working
 from darlr.experiments.world import (
     fit_model,
     given_world,
@@ -100,15 +102,18 @@ def train_run(
     tensorboard: bool = False,
     evaluate: bool = False,
     on_epoch: OnEpoch = lambda _: None,
+    where: Place = ALL,
 ) -> FinishedRun:
     """Train, or continue, a run in its folder `out`, which is written to after everything was checked.
 
     source: the log, read already; the run's folder then holds it. factors: see `prepare`. watch: play on the truth,
     where there is one, after each epoch. evaluate: the run is to be evaluated afterwards. on_epoch: called with the log
-    line of each epoch.
+    line of each epoch. where: this process among the workers that train together, of which it is worker 0.
     """
     configure(asked.train.threads)
+    check(asked.train, where)
     prepared = prepare(asked, source, factors)
+    check_memory(prepared.size, where)
     config, logs = prepared.config, prepared.logs
     if source is not None:
         config = replace(config, data=str(out.resolve() / DATA))
@@ -136,11 +141,13 @@ def train_run(
                 fitted = load_world_model(place, logs, config.split)
             assert fitted is not None  # a folder that the options name was read before
             run.depend_on(world_parts(place))
-            finished = train_agents(prepared, fitted, run, watch=watching, on_epoch=on_epoch)
+            with working(out, where, config.train.device) as join:
+                finished = train_agents(prepared, fitted, run, watch=watching, on_epoch=on_epoch, join=join)
             finished.export(out / "policy")
             return finished
         except KeyboardInterrupt:
-            again = f"continue with: darlr train --out {quote(str(out))} --resume" + " --evaluate" * evaluate
+            more = " --evaluate" * evaluate + f" --workers {where.size}" * (where.size > 1)
+            again = f"continue with: darlr train --out {quote(str(out))} --resume{more}"
             if not (out / CHECKPOINT).exists():
                 raise KeyboardInterrupt(f"interrupted before the first checkpoint; {again}") from None
             learned = open_run(out, logs=logs)
@@ -170,8 +177,12 @@ def train_agents(
     *,
     watch: Watch = lambda *_: {},
     on_epoch: OnEpoch = lambda _: None,
+    join: Join = lambda: ALONE,
 ) -> FinishedRun:
-    """Train the agents on a fitted world model, from the sink's newest checkpoint where there is one."""
+    """Train the agents on a fitted world model, from the sink's newest checkpoint where there is one.
+
+    join: see `darlr.agents.train.train`.
+    """
     config, logs = prepared.config, prepared.logs
     options = config.train
     world = paid_world(world_of(fitted, logs, options), logs, config)
@@ -200,6 +211,7 @@ def train_agents(
             after_epoch=watch,
             on_epoch=on_epoch,
             on_warning=lambda epoch, sign: say(f"warning, epoch {epoch}, {sign.signature}: {sign.message}"),
+            join=join,
         )
     rows = sink.rows
     newest, epochs = learner.recommender.state_dict(), rows[-1]["epoch"] if rows else 0

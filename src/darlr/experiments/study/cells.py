@@ -44,7 +44,7 @@ NEUTRAL = (
     *("__init__.py", "__main__.py", "errors.py", "api/", "cli/", "data/report.py", "options/", "serving/"),
     *_within("evaluation", "held_out.py next_items.py off_policy.py pictures/ report.py result.py sections.py"),
     *_within("evaluation", "statistics.py verdict.py"),
-    *_within("experiments", "evaluate.py process.py progress.py study/ unseen.py"),
+    *_within("experiments", "evaluate.py process.py progress.py study/ unseen.py workers.py"),
 )
 WORKER = "experiments/study/worker.py"  # it makes the numbers of a cell, so it is not neutral
 _AGENTS = ("agents/", "methods/", "evaluation/estimation.py", "experiments/finished.py", "experiments/training.py")
