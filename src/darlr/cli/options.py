@@ -71,7 +71,7 @@ class Train(Stage):
     label: str = RunConfig.label
     """Name of the run in tables. The default is its method. Runs with the same label count as seeds of one row."""
     world: Annotated[str, FOLDER] = RunConfig.world
-    """Folder of a world model from `darlr fit`. own: the run fits a world model itself."""
+    """Folder of a world model from `darlr fit` or `darlr.WorldModel.save`. own: the run fits a world model itself."""
     train: Annotated[TrainConfig, HERE] = field(default_factory=TrainConfig)
 
 
