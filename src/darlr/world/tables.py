@@ -39,9 +39,11 @@ class Histories:
 
     def of(self, user: Tensor, missing: int, most: int = 64) -> Tensor:
         """At most the `most` first items of users int64 [B], padded with `missing`, int64 [B, most]."""
+        if not len(self.items):  # no user has logged an item of the scope
+            return torch.full((len(user), most), missing, device=user.device)
         first, last = self.start[user, None], self.start[user + 1, None]
         place = first + torch.arange(most, device=user.device)
-        found = self.items[place.clamp(max=max(0, len(self.items) - 1))].long()
+        found = self.items[place.clamp(max=len(self.items) - 1)].long()
         return torch.where(place < last, found, missing)
 
 
