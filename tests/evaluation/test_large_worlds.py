@@ -13,6 +13,7 @@ from darlr.agents.policy import RecommenderPolicy
 from darlr.data.sets.synthetic import generate, known_factors
 from darlr.data.split import reserve
 from darlr.evaluation import protocol
+from darlr.evaluation.evaluate import settings
 from darlr.evaluation.lists import best_fixed_list, oracle
 from darlr.evaluation.protocol import play
 from darlr.evaluation.true_rewards import TrueRewards
@@ -20,7 +21,7 @@ from darlr.evaluation.truth import Truth, part
 from darlr.experiments import unseen
 from darlr.experiments.evaluate import evaluate
 from darlr.io import memory
-from darlr.options import SyntheticConfig
+from darlr.options import SyntheticConfig, WorldModelConfig
 from darlr.policies import fixed
 from darlr.policies.fixed import FixedList, Random, UserGreedy
 from darlr.simulation.exits import never
@@ -151,8 +152,10 @@ def test_a_large_world_is_evaluated_as_a_small_one_and_without_tables(monkeypatc
     train, kept = reserve(world.log, 0.4)
     model = darlr.Recommender("roler", **OPTIONS).fit(train, epochs=1, progress=False)
     assert isinstance(model.run.world.reward, LowRank)
-    fitted = unseen.evaluation_world(model.run, unseen.evaluation_logs(kept, model.run.logs), None)
+    small = WorldModelConfig(epochs=2, members=1, estimates="factors")
+    fitted = unseen.fit_model(unseen.evaluation_logs(kept, model.run.logs), small)
     monkeypatch.setattr(unseen, "evaluation_world", lambda *_: fitted)
+    monkeypatch.setattr("darlr.experiments.evaluate.settings", lambda *given: settings(*given)[1:3])
     monkeypatch.setattr("darlr.world.models.bias.STRENGTHS", (5.0,))  # large worlds do not try all pairs
     dense = evaluate([model.run], kept=kept)
 
