@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ class Results:
     seconds: list[float] = field(default_factory=list)
     sent: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
+    ended: float = 0.0
 
 
 def bodies(run: Path, count: int, seed: int) -> list[bytes]:
@@ -68,7 +70,7 @@ async def load(port: int, requests: list[bytes], rate: float, connections: int, 
             await asyncio.sleep(max(0.0, at - time.perf_counter()))
             sent = time.perf_counter()
             results.statuses[await ask(reader, writer, "/v1/recommend", body)] += 1
-            now = time.perf_counter()
+            now = results.ended = time.perf_counter()
             results.seconds.append(now - at)
             results.sent.append(now - sent)
         writer.close()
@@ -82,6 +84,14 @@ async def load(port: int, requests: list[bytes], rate: float, connections: int, 
 
     await asyncio.gather(*(client() for _ in range(connections)), reload())
     return results
+
+
+def computed(pid: int) -> float:
+    """The CPU seconds of a process so far, by /proc; NaN where there is none."""
+    with contextlib.suppress(OSError):
+        ticks = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[11:13]
+        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+    return float("nan")
 
 
 def resident(pid: int) -> str:
@@ -109,15 +119,18 @@ def main() -> None:
         assert server.stderr is not None
         port = int(server.stderr.readline().split("127.0.0.1:")[1].split(";")[0])
         asyncio.run(load(port, requests[:50], options.rate, options.connections, 0))  # warm
-        before = time.process_time()
+        before, cpu = time.process_time(), computed(server.pid)
         began = time.perf_counter()
         results = asyncio.run(load(port, requests[50:], options.rate, options.connections, options.reloads))
-        wall, own = time.perf_counter() - began, time.process_time() - before
+        wall, own, cpu = results.ended - began, time.process_time() - before, computed(server.pid) - cpu
         took = [f"{1000 * np.quantile(results.seconds, share):.1f}" for share in (0.5, 0.95, 0.99, 1)]
         print(f"{len(results.seconds) / wall:.0f} requests a second for {wall:.0f} s ({options.rate:g} were due)")
         print(f"latency from when due: median {took[0]}, p95 {took[1]}, p99 {took[2]}, most {took[3]} ms")
         print(f"latency from when sent: p99 {1000 * np.quantile(results.sent, 0.99):.1f} ms")
         print(f"statuses {dict(results.statuses)} (negative: reloads); resident {resident(server.pid)} MB")
+        print(
+            f"CPU {1000 * cpu / len(results.seconds):.2f} ms a request, reloads included; load {os.getloadavg()[0]:.1f}"
+        )
         print(f"the generator used {own / wall:.2f} cores")
     finally:
         server.terminate()
