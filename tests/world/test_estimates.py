@@ -46,7 +46,9 @@ def test_batches_do_not_change_predictions(fitted, monkeypatch):
     lazy = Factored(fitted.model, fitted.scale, fitted.users, fitted.items)
     whole = lazy.rows(torch.arange(USERS))
     monkeypatch.setattr("darlr.world.factored.CELLS", 3)
+    monkeypatch.setattr("darlr.world.factored.PAIRS", 2)
     torch.testing.assert_close(lazy.rows(torch.arange(USERS)), whole)
+    torch.testing.assert_close(lazy.pairs(torch.arange(USERS)[:, None], torch.arange(ITEMS)), whole)
 
 
 def test_a_bilinear_model_is_held_exactly_but_for_clipping(fitted):

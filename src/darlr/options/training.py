@@ -136,7 +136,7 @@ class RunConfig:
     label: str = ""
     """Name of the run in tables. The default is its method. Runs with the same label count as seeds of one row."""
     world: str = OWN
-    """Folder of a world model from `darlr fit`. own: the run fits a world model itself."""
+    """Folder of a world model from `darlr fit` or `darlr.WorldModel.save`. own: the run fits a world model itself."""
     split: SplitConfig = field(default_factory=SplitConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     world_model: WorldModelConfig = field(default_factory=WorldModelConfig)

@@ -11,6 +11,8 @@ from torch import Tensor
 from darlr.world.estimates import CELLS, Estimate
 from darlr.world.kind import Scale, WorldModel
 
+PAIRS = 1 << 14  # the most single pairs in one batch, which hold the output of all layers of all members
+
 
 @runtime_checkable
 class PairModel(WorldModel, Protocol):
@@ -58,9 +60,9 @@ class Factored(Estimate):
 
     @torch.no_grad()
     def pairs(self, user: Tensor, item: Tensor) -> Tensor:
-        """Predictions of single pairs, in batches of CELLS."""
+        """Predictions of single pairs, in batches of PAIRS."""
         user, item = torch.broadcast_tensors(user, item)  # type: ignore[no-untyped-call]
-        codes = torch.split(self.users[user.flatten()], CELLS), torch.split(self.items[item.flatten()], CELLS)
+        codes = torch.split(self.users[user.flatten()], PAIRS), torch.split(self.items[item.flatten()], PAIRS)
         found = [self._predicted(*part) for part in zip(*codes, strict=True)]
         return torch.cat(found).view(user.shape)
 
