@@ -115,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), help="users x items, the smallest first")
     parser.add_argument("--methods", nargs="+", default=["darlr", "darlr+"])
-    parser.add_argument("--rollouts", type=int, default=10, help="rollouts of 100 sessions in a measurement")
+    parser.add_argument("--rollouts", type=int, default=10, help="rollouts in a measurement")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--one", action="store_true", help="measure the first size and method in this process")

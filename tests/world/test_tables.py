@@ -13,7 +13,7 @@ from darlr.world import tables
 from darlr.world.entropy import EntropyTable, build_entropy
 from darlr.world.estimates import Dense
 from darlr.world.feedback import feedback, standardise
-from darlr.world.tables import World, build_world
+from darlr.world.tables import Histories, World, build_world
 
 
 def make_world(reward, vectors=None):
@@ -247,3 +247,9 @@ def test_moving_a_world_keeps_its_tables():
     moved = world.to("cpu")
     assert torch.equal(moved.reward.whole(), world.reward.whole())
     assert moved.reward_range == world.reward_range
+
+
+def test_histories_without_an_event_are_empty() -> None:
+    empty = Histories(torch.zeros(3, dtype=torch.int64), torch.zeros(0, dtype=torch.int32))
+    assert empty.of(torch.tensor([0, 1]), missing=9, most=2).tolist() == [[9, 9], [9, 9]]
+    assert len(empty.one(0)) == 0

@@ -126,9 +126,10 @@ class Candidates:
 
     def replace(self, groups: Int[Tensor, " e"], actor: "Actor", pool: Int[Tensor, "e C"]) -> None:
         """Give some groups another pool."""
-        self.weight[groups] = actor.weight.index_select(0, pool.flatten()).view(*pool.shape, -1)
-        self.bias[groups] = actor.bias.index_select(0, pool.flatten()).view_as(pool)
-        self._turned = None
+        weight = actor.weight.index_select(0, pool.flatten()).view(*pool.shape, -1)
+        self.weight[groups], self.bias[groups] = weight, actor.bias.index_select(0, pool.flatten()).view_as(pool)
+        if self._turned is not None:
+            self._turned[groups] = weight.mT
 
     def _grouped(self, rows: Float[Tensor, "n x"]) -> Float[Tensor, "E k x"]:
         groups = self.weight.shape[0]

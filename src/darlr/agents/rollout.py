@@ -91,7 +91,7 @@ class Draws(NamedTuple):
 
     action: uniform in [0, 1), for the items. picks: the same for the selector's K picks; None without a selector.
     references: the users that a rule picks where there is no selector. slate: the items that can be recommended.
-    layer: the recommender's last layer over them.
+    layer, pool: the last layers of the recommender and the selector over what streams can choose from, if only that.
     """
 
     action: Float[Tensor, " B"]
@@ -99,6 +99,7 @@ class Draws(NamedTuple):
     references: References | None
     slate: Slate | None = None
     layer: Candidates | None = None
+    pool: Candidates | None = None
 
 
 class Learning(NamedTuple):
@@ -123,11 +124,14 @@ class Learning(NamedTuple):
         if slate is not None:
             action = slate.items.gather(1, column[:, None]).squeeze(1)
         if self.selector is not None and chance.picks is not None:
-            inputs = decision.state, session.user, action, chance.picks, self.pick_tokens
+            inputs = decision.state, session.user, action, chance.picks, self.pick_tokens, chance.pool
             references, selection = select(self.selector, simulator.world, tables.start, *inputs)
         step = Step(session.user, action, session.items[:, -1], references)
         shaped = simulator.method.pay(tables, step, simulator.reward)
         return Turn(observation, shown, action, column, decision.value, shaped, references, selection, slate)
+
+
+WAITING = {"cpu"}  # the devices on which candidates are held between turns; a GPU would wait for what has changed
 
 
 @torch.inference_mode()
@@ -151,7 +155,8 @@ def rollout(
     users = torch.randint(tables.frozen.shape[0], (environment.turns + 1, sessions), **options).to(device)  # type: ignore[call-overload]
     uniform = torch.rand(environment.turns, sessions, generator=generators.actions, device=generators.actions.device)
     users, uniform = users[:, own], uniform.to(device)[:, own]
-    pick_tokens, streams = selector.tokens() if selector is not None else None, Streams(recommender.heads.actor)
+    pick_tokens = selector.tokens() if selector is not None else None
+    streams, picking = Streams(recommender.heads.actor), None if selector is None else Streams(selector.heads.actor)
     agents = Learning(recommender, selector, simulator, tables, recommender.tokens(), pick_tokens)
 
     def ruled(rule: ReferenceRule, user: Tensor) -> References:
@@ -162,11 +167,15 @@ def rollout(
     def chance(number: int, session: Session) -> Draws:
         picks = None if selector is None else pick_draws(selector, sessions, generators.picks, device)[:, own]
         references = None if simulator.references is None else ruled(simulator.references, session.user)
-        if recommender.slates is None:
-            return Draws(uniform[number], picks, references)
-        slate = recommender.slates.of(session.user)
-        layer = streams.of(session.user, slate.known(simulator.world.n_items))
-        return Draws(uniform[number], picks, references, slate, layer)
+        slate = None if recommender.slates is None else recommender.slates.of(session.user)
+        if take_turn is not turn or device.type not in WAITING:  # compiled code reads the layers itself
+            return Draws(uniform[number], picks, references, slate)
+        layer = pool = None
+        if slate is not None:
+            layer = streams.of(session.user, slate.known(simulator.world.n_items))
+        if picking is not None and selector is not None and selector.pool is not None:
+            pool = picking.of(session.user, selector.pool.index_select(0, session.user))
+        return Draws(uniform[number], picks, references, slate, layer, pool)
 
     session, played = play(environment, agents, users[0], chance, users[1:], take_turn)
     slate = None if recommender.slates is None else recommender.slates.of(session.user)

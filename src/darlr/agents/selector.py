@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
-from darlr.agents.actor_critic import FORBIDDEN, ActorCritic
+from darlr.agents.actor_critic import FORBIDDEN, ActorCritic, AllActions, Candidates
 from darlr.agents.fast.twins import Folded
 from darlr.agents.large import MANY
 from darlr.agents.references import distances, require_others
@@ -171,10 +171,12 @@ def select(
     item: Int[Tensor, " B"],
     uniform: Float[Tensor, "K B"],
     tokens: PickTokens | None = None,
+    layer: AllActions | Candidates | None = None,
 ) -> tuple[References, Selection]:
     """Pick the reference users S_t for B recommendations, one after the other, and their rewards of Eq. 12.
 
     start: the table that Eq. 15 averages. uniform: `pick_draws`. tokens: `selector.tokens()`, if computed before.
+    layer: the actor's last layer over the users' pools, if it was read before.
     """
     config, window = selector.config, selector.config.tracker.window
     chosen = user.new_full((user.shape[0], config.picks + 1), -1)
@@ -183,7 +185,7 @@ def select(
     pool, taken, first = None, chosen, 0
     if selector.pool is not None:  # it does not hold the user itself
         pool, taken, first = selector.pool.index_select(0, user), torch.full_like(chosen, -1), 1
-    layer = selector.heads.actor.layer(pool)
+    layer = selector.heads.actor.layer(pool) if layer is None else layer
     hiddens = []
     for k, uniform_k in enumerate(uniform):
         recent = selector.contribution(chosen[:, max(0, k + 1 - window) : k + 1].T, tokens)

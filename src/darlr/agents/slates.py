@@ -74,18 +74,22 @@ class Slates:
         histories: Histories | None,
         seed: int,
         alike: bool = False,
+        remember: bool = True,
     ) -> None:
         """best, random: how many items of each kind. histories: what the log holds of each user.
 
-        alike: whether all users have the same random items, as cold-start users do, whose codes say nothing.
+        alike: whether all users have the same random items, as cold-start users do, whose codes say nothing. remember:
+        whether the last slates are kept; where not, the rounding of a slate does not depend on earlier calls.
         """
         self.estimate, self.best, self.random, self.histories, self.seed = estimate, best, random, histories, seed
-        self.alike = alike
+        self.alike, self.remember = alike, remember
         self._user: Tensor | None = None
         self._slate: Slate | None = None
 
     def of(self, user: Int[Tensor, " B"]) -> Slate:
         """The slates of users; those of rows whose user is the same as at the last call are not computed again."""
+        if not self.remember:
+            return self._made(user)
         if self._user is None or self._slate is None or self._user.shape != user.shape:
             self._slate = self._made(user)
         elif bool((changed := self._user != user).any()):

@@ -232,20 +232,12 @@ class Recommender:
         users: one id, several, or `darlr.NEW` for a cold-start user. history: the session so far, (item, reward) pairs,
         oldest first, or a mapping from users to their pairs. exclude, only: items that must not be recommended, and the
         only ones that may, for all users or by user. new_items: leave out the items that the user has logged. strategy:
-        how items are chosen, see `StrategyConfig`. request_id: a name that makes draws repeatable. For the columns and
-        the errors see `darlr.serving.policy.TrainedPolicy.recommend`.
+        how items are chosen, see `StrategyConfig`. request_id: a name that makes draws repeatable. See
+        `TrainedPolicy.recommend` for columns and errors.
         """
-        return self.policy.recommend(
-            users,
-            n,
-            history=history,
-            exclude=exclude,
-            only=only,
-            new_items=new_items,
-            strategy=strategy,
-            epsilon=epsilon,
-            request_id=request_id,
-        )
+        rules: dict[str, Any] = {"history": history, "exclude": exclude, "only": only, "new_items": new_items}
+        drawing: dict[str, Any] = {"strategy": strategy, "epsilon": epsilon, "request_id": request_id}
+        return self.policy.recommend(users, n, **rules, **drawing)
 
     def explain(self, user: Id, item: Id, history: Pairs | None = None) -> Explanation:
         """Why the item is recommended to the user, or not; see `Explanation`.

@@ -1,4 +1,4 @@
-"""The command line: `darlr data | fit | train | evaluate | compare | recommend | export`.
+"""The command line: `darlr data | fit | train | evaluate | compare | recommend | serve | export`.
 
 Options are parsed from dataclasses before anything slow is imported, so `--help` is quick.
 """
@@ -10,7 +10,15 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg, subcommand
 
 from darlr.cli.data_options import DATA, FOLDER, HERE, Data
-from darlr.options import RunConfig, SplitConfig, StrategyConfig, SyntheticConfig, TrainConfig, WorldModelConfig
+from darlr.options import (
+    RunConfig,
+    ServeConfig,
+    SplitConfig,
+    StrategyConfig,
+    SyntheticConfig,
+    TrainConfig,
+    WorldModelConfig,
+)
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,17 @@ class Recommend:
 
 
 @dataclass(frozen=True)
+class Serve(ServeConfig):
+    """Serve policies over HTTP (extra `serve`)."""
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="FOLDER ...", help_behavior_hint="(one or more)")]
+    """Folders of runs, or of policies. Several are the arms of an A/B test."""
+    keys: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: none)")] = ServeConfig.keys
+    """File of keys, one per line. Without it the keys are those of the environment's DARLR_KEYS."""
+    choose: Annotated[StrategyConfig, HERE] = field(default_factory=StrategyConfig)
+
+
+@dataclass(frozen=True)
 class Export:
     """Write a row of the tables of a run as a policy that can be served."""
 
@@ -171,5 +190,6 @@ Command = (
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Compare, subcommand("compare")]
     | Annotated[Recommend, subcommand("recommend")]
+    | Annotated[Serve, subcommand("serve")]
     | Annotated[Export, subcommand("export")]
 )

@@ -12,7 +12,7 @@ from darlr.evaluation.truth import Truth
 from darlr.options import Mode
 from darlr.simulation import environment
 from darlr.simulation.environment import Environment
-from darlr.simulation.exits import Exit, never
+from darlr.simulation.exits import CategoryExit, Exit, never
 from darlr.simulation.policy import Policy, Short, Translated, sample
 from darlr.simulation.policy import greedy as best
 from darlr.simulation.session import Session, last_items, oldest_first, reset
@@ -90,9 +90,8 @@ class Player:
             shown = columns(items, session.items)
             allowed = allowed & ~_marked(torch.where(shown < 0, items.shape[1], shown), items.shape[1])
         if self.exit_aware:
-            recent = last_items(session, self.rules.exit.window).repeat_interleave(items.shape[1], 0)
-            action = items.clamp(max=self.rules.n_items - 1).flatten()
-            allowed = allowed & ~self.rules.exit.leaves(recent, action).view(items.shape)
+            recent = last_items(session, self.rules.exit.window)
+            allowed = allowed & ~_ending(self.rules.exit, recent, items.clamp(max=self.rules.n_items - 1))
         best_of = best(scores, allowed) if chance is None else sample(scores, allowed, chance)
         place = column.gather(1, best_of[:, None]).squeeze(1)
         none = (~allowed.any(1)).nonzero().squeeze(1)
@@ -144,6 +143,13 @@ class Trajectories:
         """Split the sessions into parts of `size`, in order."""
         parts = (getattr(self, field.name).split(size) for field in fields(self))
         return [Trajectories(*part) for part in zip(*parts, strict=True)]
+
+
+def _ending(rule: Exit, recent: Tensor, items: Tensor) -> Tensor:
+    """Find which of each session's items int64 [B, S] would make the user leave; bool [B, S]."""
+    if isinstance(rule, CategoryExit):
+        return rule.ending_among(recent, items)
+    return rule.leaves(recent.repeat_interleave(items.shape[1], 0), items.flatten()).view(items.shape)
 
 
 def _marked(place: Tensor, width: int) -> Tensor:

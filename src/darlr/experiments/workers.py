@@ -218,7 +218,8 @@ def main(folder: Path, where: Place, meeting: str) -> int:
 
 def _end_with_parent() -> None:
     """End when standard input ends: worker 0 holds its other end open for as long as it lives."""
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not sys.stdin, whose lock would abort an interpreter that ends meanwhile
+        pass
     os._exit(1)
 
 

@@ -17,6 +17,7 @@ from darlr.options.data import SplitConfig as SplitConfig
 from darlr.options.data import SyntheticConfig as SyntheticConfig
 from darlr.options.data import TableConfig as TableConfig
 from darlr.options.data import YahooConfig as YahooConfig
+from darlr.options.serving import ServeConfig as ServeConfig
 from darlr.options.serving import StrategyConfig as StrategyConfig
 from darlr.options.training import OWN as OWN
 from darlr.options.training import DiagnosticsConfig as DiagnosticsConfig

@@ -1,10 +1,11 @@
 """Options of a policy in use."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 from darlr.io.hints import perhaps
-from darlr.options.checks import require
+from darlr.options.checks import at_least, require
 
 Name = Literal["greedy", "sample", "explore"]
 
@@ -30,3 +31,31 @@ class StrategyConfig:
     def random(self) -> bool:
         """Whether items are drawn, so that a request needs a name to be repeatable."""
         return self.strategy != "greedy"
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """A server of policies (docs/production.md)."""
+
+    runs: tuple[Path, ...]
+    """Folders of runs, or of policies. Several are the arms of an A/B test."""
+    host: str = "127.0.0.1"
+    """Address to listen at. Any other than this machine's own needs keys."""
+    port: int = 8000
+    """Port to listen at. 0 takes a free one."""
+    keys: Path | None = None
+    """File of keys, one per line. Without it the keys are those of the environment's DARLR_KEYS."""
+    weights: tuple[float, ...] = ()
+    """Shares of the users for each run, such as 9 1. The default is equal shares."""
+    choose: StrategyConfig = field(default_factory=StrategyConfig)
+    waiting: int = 256
+    """Most requests that wait for the inference thread. Further ones are refused with status 429."""
+    threads: int = 1
+    """Number of CPU threads for computing."""
+    drain: int = 30
+    """Most seconds that requests under way may take after SIGTERM."""
+
+    def __post_init__(self) -> None:
+        require(bool(self.runs), "runs", "name at least one")
+        at_least(1, self, ("waiting", "threads", "drain"))
+        require(0 <= self.port < 65536, "port", f"must be from 0 to 65535, not {self.port}")

@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,17 @@ from darlr.serving.given import ItemRule, of_user, read_history
 from darlr.serving.ids import NEW, Id, Ids
 from darlr.simulation.session import Session, reset
 from darlr.world.tables import Histories
+
+SHORTEST = 16  # the least number of turns of a session
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What may be recommended. new_items: whether to leave out what the user has logged."""
+
+    exclude: ItemRule
+    only: ItemRule
+    new_items: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,31 +42,33 @@ class Asked:
     items: list[int]
     rewards: list[float]
     unknown: list[object]
+    rules: Rules
+
+    @property
+    def kind(self) -> tuple[bool, int]:
+        """Whether the user is in the log, and the number of turns that the history is padded to, a power of two.
+
+        Only users of one kind are computed together. The order of floating-point sums depends on the padding, so the
+        scores of a user would depend on the histories beside it.
+        """
+        return self.code is not None, max(SHORTEST, 1 << (len(self.items) - 1).bit_length())
 
 
-@dataclass(frozen=True)
-class Rules:
-    """What may be recommended. new_items: whether to leave out what the user has logged."""
-
-    exclude: ItemRule
-    only: ItemRule
-    new_items: bool = False
-
-    def allowed(self, some: Sequence[Asked], session: Session, logged: Histories) -> Tensor:
-        """Which items may be recommended to each user, bool [B, I]: none that the session holds."""
-        allowed = ~session.seen
-        for row, one in enumerate(some):
-            if self.new_items and one.code is not None:
-                allowed[row, logged.one(one.code)] = False
-            wanted, banned = self.only.marked(one.names), self.exclude.marked(one.names)
-            if wanted is not None:
-                allowed[row] &= wanted
-            if banned is not None:
-                allowed[row] &= ~banned
-        return allowed
+def allowed_items(some: Sequence[Asked], session: Session, logged: Histories) -> Tensor:
+    """Which items may be recommended to each user, bool [B, I]: none that the session holds."""
+    allowed = ~session.seen[: len(some)]
+    for row, one in enumerate(some):
+        if one.rules.new_items and one.code is not None:
+            allowed[row, logged.one(one.code)] = False
+        wanted, banned = one.rules.only.marked(one.names), one.rules.exclude.marked(one.names)
+        if wanted is not None:
+            allowed[row] &= wanted
+        if banned is not None:
+            allowed[row] &= ~banned
+    return allowed
 
 
-def read_asked(user: Any, history: Any, users: Ids, items: Ids, unit: Unit) -> Asked:
+def read_asked(user: Any, history: Any, rules: Rules, users: Ids, items: Ids, unit: Unit) -> Asked:
     """A user with a history: pairs, or a mapping from users to theirs. Raises ConfigError for what cannot be one."""
     if user is None or not isinstance(user, Hashable) or (isinstance(user, float) and math.isnan(user)):
         raise ConfigError(f"option users: {user!r} is no user id; leave it out, or name {NEW!r} for a new user")
@@ -66,21 +79,14 @@ def read_asked(user: Any, history: Any, users: Ids, items: Ids, unit: Unit) -> A
     events = read_history(() if given is None else given, *unit.bounds)
     codes, unknown = items.split([item for item, _ in events])
     rewards = [reward for item, reward in events if not unknown or items.code(item) is not None]
-    return Asked(shown, code, names, codes, rewards, unknown)
-
-
-def read_all(listed: Iterable[Any], history: Any, users: Ids, items: Ids, unit: Unit) -> list[Asked]:
-    """The users of a call; see `read_asked`."""
-    if isinstance(history, Mapping):  # refuse {item: reward}
-        _ = [read_history(given, *unit.bounds) for given in history.values() if not isinstance(given, Iterable)]
-    return [read_asked(user, history, users, items, unit) for user in listed]
+    return Asked(shown, code, names, codes, rewards, unknown, rules)
 
 
 def session_of(some: Sequence[Asked], n_items: int, unit: Unit) -> Session:
     """The sessions so far; cold-start users have the codes 0, 1, ... in the policy that is built for them."""
     codes = [place if one.code is None else one.code for place, one in enumerate(some)]
     turns = torch.tensor([len(one.items) for one in some])
-    start = reset(torch.tensor(codes), n_items, max(1, int(turns.max())))
+    start = reset(torch.tensor(codes), n_items, max(one.kind[1] for one in some))
     items, rewards = start.items, start.rewards.double()
     for row, one in enumerate(some):
         if one.items:  # the newest event comes last

@@ -208,7 +208,9 @@ def _networks(
     ) -> RecommenderPolicy:
         users = vectors if vectors is not None else torch.zeros(count, tensors["users"].shape[1], dtype=torch.float32)
         prior = start if config.prior else None
-        slates = None if slate is None or start is None else Slates(start, slate[0], slate[1], held, slate[2], alike)
+        slates = None
+        if slate is not None and start is not None:
+            slates = Slates(start, slate[0], slate[1], held, slate[2], alike, remember=False)
         with torch.device("meta"):  # weights without memory, which those of the file replace
             recommender = Recommender(
                 config,
@@ -222,7 +224,8 @@ def _networks(
             )
         checks.check_weights(recommender, weights)
         recommender.load_state_dict(weights, assign=True)
-        return RecommenderPolicy(recommender.eval())
+        with torch.inference_mode():
+            return RecommenderPolicy(recommender.eval(), None if alike else recommender.tokens())
 
     start: Estimate | None = Dense(tensors["reward"]) if "reward" in tensors else None
     if "theta" in tensors:

@@ -42,8 +42,11 @@ class Ids:
 
     def code(self, name: object) -> int | None:
         """The code of an id as the log, or a reader of logs, spells it; None where it is unknown."""
-        typed = plain(str(name))
-        spellings = (str(name), typed, *([without_point(typed)] if self.numbers else []))
+        written = str(name)
+        if written in self.codes:
+            return self.codes[written]
+        typed = plain(written)
+        spellings = (typed, *([without_point(typed)] if self.numbers else []))
         return next((self.codes[spelling] for spelling in spellings if spelling in self.codes), None)
 
     def split(self, names: Sequence[object]) -> tuple[list[int], list[object]]:

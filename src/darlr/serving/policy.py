@@ -19,9 +19,9 @@ from darlr.agents.actor_critic import FORBIDDEN
 from darlr.data.unit import Unit
 from darlr.errors import ConfigError, RunError
 from darlr.options.serving import Name, StrategyConfig
-from darlr.serving.asked import Asked, Rules, read_all, session_of
+from darlr.serving.asked import Asked, Rules, allowed_items, read_asked, session_of
 from darlr.serving.given import ItemRule, Pairs, refuse_frame, warn_of_unknown
-from darlr.serving.ids import Id, Ids, NewUser
+from darlr.serving.ids import NEW, Id, Ids, NewUser
 from darlr.serving.newcomers import Newcomers
 from darlr.serving.strategy import choose, seed_of
 from darlr.simulation.policy import Policy
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 User = Id | NewUser
 Items = Iterable[Id] | Id
 CELLS = 1 << 21  # the cells of a table, or of histories, that are held at once
+ROWS = 16  # the least number of users that are computed at once: kernels for fewer round differently
 
 
 @dataclass(frozen=True)
@@ -88,15 +89,16 @@ class TrainedPolicy:
         requests = _requests(request_id, len(listed), config)
         if history is not None and not isinstance(history, Mapping) and len(listed) != 1:
             raise ConfigError("option history: several users need a mapping from each user to (item, reward) pairs")
-        asked = read_all(listed, history, self.users, self.items, self.unit)
-        warn_of_unknown("history", [item for one in asked for item in one.unknown])
+        if isinstance(history, Mapping):  # refuse {item: reward}
+            _ = [self.read(NEW, given) for given in history.values() if not isinstance(given, Iterable)]
         rules = Rules(ItemRule(exclude, "exclude", self.items), ItemRule(only, "only", self.items), new_items)
+        asked = [self.read(user, history, rules) for user in listed]
+        warn_of_unknown("history", [item for one in asked for item in one.unknown])
         width = min(count, len(self.items.ids))
         codes, counts = np.zeros((len(asked), width), np.int64), np.zeros(len(asked), np.int64)
         values, chances = np.zeros((len(asked), width), np.float32), np.zeros((len(asked), width))
-        for known, places in self._chunks(asked):
-            some = [asked[place] for place in places]
-            scores, allowed = self.scored(some, rules, known)
+        for places in self._chunks(asked):
+            scores, allowed = self.scored([asked[place] for place in places])
             seeds = [self.seed(requests[place], asked[place]) for place in places] if config.random else []
             choice = choose(scores, allowed, width, config, np.array(seeds, np.uint64))
             codes[places], chances[places], counts[places] = choice.codes, choice.propensities, choice.counts
@@ -109,29 +111,39 @@ class TrainedPolicy:
         """The seed of the draws for one user of a request, below 2^64."""
         return seed_of(request, None if one.shown is None else str(one.shown), self.version)
 
-    def scored(self, some: Sequence[Asked], rules: Rules, known: bool) -> tuple[Any, Any]:
+    def read(self, user: Any, history: Any, rules: Rules | None = None) -> Asked:
+        """A user with a history and rules, in the codes of this policy; see `read_asked` for the errors."""
+        none = Rules(ItemRule(None, "exclude", self.items), ItemRule(None, "only", self.items))
+        return read_asked(user, history, rules or none, self.users, self.items, self.unit)
+
+    def scored(self, some: Sequence[Asked]) -> tuple[Any, Any]:
         """The scores of all items, float32 [B, I], and which may be recommended, bool [B, I], as arrays.
 
-        some: users who are all in the log (known), or all not. Items outside a user's slate may not be recommended.
-        Raises RunError where a score is no finite number.
+        some: users of one kind. Up to ROWS of them are padded to ROWS, so that the scores of a user are the same bits
+        whoever is beside it. Items outside a user's slate may not be recommended. Raises RunError where a score is no
+        finite number.
         """
-        session = session_of(some, len(self.items.ids), self.unit)
+        rows = [*some, *[some[-1]] * (ROWS - len(some))]
+        session = session_of(rows, len(self.items.ids), self.unit)
+        known = some[0].code is not None
         policy = self.policy if known else self.newcomers.policy(session.items, session.rewards)
         logits = policy.scores(session)
         usable = logits.isfinite().all(1)
         if not bool(usable.all()):
-            user = some[int(usable.int().argmin())].shown
+            user = rows[int(usable.int().argmin())].shown
             raise RunError(f"user {user!r}: the policy's scores are no finite numbers; its weights are damaged")
-        allowed: Tensor = rules.allowed(some, session, self.logged) & (logits > FORBIDDEN / 2)
+        logits = logits[: len(some)]
+        allowed: Tensor = allowed_items(some, session, self.logged) & (logits > FORBIDDEN / 2)
         return logits.numpy(), allowed.numpy()
 
-    def _chunks(self, asked: Sequence[Asked]) -> Iterator[tuple[bool, list[int]]]:
-        """The log's users, then others, in chunks of bounded memory: whether they are known, and their places."""
-        longest = max((len(one.items) for one in asked), default=0)
-        size = max(1, CELLS // max(len(self.items.ids), 64 * longest))
-        for known in (True, False):
-            places = [place for place, one in enumerate(asked) if (one.code is not None) == known]
-            yield from ((known, places[start : start + size]) for start in range(0, len(places), size))
+    def _chunks(self, asked: Sequence[Asked]) -> Iterator[list[int]]:
+        """The places of users of one kind, in chunks of bounded memory."""
+        kinds: dict[tuple[bool, int], list[int]] = {}
+        for place, one in enumerate(asked):
+            kinds.setdefault(one.kind, []).append(place)
+        for (_, turns), places in kinds.items():
+            size = max(ROWS, CELLS // max(len(self.items.ids), 64 * turns))
+            yield from (places[start : start + size] for start in range(0, len(places), size))
 
     def _frame(self, asked: Sequence[Asked], codes: Any, counts: Any, scores: Any, propensities: Any) -> "pl.DataFrame":
         import polars as pl

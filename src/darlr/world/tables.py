@@ -22,6 +22,7 @@ from darlr.world.logged_neighbours import logged_neighbour_table
 from darlr.world.low_rank import LowRank
 from darlr.world.nearest import nearest
 
+SEARCHED = 48  # the neighbours that one search finds at least where users are many: those of a default pool
 SIMILARITY_USERS = 4096  # up to this number of users the cosines of all pairs are held: 64 MB
 
 
@@ -38,9 +39,11 @@ class Histories:
 
     def of(self, user: Tensor, missing: int, most: int = 64) -> Tensor:
         """At most the `most` first items of users int64 [B], padded with `missing`, int64 [B, most]."""
+        if not len(self.items):  # no user has logged an item of the scope
+            return torch.full((len(user), most), missing, device=user.device)
         first, last = self.start[user, None], self.start[user + 1, None]
         place = first + torch.arange(most, device=user.device)
-        found = self.items[place.clamp(max=max(0, len(self.items) - 1))].long()
+        found = self.items[place.clamp(max=len(self.items) - 1)].long()
         return torch.where(place < last, found, missing)
 
 
@@ -124,7 +127,8 @@ class World:
         """
         others = min(k - include_self, self.n_users - 1)
         if not self._ranked or self._ranked[0][0].shape[1] < others:
-            self._ranked[:] = [nearest(self.unit, others)]
+            searched = others if self.n_users <= SIMILARITY_USERS else max(others, min(SEARCHED, self.n_users - 1))
+            self._ranked[:] = [nearest(self.unit, searched)]
         index, cosine = (part[:, :others] for part in self._ranked[0])
         if not include_self:
             return index, cosine

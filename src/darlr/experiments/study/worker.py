@@ -183,7 +183,8 @@ def _note_time(place: Path, before: float) -> None:
 
 def _end_with_parent() -> None:
     """End when standard input ends: the parent holds its other end open for as long as it lives."""
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not sys.stdin, whose lock would abort an interpreter that ends meanwhile
+        pass
     os._exit(1)
 
 

@@ -1,0 +1,14 @@
+"""`darlr serve`: serve policies over HTTP."""
+
+from darlr.cli.options import Serve
+from darlr.errors import MachineError
+from darlr.experiments.progress import say
+
+
+def run(options: Serve) -> None:
+    """Serve until the process is told to end."""
+    try:
+        from darlr.server.run import serve
+    except ModuleNotFoundError as error:
+        raise MachineError("the server needs the extra `serve`: pip install 'darlr[serve]'") from error
+    serve(options, lambda address: say(f"serving at {address}; its interface is described at {address}/openapi.json"))

@@ -1,0 +1,1 @@
+"""A trained policy behind HTTP (extra `serve`): `darlr serve`. Only `darlr.cli.serve` imports this room."""

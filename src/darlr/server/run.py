@@ -1,0 +1,71 @@
+"""A server from its options, until it is told to end."""
+
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+import torch
+import uvicorn
+from fastapi import FastAPI
+
+from darlr.errors import MachineError
+from darlr.options.serving import ServeConfig
+from darlr.server.app import make_app
+from darlr.server.arms import open_arms
+from darlr.server.engine import Engine
+from darlr.server.keys import read_keys
+from darlr.server.metrics import Metrics
+from darlr.server.service import Service
+from darlr.server.sink import Memory, Sink
+from darlr.serving.policy import ROWS
+
+SWITCH = 0.0005  # seconds between changes of threads; the interpreter's 5 ms would show in the slowest answers
+
+
+def application(config: ServeConfig, sink: Sink | None = None) -> FastAPI:
+    """The application of a server. Raises ConfigError, DataError and RunError for options that cannot work."""
+    keys = read_keys(config.keys, config.host)
+    arms, metrics = open_arms(config.runs, config.weights), Metrics()
+    metrics.serves(arms)
+    engine = Engine(config.waiting, ROWS, metrics.together.observe)
+    return make_app(Service(arms, engine, sink or Memory(), config.choose, metrics), keys)
+
+
+def serve(config: ServeConfig, ready: Callable[[str], object]) -> None:
+    """Serve until SIGTERM or Ctrl-C, then finish what is under way. ready: is told the address.
+
+    Raises what `application` raises, and MachineError where the address cannot be used.
+    """
+    app = application(config)
+    try:
+        listening = socket.create_server((config.host, config.port), family=_family(config.host), backlog=1024)
+    except (OSError, OverflowError) as error:
+        raise MachineError(
+            f"option port: {config.host}:{config.port} cannot be used ({error}); name another"
+        ) from error
+    torch.set_num_threads(config.threads)
+    sys.setswitchinterval(SWITCH)
+    host, port = listening.getsockname()[:2]
+    ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn ends, and then sends the signal again
+    with listening:
+        uvicorn.Server(settings(app, config)).run(sockets=[listening])
+
+
+def settings(app: FastAPI, config: ServeConfig) -> uvicorn.Config:
+    """How the application meets the network."""
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        ws="none",
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=config.drain,
+    )
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
