@@ -92,8 +92,8 @@ class World:
         return self.reward.shape[1]
 
     def to(self, device: str | torch.device) -> "World":
-        """The same tables on another device."""
-        return moved(self, device)
+        """The same tables on another device; where they are on it already, this World with what it has computed."""
+        return self if self.unit.device == torch.device(device) else moved(self, device)
 
     @cached_property
     def _cosine(self) -> Tensor | None:
