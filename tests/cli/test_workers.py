@@ -20,7 +20,9 @@ LASTING = ["--recommender.tracker.dropout", "0", "--no-watch", "--epochs"]
 
 def workers_of(process: int) -> list[int]:
     """The workers that a process has started."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(
+        ["ps", "-Aww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=False
+    ).stdout
     words = [line.split(maxsplit=2) for line in listed.splitlines()]
     return [int(own) for own, parent, *said in words if parent == str(process) and ".workers" in said[0]]
 

@@ -201,7 +201,7 @@ def test_sigterm_finishes_what_is_under_way(run: Path, tmp_path: Path) -> None:
         "import sys, time\n"
         "from darlr.server.engine import Engine\n"
         "answer = Engine._answer\n"
-        "Engine._answer = lambda self, group: (time.sleep(0.5), answer(self, group))\n"
+        "Engine._answer = lambda self, group: (time.sleep(0.3), answer(self, group))\n"
         "from darlr.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )
     said = tmp_path / "said"
@@ -216,7 +216,7 @@ def test_sigterm_finishes_what_is_under_way(run: Path, tmp_path: Path) -> None:
         client.port = int(said.read_text("utf-8").split("127.0.0.1:")[1].split(";")[0])
         with ThreadPoolExecutor(1) as one:
             asked = one.submit(client.post, "/v1/recommend", {"user": "u1"})
-            time.sleep(0.3)
+            time.sleep(0.15)
             os.kill(process.pid, signal.SIGTERM)
             assert asked.result().status == 200
         process.wait()
