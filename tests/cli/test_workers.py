@@ -36,8 +36,12 @@ def test_a_killed_worker_ends_the_run_and_any_number_resumes_it(tmp_path: Path, 
         assert process.pid is not None
         while not (folder / CHECKPOINT).exists() and process.poll() is None:
             time.sleep(0.01)
-        (other,) = workers_of(process.pid)
-        os.kill(other, signal.SIGKILL)
+        try:
+            (other,) = workers_of(process.pid)
+            os.kill(other, signal.SIGKILL)
+        except BaseException:
+            process.kill()
+            raise
         process.wait()
     said = errors.read_text("utf-8")
     assert process.poll() == 1, said
