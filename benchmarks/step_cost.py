@@ -106,7 +106,7 @@ def draw(found: dict[str, dict[str, list[float]]], path: Path) -> None:
     axes.set(xscale="log", yscale="log", xlabel="users times items", ylabel="CPU microseconds per step")
     axes.set_ylim(bottom=50, top=5000)
     axes.legend(frameon=False)
-    canvas.head(figure, "The cost of a training step hardly depends on the size of the world")
+    canvas.head(figure, "The cost of a training step by the size of the world")
     canvas.save(canvas.finished(figure), path)
 
 
