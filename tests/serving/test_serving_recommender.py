@@ -20,6 +20,7 @@ from darlr.errors import ConfigError, RunError
 from darlr.io.tensors import read_tensors, write_both
 from darlr.serving.folder import read_policy
 from darlr.serving.ids import NEW, Ids
+from darlr.serving.recommender import load_policy
 from tests import forked
 
 TINY = (
@@ -34,6 +35,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("serving") / "run"
     assert main(["train", "--out", str(folder), *TINY.split()]) == 0
     return folder
+
+
+def test_a_session_gets_the_items_of_the_frame(run: Path) -> None:
+    policy, history = read_policy(run), [(3, 4.0), (5, 2.0)]
+    known = policy.users.ids[0]
+    answer = policy.recommend(known, 4, history=history, strategy="sample", request_id="r")
+    found = load_policy(run).recommend(
+        known, 4, zip([3, 5], [4.0, 2.0], strict=True), strategy="sample", request_id="r"
+    )
+    assert [(one.item, one.score, one.propensity) for one in found] == answer[:, ["item", "score", "propensity"]].rows()
 
 
 def shown(answer: pl.DataFrame) -> list[tuple[Any, float]]:
