@@ -128,8 +128,8 @@ class TrainedPolicy:
         known = some[0].code is not None
         policy = self.policy if known else self.newcomers.policy(session.items, session.rewards)
         logits = policy.scores(session)
-        low, high = logits.aminmax(dim=1)  # a NaN is both; looking at every score takes many times longer
-        usable = low.isfinite() & high.isfinite()
+        # the extremes of numbers with a NaN are NaN; looking at every score takes many times longer
+        usable = logits.amin(1).isfinite() & logits.amax(1).isfinite()
         if not bool(usable.all()):
             user = rows[int(usable.int().argmin())].shown
             raise RunError(f"user {user!r}: the policy's scores are no finite numbers; its weights are damaged")
