@@ -93,7 +93,9 @@ def test_streams_read_the_candidates_of_new_users() -> None:
     streams, hidden = Streams(layer), torch.randn(4, 16)
     for user in (torch.tensor([0, 1, 2, 3]), torch.tensor([0, 5, 2, 4]), torch.tensor([0, 5, 2, 4])):
         expected = layer.layer(pools[user]).logits(hidden)
-        torch.testing.assert_close(streams.of(user, pools[user]).logits(hidden), expected)
+        held = streams.of(user, pools[user])
+        torch.testing.assert_close(held.logits(hidden), expected)
+        assert torch.equal(held.pool, pools[user].flatten())
 
 
 @pytest.mark.parametrize("items", [50, 9000, 20_003])

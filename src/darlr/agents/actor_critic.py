@@ -124,12 +124,12 @@ class Candidates:
         by_bias.index_add_(0, self.pool, slopes.sum(1).flatten())
         return torch.bmm(slopes, self.weight).flatten(0, 1)
 
-    def replace(self, groups: Int[Tensor, " e"], actor: "Actor", pool: Int[Tensor, "e C"]) -> None:
-        """Give some groups another pool."""
-        weight = actor.weight.index_select(0, pool.flatten()).view(*pool.shape, -1)
-        self.weight[groups], self.bias[groups] = weight, actor.bias.index_select(0, pool.flatten()).view_as(pool)
+    def replace(self, groups: Int[Tensor, " e"], other: "Candidates") -> None:
+        """Give some groups the pools of another layer, which has a group for each of them."""
+        self.pool.view_as(self.bias)[groups] = other.pool.view_as(other.bias)
+        self.weight[groups], self.bias[groups] = other.weight, other.bias
         if self._turned is not None:
-            self._turned[groups] = weight.mT
+            self._turned[groups] = other.weight.mT
 
     def _grouped(self, rows: Float[Tensor, "n x"]) -> Float[Tensor, "E k x"]:
         groups = self.weight.shape[0]
@@ -169,6 +169,6 @@ class Streams:
             before, layer = self._held
             changed = (before != user).nonzero().squeeze(1)
             if len(changed):
-                layer.replace(changed, self.actor, pool[changed])
+                layer.replace(changed, Candidates(self.actor.weight, self.actor.bias, pool[changed]))
         self._held = user, layer
         return layer
