@@ -1,6 +1,7 @@
 """The HTTP interface: paths, keys, counting."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -102,13 +103,14 @@ def make_app(service: Service, keys: Keys) -> FastAPI:
         """Whether the server is alive."""
         return Health()
 
-    @app.get("/readyz", responses={503: {**PROBLEM, "description": "Service UnavailableError"}})
+    @app.get("/readyz", responses={503: {**PROBLEM, "description": "Service Unavailable"}})
     async def ready() -> Health:
         """Whether each arm answers a real request now."""
         try:
             await service.answers()
-        except Exception:
-            raise HTTPException(503, "an arm does not answer") from None
+        except Exception as error:
+            logging.getLogger("uvicorn.error").error("an arm does not answer: %r", error)
+            raise HTTPException(503, "an arm does not answer") from error
         return Health()
 
     @app.get("/metrics", dependencies=security, response_class=Response)
