@@ -8,6 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
@@ -25,6 +26,20 @@ def configure(threads: int) -> None:
     """Use this number of threads for tensors, and keep freed memory for reuse."""
     torch.set_num_threads(threads)
     keep_freed_memory()
+
+
+def end_with_parent() -> None:
+    """Let this process end when its standard input does, whose other end its parent holds open for as long as it lives.
+
+    It ends with `os._exit`, which does not wait for the thread that reads.
+    """
+
+    def wait() -> None:
+        while os.read(0, 4096):  # not sys.stdin, whose lock would abort an interpreter that ends meanwhile
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -27,7 +26,7 @@ from darlr.agents.train import follow
 from darlr.errors import DarlrError, MachineError
 from darlr.experiments.finished import with_own_log, world_folder
 from darlr.experiments.logs import open_logs
-from darlr.experiments.process import configure
+from darlr.experiments.process import configure, end_with_parent
 from darlr.experiments.runs import read_config
 from darlr.experiments.size import Size, require_memory
 from darlr.experiments.world import load_world_model, paid_world, world_of
@@ -200,7 +199,7 @@ def follow_started(folder: Path, where: Place, device: str) -> None:
 
 def main(folder: Path, where: Place, meeting: str) -> int:
     """Follow the run, and return the exit code."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
     def join() -> Team:
         print("ready", flush=True)
@@ -214,13 +213,6 @@ def main(folder: Path, where: Place, meeting: str) -> int:
         print(f"darlr: worker {where.rank}: {error}", file=sys.stderr, flush=True)
         return 1
     return 0
-
-
-def _end_with_parent() -> None:
-    """End when standard input ends: worker 0 holds its other end open for as long as it lives."""
-    while os.read(0, 4096):  # not sys.stdin, whose lock would abort an interpreter that ends meanwhile
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from darlr.evaluation.playing import Job, majority_items, play_jobs
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.experiments.finished import open_run
 from darlr.experiments.logs import Logs, open_logs
-from darlr.experiments.process import configure, provenance
+from darlr.experiments.process import configure, end_with_parent, provenance
 from darlr.experiments.runs import CONFIG
 from darlr.experiments.study.cells import RANDOM_FEEDBACK, RESULT, STARTED, STATUS, digest, read_cell
 from darlr.experiments.training import train_run
@@ -181,16 +181,9 @@ def _note_time(place: Path, before: float) -> None:
             write_json(place / STATUS, {"cpu_seconds": before + time.process_time()})
 
 
-def _end_with_parent() -> None:
-    """End when standard input ends: the parent holds its other end open for as long as it lives."""
-    while os.read(0, 4096):  # not sys.stdin, whose lock would abort an interpreter that ends meanwhile
-        pass
-    os._exit(1)
-
-
 def main(place: Path) -> int:
     """Run one cell, and return 0 where it is done, 1 where it failed, BUSY where another process runs it."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         lock = Lock(place)
     except RunError:
