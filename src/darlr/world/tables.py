@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -64,7 +65,8 @@ class World:
     logged_neighbours: [U, I], see `darlr.world.logged_neighbours`, where the options ask for it. preference: [I, d],
     features along which users' preferences vary, in units of the noise, where the policy has a belief. entries: the
     non-zero entries of p_u, where they are few. feedback: how p_u of cold-start users is computed.
-    histories: the logged items of each user, where the policy has slates.
+    histories: the logged items of each user, where the policy has slates. home: the folder of the world model, where
+    the neighbours of many users are kept.
     """
 
     reward: Estimate
@@ -80,6 +82,7 @@ class World:
     entries: Entries | None = None
     feedback: Feedback | None = None
     histories: Histories | None = None
+    home: Path | None = None
 
     @property
     def n_users(self) -> int:
@@ -128,7 +131,7 @@ class World:
         others = min(k - include_self, self.n_users - 1)
         if not self._ranked or self._ranked[0][0].shape[1] < others:
             searched = others if self.n_users <= SIMILARITY_USERS else max(others, min(SEARCHED, self.n_users - 1))
-            self._ranked[:] = [nearest(self.unit, searched)]
+            self._ranked[:] = [nearest(self.unit, searched, self.home)]
         index, cosine = (part[:, :others] for part in self._ranked[0])
         if not include_self:
             return index, cosine
@@ -210,6 +213,7 @@ def build_world(
         logged_neighbours=_logged_table(log_train, config, scope, isinstance(fitted.reward, Dense)),
         entries=entries(vectors),
         feedback=how,
+        home=fitted.home,
     )
 
 
