@@ -178,7 +178,7 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, v
     else:
         policy, build = _networks(metadata, tensors, leaving, source)
     logged = Histories(tensors["logged.start"], tensors["logged.items"])
-    newcomers = read_newcomers(tensors, metadata["newcomers"], feedback, build)
+    newcomers = read_newcomers(tensors, metadata["newcomers"], feedback, build, metadata.get("slate") is None)
     return TrainedPolicy(policy, Ids(users), Ids(items), unit, logged, newcomers, version)
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from darlr.serving.policy_checks import check_number, check_range
@@ -23,12 +25,22 @@ class Newcomers:
 
     fold_in: gives their estimates. feedback: gives their p_u. carried: gives their rows of the table that the policy
     starts from, or is. build: the policy of B users, given B, their p_u [B, F] or None, and these rows [B, I] or None.
+    whole: whether the policy reads all of these rows, as one without slates does.
     """
 
     fold_in: FoldIn
     feedback: Feedback | None
     carried: Carried | None
     build: Build
+    whole: bool = True
+
+    @cached_property
+    def _start(self) -> FoldIn | None:
+        """The distribution of the rows of that table."""
+        if self.carried is None:
+            return None
+        noise, unlimited = self.fold_in.noise, (-torch.inf, torch.inf)
+        return FoldIn(self.carried.mean, self.carried.weight.T.contiguous(), noise, unlimited)
 
     def policy(self, items: Tensor, rewards: Tensor) -> Policy:
         """The policy for B users of the codes 0 to B - 1. items, rewards: [B, n], see `FoldIn.coordinates`."""
@@ -38,7 +50,10 @@ class Newcomers:
             vectors = self.feedback.along(theta) * (items >= 0).any(1, keepdim=True)
         elif self.feedback is not None:
             vectors = self.feedback.of(self.fold_in.rows(theta), items, rewards)
-        return self.build(len(items), vectors, Dense(self.carried.rows(theta)) if self.carried is not None else None)
+        start: Estimate | None = None
+        if self.carried is not None and self._start is not None:
+            start = Dense(self.carried.rows(theta)) if self.whole else LowRank(self._start, theta)
+        return self.build(len(items), vectors, start)
 
 
 def write_newcomers(world: World, table: Estimate | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -75,10 +90,10 @@ def read_feedback(tensors: Mapping[str, Tensor], found: Mapping[str, Any] | None
 
 
 def read_newcomers(
-    tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], feedback: Feedback | None, build: Build
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], feedback: Feedback | None, build: Build, whole: bool
 ) -> Newcomers:
     """The inverse of `write_newcomers`. Raises ValueError, KeyError or TypeError for contradictions."""
     noise = check_number(metadata["noise"], "noise", positive=True)
     fold = FoldIn(tensors["fold.mean"], tensors["fold.factors"], noise, check_range(metadata["range"]))
     carried = Carried(tensors["carried.mean"], tensors["carried.weight"]) if "carried.mean" in tensors else None
-    return Newcomers(fold, feedback, carried, build)
+    return Newcomers(fold, feedback, carried, build, whole)

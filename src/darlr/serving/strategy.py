@@ -16,6 +16,7 @@ Noise is a function of a seed and the item alone, so that a decision can be repe
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +29,22 @@ LEAST, LOWEST = np.iinfo(np.int64).min, np.finfo(np.float64).min
 
 @dataclass(frozen=True)
 class Choice:
-    """The items of B users at K ranks. codes: int64 [B, K]. propensities: float64 [B, K].
+    """The items of B users at K ranks. codes: int64 [B, K]. propensities: float64 [B, K]. scores: float32 [B, K].
 
     counts: int64 [B], how many ranks are filled; there are fewer than K where fewer items may be recommended.
     """
 
     codes: NDArray[np.int64]
     propensities: NDArray[np.float64]
+    scores: NDArray[np.float32]
     counts: NDArray[np.int64]
+
+
+class Listed(NamedTuple):
+    """The items behind columns, where they are a part of a catalogue. items: int64 [n], rising. n_items: I."""
+
+    items: NDArray[np.int64]
+    n_items: int
 
 
 def seed_of(request: str, user: str | None, version: str) -> int:
@@ -50,29 +59,33 @@ def choose(
     count: int,
     config: StrategyConfig,
     seeds: NDArray[np.uint64] | None = None,
+    listed: Listed | None = None,
 ) -> Choice:
     """Choose up to `count` different items for each user. scores, allowed: [B, I], with finite scores.
 
-    seeds: [B], for strategies that draw. A row depends on nothing but itself, and its first ranks not on `count`.
+    seeds: [B], for strategies that draw. listed: what the columns are, where they are not the catalogue. A row depends
+    on nothing but itself, and its first ranks not on `count`.
     """
-    n_items = scores.shape[1]
-    width = min(count, n_items)
+    columns = scores.shape[1]
+    items, n_items = (np.arange(columns), columns) if listed is None else listed
+    wanted = min(count, n_items)
+    width = min(wanted, columns)
     counts = np.minimum(allowed.sum(1), width)
-    items = np.flatnonzero(allowed.any(0))
-    if 2 * len(items) > n_items or len(items) < width:
-        items = np.arange(n_items)
-    else:  # a slate of a large catalogue
-        scores, allowed = scores[:, items], allowed[:, items]
+    some = np.flatnonzero(allowed.any(0))
+    if width <= len(some) and 2 * len(some) <= columns:  # a small part of a catalogue
+        items, scores, allowed = items[some], scores[:, some], allowed[:, some]
     if config.strategy == "greedy":
-        return Choice(items[_best(scores, allowed, width)], np.ones((len(scores), width)), counts)
-    assert seeds is not None
-    noise = _draws(seeds, items)
-    if config.strategy == "sample":
-        codes, propensities = _sampled(scores, allowed, width, noise)
+        places, propensities = _best(scores, allowed, width), np.ones((len(scores), width))
     else:
-        coins = _draws(seeds, np.arange(n_items, n_items + width))
-        codes, propensities = _explored(scores, allowed, noise, coins, config.epsilon)
-    return Choice(items[codes], propensities, counts)
+        assert seeds is not None
+        noise = _draws(seeds, items)
+        if config.strategy == "sample":
+            places, propensities = _sampled(scores, allowed, width, noise)
+        else:
+            coins = _draws(seeds, np.arange(n_items, n_items + width))
+            places, propensities = _explored(scores, allowed, noise, coins, config.epsilon)
+    found = items[places], propensities, np.take_along_axis(scores, places, 1)
+    return Choice(*(np.pad(one, ((0, 0), (0, wanted - width))) for one in found), counts)
 
 
 def _sampled(
