@@ -52,6 +52,8 @@ class ServeConfig:
     """Most requests that wait for the inference thread. Further ones are refused with status 429."""
     threads: int = 1
     """Number of CPU threads for computing."""
+    page: bool = True
+    """Show the page at /, on which a person plays a user. It reads the run's folder when it is opened."""
     drain: int = 30
     """Most seconds that requests under way may take after SIGTERM."""
 

@@ -16,6 +16,7 @@ from darlr.server.arms import open_arms
 from darlr.server.engine import Engine
 from darlr.server.keys import read_keys
 from darlr.server.metrics import Metrics
+from darlr.server.page.desk import Desk
 from darlr.server.service import Service
 from darlr.server.sink import Memory, Sink
 from darlr.serving.policy import ROWS
@@ -29,7 +30,8 @@ def application(config: ServeConfig, sink: Sink | None = None) -> FastAPI:
     arms, metrics = open_arms(config.runs, config.weights), Metrics()
     metrics.serves(arms)
     engine = Engine(config.waiting, ROWS, metrics.together.observe)
-    return make_app(Service(arms, engine, sink or Memory(), config.choose, metrics), keys)
+    service = Service(arms, engine, sink or Memory(), config.choose, metrics)
+    return make_app(service, keys, Desk(service) if config.page else None)
 
 
 def serve(config: ServeConfig, ready: Callable[[str], object]) -> None:
