@@ -1,6 +1,7 @@
 """Why an item is recommended: the reference users, the dynamic reward, its penalty, and whether the user leaves."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import polars as pl
@@ -98,8 +99,8 @@ class Explainer:
         item, ConfigError for a history that cannot be read.
         """
         log, unit = self.run.logs.unseen_in_scope, self.run.logs.unit
-        users, items = Ids(log.user_ids), Ids(log.item_ids)
-        who, what = _known(users, user, "user"), _known(items, item, "item")
+        items = self._items
+        who, what = _known(self._users, user, "user"), _known(items, item, "item")
         session = reset(torch.tensor([who]), log.n_items, self.run.config.train.session.turns)
         events = [(name, items.code(name), reward) for name, reward in read_history(history or (), *unit.bounds)]
         warn_of_unknown("history", [name for name, code, _ in events if code is None])
@@ -108,6 +109,14 @@ class Explainer:
                 learned = unit.learn(torch.tensor([reward], dtype=torch.float64)).float()
                 session = show(session, torch.tensor([code]), learned, torch.tensor([False]))
         return self._explained(session, who, what)
+
+    @cached_property
+    def _users(self) -> Ids:
+        return Ids(self.run.logs.unseen_in_scope.user_ids)
+
+    @cached_property
+    def _items(self) -> Ids:
+        return Ids(self.run.logs.unseen_in_scope.item_ids)
 
     def step(self, session: Session, item: int) -> Explained:
         """The reward of one item in a session of one user; references are drawn as in training, from the run's seed.

@@ -37,8 +37,10 @@ class StrategyConfig:
 class ServeConfig:
     """A server of policies (docs/production.md)."""
 
-    runs: tuple[Path, ...]
+    runs: tuple[Path, ...] = ()
     """Folders of runs, or of policies. Several are the arms of an A/B test."""
+    demo: bool = False
+    """Train two small runs on the built-in world, once, and serve them with the page. It names no run."""
     host: str = "127.0.0.1"
     """Address to listen at. Any other than this machine's own needs keys."""
     port: int = 8000
@@ -58,6 +60,7 @@ class ServeConfig:
     """Most seconds that requests under way may take after SIGTERM."""
 
     def __post_init__(self) -> None:
-        require(bool(self.runs), "runs", "name at least one")
+        require(bool(self.runs) or self.demo, "runs", "name at least one, or give --demo")
+        require(not (self.runs and self.demo), "demo", "serves runs of its own; leave out the runs, or --demo")
         at_least(1, self, ("waiting", "threads", "drain"))
         require(0 <= self.port < 65536, "port", f"must be from 0 to 65535, not {self.port}")

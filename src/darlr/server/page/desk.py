@@ -123,12 +123,12 @@ class Desk:
 
     async def training(self, name: str | None) -> Training:
         """The run of an arm."""
-        arm = self._arm(name)
+        arm, arms = self._arm(name), self.service.arms
 
         def read() -> Training:
             from darlr.server.page.report import training_of
 
-            return training_of(arm)
+            return training_of(arm, arms)
 
         return await self._do(read)
 

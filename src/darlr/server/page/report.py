@@ -71,15 +71,18 @@ def report_of(arm: Arm) -> Report | None:
         raise RunError(f"{arm.folder / TABLE}: damaged ({type(error).__name__}); {REMEDY}") from error
 
 
-def training_of(arm: Arm) -> Training:
-    """The curves, the failure signatures and the evaluation of an arm's run."""
+def training_of(arm: Arm, arms: Arms) -> Training:
+    """The curves, the failure signatures and the evaluation of an arm's run, which may lie beside another arm."""
     missing: list[str] = []
     config, rows, report = _config(arm), [], None
     if not config:
         missing.append("The folder holds a policy alone, without the files of its run. Serve the run's folder.")
     try:
         rows = _metrics(arm.folder / METRICS)
-        report = report_of(arm)
+        found = [report_of(one) for one in (arm, *arms.arms)]
+        report = next(
+            (one for one in found if one is not None and _label(arm) in {row["name"] for row in one.rows}), None
+        )
     except RunError as error:
         missing.append(str(error))
     if config and not rows:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from darlr.errors import ConfigError, DarlrError
@@ -15,6 +16,7 @@ from darlr.serving.given import unknown_items
 from darlr.serving.ids import Id
 from darlr.simulation.exits import never
 
+Numbers = NDArray[np.floating]
 TASTES = 5  # the number of categories and items that are named at either end
 NEW = "A new user has no reference users. The estimates come from the answers, which are folded into the world model."
 
@@ -105,7 +107,7 @@ def _tastes(opened: Opened, asked: Asked, moved: Tensor | None) -> tuple[list[Ta
     if moved is None or not asked.items:
         return [], []
     ids = opened.arm.policy.items.ids
-    items = _ends(moved.numpy(), [str(name) for name in ids], np.arange(len(ids)))
+    items = _ends(moved.numpy(), ids, np.arange(len(ids)))
     if opened.categories is None:
         return [], items
     codes, names = opened.categories
@@ -116,11 +118,12 @@ def _tastes(opened: Opened, asked: Asked, moved: Tensor | None) -> tuple[list[Ta
     return _ends(mean[count > 0], names, np.flatnonzero(count)), items
 
 
-def _ends(values: np.ndarray, names: Sequence[str], codes: np.ndarray) -> list[Taste]:
+def _ends(values: Numbers, names: Sequence[Id], codes: NDArray[np.int64]) -> list[Taste]:
+    """The largest and the smallest values, falling. codes: the place of the name of each value."""
     order = np.argsort(-values, kind="stable")
     if len(order) > 2 * TASTES:
         order = np.concatenate([order[:TASTES], order[-TASTES:]])
-    return [Taste(name=names[int(codes[one])][:TEXT], moved=float(values[one])) for one in order]
+    return [Taste(name=str(names[int(codes[one])])[:TEXT], moved=float(values[one])) for one in order]
 
 
 def _beside(opened: Opened, asked: Asked, before: Tensor | None, moved: Tensor | None) -> Beside | None:

@@ -82,6 +82,6 @@ export function found(arm, item, answer, drop) {
     details(item),
     h("p", { class: "numbers" }, `logged by ${count(item.events)} users`),
     h("footer", {}, rating(arm, `item ${item.id}`, (reward) => answer(item, reward)),
-      h("button", { type: "button", class: "quiet", onclick: drop }, "Put back")));
+      h("button", { type: "button", class: "quiet", onclick: drop }, "Drop")));
 }
 

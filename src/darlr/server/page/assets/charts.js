@@ -7,12 +7,16 @@ export function scale(low, high, from, to) {
   return (value) => from + ((value - low) / width) * (to - from);
 }
 
-function ticks(low, high, most) {
+function ticks(low, high, most, whole = false) {
   const step = 10 ** Math.floor(Math.log10((high - low || 1) / most));
-  const chosen = [1, 2, 5, 10].map((times) => times * step).find((size) => (high - low) / size <= most) ?? step * 10;
-  const found = [];
-  for (let value = Math.ceil(low / chosen) * chosen; value <= high + chosen * 1e-9; value += chosen) found.push(value);
-  return found;
+  let chosen = [1, 2, 5, 10].map((times) => times * step).find((size) => (high - low) / size <= most) ?? step * 10;
+  if (whole) chosen = Math.max(1, Math.round(chosen));
+  const first = Math.ceil(low / chosen - 1e-9), last = Math.floor(high / chosen + 1e-9);
+  const digits = Math.max(0, Math.ceil(-Math.log10(chosen) - 1e-9));
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, place) => {
+    const value = (first + place) * chosen;
+    return [value, Math.abs(value) >= 1e5 ? value.toExponential(0) : value.toFixed(digits).replace(/^-(?=0*[.]?0*$)/, "").replace("-", "−")];
+  });
 }
 
 const frame = (width, height, label, ...parts) =>
@@ -22,16 +26,16 @@ const frame = (width, height, label, ...parts) =>
 export function lines(series, { label, width = 340, height = 150, zero = false, xs = "", named = true }) {
   const all = series.flatMap((one) => one.points);
   if (!all.length) return null;
-  const [left, right, top, bottom] = [34, named ? 80 : 44, 8, 20];
+  const [left, right, top, bottom] = [42, named ? 80 : 44, 8, 20];
   const x0 = Math.min(...all.map((p) => p[0])), x1 = Math.max(...all.map((p) => p[0]));
   let y0 = Math.min(...all.map((p) => p[1]), ...(zero ? [0] : [])), y1 = Math.max(...all.map((p) => p[1]));
   if (y0 === y1) [y0, y1] = [y0 - 0.5, y1 + 0.5];
   const x = scale(x0, x1 === x0 ? x0 + 1 : x1, left, width - right), y = scale(y0, y1, height - bottom, top);
-  const grid = ticks(y0, y1, 4).map((value) => s("g", {},
+  const grid = ticks(y0, y1, 4).map(([value, text]) => s("g", {},
     s("line", { x1: left, x2: width - right, y1: y(value), y2: y(value), class: "grid" }),
-    s("text", { x: left - 6, y: y(value) + 3.5, class: "tick end" }, number(value))));
-  const along = ticks(x0, x1, 5).filter(Number.isInteger).map((value) =>
-    s("text", { x: x(value), y: height - 6, class: "tick middle" }, number(value, 6)));
+    s("text", { x: left - 6, y: y(value) + 3.5, class: "tick end" }, text)));
+  const along = ticks(x0, x1, 5, true).map(([value, text]) =>
+    s("text", { x: x(value), y: height - 6, class: "tick middle" }, text));
   const ends = series.map((one) => y(one.points.at(-1)[1]) + 4);
   if (ends.length === 2 && Math.abs(ends[0] - ends[1]) < 13) {
     const middle = (ends[0] + ends[1]) / 2, up = ends[0] <= ends[1] ? 0 : 1;
@@ -78,9 +82,9 @@ export function references(found, low, high, width = 340, height = 150) {
   const sign = at[0] < at[1] ? -6 : 6;
   return frame(width, height,
     `${found.references.length} reference users; their estimates go from ${number(Math.min(...found.references.map((r) => r.estimate)))} to ${number(Math.max(...found.references.map((r) => r.estimate)))}.`,
-    ...ticks(low, high, 4).map((value) => s("g", {},
+    ...ticks(low, high, 4).map(([value, text]) => s("g", {},
       s("line", { x1: left, x2: width - right, y1: y(value), y2: y(value), class: "grid" }),
-      s("text", { x: left - 6, y: y(value) + 3.5, class: "tick end" }, number(value)))),
+      s("text", { x: left - 6, y: y(value) + 3.5, class: "tick end" }, text))),
     ...[-1, 0, 1].map((value) => s("text", { x: x(value), y: height - 17, class: "tick middle" }, number(value))),
     s("text", { x: (left + width - right) / 2, y: height - 4, class: "tick middle faint" }, "similarity to you"),
     ...found.references.map((one) => s("circle", { cx: x(one.similarity), cy: y(one.estimate), r: 3.4, class: "mark" },

@@ -79,7 +79,8 @@ async function explain(item, mine = latest) {
 function choose(item) {
   explain(item);
   draw();
-  [...document.querySelectorAll(".card.chosen .quiet")][0]?.focus({ preventScroll: true });
+  document.querySelector(".card.chosen .quiet")?.focus({ preventScroll: true });
+  $("why").scrollIntoView({ block: "nearest" });
 }
 
 function answer(item, reward) {
@@ -180,4 +181,6 @@ function draw() {
       turn.warnings.map((text) => h("p", { class: "note" }, text))),
     h("aside", { "aria-label": "How the policy adapts" },
       side.rewards(state.history, turn), side.taste(arm, turn, state.history), side.notes(arm, turn))));
+  const answers = document.querySelector(".past");
+  if (answers) answers.scrollLeft = answers.scrollWidth;
 }
