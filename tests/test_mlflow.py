@@ -32,9 +32,9 @@ def test_a_saved_policy_recommends_the_same(run: Path, tmp_path: Path) -> None:
     assert again.version == policy.version
     served = pyfunc.load_model(str(place))
     frame = pd.DataFrame({"user": ["u3", None], "history": [[(5, 4.5)], [(7, 1.0)]]})
-    answer = served.predict(frame, params={"n": 4, "exclude": [1]})
+    answer = served.predict(frame, params={"n": 4, "strategy": "sample", "request_id": "r"})
     for user, history, rows in (("u3", [(5, 4.5)], slice(0, 4)), (NEW, [(7, 1.0)], slice(4, 8))):
-        wanted = policy.recommend(user, 4, history=history, exclude=[1])
+        wanted = policy.recommend(user, 4, history=history, strategy="sample", request_id="r")
         assert answer["item"][rows].tolist() == wanted["item"].to_list()
         assert answer["score"][rows].tolist() == wanted["score"].to_list()
     flavour.save_model(run / "policy", tmp_path / "alone")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from darlr import __version__
 from darlr.errors import ConfigError, MachineError
+from darlr.options.serving import StrategyConfig
 from darlr.serving.folder import METADATA, WEIGHTS, read_policy
 from darlr.serving.ids import NEW
 from darlr.serving.policy import TrainedPolicy
@@ -23,13 +24,20 @@ if TYPE_CHECKING:
 
 try:
     from mlflow import pyfunc
-    from mlflow.models import Model
+    from mlflow.models import Model, ModelSignature
     from mlflow.tracking.artifact_utils import _download_artifact_from_uri as fetched
+    from mlflow.types import ParamSchema, ParamSpec
 except ModuleNotFoundError as error:
     raise MachineError("darlr.mlflow needs the extra `mlflow`: pip install 'darlr[mlflow]'") from error
 
 FLAVOUR, DATA = "darlr", "policy"
-OPTIONS = ("n", "exclude", "only", "new_items", "strategy", "epsilon", "request_id")
+PARAMS = (
+    ParamSpec("n", "long", 10),
+    ParamSpec("new_items", "boolean", False),
+    ParamSpec("strategy", "string", StrategyConfig.strategy),
+    ParamSpec("epsilon", "double", StrategyConfig.epsilon),
+    ParamSpec("request_id", "string", ""),
+)
 
 
 def save_model(run: str | Path, path: str | Path, mlflow_model: Model | None = None, **options: Any) -> None:
@@ -40,6 +48,8 @@ def save_model(run: str | Path, path: str | Path, mlflow_model: Model | None = N
     policy, model = read_policy(Path(run)), Model() if mlflow_model is None else mlflow_model
     folder = Path(run) if (Path(run) / METADATA).exists() else Path(run) / "policy"
     model.add_flavor(FLAVOUR, darlr_version=__version__, policy_version=policy.version, data=DATA)
+    if model.signature is None:
+        model.signature = ModelSignature(params=ParamSchema(list(PARAMS)))
     required = {"pip_requirements": [f"darlr[mlflow]=={__version__}"], **options}
     pyfunc.save_model(str(path), loader_module=__name__, data_path=str(folder), mlflow_model=model, **required)
 
@@ -76,21 +86,18 @@ class Served:
         """The next items of each row's user: user, rank, item, score, propensity, known.
 
         frame: a column `user`, where null is a new user, and optionally `history`, lists of (item, reward). params:
-        options of `TrainedPolicy.recommend`. Raises ConfigError for another column or option, and what that raises.
+        PARAMS, which are options of `TrainedPolicy.recommend`. Raises ConfigError for another column, and what that
+        raises.
         """
         import pandas as pd
 
-        more = params or {}
-        unknown = [*(set(frame.columns) - {"user", "history"}), *(set(more) - set(OPTIONS))]
+        unknown = set(frame.columns) - {"user", "history"}
         if unknown or "user" not in frame:
-            raise ConfigError(
-                f"a frame has the columns user and history, params are {', '.join(OPTIONS)}; not {unknown}"
-            )
+            raise ConfigError(f"a frame has the columns user and history, not {sorted(map(str, frame.columns))}")
+        more = {one.name: one.default for one in PARAMS} | (params or {})
+        more["request_id"] = more["request_id"] or None
         parts = []
         for user, history in zip(frame["user"], frame.get("history", [()] * len(frame)), strict=True):
-            who = NEW if pd.isna(user) else user
-            found = self.policy.recommend(
-                who, more.get("n", 10), history=history, **{k: more[k] for k in more if k != "n"}
-            )
+            found = self.policy.recommend(NEW if pd.isna(user) else user, history=history, **more)
             parts.append(pd.DataFrame(found.to_dict(as_series=False)))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

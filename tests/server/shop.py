@@ -36,6 +36,11 @@ def hostile_log() -> InteractionLog:
 
 
 def make_shop(folder: Path) -> None:
-    options = {"steps": 300, "sessions": 8, "model": {"epochs": 1, "members": 1}, "selector": {"picks": 4}}
+    options = {
+        "steps": 300,
+        "sessions": 8,
+        "model": {"kind": "deepfm", "epochs": 1, "members": 1},
+        "selector": {"picks": 4},
+    }
     model = darlr.Recommender("darlr+", session={"turns": TURNS}, **options)
     model.fit(hostile_log(), epochs=1, progress=False).save(folder)

@@ -1,7 +1,7 @@
 """The page in a real headless browser: a session is played to its end, a new user adapts, names stay text."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from darlr.options import ServeConfig
 from tests.server.browser import Browser, installed
 from tests.server.conftest import Running
-from tests.server.shop import CATEGORIES, ITEMS, TURNS, make_shop
+from tests.server.shop import CATEGORIES, ITEMS, TURNS
 
 SHOWN = "[...document.querySelectorAll('.cards .card')].map((one) => one.dataset.item)"
 READY = "document.activeElement.matches('.card') && document.querySelectorAll('.past li').length === %d"
@@ -27,8 +27,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def shop(once: Callable[[str, Callable[[Path], object]], Path]) -> Iterator[Running]:
-    running = Running(ServeConfig((once("shop", make_shop),)))
+def shop(shop_run: Path) -> Iterator[Running]:
+    running = Running(ServeConfig((shop_run,)))
     yield running
     running.end()
 
@@ -83,7 +83,7 @@ def test_hostile_names_stay_text_and_fit_a_narrow_screen(shop: Running, browser:
             break
     assert set(seen) <= set(ITEMS)
     assert set(seen) & set(ITEMS[:7])
-    assert set(browser.run("[...document.querySelectorAll('.chips .name')].map((one) => one.textContent)")) <= {
+    assert set(browser.run("[...document.querySelectorAll('.card .chips .name')].map((one) => one.textContent)")) <= {
         *CATEGORIES
     }
     browser.call("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)

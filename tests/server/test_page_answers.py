@@ -1,37 +1,32 @@
 """What the page asks of the server: the numbers, their bounds, and what is missing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import darlr
 from darlr.options import ServeConfig
 from darlr.server.page.finder import Finder
 from tests.server.conftest import Running
-from tests.server.shop import ITEMS, TURNS, hostile_log, make_shop
+from tests.server.shop import ITEMS, TURNS, hostile_log
 
 HISTORY = [{"item": ITEMS[0], "reward": 5.0}, {"item": ITEMS[9], "reward": 1.0}]
 
 
 @pytest.fixture(scope="module")
-def place(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
-    return once("shop", make_shop)
-
-
-@pytest.fixture(scope="module")
-def shop(place: Path) -> Iterator[Running]:
-    running = Running(ServeConfig((place,)))
+def shop(shop_run: Path) -> Iterator[Running]:
+    running = Running(ServeConfig((shop_run,)))
     yield running
     running.end()
 
 
-def test_a_turn_holds_what_the_policy_and_the_explanation_say(shop: Running, place: Path) -> None:
+def test_a_turn_holds_what_the_policy_and_the_explanation_say(shop: Running, shop_run: Path) -> None:
     wanted = {"user": "<u>3", "history": HISTORY, "count": 4, "strategy": "explore", "request_id": "r"}
     turn = shop.post("/page/turn", wanted).body
-    model = darlr.load(place)
+    model = darlr.load(shop_run)
     pairs = [(one["item"], one["reward"]) for one in HISTORY]
     more = {"strategy": "explore", "request_id": "r", "history": pairs}
     answer = model.recommend("<u>3", 4, **more)  # type: ignore[arg-type]
@@ -75,7 +70,10 @@ def test_a_session_ends_by_the_exit_rule_or_by_its_length(shop: Running) -> None
         history = [{"item": ITEMS[one], "reward": 3.0} for one in (first, then)]
         turn = shop.post("/page/turn", {"user": None, "history": history}).body
         assert turn["ended"] == end
-        assert turn["ending"] == sum(bool(kinds[then] & one) for one in kinds)
+        enders = {ITEMS[item] for item, one in enumerate(kinds) if kinds[then] & one}
+        enders -= {ITEMS[first], ITEMS[then]}
+        assert turn["ending"] == len(enders)
+        assert set(turn["enders"]) <= enders
     whole = [{"item": ITEMS[one], "reward": 3.0} for one in [*other * TURNS][:TURNS]]
     assert shop.post("/page/turn", {"user": None, "history": whole}).body["ended"] == "turns"
 
@@ -139,17 +137,18 @@ def test_the_page_can_be_left_out(run: Path) -> None:
         running.end()
 
 
-def test_the_run_is_shown_from_its_files(shop: Running, place: Path) -> None:
+def test_the_run_is_shown_from_its_files(shop: Running, shop_run: Path) -> None:
     training = shop.get("/page/training").body
     assert {"reward", "turns", "greedy_return"} <= {curve["name"] for curve in training["curves"]}
     assert training["report"] is None
     assert any("darlr evaluate" in text for text in training["missing"])
-    (place / "table.json").write_text("[]", "utf-8")
+    (shop_run / "table.json").write_text("[]", "utf-8")
     assert any("damaged" in text for text in shop.get("/page/training").body["missing"])
-    (place / "table.json").unlink()
+    (shop_run / "table.json").unlink()
     assert shop.get("/page/comparison").body["reports"] == []
 
 
+@settings(max_examples=30)
 @given(st.lists(st.text(max_size=6), max_size=12), st.text(max_size=3), st.integers(1, 5))
 def test_a_search_finds_what_a_loop_finds(texts: list[str], query: str, most: int) -> None:
     found = list(Finder(texts).find(query, most))

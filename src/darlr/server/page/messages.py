@@ -1,4 +1,7 @@
-"""What the page asks and reads, as types with their bounds. Rewards are in the unit of the log."""
+"""What the page asks and reads, as types with their bounds. Rewards are in the unit of the log.
+
+Ids are sent to the page as text, because JavaScript rounds whole numbers above 2^53.
+"""
 
 from typing import Annotated, Any
 
@@ -43,7 +46,7 @@ class Feature(BaseModel):
 class Described(BaseModel):
     """An item or a user with what is known of it."""
 
-    id: str | int
+    id: str
     categories: list[str] = []
     features: list[Feature] = []
     events: int
@@ -111,14 +114,15 @@ class Taste(BaseModel):
 class Beside(BaseModel):
     """The popularity list in the same session: its items, their rewards, and whether it has lost the user."""
 
-    items: list[str | int]
+    items: list[str]
     rewards: list[float]
     answered: list[bool]
     lost: bool
 
 
 class Turn(BaseModel):
-    """The next items, and what has been learned of the user. ending: how many items would end the session now.
+    """The next items, and what has been learned of the user. ending: how many items that were not shown would end the
+    session now. enders: the most popular ones of these.
 
     ended: "exit" where the last item made the user leave, "turns" where the session has reached its length.
     """
@@ -130,6 +134,7 @@ class Turn(BaseModel):
     taste: list[Taste]
     beside: Beside | None
     ending: int | None
+    enders: list[str]
     ended: str | None
     warnings: list[str]
 
@@ -137,7 +142,7 @@ class Turn(BaseModel):
 class Reference(BaseModel):
     """A reference user: the cosine of the feedback vectors, and the estimate of its reward."""
 
-    user: str | int
+    user: str
     similarity: float
     estimate: float
 

@@ -105,7 +105,7 @@ class Opened:
         main = None if self.log is None else self.log.category
         own = [column for column in columns if column.name == main]
         return Described(
-            id=self.arm.policy.items.ids[code],
+            id=str(self.arm.policy.items.ids[code]),
             categories=[word[:TEXT] for word in _words(own, code)],
             features=_features([column for column in columns if column.name != main], code),
             events=int(self.popularity[code]),
@@ -116,7 +116,7 @@ class Opened:
         start = self.arm.policy.logged.start
         columns = () if self.log is None else self.log.user_features
         return Described(
-            id=self.arm.policy.users.ids[code],
+            id=str(self.arm.policy.users.ids[code]),
             features=_features(columns, code),
             events=int(start[code + 1] - start[code]),
         )
@@ -163,6 +163,9 @@ class Opened:
         if rule is never:
             return "No item makes a user leave."
         recent = "the last item" if rule.window == 1 else f"the last {rule.window} items"
+        if isinstance(rule, CategoryExit) and rule.threshold < 1:
+            one = recent if rule.window == 1 else f"one of {recent}"
+            return f"Users leave when an item shares a category with {one}."
         if isinstance(rule, CategoryExit):
             return f"Users leave when a category of an item occurred more than {rule.threshold:g} times in {recent}."
         return f"Users leave when an item is too similar to one of {recent}."

@@ -17,7 +17,7 @@ from darlr.serving.ids import Id
 from darlr.simulation.exits import never
 
 Numbers = NDArray[np.floating]
-TASTES = 5  # the number of categories and items that are named at either end
+TASTES, ENDERS = 5, 8  # the number of categories and items that are named at either end, and of items that end it
 NEW = "A new user has no reference users. The estimates come from the answers, which are folded into the world model."
 
 
@@ -40,6 +40,7 @@ def turn_of(opened: Opened, asked: Asked, chosen: Chosen) -> Turn:
         )
     ]
     categories, items = _tastes(opened, asked, moved)
+    enders = None if ending is None else _enders(opened, asked.items, ending)
     return Turn(
         user_known=asked.code is not None,
         cards=cards,
@@ -47,7 +48,8 @@ def turn_of(opened: Opened, asked: Asked, chosen: Chosen) -> Turn:
         categories=categories,
         taste=items,
         beside=_beside(opened, asked, before, moved),
-        ending=None if ending is None else int(ending.sum()),
+        ending=None if enders is None else len(enders),
+        enders=[str(opened.arm.policy.items.ids[code]) for code in (enders or [])[:ENDERS]],
         ended=_ended(opened, asked.items),
         warnings=unknown_items("history", asked.unknown),
     )
@@ -85,6 +87,13 @@ def _ending(opened: Opened, items: Sequence[int]) -> Tensor | None:
     if opened.rule is None:
         return None
     return opened.rule.ending(_recent(items, opened.rule.window))[0].expand(len(opened.arm.policy.items.ids))
+
+
+def _enders(opened: Opened, shown: Sequence[int], ending: Tensor) -> list[int]:
+    """The items that would end the session and were not shown, the most popular first."""
+    order = opened.by_popularity[ending.numpy()[opened.by_popularity]]
+    found: list[int] = order[~np.isin(order, shown)].tolist()
+    return found
 
 
 def _leaves(opened: Opened, items: Sequence[int]) -> bool:
@@ -141,7 +150,7 @@ def _beside(opened: Opened, asked: Asked, before: Tensor | None, moved: Tensor |
         if _leaves(opened, items):
             break
     return Beside(
-        items=[policy.items.ids[code] for code in items],
+        items=[str(policy.items.ids[code]) for code in items],
         rewards=[answers.get(code, float(now[code])) for code in items],
         answered=[code in answers for code in items],
         lost=_leaves(opened, items),
@@ -168,5 +177,5 @@ def reasons(opened: Opened, asked: Asked, item: Id) -> Reasons:
         penalty=found.penalty,
         bonus=found.bonus,
         paid=found.paid,
-        references=[Reference(**row) for row in found.references.to_dicts()],
+        references=[Reference(**{**row, "user": str(row["user"])}) for row in found.references.to_dicts()],
     )

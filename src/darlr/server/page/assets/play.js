@@ -180,7 +180,8 @@ function draw() {
       !state.over && state.item !== null && h("div", { id: "why" }, side.reasons(arm, state.item, state.why)),
       turn.warnings.map((text) => h("p", { class: "note" }, text))),
     h("aside", { "aria-label": "How the policy adapts" },
-      side.rewards(state.history, turn), side.taste(arm, turn, state.history), side.notes(arm, turn))));
+      side.rewards(state.history, turn), side.taste(arm, turn, state.history),
+      !state.over && side.exits(arm, turn), side.notes(arm))));
   const answers = document.querySelector(".past");
   if (answers) answers.scrollLeft = answers.scrollWidth;
 }

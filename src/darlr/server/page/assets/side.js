@@ -78,12 +78,22 @@ export function reasons(arm, item, found) {
     references(found, arm.low, arm.high))));
 }
 
-export function notes(arm, turn) {
+export function exits(arm, turn) {
+  if (!arm.exits) return null;
+  const some = turn.enders, more = turn.ending - some.length;
+  return panel("What would end your session",
+    h("p", { class: "faint" }, arm.exits),
+    some.length > 0 && h("ul", { class: "chips enders" }, some.map((id) => h("li", {}, called("Item", id)))),
+    turn.ending !== null && turn.ending > 0
+      ? h("p", { class: "faint" }, `${turn.ending} of ${arm.items.toLocaleString("en")} items would now.${some.length && more > 0 ? " These are the most popular of them." : ""}`)
+      : h("p", { class: "faint" }, "No item would now."));
+}
+
+export function notes(arm) {
   return panel("This policy",
     h("dl", { class: "facts" },
       [["Method", arm.method ?? "unknown"], ["Users", arm.users.toLocaleString("en")], ["Items", arm.items.toLocaleString("en")],
         ["Version", arm.version]].map(([key, value]) => h("div", {}, h("dt", {}, key), h("dd", {}, name(value))))),
-    arm.exits && h("p", {}, arm.exits, turn?.ending ? ` Now ${turn.ending} of ${arm.items} items would end your session.` : ""),
     arm.missing.map((text) => h("p", { class: "note" }, text)),
-    legend(["main", "after your answers"], ["hollow", "before them"]));
+    legend(["main", "expected after your answers"], ["hollow", "before them"]));
 }
