@@ -17,8 +17,5 @@ def run(options: Serve) -> None:
         from darlr.server.demo import demo_runs
 
         options = replace(options, runs=demo_runs(say), demo=False)
-    page = "open it in a browser to play a user; " if options.page else ""
-    serve(
-        options,
-        lambda address: say(f"serving at {address}; {page}its interface is described at {address}/openapi.json"),
-    )
+    described = "open it in a browser; " * options.page + "its interface is described at"
+    serve(options, lambda address: say(f"serving at {address}; {described} {address}/openapi.json"), say)

@@ -32,7 +32,7 @@ from darlr.server.metrics import CONTENT_TYPE
 from darlr.server.page.desk import Desk
 from darlr.server.page.routes import add_page
 from darlr.server.problems import KIND, STATUS, handle_errors, of_error, problem
-from darlr.server.service import Service
+from darlr.server.service import Service, UnavailableError
 
 PROBLEM: dict[str, Any] = {"content": {KIND: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
@@ -51,7 +51,7 @@ def make_app(service: Service, keys: Keys, desk: Desk | None = None) -> FastAPI:
         if desk is not None:
             desk.close()
         await asyncio.to_thread(service.engine.close)
-        service.sink.close()
+        await asyncio.to_thread(service.sink.close)
 
     async def admitted(request: Request) -> None:
         if keys.needed and not keys.admit(request.headers.get("authorization", "")):
@@ -109,9 +109,11 @@ def make_app(service: Service, keys: Keys, desk: Desk | None = None) -> FastAPI:
 
     @app.get("/readyz", responses={503: {**PROBLEM, "description": "Service Unavailable"}})
     async def ready() -> Health:
-        """Whether each arm answers a real request now."""
+        """Whether each arm answers a real request now, and decisions can be logged."""
         try:
             await service.answers()
+        except UnavailableError:
+            raise
         except Exception as error:
             logging.getLogger("uvicorn.error").error("an arm does not answer: %r", error)
             raise HTTPException(503, "an arm does not answer") from error
