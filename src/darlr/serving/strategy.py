@@ -72,7 +72,7 @@ def choose(
     width = min(wanted, columns)
     counts = np.minimum(allowed.sum(1), width)
     some = np.flatnonzero(allowed.any(0))
-    if width <= len(some) and 2 * len(some) <= columns:  # a small part of a catalogue
+    if width <= len(some) and (listed is not None or 2 * len(some) <= columns):  # a small part of a catalogue
         items, scores, allowed = items[some], scores[:, some], allowed[:, some]
     if config.strategy == "greedy":
         places, propensities = _best(scores, allowed, width), np.ones((len(scores), width))
@@ -86,6 +86,21 @@ def choose(
             places, propensities = _explored(scores, allowed, noise, coins, config.epsilon)
     found = items[places], propensities, np.take_along_axis(scores, places, 1)
     return Choice(*(np.pad(one, ((0, 0), (0, wanted - width))) for one in found), counts)
+
+
+def choose_each(
+    scores: NDArray[np.float32],
+    allowed: NDArray[np.bool_],
+    count: int,
+    config: StrategyConfig,
+    seeds: NDArray[np.uint64],
+    listed: Listed | None = None,
+) -> Choice:
+    """`choose` for one row after the other, so that no bit of a row depends on which rows are beside it."""
+    rows = [slice(row, row + 1) for row in range(len(scores))]
+    found = [choose(scores[row], allowed[row], count, config, seeds[row], listed) for row in rows]
+    parts = zip(*((one.codes, one.propensities, one.scores, one.counts) for one in found), strict=True)
+    return Choice(*(np.concatenate(part) for part in parts))
 
 
 def _sampled(
