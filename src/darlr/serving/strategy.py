@@ -69,11 +69,12 @@ def choose(
     columns = scores.shape[1]
     items, n_items = (np.arange(columns), columns) if listed is None else listed
     wanted = min(count, n_items)
-    width = min(wanted, columns)
-    counts = np.minimum(allowed.sum(1), width)
+    counts = np.minimum(allowed.sum(1), wanted)
     some = np.flatnonzero(allowed.any(0))
-    if width <= len(some) and (listed is not None or 2 * len(some) <= columns):  # a small part of a catalogue
+    if listed is not None or wanted <= len(some) <= columns // 2:  # a small part of a catalogue
+        some = some if len(some) else np.zeros(1, np.int64)
         items, scores, allowed = items[some], scores[:, some], allowed[:, some]
+    width = min(wanted, len(items))
     if config.strategy == "greedy":
         places, propensities = _best(scores, allowed, width), np.ones((len(scores), width))
     else:
