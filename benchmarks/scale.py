@@ -16,6 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from darlr.cli.evaluate import write
+from darlr.evaluation.truth import load_truth, part
+from darlr.experiments.evaluate import evaluate, open_runs
 from darlr.serving.folder import read_policy
 from darlr.serving.ids import NEW
 
@@ -52,6 +55,14 @@ def answer(run: Path, asked: int = 200) -> None:
         print(f"a {name} user: median {np.median(taken):.1f} ms, 95% within {np.quantile(taken, 0.95):.1f} ms")
 
 
+def evaluate_some(run: Path, users: int) -> None:
+    """Evaluate a run as `darlr evaluate` does, on the first users of the truth."""
+    [one] = open_runs([run])
+    truth = load_truth(one.config.data)
+    assert truth is not None
+    write(evaluate([one], truth=part(truth, np.arange(users))), run, pictures=False)
+
+
 def main() -> None:
     """Run every stage and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -66,23 +77,27 @@ def main() -> None:
     parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES, help="stages to run")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--run", default="run", help="name of the run's folder")
-    parser.add_argument("--answer", action="store_true", help="measure recommendations in this process")
+    parser.add_argument("--first", type=int, help="evaluate these many users of the truth, not all")
+    parser.add_argument("--here", choices=STAGES[3:], help="run this stage in this process")
     options, more = parser.parse_known_args()
     size = ["--users", str(options.users), "--items", str(options.items), "--events-per-user", str(options.events)]
     size += ["--truth-users", str(options.judged)]
     data, world, run = (str(options.out / name) for name in ("data", "world", options.run))
-    if options.answer:
-        answer(Path(run))
+    if options.here:
+        _ = answer(Path(run)) if options.here == "answer" else evaluate_some(Path(run), options.first)
         return
     steps = ["--epochs", str(options.rounds), "--steps", str(options.steps), "--method", options.method]
     steps += [] if options.slate is None else ["--recommender.slate", str(options.slate)]
+    same = ["--out", str(options.out), "--run", options.run]
     commands = {
         "prepare": ["darlr", "data", "prepare", "synthetic", *size, "--out", data],
         "fit": ["darlr", "fit", "--data", data, "--out", world, *more],
         "train": ["darlr", "train", "--data", data, "--world", world, *steps, "--out", run],
         "evaluate": ["darlr", "evaluate", run, "--no-pictures"],
-        "answer": ["benchmarks.scale", "--answer", "--out", str(options.out), "--run", options.run],
+        "answer": ["benchmarks.scale", "--here", "answer", *same],
     }
+    if options.first:
+        commands["evaluate"] = ["benchmarks.scale", "--here", "evaluate", "--first", str(options.first), *same]
     rows = [stage(name, commands[name]) for name in STAGES if name in options.stages]
     print("| stage | CPU seconds | wall seconds | peak GB |\n|---|---:|---:|---:|", *rows, sep="\n")
     for name, place in (("world model", Path(world)), ("policy", Path(run, "policy"))):
