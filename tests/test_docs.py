@@ -21,8 +21,8 @@ from darlr.data.sets.synthetic import generate
 from darlr.options import SyntheticConfig
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
-LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md")), ROOT / "docs" / "production.md"]
+LINKED = sorted({*PAGES, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")})
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KINDS = {"python", "bash", "sh", "text"}
 
@@ -35,6 +35,7 @@ MORE = {
     "train": [*WORDS, "--epochs", "1"],
     "compare": [*WORDS, "--epochs", "1", "--no-pictures"],
     "evaluate": ["--no-pictures"],
+    "update": ["--epochs", "1"],
 }
 
 
@@ -60,6 +61,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     users, items = [f"u{user}" for user in log.user], [f"sku-{item}" for item in log.item]
     events = pl.DataFrame({"uid": users, "sku": items, "stars": log.reward.round(), "ts": minutes})
     events.write_csv(tmp_path / "events.csv")
+    late = events.with_columns(sku=pl.Series(np.roll(items, 7)), ts=pl.col("ts") + pl.duration(days=1))
+    late[:60].write_csv(tmp_path / "new.csv")
     genres = pl.DataFrame(
         {"sku": [f"sku-{item}" for item in range(16)], "genre": [f"g{item % 4}" for item in range(16)]}
     )

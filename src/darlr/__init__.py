@@ -18,21 +18,36 @@ if TYPE_CHECKING:
     from darlr.api.evaluate import evaluate as evaluate
     from darlr.api.recommender import Recommender as Recommender
     from darlr.api.recommender import load as load
+    from darlr.api.update import check as check
+    from darlr.api.update import update as update
     from darlr.data.tabular.read_table import read_events as read_events
     from darlr.serving.ids import NEW as NEW
     from darlr.world.given import WorldModel as WorldModel
 
 __version__ = "0.1.0"
-__all__ = ["NEW", "Recommender", "WorldModel", "__version__", "evaluate", "load", "make_env", "read_events"]
+__all__ = [
+    "NEW",
+    "Recommender",
+    "WorldModel",
+    "__version__",
+    "check",
+    "evaluate",
+    "load",
+    "make_env",
+    "read_events",
+    "update",
+]
 
 HOMES = {
     "NEW": "darlr.serving.ids",
     "Recommender": "darlr.api.recommender",
     "WorldModel": "darlr.world.given",
+    "check": "darlr.api.update",
     "evaluate": "darlr.api.evaluate",
     "load": "darlr.api.recommender",
     "make_env": "darlr.api.environment",
     "read_events": "darlr.data.tabular.read_table",
+    "update": "darlr.api.update",
 }
 
 
