@@ -43,8 +43,7 @@ class _Side:
     def _regression(self) -> Reals:
         """What leads from the rows of `known` to the coefficients of features, [p, known]."""
         x = self.design[self.known]
-        solved: Reals = np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T)
-        return solved
+        return np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T).astype(np.float64)
 
     def draw(self, rows: Reals, other: Reals, noise: float, generator: np.random.Generator) -> None:
         """Draw the rows of `changed` anew, in place. rows, other: [n, 1 + d], a linear term and the factors.
