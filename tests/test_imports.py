@@ -14,8 +14,8 @@ SOURCE = Path(__file__).parents[1] / "src"
 FILES = sorted((SOURCE / "darlr").rglob("*.py"))
 # A package imports only those before it: what learns is before `evaluation`, which knows the truth.
 LAYERS = (
-    *("errors", "io", "options", "data", "world", "simulation", "methods", "agents", "policies", "evaluation"),
-    *("serving", "experiments", "api", "server", "cli"),
+    *("errors", "io", "options", "data", "decisions", "world", "simulation", "methods", "agents", "policies"),
+    *("evaluation", "serving", "experiments", "api", "server", "cli"),
 )
 UNSAFE_MODULES = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
 UNSAFE_CALLS = {"torch.load", "torch.save", "eval", "exec"}

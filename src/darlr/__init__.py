@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from darlr.api.update import check as check
     from darlr.api.update import update as update
     from darlr.data.tabular.read_table import read_events as read_events
+    from darlr.decisions.log import DecisionLog as DecisionLog
     from darlr.serving.ids import NEW as NEW
     from darlr.world.given import WorldModel as WorldModel
 
 __version__ = "0.1.0"
 __all__ = [
     "NEW",
+    "DecisionLog",
     "Recommender",
     "WorldModel",
     "__version__",
@@ -40,6 +42,7 @@ __all__ = [
 
 HOMES = {
     "NEW": "darlr.serving.ids",
+    "DecisionLog": "darlr.decisions.log",
     "Recommender": "darlr.api.recommender",
     "WorldModel": "darlr.world.given",
     "check": "darlr.api.update",

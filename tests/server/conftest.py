@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from darlr.decisions.log import DecisionLog
 from darlr.options import ServeConfig
 from tests.serving.tiny import POLICIES
 
@@ -39,7 +40,7 @@ class Running:
     """A server in a thread."""
 
     def __init__(self, config: ServeConfig) -> None:
-        self.sink = Memory()
+        self.sink: Any = Memory() if config.decisions is None else DecisionLog(config.decisions)
         self.app = application(config, self.sink)
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.port = self.listening.getsockname()[1]

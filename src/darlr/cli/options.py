@@ -205,6 +205,8 @@ class Serve(ServeConfig):
     keys: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: none)")] = ServeConfig.keys
     """File of keys, one per line. Without it the keys are those of the environment's DARLR_KEYS."""
     choose: Annotated[StrategyConfig, HERE] = field(default_factory=StrategyConfig)
+    decisions: Annotated[Path | None, arg(metavar="FOLDER")] = ServeConfig.decisions
+    """Folder for the log of decisions and feedback. Without it they are kept in memory, and are lost at the end."""
 
 
 @dataclass(frozen=True)

@@ -15,4 +15,5 @@ def run(options: Serve) -> None:
         from darlr.server.run import serve
     except ModuleNotFoundError as error:
         raise MachineError("the server needs the extra `serve`: pip install 'darlr[serve]'") from error
-    serve(options, lambda address: say(f"serving at {address}; its interface is described at {address}/openapi.json"))
+    described = "its interface is described at"
+    serve(options, lambda address: say(f"serving at {address}; {described} {address}/openapi.json"), say)

@@ -48,6 +48,8 @@ class ServeConfig:
     weights: tuple[float, ...] = ()
     """Shares of the users for each run, such as 9 1. The default is equal shares."""
     choose: StrategyConfig = field(default_factory=StrategyConfig)
+    decisions: Path | None = None
+    """Folder for the log of decisions and feedback. Without it they are kept in memory, and are lost at the end."""
     waiting: int = 256
     """Most requests that wait for the inference thread. Further ones are refused with status 429."""
     threads: int = 1

@@ -30,7 +30,7 @@ from darlr.server.messages import (
 from darlr.server.messages import Arms as ArmList
 from darlr.server.metrics import CONTENT_TYPE
 from darlr.server.problems import KIND, STATUS, handle_errors, of_error, problem
-from darlr.server.service import Service
+from darlr.server.service import Service, UnavailableError
 
 PROBLEM: dict[str, Any] = {"content": {KIND: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
@@ -47,7 +47,7 @@ def make_app(service: Service, keys: Keys) -> FastAPI:
     async def living(app: FastAPI) -> AsyncIterator[None]:
         yield
         await asyncio.to_thread(service.engine.close)
-        service.sink.close()
+        await asyncio.to_thread(service.sink.close)
 
     async def admitted(request: Request) -> None:
         if keys.needed and not keys.admit(request.headers.get("authorization", "")):
@@ -105,9 +105,11 @@ def make_app(service: Service, keys: Keys) -> FastAPI:
 
     @app.get("/readyz", responses={503: {**PROBLEM, "description": "Service Unavailable"}})
     async def ready() -> Health:
-        """Whether each arm answers a real request now."""
+        """Whether each arm answers a real request now, and decisions can be logged."""
         try:
             await service.answers()
+        except UnavailableError:
+            raise
         except Exception as error:
             logging.getLogger("uvicorn.error").error("an arm does not answer: %r", error)
             raise HTTPException(503, "an arm does not answer") from error
