@@ -21,8 +21,8 @@ from darlr.data.sets.synthetic import generate
 from darlr.options import SyntheticConfig
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md")), ROOT / "docs" / "production.md"]
-LINKED = sorted({*PAGES, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")})
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KINDS = {"python", "bash", "sh", "text"}
 
