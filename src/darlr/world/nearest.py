@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from darlr.world.approximate import USERS, searched_once
+from darlr.world.approximate import MANY, searched_once
 from darlr.world.vectors import leading
 
 PAIRWISE = 4096  # up to this number of users all pairs are compared in full, which takes about a second
@@ -33,10 +33,10 @@ def nearest(
 ) -> tuple[Int[Tensor, "U k"], Float[Tensor, "U k"]]:
     """The k other users with the largest cosine for each user, best first, and the cosines.
 
-    unit: rows of length 1 or 0. k must be smaller than U. Above `darlr.world.approximate.USERS` users most of the
+    unit: rows of length 1 or 0. k must be smaller than U. Above `darlr.world.approximate.MANY` users most of the
     neighbours are found, and not all; they are kept in the folder, if there is one, and not searched again.
     """
-    if unit.shape[0] > USERS:
+    if unit.shape[0] > MANY:
         return searched_once(unit, k, folder)
     sketch = _sketch(unit) if unit.shape[0] > PAIRWISE else None
     index, cosine = [], []
