@@ -71,7 +71,7 @@ class RecommenderPolicy:
         slate, agent = Slate(*self._slates.of(user)), self.recommender
         items = slate.known(len(agent.items))
         features = embedding(items, agent.features) if agent.config.belief else None
-        return Held(user, slate, agent.heads.actor.layer(items), features)
+        return Held(user, slate, Candidates(agent.heads.actor.weight, agent.heads.actor.bias, items), features)
 
     @cached_property
     def _held(self) -> "list[Held]":

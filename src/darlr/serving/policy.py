@@ -107,9 +107,9 @@ class TrainedPolicy:
         codes, counts = np.zeros((len(asked), width), np.int64), np.zeros(len(asked), np.int64)
         values, chances = np.zeros((len(asked), width), np.float32), np.zeros((len(asked), width))
         for places in self.chunks(asked):
-            scores, allowed, listed = self.scored([asked[place] for place in places])
+            scores, allowed, items = self.scored([asked[place] for place in places])
             seeds = np.array([self.seed(requests[place], asked[place]) for place in places], np.uint64)
-            choice = (choose if log is None else choose_each)(scores, allowed, width, config, seeds, listed)
+            choice = (choose if log is None else choose_each)(scores, allowed, width, config, seeds, items)
             codes[places], chances[places], counts[places] = choice.codes, choice.propensities, choice.counts
             values[places] = choice.scores
         for rule in (rules.exclude, rules.only):

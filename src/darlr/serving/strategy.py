@@ -85,8 +85,9 @@ def choose(
         else:
             coins = _draws(seeds, np.arange(n_items, n_items + width))
             places, propensities = _explored(scores, allowed, noise, coins, config.epsilon)
-    found = items[places], propensities, np.take_along_axis(scores, places, 1)
-    return Choice(*(np.pad(one, ((0, 0), (0, wanted - width))) for one in found), counts)
+    empty = (0, 0), (0, wanted - width)
+    shown = np.pad(np.take_along_axis(scores, places, 1), empty)
+    return Choice(np.pad(items[places], empty), np.pad(propensities, empty), shown, counts)
 
 
 def choose_each(
