@@ -14,6 +14,7 @@ ROOMS = {  # each imports only rooms that come before it
     "io": "files, folders, tensors on disk",
     "options": "every option and its default",
     "data": "logs: read, checked, split",
+    "decisions": "what was served, on disk",
     "world": "world models, tables, similarity",
     "simulation": "a session, and who leaves it",
     "methods": "the rewards of the methods",

@@ -19,14 +19,26 @@ if TYPE_CHECKING:
     from darlr.api.recommender import Recommender as Recommender
     from darlr.api.recommender import load as load
     from darlr.data.tabular.read_table import read_events as read_events
+    from darlr.decisions.log import DecisionLog as DecisionLog
     from darlr.serving.ids import NEW as NEW
     from darlr.world.given import WorldModel as WorldModel
 
 __version__ = "0.1.0"
-__all__ = ["NEW", "Recommender", "WorldModel", "__version__", "evaluate", "load", "make_env", "read_events"]
+__all__ = [
+    "NEW",
+    "DecisionLog",
+    "Recommender",
+    "WorldModel",
+    "__version__",
+    "evaluate",
+    "load",
+    "make_env",
+    "read_events",
+]
 
 HOMES = {
     "NEW": "darlr.serving.ids",
+    "DecisionLog": "darlr.decisions.log",
     "Recommender": "darlr.api.recommender",
     "WorldModel": "darlr.world.given",
     "evaluate": "darlr.api.evaluate",

@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from darlr.decisions.log import DecisionLog
 from darlr.options import ServeConfig
 from tests.serving.tiny import POLICIES
 
@@ -39,7 +40,7 @@ class Running:
     """A server in a thread."""
 
     def __init__(self, config: ServeConfig) -> None:
-        self.sink = Memory()
+        self.sink: Any = Memory() if config.decisions is None else DecisionLog(config.decisions)
         self.app = application(config, self.sink)
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.port = self.listening.getsockname()[1]
@@ -79,6 +80,14 @@ def policy_at(folder: Path, name: str) -> Path:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of a learned policy."""
     return policy_at(tmp_path_factory.mktemp("runs") / "shop", "learned, prior and belief")
+
+
+@pytest.fixture(scope="session")
+def shop_run(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """The run folder of a learned policy, with its log and world model; see `tests.server.shop`."""
+    from tests.server.shop import make_shop
+
+    return once("shop", make_shop)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from darlr.cli.main import main
+from darlr.decisions.records import Decision
 from darlr.errors import ConfigError, DataError
 from darlr.options import ServeConfig, StrategyConfig
 from darlr.server.arms import Arm, Arms, open_arms
@@ -21,7 +22,7 @@ from darlr.server.keys import read_keys
 from darlr.server.messages import Wanted
 from darlr.server.metrics import Metrics
 from darlr.server.service import Service, UnavailableError
-from darlr.server.sink import Decision, Memory
+from darlr.server.sink import Memory
 from darlr.serving.folder import read_policy
 from tests import forked
 from tests.server.conftest import Running, policy_at

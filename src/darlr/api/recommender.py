@@ -11,8 +11,9 @@ from typing import Any, Self
 import polars as pl
 
 from darlr.agents.sink import Memory
-from darlr.api.explain import Explanation, explain
+from darlr.api.explain import Explanation, explainer
 from darlr.data.log import InteractionLog
+from darlr.decisions.records import Sink
 from darlr.errors import ConfigError, RunError
 from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run, save_run
 from darlr.experiments.plan import IN_MEMORY
@@ -226,25 +227,28 @@ class Recommender:
         strategy: Name = StrategyConfig.strategy,
         epsilon: float = StrategyConfig.epsilon,
         request_id: str | Sequence[str] | None = None,
+        log: Sink | None = None,
+        arm: str = "default",
     ) -> pl.DataFrame:
         """Up to n next items of each user: a frame of user, rank, item, score, propensity and known.
 
         users: one id, several, or `darlr.NEW` for a cold-start user. history: the session so far, (item, reward) pairs,
         oldest first, or a mapping from users to their pairs. exclude, only: items that must not be recommended, and the
         only ones that may, for all users or by user. new_items: leave out the items that the user has logged. strategy:
-        how items are chosen, see `StrategyConfig`. request_id: a name that makes draws repeatable. See
-        `TrainedPolicy.recommend` for columns and errors.
+        how items are chosen, see `StrategyConfig`. request_id: a name that makes draws repeatable. log, arm: where the
+        decisions are kept, a `darlr.DecisionLog`, and under which name. See `TrainedPolicy.recommend` for columns and
+        errors.
         """
         rules: dict[str, Any] = {"history": history, "exclude": exclude, "only": only, "new_items": new_items}
         drawing: dict[str, Any] = {"strategy": strategy, "epsilon": epsilon, "request_id": request_id}
-        return self.policy.recommend(users, n, **rules, **drawing)
+        return self.policy.recommend(users, n, **rules, **drawing, log=log, arm=arm)
 
     def explain(self, user: Id, item: Id, history: Pairs | None = None) -> Explanation:
         """Why the item is recommended to the user, or not; see `Explanation`.
 
         history: the session so far, (item, reward) pairs, oldest first. Raises DataError for an unknown user or item.
         """
-        return explain(self.run, user, item, history)
+        return explainer(self.run).explain(user, item, history)
 
     def save(self, folder: str | Path) -> None:
         """Write the run, with its log, into a folder that can be moved; `darlr.load` and the command line read it.

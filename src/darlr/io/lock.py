@@ -12,7 +12,8 @@ from darlr.errors import RunError
 class Lock:
     """Holds the `.lock` file of a folder until `release`; RunError, which names the process, where another holds it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, what: str = "run") -> None:
+        """what: the name of what the folder holds, for the error."""
         self.path = folder / ".lock"
         self._lock = FileLock(self.path, timeout=0)
         try:
@@ -21,7 +22,7 @@ class Lock:
             holder = ""
             with contextlib.suppress(OSError):  # Windows does not let others read a locked file
                 holder = self.path.read_text(encoding="utf-8").strip()
-            message = f"{folder}: process {holder or 'unknown'} is writing to this run"
+            message = f"{folder}: process {holder or 'unknown'} is writing to this {what}"
             raise RunError(f"{message}; wait for it or choose another folder") from None
         try:
             self.path.write_text(str(os.getpid()), encoding="utf-8")

@@ -9,6 +9,8 @@ import torch
 import uvicorn
 from fastapi import FastAPI
 
+from darlr.decisions.log import DecisionLog
+from darlr.decisions.records import Sink
 from darlr.errors import MachineError
 from darlr.options.serving import ServeConfig
 from darlr.server.app import make_app
@@ -16,28 +18,38 @@ from darlr.server.arms import open_arms
 from darlr.server.engine import Engine
 from darlr.server.keys import read_keys
 from darlr.server.metrics import Metrics
+from darlr.server.page.desk import Desk
 from darlr.server.service import Service
-from darlr.server.sink import Memory, Sink
+from darlr.server.sink import Memory
 from darlr.serving.policy import ROWS
 
 SWITCH = 0.0005  # seconds between changes of threads; the interpreter's 5 ms would show in the slowest answers
 
 
 def application(config: ServeConfig, sink: Sink | None = None) -> FastAPI:
-    """The application of a server. Raises ConfigError, DataError and RunError for options that cannot work."""
+    """The application of a server. Raises ConfigError, DataError and RunError for options that cannot work.
+
+    sink: where decisions go; None = to the folder that the options name, else to memory.
+    """
     keys = read_keys(config.keys, config.host)
     arms, metrics = open_arms(config.runs, config.weights), Metrics()
     metrics.serves(arms)
+    kept = sink or (Memory() if config.decisions is None else DecisionLog(config.decisions))
     engine = Engine(config.waiting, ROWS, metrics.together.observe)
-    return make_app(Service(arms, engine, sink or Memory(), config.choose, metrics), keys)
+    service = Service(arms, engine, kept, config.choose, metrics)
+    return make_app(service, keys, Desk(service) if config.page else None)
 
 
-def serve(config: ServeConfig, ready: Callable[[str], object]) -> None:
-    """Serve until SIGTERM or Ctrl-C, then finish what is under way. ready: is told the address.
+def serve(config: ServeConfig, ready: Callable[[str], object], say: Callable[[str], object]) -> None:
+    """Serve until SIGTERM or Ctrl-C, then finish what is under way. ready: is told the address. say: other messages.
 
-    Raises what `application` raises, and MachineError where the address cannot be used.
+    Raises what `application` raises, MachineError where the address cannot be used, and RunError where decisions could
+    not be written at the end.
     """
     app = application(config)
+    sink = app.state.service.sink
+    if isinstance(sink, DecisionLog) and sink.recovered.segments:
+        say(f"{sink.folder}: {sink.recovered}")
     try:
         listening = socket.create_server((config.host, config.port), family=_family(config.host), backlog=1024)
     except (OSError, OverflowError) as error:
@@ -51,6 +63,7 @@ def serve(config: ServeConfig, ready: Callable[[str], object]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn ends, and then sends the signal again
     with listening:
         uvicorn.Server(settings(app, config)).run(sockets=[listening])
+    sink.close()  # again, as the application's end passes over an error
 
 
 def settings(app: FastAPI, config: ServeConfig) -> uvicorn.Config:

@@ -8,17 +8,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from darlr.data.spelling import plain
+from darlr.decisions.records import Decision, Reward, Sink
 from darlr.errors import RunError
 from darlr.options import StrategyConfig
 from darlr.server.arms import Arm, Arms
 from darlr.server.engine import Chosen, Engine, Job
 from darlr.server.messages import Answer, Feedback, Model, Rejected, Shown, Wanted
 from darlr.server.metrics import Metrics
-from darlr.server.sink import Decision, Reward, Sink
 from darlr.serving.asked import Asked, Rules
 from darlr.serving.given import ItemRule, unknown_items
 from darlr.serving.ids import NEW
 
+UNLOGGED = "decisions cannot be logged"
 REMEMBERED = 10_000  # named requests whose answers are kept, so that they can come twice
 
 
@@ -95,7 +96,7 @@ class Service:
         try:
             self.sink.decided(decision)
         except OSError as error:
-            raise UnavailableError("decisions cannot be logged, so none is made") from error
+            raise UnavailableError(f"{UNLOGGED}, so none is made") from error
         self.metrics.decided(decision)
         return _answer(decision, chosen, _warnings(asked))
 
@@ -135,7 +136,11 @@ class Service:
             return fresh
 
     async def answers(self) -> None:
-        """Answer one real request of each arm; raises what goes wrong."""
+        """Answer one real request of each arm, and see that decisions can be kept; raises what goes wrong."""
+        try:
+            self.sink.check()
+        except OSError as error:
+            raise UnavailableError(f"{UNLOGGED} ({error.strerror or error})") from error
         for arm in self.arms.arms:
             job = Job(arm.policy, arm.policy.read(arm.policy.users.ids[0], ()), 1, StrategyConfig())
             await asyncio.wait_for(asyncio.wrap_future(self.engine.submit(job)), 5)

@@ -8,8 +8,10 @@ policy.recommend(NEW, n=5, history=[(7, 4.0)], strategy="sample", request_id="r-
 """
 
 import operator
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
@@ -17,13 +19,14 @@ from torch import Tensor
 
 from darlr.agents.actor_critic import FORBIDDEN
 from darlr.data.unit import Unit
+from darlr.decisions.records import Decision, Sink
 from darlr.errors import ConfigError, RunError
 from darlr.options.serving import Name, StrategyConfig
 from darlr.serving.asked import Asked, Rules, allowed_items, read_asked, session_of
 from darlr.serving.given import ItemRule, Pairs, refuse_frame, warn_of_unknown
 from darlr.serving.ids import NEW, Id, Ids, NewUser
 from darlr.serving.newcomers import Newcomers
-from darlr.serving.strategy import choose, seed_of
+from darlr.serving.strategy import choose, choose_each, seed_of
 from darlr.simulation.policy import Policy
 from darlr.world.tables import Histories
 
@@ -63,6 +66,8 @@ class TrainedPolicy:
         strategy: Name = StrategyConfig.strategy,
         epsilon: float = StrategyConfig.epsilon,
         request_id: str | Sequence[str] | None = None,
+        log: Sink | None = None,
+        arm: str = "default",
     ) -> "pl.DataFrame":
         """Up to n next items of each user: a frame of user, rank, item, score, propensity and known.
 
@@ -75,18 +80,21 @@ class TrainedPolicy:
         new_items: whether to leave out the items that the user has logged.
         strategy, epsilon: how items are chosen, see `StrategyConfig`. request_id: a name for the call, or one for each
         user, for the strategies that draw: the same name, user and `version` draw the same items.
+        log: a `darlr.DecisionLog` that keeps the decisions; each user then needs a request_id of its own. arm: the name
+        of this policy in the log, to compare it with others.
         score: higher is better: a learned policy's logit, or the value of a list or a table. propensity: the
         probability that the strategy puts the item at this rank, given the items at the ranks before.
 
         A mapping may spell a user as the call or as the log does. Unknown items are left out; one DarlrWarning for each
         option names them. Raises ConfigError for an `n` below 1, for what holds no pairs or ids, such as a frame or a
         missing id, for a reward that is not a number or outside the log's range, and for a draw without a request_id.
+        Raises OSError where the log takes nothing; nothing is recommended then.
         """
         count, config = _count(n), StrategyConfig(strategy, epsilon)
         alone = isinstance(users, str | int | NewUser) or not isinstance(users, Iterable)
         refuse_frame(users, "users")
         listed: list[Any] = [users] if alone else list(users)  # type: ignore[arg-type]
-        requests = _requests(request_id, len(listed), config)
+        requests = _requests(request_id, len(listed), config, logged=log is not None)
         if history is not None and not isinstance(history, Mapping) and len(listed) != 1:
             raise ConfigError("option history: several users need a mapping from each user to (item, reward) pairs")
         if isinstance(history, Mapping):  # refuse {item: reward}
@@ -97,15 +105,45 @@ class TrainedPolicy:
         width = min(count, len(self.items.ids))
         codes, counts = np.zeros((len(asked), width), np.int64), np.zeros(len(asked), np.int64)
         values, chances = np.zeros((len(asked), width), np.float32), np.zeros((len(asked), width))
-        for places in self._chunks(asked):
+        for places in self.chunks(asked):
             scores, allowed = self.scored([asked[place] for place in places])
-            seeds = [self.seed(requests[place], asked[place]) for place in places] if config.random else []
-            choice = choose(scores, allowed, width, config, np.array(seeds, np.uint64))
+            seeds = np.array([self.seed(requests[place], asked[place]) for place in places], np.uint64)
+            choice = (choose if log is None else choose_each)(scores, allowed, width, config, seeds)
             codes[places], chances[places], counts[places] = choice.codes, choice.propensities, choice.counts
             values[places] = np.take_along_axis(scores, choice.codes, 1)
         for rule in (rules.exclude, rules.only):
             warn_of_unknown(rule.option, rule.unknown)
+        if log is not None:
+            for place, (name, one) in enumerate(zip(requests, asked, strict=True)):
+                ranks = slice(int(counts[place]))
+                log.decided(self._decision(name, one, config, codes[place, ranks], chances[place, ranks], arm))
         return self._frame(asked, codes, counts, values, chances)
+
+    def _decision(self, name: str, one: Asked, config: StrategyConfig, codes: Any, chances: Any, arm: str) -> Decision:
+        """What is logged of one answer. codes, chances: items and propensities by rank."""
+
+        def ids(rule: ItemRule) -> tuple[Id, ...] | None:
+            marked = rule.marked(one.names)
+            return None if marked is None else tuple(self.items.ids[code] for code in marked.nonzero()[:, 0].tolist())
+
+        return Decision(
+            request_id=name,
+            time=datetime.now(UTC),
+            user=one.shown,
+            user_known=one.code is not None,
+            history=tuple((self.items.ids[item], reward) for item, reward in zip(one.items, one.rewards, strict=True)),
+            exclude=ids(one.rules.exclude) or (),
+            candidates=ids(one.rules.only),
+            new_items=one.rules.new_items,
+            strategy=config.strategy,
+            epsilon=config.epsilon,
+            seed=self.seed(name, one) if config.random else None,
+            items=tuple(self.items.ids[code] for code in codes.tolist()),
+            propensities=tuple(chances.tolist()),
+            arm=arm,
+            run=arm,
+            version=self.version,
+        )
 
     def seed(self, request: str, one: Asked) -> int:
         """The seed of the draws for one user of a request, below 2^64."""
@@ -137,7 +175,7 @@ class TrainedPolicy:
         allowed: Tensor = allowed_items(some, session, self.logged) & (logits > FORBIDDEN / 2)
         return logits.numpy(), allowed.numpy()
 
-    def _chunks(self, asked: Sequence[Asked]) -> Iterator[list[int]]:
+    def chunks(self, asked: Sequence[Asked]) -> Iterator[list[int]]:
         """The places of users of one kind, in chunks of bounded memory."""
         kinds: dict[tuple[bool, int], list[int]] = {}
         for place, one in enumerate(asked):
@@ -178,8 +216,15 @@ def _count(n: SupportsIndex) -> int:
     return count
 
 
-def _requests(given: str | Sequence[str] | None, users: int, config: StrategyConfig) -> Sequence[str]:
-    """The name of each user's request; ConfigError where a strategy that draws has none."""
+def _requests(
+    given: str | Sequence[str] | None, users: int, config: StrategyConfig, *, logged: bool = False
+) -> Sequence[str]:
+    """The name of each user's request; ConfigError where a strategy that draws has none.
+
+    logged: whether feedback refers to the names, so that each user needs one; they are made up where none is given.
+    """
+    if given is None and logged:
+        return [str(uuid.uuid4()) for _ in range(users)]
     if given is None:
         if config.random:
             raise ConfigError(
@@ -190,4 +235,6 @@ def _requests(given: str | Sequence[str] | None, users: int, config: StrategyCon
     requests = [given] * users if isinstance(given, str) else list(given)
     if len(requests) != users or not all(isinstance(one, str) for one in requests):
         raise ConfigError(f"option request-id: give one text, or one for each of the {users} users, not {given!r:.80}")
+    if logged and len(set(requests)) < users:
+        raise ConfigError("option request-id: a log needs one of its own for each user, as feedback refers to it")
     return requests

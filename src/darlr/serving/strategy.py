@@ -75,6 +75,20 @@ def choose(
     return Choice(items[codes], propensities, counts)
 
 
+def choose_each(
+    scores: NDArray[np.float32],
+    allowed: NDArray[np.bool_],
+    count: int,
+    config: StrategyConfig,
+    seeds: NDArray[np.uint64],
+) -> Choice:
+    """`choose` for one row after the other, so that no bit of a row depends on which rows are beside it."""
+    rows = [slice(row, row + 1) for row in range(len(scores))]
+    found = [choose(scores[row], allowed[row], count, config, seeds[row]) for row in rows]
+    parts = zip(*((one.codes, one.propensities, one.counts) for one in found), strict=True)
+    return Choice(*(np.concatenate(part) for part in parts))
+
+
 def _sampled(
     scores: NDArray[np.float32], allowed: NDArray[np.bool_], width: int, noise: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
