@@ -54,7 +54,7 @@ def test_new_users_get_the_mean_row_or_the_prior() -> None:
     table, session = numbers(4, 9), reset(torch.arange(2), 9, 5)
     greedy = for_new_users(UserGreedy(table), 2)
     assert isinstance(greedy, FixedList)
-    assert torch.equal(greedy.value, table.mean(0))
+    torch.testing.assert_close(greedy.value, table.mean(0))
     linear = for_new_users(LinUCB(table, torch.ones(9, 2), 1.0, 0.0), 2)
     torch.testing.assert_close(linear.scores(session), table.mean(0).expand(2, -1))
     known = policy(torch.tensor([[1], [2]]), torch.ones(2, 1))

@@ -138,10 +138,11 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
     world = build_world(fitted, logs.fitted, config.tables, logs.scope)
     if config.recommender.belief:
         features, _ = preference_features(logs.context(world, config.session.turns))
-        belief = belief_of(fitted.model, fitted.scale, logs.fitted)
-        world = replace(world, preference=features, belief=belief)
+        world = replace(world, preference=features)
     if slate_size(config.recommender, world.n_items):
         world = replace(world, histories=histories(within_scope(logs.fitted, logs.scope)))
+    elif config.recommender.belief:
+        world = replace(world, belief=belief_of(fitted.model, fitted.scale, logs.fitted))
     return world.to(config.device)
 
 

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from darlr.data.log import InteractionLog
+from darlr.data.log import IntArray, InteractionLog
 from darlr.data.scope import scope_of
 from darlr.options import WorldModelConfig
 from darlr.world.fit import train_world
@@ -29,6 +29,7 @@ from darlr.world.models.mixture import Mixture
 
 DIRECTIONS = 64  # the most directions of preference
 LEVEL = 1.0  # of positives: the prior deviation of the level of a user's row, as a multiple of the mean row
+USERS = 20_000  # the most users whose rows give the covariance; of more, evenly spread ones are taken
 LEAST = 1e-4  # the smallest variance of a reward, in squared units of the range of rewards
 
 
@@ -112,7 +113,7 @@ def belief_of(model: WorldModel, scale: Scale, log: InteractionLog) -> Belief | 
     if not isinstance(posterior, BayesianFM):
         return None
     scope = scope_of(log)
-    users, items = (torch.from_numpy(side) for side in (scope.users, scope.items))
+    users, items = (torch.from_numpy(side) for side in (_some(scope.users), scope.items))
     mean, factors, variance = of_draws(posterior, users, items)
     noise = torch.full_like(mean, variance * scale.spread**2)
     return Belief(scale.centre + scale.spread * mean, scale.spread * factors, noise)
@@ -142,6 +143,11 @@ def of_draws(model: BayesianFM, users: Tensor, items: Tensor) -> tuple[Tensor, T
     return mean.float(), _leading(wide).float(), float(model.noise.mean())
 
 
+def _some(users: IntArray) -> IntArray:
+    """At most USERS of the users, evenly spread."""
+    return users[:: -(-len(users) // USERS)] if len(users) else users
+
+
 def _leading(wide: Tensor) -> Tensor:
     """The factors [I, d] whose products are nearest to those of the rows of `wide` [I, p]."""
     _, turn = torch.linalg.eigh(wide.T @ wide)
@@ -157,7 +163,7 @@ def _of_positives(log: InteractionLog) -> Belief:
     """
     scope, missing = scope_of(log), log.unit.zero
     positive = float(log.reward[0]) - missing
-    cells, learners = distinct(log), scope.candidates(log)
+    cells, learners = distinct(log), _some(scope.candidates(log))
     place = np.full(log.n_items, -1)
     place[scope.items] = np.arange(len(scope.items))
     row = np.full(log.n_users, -1)
