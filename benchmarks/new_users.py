@@ -12,7 +12,6 @@ users, which no training changes, so that it has 0 epochs. --methods names furth
 import argparse
 import json
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np

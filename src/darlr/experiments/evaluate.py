@@ -265,7 +265,9 @@ def run_plots(
     if watched:
         means, aware = {row.name: row.mean for row in rows if row.kind != "learned"}, ", exit-aware"
         # a twin that plays the same list would only draw the same line again
-        lines = {n: mean for n, mean in means.items() if not n.endswith(aware) or mean != means[n.removesuffix(aware)]}
+        lines = {
+            n: mean for n, mean in means.items() if not n.endswith(aware) or mean != means.get(n.removesuffix(aware))
+        }
         curve = partial(learning_curve, seen, watched, lines, title=f"{data}: learning curve")
     else:
         measured = [row for row in metrics if "greedy_return" in row]
