@@ -107,7 +107,7 @@ def serving(runs: Sequence[FinishedRun], exit_rule: str) -> Callable[[Row], str 
         if (
             row.sampled
             or row.name.removesuffix(AWARE) in BAYES.values()
-            or (row.exit_aware and exit_rule == "distance")
+            or (row.exit_aware and exit_rule != "category")
         ):
             return None
         folder = homes.get(row.name.removesuffix(START), runs[0].folder)
