@@ -6,7 +6,7 @@ Each fold hides a fifth of the users from training, and has its own seed of the 
 The hidden users play NX_0 with an empty history, and every user is hidden once. DARLR+ is measured as it serves new
 users, which no training changes, so that it has 0 epochs. --methods names further methods, which are trained for
 --epochs of --steps. --leave VALUE: users leave after a reward below VALUE, in place of the rule of the data set.
---out FILE keeps the returns of each fold, so that an interrupted command continues.
+--out FILE keeps the returns of each fold, so that an interrupted command continues. --picture FILE draws the rows.
 """
 
 import argparse
@@ -19,7 +19,17 @@ import numpy as np
 from darlr.agents.sink import Memory
 from darlr.evaluation.evaluate import can_leave, settings, sound
 from darlr.evaluation.lists import trivial_rows
-from darlr.evaluation.statistics import compare, random_difference
+from darlr.evaluation.pictures import canvas
+from darlr.evaluation.pictures.bars import Bar, plot_bars
+from darlr.evaluation.statistics import (
+    compare,
+    interval,
+    random_difference,
+    random_interval,
+    random_reward,
+    resampled,
+    shared_samples,
+)
 from darlr.evaluation.truth import load_truth
 from darlr.experiments.evaluate import learned_rows
 from darlr.experiments.logs import new_part
@@ -71,6 +81,21 @@ def play(fold: int, asked: argparse.Namespace) -> Fold:
     return found
 
 
+def draw(table: dict[str, np.ndarray], asked: argparse.Namespace) -> None:
+    """Draw the rows: by random feedback where there is any, and of twins only those that know the exit rule."""
+    known = {name: rows for name, rows in table.items() if f"{name}, exit-aware" not in table and ", start" not in name}
+    bars = []
+    for name, rows in known.items():
+        samples, feedback = shared_samples(rows.shape[:2]), bool(rows[..., 2].any())
+        low, high = random_interval(rows[..., 1:], samples) if feedback else interval(resampled(rows[..., 0], samples))
+        value = random_reward(rows[..., 1:]) if feedback else float(rows[..., 0].mean())
+        assert value is not None
+        kind = "truth" if "(truth)" in name else "learned" if name.startswith("DARLR") else "log"
+        bars.append(Bar(name, value, low, high, kind, f"{value:.1f}"))
+    unit = "R_random, users' own ratings" if feedback else "R_tra"
+    canvas.save(plot_bars(bars, f"{asked.data}: new users, NX_0", note=unit), asked.picture)
+
+
 def main() -> None:
     """Print every row, by falling mean, with its paired differences to DARLR+ and Bayes greedy."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -82,6 +107,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--leave", type=float)
     parser.add_argument("--out", type=Path, default=Path("new-users.json"))
+    parser.add_argument("--picture", type=Path)
     asked = parser.parse_args()
     done: list[Fold] = json.loads(asked.out.read_text("utf-8")) if asked.out.exists() else []
     for fold in range(len(done), FOLDS):
@@ -107,6 +133,8 @@ def main() -> None:
             middle, low, high = random_difference(table["DARLR+"][..., 1:], values[..., 1:])
             random = f"{turns * total / drawn:.1f}", f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"
         print(f"| {name} | {values[..., 0].mean():.2f} | {' | '.join((*cells, *random))} |")
+    if asked.picture is not None:
+        draw(table, asked)
 
 
 if __name__ == "__main__":
