@@ -9,7 +9,7 @@ import numpy as np
 from darlr.data.log import EVENTS, InteractionLog
 from darlr.data.scope import Hidden, Scope, catalogue, hide, scope_of, within_scope
 from darlr.data.sources import open_source
-from darlr.data.split import reserve, select, split, thin
+from darlr.data.split import oldest, reserve, select, split, thin
 from darlr.data.store import checksum
 from darlr.data.unit import Unit, as_learned, unit_of
 from darlr.errors import RunError
@@ -137,7 +137,7 @@ def divided(source: InteractionLog, config: RunConfig) -> Logs:
         unseen = _unseen(source, kept, hidden)
         kept = None if kept is None else hide(kept, config.split)[0]
     recorded = thin(rest, config.split)
-    log = as_learned(recorded, unit_of(recorded))
+    log = as_learned(recorded, unit_of(oldest(recorded)))  # an extended log keeps its unit
     train, held_out = split(log, config.split)
     return Logs(log, train, held_out, checksum(source), config.split.refit, recorded, share, kept, hidden, unseen)
 

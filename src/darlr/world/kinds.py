@@ -7,15 +7,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from darlr.data.log import InteractionLog
 from darlr.data.scope import scope_of
+from darlr.data.split import newest
 from darlr.errors import ConfigError, DataError
 from darlr.options import WorldModelConfig
-from darlr.world.kind import EpochReport, Kind, Scale, SweepReport, Task, Trained, part, scale_of
+from darlr.world.kind import EpochReport, Kind, Scale, SweepReport, Task, Trained, part
 from darlr.world.models.bayesian import BayesianFM, fit_bayesian
+from darlr.world.models.conditioned import condition
 from darlr.world.models.deepfm import DeepFM
 from darlr.world.models.features import Side, encode
 from darlr.world.models.given import GivenFactors
 from darlr.world.models.history import HistoryModel, fit_history
+from darlr.world.models.implicit import ImplicitModel, fit_implicit
 from darlr.world.models.mixture import Mixture
 from darlr.world.models.trainer import Trainer, logged_rows, score
 
@@ -28,12 +32,18 @@ def train_deepfm(task: Task) -> Trained:
     All members stop at one epoch, because the ensemble is what is used, and K choices on the same few held-out events
     would fit their noise K times. Without held-out events all epochs run. Raises DataError when training diverges.
     """
-    log, config = task.train, task.config
-    scale = scale_of(log, config)
+    log, config, scale, warm = task.train, task.config, task.scale, task.warm
     generator = torch.Generator().manual_seed(config.seed)
-    model = DeepFM(encode(log.n_users, log.user_features), encode(log.n_items, log.item_features), config, generator)
-    trainer = Trainer(model, log, config, scale, generator)
-    held_out = trainer.held_out_rows(task.held_out) if len(task.held_out) else None
+    before = None if warm is None else warm.model
+    assert before is None or isinstance(before, DeepFM)
+    known = (None, None) if before is None else (before.user.n_ids, before.item.n_ids)
+    sides = (log.n_users, log.user_features, known[0]), (log.n_items, log.item_features, known[1])
+    model = DeepFM(encode(*sides[0]), encode(*sides[1]), config, generator)
+    if before is not None:
+        model.take_over(before)
+    trainer = Trainer(model, log, config, scale, generator, None if warm is None else warm.replay)
+    unseen = task.held_out if warm is None else newest(task.held_out)  # older ones may have been fitted
+    held_out = trainer.held_out_rows(unseen) if len(unseen) else None
     history: list[EpochReport] = []
     best_epoch, best_loss, best_state = 0, math.inf, _copy(model)
     for epoch in range(config.epochs + 1):
@@ -62,16 +72,20 @@ def _copy(model: DeepFM) -> dict[str, Tensor]:
 
 def train_bayesian(task: Task) -> Trained:
     """Sample a factorisation machine from its posterior (docs/world-model.md)."""
-    scale = scale_of(task.train, task.config)
-    model = _sampled(task, scale)
-    return Trained(model, scale, task.metrics(*_held_out_score(model, task, scale), []))
+    model = _sampled(task)
+    return Trained(model, task.scale, task.metrics(*_held_out_score(model, task, task.scale), []))
 
 
 def train_mixed(task: Task) -> Trained:
     """Fit both of the above to the same events, and average them (docs/world-model.md)."""
-    deep = train_deepfm(task)
+    deep_task, chain_task = task, task
+    if task.warm is not None:
+        assert isinstance(task.warm.model, Mixture)
+        halves = task.warm.model.deep, task.warm.model.bayesian
+        deep_task, chain_task = (replace(task, warm=replace(task.warm, model=half)) for half in halves)
+    deep = train_deepfm(deep_task)
     assert isinstance(deep.model, DeepFM)
-    model = Mixture(deep.model, _sampled(task, deep.scale))
+    model = Mixture(deep.model, _sampled(chain_task))
     if not len(task.held_out):
         return replace(deep, model=model)
     loss, rmse = _held_out_score(model, task, deep.scale)
@@ -82,14 +96,27 @@ def train_history(task: Task) -> Trained:
     """Predict the scope's items from users' events on other items. Cross-validation over users chooses the model."""
     log = task.train
     model, explained = fit_history(log, scope_of(log), task.config)
-    positive = float(log.reward[0])
-    scale = Scale(0.0, positive, min(0.0, positive), max(0.0, positive))
     chosen = {"explained": explained, "coordinates": model.coordinates.shape[1]}
-    return Trained(model, scale, task.metrics(None, None, [], held_out_rows=0, **chosen))
+    return Trained(model, _shares(log), task.metrics(None, None, [], held_out_rows=0, **chosen))
 
 
-def _sampled(task: Task, scale: Scale) -> BayesianFM:
-    rows = logged_rows(task.train, task.config, scale)
+def train_implicit(task: Task) -> Trained:
+    """Average EASE and ALS, and calibrate them. One event of each user in the training log decides how."""
+    model, chosen = fit_implicit(task.train, task.config)
+    return Trained(model, _shares(task.train), task.metrics(None, None, [], held_out_rows=0, chosen=chosen))
+
+
+def _shares(log: InteractionLog) -> Scale:
+    """The scale of probabilities of a positive."""
+    positive = float(log.reward[0])
+    return Scale(0.0, positive, min(0.0, positive), max(0.0, positive))
+
+
+def _sampled(task: Task) -> BayesianFM:
+    rows = logged_rows(task.train, task.config, task.scale)
+    if task.warm is not None:
+        assert isinstance(task.warm.model, BayesianFM)
+        return condition(task.warm.model, task.train, rows.target, rows.weight, task.config.seed)
     return fit_bayesian(
         task.train, rows.target, rows.weight, task.config, lambda *done: task.report(SweepReport(*done))
     )
@@ -118,6 +145,10 @@ def _load_mixed(state: Mapping[str, Tensor], config: WorldModelConfig) -> Mixtur
     return Mixture(_load_deepfm(part(state, "deep."), config), BayesianFM(**part(state, "bayesian.")))
 
 
+def _load_implicit(state: Mapping[str, Tensor], config: WorldModelConfig) -> ImplicitModel | GivenFactors:
+    return ImplicitModel(**state) if config.estimates == "table" else GivenFactors(**state)
+
+
 def refuse_given(task: Task | None = None) -> Trained:
     """Raise ConfigError: another library has fitted such a model."""
     raise ConfigError(
@@ -131,5 +162,6 @@ KINDS: dict[str, Kind] = {
     "bayesian": Kind(train_bayesian, lambda state, config: BayesianFM(**state)),
     "mixed": Kind(train_mixed, _load_mixed),
     "history": Kind(train_history, lambda state, config: HistoryModel(**state), uses_held_out=False, pairs=False),
+    "implicit": Kind(train_implicit, _load_implicit, uses_held_out=False),
     "given": Kind(refuse_given, lambda state, config: GivenFactors(**state), uses_held_out=False),
 }
