@@ -181,7 +181,7 @@ def explainer(run: FinishedRun) -> Explainer:
     learner = build_learner(world, config)
     load_state(learner, found[0])
     simulator = build_simulator(world, learner.tables, never, config)
-    return Explainer(run, learner, simulator, in_unit(build_exit(config.session, run.logs.catalogue), learned=True))
+    return Explainer(run, learner, simulator, build_exit(config.session, run.logs.catalogue))
 
 
 def _known(ids: Ids, name: Id, what: str) -> int:
