@@ -9,9 +9,9 @@ from darlr.simulation.session import reset
 
 
 def index(worth: float = 1.0) -> Index:
-    """Items 0 to 9 are risky: a little better on average, and much worse for half of the users."""
+    """Items 0 to 9 are risky: a little better on average, and each is much worse for many users."""
     mean = torch.cat([torch.full((10,), 2.1), torch.full((30,), 2.0)])
-    factors = torch.cat([torch.full((10, 1), 1.5), torch.zeros(30, 1)])
+    factors = torch.cat([1.5 * torch.eye(10), torch.zeros(30, 10)])
     nothing = torch.zeros(1, 0)
     return Index(mean, factors, torch.full((40,), 0.05), nothing.long(), nothing, worth=worth)
 
