@@ -128,8 +128,7 @@ def read_newcomers(
     feedback: Feedback | None,
     build: Build,
     believed: Believed | None = None,
-    *,
-    whole: bool,
+    whole: bool = True,
 ) -> Newcomers:
     """The inverse of `write_newcomers`. Raises ValueError, KeyError or TypeError for contradictions."""
     noise = check_number(metadata["noise"], "noise", positive=True)
