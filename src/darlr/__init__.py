@@ -14,11 +14,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from darlr.api.decisions import evaluate_decisions as evaluate_decisions
+    from darlr.api.decisions import replay as replay
     from darlr.api.environment import make_env as make_env
     from darlr.api.evaluate import evaluate as evaluate
     from darlr.api.recommender import Recommender as Recommender
     from darlr.api.recommender import load as load
     from darlr.data.tabular.read_table import read_events as read_events
+    from darlr.decisions.join import read_decisions as read_decisions
     from darlr.decisions.log import DecisionLog as DecisionLog
     from darlr.serving.ids import NEW as NEW
     from darlr.world.given import WorldModel as WorldModel
@@ -31,9 +34,12 @@ __all__ = [
     "WorldModel",
     "__version__",
     "evaluate",
+    "evaluate_decisions",
     "load",
     "make_env",
+    "read_decisions",
     "read_events",
+    "replay",
 ]
 
 HOMES = {
@@ -42,9 +48,12 @@ HOMES = {
     "Recommender": "darlr.api.recommender",
     "WorldModel": "darlr.world.given",
     "evaluate": "darlr.api.evaluate",
+    "evaluate_decisions": "darlr.api.decisions",
     "load": "darlr.api.recommender",
     "make_env": "darlr.api.environment",
+    "read_decisions": "darlr.decisions.join",
     "read_events": "darlr.data.tabular.read_table",
+    "replay": "darlr.api.decisions",
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: `darlr data | fit | train | evaluate | compare | recommend | serve | export`.
+"""The command line: `darlr data | fit | train | evaluate | compare | recommend | serve | replay | export`.
 
 Options are parsed from dataclasses before anything slow is imported, so `--help` is quick.
 """
@@ -11,12 +11,14 @@ from tyro.conf import Positional, arg, subcommand
 
 from darlr.cli.data_options import DATA, FOLDER, HERE, Data
 from darlr.options import (
+    FeedbackConfig,
     RunConfig,
     ServeConfig,
     SplitConfig,
     StrategyConfig,
     SyntheticConfig,
     TrainConfig,
+    ValueConfig,
     WorldModelConfig,
 )
 
@@ -89,6 +91,22 @@ class Evaluate:
     """all: the tables have every row. learned: the tables leave out the simple baselines."""
     without_truth: bool = False
     """Use the evaluation world model although the true rewards are known, to see how far such tables can be trusted."""
+    decisions: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Judge the policies by a log of decisions instead: what was served, its arms, and what the policies would be worth
+    under STRATEGY. The folder is that of `darlr serve --decisions`, or a data set of `darlr data prepare decisions`."""
+    choose: Annotated[StrategyConfig, HERE] = field(default_factory=StrategyConfig)
+    feedback: Annotated[FeedbackConfig, HERE] = field(default_factory=FeedbackConfig)
+    value: Annotated[ValueConfig, HERE] = field(default_factory=ValueConfig)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Repeat logged decisions with the policies that made them, and count those that differ in a bit."""
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="FOLDER ...", help_behavior_hint="(one or more)")]
+    """Folders of runs, or of policies."""
+    decisions: Annotated[Path, FOLDER]
+    """Folder of the log of decisions."""
 
 
 @dataclass(frozen=True)
@@ -193,5 +211,6 @@ Command = (
     | Annotated[Compare, subcommand("compare")]
     | Annotated[Recommend, subcommand("recommend")]
     | Annotated[Serve, subcommand("serve")]
+    | Annotated[Replay, subcommand("replay")]
     | Annotated[Export, subcommand("export")]
 )
