@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -80,6 +80,14 @@ def policy_at(folder: Path, name: str) -> Path:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of a learned policy."""
     return policy_at(tmp_path_factory.mktemp("runs") / "shop", "learned, prior and belief")
+
+
+@pytest.fixture(scope="session")
+def shop_run(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """The run folder of a learned policy, with its log and world model; see `tests.server.shop`."""
+    from tests.server.shop import make_shop
+
+    return once("shop", make_shop)
 
 
 @pytest.fixture(scope="module")

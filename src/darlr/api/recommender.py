@@ -11,7 +11,7 @@ from typing import Any, Self
 import polars as pl
 
 from darlr.agents.sink import Memory
-from darlr.api.explain import Explanation, explain
+from darlr.api.explain import Explanation, explainer
 from darlr.data.log import InteractionLog
 from darlr.decisions.records import Sink
 from darlr.errors import ConfigError, RunError
@@ -246,7 +246,7 @@ class Recommender:
 
         history: the session so far, (item, reward) pairs, oldest first. Raises DataError for an unknown user or item.
         """
-        return explain(self.run, user, item, history)
+        return explainer(self.run).explain(user, item, history)
 
     def save(self, folder: str | Path) -> None:
         """Write the run, with its log, into a folder that can be moved; `darlr.load` and the command line read it.

@@ -180,7 +180,7 @@ class Recommend:
 class Serve(ServeConfig):
     """Serve policies over HTTP (extra `serve`)."""
 
-    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="FOLDER ...", help_behavior_hint="(one or more)")]
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="FOLDER ...", help_behavior_hint="(or --demo)")] = ()
     """Folders of runs, or of policies. Several are the arms of an A/B test."""
     keys: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: none)")] = ServeConfig.keys
     """File of keys, one per line. Without it the keys are those of the environment's DARLR_KEYS."""

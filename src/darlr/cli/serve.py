@@ -1,5 +1,7 @@
 """`darlr serve`: serve policies over HTTP."""
 
+from dataclasses import replace
+
 from darlr.cli.options import Serve
 from darlr.errors import MachineError
 from darlr.experiments.progress import say
@@ -11,5 +13,9 @@ def run(options: Serve) -> None:
         from darlr.server.run import serve
     except ModuleNotFoundError as error:
         raise MachineError("the server needs the extra `serve`: pip install 'darlr[serve]'") from error
-    described = "its interface is described at"
+    if options.demo:
+        from darlr.server.demo import demo_runs
+
+        options = replace(options, runs=demo_runs(say), demo=False)
+    described = "open it in a browser; " * options.page + "its interface is described at"
     serve(options, lambda address: say(f"serving at {address}; {described} {address}/openapi.json"), say)

@@ -37,8 +37,10 @@ class StrategyConfig:
 class ServeConfig:
     """A server of policies (docs/production.md)."""
 
-    runs: tuple[Path, ...]
+    runs: tuple[Path, ...] = ()
     """Folders of runs, or of policies. Several are the arms of an A/B test."""
+    demo: bool = False
+    """Train two small runs on the built-in world, once, and serve them with the page. It names no run."""
     host: str = "127.0.0.1"
     """Address to listen at. Any other than this machine's own needs keys."""
     port: int = 8000
@@ -54,10 +56,13 @@ class ServeConfig:
     """Most requests that wait for the inference thread. Further ones are refused with status 429."""
     threads: int = 1
     """Number of CPU threads for computing."""
+    page: bool = True
+    """Show the page at /, on which a person plays a user. It reads the run's folder when it is opened."""
     drain: int = 30
     """Most seconds that requests under way may take after SIGTERM."""
 
     def __post_init__(self) -> None:
-        require(bool(self.runs), "runs", "name at least one")
+        require(bool(self.runs) or self.demo, "runs", "name at least one, or give --demo")
+        require(not (self.runs and self.demo), "demo", "serves runs of its own; leave out the runs, or --demo")
         at_least(1, self, ("waiting", "threads", "drain"))
         require(0 <= self.port < 65536, "port", f"must be from 0 to 65535, not {self.port}")

@@ -29,6 +29,8 @@ from darlr.server.messages import (
 )
 from darlr.server.messages import Arms as ArmList
 from darlr.server.metrics import CONTENT_TYPE
+from darlr.server.page.desk import Desk
+from darlr.server.page.routes import add_page
 from darlr.server.problems import KIND, STATUS, handle_errors, of_error, problem
 from darlr.server.service import Service, UnavailableError
 
@@ -40,12 +42,14 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {**PROBLEM, "description": problem(status, "").title} for status in (400, 401, 413, *statuses)}
 
 
-def make_app(service: Service, keys: Keys) -> FastAPI:
-    """The application of a service. keys: who may use it; all may ask whether it lives."""
+def make_app(service: Service, keys: Keys, desk: Desk | None = None) -> FastAPI:
+    """The application of a service. keys: who may use it; all may ask whether it lives. desk: of the page, if any."""
 
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
         yield
+        if desk is not None:
+            desk.close()
         await asyncio.to_thread(service.engine.close)
         await asyncio.to_thread(service.sink.close)
 
@@ -120,6 +124,9 @@ def make_app(service: Service, keys: Keys) -> FastAPI:
         """Counters for Prometheus."""
         service.metrics.waiting.set(service.engine.length)
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+
+    if desk is not None:
+        add_page(app, desk, security, documented)
 
     return app
 

@@ -18,6 +18,7 @@ from darlr.server.arms import open_arms
 from darlr.server.engine import Engine
 from darlr.server.keys import read_keys
 from darlr.server.metrics import Metrics
+from darlr.server.page.desk import Desk
 from darlr.server.service import Service
 from darlr.server.sink import Memory
 from darlr.serving.policy import ROWS
@@ -35,7 +36,8 @@ def application(config: ServeConfig, sink: Sink | None = None) -> FastAPI:
     metrics.serves(arms)
     kept = sink or (Memory() if config.decisions is None else DecisionLog(config.decisions))
     engine = Engine(config.waiting, ROWS, metrics.together.observe)
-    return make_app(Service(arms, engine, kept, config.choose, metrics), keys)
+    service = Service(arms, engine, kept, config.choose, metrics)
+    return make_app(service, keys, Desk(service) if config.page else None)
 
 
 def serve(config: ServeConfig, ready: Callable[[str], object], say: Callable[[str], object]) -> None:
