@@ -12,7 +12,7 @@ from darlr.evaluation.slates import Slates, fitted, refusal, served, value_of
 CONTEXTS, ITEMS, RANKS, USERS, EACH = 3, 4, 2, 300, 2
 DRAW = np.random.default_rng(5)
 BASE, PAIR = DRAW.uniform(1, 4, (CONTEXTS, ITEMS)), DRAW.normal(size=(CONTEXTS, ITEMS, ITEMS))
-LOGGING, TARGET = (0.7 * DRAW.normal(size=(CONTEXTS, ITEMS)) for _ in range(2))
+LOGGING, TARGET = (0.5 * DRAW.normal(size=(CONTEXTS, ITEMS)) for _ in range(2))
 WRONG = BASE + DRAW.normal(size=BASE.shape)  # a model that orders items badly
 
 
@@ -43,7 +43,7 @@ def drawn(chance, draw):
 
 def log(seed, missing=0.0):
     """A log of users, whose decisions share a habit, and what the other policy would have done."""
-    draw = np.random.default_rng((7, seed))
+    draw = np.random.default_rng((8, seed))
     x = draw.integers(CONTEXTS, size=USERS * EACH)
     cluster = np.arange(USERS).repeat(EACH)
     rows = np.arange(len(x))
@@ -68,21 +68,17 @@ def log(seed, missing=0.0):
     return logged, choices
 
 
-@pytest.mark.parametrize("missing", [0.0, 0.3])
-def test_snips_and_dr_cover_the_truth(missing):
+def test_snips_and_dr_cover_the_truth():
     value, found = truth(TARGET), []
     for seed in range(200):
-        logged, choices = log(seed, missing)
-        found.append(value_of(logged, **choices, resamples=200))
-    for name in ("snips", "dr"):
-        ones = [getattr(one, name) for one in found]
-        assert 0.91 <= np.mean([one.low <= value <= one.high for one in ones]) <= 0.99
-        assert abs(np.mean([one.value for one in ones]) - value) < 0.012  # a quarter of the error of one log
-    assert np.mean([one.dm.low <= value <= one.dm.high for one in found]) < 0.8  # the model is wrong
-    assert abs(truth(LOGGING) - value) > 0.03  # so that what was served is no answer
-    gains = [one.gain for one in found]
+        logged, choices = log(seed, missing=0.2)
+        found.append(value_of(logged, **choices, resamples=250, seed=seed))
     gain = value - truth(LOGGING)
-    assert 0.91 <= np.mean([one.low <= gain <= one.high for one in gains]) <= 0.99
+    for name, true in (("snips", value), ("dr", value), ("gain", gain)):
+        ones = [getattr(one, name) for one in found]
+        assert 0.92 <= np.mean([one.low <= true <= one.high for one in ones]) <= 0.985
+        assert abs(np.mean([one.value for one in ones]) - true) < 0.01  # a fifth of the error of one log
+    assert np.mean([one.dm.low <= value <= one.dm.high for one in found]) < 0.8  # the model is wrong
 
 
 def two():

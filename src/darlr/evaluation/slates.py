@@ -169,13 +169,13 @@ def fitted(
     names, place = np.unique(slates.cluster, return_inverse=True)
     fold = np.random.default_rng(seed).permutation(len(names))[place] % FOLDS
     usable = slates.seen & ~np.isnan(predicted)
-    parts = [np.nan_to_num(part) for part in (predicted, expected, rolled)]
+    model, *parts = (np.nan_to_num(part) for part in (predicted, predicted, expected, rolled))
     reward = np.where(usable, slates.reward, 0.0)
     for one in range(FOLDS):
         here, known = fold == one, usable & (fold != one)[:, None]
         count = np.maximum(known.sum(0), 1)
-        means = [(side * known).sum(0) / count for side in (reward, parts[0])]
-        apart = [(side - mean) * known for side, mean in zip((reward, parts[0]), means, strict=True)]
+        means = [(side * known).sum(0) / count for side in (reward, model)]
+        apart = [(side - mean) * known for side, mean in zip((reward, model), means, strict=True)]
         square = (apart[1] ** 2).sum()
         slope = float((apart[0] * apart[1]).sum() / square) if square > 1e-12 else 0.0
         level = means[0] - slope * means[1]
