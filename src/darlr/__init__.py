@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from darlr.api.evaluate import evaluate as evaluate
     from darlr.api.recommender import Recommender as Recommender
     from darlr.api.recommender import load as load
+    from darlr.api.update import check as check
+    from darlr.api.update import update as update
     from darlr.data.tabular.read_table import read_events as read_events
     from darlr.decisions.join import read_decisions as read_decisions
     from darlr.decisions.log import DecisionLog as DecisionLog
@@ -33,6 +35,7 @@ __all__ = [
     "Recommender",
     "WorldModel",
     "__version__",
+    "check",
     "evaluate",
     "evaluate_decisions",
     "load",
@@ -40,6 +43,7 @@ __all__ = [
     "read_decisions",
     "read_events",
     "replay",
+    "update",
 ]
 
 HOMES = {
@@ -47,6 +51,7 @@ HOMES = {
     "DecisionLog": "darlr.decisions.log",
     "Recommender": "darlr.api.recommender",
     "WorldModel": "darlr.world.given",
+    "check": "darlr.api.update",
     "evaluate": "darlr.api.evaluate",
     "evaluate_decisions": "darlr.api.decisions",
     "load": "darlr.api.recommender",
@@ -54,6 +59,7 @@ HOMES = {
     "read_decisions": "darlr.decisions.join",
     "read_events": "darlr.data.tabular.read_table",
     "replay": "darlr.api.decisions",
+    "update": "darlr.api.update",
 }
 
 
