@@ -112,7 +112,7 @@ def value_of(
     `darlr.serving.replay.Choices`; float64 [N, K] each.
     """
     shown, seen = slates.shown, slates.seen
-    weight: Reals = np.cumprod(np.where(shown, target / slates.propensity, 1.0), 1)
+    weight = np.cumprod(np.where(shown, target / slates.propensity, 1.0), 1).astype(np.float64)
     before = np.concatenate([np.ones((len(weight), 1)), weight[:, :-1]], 1)
     reward = np.where(seen, slates.reward, 0.0)
     q, e, d = fitted(slates, predicted, expected, rolled, seed)

@@ -1,7 +1,8 @@
 """Logged decisions again: repeated by the policy that made them, and judged by another one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from darlr.serving.strategy import choose, choose_each, seed_of
 
 Reals = NDArray[np.float64]
 Sets = Mapping[str, Sequence[str]]
+BLOCK = 4096  # the decisions that are in memory as requests at once
 ROLLED = "evaluation"  # before the name of a request, so that the draws are others than those of the log
 
 
@@ -64,39 +66,42 @@ def replay(policy: TrainedPolicy, decisions: pl.DataFrame, sets: Sets) -> Replay
     number of threads that it had in the program that made the decisions.
     """
     own = decisions.filter(pl.col("version") == policy.version)
-    rows = own.rows(named=True)
-    asked = asked_of(policy, rows, sets)
-    wrong: list[int] = []
+    wrong = [name for part in own.iter_slices(BLOCK) for name in _differing(policy, part.rows(named=True), sets)]
+    first = wrong[0] if wrong else None
+    return Replayed(policy.version, len(own), len(wrong), first, len(decisions) - len(own))
+
+
+def _differing(policy: TrainedPolicy, rows: Sequence[Mapping[str, Any]], sets: Sets) -> list[str]:
+    """The request ids of the decisions that come out otherwise, in their order."""
+    asked, wrong = asked_of(policy, rows, sets), list[int]()
     for places in policy.chunks(asked):
         scores, allowed = policy.scored([asked[place] for place in places])
         for row, place in enumerate(places):
             one, here = rows[place], slice(row, row + 1)
             config = StrategyConfig(one["strategy"], one["epsilon"])
             seed = policy.seed(one["request_id"], asked[place])
-            if one["seed"] not in (None, seed):
-                wrong.append(place)
-                continue
             count = max(1, len(one["items"]))
             choice = choose_each(scores[here], allowed[here], count, config, np.array([seed], np.uint64))
             codes = choice.codes[0, : choice.counts[0]]
             chances = choice.propensities[0, : choice.counts[0]].tolist()
             items = [str(policy.items.ids[code]) for code in codes]
-            if (items, chances) != (one["items"], one["propensities"]):
+            known = seed if config.random else None
+            if (known, items, chances) != (one["seed"], one["items"], one["propensities"]):
                 wrong.append(place)
-    first = rows[min(wrong)]["request_id"] if wrong else None
-    return Replayed(policy.version, len(rows), len(wrong), first, len(decisions) - len(rows))
+    return [rows[place]["request_id"] for place in sorted(wrong)]
 
 
 def asked_of(policy: TrainedPolicy, rows: Sequence[Mapping[str, Any]], sets: Sets) -> list[Asked]:
     """The requests of logged decisions, as the policy reads them. Rewards outside its range count as the nearer end."""
     low, high = policy.unit.bounds
-    only = {name: ItemRule(items, "only", policy.items) for name, items in sets.items()}
+    slack = 1e-6 * max(abs(low), abs(high))  # rewards that `read_history` takes stay as they are
+    only = lru_cache(maxsize=64)(lambda name: ItemRule(sets[name], "only", policy.items))
     everything, nothing = ItemRule(None, "only", policy.items), ItemRule(None, "exclude", policy.items)
 
     def read(row: Mapping[str, Any]) -> Asked:
         banned = ItemRule(row["exclude"], "exclude", policy.items) if row["exclude"] else nothing
-        wanted = everything if row["candidates"] is None else only[row["candidates"]]
-        rewards = np.clip(row["history_rewards"], low, high).tolist()
+        wanted = everything if row["candidates"] is None else only(row["candidates"])
+        rewards = np.clip(row["history_rewards"], low - slack, high + slack).tolist()
         history = zip(row["history_items"], rewards, strict=True)
         return policy.read(
             NEW if row["user"] is None else row["user"], history, Rules(banned, wanted, row["new_items"])
@@ -112,16 +117,21 @@ def choices_of(
 
     The reward model is the policy's fold-in: item means, moved by the history of the session.
     """
-    rows = decisions.select(
-        *("request_id", "user", "history_items", "history_rewards", "exclude", "candidates", "new_items", "items")
-    ).rows(named=True)
+    parts = [_choices(policy, part.rows(named=True), sets, config, ranks) for part in decisions.iter_slices(BLOCK)]
+    return Choices(*(np.concatenate(part) for part in zip(*(vars(one).values() for one in parts), strict=True)))
+
+
+def _choices(
+    policy: TrainedPolicy, rows: Sequence[Mapping[str, Any]], sets: Sets, config: StrategyConfig, ranks: int
+) -> Choices:
     asked, shape = asked_of(policy, rows, sets), (len(rows), ranks)
     codes = np.full(shape, -1, np.int64)
     for place, row in enumerate(rows):
         known = [policy.items.code(item) for item in row["items"][:ranks]]
         codes[place, : len(known)] = [-1 if code is None else code for code in known]
     target, predicted, expected, rolled = (np.zeros(shape) for _ in range(4))
-    for places in _parts(policy, asked):
+    for chunk in policy.chunks(asked):
+        places = np.array(chunk, np.int64)
         some = [asked[place] for place in places]
         scores, allowed = policy.scored(some)
         session = session_of(some, len(policy.items.ids), policy.unit)
@@ -136,8 +146,3 @@ def choices_of(
         own = np.where(np.arange(width) < drawn.counts[:, None], drawn.codes, -1)
         rolled[places, :width] = along(scores, allowed, own, config, values)[1]
     return Choices(target, predicted, expected, rolled)
-
-
-def _parts(policy: TrainedPolicy, asked: Sequence[Asked]) -> Iterator[NDArray[np.int64]]:
-    for places in policy.chunks(asked):
-        yield np.array(places, np.int64)
