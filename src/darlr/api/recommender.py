@@ -194,7 +194,7 @@ class Recommender:
         checkpoint = self._memory.load_checkpoint()
         if checkpoint is None:
             return None
-        found = handed_over(checkpoint, self._memory.load_best() if config.train.keep == "best" else None)
+        found = handed_over(checkpoint, self._memory.load_best() if config.train.keep != "last" else None)
         world = paid_world(world_of(fitted, logs, replace(config.train, device="cpu")), logs, config)
         return finish(self._memory, config, logs, fitted, world, found)
 

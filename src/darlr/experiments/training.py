@@ -231,13 +231,15 @@ def train_agents(
             done = report.rollout * options.epochs / report.rollouts
             meter.show(done, options.epochs, watched(report.metrics, logs.unit))
 
+        last = options.keep == "last"
+        criterion = None if last else criterion_of(world, prepared.exit_rule, options, logs, fitted)
         learner = train(
             sink,
             world,
             prepared.exit_rule,
             logs.unseen_in_scope,
             options,
-            criterion=criterion_of(world, prepared.exit_rule, options, logs) if options.keep == "best" else None,
+            criterion=criterion,
             on_rollout=show,
             after_epoch=watch,
             on_epoch=on_epoch,
@@ -246,6 +248,6 @@ def train_agents(
         )
     rows = sink.rows
     newest, epochs = learner.recommender.state_dict(), rows[-1]["epoch"] if rows else 0
-    found = chosen(newest, epochs, sink.load_best() if options.keep == "best" else None)
+    found = chosen(newest, epochs, sink.load_best() if options.keep != "last" else None)
     say(kept(found))
     return finish(sink if isinstance(sink, Memory) else sink.folder, config, logs, fitted, world, found)

@@ -101,9 +101,11 @@ class TrainConfig:
     """Smallest number of simulated steps in an epoch. An epoch consists of whole rollouts."""
     sessions: int = 128
     """B: number of sessions that are simulated side by side."""
-    keep: Literal["best", "last"] = "best"
+    keep: Literal["best", "sure", "last"] = "best"
     """Policy that the run keeps. last: the policy of the last epoch.
-    best: the untrained policy or that of an epoch, whichever has the highest greedy return on the initial estimates."""
+    best: the untrained policy or that of an epoch, whichever has the highest greedy return on the initial estimates.
+    sure: the untrained policy, unless an epoch surely has a higher greedy return where each user is paid by one member
+    of the world model. Training knows only the mean of the members. Of several such epochs the best is kept."""
     seed: int = 0
     """Seed of the initial weights and of all sampling in training."""
     threads: int = 1

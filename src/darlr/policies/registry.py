@@ -7,7 +7,7 @@ from functools import partial
 from darlr.errors import ConfigError
 from darlr.policies.bandits import fit_epsilon_greedy, fit_linucb, fit_ucb
 from darlr.policies.model_free import fit_bcq, fit_cql, fit_crr, fit_sqn
-from darlr.policies.supervised import fit_ease, fit_implicit, fit_matrix_factorisation
+from darlr.policies.supervised import fit_ease, fit_implicit, fit_item_knn, fit_matrix_factorisation
 from darlr.simulation.policy import Policy
 from darlr.world.context import Context
 
@@ -44,6 +44,7 @@ BASELINES: dict[str, Baseline] = {
         Baseline("crr", "CRR", fit_crr),
         Baseline("mf", "matrix factorisation (SVD with biases)", fit_matrix_factorisation, needs_world=False),
         Baseline("als", "implicit ALS", fit_implicit, needs_world=False, reported=True),
+        Baseline("item-knn", "item-kNN", fit_item_knn, needs_world=False, reported=True),
         Baseline("ease", "EASE", fit_ease, needs_world=False, reported=True),
     )
 }
