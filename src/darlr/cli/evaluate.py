@@ -12,6 +12,7 @@ from darlr.experiments.finished import FinishedRun
 from darlr.experiments.progress import say
 from darlr.io.places import require_writable
 from darlr.io.text import visible
+from darlr.options import Users
 
 
 def run(options: Evaluate) -> None:
@@ -26,7 +27,8 @@ def run(options: Evaluate) -> None:
         judge(options, options.decisions, out)
         return
     runs = open_runs(options.runs)
-    report(runs, out, only=options.only, without_truth=options.without_truth, pictures=options.pictures)
+    chosen = {name: getattr(options, name) for name in ("only", "users", "without_truth", "pictures")}
+    report(runs, out, **chosen)
 
 
 def judge(options: Evaluate, log: Path, out: Path) -> None:
@@ -56,11 +58,13 @@ def report(
     out: Path,
     *,
     only: Literal["all", "learned"] = "all",
+    users: Users | None = None,
     without_truth: bool = False,
     pictures: bool = True,
 ) -> None:
     """Evaluate opened runs, write the report into `out`, and print it."""
-    write(evaluate(runs, only=only, without_truth=without_truth, out=out), out, pictures=pictures)
+    found = evaluate(runs, only=only, users=users, without_truth=without_truth, out=out)
+    write(found, out, pictures=pictures)
 
 
 def write(found: Evaluation, out: Path, *, pictures: bool = True) -> None:
