@@ -33,17 +33,26 @@ from darlr.simulation.policy import Policy
 from darlr.world.estimates import Dense, Estimate
 from darlr.world.fold_in import FoldIn
 from darlr.world.low_rank import LowRank
+from darlr.world.models.implicit import ImplicitModel
 from darlr.world.tables import Histories, World, histories
 
 WEIGHTS, METADATA = "policy.safetensors", "policy.json"
-SCHEMA = 5
+SCHEMA = 6
 REMEDY = "restore it, or finish the run again to write it anew"
 
 
-def export(recommender: Recommender, world: World, log: InteractionLog, config: TrainConfig, folder: Path) -> None:
+def export(
+    recommender: Recommender,
+    world: World,
+    log: InteractionLog,
+    config: TrainConfig,
+    folder: Path,
+    closed_form: ImplicitModel | None = None,
+) -> None:
     """Replace a policy folder by that of a recommender. Raises RunError where it cannot be written.
 
-    world: the tables it was trained on. log: the events of the scope's users on its items, in scope codes.
+    world: the tables it was trained on. log: the events of the scope's users on its items, in scope codes. closed_form:
+    the world model, where it estimates new users itself.
     """
     tensors = {f"weights.{name}": value for name, value in recommender.state_dict().items()}
     tensors |= {"items": recommender.items} | ({} if _follows(recommender, world) else {"users": recommender.users})
@@ -66,7 +75,7 @@ def export(recommender: Recommender, world: World, log: InteractionLog, config: 
         "leaving": recommender.leaving,
         "slate": None if slates is None else [slates.best, slates.random, slates.seed],
     }
-    _write(tensors, metadata, world, log, folder, estimate)
+    _write(tensors, metadata, world, log, folder, estimate, closed_form)
 
 
 def export_table(table: Tensor, leaving: CategoryExit | None, world: World, log: InteractionLog, folder: Path) -> None:
@@ -86,8 +95,9 @@ def _write(
     log: InteractionLog,
     folder: Path,
     estimate: Estimate | None,
+    closed_form: ImplicitModel | None = None,
 ) -> None:
-    newcomers, about = write_newcomers(world, estimate)
+    newcomers, about = write_newcomers(world, estimate, closed_form)
     tensors |= newcomers | _held("logged", histories(log))
     parts = ("start", "items")
     shared = "slate.start" in tensors and all(
