@@ -35,6 +35,7 @@ MORE = {
     "train": [*WORDS, "--epochs", "1"],
     "compare": [*WORDS, "--epochs", "1", "--no-pictures"],
     "evaluate": ["--no-pictures"],
+    "update": ["--epochs", "1"],
 }
 
 
@@ -60,6 +61,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     users, items = [f"u{user}" for user in log.user], [f"sku-{item}" for item in log.item]
     events = pl.DataFrame({"uid": users, "sku": items, "stars": log.reward.round(), "ts": minutes})
     events.write_csv(tmp_path / "events.csv")
+    late = events.with_columns(sku=pl.Series(np.roll(items, 7)), ts=pl.col("ts") + pl.duration(days=1))
+    late[:60].write_csv(tmp_path / "new.csv")
     genres = pl.DataFrame(
         {"sku": [f"sku-{item}" for item in range(16)], "genre": [f"g{item % 4}" for item in range(16)]}
     )

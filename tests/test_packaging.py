@@ -32,6 +32,8 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in names if name.endswith(".py")} == MODULES
     assert "darlr/py.typed" in names
+    page = (ROOT / "src" / "darlr" / "server" / "page" / "assets").iterdir()
+    assert {f"darlr/server/page/assets/{file.name}" for file in page} <= names
     assert any(name.endswith("dist-info/licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"darlr"}
 

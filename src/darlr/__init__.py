@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from darlr.api.evaluate import evaluate as evaluate
     from darlr.api.recommender import Recommender as Recommender
     from darlr.api.recommender import load as load
+    from darlr.api.update import check as check
+    from darlr.api.update import update as update
     from darlr.data.tabular.read_table import read_events as read_events
     from darlr.decisions.log import DecisionLog as DecisionLog
     from darlr.serving.ids import NEW as NEW
@@ -30,10 +32,12 @@ __all__ = [
     "Recommender",
     "WorldModel",
     "__version__",
+    "check",
     "evaluate",
     "load",
     "make_env",
     "read_events",
+    "update",
 ]
 
 HOMES = {
@@ -41,10 +45,12 @@ HOMES = {
     "DecisionLog": "darlr.decisions.log",
     "Recommender": "darlr.api.recommender",
     "WorldModel": "darlr.world.given",
+    "check": "darlr.api.update",
     "evaluate": "darlr.api.evaluate",
     "load": "darlr.api.recommender",
     "make_env": "darlr.api.environment",
     "read_events": "darlr.data.tabular.read_table",
+    "update": "darlr.api.update",
 }
 
 

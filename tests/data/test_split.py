@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darlr.data.log import InteractionLog
-from darlr.data.split import reserve, split, thin
+from darlr.data.split import newest, oldest, reserve, select, split, thin
 from darlr.errors import ConfigError, DataError
 from darlr.options import SplitConfig
 
@@ -210,3 +210,18 @@ def test_a_thinned_log_may_leave_nothing_to_hold_out():
     one = thin(log_of([0, 0, 1]), SplitConfig(keep=0.3))
     train, held_out = split(one, SplitConfig(keep=0.3))
     assert (len(train), len(held_out)) == (1, 0)
+
+
+def test_an_extended_log_keeps_the_split_of_its_first_part():
+    users = [k % 4 for k in range(40)]
+    whole = dataclasses.replace(log_of(users), propensity=None, item=np.arange(40) % 17, parts=(24,))
+    first = select(whole, np.arange(24))
+    config = SplitConfig(held_out=0.3)
+    for longer, shorter in zip(split(whole, config), split(first, config), strict=True):
+        assert np.array_equal(oldest(longer).reward, shorter.reward)
+        assert len(newest(longer)) + len(shorter) == len(longer)
+    rest, kept = reserve(whole, 0.3)
+    assert np.array_equal(oldest(kept).reward, reserve(first, 0.3)[1].reward)
+    assert len(newest(kept))
+    cells = [set((part.user * part.n_items + part.item).tolist()) for part in (rest, kept)]
+    assert not cells[0] & cells[1]  # a later event of a cell goes where the first one went

@@ -16,6 +16,7 @@ from darlr.data.log import InteractionLog
 from darlr.decisions.records import Sink
 from darlr.errors import ConfigError, RunError
 from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run, save_run
+from darlr.experiments.gate import Gate
 from darlr.experiments.plan import IN_MEMORY
 from darlr.experiments.process import computing
 from darlr.experiments.progress import speaking
@@ -71,6 +72,8 @@ class Recommender:
         self._fitted: FittedWorldModel | None = None
         self._memory = Memory()
         self._source: InteractionLog | None = None
+        self._held: InteractionLog | None = None  # events for the gate of `darlr.update`
+        self.gate: Gate | None = None  # and what it found
         self._run: FinishedRun | None = None
         self._policy: TrainedPolicy | None = None
 
@@ -110,7 +113,6 @@ class Recommender:
                 f"{type(log).__name__}"
             )
         called = (callbacks,) if callable(callbacks) else tuple(callbacks)
-
         whole: list[int] = []  # the complete epochs of this call
 
         def on_epoch(row: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from shlex import quote
 
 from rich.console import Console
 
-from darlr.cli.data_options import Check, Data, Download, Info, ListSets, Prepare, Table
+from darlr.cli.data_options import SAYS_NO, Check, Data, Download, Info, ListSets, Prepare, Table
 from darlr.data.log import InteractionLog
 from darlr.data.profile import profile
 from darlr.data.profile_text import text, to_json
@@ -16,25 +16,31 @@ from darlr.data.report import PrepareReport
 from darlr.data.scope import scope_of
 from darlr.data.sets.download import download
 from darlr.data.sets.registry import listed, public_set
-from darlr.data.sources import prepare, raw_folder, read_source
-from darlr.data.store import check_target
+from darlr.data.sources import open_source, prepare, raw_folder, read_source
+from darlr.data.store import check_target, is_prepared
 from darlr.errors import DarlrError
 from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.experiments import training
+from darlr.experiments.alarms import check_against
+from darlr.experiments.finished import open_run
+from darlr.experiments.growth import read_new
 from darlr.experiments.plan import check_options
 from darlr.experiments.progress import say
 from darlr.experiments.size import memory_needed, size_of
+from darlr.experiments.update import source_of
 from darlr.io.text import visible
 from darlr.options import RunConfig
 
 console = Console()
 
 
-def run(options: Data) -> None:
-    """Prepare a data set, or describe one."""
+def run(options: Data) -> int:
+    """Prepare a data set, or describe one; the exit code is 3 where newer events raise an alarm."""
     if isinstance(options.action, Info):
         describe(*read_source(options.action.source))
     elif isinstance(options.action, Check):
+        if options.action.against is not None:
+            return compared(options.action, options.action.against)
         profiled(options.action)
     elif isinstance(options.action, ListSets):
         show(listed(raw_folder()))
@@ -42,6 +48,7 @@ def run(options: Data) -> None:
         fetch(options.action)
     else:
         write(options.action)
+    return 0
 
 
 def write(options: Prepare) -> None:
@@ -79,6 +86,18 @@ def profiled(options: Check) -> None:
         show(json.dumps(to_json(found, refused) | {"report": report.to_json()}, indent=2, allow_nan=False))
     else:
         show(f"{text(found, refused)}\n\n{report}")
+
+
+def compared(options: Check, folder: Path) -> int:
+    """Print what newer events say about a run, and return the exit code."""
+    run = open_run(folder)
+    source, gate = source_of(run)
+    place = Path(options.source)
+    columns = None if source.report is None else source.report.columns
+    new = open_source(options.source) if is_prepared(place) else read_new(place, source, columns, {})
+    found = check_against(run, source, gate, new)
+    show(json.dumps(found.to_json(), indent=2, allow_nan=False) if options.json else str(found))
+    return SAYS_NO if found.alarm else 0
 
 
 def refusal(log: InteractionLog, data: str) -> str | None:

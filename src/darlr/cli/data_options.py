@@ -11,6 +11,7 @@ from darlr.options import TableConfig
 
 HERE = arg(name="")  # options without a prefix
 FOLDER = arg(metavar="FOLDER")
+SAYS_NO = 3  # the exit code of a command that ended and says no: an update that is not promoted, an alarm
 DATA = f"Data set: {', '.join(SETS)}, or the folder of a prepared one."
 
 
@@ -64,9 +65,12 @@ class Info:
 
 @dataclass(frozen=True)
 class Check:
-    """Print a profile of a data set, its problems, and the remedy for each."""
+    """Print a profile of a data set, its problems, and the remedy for each, or compare newer events with a run."""
 
-    source: Annotated[Positional[str], arg(help=DATA)]
+    source: Annotated[Positional[str], arg(help=f"{DATA} With --against also a file of newer events.")]
+    against: Annotated[Path | None, FOLDER] = None
+    """Folder of a run. The events of SOURCE that are new to it are compared with those that it was made for. A file is
+    read as the run's own log was. The exit code is 3 where there is an alarm."""
     json: bool = False
     """Print JSON instead of text."""
 

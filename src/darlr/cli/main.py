@@ -64,7 +64,10 @@ def as_written(message: str, arguments: list[str]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command, and return the exit code: 0 for success, 1 for bad input, 2 for a bad option, 130 if interrupted.
+    """Run a command, and return the exit code.
+
+    It is 0 for success, 1 for bad input, 2 for a bad option, 130 if interrupted, and 3 where the command ended and says
+    no: an update that is not promoted, or newer events that raise an alarm.
 
     Raises SystemExit with 2 for arguments that cannot be parsed.
     """
@@ -85,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
         if others != command:
             command = parse(arguments, others)
         with importlib.import_module("darlr.experiments.process").single_precision():
-            module.run(command)
+            return int(module.run(command) or 0)
     except DarlrError as error:
         print(visible(f"darlr: {as_written(str(error), arguments)}"), file=sys.stderr)
         return BAD_USAGE if isinstance(error, ConfigError) else BAD_INPUT
@@ -98,4 +101,3 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:  # such as a full disk
         print(visible(f"darlr: {error}"), file=sys.stderr)
         return BAD_INPUT
-    return 0

@@ -1,4 +1,4 @@
-"""The command line: `darlr data | fit | train | evaluate | compare | recommend | serve | export`.
+"""The command line: `darlr data | fit | train | update | evaluate | compare | recommend | serve | export`.
 
 Options are parsed from dataclasses before anything slow is imported, so `--help` is quick.
 """
@@ -17,6 +17,7 @@ from darlr.options import (
     StrategyConfig,
     SyntheticConfig,
     TrainConfig,
+    UpdateConfig,
     WorldModelConfig,
 )
 
@@ -73,6 +74,43 @@ class Train(Stage):
     world: Annotated[str, FOLDER] = RunConfig.world
     """Folder of a world model from `darlr fit` or `darlr.WorldModel.save`. own: the run fits a world model itself."""
     train: Annotated[TrainConfig, HERE] = field(default_factory=TrainConfig)
+
+
+@dataclass(frozen=True)
+class NewEvents:
+    """Files of new events, which are read with the options by which the run's own log was read."""
+
+    log: Annotated[tuple[Path, ...], arg(metavar="FILE ...")]
+    """Files of new events, with the columns of the run's own log. Events that the run knows already are left out."""
+    users: Annotated[Path | None, arg(metavar="FILE")] = None
+    """File of user features, for new users. Known users keep theirs."""
+    items: Annotated[Path | None, arg(metavar="FILE")] = None
+    """File of item features, for new items. Known items keep theirs."""
+    user: Annotated[str | None, arg(metavar="COLUMN", help_behavior_hint="(default: as in the run's log)")] = None
+    """Column of user ids."""
+    item: Annotated[str | None, arg(metavar="COLUMN", help_behavior_hint="(default: as in the run's log)")] = None
+    """Column of item ids."""
+    reward: Annotated[str | None, arg(metavar="COLUMN", help_behavior_hint="(default: as in the run's log)")] = None
+    """Column of rewards."""
+    timestamp: Annotated[str | None, arg(metavar="COLUMN", help_behavior_hint="(default: as in the run's log)")] = None
+    """Column of times."""
+    propensity: Annotated[str | None, arg(metavar="COLUMN", help_behavior_hint="(default: as in the run's log)")] = None
+    """Column of logging probabilities."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update(NewEvents):
+    """Go on from a trained run with new events. The run itself does not change."""
+
+    run: Annotated[Positional[Path], FOLDER]
+    """Folder of the run."""
+    out: Annotated[Path, FOLDER]
+    """Folder of the update, a run of its own."""
+    resume: bool = False
+    """Continue an update in OUT. The result is that of an update that was never interrupted."""
+    threads: int = TrainConfig.threads
+    """Number of CPU threads."""
+    update: Annotated[UpdateConfig, HERE] = field(default_factory=UpdateConfig)
 
 
 @dataclass(frozen=True)
@@ -189,6 +227,7 @@ Command = (
     Annotated[Data, subcommand("data")]
     | Annotated[Fit, subcommand("fit")]
     | Annotated[Train, subcommand("train")]
+    | Annotated[Update, subcommand("update")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Compare, subcommand("compare")]
     | Annotated[Recommend, subcommand("recommend")]

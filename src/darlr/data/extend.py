@@ -35,7 +35,7 @@ def extend(log: InteractionLog, new: InteractionLog) -> InteractionLog:
     missing where it has none, and new words of a vocabulary are appended. Events of `new` that `log` holds already
     (equal user, item, reward, time and propensity) and events on the block of `log` are left out. The reward range
     grows where needed; name, category, exit rule and block are those of `log`. `report` counts what was added and left
-    out; its rows are those of `new`.
+    out; its rows are those of `new`. `parts` says where the added events begin.
 
     Raises DataError where ids are text in `new` and whole numbers in `log`, only one of the two has times or
     propensities, their times are in different units, or a feature is of another kind.
@@ -79,6 +79,7 @@ def extend(log: InteractionLog, new: InteractionLog) -> InteractionLog:
         item_features=item.features,
         reward_range=(min(least, lower), max(most, higher)),
         report=report,
+        parts=(*log.parts, len(log)) if keep.any() else log.parts,
     )
     check(grown)
     return grown
@@ -126,7 +127,7 @@ def _longer(old: FeatureColumn, new: FeatureColumn | None, added: IntArray, sour
     used = np.unique(values[values >= 0]).tolist()
     table = np.full(len(new.vocabulary) + 1, -1, dtype=np.int64)  # the last is that of a missing value
     table[used] = [words.setdefault(new.vocabulary[code], len(words)) for code in used]
-    both = [old.values, table[values].reshape(len(added), *([-1] if old.kind == "multi" else []))]
+    both = [old.values, table[values].reshape(values.shape if old.kind != "multi" or values.ndim == 2 else (-1, 1))]
     if old.kind == "multi":
         width = max(part.shape[1] for part in both)
         both = [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in both]

@@ -55,7 +55,8 @@ class InteractionLog:
     the order of codes, [U] and [I], all str or all int. category: the name of the item feature that drives the exit
     rule and MCD, or None. exit: the exit rule that `exit = auto` stands for. unit: leads from rewards as they are
     learned (`darlr.data.unit.as_learned`) back to rewards as they were logged; it is not stored. report: what the
-    reader of the log dropped and noticed, if it is known.
+    reader of the log dropped and noticed, if it is known. parts: the places where events begin that were added later
+    (`darlr.data.extend`), rising. Each part is split on its own, so that what was kept from training stays kept.
     """
 
     name: str
@@ -74,6 +75,7 @@ class InteractionLog:
     exit: ExitKind = "none"
     unit: Unit = field(default_factory=Unit)
     report: PrepareReport | None = field(default=None, compare=False)
+    parts: tuple[int, ...] = ()
 
     @property
     def n_users(self) -> int:
@@ -211,6 +213,8 @@ def check(log: InteractionLog) -> None:
     if log.propensity is not None:
         need_numbers("propensity", log.propensity, np.float32)
         need(((log.propensity > 0) & (log.propensity <= 1)).all(), "a propensity lies outside (0, 1]")
+    ends = [0, *log.parts, len(log)]
+    need(ends == sorted(ends), f"parts begin at {log.parts}, which do not rise from 0 to {len(log)}")
     named = [f.name for f in log.item_features if f.kind != "numeric"]
     need(log.category is None or log.category in named, f"category '{log.category}' is no categorical item feature")
     if log.block is not None:

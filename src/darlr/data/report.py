@@ -17,7 +17,8 @@ class Dropped:
 @dataclass(frozen=True)
 class PrepareReport:
     """What a reader of a data set kept, dropped and noticed. rows_read and rows_kept count events; `dropped` explains
-    the difference. notes: what a person should check. remarks: what the reader did that needs no check.
+    the difference. notes: what a person should check. remarks: what the reader did that needs no check. columns: the
+    options of a user's own table (`ColumnsConfig`) by which later events are read, as JSON values; None for others.
     """
 
     source: str
@@ -26,6 +27,7 @@ class PrepareReport:
     dropped: tuple[Dropped, ...] = ()
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    columns: Mapping[str, Any] | None = None
 
     def __str__(self) -> str:
         lines = [f"{self.source}: {self.rows_kept:,} of {self.rows_read:,} rows kept"]
@@ -41,6 +43,7 @@ class PrepareReport:
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> "PrepareReport":
         """Inverse of `to_json`."""
-        lists = {name: tuple(values.get(name, ())) for name in ("notes", "remarks")}
+        notes, remarks = (tuple(values.get(name, ())) for name in ("notes", "remarks"))
         dropped = tuple(Dropped(**one) for one in values["dropped"])
-        return PrepareReport(values["source"], values["rows_read"], values["rows_kept"], dropped, **lists)
+        counts = values["rows_read"], values["rows_kept"]
+        return PrepareReport(values["source"], *counts, dropped, notes, remarks, values.get("columns"))

@@ -4,6 +4,7 @@ A third part, kept for evaluation, is taken off before these two. Nothing that l
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -26,19 +27,13 @@ def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, Int
     is by time and the log has no timestamps. A log that was thinned on purpose (`thin`) gets an empty held-out part
     instead of the error.
     """
-    generator = np.random.default_rng(config.seed)
+    if config.kind == "time" and log.timestamp is None:
+        raise DataError(
+            f"{log.name}: a split by time needs timestamps, and this log has none; name their column when the log "
+            "is read, or split at random (option split.kind)"
+        )
+    held = _by_parts(log, lambda part: _held_out(part, config))
     n = len(log)
-    if config.kind == "time":
-        if log.timestamp is None:
-            raise DataError(
-                f"{log.name}: a split by time needs timestamps, and this log has none; name their column when the log "
-                "is read, or split at random (option split.kind)"
-            )
-        late: NDArray[np.generic] = log.timestamp
-        generator.random(n)  # keeps the number held out of each user the same for both kinds
-    else:
-        late = generator.random(n)
-    held = _last(log.user, log.n_users, config.held_out, late, generator)
     if not held.any() and config.keep == 1 and config.isolated == 0:
         _require_two_events(log)
         raise DataError(
@@ -57,16 +52,13 @@ def reserve(log: InteractionLog, share: float) -> tuple[InteractionLog, Interact
     No option but the share changes the draw, so that runs of all seeds leave out the same events.
     Raises DataError when a share above 0 can keep nothing.
     """
-    generator = np.random.default_rng(RESERVED)
-    if log.propensity is None:
-        cell, place = np.unique(log.user * log.n_items + log.item, return_inverse=True)
-        users = cell // log.n_items
-        kept = _last(users, log.n_users, share, generator.random(len(cell)), generator)[place]
-    else:
-        users = log.user
-        kept = _last(log.user, log.n_users, share, generator.random(len(log)), generator, stay=0)
+    kept = _by_parts(log, lambda part: _reserved(part, share))
+    if log.parts and log.propensity is None:  # a later event of a cell goes where the first one went
+        _, first, place = np.unique(log.user * log.n_items + log.item, return_index=True, return_inverse=True)
+        kept = kept[first][place]
     if share > 0 and not kept.any():
         _require_two_events(log)
+        users = np.unique(log.user * log.n_items + log.item) // log.n_items if log.propensity is None else log.user
         several = np.bincount(users).max() > 1
         advice = f"{_enough(users, 'split.evaluation')} works, or " if several else ""
         raise DataError(
@@ -74,6 +66,43 @@ def reserve(log: InteractionLog, share: float) -> tuple[InteractionLog, Interact
             f"{advice}train on all events with a share of 0 (option split.evaluation)"
         )
     return select(log, ~kept), select(log, kept)
+
+
+def _held_out(log: InteractionLog, config: SplitConfig) -> Mask:
+    """Which events `split` holds out, bool [L]."""
+    generator = np.random.default_rng(config.seed)
+    late: NDArray[np.generic] = generator.random(len(log))  # drawn for both kinds, so that they hold out equally many
+    if config.kind == "time":
+        assert log.timestamp is not None
+        late = log.timestamp
+    return _last(log.user, log.n_users, config.held_out, late, generator)
+
+
+def _reserved(log: InteractionLog, share: float) -> Mask:
+    """Which events `reserve` keeps, bool [L]."""
+    generator = np.random.default_rng(RESERVED)
+    if log.propensity is not None:
+        return _last(log.user, log.n_users, share, generator.random(len(log)), generator, stay=0)
+    cell, place = np.unique(log.user * log.n_items + log.item, return_inverse=True)
+    kept: Mask = _last(cell // log.n_items, log.n_users, share, generator.random(len(cell)), generator)[place]
+    return kept
+
+
+def _by_parts(log: InteractionLog, choose: Callable[[InteractionLog], Mask]) -> Mask:
+    """The choice on each part of an extended log, bool [L]: on the first part that on the log before it grew."""
+    if not log.parts:
+        return choose(log)
+    return np.concatenate([choose(select(log, rows)) for rows in np.split(np.arange(len(log)), log.parts)])
+
+
+def newest(log: InteractionLog) -> InteractionLog:
+    """The events that were added last; the log itself where none were."""
+    return select(log, np.arange(log.parts[-1], len(log))) if log.parts else log
+
+
+def oldest(log: InteractionLog) -> InteractionLog:
+    """The events before any were added."""
+    return select(log, np.arange(log.parts[0])) if log.parts else log
 
 
 def thin(log: InteractionLog, config: SplitConfig) -> InteractionLog:
@@ -128,8 +157,9 @@ def _last(
 
 def select(log: InteractionLog, rows: Mask | NDArray[np.integer]) -> InteractionLog:
     """The log with only these events: those where bool [L] is true, or those at int [n], in this order. Ids and
-    features stay.
+    features stay. Chosen by places, events are one part.
     """
     arrays = {name: getattr(log, name) for name in EVENTS}
     chosen: dict[str, Any] = {name: array[rows] for name, array in arrays.items() if array is not None}
-    return replace(log, **chosen)
+    kept = rows.dtype == np.bool_
+    return replace(log, **chosen, parts=tuple(int(rows[:part].sum()) for part in log.parts) if kept else ())

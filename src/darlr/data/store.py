@@ -86,6 +86,7 @@ def load(folder: Path) -> InteractionLog:
             reward_range=tuple(manifest["reward_range"]),
             block=block and Block(*(np.array(block[side], dtype=np.int64) for side in ("users", "items"))),
             exit=manifest["exit"],
+            parts=tuple(manifest.get("parts", ())),
         )
         found = checksum(log)
     except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
@@ -149,7 +150,7 @@ def checksum(log: InteractionLog) -> str:
     for column in (*log.user_features, *log.item_features):
         feed([column.name, column.kind, column.vocabulary])
         feed_array(column.values)
-    feed([len(log.user_features), log.block is not None])
+    feed([len(log.user_features), log.block is not None, *log.parts])
     if log.block is not None:
         feed_array(log.block.users)
         feed_array(log.block.items)
@@ -174,6 +175,7 @@ def _manifest(log: InteractionLog, report: PrepareReport) -> dict[str, Any]:
             for side, columns in (("user", log.user_features), ("item", log.item_features))
         },
         "block": block,
+        "parts": list(log.parts),
         "truth": None,
         "report": report.to_json(),
     }

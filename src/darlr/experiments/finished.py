@@ -212,7 +212,8 @@ def save_run(run: FinishedRun, source: InteractionLog | None, folder: Path) -> N
 
 def keep_log(source: InteractionLog, folder: Path) -> None:
     """Write the log of a run beside it."""
-    save_log(source, folder / DATA, PrepareReport(IN_MEMORY, rows_read=len(source), rows_kept=len(source)))
+    columns = None if source.report is None else source.report.columns
+    save_log(source, folder / DATA, PrepareReport(IN_MEMORY, len(source), len(source), columns=columns))
 
 
 def _write(run: FinishedRun, memory: Memory, place: Path, data: str) -> None:

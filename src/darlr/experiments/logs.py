@@ -8,7 +8,7 @@ import numpy as np
 from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope, catalogue, scope_of, within_scope
 from darlr.data.sources import open_source
-from darlr.data.split import reserve, select, split, thin
+from darlr.data.split import oldest, reserve, select, split, thin
 from darlr.data.store import checksum
 from darlr.data.unit import Unit, as_learned, unit_of
 from darlr.evaluation.lists import Source
@@ -113,6 +113,6 @@ def divided(source: InteractionLog, config: RunConfig) -> Logs:
         share = 0.0 if has_truth(config.data) else WITHOUT_TRUTH
     rest, kept = reserve(source, share) if share else (source, None)
     recorded = thin(rest, config.split)
-    log = as_learned(recorded, unit_of(recorded))
+    log = as_learned(recorded, unit_of(oldest(recorded)))  # an extended log keeps its unit
     train, held_out = split(log, config.split)
     return Logs(log, train, held_out, checksum(source), config.split.refit, recorded, share, kept)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from darlr.agents.learner import Learner, build_learner, state
 from darlr.agents.parallel import ALONE, Join
 from darlr.agents.references import pool_note
 from darlr.agents.sink import Memory
@@ -39,11 +40,13 @@ from darlr.experiments.world import (
 )
 from darlr.io.files import digest
 from darlr.methods import find
-from darlr.options import RunConfig
+from darlr.options import RunConfig, WorldModelConfig
 from darlr.simulation.exits import Exit, build_exit
 from darlr.world.fitted import FILES, FittedWorldModel
 from darlr.world.given import WorldModel
+from darlr.world.kind import Warm
 from darlr.world.kinds import refuse_given
+from darlr.world.tables import World
 
 MAY_CHANGE = ("train.epochs", "label", "data")  # the checksum of the data may not
 OnEpoch = Callable[[Mapping[str, Any]], None]
@@ -65,6 +68,20 @@ class Prepared:
     size: Size
     exit_rule: Exit
     given: FittedWorldModel | None = None
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an update goes on from, in place of a random start.
+
+    warm: the world model of the earlier run. model: the options with which its fit goes on. begin: gives a new learner
+    on a World what the earlier agents know. inputs: what the update depends on besides its log, for its folder.
+    """
+
+    warm: Warm
+    model: WorldModelConfig
+    begin: Callable[[Learner, World, Logs], None]
+    inputs: Mapping[str, str]
 
 
 def prepare(asked: RunConfig, source: InteractionLog | None = None, factors: WorldModel | None = None) -> Prepared:
@@ -103,12 +120,14 @@ def train_run(
     evaluate: bool = False,
     on_epoch: OnEpoch = lambda _: None,
     where: Place = ALL,
+    earlier: Earlier | None = None,
 ) -> FinishedRun:
     """Train, or continue, a run in its folder `out`, which is written to after everything was checked.
 
     source: the log, read already; the run's folder then holds it. factors: see `prepare`. watch: play on the truth,
     where there is one, after each epoch. evaluate: the run is to be evaluated afterwards. on_epoch: called with the log
-    line of each epoch. where: this process among the workers that train together, of which it is worker 0.
+    line of each epoch. where: this process among the workers that train together, of which it is worker 0. earlier:
+    what an update goes on from.
     """
     configure(asked.train.threads)
     check(asked.train, where)
@@ -125,7 +144,7 @@ def train_run(
     own = config.fits_world and prepared.given is None and config.world_model.kind == "given"
     if own and not is_fitted(world_folder(out, config)):
         refuse_given()
-    inputs = {"data": logs.checksum}
+    inputs = {"data": logs.checksum, **({} if earlier is None else earlier.inputs)}
     if not config.fits_world:
         inputs["world"] = digest(Path(config.world) / FILES[0])
     with Run.start(out, config, inputs=inputs, resume=resume, may_change=MAY_CHANGE, tensorboard=tensorboard) as run:
@@ -135,14 +154,16 @@ def train_run(
             place, fitted = world_folder(out, config), prepared.given
             if config.fits_world:
                 if not is_fitted(place):
-                    fitted = fit_model(logs, config.world_model) if fitted is None else fitted
+                    fitted = fitted_anew(logs, config.world_model, earlier) if fitted is None else fitted
                     save_world_model(fitted, place, logs, config.split)
                 # Always from disk, so that a run that is resumed after the fit goes the same way.
                 fitted = load_world_model(place, logs, config.split)
             assert fitted is not None  # a folder that the options name was read before
             run.depend_on(world_parts(place))
             with working(out, where, config.train.device) as join:
-                finished = train_agents(prepared, fitted, run, watch=watching, on_epoch=on_epoch, join=join)
+                finished = train_agents(
+                    prepared, fitted, run, watch=watching, on_epoch=on_epoch, join=join, earlier=earlier
+                )
             finished.export(out / "policy")
             return finished
         except KeyboardInterrupt:
@@ -154,6 +175,11 @@ def train_run(
             learned.export(out / "policy")
             done = f"interrupted after epoch {learned.epochs} of {config.train.epochs}"
             raise KeyboardInterrupt(f"{done}; the policy at that time is in {out}; {again}") from None
+
+
+def fitted_anew(logs: Logs, config: WorldModelConfig, earlier: Earlier | None = None) -> FittedWorldModel:
+    """Fit the world model of a run; that of an update goes on from the earlier one."""
+    return fit_model(logs, config) if earlier is None else fit_model(logs, earlier.model, earlier.warm)
 
 
 def announce(prepared: Prepared) -> None:
@@ -178,10 +204,11 @@ def train_agents(
     watch: Watch = lambda *_: {},
     on_epoch: OnEpoch = lambda _: None,
     join: Join = lambda: ALONE,
+    earlier: Earlier | None = None,
 ) -> FinishedRun:
     """Train the agents on a fitted world model, from the sink's newest checkpoint where there is one.
 
-    join: see `darlr.agents.train.train`.
+    join: see `darlr.agents.train.train`. earlier: what an update goes on from before it has a checkpoint.
     """
     config, logs = prepared.config, prepared.logs
     options = config.train
@@ -195,6 +222,10 @@ def train_agents(
     gpus = [device.index or 0] if device.type == "cuda" else []  # training seeds their generators
     with Meter(options.method) as meter, torch.random.fork_rng(devices=gpus):
         torch.manual_seed(options.seed)
+        if earlier is not None and sink.load_checkpoint() is None:
+            learner = build_learner(world, options)
+            earlier.begin(learner, world, logs)
+            sink.save_checkpoint(state(learner), {"epoch": 0})
 
         def show(report: RolloutReport) -> None:
             done = report.rollout * options.epochs / report.rollouts

@@ -28,7 +28,7 @@ from darlr.world.fit import train_world
 from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
 from darlr.world.given import WorldModel, read_given
 from darlr.world.implicit import resolve as resolve_model
-from darlr.world.kind import EpochReport, SweepReport
+from darlr.world.kind import EpochReport, SweepReport, Warm
 from darlr.world.kinds import KINDS
 from darlr.world.preferences import preference_features
 from darlr.world.tables import World, build_world, histories
@@ -70,8 +70,11 @@ def save_world_model(fitted: FittedWorldModel, folder: Path, logs: Logs, split_c
     fitted.save(folder, {ORIGIN: text})
 
 
-def fit_model(logs: Logs, config: WorldModelConfig) -> FittedWorldModel:
-    """Fit a world model, and once more to the whole log where the split asks for a refit. Progress is shown."""
+def fit_model(logs: Logs, config: WorldModelConfig, warm: Warm | None = None) -> FittedWorldModel:
+    """Fit a world model, and once more to the whole log where the split asks for a refit. Progress is shown.
+
+    warm: the model to go on from, both times.
+    """
     require_memory(size_of(logs.whole, RunConfig(world_model=config), FIT))
     with Meter("world model", every=10) as meter:
 
@@ -85,12 +88,12 @@ def fit_model(logs: Logs, config: WorldModelConfig) -> FittedWorldModel:
 
         # a kind that does not use the held-out events has nothing to choose on them
         twice = logs.refit and KINDS[resolve_model(config, logs.train).kind].uses_held_out
-        trained = train_world(logs.train if twice else logs.fitted, logs.held_out, config, report)
+        trained = train_world(logs.train if twice else logs.fitted, logs.held_out, config, report, warm)
         chosen = trained.metrics
         if twice:
             meter.begin("world model, whole log", every=10)
             again = replace(config, epochs=int(chosen["best_epoch"]))
-            trained = train_world(logs.whole, logs.unseen, again, report)
+            trained = train_world(logs.whole, logs.unseen, again, report, warm)
         users, items = len(trained.scope.users), len(trained.scope.items)
         say(f"world model: predicting {users:,} x {items:,} rewards")
         meter.begin("world model, predicting", "tenth", after=PATIENCE)

@@ -59,9 +59,12 @@ def demo_runs(say: Callable[[str], object], cache: Path | None = None) -> tuple[
 
     say(f"training {len(folders)} small runs on the built-in world, once, into {home}; this takes about half a minute")
     home.mkdir(parents=True, exist_ok=True)
-    with speaking(False):
-        for folder, method in zip(folders, METHODS.values(), strict=True):
+    for folder, method in zip(folders, METHODS.values(), strict=True):
+        say(f"training {method}")
+        with speaking(False):
             train_run(options_of(method), folder, resume=(folder / CONFIG).exists())
+    say("evaluating both")
+    with speaking(False):
         evaluate(open_runs(folders)).save(folders[0], pictures=False)
     write_json(home / DONE, {"version": __version__})
     return folders

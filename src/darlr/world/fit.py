@@ -15,7 +15,7 @@ from darlr.world.estimates import Dense, Estimate
 from darlr.world.factored import Factored, PairModel
 from darlr.world.fitted import FittedWorldModel, predict, risk_of
 from darlr.world.implicit import distinct, resolve
-from darlr.world.kind import Progress, Scale, Task, WorldModel
+from darlr.world.kind import Progress, Scale, Task, Warm, WorldModel
 from darlr.world.kinds import KINDS
 from darlr.world.low_rank import LowRank, compress
 
@@ -71,18 +71,22 @@ def fit_world(
 
 
 def train_world(
-    log_train: InteractionLog, log_held_out: InteractionLog, config: WorldModelConfig, progress: Progress | None = None
+    log_train: InteractionLog,
+    log_held_out: InteractionLog,
+    config: WorldModelConfig,
+    progress: Progress | None = None,
+    warm: Warm | None = None,
 ) -> Fit:
     """Train a world model of the kind that the options name; `darlr.world.kinds` trains each kind.
 
     The duplicate cells of an implicit log are dropped first. progress: called before the first epoch, after each epoch,
-    and with the sweeps of the sampler. Raises DataError where the training log is empty and where training diverges,
-    ConfigError where the kind does not suit the log.
+    and with the sweeps of the sampler. warm: the model to go on from. Raises DataError where the training log is empty
+    and where training diverges, ConfigError where the kind does not suit the log.
     """
     if len(log_train) == 0:
         raise DataError(f"{log_train.name}: the training log is empty; nothing to fit a world model on")
     config = resolve(config, log_train)
     if log_train.implicit:
         log_train, log_held_out = distinct(log_train), distinct(log_held_out, log_train)
-    done = KINDS[config.kind].fit(Task(log_train, log_held_out, config, progress))
+    done = KINDS[config.kind].fit(Task(log_train, log_held_out, config, progress, warm))
     return Fit(done.model, config, done.scale, done.metrics, scope_of(log_train))

@@ -52,7 +52,8 @@ class FittedWorldModel:
     @property
     def trained(self) -> bool:
         """Whether the model differs from a random start."""
-        return not KINDS[self.config.kind].random_start or self.metrics["best_epoch"] > 0
+        fresh = KINDS[self.config.kind].random_start and not self.metrics.get("warm")
+        return not fresh or self.metrics["best_epoch"] > 0
 
     @property
     def reward_range(self) -> tuple[float, float]:

@@ -95,13 +95,34 @@ class WorldModel(Protocol):
 
 
 @dataclass(frozen=True)
+class Warm:
+    """A trained model that a fit goes on from, after its log was extended (`darlr.data.extend`).
+
+    model, scale: those of the earlier fit. replay: the number of old events to learn from beside each new one.
+    """
+
+    model: WorldModel
+    scale: Scale
+    replay: float
+
+
+@dataclass(frozen=True)
 class Task:
-    """What a kind is fitted on. config: options whose kind and loss are not auto. progress: called with each report."""
+    """What a kind is fitted on. config: options whose kind and loss are not auto. progress: called with each report.
+
+    warm: the model to go on from; None for a fit anew. A kind that is quick to fit anew may ignore it.
+    """
 
     train: InteractionLog
     held_out: InteractionLog
     config: WorldModelConfig
     progress: Progress | None = None
+    warm: Warm | None = None
+
+    @property
+    def scale(self) -> Scale:
+        """The unit of predictions, which a fit that goes on keeps."""
+        return scale_of(self.train, self.config) if self.warm is None else self.warm.scale
 
     def report(self, done: EpochReport | SweepReport) -> None:
         """Call `progress`, where there is one."""
@@ -111,11 +132,15 @@ class Task:
     def metrics(
         self, loss: float | None, rmse: float | None, history: list[EpochReport], **more: Any
     ) -> dict[str, Any]:
-        """The metrics of the fit, as JSON values. loss, rmse: on held-out events. history: empty without epochs."""
+        """The metrics of the fit, as JSON values. loss, rmse: on held-out events. history: empty without epochs.
+
+        warm: True where the fit went on from another one, which epoch 0 then is.
+        """
         return {
             "train_rows": len(self.train),
             "held_out_rows": len(self.held_out),
             "best_epoch": history[-1].best_epoch if history else 0,
+            **({} if self.warm is None else {"warm": True}),
             "held_out_loss": loss,
             "held_out_rmse": rmse,
             **more,

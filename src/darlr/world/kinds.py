@@ -9,10 +9,12 @@ from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.data.scope import scope_of
+from darlr.data.split import newest
 from darlr.errors import ConfigError, DataError
 from darlr.options import WorldModelConfig
-from darlr.world.kind import EpochReport, Kind, Scale, SweepReport, Task, Trained, part, scale_of
+from darlr.world.kind import EpochReport, Kind, Scale, SweepReport, Task, Trained, part
 from darlr.world.models.bayesian import BayesianFM, fit_bayesian
+from darlr.world.models.conditioned import condition
 from darlr.world.models.deepfm import DeepFM
 from darlr.world.models.features import Side, encode
 from darlr.world.models.given import GivenFactors
@@ -30,12 +32,18 @@ def train_deepfm(task: Task) -> Trained:
     All members stop at one epoch, because the ensemble is what is used, and K choices on the same few held-out events
     would fit their noise K times. Without held-out events all epochs run. Raises DataError when training diverges.
     """
-    log, config = task.train, task.config
-    scale = scale_of(log, config)
+    log, config, scale, warm = task.train, task.config, task.scale, task.warm
     generator = torch.Generator().manual_seed(config.seed)
-    model = DeepFM(encode(log.n_users, log.user_features), encode(log.n_items, log.item_features), config, generator)
-    trainer = Trainer(model, log, config, scale, generator)
-    held_out = trainer.held_out_rows(task.held_out) if len(task.held_out) else None
+    before = None if warm is None else warm.model
+    assert before is None or isinstance(before, DeepFM)
+    known = (None, None) if before is None else (before.user.n_ids, before.item.n_ids)
+    sides = (log.n_users, log.user_features, known[0]), (log.n_items, log.item_features, known[1])
+    model = DeepFM(encode(*sides[0]), encode(*sides[1]), config, generator)
+    if before is not None:
+        model.take_over(before)
+    trainer = Trainer(model, log, config, scale, generator, None if warm is None else warm.replay)
+    unseen = task.held_out if warm is None else newest(task.held_out)  # older ones may have been fitted
+    held_out = trainer.held_out_rows(unseen) if len(unseen) else None
     history: list[EpochReport] = []
     best_epoch, best_loss, best_state = 0, math.inf, _copy(model)
     for epoch in range(config.epochs + 1):
@@ -64,16 +72,20 @@ def _copy(model: DeepFM) -> dict[str, Tensor]:
 
 def train_bayesian(task: Task) -> Trained:
     """Sample a factorisation machine from its posterior (docs/world-model.md)."""
-    scale = scale_of(task.train, task.config)
-    model = _sampled(task, scale)
-    return Trained(model, scale, task.metrics(*_held_out_score(model, task, scale), []))
+    model = _sampled(task)
+    return Trained(model, task.scale, task.metrics(*_held_out_score(model, task, task.scale), []))
 
 
 def train_mixed(task: Task) -> Trained:
     """Fit both of the above to the same events, and average them (docs/world-model.md)."""
-    deep = train_deepfm(task)
+    deep_task, chain_task = task, task
+    if task.warm is not None:
+        assert isinstance(task.warm.model, Mixture)
+        halves = task.warm.model.deep, task.warm.model.bayesian
+        deep_task, chain_task = (replace(task, warm=replace(task.warm, model=half)) for half in halves)
+    deep = train_deepfm(deep_task)
     assert isinstance(deep.model, DeepFM)
-    model = Mixture(deep.model, _sampled(task, deep.scale))
+    model = Mixture(deep.model, _sampled(chain_task))
     if not len(task.held_out):
         return replace(deep, model=model)
     loss, rmse = _held_out_score(model, task, deep.scale)
@@ -100,8 +112,11 @@ def _shares(log: InteractionLog) -> Scale:
     return Scale(0.0, positive, min(0.0, positive), max(0.0, positive))
 
 
-def _sampled(task: Task, scale: Scale) -> BayesianFM:
-    rows = logged_rows(task.train, task.config, scale)
+def _sampled(task: Task) -> BayesianFM:
+    rows = logged_rows(task.train, task.config, task.scale)
+    if task.warm is not None:
+        assert isinstance(task.warm.model, BayesianFM)
+        return condition(task.warm.model, task.train, rows.target, rows.weight, task.config.seed)
     return fit_bayesian(
         task.train, rows.target, rows.weight, task.config, lambda *done: task.report(SweepReport(*done))
     )

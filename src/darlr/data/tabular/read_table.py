@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,10 @@ from darlr.data.tabular.times import read_times
 from darlr.errors import ConfigError, DarlrWarning, DataError
 from darlr.io.hints import perhaps
 from darlr.options import LARGEST_REWARD, ColumnsConfig, TableConfig
+from darlr.options.json import to_json
+
+OWN = ("reward_range", "name")  # options of one log, not of its columns
+COLUMNS = tuple(option.name for option in fields(ColumnsConfig) if option.name not in OWN)
 
 
 def read_events(
@@ -185,7 +189,8 @@ def read_log(
     )
     check(log)
     used = tuple(one for one in dropped if one.count)
-    return log, PrepareReport(events.source, len(events), len(log), used, tuple(notes), tuple(remarks))
+    read = {name: value for name, value in to_json(config).items() if name in COLUMNS}
+    return log, PrepareReport(events.source, len(events), len(log), used, tuple(notes), tuple(remarks), read)
 
 
 def _plain_columns(config: ColumnsConfig) -> ColumnsConfig:

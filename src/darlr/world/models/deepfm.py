@@ -106,6 +106,18 @@ class SideTable(nn.Module):
         """The first-order terms of mean and log-variance, a view [K, codes, 2] of the table."""
         return self.linear_table.view(-1, self.n_codes, 2)
 
+    @torch.no_grad()
+    def take_over(self, before: "SideTable") -> None:
+        """Take the parameters of a table of the first ids. New ids and new values of features keep their own."""
+        place = torch.full((before.n_codes,), -1)
+        for field in range(before.pool.shape[1]):  # the first ids have the same values in both tables
+            old, new = (side.codes[: before.n_ids, side.pool[:, field] > 0] for side in (before, self))
+            place[old] = new[:, : old.shape[1]]
+        known = place >= 0
+        self.embedding[:, place[known]] = before.embedding[:, known]
+        self.linear[:, place[known]] = before.linear[:, known]
+        self.first.copy_(before.first)
+
     def vectors(self, size: int) -> Tensor:
         """The principal components, [n, size], of the members' field embeddings and first-order means of all ids."""
         part = self(torch.arange(self.n_ids).expand(self.members, -1))
@@ -129,6 +141,14 @@ class DeepFM(nn.Module):
             weight = torch.randn(config.members, fan_in, fan_out, generator=generator) * scale
             self.weights.append(nn.Parameter(weight))
             self.biases.append(nn.Parameter(torch.zeros(config.members, 1, fan_out)))
+
+    @torch.no_grad()
+    def take_over(self, before: "DeepFM") -> None:
+        """Take the parameters of a model of the first users and items."""
+        self.user.take_over(before.user)
+        self.item.take_over(before.item)
+        for own, other in zip((*self.weights, *self.biases), (*before.weights, *before.biases), strict=True):
+            own.copy_(other)
 
     def forward(self, users: Tensor, items: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """The mean and log-variance, float32 [K, B] each, of users and items int64 [K, B].

@@ -25,13 +25,16 @@ class Side:
     n_fields: int
 
 
-def encode(n: int, columns: tuple[FeatureColumn, ...]) -> Side:
-    """The fields of n users or items: the id, then each feature column. A missing value has its own code."""
+def encode(n: int, columns: tuple[FeatureColumn, ...], known: int | None = None) -> Side:
+    """The fields of n users or items: the id, then each feature column. A missing value has its own code.
+
+    known: how many of them standardise the numeric features, the first ones; None means all.
+    """
     codes, weights = [np.arange(n)[:, None]], [np.ones((n, 1))]
     fields, next_code = [0], n
     for number, column in enumerate(columns, start=1):
         if column.kind == "numeric":
-            slot_codes, slot_weights, used = _numeric(np.asarray(column.values, dtype=np.float64))
+            slot_codes, slot_weights, used = _numeric(np.asarray(column.values, dtype=np.float64), known)
         else:
             values = np.asarray(column.values, dtype=np.int64)
             slot_codes, slot_weights, used = _categorical(values.reshape(n, -1), len(column.vocabulary))
@@ -52,11 +55,12 @@ def _categorical(values: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray,
     return codes, weights, max(size, int(values.max(initial=-1)) + 1) + 1
 
 
-def _numeric(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+def _numeric(values: np.ndarray, first: int | None) -> tuple[np.ndarray, np.ndarray, int]:
     """Two slots: the standardised number on code 0, and code 1 where the number is missing."""
     known = ~np.isnan(values)
-    mean = values[known].mean() if known.any() else 0.0
-    spread = values[known].std() if known.any() else 0.0
+    given = values[:first][known[:first]]
+    mean = given.mean() if len(given) else 0.0
+    spread = given.std() if len(given) else 0.0
     scaled = np.where(known, (np.nan_to_num(values) - mean) / (spread if spread > 0 else 1.0), 0.0)
     codes = np.broadcast_to(np.array([0, 1]), (len(values), 2))
     return codes, np.stack([scaled, 1.0 * ~known], axis=1), 2

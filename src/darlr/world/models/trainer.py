@@ -82,9 +82,17 @@ class Trainer:
     """The state of one fit: the model, its events and its optimiser."""
 
     def __init__(
-        self, model: DeepFM, log: InteractionLog, config: WorldModelConfig, scale: Scale, generator: torch.Generator
+        self,
+        model: DeepFM,
+        log: InteractionLog,
+        config: WorldModelConfig,
+        scale: Scale,
+        generator: torch.Generator,
+        replay: float | None = None,
     ) -> None:
+        """replay: an epoch has the newest part of the log and so many older events for each; None means all."""
         self.model, self.log, self.config, self.scale, self.generator = model, log, config, scale, generator
+        self.replay = replay
         self.negative = scale.standardise(torch.tensor(scale.low))  # the target of a negative
         self.rows = logged_rows(log, config, scale)
         if config.loss == "pointneg":
@@ -104,9 +112,9 @@ class Trainer:
         ]
 
     def epoch(self) -> float:
-        """Train on all logged events once, and return the mean loss of an event."""
+        """Train on the events of an epoch, and return the mean loss of an event."""
         rows, config = self.rows, self.config
-        total = torch.zeros(())
+        total, seen = torch.zeros(()), 0
         for picked in self.minibatches():
             user, item, target = rows.user[picked], rows.item[picked], rows.target[picked]  # [K, B]
             weight = rows.weight[picked]
@@ -126,7 +134,8 @@ class Trainer:
             for optimiser in self.optimisers:
                 optimiser.step()
             total += loss.detach().mean() * picked.shape[1]
-        return float(total) / len(rows.user)
+            seen += picked.shape[1]
+        return float(total) / seen
 
     def minibatches(self) -> Iterator[Tensor]:
         """The places of the events of each minibatch, int64 [K, B]; each member reads all events in its own order."""
@@ -142,6 +151,11 @@ class Trainer:
         little memory is needed beside the events, and they are read in runs, as a file mapped into memory needs it.
         """
         n = len(self.rows.user)
+        if self.replay is not None and self.log.parts:
+            older = self.log.parts[-1]
+            drawn = torch.randperm(older, generator=self.generator)[: round(self.replay * (n - older))]
+            yield torch.cat([drawn, torch.arange(older, n)])
+            return
         if self.config.order != "blocks":
             yield torch.arange(n)
             return

@@ -168,6 +168,7 @@ function draw() {
   const low = arm.levels[0] === 0 ? 0 : 1;
   replace($("play"), head(), past(), h("div", { class: "table" },
     h("div", { class: "left" }, over(),
+      !state.over && h("h2", { class: "unseen" }, "Next items"),
       !state.over && h("div", { class: "cards", onkeydown: keys },
         own && found(arm, own, answer, () => { state.own = null; draw(); }),
         turn.cards.map((one) => card(arm, one, { ...options, chosen: one.id === state.item }))),
