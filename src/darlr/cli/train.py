@@ -16,14 +16,15 @@ from darlr.experiments.size import outlook
 from darlr.experiments.training import prepare, train_run
 from darlr.experiments.workers import check, follow_started, place
 from darlr.methods import usual
-from darlr.options import RunConfig
+from darlr.options import RunConfig, TrainConfig
 from darlr.options.names import command_line
 
 
 def defaults(options: Train) -> Train:
     """The options with the defaults of the run that is resumed, or else of the method."""
     if not options.resume or not (options.out / CONFIG).exists():
-        return replace(options, **vars(usual(options.train.method)))
+        plain, own = RunConfig(train=TrainConfig(method=options.train.method)), usual(options.train.method)
+        return options if own == plain else replace(options, **vars(own))
     return replace(options, **vars(with_own_log(read_config(options.out, RunConfig), options.out)))
 
 

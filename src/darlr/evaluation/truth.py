@@ -159,7 +159,7 @@ def held(truth: Truth) -> dict[str, Tensor]:
     """Return the rewards of a truth as they are stored: a table, or the factors that they are computed from."""
     reward = truth.reward
     if isinstance(reward, TrueRewards):
-        return {"user_factors": reward.user_factors, "item_factors": reward.item_factors}
+        return {"user_factors": reward.users, "item_factors": reward.items}
     table = estimate_of(reward).whole()
     return {"reward": table if table.dtype == torch.float64 else table.float()}
 
