@@ -7,8 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from darlr.policies.fixed import Cautious, UserGreedy
 from darlr.serving.policy_checks import CLOSED, check_number, check_range
+from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy
+from darlr.world.belief import Belief
 from darlr.world.estimates import Dense, Estimate
 from darlr.world.feedback import Feedback
 from darlr.world.fold_in import Carried, FoldIn, carry, fold_in_of
@@ -17,7 +20,31 @@ from darlr.world.low_rank import LowRank, carried_factors
 from darlr.world.models.implicit import ImplicitModel
 from darlr.world.tables import World
 
+BELIEF = ("mean", "factors", "noise")
 Build = Callable[[int, Tensor | None, Estimate | None], Policy]
+
+
+@dataclass(frozen=True)
+class Believed:
+    """DARLR+ for cold-start users: the policy that its training starts from, on an exact belief about the user.
+
+    Logits are prior / std(row) * (row - mean(row)) with the posterior mean of the user's row of rewards, less caution
+    for items that make the user leave. There is no learned part: it was trained with users of the log.
+    """
+
+    belief: Belief
+    prior: float
+    caution: float
+    leaving: CategoryExit | None
+
+    def policy(self, items: Tensor, rewards: Tensor) -> Policy:
+        """The policy for B users, given their histories [B, n]."""
+        found = self.belief.given(items, rewards)
+        rows = found.rows(found.theta())
+        spread, centre = torch.std_mean(rows, 1, correction=0, keepdim=True)
+        sharp = torch.where(spread > 1e-6 * centre.abs(), self.prior / spread, 0.0)
+        greedy = UserGreedy((rows - centre) * sharp)
+        return greedy if self.leaving is None else Cautious(greedy, self.leaving, self.caution)
 
 
 @dataclass(frozen=True)
@@ -26,14 +53,16 @@ class Newcomers:
 
     fold_in: gives their estimates. feedback: gives their p_u. carried: gives their rows of the table that the policy
     starts from, or is. build: the policy of B users, given B, their p_u [B, F] or None, and these rows [B, I] or None.
-    closed_form: gives their estimates in place of `fold_in`, where the world model can. starts_from_it: whether the
-    policy starts from these estimates, so that nothing is carried.
+    believed: the policy of a recommender that has a belief, in place of all these. closed_form: gives their estimates
+    in place of `fold_in`, where the world model can. starts_from_it: whether the policy starts from these estimates, so
+    that nothing is carried, and no belief is asked.
     """
 
     fold_in: FoldIn
     feedback: Feedback | None
     carried: Carried | None
     build: Build
+    believed: Believed | None = None
     closed_form: ImplicitModel | None = None
     starts_from_it: bool = False
 
@@ -50,6 +79,8 @@ class Newcomers:
 
     def policy(self, items: Tensor, rewards: Tensor) -> Policy:
         """The policy for B users of the codes 0 to B - 1. items, rewards: [B, n], see `FoldIn.coordinates`."""
+        if self.believed is not None and not self.starts_from_it:
+            return self.believed.policy(items, rewards)
         theta, rows = self.estimates(items, rewards)
         vectors = None
         if self.feedback is not None and self.feedback.strength is not None:
@@ -85,6 +116,8 @@ def write_newcomers(
         else:
             carried = carry(fold, reward.whole(), table.whole())
         tensors |= {"carried.mean": carried.mean, "carried.weight": carried.weight}
+    if world.belief is not None:
+        tensors |= {f"belief.{name}": getattr(world.belief, name) for name in BELIEF}
     if world.feedback is not None:
         found = world.feedback
         tensors |= {f"feedback.{name}": getattr(found, name) for name in ("centre", "mean", "columns")}
@@ -104,7 +137,11 @@ def read_feedback(tensors: Mapping[str, Tensor], found: Mapping[str, Any] | None
 
 
 def read_newcomers(
-    tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], feedback: Feedback | None, build: Build
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, Any],
+    feedback: Feedback | None,
+    build: Build,
+    believed: Believed | None = None,
 ) -> Newcomers:
     """The inverse of `write_newcomers`. Raises ValueError, KeyError or TypeError for contradictions."""
     noise = check_number(metadata["noise"], "noise", positive=True)
@@ -112,4 +149,5 @@ def read_newcomers(
     carried = Carried(tensors["carried.mean"], tensors["carried.weight"]) if "carried.mean" in tensors else None
     parts = part(tensors, CLOSED)
     closed_form = ImplicitModel(**parts) if parts else None
-    return Newcomers(fold, feedback, carried, build, closed_form, bool(metadata["starts_from_it"]) and bool(parts))
+    starts = bool(metadata["starts_from_it"]) and bool(parts)
+    return Newcomers(fold, feedback, carried, build, believed, closed_form, starts)
