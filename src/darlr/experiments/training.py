@@ -41,7 +41,7 @@ from darlr.experiments.world import (
 from darlr.io.files import digest
 from darlr.methods import find
 from darlr.options import RunConfig, WorldModelConfig
-from darlr.simulation.exits import Exit, build_exit
+from darlr.simulation.exits import Exit, build_exit, in_unit
 from darlr.world.fitted import FILES, FittedWorldModel
 from darlr.world.given import WorldModel
 from darlr.world.kind import Warm
@@ -97,7 +97,7 @@ def prepare(asked: RunConfig, source: InteractionLog | None = None, factors: Wor
     check_run(asked, logs.unseen_in_scope)
     config = decided(asked, logs)
     session = config.train.session
-    exit_rule = build_exit(session, logs.catalogue, config.train.device)
+    exit_rule = in_unit(build_exit(session, logs.catalogue, config.train.device), learned=True)
     prepared = Prepared(source, logs, asked, config, size_of(logs.whole, config), exit_rule)
     if find(config.train.method).truth:
         true_reward(logs, config)  # raises where there is none

@@ -19,7 +19,7 @@ from darlr.evaluation.playing import majority_items
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth, load_truth, part
 from darlr.experiments.finished import HandedOver
-from darlr.experiments.logs import Logs
+from darlr.experiments.logs import Logs, known_part
 from darlr.io.tensors import moved
 from darlr.options import RunConfig, TrainConfig
 from darlr.simulation.exits import Exit
@@ -44,6 +44,7 @@ def watch_truth(config: RunConfig, logs: Logs, *, wanted: bool) -> Watch:
     if truth is None:
         return lambda *_: {}
     options, device = config.train, config.train.device
+    truth = known_part(truth, logs)
     truth = replace(truth, reward=moved(truth.reward, device))
     setting = published_setting(options.session, logs.catalogue, device)
     majority = majority_items(logs.train_catalogue)

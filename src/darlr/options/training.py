@@ -9,6 +9,7 @@ from darlr.options.data import SplitConfig, SyntheticConfig
 from darlr.options.world import TablesConfig, WorldModelConfig
 
 Mode = Literal["FB", "NX_0", "NX_10"]
+Users = Literal["known", "new", "both"]
 OWN = "own"  # in place of the folder of a world model
 
 
@@ -18,12 +19,18 @@ class SessionConfig:
 
     exit: str = "auto"
     """When a user leaves. none: never. category: a category repeats. distance: an item is close to a recent one.
+    felt: a reward lies below session.threshold.
     auto: the rule that the data set names. A rule that you add is chosen by its name."""
     window: int = 1
     """N: number of recent items that the exit rule looks at."""
     threshold: float = 0.0
     """M: a user leaves when a category occurs more than M times in the window.
-    With the distance rule a user leaves when an item is closer than M to one in the window."""
+    With the distance rule a user leaves when an item is closer than M to one in the window.
+    With the felt rule M is the reward, in the unit of the log, below which an item disappoints."""
+    patience: int = 1
+    """With the felt rule, the number of disappointing items of a session after which a user leaves."""
+    chance: float = 1.0
+    """With the felt rule, the probability that a user whose patience is at an end leaves after such an item."""
     turns: int = 30
     """T: largest number of turns in a session."""
     repeats: bool = False
@@ -31,7 +38,8 @@ class SessionConfig:
     The paper leaves this open."""
 
     def __post_init__(self) -> None:
-        at_least(1, self, ("window", "turns"), "session")
+        at_least(1, self, ("window", "turns", "patience"), "session")
+        require(0 < self.chance <= 1, "session.chance", f"must be above 0 and at most 1, not {self.chance}")
 
 
 @dataclass(frozen=True)
