@@ -25,7 +25,8 @@ def _annotated() -> list[str]:
 
 
 # The process that only deals out the tests of `pytest -n 2` is spared the import of PyTorch.
-if "PYTEST_XDIST_WORKER" in os.environ or "-n" not in sys.argv:
+DEALS = "-n" in sys.argv and sys.argv[sys.argv.index("-n") + 1 :][:1] != ["0"]
+if "PYTEST_XDIST_WORKER" in os.environ or not DEALS:
     import torch
 
     # Before any test imports darlr: a module that is loaded already stays unchecked.
