@@ -183,6 +183,16 @@ class TrainedPolicy:
         allowed = allowed[:, items] & (scores > FORBIDDEN / 2)
         return scores.numpy(), allowed.numpy(), Listed(items.numpy(), n_items)
 
+    def scored_whole(self, some: Sequence[Asked]) -> tuple[Any, Any]:
+        """The scores of all items, float32 [B, I], and which may be recommended, bool [B, I]; see `scored`."""
+        scores, allowed, listed = self.scored(some)
+        if listed is None:
+            return scores, allowed
+        shape = len(some), listed.n_items
+        whole, permitted = np.full(shape, FORBIDDEN, np.float32), np.zeros(shape, dtype=bool)
+        whole[:, listed.items], permitted[:, listed.items] = scores, allowed
+        return whole, permitted
+
     def chunks(self, asked: Sequence[Asked]) -> Iterator[list[int]]:
         """The places of users of one kind, in chunks of bounded memory."""
         kinds: dict[tuple[bool, int], list[int]] = {}
