@@ -63,7 +63,7 @@ def demo_runs(say: Callable[[str], object], cache: Path | None = None) -> tuple[
         say(f"training {method}")
         with speaking(False):
             train_run(options_of(method), folder, resume=(folder / CONFIG).exists())
-    say("evaluating both")
+    say("evaluating them")
     with speaking(False):
         evaluate(open_runs(folders)).save(folders[0], pictures=False)
     write_json(home / DONE, {"version": __version__})
