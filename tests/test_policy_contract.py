@@ -15,6 +15,7 @@ from darlr.errors import DarlrError
 from darlr.evaluation.protocol import play
 from darlr.options import TrainConfig
 from darlr.policies.bandits import UCB, EpsilonGreedy, LinUCB
+from darlr.policies.bayes import Bayes
 from darlr.policies.files import NETWORK, PLAIN, load_baseline, save_baseline
 from darlr.policies.fixed import FixedList, Random, UserGreedy
 from darlr.policies.model_free import transitions
@@ -59,6 +60,15 @@ def learned(**changes):
     return build
 
 
+def bayes(drawn):
+    def build(n_items, seed, table):
+        logged = torch.arange(USERS * 2).view(USERS, 2) % n_items
+        prior = table[0], numbers(n_items, 4, seed=seed), torch.full((n_items,), 0.5)
+        return Bayes(*prior, logged, numbers(USERS, 2, seed=seed), drawn, seed)
+
+    return build
+
+
 # each: (items, seed, table float32 [USERS, items] of the policy's own scores) -> policy
 POLICIES = {
     "learned": learned(),
@@ -76,6 +86,8 @@ POLICIES = {
     "ucb": lambda n, seed, table: UCB(table, numbers(n, seed=seed).exp().round(), 1.0, 1.0),
     "linucb": lambda n, seed, table: LinUCB(table, numbers(n, 4, seed=seed), 1.0, 1.0),
     "linear greedy": lambda n, seed, table: LinUCB(table, numbers(n, 4, seed=seed), 1.0, 0.0),
+    "bayes": bayes(drawn=False),
+    "thompson": bayes(drawn=True),
     "value network": network("value"),
     "actor network": network("actor"),
     "constrained network": network("constrained"),

@@ -68,6 +68,25 @@ def test_an_epoch_that_is_done_again_changes_nothing():
     assert sink.load_best() is before
 
 
+@pytest.mark.parametrize(("gains", "epoch"), [((1.0, 1.1, 0.9, 1.0), 1), ((9.0, -5.0, 0.1, 0.1), 0), ((-1.0, -1.0), 0)])
+def test_a_start_gives_way_to_what_is_surely_better(gains: tuple[float, ...], epoch: int):
+    """An epoch that earns more on average, but not surely, is not kept."""
+
+    def by_session(net: Any) -> Earned:
+        after = float(net.weight.detach())
+        sessions = tuple(3.0 * place + after * gain for place, gain in enumerate(gains))
+        mean = sum(sessions) / len(sessions)
+        return Earned(mean, mean, 5.0, sessions)
+
+    sink, net = Memory(), Net(0.0)
+    keeper = Keeper(sink, by_session, net, 0, epochs=2)
+    assert keeper.see(1, net.earn(1.0))["kept"] == epoch
+    found = sink.load_best()[1]
+    assert len(found["start"]["sessions"]) == len(gains)
+    if epoch:
+        assert found["earned"]["error"] == pytest.approx(2.2414 * 0.08165 / 2, abs=1e-4)  # 97.5% of one of two epochs
+
+
 def test_missing_weights_are_an_error():
     with pytest.raises(ValueError, match="no policy was kept yet"):
         Keeper(Memory(), criterion, Net(1), 3)

@@ -44,7 +44,9 @@ def log() -> InteractionLog:
     return generate(SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)).log
 
 
-def test_memory_a_folder_and_the_command_line_learn_the_same(log: InteractionLog, tmp_path: Path) -> None:
+def test_memory_a_folder_and_the_command_line_learn_the_same(
+    log: InteractionLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = factors(log)
     fitted = darlr.Recommender("darlr", world=model, **QUICK).fit(log, progress=False)
     assert fitted.run.config.world_model.kind == "given"
@@ -62,6 +64,10 @@ def test_memory_a_folder_and_the_command_line_learn_the_same(log: InteractionLog
     assert main(["train", "--method", "darlr", *words, *WORDS, "--out", str(tmp_path / "cli")]) == 0
     assert darlr.load(tmp_path / "cli").recommend(log.user_ids[:3], n=4).equals(wanted)
     assert open_run(tmp_path / "cli").fitted.config.kind == "given"
+    capsys.readouterr()
+    assert main(["export", str(tmp_path / "cli"), "--refit", "--out", str(tmp_path / "policy")]) == 2
+    assert "cli learned from factors of another library, which are not" in capsys.readouterr().err
+    assert not (tmp_path / "policy").exists()
 
 
 def test_uncertainty_is_refused_without_an_ensemble(

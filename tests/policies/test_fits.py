@@ -75,7 +75,7 @@ def test_same_seed_same_scores_and_files_keep_them(name, implicit, tmp_path):
     assert torch.equal(scores, load_baseline(tmp_path / "x").scores(session))
 
 
-@pytest.mark.parametrize("name", ["mf", "als", "ease", "linear-greedy"])
+@pytest.mark.parametrize("name", ["mf", "als", "ease", "item-knn", "linear-greedy"])
 def test_supervised_rows_find_the_checkerboard(name):
     block = Block(np.arange(4), np.arange(6))
     implicit = name != "mf"

@@ -30,7 +30,7 @@ def test_most_true_neighbours_are_found():
 
 def test_many_users_take_the_approximate_way(monkeypatch):
     pytest.importorskip("faiss")
-    monkeypatch.setattr(exact, "USERS", 100)
+    monkeypatch.setattr(exact, "MANY", 100)
     vectors = unit(300)
     assert torch.equal(exact.nearest(vectors, 5)[0], approximately_nearest(vectors, 5)[0])
 

@@ -49,6 +49,8 @@ def test_auto_follows_the_log():
         kind="deepfm", loss="point", gradients="dense", order="whole", estimates="table"
     )
     chosen = resolve(WorldModelConfig(members=2), positives)
+    assert (chosen.kind, chosen.members, chosen.embedding) == ("implicit", 2, IMPLICIT["embedding"])
+    chosen = resolve(WorldModelConfig(kind="deepfm", members=2), positives)
     assert (chosen.loss, chosen.members, chosen.batch) == ("pointneg", 2, IMPLICIT["batch"])
     named = WorldModelConfig(loss="pointneg")
     assert resolve(named, positives) == replace(

@@ -14,6 +14,7 @@ from darlr.world.fitted import load
 from darlr.world.fold_in import fold_in_of
 from darlr.world.kinds import KINDS
 from tests.world.models.test_history import two_preferences
+from tests.world.models.test_implicit_model import halves
 from tests.world.test_fold_in import low_rank_log
 
 RATINGS = low_rank_log(40, 15, 8, seed=0)
@@ -21,7 +22,7 @@ SMALL = {"members": 2, "hidden": (8,), "epochs": 8, "learning_rate": 2e-2, "embe
 
 
 def log_for(kind: str) -> InteractionLog:
-    return two_preferences()[0] if kind == "history" else RATINGS
+    return {"history": two_preferences()[0], "implicit": halves()}.get(kind, RATINGS)
 
 
 def test_the_registry_holds_what_the_option_names() -> None:

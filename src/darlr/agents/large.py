@@ -10,8 +10,7 @@ from torch import Tensor
 
 from darlr.agents.a2c import Decisions
 from darlr.agents.actor_critic import Actor
-
-MANY = 50_000  # above this number of users or actions, only those that a rollout meets are read and changed
+from darlr.world.approximate import MANY
 
 
 @contextmanager

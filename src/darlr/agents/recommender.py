@@ -11,13 +11,13 @@ from torch.nn.functional import embedding  # several times faster than table[row
 
 from darlr.agents.actor_critic import FORBIDDEN, ActorCritic, Candidates
 from darlr.agents.fast.twins import Folded
-from darlr.agents.large import MANY
 from darlr.agents.slates import Slate, Slates
 from darlr.agents.tracker import build_tracker
 from darlr.io.tensors import moved
 from darlr.options import RecommenderConfig
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.session import Session, last_items, last_rewards
+from darlr.world.approximate import MANY
 from darlr.world.entries import Entries
 from darlr.world.estimates import Estimate
 

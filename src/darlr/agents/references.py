@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from darlr.agents.large import MANY
 from darlr.data.unit import Unit
 from darlr.errors import ConfigError
 from darlr.methods import References, Step, find
 from darlr.options import SelectorConfig, TrainConfig
 from darlr.simulation.gym import Paid, RewardSource
+from darlr.world.approximate import MANY
 from darlr.world.tables import World
 
 EVERYONE = 2048  # up to this number of users, the selector picks from all of them by default

@@ -11,12 +11,12 @@ from torch.nn.functional import embedding, linear
 
 from darlr.agents.actor_critic import FORBIDDEN, ActorCritic, AllActions, Candidates
 from darlr.agents.fast.twins import Folded
-from darlr.agents.large import MANY
 from darlr.agents.references import distances, require_others
 from darlr.agents.tracker import build_tracker
 from darlr.methods.rewards import References
 from darlr.options import SelectorConfig
 from darlr.simulation.policy import draw
+from darlr.world.approximate import MANY
 from darlr.world.entries import Entries
 from darlr.world.estimates import Estimate
 from darlr.world.tables import World

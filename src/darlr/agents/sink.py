@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Protocol
 
+import numpy as np
 from torch import Tensor, nn
 
 from darlr.io.checkpoint import Saved
@@ -82,12 +84,17 @@ def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class Earned:
     """The mean return of sessions: `learned` in the unit of learning, which ranks policies, and `shown` in the log's.
 
-    turns: the mean length of the sessions.
+    turns: the mean length of the sessions. sessions: `learned` of each session, where its error counts.
     """
 
     learned: float
     shown: float
     turns: float
+    sessions: tuple[float, ...] = ()
+
+    def stated(self) -> dict[str, Any]:
+        """As JSON values, without `sessions` where there are none."""
+        return {name: value for name, value in vars(self).items() if value != ()}
 
 
 Criterion = Callable[[Any], Earned]
@@ -99,18 +106,22 @@ class Keeper:
 
     The criterion is the return of greedy sessions on r_0 of the world model, which no update has used. Their users are
     the same after every epoch (common random numbers). The ground truth is not read.
+
+    Where the criterion gives the return of each session, an epoch must surely earn more than the start: the interval of
+    the mean difference, paired by session, must lie above 0, at 95% for all epochs together (Bonferroni).
     """
 
-    def __init__(self, sink: Sink, criterion: Criterion, recommender: nn.Module, done: int) -> None:
-        """done: the number of epochs that `recommender` was trained for.
+    def __init__(self, sink: Sink, criterion: Criterion, recommender: nn.Module, done: int, epochs: int = 1) -> None:
+        """done: the number of epochs that `recommender` was trained for. epochs: how many there will be.
 
         Raises RunError when the weights of an earlier epoch are missing or damaged.
         """
         self.sink, self.criterion = sink, criterion
+        self.errors = NormalDist().inv_cdf(1 - 0.025 / max(1, epochs))
         if done:
             self.best: dict[str, Any] = sink.load_best()[1]
         else:
-            start = vars(criterion(recommender))
+            start = criterion(recommender).stated()
             self._keep(recommender, 0, start, start)
 
     def see(self, epoch: int, recommender: nn.Module) -> Mapping[str, Any]:
@@ -120,8 +131,11 @@ class Keeper:
         the unit of learning. kept: the best epoch so far.
         """
         earned, start = self.criterion(recommender), self.best["start"]
-        if earned.learned > self.best["earned"]["learned"]:
-            self._keep(recommender, epoch, vars(earned), start)
+        gain = np.subtract(earned.sessions, start.get("sessions", ()))
+        error = self.errors * gain.std(ddof=1) / len(gain) ** 0.5 if len(gain) > 1 else 0.0
+        if earned.learned > self.best["earned"]["learned"] and (not len(gain) or gain.mean() > error):
+            found = earned.stated()
+            self._keep(recommender, epoch, found | {"error": float(error)} if len(gain) else found, start)
         return {
             "greedy_return": earned.shown,
             "greedy_length": earned.turns,

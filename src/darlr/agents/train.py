@@ -65,7 +65,7 @@ def train(
     if found := sink.load_checkpoint():
         load_state(learner, found[0])
         done = int(found[1]["epoch"])
-    keeper = None if criterion is None else Keeper(sink, criterion, learner.recommender, done)
+    keeper = None if criterion is None else Keeper(sink, criterion, learner.recommender, done, config.epochs)
     rows = sink.rows.copy()
     if config.epochs == done == 0:
         sink.save_checkpoint(state(learner), {"epoch": 0})  # the untrained policy

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from darlr.agents.references import method_rewards
 from darlr.api.recommender import Recommender
 from darlr.experiments.world import paid_world
-from darlr.simulation.exits import build_exit
+from darlr.simulation.exits import build_exit, in_unit
 from darlr.simulation.gym import session_vector_env
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ def make_env(model: Recommender, sessions: int = 64, seed: int = 0) -> "VectorEn
     observations and actions. Raises MachineError where Gymnasium is not installed, RunError before `fit`.
     """
     run, config = model.run, model.run.config.train
-    world, rule = paid_world(run.world, run.logs, run.config), build_exit(config.session, run.logs.catalogue)
+    world = paid_world(run.world, run.logs, run.config)
+    rule = in_unit(build_exit(config.session, run.logs.catalogue), learned=True)
     return session_vector_env(
         world, rule, config, method_rewards(world, config, run.logs.unit), sessions=sessions, seed=seed
     )

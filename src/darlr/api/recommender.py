@@ -10,30 +10,26 @@ from typing import Any, Self
 
 import polars as pl
 
-from darlr.agents.sink import Memory
 from darlr.api.explain import Explanation, explainer
 from darlr.data.log import InteractionLog
 from darlr.decisions.records import Sink
 from darlr.errors import ConfigError, RunError
-from darlr.experiments.finished import FinishedRun, finish, handed_over, open_run, save_run
+from darlr.experiments.finished import FinishedRun, open_run, save_run
 from darlr.experiments.gate import Gate
+from darlr.experiments.in_memory import RunInMemory
 from darlr.experiments.plan import IN_MEMORY
 from darlr.experiments.process import computing
 from darlr.experiments.progress import speaking
 from darlr.experiments.runs import CHECKPOINT
-from darlr.experiments.training import Prepared, announce, prepare, train_agents, train_run
-from darlr.experiments.watch import watch_truth
-from darlr.experiments.world import fit_model, paid_world, world_of
+from darlr.experiments.training import train_run
 from darlr.methods import usual
 from darlr.options import RunConfig, StrategyConfig
-from darlr.options.json import to_json
-from darlr.options.names import flat, named, override
+from darlr.options.names import flat, override
 from darlr.options.serving import Name
 from darlr.serving.folder import read_policy
 from darlr.serving.given import Pairs
 from darlr.serving.ids import Id
 from darlr.serving.policy import Items, TrainedPolicy, User
-from darlr.world.fitted import FittedWorldModel
 from darlr.world.given import WorldModel
 
 Callback = Callable[[Mapping[str, Any]], None]
@@ -68,9 +64,7 @@ class Recommender:
 
     def _begin(self, asked: RunConfig, factors: WorldModel | None = None) -> None:
         self.asked, self._factors = asked, factors
-        self._prepared: Prepared | None = None
-        self._fitted: FittedWorldModel | None = None
-        self._memory = Memory()
+        self._memory = RunInMemory()
         self._source: InteractionLog | None = None
         self._held: InteractionLog | None = None  # events for the gate of `darlr.update`
         self.gate: Gate | None = None  # and what it found
@@ -132,40 +126,11 @@ class Recommender:
                     begin = partial(train_run, asked, out, source=source, factors=self._factors)
                     self._hand_over(begin(resume=resume, watch=watch, on_epoch=on_epoch))
             else:
-                self._fit_in_memory(asked, source, resume, watch, on_epoch)
+                planned = self._memory.start(asked, source, self._factors, resume=resume)
+                self._source = self._memory.source
+                with self._keeping(lambda _: self._memory.so_far(), planned, BEFORE):
+                    self._hand_over(self._memory.train(watch=watch, on_epoch=on_epoch))
         return self
-
-    def _fit_in_memory(
-        self, asked: RunConfig, source: InteractionLog | None, resume: bool, watch: bool, on_epoch: Callback
-    ) -> None:
-        prepared = prepare(asked, source, self._factors)
-        if resume:
-            self._refuse_other(prepared)
-        else:
-            self._memory, self._fitted = Memory(), prepared.given
-        self._prepared, self._source = prepared, prepared.source
-        announce(prepared)
-        config = prepared.config
-        if self._fitted is None:
-            self._fitted = fit_model(prepared.logs, config.world_model)
-        watching = watch_truth(config, prepared.logs, wanted=watch)
-        fitted = self._fitted
-        with self._keeping(lambda _: self._in_memory(prepared, fitted), config.train.epochs, BEFORE):
-            self._hand_over(train_agents(prepared, fitted, self._memory, watch=watching, on_epoch=on_epoch))
-
-    def _refuse_other(self, prepared: Prepared) -> None:
-        """Raise RunError unless the fit in memory can be continued with these options and this log."""
-        if self._prepared is None:
-            raise RunError(
-                "there is no fit in memory to resume; leave out resume=True to start one, or name the folder of a run"
-            )
-        before = self._prepared
-        if before.logs.checksum != prepared.logs.checksum:
-            raise RunError("cannot resume on another log than the fit began with; leave out resume=True")
-        old, new = (named(to_json(one.config)) for one in (before, prepared))
-        changed = [name for name in old if old[name] != new[name] and name not in ("epochs", "label")]
-        if changed:
-            raise RunError(f"cannot resume with other options: {', '.join(changed)}; leave out resume=True")
 
     @contextlib.contextmanager
     def _keeping(
@@ -187,16 +152,6 @@ class Recommender:
             if interrupted and message is not None:
                 raise KeyboardInterrupt(message) from None
             raise
-
-    def _in_memory(self, prepared: Prepared, fitted: FittedWorldModel) -> FinishedRun | None:
-        """The run so far; None before the first complete epoch."""
-        config, logs = prepared.config, prepared.logs
-        checkpoint = self._memory.load_checkpoint()
-        if checkpoint is None:
-            return None
-        found = handed_over(checkpoint, self._memory.load_best() if config.train.keep == "best" else None)
-        world = paid_world(world_of(fitted, logs, replace(config.train, device="cpu")), logs, config)
-        return finish(self._memory, config, logs, fitted, world, found)
 
     def _hand_over(self, run: FinishedRun) -> None:
         self._run, self._policy = run, None

@@ -9,6 +9,7 @@ from sys import argv
 from darlr.cli.evaluate import write
 from darlr.cli.options import Compare
 from darlr.errors import RunError
+from darlr.experiments.new_users import of_kind
 from darlr.experiments.progress import say
 from darlr.experiments.study.assemble import assemble, origins
 from darlr.experiments.study.cells import Cell, Result, find, read_result
@@ -29,17 +30,19 @@ def run(options: Compare) -> None:
     if options.protocol == "published":  # its numbers are means over all epochs
         config = replace(config, train=replace(config.train, keep="last"))
     rows = variants(options.study, options.methods, config)
-    grid = plan(config, rows, options.seeds, options.windows)
+    configs = [of_kind(config, users) for users in (("known", "new") if options.users == "both" else (options.users,))]
+    grids = [plan(one, rows, options.seeds, options.windows) for one in configs]
     place = options.cells or options.out / "cells"
-    wanted = missing(grid, place, options.accept_code)
-    reused = len(grid.cells) - sum(cell.kind != "world" for cell in wanted)
-    say(f"{grid.data}: {len(grid.cells)} cells, {reused} reused, {len(wanted)} to run (world models included)")
-    for name, text in grid.notes.items():
+    cells = [cell for grid in grids for cell in grid.cells]
+    wanted = [cell for grid in grids for cell in missing(grid, place, options.accept_code)]
+    reused = len(cells) - sum(cell.kind != "world" for cell in wanted)
+    say(f"{grids[0].data}: {len(cells)} cells, {reused} reused, {len(wanted)} to run (world models included)")
+    for name, text in grids[0].notes.items():
         say(f"{name}: {text}")
     if options.dry_run:
         for cell in longest_first(wanted):
             say(f"would run {title(cell)}: {place / cell.folder}")
-        for cell in grid.cells:
+        for cell in cells:
             if (found := find(cell, place, options.accept_code)) is not None:
                 say(f"reused    {title(cell)}: {found}")
         return
@@ -48,8 +51,8 @@ def run(options: Compare) -> None:
     with naming(place):
         place.mkdir(parents=True, exist_ok=True)
     failed = run_cells(wanted, place, runs_on)
-    results = read_results(grid.cells, place, options.accept_code)
-    write(result(options, grid, results), options.out, pictures=options.pictures)
+    results = read_results(cells, place, options.accept_code)
+    write(result(options, grids, results), options.out, pictures=options.pictures)
     if failed:
         listed = "\n".join(f"  {name}: {why}" for name, why in failed.items())
         raise RunError(f"{len(failed)} cells failed; their rows are left out of the tables:\n{listed}")
@@ -61,15 +64,16 @@ def read_results(cells: Sequence[Cell], place: Path, accepted: Sequence[str]) ->
     return {name: read_result(folder) for name, folder in found.items() if folder is not None}
 
 
-def result(options: Compare, grid: Grid, results: Mapping[str, Result]) -> Study:
-    """The tables and pictures of the finished cells, with their origin."""
-    tables = assemble(grid, results)
+def result(options: Compare, grids: Sequence[Grid], results: Mapping[str, Result]) -> Study:
+    """The tables and pictures of the finished cells, with their origin. grids: one for each kind of users."""
+    tables, grid = [table for one in grids for table in assemble(one, results)], grids[0]
     complete = {line.variant.label for table in tables for line in table.lines}
     about = {
         "data": grid.data,
         **grid.notes,
         "study": options.study,
         "seeds": grid.seeds,
+        **({"users": options.users, "groups of new users": folds} if (folds := grids[-1].folds) else {}),
         "command": "darlr " + join(argv[1:]),
         "left out (cells missing)": [one.label for one, _ in grid.rows if one.label not in complete],
         **origins(results),

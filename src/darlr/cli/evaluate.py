@@ -11,6 +11,7 @@ from darlr.experiments.evaluate import evaluate, open_runs
 from darlr.experiments.finished import FinishedRun
 from darlr.experiments.progress import say
 from darlr.io.places import require_writable
+from darlr.options import Users
 
 
 def run(options: Evaluate) -> None:
@@ -22,7 +23,8 @@ def run(options: Evaluate) -> None:
     if options.out or place.is_dir():
         require_writable(out)  # before the work
     runs = open_runs(options.runs)
-    report(runs, out, only=options.only, without_truth=options.without_truth, pictures=options.pictures)
+    chosen = {name: getattr(options, name) for name in ("only", "users", "without_truth", "pictures")}
+    report(runs, out, **chosen)
 
 
 def report(
@@ -30,11 +32,13 @@ def report(
     out: Path,
     *,
     only: Literal["all", "learned"] = "all",
+    users: Users | None = None,
     without_truth: bool = False,
     pictures: bool = True,
 ) -> None:
     """Evaluate opened runs, write the report into `out`, and print it."""
-    write(evaluate(runs, only=only, without_truth=without_truth, out=out), out, pictures=pictures)
+    found = evaluate(runs, only=only, users=users, without_truth=without_truth, out=out)
+    write(found, out, pictures=pictures)
 
 
 def write(found: Evaluation, out: Path, *, pictures: bool = True) -> None:

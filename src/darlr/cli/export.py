@@ -29,6 +29,11 @@ def run(options: Export) -> None:
     if options.out.exists() and not (options.out / METADATA).is_file():
         raise RunError(f"{options.out}: exists and is no policy folder; choose another folder (option out)")
     found = open_run(options.run)
+    if options.refit and found.fitted.config.kind == "given":
+        raise ConfigError(
+            f"option refit: {found.name} learned from factors of another library, which are not fitted here; fit "
+            "them there to the whole log, train on them with split.evaluation 0, and export that run without refit"
+        )
     row = options.row or found.config.label
     write = writer(found, row)
     if options.refit:

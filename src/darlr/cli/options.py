@@ -18,6 +18,7 @@ from darlr.options import (
     SyntheticConfig,
     TrainConfig,
     UpdateConfig,
+    Users,
     WorldModelConfig,
 )
 
@@ -66,6 +67,9 @@ class Train(Stage):
     """After each epoch play 100 sessions on the true rewards, where they are known, for the learning curve only."""
     tensorboard: bool = False
     """Write TensorBoard events too (extra `tensorboard`)."""
+    users: Users = "known"
+    """new, both: hide users from training, so that `darlr evaluate` can play them as new ones: a fifth, or the share
+    that split.hidden names. known: hide no more than split.hidden says."""
     workers: Annotated[int | None, arg(help_behavior_hint="(default: 1, or as many as torchrun starts)")] = None
     """Number of processes that train the run together. Each takes a part of the sessions, and gradients are added up.
     The results are those of one process, up to rounding. Several pay in large worlds, on idle cores."""
@@ -125,6 +129,9 @@ class Evaluate:
     """Plot pictures too (extra `plots`)."""
     only: Literal["all", "learned"] = "all"
     """all: the tables have every row. learned: the tables leave out the simple baselines."""
+    users: Annotated[Users | None, arg(help_behavior_hint="(default: both, or known where no user is hidden)")] = None
+    """Whose sessions are played. known: users of the log. new: users who were hidden from training (split.hidden), with
+    an empty history. both: tables of each kind."""
     without_truth: bool = False
     """Use the evaluation world model although the true rewards are known, to see how far such tables can be trusted."""
 
@@ -144,6 +151,9 @@ class Compare(Stage):
     protocol: Literal["sound", "published"] = "sound"
     """sound: evaluate the policy that each run keeps.
     published: evaluate the policy of the last epoch, and show means over epochs beside the published numbers."""
+    users: Users = "known"
+    """known: play the users of the log. new: hide a group of users from the training of each seed in turn, a fifth of
+    them if split.hidden does not say otherwise, and play them with an empty history. both: tables of each kind."""
     seeds: int = 5
     """Number of seeds. A seed sets the split, the world model and the agents."""
     windows: tuple[int, ...] = (1, 4)

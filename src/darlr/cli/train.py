@@ -9,6 +9,7 @@ from darlr.cli.evaluate import report
 from darlr.cli.options import Train
 from darlr.evaluation.truth import has_truth
 from darlr.experiments.finished import with_own_log
+from darlr.experiments.new_users import of_kind
 from darlr.experiments.plan import table, without_effect
 from darlr.experiments.progress import say
 from darlr.experiments.runs import CONFIG, read_config
@@ -16,36 +17,38 @@ from darlr.experiments.size import outlook
 from darlr.experiments.training import prepare, train_run
 from darlr.experiments.workers import check, follow_started, place
 from darlr.methods import usual
-from darlr.options import RunConfig
+from darlr.options import RunConfig, TrainConfig
 from darlr.options.names import command_line
 
 
 def defaults(options: Train) -> Train:
     """The options with the defaults of the run that is resumed, or else of the method."""
     if not options.resume or not (options.out / CONFIG).exists():
-        return replace(options, **vars(usual(options.train.method)))
+        plain, own = RunConfig(train=TrainConfig(method=options.train.method)), usual(options.train.method)
+        return options if own == plain else replace(options, **vars(own))
     return replace(options, **vars(with_own_log(read_config(options.out, RunConfig), options.out)))
 
 
 def run(options: Train) -> None:
     """Train or resume a run and, with --evaluate, evaluate it as `darlr evaluate` does."""
+    asked = options.config if options.users == "known" else of_kind(options.config, options.users)
     where = place(options.workers)
     if where.rank > 0:
         if not options.dry_run:
             follow_started(options.out, where, options.train.device)
         return
-    for warning in [] if options.resume else without_effect(options.config):
+    for warning in [] if options.resume else without_effect(asked):
         say(warning)
     if options.dry_run:
-        check(options.config.train, where)
-        prepared = prepare(options.config)
+        check(asked.train, where)
+        prepared = prepare(asked)
         config = prepared.config
         say(outlook(prepared.size))
-        Console().print(table(options.config, config))
+        Console().print(table(asked, config))
         print(f"the same as a command: {command_line(config, options.out, usual(config.train.method))}")
         return
     chosen = {name: getattr(options, name) for name in ("resume", "watch", "tensorboard", "evaluate")}
-    trained = train_run(options.config, options.out, where=where, **chosen)
+    trained = train_run(asked, options.out, where=where, **chosen)
     command = f"darlr evaluate {quote(str(options.out))}"
     if not options.evaluate:
         measurable = trained.config.split.evaluation or has_truth(trained.config.data)
@@ -54,6 +57,6 @@ def run(options: Train) -> None:
         return
     say(f"run in {options.out}; evaluating it")
     try:
-        report([trained], options.out)
+        report([trained], options.out, users=None if options.users == "known" else options.users)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted after training, which is complete; evaluate it with: {command}") from None

@@ -7,6 +7,10 @@ import numpy as np
 
 from darlr.data.log import Block, IntArray, InteractionLog
 from darlr.data.split import select
+from darlr.errors import DataError
+from darlr.options import SplitConfig
+
+HIDDEN = 0x1DDE  # seed of the groups of users that are hidden in turn, whatever the seeds of a run
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,43 @@ def within_scope(log: InteractionLog, scope: Scope) -> InteractionLog:
     so that the result holds ids and features only. If the scope is the whole log, the log itself is returned.
     """
     return log if scope.whole else replace(_restricted(catalogue(log, scope), "user", scope.users), block=None)
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """The new users of a log, who are hidden from training, and the others: int64, rising scope codes of the whole log.
+
+    The position of a user in either array is its code among the users of that kind.
+    """
+
+    new: IntArray
+    known: IntArray
+
+
+def hide(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, Hidden]:
+    """(rest, hidden): the log as if a share of the scope's users had never come, and who they are.
+
+    The rest has neither their events nor their ids and features, and codes of its own for the other users. Raises
+    DataError where the log has too few users to hide any, or fewer than two would be left.
+    """
+    scope = scope_of(log)
+    n = len(scope.users)
+    first, last = (round((config.fold + end) * config.hidden * n) for end in (0, 1))
+    order = np.random.default_rng(HIDDEN).permutation(n)
+    hidden = Hidden(np.sort(order[first:last]), np.sort(np.delete(order, slice(first, last))))
+    if not len(hidden.new) or len(hidden.known) < 2:
+        raise DataError(
+            f"{log.name}: cannot hide {config.hidden:g} of {n} users: at least one must be hidden and two must stay; "
+            "choose another share (option split.hidden)"
+        )
+    rest = np.setdiff1d(np.arange(log.n_users), scope.users[hidden.new])
+    found = _restricted(log, "user", rest)
+    if not len(found):
+        raise DataError(f"{log.name}: no event is left without the hidden users; hide fewer (option split.hidden)")
+    if log.block is not None:
+        left = places(rest, log.n_users)[log.block.users]
+        found = replace(found, block=Block(left[left >= 0], log.block.items))
+    return found, hidden
 
 
 def places(codes: IntArray, size: int) -> IntArray:

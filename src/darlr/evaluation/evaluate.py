@@ -27,6 +27,7 @@ class Row:
 
     mean, iqm: mean and interquartile mean of R_tra over seeds and users, with 95% intervals. length, each (R_each, a
     ratio of means), coverage (CV), majority (MCD): means over seeds. random: R_random, where there is random feedback.
+    new: whether the users are new, hidden from training, and not those of the log.
     returns: float64 [seeds, users]. tallies: float64 [seeds, users, 3], of random feedback.
     """
 
@@ -50,6 +51,7 @@ class Row:
     random_interval: tuple[float, float] | None
     returns: NDArray[np.float64] = field(repr=False, compare=False)
     tallies: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    new: bool = False
 
 
 def can_leave(config: SessionConfig, log: InteractionLog) -> bool:
@@ -64,7 +66,8 @@ def settings(
     resolved = resolve(config, log)
     rules: dict[int | None, Exit] = {None: never}
     if can_leave(config, log):
-        rules = {window: build_exit(replace(resolved, window=window), log, device) for window in windows}
+        built = (build_exit(replace(resolved, window=window), log, device) for window in windows)
+        rules = {rule.window: rule for rule in built}  # what users felt has no window
     modes: tuple[Mode, ...] = ("NX_0", "FB")
     found = [Setting(mode, window, rule, resolved.turns) for mode in modes for window, rule in rules.items()]
     return [*found, Setting("NX_10", None, never, 10)]
@@ -82,7 +85,8 @@ def all_alike(settings: Iterable[Setting], items: int) -> dict[str, str]:
 
 def published_setting(config: SessionConfig, log: InteractionLog, device: str = "cpu") -> Setting:
     """Return the published setting: NX_0 with N = 1, M = 0, T = 30, and the exit rule of the data set."""
-    resolved = replace(resolve(config, log), window=1, threshold=0.0, turns=30)
+    resolved = replace(resolve(config, log), window=1, turns=30)
+    resolved = resolved if resolved.exit == "felt" else replace(resolved, threshold=0.0)
     rule = build_exit(resolved, log, device)
     return Setting("NX_0", None if rule is never else rule.window, rule, 30)
 
@@ -118,12 +122,19 @@ def published_mean(epochs: Iterable[Mapping[str, float | None]]) -> dict[str, fl
 
 
 def sound(
-    entries: Sequence[Entry], settings: Iterable[Setting], truth: Truth, log: InteractionLog, *, seed: int = 0
+    entries: Sequence[Entry],
+    settings: Iterable[Setting],
+    truth: Truth,
+    log: InteractionLog,
+    *,
+    seed: int = 0,
+    new: bool = False,
 ) -> list[Row]:
     """Evaluate every entry under every setting, on every user of the truth.
 
-    log: the training log, which gives the catalogue and the majority categories. Exit-aware entries are evaluated only
-    where exits can happen. Each row has its own random generators, so it does not depend on the other rows.
+    log: the training log, which gives the catalogue and the majority categories. new: whether the users of the truth
+    are new. Exit-aware entries are evaluated only where exits can happen. Each row has its own random generators, so it
+    does not depend on the other rows.
     """
     majority = majority_items(log)
     rows = []
@@ -131,11 +142,11 @@ def sound(
         wanted = [entry for entry in entries if not (entry.exit_aware and setting.window is None)]
         jobs = [Job(one, e.greedy, e.exit_aware, run) for e in wanted for run, one in enumerate(e.policies)]
         played = iter(play_jobs(jobs, setting, truth, log, majority=majority, seed=seed))
-        rows += [summarise(entry, setting, [next(played) for _ in entry.policies], seed=seed) for entry in wanted]
+        rows += [summarise(one, setting, [next(played) for _ in one.policies], seed=seed, new=new) for one in wanted]
     return rows
 
 
-def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed: int = 0) -> Row:
+def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed: int = 0, new: bool = False) -> Row:
     """Make the row of an entry from the sessions of its seeds; `entry.policies` and `setting.rule` are not read."""
     returns = np.stack([one.returns for one in played])
     measured = [one.metrics for one in played]
@@ -166,4 +177,5 @@ def summarise(entry: Entry, setting: Setting, played: Sequence[Played], *, seed:
         random_interval=None if tallies is None or random is None else random_interval(tallies, samples),
         returns=returns,
         tallies=tallies,
+        new=new,
     )

@@ -102,7 +102,7 @@ def oracle(truth: Truth, n_users: int, n_items: int) -> UserGreedy:
         wide = table.new_full((len(truth.users), n_items), -torch.inf)
         wide[:, torch.as_tensor(truth.items, device=device)] = table
         table = wide
-    row = torch.zeros(n_users, dtype=torch.int64, device=device)
+    row = torch.zeros(max(n_users, int(truth.users.max()) + 1), dtype=torch.int64, device=device)
     row[torch.as_tensor(truth.users, device=device)] = torch.arange(len(truth.users), device=device)
     return UserGreedy(table, row)
 

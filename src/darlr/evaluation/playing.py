@@ -47,6 +47,18 @@ def metrics(trajectories: Trajectories, catalogue: int, majority: Tensor | None 
     )
 
 
+def averaged(found: Sequence[Metrics]) -> Metrics:
+    """Average the metrics of several sets of sessions; MCD is None where one has none."""
+    shares = [one["MCD"] for one in found if one["MCD"] is not None]
+    return Metrics(
+        R_tra=float(np.mean([one["R_tra"] for one in found])),
+        Length=float(np.mean([one["Length"] for one in found])),
+        R_each=float(np.mean([one["R_each"] for one in found])),
+        CV=float(np.mean([one["CV"] for one in found])),
+        MCD=float(np.mean(shares)) if len(shares) == len(found) else None,
+    )
+
+
 def majority_items(log: InteractionLog) -> Tensor | None:
     """Find the items with at least one majority category, bool [I]; None without categories or positive events.
 

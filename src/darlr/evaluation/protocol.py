@@ -13,7 +13,7 @@ from darlr.options import Mode
 from darlr.simulation import environment
 from darlr.simulation.environment import Environment
 from darlr.simulation.exits import CategoryExit, Exit, never
-from darlr.simulation.policy import Policy, Short, Translated, sample
+from darlr.simulation.policy import Policy, Short, Translated, knowing, sample
 from darlr.simulation.policy import greedy as best
 from darlr.simulation.session import Session, last_items, oldest_first, reset
 from darlr.simulation.shortlist import columns
@@ -217,6 +217,7 @@ def play(
             )
         share = len(users) // len(generators), turns
         uniform = torch.cat([torch.rand(share, generator=one) for one in generators]).to(device)
+    policies = [knowing(one, rule, turns) for one in policies] if exit_aware else policies
     rules = Environment(rule, turns, n_items, repeats=mode == "FB", offered=len(items))
     short = n_items > WIDE and all(_lists(one, users[:1], n_items, greedy=greedy) for one in policies)
     size = SHORT if short else max(1, CELLS // max(n_items, 1))

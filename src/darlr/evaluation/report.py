@@ -52,10 +52,11 @@ def label(row: Row, *, learned: bool | None = None) -> str:
     return row.name + sampled + (" †" if row.kind == "truth" else "")
 
 
-def heading(mode: str, window: int | None, trained: Collection[int] = ()) -> str:
+def heading(mode: str, window: int | None, trained: Collection[int] = (), *, new: bool = False) -> str:
     """Return the title of a setting, e.g. "NX_0: no repeats, exit window N = 1". trained: other windows are named."""
     other = set(trained) - {window}
     learned = f", learned rows trained for N = {' and '.join(map(str, sorted(trained)))}" if other else ""
+    learned += ", new users" if new else ""
     if mode == "NX_10":
         return f"NX_10: no repeats, exit off, 10 turns{learned}"
     what = {"FB": "FB: repeats allowed", "NX_0": "NX_0: no repeats"}[mode]
@@ -64,8 +65,11 @@ def heading(mode: str, window: int | None, trained: Collection[int] = ()) -> str
 
 def tables(rows: Sequence[Row], trained: Collection[int] = ()) -> list[tuple[str, list[Row]]]:
     """Group rows by setting, each group under its `heading` and by falling mean."""
-    groups = groupby(rows, key=lambda row: (row.mode, row.window))
-    return [(heading(*key, trained), sorted(group, key=lambda row: -row.mean)) for key, group in groups]
+    groups = groupby(rows, key=lambda row: (row.mode, row.window, row.new))
+    return [
+        (heading(mode, window, trained, new=new), sorted(group, key=lambda row: -row.mean))
+        for (mode, window, new), group in groups
+    ]
 
 
 def styles(rows: Sequence[Row]) -> tuple[str, str]:

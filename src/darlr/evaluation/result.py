@@ -55,7 +55,9 @@ class Evaluation:
     @property
     def first_setting(self) -> list[Row]:
         """The rows of the first setting in the table."""
-        return [row for row in self.table if (row.mode, row.window) == (self.table[0].mode, self.table[0].window)]
+        first = self.table[0] if self.table else None
+        alike = [row for row in self.table if first and (row.mode, row.window) == (first.mode, first.window)]
+        return sorted(alike, key=lambda row: row.new)
 
     @cached_property
     def rows(self) -> "pl.DataFrame":

@@ -38,6 +38,13 @@ class RandomFeedback:
     reward: Tensor
     columns: int
 
+    def of_rows(self, place: IntArray) -> "RandomFeedback | None":
+        """Return the feedback of some rows. place: int64 [Ue], the new row of each, -1 for the others."""
+        row = torch.from_numpy(place)[self.cell // self.columns]
+        kept = row >= 0
+        cell, order = (row * self.columns + self.cell % self.columns)[kept].sort()
+        return RandomFeedback(cell, self.reward[kept][order], self.columns) if len(cell) else None
+
     def tally(self, row: Tensor, column: Tensor) -> NDArray[np.float64]:
         """Sum the feedback on shown items, the number of these items, and the turns of each session, float64 [B, 3].
 
@@ -149,17 +156,30 @@ def whole(reward: Tensor | Estimate) -> Truth:
 
 
 def part(truth: Truth, rows: IntArray) -> Truth:
-    """Return the truth of some of its users, without random feedback. rows: int64 [n], their rows."""
+    """Return the truth of some of its users, with their random feedback. rows: int64 [n], their rows, each once."""
     place, reward = torch.from_numpy(rows), truth.reward
     some = Some(reward, place.to(reward.device)) if isinstance(reward, Estimate) else reward[place.to(reward.device)]
-    return replace(truth, users=truth.users[rows], reward=some, random=None)
+    random = None if truth.random is None else truth.random.of_rows(places(rows, len(truth.users)))
+    return replace(truth, users=truth.users[rows], reward=some, random=random)
+
+
+def of_users(truth: Truth, users: IntArray) -> Truth:
+    """Return the truth of some users of the scope, int64 [n], each with its position in `users` as its code.
+
+    Users whose rewards are not known are left out. Raises DataError where that leaves none.
+    """
+    place = places(users, max(int(truth.users.max()), int(users.max())) + 1)
+    found = part(truth, np.flatnonzero(place[truth.users] >= 0))
+    if not len(found.users):
+        raise DataError("truth: none of these users has known rewards; hide more users (option split.hidden)")
+    return replace(found, users=place[found.users])
 
 
 def held(truth: Truth) -> dict[str, Tensor]:
     """Return the rewards of a truth as they are stored: a table, or the factors that they are computed from."""
     reward = truth.reward
     if isinstance(reward, TrueRewards):
-        return {"user_factors": reward.user_factors, "item_factors": reward.item_factors}
+        return {"user_factors": reward.users, "item_factors": reward.items}
     table = estimate_of(reward).whole()
     return {"reward": table if table.dtype == torch.float64 else table.float()}
 

@@ -20,14 +20,16 @@ from darlr.evaluation.playing import Setting
 from darlr.evaluation.report import heading
 from darlr.evaluation.result import Evaluation
 from darlr.evaluation.truth import Truth, load_truth
-from darlr.evaluation.verdict import START, comparisons, verdict
+from darlr.evaluation.verdict import AWARE, START, Trust, comparisons, verdict
 from darlr.experiments.finished import FinishedRun, open_run
-from darlr.experiments.logs import Logs
+from darlr.experiments.logs import Logs, new_part
+from darlr.experiments.new_users import BAYES, bayes_rows, rows_for_new, served_to_new
 from darlr.experiments.plan import title
 from darlr.experiments.process import computing
 from darlr.experiments.progress import PATIENCE, Meter
 from darlr.experiments.unseen import Ground, evaluation_logs, find_ground, kept_by, next_items
 from darlr.methods import find
+from darlr.options import Users
 from darlr.options.json import differences, to_json
 from darlr.world.estimates import Estimate
 
@@ -49,8 +51,12 @@ def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
         raise RunError(f"{other.folder}: named twice; it would count as two seeds")
     if one.logs.checksum != other.logs.checksum:
         raise RunError(f"{other.name}: trained on other data than {one.name}; evaluate them apart")
+    hides = [(run.config.split.hidden, run.config.split.fold) for run in (one, other)]
+    if hides[0] != hides[1]:
+        raise RunError(f"{other.name}: trained without other users than {one.name}; evaluate them apart")
     before, now = (run.config.train.session for run in (one, other))
-    if (before.exit, before.threshold, before.turns) != (now.exit, now.threshold, now.turns):
+    rules = ("exit", "threshold", "patience", "chance", "turns")
+    if any(getattr(before, name) != getattr(now, name) for name in rules):
         raise RunError(f"{other.name}: trained for other sessions than {one.name}; evaluate them apart")
     label = one.config.label
     if label != other.config.label:
@@ -71,17 +77,22 @@ def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
         raise RunError(f"{both}; train one with another seed, or name it with {rename}")
 
 
-def learned_rows(runs: Sequence[FinishedRun]) -> list[Entry]:
-    """Return each method's greedy and sampled policy, and the greedy one before training, one policy a seed."""
+def learned_rows(runs: Sequence[FinishedRun], *, new: bool = False) -> list[Entry]:
+    """Return each method's greedy and sampled policy, and the greedy one before training, one policy a seed.
+
+    new: as they serve new users.
+    """
     methods: dict[str, list[FinishedRun]] = defaultdict(list)
     for one in runs:
         methods[one.config.label].append(one)
     entries = []
     for name, group in methods.items():
-        policies, truth = [one.policy for one in group], find(group[0].config.train.method).truth
+        policies = [served_to_new(one, one.recommender) if new else one.policy for one in group]
+        starts = [served_to_new(one, one.untrained) if new else one.start for one in group]
+        truth = find(group[0].config.train.method).truth
         kind: Kind = "truth" if truth else "learned"
         entries += [Entry(name, policies, kind), Entry(name, policies, kind, greedy=False)]
-        entries.append(Entry(name + START, [one.start for one in group], "truth" if truth else "log"))
+        entries.append(Entry(name + START, starts, "truth" if truth else "log"))
     return entries
 
 
@@ -93,7 +104,11 @@ def serving(runs: Sequence[FinishedRun], exit_rule: str) -> Callable[[Row], str 
     homes = {one.config.label: one.folder for one in reversed(runs)}
 
     def serve(row: Row) -> str | None:
-        if row.sampled or (row.exit_aware and exit_rule == "distance"):
+        if (
+            row.sampled
+            or row.name.removesuffix(AWARE) in BAYES.values()
+            or (row.exit_aware and exit_rule != "category")
+        ):
             return None
         folder = homes.get(row.name.removesuffix(START), runs[0].folder)
         if row.kind == "learned":
@@ -120,6 +135,7 @@ def evaluate(
     only: Literal["all", "learned"] = "all",
     without_truth: bool = False,
     out: Path | None = None,
+    users: Users | None = None,
 ) -> Evaluation:
     """Evaluate runs on the same data; runs of one method are seeds of one row.
 
@@ -127,7 +143,7 @@ def evaluate(
     events that training never saw, in their own unit and with the ids of the runs' log; None = those that the runs
     kept (split.evaluation). Without a truth sessions are played on a world model of the kept events. only: "learned" =
     without simple rows. without_truth: as if no truth was known. out: a folder for that world model, which is used
-    again; None = it is fitted in memory.
+    again; None = it is fitted in memory. users: whose rows; None = known users, and new ones where runs hid some.
     Raises RunError for runs that cannot share a table, and where there is neither a truth nor a kept event.
     """
     for one, other in combinations(runs, 2):
@@ -137,19 +153,34 @@ def evaluate(
         truth = load_truth(first.config.data, options=first.config.synthetic)
     unseen = kept_by(runs, needed=truth is None) if kept is None else evaluation_logs(kept, first.logs)
     session, catalogue = first.config.train.session, first.logs.catalogue
+    users = users or ("known" if first.logs.hidden is None else "both")
     with computing(first.config.train.threads):
         entries = learned_rows(runs)
         ground = find_ground(runs, entries, truth, unseen, out)
-        missing = None
-        if only == "all":
-            # rows that come from a world model have one policy for each world model in the runs
-            worlds = {_fingerprint(one.world.reward): one for one in runs}.values()
-            sources = [one.logs.source(one.world, one.config.train.tables) for one in worlds]
-            exits, missing = can_leave(session, catalogue), left_out(sources[0])
-            entries += trivial_rows(sources, ground.truth, exits=exits, reference=ground.name)
-        played = settings(session, catalogue)
-        rows = sound(entries, shown(played), ground.truth, first.logs.train_catalogue)
-        leading = [row for row in rows if (row.mode, row.window) == (rows[0].mode, rows[0].window)]
+        # rows that come from a world model have one policy for each world model in the runs
+        worlds = list({_fingerprint(one.world.reward): one for one in runs}.values())
+        sources = [one.logs.source(one.world, one.config.train.tables) for one in worlds]
+        exits, missing = can_leave(session, catalogue), left_out(sources[0]) if only == "all" else None
+        simple = partial(trivial_rows, sources, exits=exits, reference=ground.name)
+        played, rows = settings(session, catalogue), []
+        entries += simple(ground.truth) if only == "all" else []
+        play = partial(sound, log=first.logs.train_catalogue)
+        if users != "new":
+            beside = bayes_rows(runs, exits=exits) if users == "both" and only == "all" else []
+            rows = play([*entries, *beside], shown(played), ground.truth)
+        if users != "known":
+            fresh, new = new_part(ground.whole, first.logs), learned_rows(runs, new=True)
+            if only == "all":
+                new += rows_for_new(simple(fresh), [one.world for one in worlds], first.logs)
+                new += bayes_rows(runs, exits=exits, new=True)
+            rows += play(new, shown(played), fresh, new=True)
+        leading, *others = kinds = first_settings(rows)
+        pairs = dict(comparisons(leading))
+        sentences = verdict(leading, ground.trust, serving(runs, session.exit))
+        for more in others:  # new users, after known ones
+            pairs |= {f"new users: {name}": found for name, found in comparisons(more).items()}
+            found = verdict(more, Trust(believable=ground.trust.believable), serving(runs, session.exit))
+            sentences += [f"New users: {sentence}" for sentence in found]
         sections = list(ground.sections)
         if ground.kept is not None:
             sections += next_items(entries, first.logs, ground.kept, usual=only == "all")
@@ -157,13 +188,20 @@ def evaluate(
         return Evaluation(
             table=rows,
             about=_about(runs, ground, played) | ({"left out": missing} if missing else {}),
-            pairs=comparisons(leading),
-            verdict=verdict(leading, ground.trust, serving(runs, session.exit)),
+            pairs=pairs,
+            verdict=sentences,
             sections=sections,
             published=published_mean(metrics) if any("R_tra" in row for row in metrics) else None,
             trained=trained_windows(runs),
-            plots=run_plots(first, leading, metrics, ground.title),
+            plots=run_plots(first, kinds, metrics, ground.title),
         )
+
+
+def first_settings(rows: Sequence[Row]) -> list[list[Row]]:
+    """Return the rows of the first setting of each kind of users, known ones first."""
+    kinds = dict.fromkeys(row.new for row in rows)
+    found = [[row for row in rows if row.new == new] for new in kinds]
+    return [[row for row in some if (row.mode, row.window) == (some[0].mode, some[0].window)] for some in found]
 
 
 def _fingerprint(reward: Estimate) -> str:
@@ -175,12 +213,15 @@ def _fingerprint(reward: Estimate) -> str:
 def _about(runs: Sequence[FinishedRun], ground: Ground, wanted: Sequence[Setting]) -> dict[str, Any]:
     """Return the head of the report: the data, the runs, and warnings."""
     first = runs[0]
-    unit, notes = first.logs.unit.describe(first.logs.recorded), ground.truth.notes
+    unit, notes, hidden = first.logs.unit.describe(first.logs.recorded), ground.truth.notes, first.logs.hidden
     played, users = len(ground.truth.users), len(first.logs.scope.users)
     return {
         "data": first.config.data,
         **({"truth": notes[0]} if notes else {}),
         **({"users": f"{played:,} of {users:,}"} if played < users else {}),
+        **(
+            {} if (hidden := first.logs.hidden) is None else {"new users": f"{len(hidden.new):,}, hidden from training"}
+        ),
         **({"unit": unit} if unit else {}),
         "exit": first.config.train.session.exit,
         "runs": [one.name for one in runs],
@@ -202,17 +243,21 @@ def shown(wanted: Sequence[Setting]) -> Iterator[Setting]:
 
 
 def run_plots(
-    run: FinishedRun, rows: Sequence[Row], metrics: Sequence[dict[str, Any]], played_on: str = ""
+    run: FinishedRun, kinds: Sequence[Sequence[Row]], metrics: Sequence[dict[str, Any]], played_on: str = ""
 ) -> Mapping[str, Callable[[], "Figure"]]:
     """Return name -> what makes the picture: bars of the rows, the learning curve, the error of the estimated rewards.
 
-    rows: of one setting. metrics: the log lines of training; where there are none, only the bars are made. played_on:
-    what sessions were played on, where it is no truth.
+    kinds: the rows of one setting, for each kind of users. metrics: the log lines of training; where there are none,
+    only the bars are made. played_on: what sessions were played on, where it is no truth.
     """
-    data, unit = run.logs.whole.name, run.logs.unit
+    data, unit, rows = run.logs.whole.name, run.logs.unit, kinds[0]
     played = heading(rows[0].mode, rows[0].window, trained_windows([run]))
     where = f", {played_on}" if played_on else ""
-    found = {"rows": partial(bar_chart, rows, title=f"{data}{where}: mean summed reward a session ({played})")}
+    head = f"{data}{where}: mean summed reward a session ({played}"
+    found = {
+        "rows" if some is rows else "rows-new": partial(bar_chart, some, title=head + ", new users" * some[0].new + ")")
+        for some in kinds
+    }
     if not metrics:
         return found
     watched = [row for row in metrics if "R_tra" in row]
@@ -220,7 +265,9 @@ def run_plots(
     if watched:
         means, aware = {row.name: row.mean for row in rows if row.kind != "learned"}, ", exit-aware"
         # a twin that plays the same list would only draw the same line again
-        lines = {n: mean for n, mean in means.items() if not n.endswith(aware) or mean != means[n.removesuffix(aware)]}
+        lines = {
+            n: mean for n, mean in means.items() if not n.endswith(aware) or mean != means.get(n.removesuffix(aware))
+        }
         curve = partial(learning_curve, seen, watched, lines, title=f"{data}: learning curve")
     else:
         measured = [row for row in metrics if "greedy_return" in row]

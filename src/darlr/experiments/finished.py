@@ -138,7 +138,7 @@ def open_run(folder: Path, opened: dict[Any, Logs] | None = None, logs: Logs | N
     checkpoint = runs.load_checkpoint(folder, world_parts(world_folder(folder, config)))
     if checkpoint is None:
         raise RunError(f"{folder}: no checkpoint yet; train it first with `darlr train --out {folder} --resume`")
-    found = handed_over(checkpoint, runs.load_best(folder) if config.train.keep == "best" else None)
+    found = handed_over(checkpoint, runs.load_best(folder) if config.train.keep != "last" else None)
     config = with_own_log(config, folder)
     if logs is None:
         opened, key = {} if opened is None else opened, (config.data, config.synthetic, config.split)
@@ -220,7 +220,7 @@ def _write(run: FinishedRun, memory: Memory, place: Path, data: str) -> None:
         assert checkpoint is not None  # a trained run has one
         for row in memory.rows:
             opened.log(row)
-        if config.train.keep == "best":
+        if config.train.keep != "last":
             opened.save_best(*memory.load_best())
         opened.save_checkpoint(checkpoint[0], {"epoch": checkpoint[1]["epoch"]})
         run.export(place / "policy")

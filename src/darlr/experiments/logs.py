@@ -1,23 +1,26 @@
 """The log of a run: read it, keep a share of it for evaluation, thin it, and split the rest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from darlr.data.log import InteractionLog
-from darlr.data.scope import Scope, catalogue, scope_of, within_scope
+from darlr.data.log import EVENTS, InteractionLog
+from darlr.data.scope import Hidden, Scope, catalogue, hide, scope_of, within_scope
 from darlr.data.sources import open_source
 from darlr.data.split import oldest, reserve, select, split, thin
 from darlr.data.store import checksum
 from darlr.data.unit import Unit, as_learned, unit_of
+from darlr.errors import RunError
 from darlr.evaluation.lists import Source
-from darlr.evaluation.truth import has_truth
+from darlr.evaluation.truth import Truth, has_truth, of_users
 from darlr.options import RunConfig, TablesConfig
 from darlr.world.context import Context
 from darlr.world.tables import World
 
 WITHOUT_TRUTH = 0.3  # share of the items of each user that is kept for evaluation where there is no truth
+HIDE_SOME = "train with --users both, which hides a fifth of the users (option split.hidden)"
 NOTHING_KEPT = (
     "{folder}: cannot be evaluated: its data set {data} has no truth (complete rewards to play sessions on), and the "
     "run kept no events for an evaluation world model. Train it with a share of 0.3 (option split.evaluation), the "
@@ -32,7 +35,9 @@ class Logs:
 
     checksum: of the data set. refit: whether the world model is fitted again to the whole log. recorded: the whole log,
     with rewards in its own unit. evaluation: the share of the items of each user (split.evaluation) whose events are
-    in none of these. kept: these events, with rewards in their own unit. Only evaluation reads them.
+    in none of these. kept: these events, with rewards in their own unit. hidden: the users who are in none of these.
+    unseen_of_all: the kept events and all events of hidden users, in codes of the whole data set. Only evaluation reads
+    the last three.
     """
 
     whole: InteractionLog
@@ -43,6 +48,8 @@ class Logs:
     recorded: InteractionLog
     evaluation: float = 0.0
     kept: InteractionLog | None = None
+    hidden: Hidden | None = None
+    unseen_of_all: InteractionLog | None = None
 
     @property
     def unit(self) -> Unit:
@@ -98,6 +105,18 @@ class Logs:
         return Context(self.fitted, self.held_out, self.scope, self.catalogue, world, turns)
 
 
+def known_part(truth: Truth, logs: Logs) -> Truth:
+    """Return the truth of the users of these logs. truth: of all users of the data set."""
+    return truth if logs.hidden is None else of_users(truth, logs.hidden.known)
+
+
+def new_part(truth: Truth, logs: Logs) -> Truth:
+    """Return the truth of the users who were hidden from training. Raises RunError where there are none."""
+    if logs.hidden is None:
+        raise RunError(f"{logs.whole.name}: no user was hidden from training, so there are no new users; {HIDE_SOME}")
+    return of_users(truth, logs.hidden.new)
+
+
 def open_logs(config: RunConfig) -> Logs:
     """Read the data set that the options name, keep a share for evaluation, and split the rest."""
     return divided(open_source(config.data, options=config.synthetic), config)
@@ -112,7 +131,24 @@ def divided(source: InteractionLog, config: RunConfig) -> Logs:
     if share is None:
         share = 0.0 if has_truth(config.data) else WITHOUT_TRUTH
     rest, kept = reserve(source, share) if share else (source, None)
+    hidden = unseen = None
+    if config.split.hidden:
+        rest, hidden = hide(rest, config.split)
+        unseen = _unseen(source, kept, hidden)
+        kept = None if kept is None else hide(kept, config.split)[0]
     recorded = thin(rest, config.split)
     log = as_learned(recorded, unit_of(oldest(recorded)))  # an extended log keeps its unit
     train, held_out = split(log, config.split)
-    return Logs(log, train, held_out, checksum(source), config.split.refit, recorded, share, kept)
+    return Logs(log, train, held_out, checksum(source), config.split.refit, recorded, share, kept, hidden, unseen)
+
+
+def _unseen(source: InteractionLog, kept: InteractionLog | None, hidden: Hidden) -> InteractionLog:
+    """Return the kept events of known users and all events of hidden ones, in the codes of the whole data set."""
+    users = scope_of(source).users[hidden.new]
+    own = select(source, np.isin(source.user, users))
+    if kept is None:
+        return own
+    parts = own, select(kept, ~np.isin(kept.user, users))
+    columns = {name: [getattr(part, name) for part in parts] for name in EVENTS}
+    joined: dict[str, Any] = {name: np.concatenate(arrays) for name, arrays in columns.items() if arrays[0] is not None}
+    return replace(source, **joined)

@@ -85,6 +85,7 @@ def without_effect(config: RunConfig) -> list[str]:
     return [f"warning: {names}: no effect with {cause}; leave them out" for cause, names in listed.items()]
 
 
+PRIOR = 10.0  # the weight of the start, as that of DARLR+
 IN_MEMORY = "in memory"  # the name of a data set that lies in no folder
 
 
@@ -99,8 +100,12 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
     config, log = weighted(anchored(asked)), logs.whole
     train = config.train
     selector = replace(train.selector, candidates=candidate_count(train.selector, len(logs.scope.users)))
-    recommender = replace(train.recommender, slate=slate_size(train.recommender, len(logs.scope.items)))
     world_model, exposure = resolve_model(config.world_model, log), exposure_of(config.synthetic)
+    prior = train.recommender.prior
+    if prior is None:  # from nothing, a policy over thousands of items that few events name learns one list for all
+        prior = PRIOR if world_model.kind == "implicit" else 0.0
+    slate = slate_size(train.recommender, len(logs.scope.items))
+    recommender = replace(train.recommender, slate=slate, prior=prior)
     logged = log.implicit and world_model.estimates == "table"
     source: Literal["logged", "predicted"] = "logged" if logged else "predicted"
     tables = replace(

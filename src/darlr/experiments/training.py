@@ -41,7 +41,7 @@ from darlr.experiments.world import (
 from darlr.io.files import digest
 from darlr.methods import find
 from darlr.options import RunConfig, WorldModelConfig
-from darlr.simulation.exits import Exit, build_exit
+from darlr.simulation.exits import Exit, build_exit, in_unit
 from darlr.world.fitted import FILES, FittedWorldModel
 from darlr.world.given import WorldModel
 from darlr.world.kind import Warm
@@ -97,7 +97,7 @@ def prepare(asked: RunConfig, source: InteractionLog | None = None, factors: Wor
     check_run(asked, logs.unseen_in_scope)
     config = decided(asked, logs)
     session = config.train.session
-    exit_rule = build_exit(session, logs.catalogue, config.train.device)
+    exit_rule = in_unit(build_exit(session, logs.catalogue, config.train.device), learned=True)
     prepared = Prepared(source, logs, asked, config, size_of(logs.whole, config), exit_rule)
     if find(config.train.method).truth:
         true_reward(logs, config)  # raises where there is none
@@ -231,13 +231,15 @@ def train_agents(
             done = report.rollout * options.epochs / report.rollouts
             meter.show(done, options.epochs, watched(report.metrics, logs.unit))
 
+        last = options.keep == "last"
+        criterion = None if last else criterion_of(world, prepared.exit_rule, options, logs, fitted)
         learner = train(
             sink,
             world,
             prepared.exit_rule,
             logs.unseen_in_scope,
             options,
-            criterion=criterion_of(world, prepared.exit_rule, options, logs) if options.keep == "best" else None,
+            criterion=criterion,
             on_rollout=show,
             after_epoch=watch,
             on_epoch=on_epoch,
@@ -246,6 +248,6 @@ def train_agents(
         )
     rows = sink.rows
     newest, epochs = learner.recommender.state_dict(), rows[-1]["epoch"] if rows else 0
-    found = chosen(newest, epochs, sink.load_best() if options.keep == "best" else None)
+    found = chosen(newest, epochs, sink.load_best() if options.keep != "last" else None)
     say(kept(found))
     return finish(sink if isinstance(sink, Memory) else sink.folder, config, logs, fitted, world, found)

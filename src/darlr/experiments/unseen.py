@@ -22,7 +22,7 @@ from darlr.evaluation.sections import Known, failures, held_out_section, next_it
 from darlr.evaluation.truth import Truth
 from darlr.evaluation.verdict import Trust
 from darlr.experiments.finished import FinishedRun
-from darlr.experiments.logs import NOTHING_KEPT, Logs
+from darlr.experiments.logs import NOTHING_KEPT, Logs, known_part
 from darlr.experiments.progress import say
 from darlr.experiments.world import fit_into, fit_model, load_world_model
 from darlr.options import SplitConfig, WorldModelConfig
@@ -47,12 +47,14 @@ WARNING = (
 class Ground:
     """The rewards that sessions are played on, and what a report says about them.
 
+    truth: of the users of the log. whole: of all users of the data set, new ones too, with their codes there.
     name: what its references are called. title: what pictures call it, where it is no truth. about: lines for the head
     of the report. trust: the quality of these rewards. kept: the events that training never saw, in their own unit,
     where there are any. sections: parts of the report on these events.
     """
 
     truth: Truth
+    whole: Truth
     name: str = "truth"
     title: str = ""
     about: Mapping[str, str] = field(default_factory=dict)
@@ -67,6 +69,7 @@ def find_ground(
     """Return the truth, if given, else an evaluation world model of the kept events, written into `out` if given."""
     run = runs[0]
     if truth is not None:
+        whole, truth = truth, known_part(truth, run.logs)
         for logs in {id(one.logs): one.logs for one in runs}.values():
             truth = truth.beside(logs.known)  # without the random feedback that is in the log of any run
         trust = Trust("Sessions were played on the data set's own truth.")
@@ -74,20 +77,32 @@ def find_ground(
             doubt = f"The truth that sessions were played on was not observed everywhere ({truth.notes[0]})"
             trust = Trust(f"{doubt}, so small differences between rows prove little.")
         if kept is None:
-            return Ground(truth, trust=trust)
+            return Ground(truth, whole, trust=trust)
         own, about = sections(run, learned, kept)[0], _drawn(kept.scope)
-        return Ground(truth, about=about, sections=own, trust=trust, kept=kept.recorded)
+        return Ground(truth, whole, about=about, sections=own, trust=trust, kept=kept.recorded)
     assert kept is not None
-    fitted = evaluation_world(run, kept, out)
+    hidden, everyone = run.logs.hidden, kept
+    if hidden is not None:
+        assert run.logs.unseen_of_all is not None
+        everyone = evaluation_logs(run.logs.unseen_of_all, run.logs)
+    fitted = evaluation_world(run, everyone, out)
     fitted_on = f"fitted on {len(kept.whole):,} events that training never saw"
     about = {"played on": f"{EVALUATION_WORLD}, {fitted_on}", "warning": WARNING, **_drawn(kept.scope)}
+    whole = _played(shown(fitted.reward, kept.unit))
+    if hidden is not None:
+        fitted = replace(fitted, reward=Some(fitted.reward, torch.from_numpy(hidden.known)))
     predicted, users = shown(fitted.reward, kept.unit), judged(kept.scope)
     if len(users) < predicted.shape[0]:
         predicted = Some(predicted, torch.from_numpy(users))
-    rewards = predicted.table if isinstance(predicted, Dense) else predicted
     found = sections(run, learned, kept, fitted)
-    played = Truth(users, np.arange(predicted.shape[1]), rewards)  # in the log's unit
-    return Ground(played, "evaluation model", EVALUATION_WORLD, about, *found, kept.recorded)
+    return Ground(_played(predicted, users), whole, "evaluation model", EVALUATION_WORLD, about, *found, kept.recorded)
+
+
+def _played(predicted: Estimate, users: IntArray | None = None) -> Truth:
+    """Make a truth of predictions in the log's unit. users: the code of each row; None = its place."""
+    rewards = predicted.table if isinstance(predicted, Dense) else predicted
+    rows, items = predicted.shape
+    return Truth(np.arange(rows) if users is None else users, np.arange(items), rewards)
 
 
 def judged(scope: Scope) -> IntArray:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from darlr.agents.learner import KEPT, Learner, derived
 from darlr.agents.policy import RecommenderPolicy
@@ -18,12 +19,13 @@ from darlr.evaluation.playing import majority_items
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth, load_truth, part
 from darlr.experiments.finished import HandedOver
-from darlr.experiments.logs import Logs
+from darlr.experiments.logs import Logs, known_part
 from darlr.io.tensors import moved
 from darlr.options import RunConfig, TrainConfig
 from darlr.simulation.exits import Exit
 from darlr.simulation.policy import translated
 from darlr.world.estimates import Dense
+from darlr.world.fitted import FittedWorldModel, predict
 from darlr.world.tables import World
 from darlr.world.views import Shown, Some
 
@@ -42,6 +44,7 @@ def watch_truth(config: RunConfig, logs: Logs, *, wanted: bool) -> Watch:
     if truth is None:
         return lambda *_: {}
     options, device = config.train, config.train.device
+    truth = known_part(truth, logs)
     truth = replace(truth, reward=moved(truth.reward, device))
     setting = published_setting(options.session, logs.catalogue, device)
     majority = majority_items(logs.train_catalogue)
@@ -65,13 +68,18 @@ def watch_truth(config: RunConfig, logs: Logs, *, wanted: bool) -> Watch:
     return watch
 
 
-def criterion_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs) -> Criterion:
-    """Return the criterion of the best epoch: the return of greedy sessions on r_0 of SCORED users, sampled once."""
+def criterion_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs, fitted: FittedWorldModel) -> Criterion:
+    """Return the criterion of the best epoch: the return of greedy sessions of SCORED users, sampled once.
+
+    They are paid by r_0, or, where `keep` is "sure", by the members of the fitted world model.
+    """
     generator = torch.Generator().manual_seed(derived(config.seed, KEPT))
     users = torch.randperm(world.n_users, generator=generator)[:SCORED]
     rewards = world.reward
     some = users.to(rewards.device)
+    sure = config.keep == "sure"
     known = rewards.rows(some) if isinstance(rewards, Dense) else Some(rewards, some)
+    known = by_members(fitted, users).to(rewards.device) if sure else known
     estimates = Truth(users.numpy(), np.arange(world.n_items), known)
     turns = config.session.turns
 
@@ -80,9 +88,19 @@ def criterion_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs)
         played = play(policy, estimates, world.n_items, exit_rule, mode="NX_0", turns=turns, users=users)
         learned, unit = float(played.returns.mean()), logs.unit
         length = float(played.length.double().mean())
-        return Earned(learned, unit.low * length + unit.scale * (learned - unit.least * length), length)
+        shown = unit.low * length + unit.scale * (learned - unit.least * length)
+        return Earned(learned, shown, length, tuple(played.returns.tolist()) if sure else ())
 
     return criterion
+
+
+def by_members(fitted: FittedWorldModel, users: Tensor) -> Tensor:
+    """Return the rewards of users int64 [n] by one member of the world model each, in turn, float32 [n, Is]."""
+    member, found = torch.arange(len(users)) % fitted.model.members, []
+    for rows, mean, _ in predict(fitted.model, fitted.users[users], fitted.items):
+        own = member[rows]
+        found.append(fitted.scale.reward(mean)[own, torch.arange(len(own))])
+    return torch.cat(found)
 
 
 def kept(found: HandedOver) -> str:
@@ -96,10 +114,13 @@ def kept(found: HandedOver) -> str:
     # where sessions differ in length, the best in the unit of learning need not be the best in the unit of the log
     converted = not all(isclose(one["learned"], one["shown"]) for one in scores)
     most = " in the unit of learning" * converted
+    sure = " surely" * ("sessions" in found.scores["start"])
     if not found.epoch:
-        best = f"by the world model it earns {start:.4g} a session, and no epoch earns more{most}"
+        best = f"by the world model it earns {start:.4g} a session, and no epoch{sure} earns more{most}"
         return f"the policy is the start: {best}"
-    return (
+    text = (
         f"the policy is that of epoch {found.epoch} of {found.epochs}: of its start and its epochs it earns most by "
         f"the world model{most}, {earned:.4g} a session; the start earns {start:.4g}"
     )
+    gain = scores[0]["learned"] - scores[1]["learned"]
+    return f"{text}; in the unit of learning {gain:.4g} +- {scores[0]['error']:.2g} more" if sure else text

@@ -32,7 +32,7 @@ from darlr.experiments.size import Size, require_memory
 from darlr.experiments.world import load_world_model, paid_world, world_of
 from darlr.options import RunConfig, TrainConfig
 from darlr.options.checks import require
-from darlr.simulation.exits import build_exit
+from darlr.simulation.exits import build_exit, in_unit
 
 PATIENCE = timedelta(hours=12)  # how long a worker waits for another, which may fit a world model or evaluate meanwhile
 SOURCE = Path(__file__).parents[2]
@@ -183,7 +183,7 @@ def follow_run(folder: Path, where: Place, join: Join) -> None:
     if options.device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", where.rank)))
     logs = open_logs(config)
-    exit_rule = build_exit(options.session, logs.catalogue, options.device)
+    exit_rule = in_unit(build_exit(options.session, logs.catalogue, options.device), learned=True)
     fitted = load_world_model(world_folder(folder, config), logs, config.split)
     world = paid_world(world_of(fitted, logs, options), logs, config)
     torch.manual_seed(options.seed)

@@ -13,7 +13,7 @@ from darlr.agents.learner import slate_size
 from darlr.data.scope import within_scope
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.truth import load_truth
-from darlr.experiments.logs import Logs
+from darlr.experiments.logs import Logs, known_part
 from darlr.experiments.progress import PATIENCE, Meter, say
 from darlr.experiments.size import FIT, require_memory, size_of
 from darlr.io.files import read_json
@@ -23,6 +23,7 @@ from darlr.methods import find
 from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.options.json import to_json
 from darlr.options.names import option_name
+from darlr.world.belief import belief_of
 from darlr.world.estimates import Dense, estimate_of
 from darlr.world.fit import train_world
 from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
@@ -139,9 +140,12 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
     """Return the tables for the users and items of the scope, on the device of training."""
     world = build_world(fitted, logs.fitted, config.tables, logs.scope)
     if config.recommender.belief:
-        world = replace(world, preference=preference_features(logs.context(world, config.session.turns))[0])
+        features, _ = preference_features(logs.context(world, config.session.turns))
+        world = replace(world, preference=features)
     if slate_size(config.recommender, world.n_items):
         world = replace(world, histories=histories(within_scope(logs.fitted, logs.scope)))
+    elif config.recommender.belief:
+        world = replace(world, belief=belief_of(fitted.model, fitted.scale, logs.fitted))
     return world.to(config.device)
 
 
@@ -157,6 +161,7 @@ def true_reward(logs: Logs, config: RunConfig) -> Tensor:
     truth = load_truth(config.data, options=config.synthetic)
     if truth is None:
         raise ConfigError(f"option method: gt learns from the truth, and the data set {config.data} has none")
+    truth = known_part(truth, logs)
     wanted = len(logs.scope.users), len(logs.scope.items)
     if truth.reward.shape != wanted:
         raise ConfigError(

@@ -26,6 +26,7 @@ from darlr.options.training import RewardConfig as RewardConfig
 from darlr.options.training import RunConfig as RunConfig
 from darlr.options.training import SessionConfig as SessionConfig
 from darlr.options.training import TrainConfig as TrainConfig
+from darlr.options.training import Users as Users
 from darlr.options.update import UpdateConfig as UpdateConfig
 from darlr.options.world import TablesConfig as TablesConfig
 from darlr.options.world import WorldModelConfig as WorldModelConfig

@@ -111,8 +111,9 @@ class RecommenderConfig:
     """The state holds the feedback vector of the user. Earlier methods leave it out. The paper leaves this open."""
     feedback_in_state: bool = True
     """The state holds the rewards that the session has brought so far."""
-    prior: float = 0.0
-    """Weight of the initial reward estimates in the logits, so that the policy starts from them. 0 leaves them out."""
+    prior: float | None = None
+    """Weight of the initial reward estimates in the logits, so that the policy starts from them. 0 leaves them out.
+    The default is 10 with the world model implicit, and otherwise 0. The paper has no such term."""
     belief: float = 0.0
     """How strongly the rewards of a session update the estimates that recommender.prior adds to the logits.
     1 follows the variance of preferences in the log. 0 never updates the estimates."""
@@ -133,8 +134,9 @@ class RecommenderConfig:
     """The actor, the critic and the optimiser of the recommender."""
 
     def __post_init__(self) -> None:
-        not_negative(self, ("prior", "belief", "caution", "slate_random"), "recommender")
+        not_negative(self, ("belief", "caution", "slate_random"), "recommender")
+        require(self.prior is None or self.prior >= 0, "recommender.prior", f"must be at least 0, not {self.prior}")
         require(self.slate is None or self.slate >= 0, "recommender.slate", f"must be at least 0, not {self.slate}")
-        require(not self.belief or self.prior > 0, "recommender.belief", "needs recommender.prior above 0")
+        require(not self.belief or bool(self.prior), "recommender.belief", "needs recommender.prior above 0")
         self.tracker.check("recommender.tracker")
         self.a2c.check("recommender.a2c")

@@ -91,6 +91,16 @@ class SplitConfig:
     """Share of the items of each user whose events are kept from training.
     `darlr evaluate` fits a world model of its own to these events.
     The default is 0 for a data set whose true rewards are known, and 0.3 for others."""
+    hidden: float = 0.0
+    """Share of the users who are hidden from training with their events and features, as if they had never come.
+    Above 0 `darlr evaluate --users new` measures how a policy serves new users."""
+    fold: int = 0
+    """Which of the groups of users is hidden: from 0 to 1 / hidden - 1. The groups are the same for all seeds."""
+
+    @property
+    def folds(self) -> int:
+        """The number of groups of users that can be hidden in turn; 0 where none is hidden."""
+        return int(1 / self.hidden + 1e-9) if self.hidden else 0
 
     def __post_init__(self) -> None:
         require(0 < self.held_out < 1, "split.held-out", f"must be above 0 and below 1, not {self.held_out:g}")
@@ -98,6 +108,9 @@ class SplitConfig:
         for name in ("isolated", "evaluation"):
             value = getattr(self, name) or 0.0
             require(0 <= value < 1, f"split.{name}", f"must be at least 0 and below 1, not {value}")
+        require(0 <= self.hidden <= 0.5, "split.hidden", f"must be from 0 to 0.5, not {self.hidden}")
+        last = max(self.folds, 1) - 1
+        require(0 <= self.fold <= last, "split.fold", f"must be from 0 to {last} here, not {self.fold}")
 
 
 @dataclass(frozen=True)

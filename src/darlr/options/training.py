@@ -9,6 +9,7 @@ from darlr.options.data import SplitConfig, SyntheticConfig
 from darlr.options.world import TablesConfig, WorldModelConfig
 
 Mode = Literal["FB", "NX_0", "NX_10"]
+Users = Literal["known", "new", "both"]
 OWN = "own"  # in place of the folder of a world model
 
 
@@ -18,12 +19,18 @@ class SessionConfig:
 
     exit: str = "auto"
     """When a user leaves. none: never. category: a category repeats. distance: an item is close to a recent one.
+    felt: a reward lies below session.threshold.
     auto: the rule that the data set names. A rule that you add is chosen by its name."""
     window: int = 1
     """N: number of recent items that the exit rule looks at."""
     threshold: float = 0.0
     """M: a user leaves when a category occurs more than M times in the window.
-    With the distance rule a user leaves when an item is closer than M to one in the window."""
+    With the distance rule a user leaves when an item is closer than M to one in the window.
+    With the felt rule M is the reward, in the unit of the log, below which an item disappoints."""
+    patience: int = 1
+    """With the felt rule, the number of disappointing items of a session after which a user leaves."""
+    chance: float = 1.0
+    """With the felt rule, the probability that a user whose patience is at an end leaves after such an item."""
     turns: int = 30
     """T: largest number of turns in a session."""
     repeats: bool = False
@@ -31,7 +38,8 @@ class SessionConfig:
     The paper leaves this open."""
 
     def __post_init__(self) -> None:
-        at_least(1, self, ("window", "turns"), "session")
+        at_least(1, self, ("window", "turns", "patience"), "session")
+        require(0 < self.chance <= 1, "session.chance", f"must be above 0 and at most 1, not {self.chance}")
 
 
 @dataclass(frozen=True)
@@ -101,9 +109,11 @@ class TrainConfig:
     """Smallest number of simulated steps in an epoch. An epoch consists of whole rollouts."""
     sessions: int = 128
     """B: number of sessions that are simulated side by side."""
-    keep: Literal["best", "last"] = "best"
+    keep: Literal["best", "sure", "last"] = "best"
     """Policy that the run keeps. last: the policy of the last epoch.
-    best: the untrained policy or that of an epoch, whichever has the highest greedy return on the initial estimates."""
+    best: the untrained policy or that of an epoch, whichever has the highest greedy return on the initial estimates.
+    sure: the untrained policy, unless an epoch surely has a higher greedy return where each user is paid by one member
+    of the world model. Training knows only the mean of the members. Of several such epochs the best is kept."""
     seed: int = 0
     """Seed of the initial weights and of all sampling in training."""
     threads: int = 1

@@ -10,11 +10,13 @@ from darlr.options.checks import at_least, not_negative, positive, require
 class WorldModelConfig:
     """The world model, which predicts rewards (method.md section 1, world-model.md)."""
 
-    kind: Literal["auto", "deepfm", "bayesian", "mixed", "history", "given"] = "auto"
+    kind: Literal["auto", "deepfm", "bayesian", "mixed", "history", "implicit", "given"] = "auto"
     """deepfm: an ensemble of DeepFM networks. bayesian: samples from the posterior of a factorisation machine.
     mixed: the mean of both. history: a model of the events that users logged on items other than the recommended ones.
+    implicit: the mean of EASE and ALS, calibrated to the probability of a positive, for logs of positives alone.
     given: factors of another library, which are named by the option world and not fitted.
-    auto: history where only positives are logged and none on a pair of user and item to recommend, otherwise deepfm.
+    auto: deepfm for ratings. Where only positives are logged: history if none is on a pair of user and item to
+    recommend, otherwise implicit.
     On a log of positives, mixed does what auto does."""
     members: int = 5
     """K: number of ensemble members. mixed has this many of each of its two kinds."""

@@ -34,14 +34,14 @@ class EpsilonGreedy:
 
     def scores(self, session: Session) -> Tensor:
         """float32 [B, I]: the user's row of the table, or uniform numbers in an exploring turn."""
-        key = _mix(_mix(session.user + 1 + self.seed * 7919) + session.turn + 1)
-        explores = _uniform(_mix(key)) < self.epsilon
+        key = hashed(hashed(session.user + 1 + self.seed * 7919) + session.turn + 1)
+        explores = uniform(hashed(key)) < self.epsilon
         item = torch.arange(self.table.shape[1], device=self.table.device)
-        order = _uniform(_mix(key[:, None] + GOLDEN * (item + 1)))
+        order = uniform(hashed(key[:, None] + GOLDEN * (item + 1)))
         return torch.where(explores[:, None], order, self.table[session.user])
 
 
-def _mix(x: Tensor) -> Tensor:
+def hashed(x: Tensor) -> Tensor:
     """A 32-bit hash of int64, in int64 (lowbias32 of C. Wellons' hash-prospector); overflow keeps the low bits."""
     x = x & MASK
     x = ((x ^ (x >> 16)) * 0x7FEB352D) & MASK
@@ -49,7 +49,8 @@ def _mix(x: Tensor) -> Tensor:
     return x ^ (x >> 16)
 
 
-def _uniform(x: Tensor) -> Tensor:
+def uniform(x: Tensor) -> Tensor:
+    """The hashes as float32 in [0, 1)."""
     return (x >> 8).float() / 2**24
 
 

@@ -9,17 +9,22 @@ from darlr.errors import RunError
 from darlr.io.folders import replacing_folder
 from darlr.io.tensors import read_both, write_both
 from darlr.policies.bandits import UCB, EpsilonGreedy, LinUCB
+from darlr.policies.bayes import Bayes
 from darlr.policies.fixed import UserGreedy
+from darlr.policies.index import Index
 from darlr.policies.networks import Layers, NetworkPolicy, StateEncoder
 from darlr.simulation.policy import Policy
 
 TENSORS, METADATA = "baseline.safetensors", "baseline.json"
 SCHEMA = 2
+BELIEF = ("mean", "factors", "noise", "items", "rewards")
 PLAIN: dict[str, tuple[type, tuple[str, ...], tuple[str, ...]]] = {  # kind -> class, tensors, numbers
     "user-greedy": (UserGreedy, ("table",), ()),
     "epsilon-greedy": (EpsilonGreedy, ("table",), ("epsilon", "seed")),
     "ucb": (UCB, ("table", "count"), ("scale", "c")),
     "linucb": (LinUCB, ("prior", "features"), ("noise", "alpha")),
+    "bayes": (Bayes, BELIEF, ("drawn", "seed")),
+    "index": (Index, BELIEF, ("drawn", "seed", "worth", "zero")),
 }
 NETWORK = "network"
 REMEDY = "delete its folder and fit it again"

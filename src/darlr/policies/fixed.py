@@ -96,6 +96,20 @@ class UserGreedy:
 
 
 @dataclass(frozen=True)
+class Cautious:
+    """A policy that lowers the scores of items that would make the user leave by `caution`. leaving: the exit rule."""
+
+    policy: Policy
+    leaving: Exit
+    caution: float
+
+    def scores(self, session: Session) -> Tensor:
+        """float32 [B, I]."""
+        ending = self.leaving.ending(last_items(session, self.leaving.window))
+        return self.policy.scores(session) - self.caution * ending.float()
+
+
+@dataclass(frozen=True)
 class Staying:
     """A policy with items that would make the user leave ranked below all others. leaving: the exit rule."""
 

@@ -6,8 +6,10 @@ from functools import partial
 
 from darlr.errors import ConfigError
 from darlr.policies.bandits import fit_epsilon_greedy, fit_linucb, fit_ucb
+from darlr.policies.bayes import fit_bayes
+from darlr.policies.index import fit_index
 from darlr.policies.model_free import fit_bcq, fit_cql, fit_crr, fit_sqn
-from darlr.policies.supervised import fit_ease, fit_implicit, fit_matrix_factorisation
+from darlr.policies.supervised import fit_ease, fit_implicit, fit_item_knn, fit_matrix_factorisation
 from darlr.simulation.policy import Policy
 from darlr.world.context import Context
 
@@ -19,7 +21,7 @@ class Baseline:
     fit: (context, seed, and its own options such as steps or c) -> policy; the same seed gives the same policy.
     exit_aware: whether it may also be played with items that end the session ranked last. greedy: whether it is played
     greedily; its own exploration is then part of its scores. needs_world: whether it reads the world model's tables.
-    reported: whether reports on users' next items include it.
+    reported: whether reports on users' next items include it. blind: whether it is played without the exit rule, too.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Baseline:
     greedy: bool = True
     needs_world: bool = True
     reported: bool = False
+    blind: bool = True
 
 
 BASELINES: dict[str, Baseline] = {
@@ -38,12 +41,16 @@ BASELINES: dict[str, Baseline] = {
         Baseline("ucb", "UCB on the world model", fit_ucb),
         Baseline("linucb", "LinUCB", fit_linucb),
         Baseline("linear-greedy", "LinUCB, greedy (alpha = 0)", partial(fit_linucb, alpha=0.0)),
+        Baseline("bayes-greedy", "Bayes greedy", fit_bayes, needs_world=False),
+        Baseline("index", "index of staying", fit_index, needs_world=False, blind=False),
+        Baseline("thompson", "Thompson sampling", partial(fit_bayes, drawn=True), needs_world=False),
         Baseline("sqn", "SQN", fit_sqn),
         Baseline("bcq", "BCQ", fit_bcq),
         Baseline("cql", "CQL", fit_cql),
         Baseline("crr", "CRR", fit_crr),
         Baseline("mf", "matrix factorisation (SVD with biases)", fit_matrix_factorisation, needs_world=False),
         Baseline("als", "implicit ALS", fit_implicit, needs_world=False, reported=True),
+        Baseline("item-knn", "item-kNN", fit_item_knn, needs_world=False, reported=True),
         Baseline("ease", "EASE", fit_ease, needs_world=False, reported=True),
     )
 }

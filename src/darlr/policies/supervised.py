@@ -1,4 +1,4 @@
-"""Supervised recommenders: matrix factorisation with biases, implicit ALS and EASE."""
+"""Supervised recommenders: matrix factorisation with biases, implicit ALS, EASE and item-kNN."""
 
 import contextlib
 import importlib
@@ -21,6 +21,7 @@ from darlr.world.views import Product
 
 FACTORS, EPOCHS, STRENGTH, LEARNING_RATE = 20, 20, 0.1, 0.01
 IMPLICIT_FACTORS, IMPLICIT_STRENGTH, SWEEPS, CONFIDENCE = 32, 1.0, 15, 10.0
+NEAREST, SHRINKAGE = 1000, 50.0  # of item-kNN: the most neighbours of an item, and what shrinks their cosines
 ROWS, CELLS = 10_000, 2**28  # the most rows of EASE's inverted matrix and the most cells: a minute, some gigabytes
 
 Reals = NDArray[np.float64]
@@ -150,6 +151,34 @@ def fit_ease(context: Context, seed: int = 0) -> UserGreedy:
         known[np.ix_(inside, ~items)] = 0.0
     product, diagonal = _ridge_inverse(known, fitted_on, strength)
     scores = (known - product / diagonal)[:, context.scope.items]
+    return UserGreedy(torch.from_numpy(scores.astype(np.float32)))
+
+
+def fit_item_knn(context: Context, seed: int = 0) -> UserGreedy:
+    """Item-kNN: the sum of the similarities to the items of a user (Deshpande and Karypis 2004), on `positive_cells`.
+
+    The similarity of two items is n_ij / (sqrt(n_i n_j) + SHRINKAGE), with the numbers of users who have both and each
+    of them. Each item keeps its NEAREST neighbours. Similarities are counted and users are described as in
+    `outside_block`. `seed` has no effect. Raises MachineError where the scores would not fit into a table.
+    """
+    cells, (users, items) = positive_cells(context), outside_block(context.log)
+    if len(context.scope.users) * len(context.scope.items) > MOST:
+        raise MachineError(f"item-kNN holds a table, too large for {cells.shape[0]:,} users x {cells.shape[1]:,} items")
+    fitted_on = cells[users]
+    both = (fitted_on.T @ fitted_on).tocoo()
+    events = both.diagonal()
+    similar = both.data / (np.sqrt(events[both.row] * events[both.col]) + SHRINKAGE)
+    order = np.lexsort((-similar, both.col))
+    order = order[both.row[order] != both.col[order]]
+    place = np.arange(len(order)) - np.searchsorted(both.col[order], both.col[order])
+    order = order[place < NEAREST]
+    weights = csr_matrix((similar[order], (both.row[order], both.col[order])), both.shape)
+    known = cells[context.scope.users]
+    if not items.all():
+        inside = ~np.isin(context.scope.users, np.flatnonzero(users))
+        hidden = np.where(inside[:, None], ~items, False)
+        known = csr_matrix(known.multiply(~hidden))
+    scores = (known @ weights[:, context.scope.items]).toarray()
     return UserGreedy(torch.from_numpy(scores.astype(np.float32)))
 
 

@@ -6,6 +6,7 @@ ids, the unit of rewards, the logged items of each user, and `darlr.serving.newc
 """
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,11 @@ from darlr.options.json import from_json, to_json
 from darlr.policies.fixed import FixedList, Staying, UserGreedy
 from darlr.serving import policy_checks as checks
 from darlr.serving.ids import Ids
-from darlr.serving.newcomers import Build, read_feedback, read_newcomers, write_newcomers
+from darlr.serving.newcomers import BELIEF, Believed, Build, read_feedback, read_newcomers, write_newcomers
 from darlr.serving.policy import TrainedPolicy
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy
+from darlr.world.belief import Belief
 from darlr.world.estimates import Dense, Estimate
 from darlr.world.fold_in import FoldIn
 from darlr.world.low_rank import LowRank
@@ -40,8 +42,16 @@ SCHEMA = 5
 REMEDY = "restore it, or finish the run again to write it anew"
 
 
+Content = tuple[dict[str, Tensor], dict[str, Any]]  # of a policy folder: its tensors and its metadata
+
+
 def export(recommender: Recommender, world: World, log: InteractionLog, config: TrainConfig, folder: Path) -> None:
-    """Replace a policy folder by that of a recommender. Raises RunError where it cannot be written.
+    """Replace a policy folder by that of a recommender; see `content`. Raises RunError where it cannot be written."""
+    _write(content(recommender, world, log, config), folder)
+
+
+def content(recommender: Recommender, world: World, log: InteractionLog, config: TrainConfig) -> Content:
+    """What a policy folder holds of a recommender.
 
     world: the tables it was trained on. log: the events of the scope's users on its items, in scope codes.
     """
@@ -66,7 +76,7 @@ def export(recommender: Recommender, world: World, log: InteractionLog, config: 
         "leaving": recommender.leaving,
         "slate": None if slates is None else [slates.best, slates.random, slates.seed],
     }
-    _write(tensors, metadata, world, log, folder, estimate)
+    return _complete(tensors, metadata, world, log, estimate)
 
 
 def export_table(table: Tensor, leaving: CategoryExit | None, world: World, log: InteractionLog, folder: Path) -> None:
@@ -76,17 +86,23 @@ def export_table(table: Tensor, leaving: CategoryExit | None, world: World, log:
     """
     tensors = {"table": table.float()} | ({} if leaving is None else {"bits": leaving.bits})
     metadata = {"leaving": None if leaving is None else [leaving.window, leaving.threshold]}
-    _write(tensors, metadata, world, log, folder, Dense(tensors["table"]) if len(table) == world.n_users else None)
+    estimate = Dense(tensors["table"]) if len(table) == world.n_users else None
+    _write(_complete(tensors, metadata, world, log, estimate), folder)
 
 
-def _write(
+def _write(found: Content, folder: Path) -> None:
+    with replacing_folder(folder) as draft:
+        write_both(draft / WEIGHTS, draft / METADATA, *found)
+
+
+def _complete(
     tensors: dict[str, Tensor],
     metadata: dict[str, Any],
     world: World,
     log: InteractionLog,
-    folder: Path,
     estimate: Estimate | None,
-) -> None:
+) -> Content:
+    """The content with what every policy folder holds."""
     newcomers, about = write_newcomers(world, estimate)
     tensors |= newcomers | _held("logged", histories(log))
     parts = ("start", "items")
@@ -106,8 +122,13 @@ def _write(
         "logged_in_slates": shared,
         **metadata,
     }
-    with replacing_folder(folder) as draft:
-        write_both(draft / WEIGHTS, draft / METADATA, tensors, metadata)
+    return tensors, metadata
+
+
+def served(found: Content) -> TrainedPolicy:
+    """The policy of this content, without a folder, of version 0."""
+    tensors, metadata = found
+    return _policy(json.loads(json.dumps(metadata, allow_nan=False)), tensors, "a policy in memory", "0" * 16)
 
 
 def _follows(recommender: Recommender, world: World) -> bool:
@@ -173,13 +194,25 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, v
     low, high, least = metadata["unit"]
     bounds = checks.check_range(metadata["logged_range"])
     unit = Unit(*checks.check_range((low, high)), checks.check_range((least, least + WIDTH))[0], bounds)
+    believed = None
     if "table" in tensors:
         policy, build = _table(tensors["table"], leaving)
     else:
         policy, build = _networks(metadata, tensors, leaving, source)
+        believed = _believed(metadata, tensors, leaving)
     logged = Histories(tensors["logged.start"], tensors["logged.items"])
-    newcomers = read_newcomers(tensors, metadata["newcomers"], feedback, build)
+    newcomers = read_newcomers(tensors, metadata["newcomers"], feedback, build, believed)
     return TrainedPolicy(policy, Ids(users), Ids(items), unit, logged, newcomers, version)
+
+
+def _believed(metadata: dict[str, Any], tensors: dict[str, Tensor], leaving: CategoryExit | None) -> Believed | None:
+    """How a recommender with a belief serves cold-start users; None without one, and with slates."""
+    if "belief.mean" not in tensors or metadata["slate"] is not None:
+        return None
+    asked, belief = metadata["recommender"], Belief(*(tensors[f"belief.{name}"] for name in BELIEF))
+    if not bool((belief.noise > 0).all()):
+        raise ValueError("belief.noise holds a variance that is not positive")
+    return Believed(belief, float(asked["prior"]), float(asked["caution"]), leaving)
 
 
 def _table(table: Tensor, leaving: CategoryExit | None) -> tuple[Policy, Build]:

@@ -4,17 +4,45 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from darlr.policies.fixed import Cautious, UserGreedy
 from darlr.serving.policy_checks import check_number, check_range
+from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy
+from darlr.world.belief import Belief
 from darlr.world.estimates import Dense, Estimate
 from darlr.world.feedback import Feedback
 from darlr.world.fold_in import Carried, FoldIn, carry, fold_in_of
 from darlr.world.low_rank import LowRank, carried_factors
 from darlr.world.tables import World
 
+BELIEF = ("mean", "factors", "noise")
 Build = Callable[[int, Tensor | None, Estimate | None], Policy]
+
+
+@dataclass(frozen=True)
+class Believed:
+    """DARLR+ for cold-start users: the policy that its training starts from, on an exact belief about the user.
+
+    Logits are prior / std(row) * (row - mean(row)) with the posterior mean of the user's row of rewards, less caution
+    for items that make the user leave. There is no learned part: it was trained with users of the log.
+    """
+
+    belief: Belief
+    prior: float
+    caution: float
+    leaving: CategoryExit | None
+
+    def policy(self, items: Tensor, rewards: Tensor) -> Policy:
+        """The policy for B users, given their histories [B, n]."""
+        found = self.belief.given(items, rewards)
+        rows = found.rows(found.theta())
+        spread, centre = torch.std_mean(rows, 1, correction=0, keepdim=True)
+        sharp = torch.where(spread > 1e-6 * centre.abs(), self.prior / spread, 0.0)
+        greedy = UserGreedy((rows - centre) * sharp)
+        return greedy if self.leaving is None else Cautious(greedy, self.leaving, self.caution)
 
 
 @dataclass(frozen=True)
@@ -23,15 +51,19 @@ class Newcomers:
 
     fold_in: gives their estimates. feedback: gives their p_u. carried: gives their rows of the table that the policy
     starts from, or is. build: the policy of B users, given B, their p_u [B, F] or None, and these rows [B, I] or None.
+    believed: the policy of a recommender that has a belief, in place of all these.
     """
 
     fold_in: FoldIn
     feedback: Feedback | None
     carried: Carried | None
     build: Build
+    believed: Believed | None = None
 
     def policy(self, items: Tensor, rewards: Tensor) -> Policy:
         """The policy for B users of the codes 0 to B - 1. items, rewards: [B, n], see `FoldIn.coordinates`."""
+        if self.believed is not None:
+            return self.believed.policy(items, rewards)
         theta = self.fold_in.coordinates(items, rewards)
         vectors = None
         if self.feedback is not None and self.feedback.strength is not None:
@@ -56,6 +88,8 @@ def write_newcomers(world: World, table: Estimate | None) -> tuple[dict[str, Ten
         else:
             carried = carry(fold, reward.whole(), table.whole())
         tensors |= {"carried.mean": carried.mean, "carried.weight": carried.weight}
+    if world.belief is not None:
+        tensors |= {f"belief.{name}": getattr(world.belief, name) for name in BELIEF}
     if world.feedback is not None:
         found = world.feedback
         tensors |= {f"feedback.{name}": getattr(found, name) for name in ("centre", "mean", "columns")}
@@ -75,10 +109,14 @@ def read_feedback(tensors: Mapping[str, Tensor], found: Mapping[str, Any] | None
 
 
 def read_newcomers(
-    tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], feedback: Feedback | None, build: Build
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, Any],
+    feedback: Feedback | None,
+    build: Build,
+    believed: Believed | None = None,
 ) -> Newcomers:
     """The inverse of `write_newcomers`. Raises ValueError, KeyError or TypeError for contradictions."""
     noise = check_number(metadata["noise"], "noise", positive=True)
     fold = FoldIn(tensors["fold.mean"], tensors["fold.factors"], noise, check_range(metadata["range"]))
     carried = Carried(tensors["carried.mean"], tensors["carried.weight"]) if "carried.mean" in tensors else None
-    return Newcomers(fold, feedback, carried, build)
+    return Newcomers(fold, feedback, carried, build, believed)

@@ -48,6 +48,9 @@ def check_shapes(tensors: Mapping[str, Tensor], feedback: Mapping[str, Any] | No
         "slate.items": (None,),
         "fold.mean": (items,),
         "fold.factors": (items, factors),
+        "belief.mean": (items,),
+        "belief.factors": (items, None),
+        "belief.noise": (items,),
         "carried.mean": (items,),
         "carried.weight": (factors, items),
     }

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from darlr.simulation.exits import Exit, never
+from darlr.simulation.felt import FeltExit
 from darlr.simulation.session import Session, end_exhausted, freeze, last_items, reset, restart, show
 
 Chance = TypeVar("Chance")
@@ -89,7 +90,11 @@ class Environment:
         """
         if self.together:
             return show(session, action, feedback, torch.zeros_like(session.done))
-        after = show(session, action, feedback, self.exit.leaves(last_items(session, self.exit.window), action))
+        if isinstance(self.exit, FeltExit):
+            leaves = self.exit.felt(session, action, feedback)
+        else:
+            leaves = self.exit.leaves(last_items(session, self.exit.window), action)
+        after = show(session, action, feedback, leaves)
         return after if self.repeats else end_exhausted(after, self.offered)
 
 

@@ -17,6 +17,8 @@ from darlr.errors import ConfigError
 from darlr.io.tensors import moved
 from darlr.options import SessionConfig
 from darlr.options.checks import find_named
+from darlr.simulation.felt import FeltExit
+from darlr.simulation.session import Session, last_items
 from darlr.world.tables import World
 
 
@@ -140,6 +142,29 @@ def _distance(config: SessionConfig, log: InteractionLog) -> Exit:
     return DistanceExit(vectors, config.window, config.threshold) if config.threshold > 0 else never
 
 
+def _felt(config: SessionConfig, log: InteractionLog) -> Exit:
+    low, high = log.reward_range if log.unit.identity else log.unit.bounds
+    if not low < config.threshold <= high:
+        raise ConfigError(
+            f"option session.threshold: a felt exit needs a reward above {low:g} and at most {high:g}, below which an "
+            f"item disappoints, not {config.threshold:g}"
+        )
+    learned = float(log.unit.learn(torch.tensor(config.threshold)))
+    return FeltExit(config.threshold, learned, config.patience, config.chance)
+
+
+def in_unit(rule: Exit, *, learned: bool) -> Exit:
+    """The rule for rewards in the unit of learning, or for rewards as they were logged, which `build_exit` gives."""
+    return rule.as_learned if learned and isinstance(rule, FeltExit) else rule
+
+
+def risk(rule: Exit, session: Session, mean: Tensor, deviation: Tensor) -> Tensor:
+    """P(leave) after each item, [B, I]. mean, deviation: of the normal distribution of its reward, [B, I]."""
+    if isinstance(rule, FeltExit):
+        return rule.risk(session, mean, deviation)
+    return rule.ending(last_items(session, rule.window)).to(mean.dtype)
+
+
 class ExitKind(NamedTuple):
     """One value of the option `session.exit`.
 
@@ -155,6 +180,7 @@ EXITS: dict[str, ExitKind] = {
     "none": ExitKind(lambda config, log: never),
     "category": ExitKind(_category, _category_of_world),
     "distance": ExitKind(_distance),
+    "felt": ExitKind(_felt),
 }
 
 
@@ -176,7 +202,7 @@ def resolve(config: SessionConfig, log: InteractionLog) -> SessionConfig:
 
 
 def build_exit(config: SessionConfig, log: InteractionLog, device: str | torch.device = "cpu") -> Exit:
-    """The rule that `config` names (resolved or not), with its tensors on `device`.
+    """The rule that `config` names (resolved or not), with its tensors on `device`, for rewards as they were logged.
 
     Raises ConfigError when the log lacks what the rule needs.
     """

@@ -9,6 +9,7 @@ from torch.nn.functional import pad
 
 from darlr.data.unit import Unit
 from darlr.errors import DarlrError
+from darlr.simulation.exits import Exit, in_unit
 from darlr.simulation.session import Session
 
 
@@ -40,6 +41,22 @@ class Short(Policy, Protocol):
         allowed.
         """
         ...
+
+
+@runtime_checkable
+class Informed(Policy, Protocol):
+    """A policy that plays otherwise where it knows the exit rule."""
+
+    def knowing(self, rule: Exit, turns: int) -> Policy:
+        """The policy for sessions of `turns` turns with this rule, for rewards in the policy's own unit."""
+        ...
+
+
+def knowing(policy: Policy, rule: Exit, turns: int) -> Policy:
+    """The policy that knows the exit rule, for rewards as they were logged; the same where it has no use for it."""
+    if isinstance(policy, Translated):
+        return replace(policy, policy=knowing(policy.policy, in_unit(rule, learned=True), turns))
+    return policy.knowing(rule, turns) if isinstance(policy, Informed) else policy
 
 
 @dataclass(frozen=True)

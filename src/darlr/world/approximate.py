@@ -10,7 +10,7 @@ from torch import Tensor
 
 from darlr.errors import MachineError
 
-USERS = 50_000  # up to here all neighbours are found exactly
+MANY = 50_000  # above this number of users or items no work may grow with the square of their number
 PROBES = 64  # the lists that are searched for each user
 TRAINED = 40  # users for each list from which the lists are made
 BATCH = 8192  # users that are searched at one time
@@ -62,5 +62,5 @@ def _faiss() -> Any:
         return import_module("faiss")
     except ImportError as error:
         raise MachineError(
-            f"neighbours among more than {USERS:,} users need faiss: install it with pip install 'darlr[ann]'"
+            f"neighbours among more than {MANY:,} users need faiss: install it with pip install 'darlr[ann]'"
         ) from error

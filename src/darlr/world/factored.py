@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from darlr.world.estimates import CELLS, Estimate
+from darlr.world.estimates import CELLS
 from darlr.world.kind import Scale, WorldModel
+from darlr.world.views import OfSides
 
 PAIRS = 1 << 14  # the most single pairs in one batch, which hold the output of all layers of all members
 
@@ -33,7 +34,7 @@ class Bilinear(WorldModel, Protocol):
 
 
 @dataclass(frozen=True)
-class Factored(Estimate):
+class Factored(OfSides):
     """What a world model predicts, computed from its parameters at each call.
 
     part: "reward" is r0, the mean of the members' clipped means; "risk" is P_U, the largest variance of a member, in
@@ -47,16 +48,6 @@ class Factored(Estimate):
     items: Int[Tensor, " I"]
     part: Literal["reward", "risk"] = "reward"
     limit: float = torch.inf
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(U, I)."""
-        return len(self.users), len(self.items)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model's parameters lie."""
-        return self.users.device
 
     @torch.no_grad()
     def pairs(self, user: Tensor, item: Tensor) -> Tensor:

@@ -102,4 +102,4 @@ def carry(fold: FoldIn, reward: Float[Tensor, "U I"], table: Float[Tensor, "U I"
     """The least-squares fit of a table of the log's users by their coordinates. reward: r0, as in `fold_in_of`."""
     mean = table.mean(0)
     theta = fold.known(reward)  # columns are uncorrelated, of variance 1, or 0 for a direction of no strength
-    return Carried(mean, theta.T @ (table - mean) / len(table))
+    return Carried(mean.float(), theta.T @ (table - mean).float() / len(table))

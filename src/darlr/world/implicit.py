@@ -1,7 +1,7 @@
 """Implicit logs, in which all rewards are equal, and the weights of logged events."""
 
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -38,10 +38,11 @@ def lacks_events_of_scope(log: InteractionLog) -> bool:
 def resolve(config: WorldModelConfig, log: InteractionLog) -> WorldModelConfig:
     """The options with kind auto and loss auto replaced by what suits the log.
 
-    The kind becomes history where `lacks_events_of_scope` and no loss is named, otherwise deepfm; on an implicit log
-    kind mixed means auto. The loss becomes point for ratings. For an implicit log it becomes pointneg, and all options
-    at their defaults take the values of IMPLICIT. Where a loss is named, no other option changes.
-    Raises ConfigError for kind bayesian on an implicit log, and for bayesian or mixed with loss pointneg.
+    On an implicit log where no loss is named, the kind becomes history where `lacks_events_of_scope`, and implicit
+    without a block; otherwise it becomes deepfm. On an implicit log kind mixed means auto. The loss of deepfm becomes
+    point for ratings. For an implicit log it becomes pointneg, and all options at their defaults take the values of
+    IMPLICIT. Where a loss is named, no other option changes. Raises ConfigError for kind bayesian on an implicit log,
+    for bayesian or mixed with loss pointneg, and for implicit on a log of ratings or with a block.
     """
     if config.gradients == "auto":
         many = log.n_users + log.n_items > MANY
@@ -61,14 +62,29 @@ def resolve(config: WorldModelConfig, log: InteractionLog) -> WorldModelConfig:
             f"option model.kind: bayesian needs ratings, and all rewards of {log.name} are equal; leave it at auto"
         )
     if config.kind == "auto" or (config.kind == "mixed" and log.implicit):
-        config = replace(config, kind="history" if config.loss == "auto" and lacks_events_of_scope(log) else "deepfm")
+        config = replace(config, kind=_kind(log) if config.loss == "auto" else "deepfm")
+    if config.kind == "implicit":
+        if not log.implicit or log.block is not None:
+            what = "ratings" if not log.implicit else "a block (users x items that have no events)"
+            raise ConfigError(f"option model.kind: implicit is for logs of positives, and {log.name} has {what}")
+        return _suited(config, "members", "embedding")
     if config.kind == "history" or config.loss != "auto":
         return config
     if not log.implicit:
         return replace(config, loss="point")
+    return replace(_suited(config, *IMPLICIT), loss="pointneg")
+
+
+def _kind(log: InteractionLog) -> Literal["history", "implicit", "deepfm"]:
+    if lacks_events_of_scope(log):
+        return "history"
+    return "implicit" if log.implicit and log.block is None else "deepfm"
+
+
+def _suited(config: WorldModelConfig, *names: str) -> WorldModelConfig:
+    """The same with the values of IMPLICIT for those of these options that are at their defaults."""
     plain = {field.name: field.default for field in fields(WorldModelConfig)}
-    suited = {name: value for name, value in IMPLICIT.items() if getattr(config, name) == plain[name]}
-    return replace(config, loss="pointneg", **suited)
+    return replace(config, **{name: IMPLICIT[name] for name in names if getattr(config, name) == plain[name]})
 
 
 def distinct(log: InteractionLog, known: InteractionLog | None = None) -> InteractionLog:
@@ -92,3 +108,11 @@ def row_weights(log: InteractionLog, config: WorldModelConfig) -> Tensor:
     weight: NDArray[np.float64] = 1 / np.bincount(log.item, minlength=log.n_items)[log.item]
     weight = np.minimum(weight / weight.mean(), MOST_WEIGHT)
     return torch.from_numpy((weight / weight.mean()).astype(np.float32))
+
+
+def item_weights(log: InteractionLog, config: WorldModelConfig) -> Tensor:
+    """The weight of each item's events, float32 [I], by which IPS multiplies predictions; 1 without an event."""
+    cells = distinct(log)
+    factor = torch.ones(log.n_items)
+    factor[torch.from_numpy(cells.item)] = row_weights(cells, config)
+    return factor

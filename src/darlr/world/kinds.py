@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from darlr.data.log import InteractionLog
 from darlr.data.scope import scope_of
 from darlr.data.split import newest
 from darlr.errors import ConfigError, DataError
@@ -18,6 +19,7 @@ from darlr.world.models.deepfm import DeepFM
 from darlr.world.models.features import Side, encode
 from darlr.world.models.given import GivenFactors
 from darlr.world.models.history import HistoryModel, fit_history
+from darlr.world.models.implicit import ImplicitModel, fit_implicit
 from darlr.world.models.mixture import Mixture
 from darlr.world.models.trainer import Trainer, logged_rows, score
 
@@ -94,10 +96,20 @@ def train_history(task: Task) -> Trained:
     """Predict the scope's items from users' events on other items. Cross-validation over users chooses the model."""
     log = task.train
     model, explained = fit_history(log, scope_of(log), task.config)
-    positive = float(log.reward[0])
-    scale = Scale(0.0, positive, min(0.0, positive), max(0.0, positive))
     chosen = {"explained": explained, "coordinates": model.coordinates.shape[1]}
-    return Trained(model, scale, task.metrics(None, None, [], held_out_rows=0, **chosen))
+    return Trained(model, _shares(log), task.metrics(None, None, [], held_out_rows=0, **chosen))
+
+
+def train_implicit(task: Task) -> Trained:
+    """Average EASE and ALS, and calibrate them. One event of each user in the training log decides how."""
+    model, chosen = fit_implicit(task.train, task.config)
+    return Trained(model, _shares(task.train), task.metrics(None, None, [], held_out_rows=0, chosen=chosen))
+
+
+def _shares(log: InteractionLog) -> Scale:
+    """The scale of probabilities of a positive."""
+    positive = float(log.reward[0])
+    return Scale(0.0, positive, min(0.0, positive), max(0.0, positive))
 
 
 def _sampled(task: Task) -> BayesianFM:
@@ -133,6 +145,10 @@ def _load_mixed(state: Mapping[str, Tensor], config: WorldModelConfig) -> Mixtur
     return Mixture(_load_deepfm(part(state, "deep."), config), BayesianFM(**part(state, "bayesian.")))
 
 
+def _load_implicit(state: Mapping[str, Tensor], config: WorldModelConfig) -> ImplicitModel | GivenFactors:
+    return ImplicitModel(**state) if config.estimates == "table" else GivenFactors(**state)
+
+
 def refuse_given(task: Task | None = None) -> Trained:
     """Raise ConfigError: another library has fitted such a model."""
     raise ConfigError(
@@ -146,5 +162,6 @@ KINDS: dict[str, Kind] = {
     "bayesian": Kind(train_bayesian, lambda state, config: BayesianFM(**state)),
     "mixed": Kind(train_mixed, _load_mixed),
     "history": Kind(train_history, lambda state, config: HistoryModel(**state), uses_held_out=False, pairs=False),
+    "implicit": Kind(train_implicit, _load_implicit, uses_held_out=False),
     "given": Kind(refuse_given, lambda state, config: GivenFactors(**state), uses_held_out=False),
 }

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from darlr.world.approximate import USERS, approximately_nearest
+from darlr.world.approximate import MANY, approximately_nearest
 from darlr.world.vectors import leading
 
 PAIRWISE = 4096  # up to this number of users all pairs are compared in full, which takes about a second
@@ -30,10 +30,10 @@ class Sketch:
 def nearest(unit: Float[Tensor, "U F"], k: int) -> tuple[Int[Tensor, "U k"], Float[Tensor, "U k"]]:
     """The k other users with the largest cosine for each user, best first, and the cosines.
 
-    unit: rows of length 1 or 0. k must be smaller than U. Above `darlr.world.approximate.USERS` users most of the
+    unit: rows of length 1 or 0. k must be smaller than U. Above `darlr.world.approximate.MANY` users most of the
     neighbours are found, and not all.
     """
-    if unit.shape[0] > USERS:
+    if unit.shape[0] > MANY:
         return approximately_nearest(unit, k)
     sketch = _sketch(unit) if unit.shape[0] > PAIRWISE else None
     index, cosine = [], []

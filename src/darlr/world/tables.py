@@ -13,6 +13,7 @@ from darlr.data.scope import Scope, catalogue, scope_of
 from darlr.errors import ConfigError
 from darlr.io.tensors import moved
 from darlr.options import TablesConfig
+from darlr.world.belief import Belief
 from darlr.world.entries import Entries, entries
 from darlr.world.entropy import EntropyTable, build_entropy
 from darlr.world.estimates import Averaged, Constant, Dense, Estimate, Variance
@@ -64,7 +65,8 @@ class World:
     logged_neighbours: [U, I], see `darlr.world.logged_neighbours`, where the options ask for it. preference: [I, d],
     features along which users' preferences vary, in units of the noise, where the policy has a belief. entries: the
     non-zero entries of p_u, where they are few. feedback: how p_u of cold-start users is computed.
-    histories: the logged items of each user, where the policy has slates.
+    histories: the logged items of each user, where the policy has slates. belief: the belief about a new user, where
+    the policy has a belief.
     """
 
     reward: Estimate
@@ -80,6 +82,7 @@ class World:
     entries: Entries | None = None
     feedback: Feedback | None = None
     histories: Histories | None = None
+    belief: Belief | None = None
 
     @property
     def n_users(self) -> int:

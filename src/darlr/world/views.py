@@ -96,16 +96,11 @@ class Alike(Estimate):
         return float(low), float(high)
 
 
-@dataclass(frozen=True)
-class Product(Estimate):
-    """Dot products of a vector of each user and one of each item, plus a share of the item, as ALS and biases give.
+class OfSides(Estimate):
+    """Estimates that are computed from what is held of each user, [U, ...], and of each item, [I, ...]."""
 
-    users: [U, d]. items: [I, d]. of_items: [I].
-    """
-
-    users: Float[Tensor, "U d"]
-    items: Float[Tensor, "I d"]
-    of_items: Float[Tensor, " I"] | None = None
+    users: Tensor
+    items: Tensor
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -114,8 +109,20 @@ class Product(Estimate):
 
     @property
     def device(self) -> torch.device:
-        """Where the vectors lie."""
+        """Where it is held."""
         return self.users.device
+
+
+@dataclass(frozen=True)
+class Product(OfSides):
+    """Dot products of a vector of each user and one of each item, plus a share of the item, as ALS and biases give.
+
+    users: [U, d]. items: [I, d]. of_items: [I].
+    """
+
+    users: Float[Tensor, "U d"]
+    items: Float[Tensor, "I d"]
+    of_items: Float[Tensor, " I"] | None = None
 
     def pairs(self, user: Tensor, item: Tensor) -> Tensor:
         """Products of pairs."""

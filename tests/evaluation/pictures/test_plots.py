@@ -48,7 +48,7 @@ def overlapping(axes):
 
 def test_learning_curve(tmp_path, kept):
     drawn(tmp_path / "new" / "curve.png", curves.learning_curve, RECORDS, POINTS, LINES)
-    assert size(tmp_path / "new" / "curve.png")[0] == 1600
+    assert size(tmp_path / "new" / "curve.png")[0] == 1200
     top, *small = kept[0].axes
     assert [axes.get_title(loc="left") for axes in small if axes.get_visible()] == [
         "shaped reward a turn, as learned",
@@ -100,7 +100,7 @@ def test_numbers_have_digits_enough(tmp_path, kept):
 def test_nothing_recorded_yet_is_a_picture_too(tmp_path):
     drawn(tmp_path / "a.png", curves.learning_curve, [], [], {})
     drawn(tmp_path / "b.png", curves.learning_curve, RECORDS[:1], POINTS[:1])
-    assert size(tmp_path / "a.png")[0] == size(tmp_path / "b.png")[0] == 1600
+    assert size(tmp_path / "a.png")[0] == size(tmp_path / "b.png")[0] == 1200
 
 
 def test_bar_chart(tmp_path, kept):

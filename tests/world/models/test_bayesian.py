@@ -130,5 +130,5 @@ def test_logs_of_positives_alone() -> None:
         fit_world(log, log, replace(QUICK, loss="pointneg"))
     plain = WorldModelConfig(members=2, embedding=3, hidden=(8,), epochs=1)
     fitted = fit_world(positives, positives, replace(plain, kind="mixed"))
-    assert fitted.config.kind == "deepfm"
+    assert fitted.config.kind == "implicit"
     assert torch.equal(fitted.reward.whole(), fit_world(positives, positives, plain).reward.whole())

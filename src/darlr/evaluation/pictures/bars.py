@@ -51,7 +51,7 @@ def bar_chart(rows: Sequence[Row], title: str | None = None) -> "Figure":
         Bar(textwrap.fill(name, 40), row.mean, *row.interval, row.kind, format(row.mean, form))
         for name, row in zip(names, rows, strict=True)
     ]
-    return plot_bars(bars, title or heading(rows[0].mode, rows[0].window), note="R_tra", pitch=0.34)
+    return plot_bars(bars, title or heading(rows[0].mode, rows[0].window, new=rows[0].new), note="R_tra", pitch=0.34)
 
 
 def plot_bars(bars: Sequence[Bar], title: str, *, note: str = "", pitch: float = 0.27) -> "Figure":

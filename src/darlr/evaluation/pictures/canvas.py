@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, FigureBase
     from matplotlib.text import Text
 
-WIDTH, DPI = 8.0, 200  # inches, pixels an inch: the text stays readable when shown 1000 pixels wide
+WIDTH, DPI = 8.0, 150  # inches, pixels an inch: the text stays readable when shown 1000 pixels wide
 LEARNED, LOGGED, TRUTH, INK = "#1b6ca8", "#9aa5b1", "#d9dde2", "#333a42"
 BASELINE = "#d99a2b"
 SERIES = ("#1b6ca8", "#d1495b", "#edae49", "#00798c", "#7b5ea7", "#66a182")
@@ -110,6 +110,7 @@ def finished(figure: "Figure", *, grid: bool = True) -> "Figure":
         if grid and not axes.patches:
             axes.grid(color="#e8ebee", linewidth=0.8)
         axes.set_axisbelow(True)
+        axes.set_title(axes.get_title(), y=1.0)  # else the place of titles is found from the boxes of all ticks
     return figure
 
 
@@ -141,6 +142,6 @@ def save(figure: "Figure", path: Path) -> None:
     canvas, picture = FigureCanvasAgg(figure), io.BytesIO()
     canvas.draw()  # type: ignore[no-untyped-call]  # once: figure.savefig draws twice
     pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
-    quickly = {"compress_level": 3}  # half the time for 1.2 times the size
+    quickly = {"compress_level": 1}  # a third of the time for 1.3 times the size
     imsave(picture, pixels, format="png", dpi=DPI, pil_kwargs=quickly)
     atomic_write_bytes(path, picture.getvalue())

@@ -10,7 +10,7 @@ import numpy as np
 
 from darlr.evaluation.evaluate import Row, summarise
 from darlr.evaluation.lists import Entry, Kind
-from darlr.evaluation.playing import Played, Setting
+from darlr.evaluation.playing import Played, Setting, averaged
 from darlr.evaluation.report import heading
 from darlr.evaluation.report import label as marked
 from darlr.evaluation.statistics import Comparison, compare
@@ -56,17 +56,21 @@ class Line:
 
 @dataclass(frozen=True)
 class ModeTable:
-    """The table of one mode under one exit window. window: None where no user can leave in any mode."""
+    """The table of one mode under one exit window. window: None where no user can leave in any mode.
+
+    new: whether its users are new, hidden from training, and not those of the log.
+    """
 
     mode: Mode
     window: int | None
     lines: list[Line]
+    new: bool = False
 
     @property
     def title(self) -> str:
         """The mode and its exit window."""
         trained = () if self.window is None else (self.window,)
-        return heading(self.mode, None if self.mode == "NX_10" else self.window, trained)
+        return heading(self.mode, None if self.mode == "NX_10" else self.window, trained, new=self.new)
 
     @property
     def greedy(self) -> list[Line]:
@@ -83,13 +87,14 @@ def assemble(grid: Grid, results: Results) -> list[ModeTable]:
             line
             for variant, cells in grid.rows
             if all(cell.folder in results for cell in cells[window])
-            for line in _lines(variant, [results[cell.folder] for cell in cells[window]], mode, played)
+            for line in _lines(variant, [results[cell.folder] for cell in cells[window]], mode, played, grid.folds)
         ]
-        tables.append(ModeTable(mode, window, ranked(lines)))
+        tables.append(ModeTable(mode, window, ranked(lines), new=grid.folds > 0))
     return tables
 
 
-def _lines(variant: Variant, results: Sequence[Result], mode: Mode, window: int | None) -> list[Line]:
+def _lines(variant: Variant, results: Sequence[Result], mode: Mode, window: int | None, folds: int = 0) -> list[Line]:
+    """folds: the groups of users that the seeds hide in turn; 0 where all seeds play the same users."""
     lines = []
     for name, metadata in results[0].about["entries"].items():
         key = f"{name}|{mode}|{window or ''}"
@@ -99,14 +104,28 @@ def _lines(variant: Variant, results: Sequence[Result], mode: Mode, window: int 
             Played(result.returns[key], result.about["metrics"][key], result.returns.get(f"{key}{RANDOM_FEEDBACK}"))
             for result in results
         ]
+        seeds = joined(seeds, folds) if folds else seeds
         if all(np.array_equal(one.returns, seeds[0].returns) for one in seeds):
             seeds = seeds[:1]  # no seed changes it, so that the seeds are no sample
         kind: Kind = "truth" if variant.learned and find(variant.method).truth else metadata["kind"]
         base = variant.label.removesuffix(variant.ending) if variant.learned else name
         title = base + START * (name == STARTED) + variant.ending
         entry = Entry(title, (), kind, metadata["greedy"], metadata["exit_aware"])
-        lines.append(Line(summarise(entry, Setting(mode, window, never), seeds), variant, results))
+        row = summarise(entry, Setting(mode, window, never), seeds, new=folds > 0)
+        lines.append(Line(row, variant, results))
     return lines
+
+
+def joined(played: Sequence[Played], folds: int) -> list[Played]:
+    """Join the sessions of each round of seeds, each of which played another group of users."""
+    rounds = [played[start : start + folds] for start in range(0, len(played), folds)]
+    found = []
+    for some in rounds:
+        tallies = [one.tallies for one in some if one.tallies is not None]
+        returns, whole = np.concatenate([one.returns for one in some]), len(tallies) == len(some)
+        metrics = averaged([one.metrics for one in some])
+        found.append(Played(returns, metrics, np.concatenate(tallies) if whole else None))
+    return found
 
 
 def ranked(lines: Sequence[Line]) -> list[Line]:

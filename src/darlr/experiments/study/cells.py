@@ -47,6 +47,7 @@ NEUTRAL = (
     *_within("experiments", "evaluate.py process.py progress.py study/ unseen.py workers.py"),
 )
 WORKER = "experiments/study/worker.py"  # it makes the numbers of a cell, so it is not neutral
+MAKERS = (WORKER, "serving/folder.py", "serving/newcomers.py")  # likewise; the latter two serve new users
 _AGENTS = ("agents/", "methods/", "evaluation/estimation.py", "experiments/finished.py", "experiments/training.py")
 # Files and folders that a kind of cell does not use.
 UNTOUCHED: dict[Kind, tuple[str, ...]] = {
@@ -77,7 +78,7 @@ def digest(kind: Kind, package: Path = PACKAGE) -> str:
     total = sha256()
     for path in sorted(package.rglob("*.py")):
         name = path.relative_to(package).as_posix()
-        if (name == WORKER or not name.startswith(NEUTRAL)) and not name.startswith(UNTOUCHED[kind]):
+        if (name in MAKERS or not name.startswith(NEUTRAL)) and not name.startswith(UNTOUCHED[kind]):
             total.update(name.encode() + b"\0")
             total.update(_meaning(path.read_text(encoding="utf-8")).encode() + b"\0")
     return total.hexdigest()[:12]

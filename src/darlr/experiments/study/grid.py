@@ -153,7 +153,8 @@ class Grid:
     """Everything that a comparison needs.
 
     windows: the exit windows, each with tables of its own; (None,) where no user can leave. notes: what the reader of
-    a table must know of the truth and of rewards.
+    a table must know of the truth and of rewards. folds: the groups of users that the seeds hide in turn, and that are
+    played as new users; 0 where the users of the log are played.
     """
 
     rows: list[tuple[Variant, Cells]]
@@ -161,6 +162,7 @@ class Grid:
     seeds: int
     data: str
     notes: Mapping[str, str] = field(default_factory=dict)
+    folds: int = 0
 
     @property
     def cells(self) -> list[Cell]:
@@ -182,12 +184,16 @@ def variants(study: Kinds, methods: str, config: RunConfig) -> list[Variant]:
 def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence[int]) -> Grid:
     """Lay out the grid, and check everything that can be checked before anything runs.
 
-    Raises ConfigError for options that cannot work, RunError where the data set has no truth.
+    With users hidden (split.hidden) each seed hides the next group of them. Raises ConfigError for options that cannot
+    work, RunError where the data set has no truth.
     """
     if not windows or min(windows) < 1:
         raise ConfigError("option windows: name one or more exit windows of at least 1")
     if seeds < 1:
         raise ConfigError(f"option seeds: must be at least 1, not {seeds}")
+    folds = base.split.folds
+    if folds and seeds > folds and seeds % folds:
+        raise ConfigError(f"option seeds: {seeds} seeds cannot hide {folds} groups of users equally often; try {folds}")
     check_options(base)
     base = replace(anchored(base), label="", world=OWN)
     logs = open_logs(base)
@@ -203,7 +209,7 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
     notes = {"truth": truth.notes[0]} if truth.notes else {}
     notes |= {"unit": unit} if unit else {}
     notes |= {f"warning, {mode}": text for mode, text in all_alike(alike, len(truth.items)).items()}
-    return Grid(laid_out, split, seeds, logs.whole.name, notes)
+    return Grid(laid_out, split, seeds, logs.whole.name, notes, folds)
 
 
 def _cells(
@@ -221,6 +227,8 @@ def _cells(
         found = []
         for seed in range(seeds):
             seeded = override(config, {"seed": seed, "split.seed": seed, "model.seed": seed})
+            if folds := config.split.folds:
+                seeded = override(seeded, {"split.fold": seed % folds})
             session = resolve(seeded.train.session, log)
             window = played[0] or session.window if variant.learned else SessionConfig.window
             seeded = replace(seeded, train=replace(seeded.train, session=replace(session, window=window)))

@@ -24,8 +24,9 @@ def plots(data: str, tables: Sequence[ModeTable], study: str) -> dict[str, Calla
     for table in tables:
         if table.mode != "NX_0" or not table.lines:
             continue
-        tail = "" if table.window is None else f"-n{table.window}"
+        tail = ("" if table.window is None else f"-n{table.window}") + "-new" * table.new
         title = data + (" (NX_0)" if table.window is None else f" (NX_0, N = {table.window})")
+        title += ", new users" * table.new
         if study == "table":
             pictures = _of_table(table.greedy, title)
         elif study == "sparsity":

@@ -161,6 +161,7 @@ def _table_json(table: ModeTable) -> dict[str, Any]:
     return {
         "mode": table.mode,
         "window": table.window,
+        "new": table.new,
         "rows": [_line_json(line) for line in table.lines],
         "by_random_feedback": [
             {"label": line.label, "random": line.row.random, "first_minus_this": apart}

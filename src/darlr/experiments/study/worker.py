@@ -21,7 +21,8 @@ from darlr.evaluation.lists import Entry, exit_aware, trivial_rows
 from darlr.evaluation.playing import Job, majority_items, play_jobs
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.experiments.finished import open_run
-from darlr.experiments.logs import Logs, open_logs
+from darlr.experiments.logs import Logs, new_part, open_logs
+from darlr.experiments.new_users import rows_for_new, served_to_new
 from darlr.experiments.process import configure, end_with_parent, provenance
 from darlr.experiments.runs import CONFIG
 from darlr.experiments.study.cells import RANDOM_FEEDBACK, RESULT, STARTED, STATUS, digest, read_cell
@@ -87,9 +88,11 @@ def learn(task: Task) -> Outcome:
     config = replace(task.config, world=str(task.world))
     train_run(config, folder, resume=(folder / CONFIG).exists())
     run = open_run(folder)
-    entries = [Entry("greedy", [run.policy], "learned"), Entry("sampled", [run.policy], "learned", greedy=False)]
+    new = run.logs.hidden is not None
+    policy = served_to_new(run, run.recommender) if new else run.policy
+    entries = [Entry("greedy", [policy], "learned"), Entry("sampled", [policy], "learned", greedy=False)]
     if config.train.recommender.prior:  # without a prior the start is random
-        entries.append(Entry(STARTED, [run.start], "log"))
+        entries.append(Entry(STARTED, [served_to_new(run, run.untrained) if new else run.start], "log"))
     tensors, about = play_all(task, run.logs, entries, truth_of(task.config, run.logs))
     command = command_line(config, folder, usual(config.train.method))
     return tensors, about | {"curve": run.rows, "steps": run.rows[-1]["steps"] if run.rows else 0, "command": command}
@@ -99,14 +102,17 @@ def trivial(task: Task) -> Outcome:
     """Evaluate the trivial rows of one seed. Rows of predictions use the world model of that seed."""
     logs = open_logs(task.config)
     truth = truth_of(task.config, logs)
-    source = logs.source(open_world(task, logs), task.config.train.tables)
+    world = open_world(task, logs)
+    source = logs.source(world, task.config.train.tables)
     exits = can_leave(task.config.train.session, logs.catalogue)
-    return play_all(task, logs, trivial_rows([source], truth, exits=exits, repeats=1), truth)
+    entries = trivial_rows([source], truth, exits=exits, repeats=1)
+    return play_all(task, logs, entries if logs.hidden is None else rows_for_new(entries, [world], logs), truth)
 
 
 def baseline(task: Task) -> Outcome:
     """Fit a baseline and evaluate it."""
     from darlr.policies.files import METADATA, load_baseline, save_baseline
+    from darlr.policies.new_users import for_new_users
     from darlr.policies.registry import BASELINES, fit_baseline
 
     logs = open_logs(task.config)
@@ -118,9 +124,10 @@ def baseline(task: Task) -> Outcome:
         context = logs.context(world, task.config.train.session.turns)
         save_baseline(fit_baseline(name, context, task.config.train.seed), place)
     policy = translated(load_baseline(place), logs.unit)
+    policy = policy if logs.hidden is None else for_new_users(policy, len(logs.hidden.new))
     entries = [Entry(registered.title, [policy], "log", registered.greedy)]
     if registered.exit_aware and can_leave(task.config.train.session, logs.catalogue):
-        entries += exit_aware(entries)
+        entries = entries * registered.blind + exit_aware(entries)
     return play_all(task, logs, entries, truth)
 
 
@@ -150,11 +157,11 @@ def play_all(task: Task, logs: Logs, entries: Sequence[Entry], truth: Truth) -> 
 
 
 def truth_of(config: RunConfig, logs: Logs) -> Truth:
-    """Return the truth of the data set, beside what these logs hold. RunError where there is none."""
+    """Return the truth of the users who are played, new ones where some are hidden. RunError where there is none."""
     truth = load_truth(config.data, options=config.synthetic)
     if truth is None:
         raise RunError(f"{config.data}: has no truth to play on")
-    return truth.beside(logs.known)
+    return truth.beside(logs.known) if logs.hidden is None else new_part(truth, logs)
 
 
 def open_world(task: Task, logs: Logs) -> World:

@@ -19,7 +19,7 @@ from darlr.data.log import IntArray, InteractionLog
 from darlr.data.scope import Scope, places
 from darlr.errors import ConfigError
 from darlr.options import WorldModelConfig
-from darlr.world.implicit import distinct, lacks_events_of_scope, row_weights
+from darlr.world.implicit import distinct, item_weights, lacks_events_of_scope
 from darlr.world.logged_neighbours import logged_feedback, logged_neighbour_table
 from darlr.world.models.factors import factorise
 from darlr.world.vectors import unit_square
@@ -111,7 +111,7 @@ def fit_history(log: InteractionLog, scope: Scope, config: WorldModelConfig) -> 
         shared=(neighbour_shares(log, scope) + factor_shares(log, scope, config.seed)) / 2,
         row=torch.from_numpy(places(scope.users, log.n_users)),
         place=torch.from_numpy(places(scope.items, log.n_items)),
-        scale=_inverse_propensities(log, config)[torch.from_numpy(scope.items)],
+        scale=item_weights(log, config)[torch.from_numpy(scope.items)],
     )
     return model, explained
 
@@ -263,11 +263,3 @@ def _ridge(points: Tensor, target: Tensor, ridge: float, count: Tensor) -> tuple
     weighted = x * count[:, None]
     weight = torch.linalg.solve(weighted.T @ x + ridge * torch.eye(x.shape[1]), weighted.T @ (target - mean))
     return mean - centre @ weight, weight
-
-
-def _inverse_propensities(log: InteractionLog, config: WorldModelConfig) -> Tensor:
-    """The factor of each item's predictions, float32 [I]: the weight of its events, 1 for an item without events."""
-    cells = distinct(log)
-    factor = torch.ones(log.n_items)
-    factor[torch.from_numpy(cells.item)] = row_weights(cells, config)
-    return factor

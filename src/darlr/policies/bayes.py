@@ -1,0 +1,94 @@
+"""Greedy use of an exact posterior about the user, and Thompson sampling from it.
+
+They learn about a user from the answers of the session alone and in closed form, so that they show what a policy that
+is trained must reach. For new users the prior is that of the log's users; for users of the log it is given the user's
+own events first.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from darlr.data.log import InteractionLog
+from darlr.data.scope import within_scope
+from darlr.policies.bandits import GOLDEN, hashed, uniform
+from darlr.simulation.session import Session
+from darlr.world.belief import Belief, Posterior, fit_belief
+from darlr.world.context import Context
+
+CELLS = 2**24  # numbers that are held at once
+LOGGED = 64  # the most events of a user's log that the posterior is given: the last ones
+
+
+@dataclass(frozen=True)
+class Bayes:
+    """The item with the largest posterior mean, or if `drawn` the largest expected reward by a draw of the posterior.
+
+    mean, factors, noise: of the belief (`darlr.world.belief.Belief`). items, rewards: the logged events of each user,
+    [U, m], -1 for padding; of no columns for new users. seed: of the draws, which are a hash of user and turn, so that
+    scores depend on the session alone.
+    """
+
+    mean: Float[Tensor, " I"]
+    factors: Float[Tensor, "I d"]
+    noise: Float[Tensor, " I"]
+    items: Int[Tensor, "U m"]
+    rewards: Float[Tensor, "U m"]
+    drawn: bool = False
+    seed: int = 0
+
+    def scores(self, session: Session) -> Tensor:
+        """float32 [B, I]."""
+        answers, width = session.turns + self.items.shape[1], self.factors.shape[1]
+        size = max(1, CELLS // max(answers * (answers + width), len(self.mean)))
+        starts = range(0, max(len(session.user), 1), size)
+        return torch.cat([self._scores(session, slice(start, start + size)) for start in starts])
+
+    def _scores(self, session: Session, part: slice) -> Tensor:
+        found = self.posterior(session, part)
+        if not self.drawn:
+            return found.rows(found.theta())
+        normal = normals(session.user[part], session.turn[part], self.factors.shape[1] + found.x.shape[1], self.seed)
+        return found.rows(found.draw(normal[:, : self.factors.shape[1]], normal[:, self.factors.shape[1] :]))
+
+    def posterior(self, session: Session, part: slice) -> Posterior:
+        """The posterior of some of the sessions, given the log's events of their users and their answers."""
+        shown = session.turns - int((session.items >= 0).any(0).sum())  # answers are at the end
+        items, rewards = session.items[part, shown:], session.rewards[part, shown:]
+        if self.items.shape[1]:
+            user = session.user[part]
+            items, rewards = torch.cat([self.items[user], items], 1), torch.cat([self.rewards[user], rewards], 1)
+        return Belief(self.mean, self.factors, self.noise).given(items, rewards)
+
+
+def normals(user: Tensor, turn: Tensor, count: int, seed: int) -> Float[Tensor, "B count"]:
+    """Standard normal numbers, a hash of (seed, user, turn), by the transform of Box and Muller."""
+    key = hashed(hashed(user + 1 + seed * 7919) + turn + 1)[:, None]
+    place = torch.arange(count, device=user.device)
+    first, second = (uniform(hashed(key + GOLDEN * (2 * place + k))) for k in (1, 2))
+    return (-2 * torch.log1p(-first)).sqrt() * torch.cos(2 * math.pi * second)
+
+
+def fit_bayes(context: Context, seed: int = 0, drawn: bool = False) -> Bayes:
+    """The policy on the belief of the log's users. seed: of the belief's sampler and of the draws."""
+    found = fit_belief(context.log, context.held_out, seed)
+    logged = last_events(within_scope(context.log, context.scope))
+    return Bayes(found.mean, found.factors, found.noise, *logged, drawn, seed)
+
+
+def last_events(log: InteractionLog, most: int = LOGGED) -> tuple[Tensor, Tensor]:
+    """The items and rewards of the last events of each user, [U, m], padded with -1 at the front, m <= `most`."""
+    order = np.arange(len(log)) if log.timestamp is None else np.argsort(log.timestamp, kind="stable")
+    order = order[np.argsort(log.user[order], kind="stable")]
+    count = np.bincount(log.user, minlength=log.n_users)
+    width = min(int(count.max(initial=0)), most)
+    user = log.user[order]
+    place = width - (np.cumsum(count)[user] - np.arange(len(order)))
+    kept = place >= 0
+    items, rewards = np.full((log.n_users, width), -1), np.zeros((log.n_users, width), np.float32)
+    items[user[kept], place[kept]], rewards[user[kept], place[kept]] = log.item[order[kept]], log.reward[order[kept]]
+    return torch.from_numpy(items), torch.from_numpy(rewards)

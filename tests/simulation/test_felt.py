@@ -1,0 +1,60 @@
+"""Leaving after rewards below a threshold: the rule, its probability, and its unit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from darlr.data.unit import as_learned, unit_of
+from darlr.errors import ConfigError
+from darlr.options import SessionConfig
+from darlr.simulation.environment import Environment
+from darlr.simulation.exits import CategoryExit, build_exit, in_unit, risk
+from darlr.simulation.felt import FeltExit
+from darlr.simulation.session import reset
+from tests.world.tiny import log_of
+
+
+def test_users_leave_after_the_bad_item_that_ends_their_patience() -> None:
+    rewards = torch.tensor([[3.0, 1.0, 3.0, 1.0], [1.0, 3.0, 3.0, 3.0], [2.0, 2.0, 2.0, 2.0]])  # 2 is not below 2
+    for patience, over in ((1, [[0, 1, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]]), (2, [[0, 0, 0, 1], [0] * 4, [0] * 4])):
+        rules = Environment(FeltExit(2.0, 2.0, patience), 9, 20, repeats=False, offered=20)
+        session = rules.start(torch.arange(3))
+        for turn in range(4):
+            after = rules.step(session, torch.full((3,), turn), rewards[:, turn])
+            session = replace(after, done=session.done | after.done)
+            assert session.done.tolist() == [bool(row[turn]) for row in over]
+
+
+def test_the_chance_of_leaving_is_met_and_is_the_same_for_the_same_items() -> None:
+    rule, session = FeltExit(2.0, 2.0, chance=0.3), reset(torch.arange(20_000), 5, 4)
+    action, bad = torch.ones(20_000, dtype=torch.int64), torch.zeros(20_000)
+    found = rule.felt(session, action, bad)
+    assert abs(float(found.float().mean()) - 0.3) < 0.02
+    assert torch.equal(found, rule.felt(session, action, bad))
+    assert not torch.equal(found, rule.felt(session, action + 1, bad))
+    assert not rule.felt(session, action, bad + 2).any()
+
+
+def test_its_risk_is_the_share_of_rewards_below_the_threshold() -> None:
+    session, mean = reset(torch.arange(2), 3, 4), torch.tensor([[2.0, 3.0, 1.0]] * 2)
+    found = risk(FeltExit(2.0, 2.0, chance=0.5), session, mean, torch.ones(2, 3))
+    torch.testing.assert_close(found[0], 0.5 * torch.tensor([0.5, 0.158655, 0.841345]))
+    assert not risk(FeltExit(2.0, 2.0, patience=2), session, mean, torch.ones(2, 3)).any()
+    category = CategoryExit(torch.tensor([[1], [1], [2]]), 1, 0)
+    shown = replace(session, items=torch.tensor([[-1, -1, -1, 0]] * 2))
+    assert risk(category, shown, mean, mean).tolist() == [[1, 1, 0]] * 2
+
+
+def test_its_threshold_is_in_the_unit_of_the_log_and_must_be_a_reward() -> None:
+    log = log_of([0, 0, 1, 1], [0, 1, 0, 1], [0, 10, 0, 10], 2, 2, reward_range=(0.0, 10.0))
+    log = as_learned(log, unit_of(log))
+    rule = build_exit(SessionConfig(exit="felt", threshold=5.0), log)
+    assert isinstance(rule, FeltExit)
+    learned = in_unit(rule, learned=True)
+    assert (rule.threshold, learned.threshold) == (5.0, float(log.unit.learn(np.array([5.0]))[0]))
+    with pytest.raises(ConfigError, match=r"session\.threshold: a felt exit needs a reward above 0 and at most 10"):
+        build_exit(SessionConfig(exit="felt"), log)
+    with pytest.raises(ConfigError, match=r"session\.chance"):
+        SessionConfig(chance=0.0)
