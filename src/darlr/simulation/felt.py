@@ -43,7 +43,7 @@ class FeltExit:
 
     def risk(self, session: Session, mean: Tensor, deviation: Tensor) -> Tensor:
         """P(leave) after each item, [B, I], where its reward is normal with this mean and standard deviation."""
-        below = ndtr((self.threshold - mean) / deviation)
+        below: Tensor = ndtr((self.threshold - mean) / deviation)
         return self.chance * below * self._tired(session)[:, None]
 
     def _tired(self, session: Session) -> Tensor:
