@@ -14,6 +14,7 @@ for each seed. Ratios are to the run that was trained anew.
 
 import argparse
 import json
+import sys
 import time
 from dataclasses import replace
 from typing import Any
@@ -101,6 +102,7 @@ def run(config: SyntheticConfig, method: str, seed: int, options: dict[str, Any]
         start = time.process_time()
         models[name] = make()
         seconds[name] = time.process_time() - start
+        print(f"{name}: {seconds[name]:.1f} CPU-seconds", file=sys.stderr, flush=True)
 
     timed("parent", lambda: darlr.Recommender(method, seed=seed, **options).fit(old, progress=False))
     timed("update", lambda: darlr.update(models["parent"], new, progress=False))

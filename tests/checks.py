@@ -10,8 +10,8 @@ from typing import Any
 
 import jaxtyping
 
-FIRST = 4  # the calls of each function that are checked in each test
-EVERY = 32  # of the calls that follow, one in so many is checked
+FIRST = 3  # the calls of each function that are checked in each test
+EVERY = 128  # of the calls that follow, one in so many is checked
 CALLS: Counter[Callable[..., Any]] = Counter()  # in this test
 
 

@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import pytest
-import torch
 from filelock import FileLock
 
 from tests import checks
@@ -24,11 +24,16 @@ def _annotated() -> list[str]:
     return [".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in files]
 
 
-# Before any test imports darlr: a module that is loaded already stays unchecked.
-checks.install(_annotated())
-torch.set_num_threads(1)
+# The process that only deals out the tests of `pytest -n 2` is spared the import of PyTorch.
+DEALS = "-n" in sys.argv and sys.argv[sys.argv.index("-n") + 1 :][:1] != ["0"]
+if "PYTEST_XDIST_WORKER" in os.environ or not DEALS:
+    import torch
+
+    # Before any test imports darlr: a module that is loaded already stays unchecked.
+    checks.install(_annotated())
+    torch.set_num_threads(1)
 gc.set_threshold(200_000)  # as the command line does; collecting among the objects of all imports takes time
-hypothesis.settings.register_profile("darlr", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("darlr", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("darlr")
 
 

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
-
 from benchmarks.known_worlds import CONFIG, checkerboard, clusters, picks, selector_config, share_of_best, train
 
 
@@ -16,12 +14,12 @@ def quick(config):
     return replace(config, **agents | {"selector": replace(agents["selector"], picks=3)})
 
 
-@pytest.mark.parametrize(("categories", "rollouts"), [(0, 50), (4, 60)])
-def test_darlr_reaches_the_oracle_on_checkerboards(categories, rollouts):
-    problem, config = checkerboard(categories=categories), quick(CONFIG)
+def test_darlr_reaches_the_oracle_on_a_checkerboard():
+    """Where users leave, it must also learn to keep them."""
+    problem, config = checkerboard(categories=4), quick(CONFIG)
     untrained = share_of_best(problem, train(problem, config, 0))
     assert untrained < 0.8
-    assert share_of_best(problem, train(problem, config, rollouts)) >= 0.95
+    assert share_of_best(problem, train(problem, config, 60)) >= 0.95
 
 
 def test_the_selector_stays_in_the_users_cluster_unless_diversity_pays():

@@ -115,7 +115,10 @@ def test_several_heads_are_not_folded() -> None:
     assert work.bytes == single.bytes  # Adam holds as much of either
 
 
-def test_the_floor_is_below_what_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_floor_is_below_what_is_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine.seconds, "__defaults__", (machine.LEAST / 5, 1))  # rough rates are enough
     limit.main(["--data", "synthetic", "--steps", "100", "--", "--method", "mbpo", "--session.turns", "5"])
     rows = {
         line.split("|")[1].strip(): line.split("|")[2:4] for line in capsys.readouterr().out.splitlines() if "|" in line

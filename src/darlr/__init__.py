@@ -14,6 +14,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from darlr.api.decisions import evaluate_decisions as evaluate_decisions
+    from darlr.api.decisions import replay as replay
     from darlr.api.environment import make_env as make_env
     from darlr.api.evaluate import evaluate as evaluate
     from darlr.api.recommender import Recommender as Recommender
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from darlr.api.update import check as check
     from darlr.api.update import update as update
     from darlr.data.tabular.read_table import read_events as read_events
+    from darlr.decisions.join import read_decisions as read_decisions
     from darlr.decisions.log import DecisionLog as DecisionLog
     from darlr.serving.ids import NEW as NEW
     from darlr.world.given import WorldModel as WorldModel
@@ -34,9 +37,12 @@ __all__ = [
     "__version__",
     "check",
     "evaluate",
+    "evaluate_decisions",
     "load",
     "make_env",
+    "read_decisions",
     "read_events",
+    "replay",
     "update",
 ]
 
@@ -47,9 +53,12 @@ HOMES = {
     "WorldModel": "darlr.world.given",
     "check": "darlr.api.update",
     "evaluate": "darlr.api.evaluate",
+    "evaluate_decisions": "darlr.api.decisions",
     "load": "darlr.api.recommender",
     "make_env": "darlr.api.environment",
+    "read_decisions": "darlr.decisions.join",
     "read_events": "darlr.data.tabular.read_table",
+    "replay": "darlr.api.decisions",
     "update": "darlr.api.update",
 }
 

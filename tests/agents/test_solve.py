@@ -72,15 +72,14 @@ def circle():
     return type(world)(**{**world.__dict__, "unit": unit, "user_features": standardise(unit)})
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_the_selector_finds_the_users_eq_12_pays_for(sign):
-    """By similarity alone: the two neighbours (cos 30 degrees), or two of the three opposite; at random -1/11."""
+def test_the_selector_finds_the_users_eq_12_pays_for():
+    """By dissimilarity alone: two of the three opposite (cos 150 degrees); at random -1/11."""
     config = options(
-        "darlr", selector__picks=2, selector__reward="none", selector__lambda_s=sign, selector__lambda_d=0.0,
+        "darlr", selector__picks=2, selector__reward="none", selector__lambda_s=-1.0, selector__lambda_d=0.0,
         session__turns=1, selector_a2c__minibatch=128, **QUICK,
     )  # fmt: skip
     _, _, metrics = trained(config, circle(), rounds=100)
-    assert sign * metrics["similarity"] > 0.65
+    assert metrics["similarity"] < -0.65
 
 
 def test_the_selector_spreads_out_for_diversity():

@@ -19,7 +19,7 @@ from darlr.errors import ConfigError, DarlrWarning, DataError, RunError
 from darlr.evaluation.truth import whole
 from darlr.options import SyntheticConfig
 
-OPTIONS = {"steps": 300, "sessions": 8, "model": {"epochs": 1, "members": 2}, "session": {"turns": 10}}
+OPTIONS = {"steps": 160, "sessions": 8, "model": {"epochs": 1, "members": 2}, "session": {"turns": 10}}
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from darlr.cli.main import main
 WORLD = "--synthetic.users 24 --synthetic.items 16 --synthetic.categories 4 --synthetic.events-per-user 8"
 MODEL = "--model.members 2 --model.hidden 8 --model.embedding 4 --model.epochs 3"
 AGENTS = (
-    "--epochs 4 --steps 160 --sessions 16 --session.turns 5 --selector.picks 3 --selector.projection 4 "
+    "--epochs 3 --steps 160 --sessions 16 --session.turns 5 --selector.picks 3 --selector.projection 4 "
     "--recommender.tracker.dim 8 --recommender.tracker.layers 1 --recommender.tracker.dropout 0.1 "
     "--selector.tracker.dim 8 --selector.a2c.minibatch 64 --recommender.a2c.minibatch 64"
 )

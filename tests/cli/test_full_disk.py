@@ -118,21 +118,16 @@ def test_fitting_again_keeps_the_old_world_model(tmp_path: Path, refused: Refuse
     assert content(tmp_path) == before
 
 
-@pytest.mark.parametrize(
-    ("place", "named"), [("result.write_json", "table.json"), ("pictures.canvas.save", "rows.png")]
-)
-def test_evaluating_keeps_older_tables_and_pictures(
-    tmp_path: Path, trained: Path, refused: Refused, place: str, named: str
-) -> None:
-    if named == "rows.png":
-        pytest.importorskip("matplotlib")
+def test_evaluating_keeps_older_tables_and_pictures(tmp_path: Path, trained: Path, refused: Refused) -> None:
+    pytest.importorskip("matplotlib")
     evaluate = ["evaluate", str(trained), "--only", "learned", "--out", str(tmp_path / "out")]
     assert main(evaluate) == 0
     before = content(tmp_path)
-    with full_before(f"darlr.evaluation.{place}"):
-        said = refused(*evaluate)
-    assert f"darlr: {tmp_path / 'out' / named}: cannot be written (File too large)" in said
-    assert content(tmp_path) == before
+    for place, named in (("result.write_json", "table.json"), ("pictures.canvas.save", "rows.png")):
+        with full_before(f"darlr.evaluation.{place}"):
+            said = refused(*evaluate)
+        assert f"darlr: {tmp_path / 'out' / named}: cannot be written (File too large)" in said
+        assert content(tmp_path) == before
 
 
 def test_a_comparison_names_the_file_and_goes_on_once_there_is_room(

@@ -35,9 +35,10 @@ def stop(*_: object, **__: object) -> None:
 
 
 def test_it_writes_and_prints_what_evaluate_does(
-    tmp_path: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, tiny: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
+    monkeypatch.setattr("darlr.evaluation.pictures.canvas.save", lambda _, path: path.touch())
     assert main(["train", "--out", str(run), *tiny, *SHORT, "--evaluate"]) == 0
     together = capsys.readouterr()
     assert (run / "policy" / "policy.safetensors").exists()
@@ -100,6 +101,7 @@ def test_without_it_nothing_is_evaluated(trained: Path) -> None:
     assert not (trained / "table.md").exists()
 
 
+@pytest.mark.usefixtures("unplotted")
 def test_a_sample_of_users_is_played_where_no_more_are_known(tmp_path: Path, tiny: list[str], refused: Refused) -> None:
     run, few = tmp_path / "run", ["--synthetic.truth-users", "9"]
     assert main(["train", "--out", str(run), *tiny, *SHORT, *few, "--evaluate"]) == 0

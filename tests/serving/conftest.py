@@ -7,7 +7,7 @@ from darlr.serving.policy import TrainedPolicy
 from tests.serving.tiny import POLICIES
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def policies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrainedPolicy]:
     found = {}
     for name, write in POLICIES.items():

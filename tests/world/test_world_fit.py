@@ -51,10 +51,12 @@ def test_global_generators_are_left_alone():
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_solves_a_checkerboard_that_no_bias_can():
-    log = checkerboard()
-    train, held_out = split(log, SplitConfig())
-    config = WorldModelConfig(embedding_decay=0.1, batch=32, epochs=80, patience=10, learning_rate=1e-2)
+@pytest.mark.parametrize("gradients", ["dense", "sparse"])
+def test_solves_a_checkerboard_that_no_bias_can(gradients):
+    train, held_out = split(checkerboard(), SplitConfig())
+    config = WorldModelConfig(
+        members=2, embedding_decay=0.1, batch=32, epochs=80, patience=4, learning_rate=2e-2, gradients=gradients
+    )
     fitted = fit_world(train, held_out, config)
     assert fitted.metrics["held_out_rmse"] < 1.0  # any bias model: 2.0
     like = (torch.arange(30)[:, None] + torch.arange(24)) % 2 == 0
@@ -192,7 +194,7 @@ def test_pointneg_pulls_unlogged_cells_down_but_not_the_block():
     """Every user logs items 0-9; items 10-14 are never logged; 15-19 are the block of users 0-9, logged by others."""
     user, item = (a.ravel() for a in np.meshgrid(np.arange(20), np.arange(10), indexing="ij"))
     user, item = np.r_[user, np.repeat(np.arange(10, 20), 5)], np.r_[item, np.tile(np.arange(15, 20), 10)]
-    config = WorldModelConfig(loss="pointneg", batch=64, epochs=30, embedding_decay=1.0)
+    config = WorldModelConfig(members=2, loss="pointneg", batch=64, epochs=15, learning_rate=6e-3, embedding_decay=1.0)
     inside = []
     for block in (Block(np.arange(10), np.arange(15, 20)), None):
         train, held_out = split(make_log(user, item, 4.0 + (item % 2), 20, 20, block=block), SplitConfig())
@@ -233,7 +235,7 @@ def test_coat_world_model_is_better_than_biases_on_held_out_log(data_folder):
 
 
 def test_on_average_a_sparse_gradient_has_the_prior_of_a_dense_one():
-    log, generator, rounds = checkerboard(), torch.Generator().manual_seed(0), 2000
+    log, generator, rounds = checkerboard(), torch.Generator().manual_seed(0), 1000
     config = WorldModelConfig(**{**vars(QUICK), "embedding_decay": 7.0, "loss": "point", "gradients": "sparse"})
     model = DeepFM(encode(log.n_users, ()), encode(log.n_items, ()), config, generator)
     trainer = Trainer(model, log, config, Scale(3.0, 2.0, 1.0, 5.0), generator)
@@ -250,12 +252,3 @@ def test_on_average_a_sparse_gradient_has_the_prior_of_a_dense_one():
     first = slice(log.n_users)  # the batches are those of the first member
     dense = 7.0 / len(log) * model.user.vector_table.detach()[first]
     torch.testing.assert_close((total / rounds)[first], dense, rtol=0.1, atol=1e-6)
-
-
-@pytest.mark.parametrize("gradients", ["dense", "sparse"])
-def test_dense_and_sparse_gradients_learn_a_checkerboard(gradients):
-    train, held_out = split(checkerboard(), SplitConfig())
-    config = WorldModelConfig(
-        embedding_decay=0.1, batch=32, epochs=80, patience=10, learning_rate=1e-2, gradients=gradients
-    )
-    assert fit_world(train, held_out, config).metrics["held_out_rmse"] < 1.0  # any bias model: 2.0

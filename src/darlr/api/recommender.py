@@ -190,15 +190,13 @@ class Recommender:
         """Up to n next items of each user: a frame of user, rank, item, score, propensity and known.
 
         users: one id, several, or `darlr.NEW` for a cold-start user. history: the session so far, (item, reward) pairs,
-        oldest first, or a mapping from users to their pairs. exclude, only: items that must not be recommended, and the
-        only ones that may, for all users or by user. new_items: leave out the items that the user has logged. strategy:
-        how items are chosen, see `StrategyConfig`. request_id: a name that makes draws repeatable. log, arm: where the
-        decisions are kept, a `darlr.DecisionLog`, and under which name. See `TrainedPolicy.recommend` for columns and
-        errors.
+        oldest first, or by user. exclude, only: items that must not be recommended, and the only ones that may, for all
+        or by user. new_items: leave out what the user has logged. strategy: how items are chosen. request_id: makes
+        draws repeatable. log, arm: a `darlr.DecisionLog`, and this model's name in it. See `TrainedPolicy.recommend`.
         """
-        rules: dict[str, Any] = {"history": history, "exclude": exclude, "only": only, "new_items": new_items}
-        drawing: dict[str, Any] = {"strategy": strategy, "epsilon": epsilon, "request_id": request_id}
-        return self.policy.recommend(users, n, **rules, **drawing, log=log, arm=arm)
+        more: dict[str, Any] = {"history": history, "exclude": exclude, "only": only, "new_items": new_items}
+        more |= {"strategy": strategy, "epsilon": epsilon, "request_id": request_id}
+        return self.policy.recommend(users, n, **more, log=log, arm=arm)
 
     def explain(self, user: Id, item: Id, history: Pairs | None = None) -> Explanation:
         """Why the item is recommended to the user, or not; see `Explanation`.
@@ -210,8 +208,8 @@ class Recommender:
     def save(self, folder: str | Path) -> None:
         """Write the run, with its log, into a folder that can be moved; `darlr.load` and the command line read it.
 
-        An earlier run in the folder is replaced once the new one is complete. Raises RunError where the folder holds
-        something else or cannot be written, and before `fit`.
+        An earlier run there is replaced once the new one is complete. Raises RunError before `fit`, and where the
+        folder holds something else or cannot be written.
         """
         save_run(self.run, self._source, Path(folder))
 

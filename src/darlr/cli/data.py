@@ -8,7 +8,7 @@ from shlex import quote
 
 from rich.console import Console
 
-from darlr.cli.data_options import SAYS_NO, Check, Data, Download, Info, ListSets, Prepare, Table
+from darlr.cli.data_options import SAYS_NO, Check, Data, Decisions, Download, Info, ListSets, Prepare, Table
 from darlr.data.log import InteractionLog
 from darlr.data.profile import profile
 from darlr.data.profile_text import text, to_json
@@ -29,7 +29,7 @@ from darlr.experiments.progress import say
 from darlr.experiments.size import memory_needed, size_of
 from darlr.experiments.update import source_of
 from darlr.io.text import visible
-from darlr.options import RunConfig
+from darlr.options import ColumnsConfig, RunConfig
 
 console = Console()
 
@@ -58,6 +58,11 @@ def write(options: Prepare) -> None:
     if isinstance(source, Table):
         check_options(source.table)
         prepare(source.table, out)
+    elif isinstance(source, Decisions):
+        from darlr.decisions.join import prepare as prepare_decisions  # polars, which other sources may do without
+
+        columns = ColumnsConfig(category=source.category, reward_range=source.reward_range, name=source.name)
+        prepare_decisions(source.log, out, source.feedback, columns, source.users, source.items, obp=source.obp)
     else:
         name, raw, own = type(source).__name__, getattr(source, "raw", None), getattr(source, "config", None)
         if own is not None:

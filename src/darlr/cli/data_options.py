@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 from tyro.conf import Positional, arg, subcommand
 
 from darlr.data.sets.registry import SETS, DataSet
-from darlr.options import TableConfig
+from darlr.options import FeedbackConfig, TableConfig
 
 HERE = arg(name="")  # options without a prefix
 FOLDER = arg(metavar="FOLDER")
@@ -30,6 +30,31 @@ class Table(Reader):
     table: Annotated[TableConfig, HERE]
 
 
+@dataclass(frozen=True)
+class Decisions(Reader):
+    """A log of decisions that `darlr serve --decisions` or `darlr.DecisionLog` wrote.
+
+    Each item that was shown and has a reward becomes an event, with its propensity. Feedback is joined by request id
+    and item. Orphaned and late feedback is left out, copies count once, and all counts are printed.
+    """
+
+    log: Annotated[Positional[Path], FOLDER]
+    """Folder of the log."""
+    feedback: Annotated[FeedbackConfig, HERE] = field(default_factory=FeedbackConfig)
+    users: Path | None = None
+    """File of user features, with one user per row and the ids in a column `user`."""
+    items: Path | None = None
+    """File of item features, with one item per row and the ids in a column `item`."""
+    category: str | None = None
+    """Item feature that the exit rule reads. A user leaves when one of its values repeats."""
+    reward_range: tuple[float, float] | None = None
+    """Lowest and highest possible reward. The default is the range in the log."""
+    name: str | None = None
+    """Name of the data set. The default is the name of the log's folder."""
+    obp: bool = False
+    """Write obp.parquet too, with the column names of Open Bandit Pipeline: position, pscore and others."""
+
+
 def _reader(entry: DataSet) -> type[Reader]:
     """The options of `darlr data prepare NAME`."""
     options: list[Any] = []
@@ -42,7 +67,8 @@ def _reader(entry: DataSet) -> type[Reader]:
     return made
 
 
-READERS: dict[str, type[Reader]] = {entry.name: _reader(entry) for entry in SETS.values()} | {"table": Table}
+READERS: dict[str, type[Reader]] = {entry.name: _reader(entry) for entry in SETS.values()}
+READERS |= {"table": Table, "decisions": Decisions}
 if TYPE_CHECKING:
     Source = Reader
 else:

@@ -11,6 +11,7 @@ from darlr.experiments.evaluate import evaluate, open_runs
 from darlr.experiments.finished import FinishedRun
 from darlr.experiments.progress import say
 from darlr.io.places import require_writable
+from darlr.io.text import visible
 from darlr.options import Users
 
 
@@ -22,9 +23,34 @@ def run(options: Evaluate) -> None:
     out = options.out or (place / "without-truth" if options.without_truth else place)
     if options.out or place.is_dir():
         require_writable(out)  # before the work
+    if options.decisions is not None:
+        judge(options, options.decisions, out)
+        return
     runs = open_runs(options.runs)
     chosen = {name: getattr(options, name) for name in ("only", "users", "without_truth", "pictures")}
     report(runs, out, **chosen)
+
+
+def judge(options: Evaluate, log: Path, out: Path) -> None:
+    """Judge policies by logged decisions, write the report, and print it."""
+    from darlr.decisions.join import open_decisions  # polars, which other evaluations may do without
+    from darlr.experiments.decided import worth
+    from darlr.serving.folder import read_policy
+
+    names = [folder.resolve().name for folder in options.runs]
+    labels = [name if names.count(name) == 1 else str(folder) for name, folder in zip(names, options.runs, strict=True)]
+    policies = [(label, read_policy(folder)) for label, folder in zip(labels, options.runs, strict=True)]
+    found = worth(open_decisions(log, options.feedback), policies, options.choose, options.value)
+    found.save(out, pictures=False)
+    print(visible(str(found)))
+    say(f"report: {out / 'decisions.md'}, {out / 'decisions.json'}")
+    if options.pictures:
+        try:
+            found.save(out)
+        except MachineError as error:  # no matplotlib: the tables are what counts
+            say(f"no picture: {error}, or pass --no-pictures")
+        else:
+            say(f"picture: {out / 'decisions.png'}")
 
 
 def report(

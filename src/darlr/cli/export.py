@@ -58,7 +58,7 @@ def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
         raise ConfigError(f"option row: {row} learned from the ground truth; it is a reference and no policy to serve")
     if row in (name, name + START):
         chosen = found.recommender if row == name else found.untrained
-        return lambda folder: export(chosen, found.world, found.logs.known, train, folder)
+        return lambda folder: export(chosen, found.world, found.logs.known, train, folder, found.closed_form)
     entries = rows_of(found)
     if row not in entries:
         known = [name, name + START, *entries]

@@ -1,4 +1,4 @@
-"""The command line: `darlr data | fit | train | update | evaluate | compare | recommend | serve | export`.
+"""The command line: `darlr data | fit | train | update | evaluate | compare | recommend | serve | replay | export`.
 
 Options are parsed from dataclasses before anything slow is imported, so `--help` is quick.
 """
@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg, subcommand
 
 from darlr.cli.data_options import DATA, FOLDER, HERE, Data
 from darlr.options import (
+    FeedbackConfig,
     RunConfig,
     ServeConfig,
     SplitConfig,
@@ -19,6 +20,7 @@ from darlr.options import (
     TrainConfig,
     UpdateConfig,
     Users,
+    ValueConfig,
     WorldModelConfig,
 )
 
@@ -134,6 +136,22 @@ class Evaluate:
     an empty history. both: tables of each kind."""
     without_truth: bool = False
     """Use the evaluation world model although the true rewards are known, to see how far such tables can be trusted."""
+    decisions: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Judge the policies by a log of decisions instead: what was served, its arms, and what the policies would be worth
+    under STRATEGY. The folder is that of `darlr serve --decisions`, or a data set of `darlr data prepare decisions`."""
+    choose: Annotated[StrategyConfig, HERE] = field(default_factory=StrategyConfig)
+    feedback: Annotated[FeedbackConfig, HERE] = field(default_factory=FeedbackConfig)
+    value: Annotated[ValueConfig, HERE] = field(default_factory=ValueConfig)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Repeat logged decisions with the policies that made them, and count those that differ in a bit."""
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="FOLDER ...", help_behavior_hint="(one or more)")]
+    """Folders of runs, or of policies."""
+    decisions: Annotated[Path, FOLDER]
+    """Folder of the log of decisions."""
 
 
 @dataclass(frozen=True)
@@ -242,5 +260,6 @@ Command = (
     | Annotated[Compare, subcommand("compare")]
     | Annotated[Recommend, subcommand("recommend")]
     | Annotated[Serve, subcommand("serve")]
+    | Annotated[Replay, subcommand("replay")]
     | Annotated[Export, subcommand("export")]
 )

@@ -76,11 +76,11 @@ def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resa
     ratio = partial(_ratio, bandit.user, seed=seed, resamples=resamples)
     raw = bandit.target / bandit.propensity
     weight = raw if clip is None else np.minimum(raw, clip)
-    effective, rewarded = _effective(weight), _effective(weight[bandit.reward > bandit.reward.min()])
+    effective, rewarded = effective_size(weight), effective_size(weight[bandit.reward > bandit.reward.min()])
     support = ratio(raw)
     refused = _refusal(effective, bandit.propensity, support)
     estimates: dict[str, Interval | None] = dict.fromkeys(("dm", "snips", "dr"))
-    few = refused is None and _informative(weight, bandit.reward) < LEAST_INFORMATIVE
+    few = refused is None and informative_size(weight, bandit.reward) < LEAST_INFORMATIVE
     exact = few and len(np.unique(bandit.reward)) == 2
     if few:
         rare = f"{rewarded:.1f} of {effective:.1f} (effective numbers) are above the least"
@@ -110,15 +110,15 @@ def off_policy(bandit: Bandit, *, clip: float | None = None, seed: int = 0, resa
     )
 
 
-def _effective(weight: Reals) -> float:
+def effective_size(weight: Reals) -> float:
     """Compute the effective number of events, (sum w)^2 / sum w^2; 0 without weights."""
     return float(weight.sum() ** 2 / np.square(weight).sum()) if weight.any() else 0.0
 
 
-def _informative(weight: Reals, reward: Reals) -> float:
+def informative_size(weight: Reals, reward: Reals) -> float:
     """Compute the effective number of matching events whose reward is not the commonest one."""
     place = np.unique(reward, return_inverse=True)[1]
-    return _effective(weight[place != np.bincount(place, weight).argmax()])
+    return effective_size(weight[place != np.bincount(place, weight).argmax()])
 
 
 def _exact(user: IntArray, reward: Reals, weight: Reals) -> Interval:
@@ -131,9 +131,9 @@ def _exact(user: IntArray, reward: Reals, weight: Reals) -> Interval:
 
     low, high = float(reward.min()), float(reward.max())
     share = float(weight @ (reward == high) / weight.sum())
-    count, rare = _effective(weight), weight * (reward == (high if share <= 0.5 else low))
+    count, rare = effective_size(weight), weight * (reward == (high if share <= 0.5 else low))
     if rare.any():
-        users = _effective(np.bincount(user, rare).astype(np.float64))
+        users = effective_size(np.bincount(user, rare).astype(np.float64))
         count = min(count, users * weight.sum() / rare.sum())
     hits, misses = share * count, (1 - share) * count
     least = betaincinv(hits, misses + 1, 0.025) if hits > 0 else 0.0
@@ -144,7 +144,7 @@ def _exact(user: IntArray, reward: Reals, weight: Reals) -> Interval:
 def mean_reward(user: IntArray, reward: NDArray[np.floating], *, seed: int = 0, resamples: int = 2000) -> Interval:
     """Estimate the mean reward of an event under the logging policy. user, reward: [L]."""
     earned, weight = reward.astype(np.float64), np.ones(len(reward))
-    if len(np.unique(earned)) == 2 and _informative(weight, earned) < LEAST_INFORMATIVE:
+    if len(np.unique(earned)) == 2 and informative_size(weight, earned) < LEAST_INFORMATIVE:
         return _exact(user, earned, weight)
     return _ratio(user, earned, seed=seed, resamples=resamples)
 

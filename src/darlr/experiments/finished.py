@@ -33,6 +33,7 @@ from darlr.options import OWN, RunConfig, TrainConfig
 from darlr.serving.folder import export
 from darlr.simulation.policy import Policy, translated
 from darlr.world.fitted import FILES, FittedWorldModel
+from darlr.world.models.implicit import ImplicitModel
 from darlr.world.tables import World
 
 DATA = "data"  # folder of a run that holds its log, where the run was trained in memory and saved
@@ -102,7 +103,12 @@ class FinishedRun:
 
     def export(self, folder: Path) -> None:
         """Write the policy that the run hands over into a folder of its own, for serving."""
-        export(self.recommender, self.world, self.logs.known, self.config.train, folder)
+        export(self.recommender, self.world, self.logs.known, self.config.train, folder, self.closed_form)
+
+    @property
+    def closed_form(self) -> ImplicitModel | None:
+        """The world model, where it estimates the rewards of new users itself."""
+        return self.fitted.model if isinstance(self.fitted.model, ImplicitModel) else None
 
 
 def finish(

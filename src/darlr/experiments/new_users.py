@@ -36,7 +36,7 @@ class FoldedIn:
 
 def served_to_new(run: FinishedRun, recommender: Recommender) -> Policy:
     """The policy of a recommender of this run for new users, in the log's unit of rewards."""
-    found = served(content(recommender, run.world, run.logs.known, run.config.train))
+    found = served(content(recommender, run.world, run.logs.known, run.config.train, run.closed_form))
     return translated(FoldedIn(found.newcomers), run.logs.unit)
 
 

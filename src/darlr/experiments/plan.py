@@ -108,10 +108,11 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
     recommender = replace(train.recommender, slate=slate, prior=prior)
     logged = log.implicit and world_model.estimates == "table"
     source: Literal["logged", "predicted"] = "logged" if logged else "predicted"
+    averaged: Literal["logged", "predicted"] = "predicted" if world_model.kind == "implicit" else source
     tables = replace(
         train.tables,
         indicator=source if train.tables.indicator == "auto" else train.tables.indicator,
-        neighbour_source=source if train.tables.neighbour_source == "auto" else train.tables.neighbour_source,
+        neighbour_source=averaged if train.tables.neighbour_source == "auto" else train.tables.neighbour_source,
     )
     return replace(
         config,

@@ -17,6 +17,8 @@ from darlr.options.data import SplitConfig as SplitConfig
 from darlr.options.data import SyntheticConfig as SyntheticConfig
 from darlr.options.data import TableConfig as TableConfig
 from darlr.options.data import YahooConfig as YahooConfig
+from darlr.options.decisions import FeedbackConfig as FeedbackConfig
+from darlr.options.decisions import ValueConfig as ValueConfig
 from darlr.options.serving import ServeConfig as ServeConfig
 from darlr.options.serving import StrategyConfig as StrategyConfig
 from darlr.options.training import OWN as OWN

@@ -90,7 +90,7 @@ class TablesConfig:
     """Weights of the neighbours in the neighbour table (method.md section 6)."""
     neighbour_source: Literal["auto", "predicted", "logged"] = "auto"
     """What the neighbour table averages: the predicted or the logged rewards of the neighbours.
-    auto: logged for logs of positives, otherwise predicted."""
+    auto: logged for logs of positives, unless the world model is implicit, otherwise predicted."""
     logged_neighbours: int = 100
     """Number of neighbours when the neighbour table averages logged rewards."""
     neighbour_self: bool = True

@@ -35,25 +35,40 @@ from darlr.world.belief import Belief
 from darlr.world.estimates import Dense, Estimate
 from darlr.world.fold_in import FoldIn
 from darlr.world.low_rank import LowRank
+from darlr.world.models.implicit import ImplicitModel
 from darlr.world.tables import Histories, World, histories
 
 WEIGHTS, METADATA = "policy.safetensors", "policy.json"
-SCHEMA = 5
+SCHEMA = 6
 REMEDY = "restore it, or finish the run again to write it anew"
 
 
 Content = tuple[dict[str, Tensor], dict[str, Any]]  # of a policy folder: its tensors and its metadata
 
 
-def export(recommender: Recommender, world: World, log: InteractionLog, config: TrainConfig, folder: Path) -> None:
+def export(
+    recommender: Recommender,
+    world: World,
+    log: InteractionLog,
+    config: TrainConfig,
+    folder: Path,
+    closed_form: ImplicitModel | None = None,
+) -> None:
     """Replace a policy folder by that of a recommender; see `content`. Raises RunError where it cannot be written."""
-    _write(content(recommender, world, log, config), folder)
+    _write(content(recommender, world, log, config, closed_form), folder)
 
 
-def content(recommender: Recommender, world: World, log: InteractionLog, config: TrainConfig) -> Content:
+def content(
+    recommender: Recommender,
+    world: World,
+    log: InteractionLog,
+    config: TrainConfig,
+    closed_form: ImplicitModel | None = None,
+) -> Content:
     """What a policy folder holds of a recommender.
 
-    world: the tables it was trained on. log: the events of the scope's users on its items, in scope codes.
+    world: the tables it was trained on. log: the events of the scope's users on its items, in scope codes. closed_form:
+    the world model, where it estimates new users itself.
     """
     tensors = {f"weights.{name}": value for name, value in recommender.state_dict().items()}
     tensors |= {"items": recommender.items} | ({} if _follows(recommender, world) else {"users": recommender.users})
@@ -76,7 +91,7 @@ def content(recommender: Recommender, world: World, log: InteractionLog, config:
         "leaving": recommender.leaving,
         "slate": None if slates is None else [slates.best, slates.random, slates.seed],
     }
-    return _complete(tensors, metadata, world, log, estimate)
+    return _complete(tensors, metadata, world, log, estimate, closed_form)
 
 
 def export_table(table: Tensor, leaving: CategoryExit | None, world: World, log: InteractionLog, folder: Path) -> None:
@@ -101,9 +116,10 @@ def _complete(
     world: World,
     log: InteractionLog,
     estimate: Estimate | None,
+    closed_form: ImplicitModel | None = None,
 ) -> Content:
     """The content with what every policy folder holds."""
-    newcomers, about = write_newcomers(world, estimate)
+    newcomers, about = write_newcomers(world, estimate, closed_form)
     tensors |= newcomers | _held("logged", histories(log))
     parts = ("start", "items")
     shared = "slate.start" in tensors and all(

@@ -8,14 +8,16 @@ import torch
 from torch import Tensor
 
 from darlr.policies.fixed import Cautious, UserGreedy
-from darlr.serving.policy_checks import check_number, check_range
+from darlr.serving.policy_checks import CLOSED, check_number, check_range
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy
 from darlr.world.belief import Belief
 from darlr.world.estimates import Dense, Estimate
 from darlr.world.feedback import Feedback
 from darlr.world.fold_in import Carried, FoldIn, carry, fold_in_of
+from darlr.world.kind import part
 from darlr.world.low_rank import LowRank, carried_factors
+from darlr.world.models.implicit import ImplicitModel
 from darlr.world.tables import World
 
 BELIEF = ("mean", "factors", "noise")
@@ -51,7 +53,9 @@ class Newcomers:
 
     fold_in: gives their estimates. feedback: gives their p_u. carried: gives their rows of the table that the policy
     starts from, or is. build: the policy of B users, given B, their p_u [B, F] or None, and these rows [B, I] or None.
-    believed: the policy of a recommender that has a belief, in place of all these.
+    believed: the policy of a recommender that has a belief, in place of all these. closed_form: gives their estimates
+    in place of `fold_in`, where the world model can. starts_from_it: whether the policy starts from these estimates, so
+    that nothing is carried, and no belief is asked.
     """
 
     fold_in: FoldIn
@@ -59,22 +63,42 @@ class Newcomers:
     carried: Carried | None
     build: Build
     believed: Believed | None = None
+    closed_form: ImplicitModel | None = None
+    starts_from_it: bool = False
+
+    def estimates(self, items: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
+        """The coordinates [B, d] and the estimated rewards [B, I] of B users; see `FoldIn.coordinates`."""
+        fold = self.fold_in
+        if self.closed_form is None:
+            theta = fold.coordinates(items, rewards)
+            return theta, fold.rows(theta)
+        low, high = fold.reward_range
+        liked = torch.where(rewards > (low + high) / 2, items, -1)  # this model knows positives alone
+        rows = (low + (high - low) * self.closed_form.fold_in(liked)).clamp(low, high)
+        return fold.known(rows), rows
 
     def policy(self, items: Tensor, rewards: Tensor) -> Policy:
         """The policy for B users of the codes 0 to B - 1. items, rewards: [B, n], see `FoldIn.coordinates`."""
-        if self.believed is not None:
+        if self.believed is not None and not self.starts_from_it:
             return self.believed.policy(items, rewards)
-        theta = self.fold_in.coordinates(items, rewards)
+        theta, rows = self.estimates(items, rewards)
         vectors = None
         if self.feedback is not None and self.feedback.strength is not None:
             vectors = self.feedback.along(theta) * (items >= 0).any(1, keepdim=True)
         elif self.feedback is not None:
-            vectors = self.feedback.of(self.fold_in.rows(theta), items, rewards)
+            vectors = self.feedback.of(rows, items, rewards)
+        if self.starts_from_it:
+            return self.build(len(items), vectors, Dense(rows))
         return self.build(len(items), vectors, Dense(self.carried.rows(theta)) if self.carried is not None else None)
 
 
-def write_newcomers(world: World, table: Estimate | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the metadata for a policy folder. table: what the policy starts from, of the world's users."""
+def write_newcomers(
+    world: World, table: Estimate | None, closed_form: ImplicitModel | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the metadata for a policy folder. table: what the policy starts from, of the world's users.
+
+    closed_form: the world model, where it estimates new users itself.
+    """
     reward = world.reward
     if isinstance(reward, LowRank):
         fold = reward.fold
@@ -82,7 +106,11 @@ def write_newcomers(world: World, table: Estimate | None) -> tuple[dict[str, Ten
         fold = fold_in_of(reward.whole(), float(world.risk.whole().mean()), world.reward_range)
     tensors = {"fold.mean": fold.mean, "fold.factors": fold.factors}
     metadata: dict[str, Any] = {"noise": fold.noise, "range": list(fold.reward_range), "feedback": None}
-    if table is not None:
+    same = isinstance(table, Dense) and isinstance(reward, Dense) and torch.equal(table.table, reward.table)
+    metadata["starts_from_it"] = closed_form is not None and same
+    if closed_form is not None:
+        tensors |= {f"{CLOSED}{name}": value for name, value in closed_form.for_new_users().items()}
+    if table is not None and not metadata["starts_from_it"]:
         if isinstance(reward, LowRank) and isinstance(table, LowRank):
             carried = carried_factors(reward, table)
         else:
@@ -119,4 +147,7 @@ def read_newcomers(
     noise = check_number(metadata["noise"], "noise", positive=True)
     fold = FoldIn(tensors["fold.mean"], tensors["fold.factors"], noise, check_range(metadata["range"]))
     carried = Carried(tensors["carried.mean"], tensors["carried.weight"]) if "carried.mean" in tensors else None
-    return Newcomers(fold, feedback, carried, build, believed)
+    parts = part(tensors, CLOSED)
+    closed_form = ImplicitModel(**parts) if parts else None
+    starts = bool(metadata["starts_from_it"]) and bool(parts)
+    return Newcomers(fold, feedback, carried, build, believed, closed_form, starts)

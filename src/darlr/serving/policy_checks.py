@@ -12,7 +12,9 @@ from torch import Tensor
 
 MOST_ITEMS = 10_000  # the largest window, which no tensor bounds
 MOST_FACTORS = 1_000  # the most coordinates of a cold-start user; a matrix of their square is built
-WHOLE_NUMBERS = ("bits", "logged.start", "slate.start", "feedback.columns")
+CLOSED = "closed_form."  # the first part of the names of the tables of a world model that folds new users in itself
+ROWS = tuple(f"{CLOSED}{side}_{part}" for side in ("history", "ease") for part in ("start", "column"))
+WHOLE_NUMBERS = ("bits", "logged.start", "slate.start", "feedback.columns", *ROWS)
 CODES = ("logged.items", "slate.items")
 
 
@@ -61,15 +63,28 @@ def check_shapes(tensors: Mapping[str, Tensor], feedback: Mapping[str, Any] | No
             wanted |= {f"feedback.{name}": (factors,) for name in ("mean", "strength")} | {"users": (users, factors)}
             wanted |= {f"feedback.{name}": (0,) for name in ("centre", "columns")}
         _check_codes(tensors, "feedback.columns", -1, items)
+    if f"{CLOSED}items" in tensors:
+        members, _, size = tensors[f"{CLOSED}items"].shape
+        shapes: dict[str, tuple[int | None, ...]] = {"items": (members, items, size), "users": (members, 1, size)}
+        shapes |= {"scale": (items,), "decay": (2,), "ease_start": (items + 1,), "history_start": (1,)}
+        shapes |= dict.fromkeys(("blend", "slope", "offset"), ()) | {"history_column": (0,), "history_weight": (0,)}
+        shapes["ease_weight"] = (len(tensors[f"{CLOSED}ease_column"]),)
+        wanted |= {f"{CLOSED}{name}": shape for name, shape in shapes.items()}
+        _check_codes(tensors, f"{CLOSED}ease_column", 0, items)
+        _check_lists(tensors, f"{CLOSED}ease_start", f"{CLOSED}ease_column")
     for name, shape in wanted.items():
         found = tuple(tensors[name].shape) if name in tensors else shape
         if len(found) != len(shape) or any(n not in (None, m) for n, m in zip(shape, found, strict=True)):
             raise ValueError(f"{name} is of shape {found}, not {shape}")
     for name in ("logged", "slate") if "slate.start" in tensors else ("logged",):
         _check_codes(tensors, f"{name}.items", 0, items)
-        start = tensors[f"{name}.start"]
-        if int(start[0]) != 0 or int(start[-1]) != len(tensors[f"{name}.items"]) or bool((start.diff() < 0).any()):
-            raise ValueError(f"{name} items do not begin and end where they should")
+        _check_lists(tensors, f"{name}.start", f"{name}.items")
+
+
+def _check_lists(tensors: Mapping[str, Tensor], start: str, listed: str) -> None:
+    first, count = tensors[start], len(tensors[listed])
+    if int(first[0]) != 0 or int(first[-1]) != count or bool((first.diff() < 0).any()):
+        raise ValueError(f"{listed} do not begin and end where they should")
 
 
 def _check_codes(tensors: Mapping[str, Tensor], name: str, least: int, items: int) -> None:

@@ -22,9 +22,8 @@ PRIOR = {"recommender__prior": 1.0}
 # Tracing takes seconds a case: these are every kind of agent, reward, reference rule and exit once.
 TRACED: list[tuple[str, dict[str, Any]]] = [
     ("dorl", PRIOR | {"recommender__caution": 9.0, "session__exit": "category"}),
-    ("roler", {"session__repeats": True}),
+    ("roler", {"session__repeats": True, "tracker__kind": "mean", "recommender__user_in_state": False}),
     ("darlr", PRIOR | {"recommender__belief": 1.0, "selector__kind": "random"}),
-    ("darlr", {"tracker__kind": "mean", "recommender__user_in_state": False}),
     ("darlr", DROPOUT | LOW),
 ]
 COMPILED = ("mbpo", {"tracker__kind": "mean", "session__exit": "category"})

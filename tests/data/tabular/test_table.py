@@ -244,7 +244,7 @@ word = word.filter(lambda w: plain(w) and plain(w) not in NO_ID)
 event = st.tuples(st.sampled_from("pqr") | word, word, st.floats(-1e6, 1e6, width=32))
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(events=st.lists(event, min_size=2, max_size=12).filter(lambda e: len({plain(u) for u, _, _ in e}) > 1))
 def test_any_ids_survive_csv_and_parquet(events, tmp_path_factory):
     folder = tmp_path_factory.mktemp("any")

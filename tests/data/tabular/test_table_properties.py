@@ -60,7 +60,7 @@ def write(frame: pl.DataFrame, folder, kinds) -> None:
             path.write_bytes(gzip.compress(text) if kind.endswith(".gz") else text)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     events=st.lists(event, min_size=2, max_size=14).filter(usable),
     kinds=st.lists(st.sampled_from(FORMATS), min_size=1, max_size=3),

@@ -16,9 +16,10 @@ from darlr.world.fitted import load
 from darlr.world.implicit import resolve
 from darlr.world.low_rank import LowRank
 from darlr.world.models import ease
-from darlr.world.models.als import CONFIDENCE, PENALTY, folded, rows_of
+from darlr.world.models.als import CONFIDENCE, PENALTY, folded
 from darlr.world.models.ease import Gram
-from darlr.world.models.implicit import RIVALS, _logistic, ages, held_out
+from darlr.world.models.histories import ages, last_events, rows_of
+from darlr.world.models.implicit import RIVALS, _logistic
 from tests.world.tiny import log_of
 
 USERS, ITEMS = 60, 20
@@ -83,9 +84,12 @@ def test_item_weights_are_the_formula_and_the_largest_are_kept(monkeypatch: pyte
 def test_ages_and_the_event_that_is_held_out():
     log = log_of([0, 1, 0, 0, 1], [0, 1, 2, 3, 4], [1] * 5, 3, 5, timestamp=np.array([5, 1, 9, 5, 2]))
     assert ages(log).tolist() == [1, 1, 0, 1, 0]
-    assert held_out(log, 0).tolist() == [False, False, True, False, True]
+    assert last_events(log, 9, 0).tolist() == [False, False, True, False, True]
+    assert last_events(log, 1, 0).sum() == 1
     assert ages(replace(log, timestamp=None)).tolist() == [0] * 5
-    assert held_out(select(log, np.array([True, True, False, False, False])), 0).sum() == 0  # one event is not split
+    assert (
+        last_events(select(log, np.array([True, True, False, False, False])), 9, 0).sum() == 0
+    )  # one event is not split
 
 
 def test_a_calibration_finds_the_line_that_made_the_positives():

@@ -1,21 +1,14 @@
 """EASE, an item-item model in closed form (Steck 2019, arXiv 1905.03375), kept sparse."""
 
 import numpy as np
-import scipy  # its parts load when they are first used
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from darlr.world.models.als import Rows, rows_of
+from darlr.world.models.histories import Rows, rows_of, sparse
 
 ITEMS = 10_000  # the most items, those with the most events, of the inverted matrix: half a minute, a gigabyte
 NEAREST = 200  # the weights that are kept of each predicted item, the largest by absolute value
-
-
-def sparse(rows: Rows) -> "scipy.sparse.csr_matrix":
-    """The same matrix for SciPy's products."""
-    parts = rows.weight.numpy(), rows.column.numpy(), rows.start.numpy()
-    return scipy.sparse.csr_matrix(parts, (len(rows.start) - 1, rows.width))
 
 
 class Gram:

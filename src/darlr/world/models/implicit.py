@@ -14,22 +14,21 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from darlr.data.log import InteractionLog
 from darlr.options import WorldModelConfig
 from darlr.world.implicit import item_weights
-from darlr.world.models.als import Rows, factorise, folded, rows_of
-from darlr.world.models.ease import Gram, sparse
+from darlr.world.models.als import factorise, folded
+from darlr.world.models.ease import Gram
 from darlr.world.models.given import GivenFactors
+from darlr.world.models.histories import OLDEST, Rows, ages, history, last_events, rows_of, sparse
 from darlr.world.vectors import principal
 
 SIZE, SWEEPS, MORE = 64, 8, 2  # factors, sweeps of ALS, and sweeps of a further member on a bootstrap sample of users
 PENALTIES = (4.0, 20.0)  # candidates for the penalty of EASE, in mean numbers of events of an item
 DECAYS = (1.0, 0.8, 0.6, 0.4)  # candidates for the weight of an event, relative to that of the next one
 BLENDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)  # candidates for the weight of ALS beside EASE of weight 1
-OLDEST = 50  # later events beyond this number take no more weight off
 VALIDATED, CELLS = 4096, 1 << 26  # the most users who give an event for choices, and the most scores of theirs
 K = 10  # the cut-off of nDCG
 RIVALS = 99  # random items without an event, for each event of the calibration
@@ -101,11 +100,13 @@ class ImplicitModel(nn.Module):
         return of
 
     def fold_in(self, items: Int[Tensor, "B n"]) -> Float[Tensor, "B I"]:
-        """The probabilities of all items for users in no log, by their distinct items, oldest first, padded with -1.
+        """The probabilities of all items for users in no log, by their items, oldest first, padded with -1.
 
-        A user with the history of a user of the log gets the predictions of that user.
+        A user with the history of a user of the log gets the predictions of that user. Of an item that occurs twice the
+        first counts.
         """
-        there = items >= 0
+        same = (items[:, :, None] == items[:, None, :]).tril(-1).any(2)
+        there = (items >= 0) & ~same
         age = there.flip(1).cumsum(1).flip(1) - 1
         rows = torch.arange(len(items))[:, None].expand_as(items)[there].numpy()
         known, factors = [], []
@@ -117,6 +118,13 @@ class ImplicitModel(nn.Module):
             own[known[1].count == 0] = self.users[k].mean(0)
             factors.append(own)
         return self._probability(known[0], torch.stack(factors)).mean(0)
+
+    def for_new_users(self) -> dict[str, Tensor]:
+        """The tables that `fold_in` needs, without those of the log's users."""
+        tables: dict[str, Tensor] = self.state_dict()
+        nobody = {name: value[:1] for name, value in tables.items() if name == "history_start"}
+        nobody |= {f"history_{name}": tables[f"history_{name}"][:0] for name in NAMES[1:]}
+        return tables | nobody | {"users": self.users.mean(1, keepdim=True)}
 
     def _probability(self, known: Rows, users: Float[Tensor, "K u d"]) -> Float[Tensor, "K u I"]:
         similar = standard(torch.from_numpy((sparse(known) @ self._weights).toarray()))
@@ -163,7 +171,7 @@ def fit_implicit(log: InteractionLog, config: WorldModelConfig) -> tuple[Implici
 
 def choose(log: InteractionLog, seed: int, dense: bool) -> Choice:
     """Hold an event of some users out, fit both models to the others, and choose. dense: whether EASE takes part."""
-    age, out = ages(log), held_out(log, seed)
+    age, out = ages(log), last_events(log, max(1, min(VALIDATED, CELLS // log.n_items)), seed)
     if not out.any():
         return Choice()
     age = age - (np.bincount(log.user[out], minlength=log.n_users)[log.user])
@@ -206,39 +214,6 @@ def choose(log: InteractionLog, seed: int, dense: bool) -> Choice:
     negative = negative[~negative.isnan()]
     slope, offset = (_logistic if dense else _least_squares)(positive.double(), negative.double())
     return replace(choice, slope=slope, offset=offset)
-
-
-def ages(log: InteractionLog) -> NDArray[np.int64]:
-    """How many events of its user are later than each event, int64 [L]; 0 without times."""
-    if log.timestamp is None:
-        return np.zeros(len(log), dtype=np.int64)
-    order = np.lexsort((log.timestamp, log.user))
-    user, time = log.user[order], log.timestamp[order]
-    new = np.append((user[1:] != user[:-1]) | (time[1:] != time[:-1]), True)  # the last event of a user and a time
-    last = np.flatnonzero(new)[np.cumsum(np.append(0, new[:-1]))]
-    age = np.empty(len(log), dtype=np.int64)
-    age[order] = np.searchsorted(user, user, side="right") - 1 - last
-    return age
-
-
-def held_out(log: InteractionLog, seed: int) -> NDArray[np.bool_]:
-    """The last event of some users with two or more, bool [L]; without times a random one."""
-    generator = np.random.default_rng(seed)
-    time = np.zeros(len(log)) if log.timestamp is None else log.timestamp
-    order = np.lexsort((generator.random(len(log)), time, log.user))
-    user = log.user[order]
-    last = np.flatnonzero(np.append(user[1:] != user[:-1], True)) if len(log) else np.zeros(0, dtype=np.int64)
-    last = last[np.bincount(log.user, minlength=log.n_users)[user[last]] > 1]
-    most = max(1, min(VALIDATED, CELLS // log.n_items))
-    out = np.zeros(len(log), dtype=bool)
-    out[order[generator.permutation(last)[:most]]] = True
-    return out
-
-
-def history(log: InteractionLog, kept: NDArray[np.bool_], age: NDArray[np.int64], decay: float) -> Rows:
-    """The items of all users by the kept events, with the weight decay ** age."""
-    weight = decay ** np.clip(age[kept], 0, OLDEST)
-    return rows_of(log.user[kept], log.item[kept], weight, (log.n_users, log.n_items))
 
 
 def _start(rows: Rows, seed: int) -> Tensor:
