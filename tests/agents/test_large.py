@@ -8,7 +8,6 @@ from darlr.agents.a2c import Decisions, policy_gain
 from darlr.agents.actor_critic import Actor, Streams
 from darlr.agents.fast import twins
 from darlr.agents.large import grouped, touched
-from darlr.agents.slates import largest
 
 
 def actor(actions: int = 50, width: int = 16) -> Actor:
@@ -96,11 +95,3 @@ def test_streams_read_the_candidates_of_new_users() -> None:
         held = streams.of(user, pools[user])
         torch.testing.assert_close(held.logits(hidden), expected)
         assert torch.equal(held.pool, pools[user].flatten())
-
-
-@pytest.mark.parametrize("items", [50, 9000, 20_003])
-def test_the_largest_scores_are_found_by_blocks(items: int) -> None:
-    scores = torch.randn(3, items, generator=torch.Generator().manual_seed(items))
-    count = min(400, items)
-    expected = scores.topk(count, dim=1).indices.sort(1).values
-    assert torch.equal(largest(scores, count).sort(1).values, expected)

@@ -1,5 +1,7 @@
 """Slates: the same for a user at each time, and as good as the whole catalogue where they hold it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -115,3 +117,19 @@ def test_only_items_of_the_slate_are_shown_and_none_twice():
     assert (held.columns(turns.action[:, None]) >= 0).all()
     shown = turns.action.view(-1, 4).T
     assert all(len(row.unique()) == len(row) for row in shown)
+
+
+@pytest.mark.parametrize("belief", [0.0, 0.5])
+def test_scores_do_not_depend_on_the_users_that_were_asked_for_before(belief):
+    world = make_world(USERS, ITEMS)
+    world = replace(world, preference=torch.randn(ITEMS, 4, generator=torch.Generator().manual_seed(0)))
+    config = options(recommender__slate=8, recommender__slate_random=2, recommender__belief=belief, **CHANGES)
+    recommender = build_recommender(world, config).eval()
+    used, session = RecommenderPolicy(recommender), reset(torch.arange(USERS), ITEMS, 5)
+    for users in ([0, 1, 2], [0, 1, 2], [0, 2], [3, 2]):
+        some = replace(session, user=torch.tensor(users), items=session.items[users], rewards=session.rewards[users])
+        some.items[:, -1], some.rewards[:, -1] = torch.tensor(users), 3.0
+        for found, fresh in zip(
+            used.shortlist(some, greedy=True), RecommenderPolicy(recommender).shortlist(some, greedy=True), strict=True
+        ):
+            torch.testing.assert_close(found, fresh)

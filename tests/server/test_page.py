@@ -97,6 +97,21 @@ def test_hostile_names_stay_text_and_fit_a_narrow_screen(shop: Running, browser:
     assert browser.run("document.querySelectorAll('main :is(img, b > b, i:not(:empty), u, iframe)').length") == 0
 
 
+def test_a_key_opens_the_page(run: Path, tmp_path: Path, browser: Browser) -> None:
+    (tmp_path / "keys").write_text("a-key-of-enough-letters\n", "utf-8")
+    running = Running(ServeConfig((run,), keys=tmp_path / "keys"))
+    try:
+        browser.open(f"http://127.0.0.1:{running.port}/")
+        browser.until("document.activeElement.id === 'key'")
+        for key in (*"a-key-of-enough-letters", "Enter"):
+            browser.press(key)
+        browser.until("document.querySelector('#new-user')")
+        assert len(browser.said) == 1  # the browser itself reports the first answer
+        assert "401" in browser.said.pop()
+    finally:
+        running.end()
+
+
 def test_a_policy_alone_is_played_and_says_what_is_missing(server: Running, browser: Browser) -> None:
     begin(browser, server)
     browser.run("document.querySelector('#new-user').click()")

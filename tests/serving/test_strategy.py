@@ -15,7 +15,7 @@ from darlr.errors import ConfigError
 from darlr.options import StrategyConfig
 from darlr.serving.ids import NEW
 from darlr.serving.policy import TrainedPolicy
-from darlr.serving.strategy import Choice, choose, seed_of
+from darlr.serving.strategy import Choice, Listed, choose, seed_of
 from darlr.world.estimates import Dense
 from tests.serving.tiny import ITEMS
 
@@ -143,6 +143,22 @@ def test_only_items_of_the_slate_are_drawn(policies: dict[str, TrainedPolicy]) -
             assert found["propensity"][-1] == 1
     finally:
         recommender.slates = None
+
+
+@pytest.mark.parametrize("config", [StrategyConfig("greedy"), SAMPLE, StrategyConfig("explore", 0.5)])
+@pytest.mark.parametrize("count", [3, 30])
+def test_scores_of_a_part_of_the_catalogue_give_the_same_choices(config: StrategyConfig, count: int) -> None:
+    items = np.arange(1, 200, 9)
+    scores = np.random.default_rng(0).normal(size=(4, 200)).astype(np.float32)
+    allowed = np.zeros((4, 200), bool)
+    allowed[:, items] = np.random.default_rng(1).random((4, len(items))) < 0.8
+    whole = choose(scores, allowed, count, config, SEEDS[:4])
+    part = choose(scores[:, items], allowed[:, items], count, config, SEEDS[:4], Listed(items, 200))
+    assert np.array_equal(part.counts, whole.counts)
+    assert part.codes.shape == whole.codes.shape
+    for row, filled in enumerate(whole.counts):
+        for name in ("codes", "propensities", "scores"):
+            assert np.array_equal(getattr(part, name)[row, :filled], getattr(whole, name)[row, :filled])
 
 
 def test_seeds_differ_by_request_user_and_version() -> None:

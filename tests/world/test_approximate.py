@@ -5,9 +5,10 @@ import sys
 import pytest
 import torch
 
-from darlr.errors import MachineError
+from darlr.errors import DarlrWarning, MachineError
+from darlr.world import approximate
 from darlr.world import nearest as exact
-from darlr.world.approximate import approximately_nearest
+from darlr.world.approximate import approximately_nearest, searched_once
 
 
 def unit(users=4000, width=16):
@@ -39,3 +40,27 @@ def test_without_faiss_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(MachineError, match=r"darlr\[ann\]"):
         approximately_nearest(unit(10), 2)
+
+
+def test_neighbours_are_kept_beside_the_world_model(tmp_path, monkeypatch):
+    vectors, calls = unit(50), []
+
+    def search(unit, k):
+        calls.append(k)
+        return exact._of_all(unit, torch.arange(len(unit)), k)
+
+    monkeypatch.setattr(approximate, "approximately_nearest", search)
+    first, again = (searched_once(vectors, 5, tmp_path) for _ in range(2))
+    assert calls == [5]
+    assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(first, again, strict=True))
+    searched_once(vectors, 4, tmp_path)
+    searched_once(vectors * 0.5, 5, tmp_path)
+    assert calls == [5, 4, 5]
+    for file in tmp_path.iterdir():
+        file.write_bytes(file.read_bytes()[:-1])
+    assert torch.equal(searched_once(vectors, 5, tmp_path)[0], first[0])
+    assert torch.equal(searched_once(vectors, 5, tmp_path)[0], first[0])
+    assert calls == [5, 4, 5, 5]
+    (tmp_path / "file").touch()
+    with pytest.warns(DarlrWarning, match="searches the neighbours again"):
+        searched_once(vectors, 5, tmp_path / "file")

@@ -89,7 +89,7 @@ def test_all_pairs_are_compared_once(monkeypatch):
     vectors = torch.randn(20, 6, generator=torch.Generator().manual_seed(0))
     world, ranked = make_world(torch.zeros(20, 3), vectors), []
     rank = tables.nearest
-    monkeypatch.setattr(tables, "nearest", lambda unit, k: ranked.append(k) or rank(unit, k))
+    monkeypatch.setattr(tables, "nearest", lambda unit, k, home: ranked.append(k) or rank(unit, k))
     asked = [(7, False), (3, False), (8, True), (2, True)]
     found = [world.neighbours(*question) for question in asked]
     assert ranked == [7]
@@ -179,7 +179,7 @@ def test_neighbours_of_positives_are_what_they_logged_and_ratings_refuse_that():
     # user 0 and 2 share item 0; user 2 logged item 2 as well
     positives = make_log([0, 1, 2, 2], [0, 1, 0, 2], [1, 1, 1, 1], 3, 3)
     half = torch.full((3, 3), 0.5)
-    known = SimpleNamespace(reward=Dense(half), risk=Dense(half), item_vectors=half, reward_range=(0.0, 1.0))
+    known = SimpleNamespace(reward=Dense(half), risk=Dense(half), item_vectors=half, reward_range=(0.0, 1.0), home=None)
     world = build_world(known, positives, TablesConfig(logged_neighbours=1))
     share, risk = world.neighbour_reward(TablesConfig()).whole(), world.neighbour_risk(TablesConfig()).whole()
     assert share[0].tolist() == [1.0, 0.0, 1.0]
@@ -195,7 +195,9 @@ def test_neighbours_of_positives_are_what_they_logged_and_ratings_refuse_that():
 def test_a_user_without_feedback_is_like_nobody(centre):
     log = make_log([0, 0, 2, 2], [0, 1, 0, 2], [1, 3, 5, 2], 3, 3)  # user 1 logged nothing
     table = torch.tensor([[1.0, 2.0, 3.0], [2.0, 2.0, 2.0], [3.0, 1.0, 2.0]])
-    known = SimpleNamespace(reward=Dense(table), risk=Dense(table), item_vectors=table, reward_range=(1.0, 5.0))
+    known = SimpleNamespace(
+        reward=Dense(table), risk=Dense(table), item_vectors=table, reward_range=(1.0, 5.0), home=None
+    )
     world = build_world(known, log, TablesConfig(indicator="logged", indicator_centre=centre))
     assert world.unit[1].tolist() == [0.0] * 3
     assert world.unit[[0, 2]].norm(dim=1).tolist() == pytest.approx([1.0, 1.0])

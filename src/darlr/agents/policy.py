@@ -2,16 +2,27 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
-from darlr.agents.actor_critic import FORBIDDEN
+from darlr.agents.actor_critic import FORBIDDEN, Candidates
 from darlr.agents.recommender import Decision, Recommender, Tokens
 from darlr.agents.slates import Slate
 from darlr.simulation.policy import Shortlist
 from darlr.simulation.session import Session
 from darlr.simulation.shortlist import ByUser
+
+
+class Held(NamedTuple):
+    """Parts of users' scores that do not depend on their sessions. features: float32 [B, S, d1], of the belief."""
+
+    user: Tensor
+    slate: Slate
+    layer: Candidates
+    features: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -39,12 +50,33 @@ class RecommenderPolicy:
         slates = self.recommender.slates
         if slates is None:
             return None
-        slate = Slate(*self._slates.of(session.user)) if self.tokens is None else slates.of(session.user)
-        return Shortlist(slate.items, self._logits(session, slate))
+        if self.tokens is not None:
+            slate = slates.of(session.user)
+            return Shortlist(slate.items, self._logits(session, slate))
+        held = self._held
+        if not held or not torch.equal(held[0].user, session.user):
+            held[:] = ()  # before the new ones, which may be as large
+            held.append(self._of(session.user))
+        return Shortlist(held[0].slate.items, self._logits(session, held[0].slate, held[0].layer, held[0].features))
 
-    def _logits(self, session: Session, slate: Slate | None) -> Tensor:
-        decision: Decision = self.recommender(self.recommender.observe(session), self.tokens, slate)
+    def _logits(
+        self, session: Session, slate: Slate | None, layer: Candidates | None = None, features: Tensor | None = None
+    ) -> Tensor:
+        observation = self.recommender.observe(session)
+        decision: Decision = self.recommender(observation, self.tokens, slate, layer, features)
         return decision.logits
+
+    def _of(self, user: Tensor) -> "Held":
+        """What the scores of these users' slates are computed from."""
+        slate, agent = Slate(*self._slates.of(user)), self.recommender
+        items = slate.known(len(agent.items))
+        features = embedding(items, agent.features) if agent.config.belief else None
+        return Held(user, slate, Candidates(agent.heads.actor.weight, agent.heads.actor.bias, items), features)
+
+    @cached_property
+    def _held(self) -> "list[Held]":
+        """Those of the users that were asked for last, as the same sessions are asked for turn after turn."""
+        return []
 
     @cached_property
     def _slates(self) -> ByUser:

@@ -154,11 +154,12 @@ class Recommender(nn.Module):
         tokens: Tokens | None = None,
         slate: Slate | None = None,
         layer: Candidates | None = None,
+        features: Float[Tensor, "B S d1"] | None = None,
     ) -> Decision:
         """The decision for an observation. tokens: the result of `tokens()`, if it was computed before.
 
         slate: those of the users, where only a part of the catalogue can be recommended; logits are over its columns.
-        layer: the actor's last layer over the slates, if it was read before.
+        layer, features: the actor's last layer over the slates, and the belief's features, if they were read before.
         """
         state = self.state(seen, self.own(seen.user, tokens), tokens)
         if slate is None:
@@ -168,7 +169,7 @@ class Recommender(nn.Module):
             over = self.heads.actor.layer(slate.known(len(self.items))) if layer is None else layer
             logits, value = over.logits(hidden), self.heads.value(hidden)
         if self.knows_more or slate is not None:
-            logits = logits + self.offset(seen, slate)
+            logits = logits + self.offset(seen, slate, features)
         return Decision(state, logits, value)
 
     def tokens(self) -> Tokens:
@@ -216,10 +217,12 @@ class Recommender(nn.Module):
         """Whether the logits have an `offset`."""
         return bool(self.config.prior) or self.leaving is not None
 
-    def offset(self, seen: Observation, slate: Slate | None = None) -> Float[Tensor, "B A"]:
+    def offset(
+        self, seen: Observation, slate: Slate | None = None, features: Float[Tensor, "B S d1"] | None = None
+    ) -> Float[Tensor, "B A"]:
         """The part of the logits that is not learned (DARLR+): the prior, less caution for items that end a session.
 
-        slate: as in `forward`; its padding gets probability 0.
+        slate, features: as in `forward`; the padding of slates gets probability 0.
         """
         if slate is None:
             parts = [self._prior(seen)] if self.config.prior else []
@@ -229,21 +232,22 @@ class Recommender(nn.Module):
         else:
             items = slate.known(len(self.items))
             parts = [(slate.items == len(self.items)) * FORBIDDEN]
-            parts += [self._prior(seen, slate, items)] if self.config.prior else []
+            if self.config.prior:
+                features = embedding(items, self.features) if self.config.belief and features is None else features
+                parts.append(self._prior(seen, slate, features))
             if self.leaving is not None:
                 ending = CategoryExit(self.bits, *self.leaving).ending_among(seen.recent, items)
                 parts.append(-self.config.caution * ending.float())
         return sum(parts[1:], start=parts[0])
 
-    def _prior(self, seen: Observation, slate: Slate | None = None, items: Tensor | None = None) -> Tensor:
+    def _prior(self, seen: Observation, slate: Slate | None = None, features: Tensor | None = None) -> Tensor:
         """prior / std(r_start(u, .)) * (r_start(u, i) + theta(h) . x_i), centred over items; float32 [B, A]."""
         assert self.estimate is not None
         scores = self.estimate.rows(seen.user) if slate is None else slate.scores
-        if self.config.belief and items is None:
+        if self.config.belief and features is None:
             scores = torch.addmm(scores, seen.preference, self.features.T)
-        elif self.config.belief and items is not None:
-            scores = torch.baddbmm(scores[..., None], embedding(items, self.features), seen.preference[..., None])
-            scores = scores.squeeze(-1)
+        elif features is not None:
+            scores = torch.baddbmm(scores[..., None], features, seen.preference[..., None]).squeeze(-1)
         return (scores - self.centre[seen.user, None]) * self.sharpness[seen.user, None]
 
 

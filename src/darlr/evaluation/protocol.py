@@ -1,7 +1,7 @@
 """Play a policy against the ground truth: all users at once, in the environment that training uses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 import torch
@@ -21,7 +21,7 @@ from darlr.world.estimates import Estimate, estimate_of
 
 CELLS = 2**25  # users x items that are scored at once; it bounds memory and changes no number
 WIDE = 20_000  # items above which policies play by short lists
-SHORT = 1024  # sessions that are played at once by short lists
+SHORT = 512  # sessions that are played at once by short lists
 
 
 class Shown(NamedTuple):
@@ -38,7 +38,8 @@ class Player:
     payoff: the rewards of the truth. rows: int64 [B], the row of each session in it. items: int64 [Ie], the catalogue
     codes of its items, rising. columns: int64 [Ie], the columns of these items in it. left: bool [B, Ie], the items
     that may still be shown, updated in place where repeats are not allowed; None where policies play by short lists.
-    exit_aware: whether items that would end the session are avoided where others are left.
+    exit_aware: whether items that would end the session are avoided where others are left. asked: the sessions of each
+    policy that its short lists were asked for last, updated in place.
     """
 
     policies: Sequence[Policy]
@@ -49,6 +50,7 @@ class Player:
     left: Tensor | None
     rules: Environment
     exit_aware: bool
+    asked: dict[int, Tensor] = field(default_factory=dict)
 
     def move(self, session: Session, chance: Tensor | None) -> Shown:
         """Show the best item, or with uniform random numbers `chance`, float32 [B], one drawn from the softmax."""
@@ -57,7 +59,10 @@ class Player:
             part = slice(number * share, (number + 1) * share)
             live = (~session.done[part]).nonzero().squeeze(1)
             if len(live):  # sessions that are over show nothing; leaving out a few of them takes longer
-                rows = live if 4 * len(live) < 3 * share or self.left is None else slice(None)
+                rows = live if 4 * len(live) < 3 * share else slice(None)
+                if self.left is None:  # mostly the same sessions as before, of which a policy can keep much
+                    before = self.asked.get(number, live)
+                    rows = self.asked[number] = live if 4 * len(live) < 3 * len(before) else before
                 luck = None if chance is None else chance[part][rows]
                 own = _part(session, part)
                 if not isinstance(policy, Translated):
@@ -94,7 +99,7 @@ class Player:
             allowed = allowed & ~_ending(self.rules.exit, recent, items.clamp(max=self.rules.n_items - 1))
         best_of = best(scores, allowed) if chance is None else sample(scores, allowed, chance)
         place = column.gather(1, best_of[:, None]).squeeze(1)
-        none = (~allowed.any(1)).nonzero().squeeze(1)
+        none = (~allowed.any(1) & ~session.done).nonzero().squeeze(1)
         for some in torch.split(none, max(1, CELLS // self.rules.n_items)) if len(none) else ():
             own, luck = _part(session, some), None if chance is None else chance[some]
             left = torch.ones((len(some), len(self.items)), dtype=torch.bool, device=some.device)
@@ -141,7 +146,7 @@ class Trajectories:
 
     def split(self, size: int) -> "list[Trajectories]":
         """Split the sessions into parts of `size`, in order."""
-        parts = (getattr(self, field.name).split(size) for field in fields(self))
+        parts = (getattr(self, part.name).split(size) for part in fields(self))
         return [Trajectories(*part) for part in zip(*parts, strict=True)]
 
 

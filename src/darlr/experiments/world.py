@@ -62,7 +62,7 @@ def fit_into(folder: Path, logs: Logs, split_config: SplitConfig, config: WorldM
     """Fit a world model and write it into `folder`. Progress is shown."""
     fitted = fit_model(logs, config)
     save_world_model(fitted, folder, logs, split_config)
-    return fitted
+    return replace(fitted, home=folder)
 
 
 def save_world_model(fitted: FittedWorldModel, folder: Path, logs: Logs, split_config: SplitConfig) -> None:

@@ -14,6 +14,7 @@ from darlr.io.files import write_json
 from darlr.options import RunConfig, SyntheticConfig
 from darlr.options.json import to_json
 from darlr.options.names import override
+from darlr.serving.folder import SCHEMA
 
 METHODS = {"darlr-plus": "darlr+", "darlr": "darlr"}  # the name of the folder, and so of the arm, and the method
 SMALL = {"model.members": 2, "model.epochs": 15, "epochs": 3, "steps": 4_000}
@@ -46,7 +47,7 @@ def demo_runs(say: Callable[[str], object], cache: Path | None = None) -> tuple[
     A demo that was interrupted is continued. Raises what training raises, and MachineError without a home folder.
     """
     wanted = {name: to_json(options_of(method)) for name, method in METHODS.items()}
-    text = json.dumps([__version__, wanted], sort_keys=True, allow_nan=False)
+    text = json.dumps([__version__, SCHEMA, wanted], sort_keys=True, allow_nan=False)
     home = (cache or cache_folder()) / f"demo-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     folders = tuple(home / name for name in METHODS)
     if (home / DONE).exists():
@@ -63,7 +64,7 @@ def demo_runs(say: Callable[[str], object], cache: Path | None = None) -> tuple[
         say(f"training {method}")
         with speaking(False):
             train_run(options_of(method), folder, resume=(folder / CONFIG).exists())
-    say("evaluating both")
+    say("evaluating them")
     with speaking(False):
         evaluate(open_runs(folders)).save(folders[0], pictures=False)
     write_json(home / DONE, {"version": __version__})

@@ -43,14 +43,13 @@ class Chosen:
 
 def decide(jobs: Sequence[Job]) -> list[Chosen]:
     """The answers to jobs of one policy, whose users are of one kind; RunError for damaged scores."""
-    scores, allowed = jobs[0].policy.scored([job.asked for job in jobs])
+    scores, allowed, listed = jobs[0].policy.scored([job.asked for job in jobs])
     found = []
     for row, job in enumerate(jobs):
         here = slice(row, row + 1)
-        choice = choose(scores[here], allowed[here], job.count, job.config, np.array([job.seed], np.uint64))
-        codes = choice.codes[0, : choice.counts[0]]
-        chances = choice.propensities[0, : choice.counts[0]]
-        found.append(Chosen(codes.tolist(), scores[row, codes].tolist(), chances.tolist()))
+        choice = choose(scores[here], allowed[here], job.count, job.config, np.array([job.seed], np.uint64), listed)
+        parts = choice.codes, choice.scores, choice.propensities
+        found.append(Chosen(*(part[0, : choice.counts[0]].tolist() for part in parts)))
     return found
 
 

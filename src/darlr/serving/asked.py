@@ -56,7 +56,7 @@ class Asked:
 
 def allowed_items(some: Sequence[Asked], session: Session, logged: Histories) -> Tensor:
     """Which items may be recommended to each user, bool [B, I]: none that the session holds."""
-    allowed = ~session.seen[: len(some)]
+    allowed = ~replace(session, user=session.user[: len(some)], items=session.items[: len(some)]).seen
     for row, one in enumerate(some):
         if one.rules.new_items and one.code is not None:
             allowed[row, logged.one(one.code)] = False

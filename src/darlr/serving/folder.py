@@ -217,7 +217,8 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, v
         policy, build = _networks(metadata, tensors, leaving, source)
         believed = _believed(metadata, tensors, leaving)
     logged = Histories(tensors["logged.start"], tensors["logged.items"])
-    newcomers = read_newcomers(tensors, metadata["newcomers"], feedback, build, believed)
+    whole = metadata.get("slate") is None
+    newcomers = read_newcomers(tensors, metadata["newcomers"], feedback, build, believed, whole=whole)
     return TrainedPolicy(policy, Ids(users), Ids(items), unit, logged, newcomers, version)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -55,7 +56,8 @@ class Newcomers:
     starts from, or is. build: the policy of B users, given B, their p_u [B, F] or None, and these rows [B, I] or None.
     believed: the policy of a recommender that has a belief, in place of all these. closed_form: gives their estimates
     in place of `fold_in`, where the world model can. starts_from_it: whether the policy starts from these estimates, so
-    that nothing is carried, and no belief is asked.
+    that nothing is carried, and no belief is asked. whole: whether the policy reads all rows of its start, as one
+    without slates does.
     """
 
     fold_in: FoldIn
@@ -65,6 +67,15 @@ class Newcomers:
     believed: Believed | None = None
     closed_form: ImplicitModel | None = None
     starts_from_it: bool = False
+    whole: bool = True
+
+    @cached_property
+    def _start(self) -> FoldIn | None:
+        """The distribution of the rows of that table."""
+        if self.carried is None:
+            return None
+        noise, unlimited = self.fold_in.noise, (-torch.inf, torch.inf)
+        return FoldIn(self.carried.mean, self.carried.weight.T.contiguous(), noise, unlimited)
 
     def estimates(self, items: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
         """The coordinates [B, d] and the estimated rewards [B, I] of B users; see `FoldIn.coordinates`."""
@@ -81,15 +92,26 @@ class Newcomers:
         """The policy for B users of the codes 0 to B - 1. items, rewards: [B, n], see `FoldIn.coordinates`."""
         if self.believed is not None and not self.starts_from_it:
             return self.believed.policy(items, rewards)
-        theta, rows = self.estimates(items, rewards)
+        if (
+            not self.whole
+            and self.closed_form is None
+            and self.feedback is not None
+            and self.feedback.strength is not None
+        ):
+            theta, rows = self.fold_in.coordinates(items, rewards), rewards[:, :0]  # nothing reads rows
+        else:
+            theta, rows = self.estimates(items, rewards)
         vectors = None
         if self.feedback is not None and self.feedback.strength is not None:
             vectors = self.feedback.along(theta) * (items >= 0).any(1, keepdim=True)
         elif self.feedback is not None:
             vectors = self.feedback.of(rows, items, rewards)
+        start: Estimate | None = None
         if self.starts_from_it:
-            return self.build(len(items), vectors, Dense(rows))
-        return self.build(len(items), vectors, Dense(self.carried.rows(theta)) if self.carried is not None else None)
+            start = Dense(rows)
+        elif self.carried is not None and self._start is not None:
+            start = Dense(self.carried.rows(theta)) if self.whole else LowRank(self._start, theta)
+        return self.build(len(items), vectors, start)
 
 
 def write_newcomers(
@@ -142,6 +164,7 @@ def read_newcomers(
     feedback: Feedback | None,
     build: Build,
     believed: Believed | None = None,
+    whole: bool = True,
 ) -> Newcomers:
     """The inverse of `write_newcomers`. Raises ValueError, KeyError or TypeError for contradictions."""
     noise = check_number(metadata["noise"], "noise", positive=True)
@@ -150,4 +173,4 @@ def read_newcomers(
     parts = part(tensors, CLOSED)
     closed_form = ImplicitModel(**parts) if parts else None
     starts = bool(metadata["starts_from_it"]) and bool(parts)
-    return Newcomers(fold, feedback, carried, build, believed, closed_form, starts)
+    return Newcomers(fold, feedback, carried, build, believed, closed_form, starts, whole)

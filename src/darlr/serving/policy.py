@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
-from torch import Tensor
+import torch
 
 from darlr.agents.actor_critic import FORBIDDEN
+from darlr.agents.policy import RecommenderPolicy
 from darlr.data.unit import Unit
 from darlr.decisions.records import Decision, Sink
 from darlr.errors import ConfigError, RunError
@@ -26,7 +27,7 @@ from darlr.serving.asked import Asked, Rules, allowed_items, read_asked, session
 from darlr.serving.given import ItemRule, Pairs, refuse_frame, warn_of_unknown
 from darlr.serving.ids import NEW, Id, Ids, NewUser
 from darlr.serving.newcomers import Newcomers
-from darlr.serving.strategy import choose, choose_each, seed_of
+from darlr.serving.strategy import Listed, choose, choose_each, seed_of
 from darlr.simulation.policy import Policy
 from darlr.world.tables import Histories
 
@@ -106,11 +107,11 @@ class TrainedPolicy:
         codes, counts = np.zeros((len(asked), width), np.int64), np.zeros(len(asked), np.int64)
         values, chances = np.zeros((len(asked), width), np.float32), np.zeros((len(asked), width))
         for places in self.chunks(asked):
-            scores, allowed = self.scored([asked[place] for place in places])
+            scores, allowed, items = self.scored([asked[place] for place in places])
             seeds = np.array([self.seed(requests[place], asked[place]) for place in places], np.uint64)
-            choice = (choose if log is None else choose_each)(scores, allowed, width, config, seeds)
+            choice = (choose if log is None else choose_each)(scores, allowed, width, config, seeds, items)
             codes[places], chances[places], counts[places] = choice.codes, choice.propensities, choice.counts
-            values[places] = np.take_along_axis(scores, choice.codes, 1)
+            values[places] = choice.scores
         for rule in (rules.exclude, rules.only):
             warn_of_unknown(rule.option, rule.unknown)
         if log is not None:
@@ -154,26 +155,43 @@ class TrainedPolicy:
         none = Rules(ItemRule(None, "exclude", self.items), ItemRule(None, "only", self.items))
         return read_asked(user, history, rules or none, self.users, self.items, self.unit)
 
-    def scored(self, some: Sequence[Asked]) -> tuple[Any, Any]:
-        """The scores of all items, float32 [B, I], and which may be recommended, bool [B, I], as arrays.
+    def scored(self, some: Sequence[Asked]) -> tuple[Any, Any, Listed | None]:
+        """The scores of items, float32 [B, n], and which may be recommended, bool [B, n], as arrays; and the items.
 
         some: users of one kind. Up to ROWS of them are padded to ROWS, so that the scores of a user are the same bits
-        whoever is beside it. Items outside a user's slate may not be recommended. Raises RunError where a score is no
-        finite number.
+        whoever is beside it. The items are None where they are the whole catalogue. With slates they are those of any
+        of the slates, and a user may not get items outside its own. Raises RunError where a score is no finite number.
         """
-        rows = [*some, *[some[-1]] * (ROWS - len(some))]
-        session = session_of(rows, len(self.items.ids), self.unit)
+        rows, n_items = [*some, *[some[-1]] * (ROWS - len(some))], len(self.items.ids)
+        session = session_of(rows, n_items, self.unit)
         known = some[0].code is not None
         policy = self.policy if known else self.newcomers.policy(session.items, session.rewards)
-        logits = policy.scores(session)
+        slates = policy.shortlist(session, greedy=False) if isinstance(policy, RecommenderPolicy) else None
+        logits = (policy.scores(session) if slates is None else slates.scores)[: len(some)]
         # the extremes of numbers with a NaN are NaN; looking at every score takes many times longer
         usable = logits.amin(1).isfinite() & logits.amax(1).isfinite()
         if not bool(usable.all()):
             user = rows[int(usable.int().argmin())].shown
             raise RunError(f"user {user!r}: the policy's scores are no finite numbers; its weights are damaged")
-        logits = logits[: len(some)]
-        allowed: Tensor = allowed_items(some, session, self.logged) & (logits > FORBIDDEN / 2)
-        return logits.numpy(), allowed.numpy()
+        allowed = allowed_items(some, session, self.logged)
+        if slates is None:
+            return logits.numpy(), (allowed & (logits > FORBIDDEN / 2)).numpy(), None
+        items, place = torch.unique(slates.items[: len(some)], return_inverse=True)
+        scores = logits.new_full((len(some), len(items)), FORBIDDEN).scatter_(1, place, logits)
+        items = items[items < n_items]  # the last one may be padding
+        scores = scores[:, : len(items)]
+        allowed = allowed[:, items] & (scores > FORBIDDEN / 2)
+        return scores.numpy(), allowed.numpy(), Listed(items.numpy(), n_items)
+
+    def scored_whole(self, some: Sequence[Asked]) -> tuple[Any, Any]:
+        """The scores of all items, float32 [B, I], and which may be recommended, bool [B, I]; see `scored`."""
+        scores, allowed, listed = self.scored(some)
+        if listed is None:
+            return scores, allowed
+        shape = len(some), listed.n_items
+        whole, permitted = np.full(shape, FORBIDDEN, np.float32), np.zeros(shape, dtype=bool)
+        whole[:, listed.items], permitted[:, listed.items] = scores, allowed
+        return whole, permitted
 
     def chunks(self, asked: Sequence[Asked]) -> Iterator[list[int]]:
         """The places of users of one kind, in chunks of bounded memory."""

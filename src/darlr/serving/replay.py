@@ -75,13 +75,13 @@ def _differing(policy: TrainedPolicy, rows: Sequence[Mapping[str, Any]], sets: S
     """The request ids of the decisions that come out otherwise, in their order."""
     asked, wrong = asked_of(policy, rows, sets), list[int]()
     for places in policy.chunks(asked):
-        scores, allowed = policy.scored([asked[place] for place in places])
+        scores, allowed, listed = policy.scored([asked[place] for place in places])
         for row, place in enumerate(places):
             one, here = rows[place], slice(row, row + 1)
             config = StrategyConfig(one["strategy"], one["epsilon"])
             seed = policy.seed(one["request_id"], asked[place])
             count = max(1, len(one["items"]))
-            choice = choose_each(scores[here], allowed[here], count, config, np.array([seed], np.uint64))
+            choice = choose_each(scores[here], allowed[here], count, config, np.array([seed], np.uint64), listed)
             codes = choice.codes[0, : choice.counts[0]]
             chances = choice.propensities[0, : choice.counts[0]].tolist()
             items = [str(policy.items.ids[code]) for code in codes]
@@ -133,7 +133,7 @@ def _choices(
     for chunk in policy.chunks(asked):
         places = np.array(chunk, np.int64)
         some = [asked[place] for place in places]
-        scores, allowed = policy.scored(some)
+        scores, allowed = policy.scored_whole(some)
         session = session_of(some, len(policy.items.ids), policy.unit)
         values = policy.newcomers.fold_in.fold_in(session.items, session.rewards).numpy()
         target[places], expected[places] = along(scores, allowed, codes[places], config, values)

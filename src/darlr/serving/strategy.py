@@ -16,6 +16,7 @@ Noise is a function of a seed and the item alone, so that a decision can be repe
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +29,22 @@ LEAST, LOWEST = np.iinfo(np.int64).min, np.finfo(np.float64).min
 
 @dataclass(frozen=True)
 class Choice:
-    """The items of B users at K ranks. codes: int64 [B, K]. propensities: float64 [B, K].
+    """The items of B users at K ranks. codes: int64 [B, K]. propensities: float64 [B, K]. scores: float32 [B, K].
 
     counts: int64 [B], how many ranks are filled; there are fewer than K where fewer items may be recommended.
     """
 
     codes: NDArray[np.int64]
     propensities: NDArray[np.float64]
+    scores: NDArray[np.float32]
     counts: NDArray[np.int64]
+
+
+class Listed(NamedTuple):
+    """The items behind columns, where they are a part of a catalogue. items: int64 [n], rising. n_items: I."""
+
+    items: NDArray[np.int64]
+    n_items: int
 
 
 def seed_of(request: str, user: str | None, version: str) -> int:
@@ -50,29 +59,35 @@ def choose(
     count: int,
     config: StrategyConfig,
     seeds: NDArray[np.uint64] | None = None,
+    listed: Listed | None = None,
 ) -> Choice:
     """Choose up to `count` different items for each user. scores, allowed: [B, I], with finite scores.
 
-    seeds: [B], for strategies that draw. A row depends on nothing but itself, and its first ranks not on `count`.
+    seeds: [B], for strategies that draw. listed: what the columns are, where they are not the catalogue. A row depends
+    on nothing but itself, and its first ranks not on `count`.
     """
-    n_items = scores.shape[1]
-    width = min(count, n_items)
-    counts = np.minimum(allowed.sum(1), width)
-    items = np.flatnonzero(allowed.any(0))
-    if 2 * len(items) > n_items or len(items) < width:
-        items = np.arange(n_items)
-    else:  # a slate of a large catalogue
-        scores, allowed = scores[:, items], allowed[:, items]
+    columns = scores.shape[1]
+    items, n_items = (np.arange(columns), columns) if listed is None else listed
+    wanted = min(count, n_items)
+    counts = np.minimum(allowed.sum(1), wanted)
+    some = np.flatnonzero(allowed.any(0))
+    if listed is not None or wanted <= len(some) <= columns // 2:  # a small part of a catalogue
+        some = some if len(some) else np.zeros(1, np.int64)
+        items, scores, allowed = items[some], scores[:, some], allowed[:, some]
+    width = min(wanted, len(items))
     if config.strategy == "greedy":
-        return Choice(items[_best(scores, allowed, width)], np.ones((len(scores), width)), counts)
-    assert seeds is not None
-    noise = _draws(seeds, items)
-    if config.strategy == "sample":
-        codes, propensities = _sampled(scores, allowed, width, noise)
+        places, propensities = _best(scores, allowed, width), np.ones((len(scores), width))
     else:
-        coins = _draws(seeds, np.arange(n_items, n_items + width))
-        codes, propensities = _explored(scores, allowed, noise, coins, config.epsilon)
-    return Choice(items[codes], propensities, counts)
+        assert seeds is not None
+        noise = _draws(seeds, items)
+        if config.strategy == "sample":
+            places, propensities = _sampled(scores, allowed, width, noise)
+        else:
+            coins = _draws(seeds, np.arange(n_items, n_items + width))
+            places, propensities = _explored(scores, allowed, noise, coins, config.epsilon)
+    empty = (0, 0), (0, wanted - width)
+    shown = np.pad(np.take_along_axis(scores, places, 1), empty)
+    return Choice(np.pad(items[places], empty), np.pad(propensities, empty), shown, counts)
 
 
 def choose_each(
@@ -81,11 +96,12 @@ def choose_each(
     count: int,
     config: StrategyConfig,
     seeds: NDArray[np.uint64],
+    listed: Listed | None = None,
 ) -> Choice:
     """`choose` for one row after the other, so that no bit of a row depends on which rows are beside it."""
     rows = [slice(row, row + 1) for row in range(len(scores))]
-    found = [choose(scores[row], allowed[row], count, config, seeds[row]) for row in rows]
-    parts = zip(*((one.codes, one.propensities, one.counts) for one in found), strict=True)
+    found = [choose(scores[row], allowed[row], count, config, seeds[row], listed) for row in rows]
+    parts = zip(*((one.codes, one.propensities, one.scores, one.counts) for one in found), strict=True)
     return Choice(*(np.concatenate(part) for part in parts))
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from darlr.world.best import largest
+
 GOLDEN = -7046029254386353131  # the step of SplitMix64
 
 
@@ -16,12 +18,14 @@ def columns(items: Tensor, wanted: Tensor) -> Tensor:
 
 def best_items(scores: Tensor, count: int) -> Tensor:
     """The `count` best items of each row [B, I], in order of their codes, int64 [B, count]; ties go to the lowest."""
-    least = scores.topk(count, sorted=False).values.amin(1, keepdim=True)
-    above, level = scores > least, scores == least
-    missing = count - above.sum(1, keepdim=True)
-    if bool((level.sum(1, keepdim=True) > missing).any()):
-        level &= level.cumsum(1, dtype=torch.int32) <= missing
-    return (above | level).nonzero()[:, 1].view(-1, count)
+    items = largest(scores, count).sort(1).values
+    least = scores.gather(1, items).amin(1, keepdim=True)
+    tied = ((scores >= least).sum(1) > count).nonzero().squeeze(1)
+    if len(tied):
+        above, level = scores[tied] > least[tied], scores[tied] == least[tied]
+        level &= level.cumsum(1, dtype=torch.int32) <= count - above.sum(1, keepdim=True)
+        items[tied] = (above | level).nonzero()[:, 1].view(-1, count)
+    return items
 
 
 def mixed(x: Tensor) -> Tensor:

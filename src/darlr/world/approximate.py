@@ -1,22 +1,51 @@
 """Approximate nearest neighbours by cosine, for more users than can be compared with each other (extra `ann`)."""
 
 import math
+from hashlib import blake2b
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+from warnings import warn
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from darlr.errors import MachineError
+from darlr.errors import DarlrWarning, MachineError, RunError
+from darlr.io.tensors import read_tensors, write_tensors
 
 MANY = 50_000  # above this number of users or items no work may grow with the square of their number
 PROBES = 64  # the lists that are searched for each user
 TRAINED = 40  # users for each list from which the lists are made
 BATCH = 8192  # users that are searched at one time
 
+Neighbours = tuple[Int[Tensor, "U k"], Float[Tensor, "U k"]]
 
-def approximately_nearest(unit: Float[Tensor, "U F"], k: int) -> tuple[Int[Tensor, "U k"], Float[Tensor, "U k"]]:
+
+def searched_once(unit: Float[Tensor, "U F"], k: int, folder: Path | None) -> Neighbours:
+    """`approximately_nearest`, kept in a file of the folder of the world model, if there is one.
+
+    The name of the file is a hash of the vectors and of k, so that other vectors never get these neighbours. A damaged
+    file is replaced. Where the folder cannot be written to, a DarlrWarning says so.
+    """
+    if folder is None:
+        return approximately_nearest(unit, k)
+    content = blake2b(unit.detach().cpu().contiguous().numpy().data, digest_size=8)
+    content.update(f"{tuple(unit.shape)} {k}".encode())
+    path = folder / f"neighbours-{content.hexdigest()}.safetensors"
+    try:
+        kept, _ = read_tensors(path, "delete it", what="file of neighbours")
+        return kept["index"].long().to(unit.device), kept["cosine"].to(unit.device)
+    except (FileNotFoundError, RunError, KeyError):
+        index, cosine = approximately_nearest(unit, k)
+    try:
+        write_tensors(path, {"index": index.int(), "cosine": cosine})
+    except RunError as error:
+        warn(f"the next command searches the neighbours again: {error}", DarlrWarning, stacklevel=2)
+    return index, cosine
+
+
+def approximately_nearest(unit: Float[Tensor, "U F"], k: int) -> Neighbours:
     """About the k other users of the largest cosine, best first, and exact cosines. unit: rows of length 1 or 0.
 
     faiss divides the users into lists of users alike and searches the PROBES lists nearest to a user; vectors are held

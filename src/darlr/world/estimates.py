@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.nn.functional import embedding
 
 from darlr.io.memory import require_free
+from darlr.world.best import largest
 
 CELLS = 1 << 18  # the most pairs that a model predicts in one batch
+RANKED = 1 << 25  # the most estimates that are ranked in one batch
 MOST = 200_000_000  # users x items above which no table is held, unless an option asks for it
 
 
@@ -38,6 +40,11 @@ class Estimate(ABC):
     def rows(self, user: Int[Tensor, " B"], items: Int[Tensor, "B M"] | None = None) -> Tensor:
         """The estimates of each user's items, float32 [B, M]; without items those of all items, [B, I]."""
         return self.pairs(user[:, None], torch.arange(self.shape[1], device=self.device) if items is None else items)
+
+    def best(self, user: Int[Tensor, " B"], count: int) -> Int[Tensor, "B count"]:
+        """The `count` items of each user with the largest estimates, in any order; which of equal ones is left open."""
+        parts = torch.split(user, max(1, RANKED // self.shape[1]))
+        return torch.cat([largest(self.rows(part), count) for part in parts])
 
     @abstractmethod
     def bounds(self) -> tuple[float, float]:

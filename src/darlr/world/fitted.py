@@ -35,7 +35,7 @@ class FittedWorldModel:
     users: int64 [Us] and items: int64 [Is], the log codes of the scope. reward: r0, float32 [Us, Is], the mean of the
     members' clipped means. risk: P_U, float32 [Us, Is], the largest of the members' variances, in squared reward units.
     user_vectors: float32 [Us, d] and item_vectors: [Is, d], of unit mean square over the whole log. metrics: the best
-    epoch, the held-out loss and RMSE, and the history of the fit, as JSON values.
+    epoch, the held-out loss and RMSE, and the history of the fit, as JSON values. home: the folder that holds it.
     """
 
     model: WorldModel
@@ -48,6 +48,7 @@ class FittedWorldModel:
     user_vectors: Tensor
     item_vectors: Tensor
     metrics: dict[str, Any]
+    home: Path | None = None
 
     @property
     def trained(self) -> bool:
@@ -101,7 +102,7 @@ def load(folder: Path) -> FittedWorldModel:
         users, items, of_users, of_items = (tensors[name] for name in TABLES)
         estimates = _estimates(model, scale, tensors, metadata.get("low_rank"))
         sides = users, items, *estimates, of_users, of_items
-        return FittedWorldModel(model, config, scale, *sides, metadata["metrics"])
+        return FittedWorldModel(model, config, scale, *sides, metadata["metrics"], folder)
     except FileNotFoundError as error:
         raise RunError(f"{folder}: no world model ({error.filename} is missing); make one with `darlr fit`") from error
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:

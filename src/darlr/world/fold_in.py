@@ -10,14 +10,17 @@ well the estimates rank is measured in docs/results.md, "Users in no log".
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from darlr.world.best import largest
 from darlr.world.vectors import leading
 
 DIRECTIONS = 64  # the most directions of the covariance; more ranked no better on Coat and on the built-in world
+RANKED = 1 << 22  # the most estimates that are ranked in one batch
 ROUNDS = 3  # the rounds of subspace iteration
 
 
@@ -46,6 +49,29 @@ class FoldIn:
         precision = torch.eye(x.shape[-1], dtype=x.dtype) * self.noise + x.mT @ x
         theta: Tensor = torch.linalg.solve(precision, x.mT @ surprise[..., None])
         return theta.squeeze(-1).float()
+
+    @cached_property
+    def wide(self) -> Float[Tensor, "d1 I"]:
+        """The factors, and below them the mean row: a product with [theta, 1] reads memory once less than a sum."""
+        return torch.cat([self.factors, self.mean[:, None]], 1).T
+
+    def best(self, coordinates: Float[Tensor, "B d"], count: int) -> Int[Tensor, "B count"]:
+        """The items of the largest estimates before they are clipped, in any order.
+
+        Equal users beside each other are searched once.
+        """
+        distinct, place = coordinates.unique_consecutive(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+        wide = torch.nn.functional.pad(distinct, (0, 1), value=1.0)
+        parts = torch.split(wide, max(1, RANKED // len(self.mean)))
+        return torch.cat([largest(part @ self.wide, count) for part in parts])[place]
+
+    @cached_property
+    def spread(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The mean of the mean row, the mean factors, and the covariance of both over items, float64 [1 + d, 1 + d]."""
+        mean, factors = self.mean.double(), self.factors.double()
+        centre, of_items = mean.mean(), factors.mean(0)
+        wide = torch.cat([(mean - centre)[:, None], factors - of_items], 1)
+        return centre, of_items, wide.T @ wide / len(mean)
 
     def rows(self, coordinates: Float[Tensor, "B d"]) -> Float[Tensor, "B I"]:
         """The rows of r0 at these coordinates, clipped to the range of rewards."""

@@ -63,12 +63,13 @@ class LowRank(Estimate):
         found = torch.baddbmm(self.fold.mean[items][..., None], factors, theta[..., None]).squeeze(-1)
         return found.clamp_(*self.fold.reward_range)
 
+    def best(self, user: Tensor, count: int) -> Tensor:
+        """The items with the largest estimates before they are clipped."""
+        return self.fold.best(self.theta.index_select(0, user), count)
+
     def moments(self) -> tuple[Tensor, Tensor]:
         """The standard deviation and the mean of each user's estimates before they are clipped, in closed form."""
-        mean, factors = self.fold.mean.double(), self.fold.factors.double()
-        centre, of_items, theta = mean.mean(), factors.mean(0), self.theta.double()
-        wide = torch.cat([(mean - centre)[:, None], factors - of_items], 1)
-        covariance = wide.T @ wide / len(mean)
+        (centre, of_items, covariance), theta = self.fold.spread, self.theta.double()
         whole = torch.cat([theta.new_ones(len(theta), 1), theta], 1)
         variance = ((whole @ covariance) * whole).sum(1).clamp(min=0)
         return variance.sqrt().float(), (centre + theta @ of_items).float()

@@ -1,12 +1,13 @@
 """Nearest neighbours by cosine. Where there are many users, most pairs are compared by a sketch, or not at all."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from darlr.world.approximate import MANY, approximately_nearest
+from darlr.world.approximate import MANY, searched_once
 from darlr.world.vectors import leading
 
 PAIRWISE = 4096  # up to this number of users all pairs are compared in full, which takes about a second
@@ -27,14 +28,16 @@ class Sketch:
     rest: Float[Tensor, " U"]
 
 
-def nearest(unit: Float[Tensor, "U F"], k: int) -> tuple[Int[Tensor, "U k"], Float[Tensor, "U k"]]:
+def nearest(
+    unit: Float[Tensor, "U F"], k: int, folder: Path | None = None
+) -> tuple[Int[Tensor, "U k"], Float[Tensor, "U k"]]:
     """The k other users with the largest cosine for each user, best first, and the cosines.
 
     unit: rows of length 1 or 0. k must be smaller than U. Above `darlr.world.approximate.MANY` users most of the
-    neighbours are found, and not all.
+    neighbours are found, and not all; they are kept in the folder, if there is one, and not searched again.
     """
     if unit.shape[0] > MANY:
-        return approximately_nearest(unit, k)
+        return searched_once(unit, k, folder)
     sketch = _sketch(unit) if unit.shape[0] > PAIRWISE else None
     index, cosine = [], []
     for users in torch.split(torch.arange(unit.shape[0], device=unit.device), ROWS):

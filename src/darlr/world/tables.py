@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ class World:
     features along which users' preferences vary, in units of the noise, where the policy has a belief. entries: the
     non-zero entries of p_u, where they are few. feedback: how p_u of cold-start users is computed.
     histories: the logged items of each user, where the policy has slates. belief: the belief about a new user, where
-    the policy has a belief.
+    the policy has a belief. home: the folder of the world model, where the neighbours of many users are kept.
     """
 
     reward: Estimate
@@ -83,6 +84,7 @@ class World:
     feedback: Feedback | None = None
     histories: Histories | None = None
     belief: Belief | None = None
+    home: Path | None = None
 
     @property
     def n_users(self) -> int:
@@ -131,7 +133,7 @@ class World:
         others = min(k - include_self, self.n_users - 1)
         if not self._ranked or self._ranked[0][0].shape[1] < others:
             searched = others if self.n_users <= SIMILARITY_USERS else max(others, min(SEARCHED, self.n_users - 1))
-            self._ranked[:] = [nearest(self.unit, searched)]
+            self._ranked[:] = [nearest(self.unit, searched, self.home)]
         index, cosine = (part[:, :others] for part in self._ranked[0])
         if not include_self:
             return index, cosine
@@ -213,6 +215,7 @@ def build_world(
         logged_neighbours=_logged_table(log_train, config, scope, isinstance(fitted.reward, Dense)),
         entries=entries(vectors),
         feedback=how,
+        home=fitted.home,
     )
 
 

@@ -1,6 +1,7 @@
 """One turn of a session on the page: the next items, what the answers changed, and the popularity list beside."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,7 +15,9 @@ from darlr.server.page.opened import TEXT, Opened
 from darlr.serving.asked import Asked, session_of
 from darlr.serving.given import unknown_items
 from darlr.serving.ids import Id
+from darlr.serving.newcomers import Newcomers
 from darlr.simulation.exits import never
+from darlr.simulation.felt import FeltExit
 
 Numbers = NDArray[np.floating]
 TASTES, ENDERS = 5, 8  # the number of categories and items that are named at either end, and of items that end it
@@ -50,7 +53,7 @@ def turn_of(opened: Opened, asked: Asked, chosen: Chosen) -> Turn:
         beside=_beside(opened, asked, before, moved),
         ending=None if enders is None else len(enders),
         enders=[str(opened.arm.policy.items.ids[code]) for code in (enders or [])[:ENDERS]],
-        ended=_ended(opened, asked.items),
+        ended=_ended(opened, asked),
         warnings=unknown_items("history", asked.unknown),
     )
 
@@ -59,14 +62,14 @@ def estimates(opened: Opened, asked: Asked) -> tuple[Tensor | None, Tensor | Non
     """The rewards of all items that were expected before the session, and by how much the answers moved them, [I].
 
     They are in the unit of the log. For a user of the log the first are r0, and a belief (DARLR+) moves them. For a new
-    user both are of the fold-in. None where the policy has no such thing.
+    user both are of the exact belief, or else of the fold-in. None where the policy has no such thing.
     """
     policy = opened.arm.policy
     unit, session = policy.unit, session_of([asked], len(policy.items.ids), policy.unit)
     with torch.inference_mode():
         if asked.code is None:
-            fold = policy.newcomers.fold_in
-            mean, now = fold.mean.clamp(*fold.reward_range), fold.fold_in(session.items, session.rewards)[0]
+            nobody = torch.full_like(session.items, -1)
+            mean, now = (_folded(policy.newcomers, items, session.rewards) for items in (nobody, session.items))
             return unit.show(mean), (now - mean) * unit.scale
         before, moved, own = None, None, opened.recommender
         if opened.run is not None:
@@ -74,6 +77,14 @@ def estimates(opened: Opened, asked: Asked) -> tuple[Tensor | None, Tensor | Non
         if own is not None and own.config.belief:
             moved = (own.features @ own.observe(session).preference[0]) * unit.scale
         return before, moved
+
+
+def _folded(newcomers: Newcomers, items: Tensor, rewards: Tensor) -> Tensor:
+    """The expected rewards of a new user with this history, [I], in the unit of learning."""
+    if newcomers.believed is None:
+        return newcomers.fold_in.fold_in(items, rewards)[0]
+    found = newcomers.believed.belief.given(items, rewards)
+    return found.rows(found.theta()).clamp(*newcomers.fold_in.reward_range)[0]
 
 
 def _recent(items: Sequence[int], window: int) -> Tensor:
@@ -104,8 +115,19 @@ def _leaves(opened: Opened, items: Sequence[int]) -> bool:
     return bool(rule.leaves(_recent(items[:-1], rule.window), torch.tensor([items[-1]])))
 
 
-def _ended(opened: Opened, items: Sequence[int]) -> str | None:
-    if _leaves(opened, items):
+def _disappointed(opened: Opened, asked: Asked) -> bool:
+    """Whether the last reward made the user leave."""
+    policy, rule = opened.arm.policy, opened.rule
+    if not isinstance(rule, FeltExit) or not asked.items:
+        return False
+    before = replace(asked, items=asked.items[:-1], rewards=asked.rewards[:-1])
+    session = session_of([before], len(policy.items.ids), policy.unit)
+    return bool(rule.felt(session, torch.tensor(asked.items[-1:]), torch.tensor(asked.rewards[-1:])))
+
+
+def _ended(opened: Opened, asked: Asked) -> str | None:
+    items = asked.items
+    if _leaves(opened, items) or _disappointed(opened, asked):
         return "exit"
     count = len(opened.arm.policy.items.ids)
     return "turns" if items and len(items) >= min(opened.turns or count, count) else None

@@ -49,7 +49,7 @@ function rise(card, before) {
 function expectation(arm, card) {
   if (card.expected === null) return null;
   const now = Math.min(arm.high, Math.max(arm.low, card.expected + (card.moved ?? 0)));
-  const moved = card.moved !== null && Math.abs(card.moved) > 5e-3;
+  const moved = card.moved !== null && Math.abs(card.moved) > 1e-3 * (arm.high - arm.low);
   return h("div", { class: "expected" },
     gauge(arm.low, arm.high, Math.min(arm.high, Math.max(arm.low, card.expected)), now),
     h("p", {}, "expected ", h("b", {}, number(now)), moved && h("span", { class: "faint" }, ` was ${number(card.expected)}`)));
