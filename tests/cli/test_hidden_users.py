@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from darlr.cli.main import main
+from darlr.experiments.evaluate import open_runs
+from darlr.experiments.new_users import bayes_rows
 
 HIDE = ["--users", "both", "--split.hidden", "0.25", "--split.evaluation", "0.3", "--method", "darlr+", "--epochs", "1"]
 
@@ -32,11 +34,21 @@ def test_a_report_has_both_kinds_of_users(hiding: Path, tmp_path: Path, more: li
     assert "## NX_0: no repeats, exit window N = 1, new users" in (tmp_path / "table.md").read_text("utf-8")
 
 
+def test_felt_exits_have_exit_aware_rows_only_of_the_index(hiding: Path) -> None:
+    (run,) = open_runs([hiding])
+    names = {row.name for row in bayes_rows([run], exits=True, avoid=False, new=True)}
+    assert names == {"Bayes greedy", "Thompson sampling", "index of staying, exit-aware"}
+
+
 def test_one_kind_alone(hiding: Path, tmp_path: Path) -> None:
     assert main(["evaluate", str(hiding), "--out", str(tmp_path), "--no-pictures", "--users", "new"]) == 0
     assert all(row["new"] for row in json.loads((tmp_path / "table.json").read_text("utf-8"))["rows"])
 
 
-def test_without_hidden_users_there_are_no_new_ones(trained: Path, refused: Callable[..., str]) -> None:
-    said = refused("evaluate", trained, "--users", "new")
+@pytest.mark.parametrize("users", ["new", "both"])
+def test_without_hidden_users_there_are_no_new_ones_and_nothing_is_played(
+    trained: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, users: str
+) -> None:
+    monkeypatch.setattr("darlr.experiments.evaluate.learned_rows", None)
+    said = refused("evaluate", trained, "--users", users)
     assert "no user was hidden from training, so there are no new users; train with --users both" in said

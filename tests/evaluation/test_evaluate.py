@@ -11,6 +11,7 @@ from darlr.data.log import FeatureColumn, InteractionLog
 from darlr.data.scope import scope_of
 from darlr.evaluation.evaluate import (
     all_alike,
+    can_avoid,
     can_leave,
     published,
     published_mean,
@@ -52,6 +53,11 @@ def test_settings_name_every_mode_and_window():
     assert found == [("NX_0", 1, 6), ("NX_0", 4, 6), ("FB", 1, 6), ("FB", 4, 6), ("NX_10", None, 10)]
     still = replace(LOG, exit="distance")
     assert not can_leave(SESSION, still)
+    assert can_avoid(SESSION, LOG)
+    assert not can_avoid(SESSION, still)
+    felt = replace(SESSION, exit="felt", threshold=3.0)
+    assert can_leave(felt, LOG)
+    assert not can_avoid(felt, LOG)  # exit-aware rows would be the same rows again
     found = [(s.mode, s.window, s.turns) for s in settings(SESSION, still)]
     assert found == [("NX_0", None, 6), ("FB", None, 6), ("NX_10", None, 10)]
 

@@ -116,7 +116,9 @@ def test_on_a_log_of_positives_unlogged_items_count_as_0():
         ({"item_ids": [1, 2, 3, 4, "4"]}, "item_ids: '4' occurs twice"),
         ({"user_factors": np.full((6, 2), np.nan)}, r"user_factors: has a NaN or infinite value, first at \(0, 0\)"),
         ({"item_factors": [["a"]]}, "item_factors: is no array of numbers"),
+        ({"item_factors": RIGHT + 1j}, "item_factors: is no array of numbers"),
         ({"mean": np.inf}, "mean: inf is no finite number"),
+        ({"mean": None}, "mean: None is no finite number"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused_by_name(changed, problem):

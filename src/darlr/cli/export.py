@@ -9,7 +9,7 @@ from shlex import quote
 from darlr.agents.learner import leaving
 from darlr.cli.options import Export
 from darlr.errors import ConfigError, RunError
-from darlr.evaluation.evaluate import can_leave
+from darlr.evaluation.evaluate import can_avoid
 from darlr.evaluation.lists import Entry, exit_aware, log_rows
 from darlr.evaluation.verdict import START
 from darlr.experiments.finished import FinishedRun, open_run
@@ -67,7 +67,7 @@ def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
     entry = entries[row]
     rule = leaving(found.world, train) if entry.exit_aware else None
     if entry.exit_aware and rule is None:
-        raise ConfigError(f"option row: {row} avoids exits by distance, which served policies cannot do")
+        raise ConfigError(f"option row: {row} avoids exits by {train.session.exit}, which served policies cannot do")
     (policy,) = entry.policies
     assert isinstance(policy, FixedList | UserGreedy)
     table = policy.value[None] if isinstance(policy, FixedList) else estimate_of(policy.table).whole()
@@ -78,7 +78,7 @@ def rows_of(found: FinishedRun) -> dict[str, Entry]:
     """The run's rows that learn from the log alone, by name."""
     logs, train = found.logs, found.config.train
     plain = log_rows([logs.source(found.world, train.tables)])
-    twins = exit_aware(plain) if can_leave(train.session, logs.catalogue) else []
+    twins = exit_aware(plain) if can_avoid(train.session, logs.catalogue) else []
     return {entry.name: entry for entry in [*plain, *twins]}
 
 

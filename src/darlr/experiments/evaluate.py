@@ -12,7 +12,7 @@ import torch
 
 from darlr.data.log import InteractionLog
 from darlr.errors import RunError
-from darlr.evaluation.evaluate import Row, all_alike, can_leave, published_mean, settings, sound
+from darlr.evaluation.evaluate import Row, all_alike, can_avoid, can_leave, published_mean, settings, sound
 from darlr.evaluation.lists import Entry, Kind, left_out, trivial_rows
 from darlr.evaluation.pictures.bars import bar_chart
 from darlr.evaluation.pictures.curves import estimation_error, learning_curve
@@ -22,7 +22,7 @@ from darlr.evaluation.result import Evaluation
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.evaluation.verdict import AWARE, START, Trust, comparisons, verdict
 from darlr.experiments.finished import FinishedRun, open_run
-from darlr.experiments.logs import Logs, new_part
+from darlr.experiments.logs import Logs, hidden_of, new_part
 from darlr.experiments.new_users import BAYES, bayes_rows, rows_for_new, served_to_new
 from darlr.experiments.plan import title
 from darlr.experiments.process import computing
@@ -149,6 +149,8 @@ def evaluate(
     for one, other in combinations(runs, 2):
         refuse_unlike(one, other)
     first = runs[0]
+    if users in ("new", "both"):
+        hidden_of(first.logs)  # raises before the work
     if truth is None and kept is None and not without_truth:
         truth = load_truth(first.config.data, options=first.config.synthetic)
     unseen = kept_by(runs, needed=truth is None) if kept is None else evaluation_logs(kept, first.logs)
@@ -160,19 +162,20 @@ def evaluate(
         # rows that come from a world model have one policy for each world model in the runs
         worlds = list({_fingerprint(one.world.reward): one for one in runs}.values())
         sources = [one.logs.source(one.world, one.config.train.tables) for one in worlds]
-        exits, missing = can_leave(session, catalogue), left_out(sources[0]) if only == "all" else None
-        simple = partial(trivial_rows, sources, exits=exits, reference=ground.name)
+        rule = {"exits": can_leave(session, catalogue), "avoid": can_avoid(session, catalogue)}
+        missing = left_out(sources[0]) if only == "all" else None
+        simple = partial(trivial_rows, sources, exits=rule["avoid"], reference=ground.name)
         played, rows = settings(session, catalogue), []
         entries += simple(ground.truth) if only == "all" else []
         play = partial(sound, log=first.logs.train_catalogue)
         if users != "new":
-            beside = bayes_rows(runs, exits=exits) if users == "both" and only == "all" else []
+            beside = bayes_rows(runs, **rule) if users == "both" and only == "all" else []
             rows = play([*entries, *beside], shown(played), ground.truth)
         if users != "known":
             fresh, new = new_part(ground.whole, first.logs), learned_rows(runs, new=True)
             if only == "all":
                 new += rows_for_new(simple(fresh), [one.world for one in worlds], first.logs)
-                new += bayes_rows(runs, exits=exits, new=True)
+                new += bayes_rows(runs, **rule, new=True)
             rows += play(new, shown(played), fresh, new=True)
         leading, *others = kinds = first_settings(rows)
         pairs = dict(comparisons(leading))

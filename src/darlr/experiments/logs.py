@@ -22,10 +22,11 @@ from darlr.world.tables import World
 WITHOUT_TRUTH = 0.3  # share of the items of each user that is kept for evaluation where there is no truth
 HIDE_SOME = "train with --users both, which hides a fifth of the users (option split.hidden)"
 NOTHING_KEPT = (
-    "{folder}: cannot be evaluated: its data set {data} has no truth (complete rewards to play sessions on), and the "
-    "run kept no events for an evaluation world model. Train it with a share of 0.3 (option split.evaluation), the "
-    "default for such data, or add complete rewards with darlr.evaluation.truth.write_truth. In Python you can also "
-    "give events that training never saw: darlr.evaluate(model, test). You can recommend without an evaluation"
+    "{folder}: cannot be evaluated: its data set {data} has no truth (complete rewards to play sessions on) or none is "
+    "to be used, and the run kept no events for an evaluation world model. Train it with a share of 0.3 (option "
+    "split.evaluation), the default for such data, or add complete rewards with darlr.evaluation.truth.write_truth. In "
+    "Python you can also give events that training never saw: darlr.evaluate(model, test). You can recommend without "
+    "an evaluation"
 )
 
 
@@ -112,9 +113,14 @@ def known_part(truth: Truth, logs: Logs) -> Truth:
 
 def new_part(truth: Truth, logs: Logs) -> Truth:
     """Return the truth of the users who were hidden from training. Raises RunError where there are none."""
+    return of_users(truth, hidden_of(logs).new)
+
+
+def hidden_of(logs: Logs) -> Hidden:
+    """Return who was hidden from training. Raises RunError where nobody was."""
     if logs.hidden is None:
         raise RunError(f"{logs.whole.name}: no user was hidden from training, so there are no new users; {HIDE_SOME}")
-    return of_users(truth, logs.hidden.new)
+    return logs.hidden
 
 
 def open_logs(config: RunConfig) -> Logs:

@@ -44,8 +44,11 @@ def served_to_new(run: FinishedRun, recommender: Recommender) -> Policy:
 BAYES = {"bayes-greedy": "Bayes greedy", "index": "index of staying", "thompson": "Thompson sampling"}
 
 
-def bayes_rows(runs: Sequence[FinishedRun], *, exits: bool, new: bool = False) -> list[Entry]:
-    """Rows of policies on an exact posterior about the user, one policy for each log. exits: with exit-aware twins."""
+def bayes_rows(runs: Sequence[FinishedRun], *, exits: bool, avoid: bool = True, new: bool = False) -> list[Entry]:
+    """Rows of policies on an exact posterior about the user, one policy for each log.
+
+    exits: whether users can leave. avoid: whether all rows have exit-aware twins, or only those that need the rule.
+    """
     from darlr.policies.new_users import for_new_users
     from darlr.policies.registry import BASELINES, fit_baseline
 
@@ -56,8 +59,10 @@ def bayes_rows(runs: Sequence[FinishedRun], *, exits: bool, new: bool = False) -
 
     apart = {(one.config.split, one.config.data): one for one in runs}.values()
     entries = [Entry(title, [fitted(name, one) for one in apart], "log") for name, title in BAYES.items()]
-    blind = [entry for name, entry in zip(BAYES, entries, strict=True) if BASELINES[name].blind or not exits]
-    return blind + (exit_aware(entries) if exits else [])
+    blind = [BASELINES[name].blind for name in BAYES]
+    plain = [entry for entry, without in zip(entries, blind, strict=True) if without or not exits]
+    twins = [entry for entry, without in zip(entries, blind, strict=True) if exits and (avoid or not without)]
+    return plain + exit_aware(twins)
 
 
 def folded_in(table: Estimate, world: World) -> Policy:

@@ -80,7 +80,7 @@ class WorldModel:
                 "columns; pass the factors of one model, one row for each user or item"
             )
         biases = _bias("user_bias", user_bias, users), _bias("item_bias", item_bias, items)
-        if not np.isfinite(mean):
+        if not np.isscalar(mean) or isinstance(mean, str | complex) or not np.isfinite(mean):
             raise DataError(f"mean: {mean} is no finite number; pass the model's global mean, or leave it out")
         ids = _ids("user_ids", user_ids, users), _ids("item_ids", item_ids, items)
         return cls(users, items, *biases, *ids, float(mean), calibrate)
@@ -179,7 +179,10 @@ def _bias(name: str, given: ArrayLike | None, factors: Tensor) -> Tensor:
 def _numbers(name: str, given: ArrayLike) -> NDArray[np.float32]:
     given = given.detach().cpu().numpy() if isinstance(given, Tensor) else given
     try:
-        array = np.array(given, dtype=np.float32)  # a copy, as the caller may train on
+        if np.iscomplexobj(given):
+            raise TypeError("its numbers are complex")
+        with np.errstate(over="ignore"):  # refused below
+            array = np.array(given, dtype=np.float32)  # a copy, as the caller may train on
     except (TypeError, ValueError) as error:
         raise DataError(f"{name}: is no array of numbers ({error})") from error
     if not np.isfinite(array).all():

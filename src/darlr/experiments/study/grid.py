@@ -64,7 +64,7 @@ def chosen(methods: str) -> list[str]:
     names: list[str] = []
     for word in filter(None, (word.strip().lower() for word in methods.split(","))):
         if word not in groups and word not in groups["all"]:
-            known = [*groups["all"], *groups]
+            known = list(dict.fromkeys([*groups["all"], *groups]))
             hint = perhaps(word, known, f"choose from {', '.join(known)}")
             raise ConfigError(f"option methods: no method is called {word}; {hint}")
         names += groups.get(word, [word])

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from darlr.errors import DarlrError, RunError
-from darlr.evaluation.evaluate import can_leave, settings
+from darlr.evaluation.evaluate import can_avoid, can_leave, settings
 from darlr.evaluation.lists import Entry, exit_aware, trivial_rows
 from darlr.evaluation.playing import Job, majority_items, play_jobs
 from darlr.evaluation.truth import Truth, load_truth
@@ -104,7 +104,7 @@ def trivial(task: Task) -> Outcome:
     truth = truth_of(task.config, logs)
     world = open_world(task, logs)
     source = logs.source(world, task.config.train.tables)
-    exits = can_leave(task.config.train.session, logs.catalogue)
+    exits = can_avoid(task.config.train.session, logs.catalogue)
     entries = trivial_rows([source], truth, exits=exits, repeats=1)
     return play_all(task, logs, entries if logs.hidden is None else rows_for_new(entries, [world], logs), truth)
 
@@ -126,7 +126,8 @@ def baseline(task: Task) -> Outcome:
     policy = translated(load_baseline(place), logs.unit)
     policy = policy if logs.hidden is None else for_new_users(policy, len(logs.hidden.new))
     entries = [Entry(registered.title, [policy], "log", registered.greedy)]
-    if registered.exit_aware and can_leave(task.config.train.session, logs.catalogue):
+    can = can_avoid if registered.blind else can_leave
+    if registered.exit_aware and can(task.config.train.session, logs.catalogue):
         entries = entries * registered.blind + exit_aware(entries)
     return play_all(task, logs, entries, truth)
 
