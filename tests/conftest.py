@@ -59,6 +59,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
     def made(name: str, make: Callable[[Path], object]) -> Path:
+        name = f"{name}-{make.__module__}"  # two files may give their folders one name
         folder, done = shared / f"{name}-once", shared / f"{name}-done"
         with FileLock(shared / f"{name}.lock"):
             if not done.exists():

@@ -18,6 +18,7 @@ from darlr.policies.bandits import UCB, EpsilonGreedy, LinUCB
 from darlr.policies.bayes import Bayes
 from darlr.policies.files import NETWORK, PLAIN, load_baseline, save_baseline
 from darlr.policies.fixed import FixedList, Random, UserGreedy
+from darlr.policies.index import Index
 from darlr.policies.model_free import transitions
 from darlr.policies.networks import NetworkPolicy, StateEncoder, constrained, layers_of, perceptron
 from darlr.serving.folder import export, read_policy
@@ -60,11 +61,11 @@ def learned(**changes):
     return build
 
 
-def bayes(drawn):
+def bayes(drawn, kind=Bayes, **more):
     def build(n_items, seed, table):
         logged = torch.arange(USERS * 2).view(USERS, 2) % n_items
         prior = table[0], numbers(n_items, 4, seed=seed), torch.full((n_items,), 0.5)
-        return Bayes(*prior, logged, numbers(USERS, 2, seed=seed), drawn, seed)
+        return kind(*prior, logged, numbers(USERS, 2, seed=seed), drawn, seed, **more)
 
     return build
 
@@ -87,6 +88,7 @@ POLICIES = {
     "linucb": lambda n, seed, table: LinUCB(table, numbers(n, 4, seed=seed), 1.0, 1.0),
     "linear greedy": lambda n, seed, table: LinUCB(table, numbers(n, 4, seed=seed), 1.0, 0.0),
     "bayes": bayes(drawn=False),
+    "index of staying": bayes(False, Index, worth=1.0),
     "thompson": bayes(drawn=True),
     "value network": network("value"),
     "actor network": network("actor"),
