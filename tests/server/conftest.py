@@ -87,7 +87,7 @@ def shop_run(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """The run folder of a learned policy, with its log and world model; see `tests.server.shop`."""
     from tests.server.shop import make_shop
 
-    return once("shop", make_shop)
+    return once("page-shop", make_shop)
 
 
 @pytest.fixture(scope="module")

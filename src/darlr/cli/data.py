@@ -16,8 +16,8 @@ from darlr.data.report import PrepareReport
 from darlr.data.scope import scope_of
 from darlr.data.sets.download import download
 from darlr.data.sets.registry import listed, public_set
-from darlr.data.sources import open_source, prepare, raw_folder, read_source
-from darlr.data.store import check_target, is_prepared
+from darlr.data.sources import prepare, raw_folder, read_source
+from darlr.data.store import check_target
 from darlr.errors import DarlrError
 from darlr.evaluation.truth import Truth, load_truth, write_truth
 from darlr.experiments import training
@@ -99,7 +99,7 @@ def compared(options: Check, folder: Path) -> int:
     source, gate = source_of(run)
     place = Path(options.source)
     columns = None if source.report is None else source.report.columns
-    new = open_source(options.source) if is_prepared(place) else read_new(place, source, columns, {})
+    new = read_new(place, source, columns, {})
     found = check_against(run, source, gate, new)
     show(json.dumps(found.to_json(), indent=2, allow_nan=False) if options.json else str(found))
     return SAYS_NO if found.alarm else 0

@@ -87,7 +87,8 @@ class NewEvents:
     """Files of new events, which are read with the options by which the run's own log was read."""
 
     log: Annotated[tuple[Path, ...], arg(metavar="FILE ...")]
-    """Files of new events, with the columns of the run's own log. Events that the run knows already are left out."""
+    """Files of new events, with the columns of the run's own log. Or a prepared data set, or a log of decisions: the
+    shown items with their rewards are the events then. Events that the run knows already are left out."""
     users: Annotated[Path | None, arg(metavar="FILE")] = None
     """File of user features, for new users. Known users keep theirs."""
     items: Annotated[Path | None, arg(metavar="FILE")] = None

@@ -43,10 +43,10 @@ def extend(log: InteractionLog, new: InteractionLog) -> InteractionLog:
     notes: list[str] = []
     user, item = (_grown(log, new, side, notes) for side in ("user", "item"))
     arrays = {name: getattr(new, name) for name in EVENTS} | {"user": user.code[new.user], "item": item.code[new.item]}
-    for name in ("timestamp", "propensity"):
+    for name, words in (("timestamp", "times"), ("propensity", "propensities")):
         if (arrays[name] is None) != (getattr(log, name) is None):
             raise DataError(
-                f"{new.name}: {name}s are known in only one of the two logs; read both with the same columns"
+                f"{new.name}: {words} are known in only one of the two logs; read both with the same columns"
             )
     if log.timestamp is not None and len(log) and len(new):
         _refuse_other_unit(log.timestamp, arrays["timestamp"], new.name)

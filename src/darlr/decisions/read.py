@@ -11,7 +11,7 @@ from darlr.io.places import refuse_address
 if TYPE_CHECKING:
     import polars as pl
 
-LOG = "decisions.json"
+LOG = "decision-log.json"  # no name that a report has
 SCHEMA = 1
 TRIES = 5  # a segment can become Parquet while it is read
 

@@ -1,5 +1,6 @@
 """New events for a run: they are read as its log was, checked against it, and added without recoding."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from darlr.data.extend import extend
+from darlr.data.extend import CALENDAR, extend
 from darlr.data.log import InteractionLog
 from darlr.data.report import PrepareReport
+from darlr.data.sources import open_source
 from darlr.data.split import select
-from darlr.errors import DataError
-from darlr.options import ColumnsConfig
+from darlr.data.store import is_prepared
+from darlr.decisions.read import is_log
+from darlr.errors import ConfigError, DataError
+from darlr.options import ColumnsConfig, FeedbackConfig
 from darlr.options.json import from_json, to_json
 
 
@@ -104,21 +108,59 @@ def read_new(
 ) -> InteractionLog:
     """Read new events with the options by which the log of a run was read.
 
-    like: that log. columns: these options, None where they are not known. named: columns that are called otherwise now.
-    users, items: the features of new ids. Raises DataError and ConfigError as `darlr.read_events` does, and for rewards
-    outside the range of the log.
+    files: of events, or one folder: a log of decisions, or a prepared data set. like: the log of the run. columns: the
+    options it was read with, None where they are not known. named: columns that are called otherwise now. users, items:
+    the features of new ids. Raises DataError and ConfigError as `darlr.read_events` does, and for rewards outside the
+    range of the log.
     """
     from darlr.data.tabular.read_table import read_log  # polars, which a run without new files does without
+    from darlr.decisions.join import PARTS
 
-    own = to_json(ColumnsConfig()) | dict(columns or {})
-    if columns is None:
-        times = {"timestamp": "timestamp"} if like.timestamp is not None else {}
-        chances = {"propensity": "propensity"} if like.propensity is not None else {}
-        own |= {"implicit": like.implicit, **times, **chances}
-    own |= {name: value for name, value in named.items() if value is not None}
-    config = from_json(ColumnsConfig, own, "the options of the run's log")
+    given = {name: value for name, value in named.items() if value is not None}
+    place = files if isinstance(files, Path) else files[0]
+    folder = (isinstance(files, Path) or len(files) == 1) and (is_log(place) or is_prepared(place))
+    if folder and given:
+        raise ConfigError(f"option {next(iter(given))}: {place} is no table, and its columns are known; leave it out")
+    source: Any = files
+    if folder and (is_log(place) or (place / PARTS[0]).exists()):
+        source, own = _served(place, like)
+    elif folder:
+        return open_source(str(place))
+    else:
+        own = to_json(ColumnsConfig()) | dict(columns or {})
+        if columns is None:
+            times = {"timestamp": "timestamp"} if like.timestamp is not None else {}
+            chances = {"propensity": "propensity"} if like.propensity is not None else {}
+            own |= {"implicit": like.implicit, **times, **chances}
+    config = from_json(ColumnsConfig, own | given, "the options of the run's log")
     if users is None and items is None:
         config = replace(config, category=None, multi=(), categorical=(), ignore=())
     config = replace(config, reward_range=like.reward_range)
-    log, report = read_log(files, config, users, items)
+    log, report = read_log(source, config, users, items)
     return replace(log, report=report)
+
+
+def _served(place: Path, like: InteractionLog) -> tuple[Any, dict[str, Any]]:
+    """The rewarded items of decisions as a frame, and its columns; it has times and propensities where `like` has some.
+
+    Times are in the unit of `like`. Users without an id are left out where ids are whole numbers.
+    """
+    import polars as pl
+
+    from darlr.decisions.join import flat, open_decisions
+
+    rows = flat(open_decisions(place, FeedbackConfig()))
+    if not isinstance(like.user_ids[0], str):
+        rows = rows.filter(pl.col("user").str.contains(r"^-?\d+$"))
+    if rows.is_empty():
+        raise DataError(f"{place}: no item that was shown to a user with an id has feedback, so nothing can be learned")
+    own = to_json(ColumnsConfig()) | {"name": place.name}
+    if like.propensity is not None:
+        own["propensity"] = "propensity"
+    if like.timestamp is not None:
+        own["timestamp"] = "time"
+        times = rows["time"].dt.epoch("us")
+        last, end = int(times.max()), int(like.timestamp.max())  # type: ignore[arg-type]
+        power = round(math.log10(last / end)) if end >= CALENDAR else 0
+        rows = rows.with_columns(time=times // 10**power if power >= 0 else times * 10**-power)
+    return rows, own
