@@ -12,6 +12,7 @@ from darlr.data.item_features import feature_vectors
 from darlr.data.split import select
 from darlr.errors import ConfigError
 from darlr.world.context import Context, events
+from darlr.world.estimates import MOST
 from darlr.world.implicit import lacks_events_of_scope
 from darlr.world.models.bias import choose_bias, fit_bias
 from darlr.world.models.history import preference_directions
@@ -63,7 +64,7 @@ def residuals(context: Context, generator: np.random.Generator) -> tuple[Tensor,
     log = context.catalogue
     if not context.implicit:
         fold = generator.permutation(len(log)) % FOLDS
-        chosen = choose_bias(context.train, context.held_out)
+        chosen = choose_bias(context.train, context.held_out, quick=log.n_users * log.n_items > MOST)
         error = np.zeros(len(log), dtype=np.float32)
         for k in range(FOLDS):
             model = fit_bias(select(log, fold != k), chosen.user_strength, chosen.item_strength)
