@@ -120,7 +120,7 @@ def test_ids_as_numbers_join_ids_as_text() -> None:
     ("new", "problem"),
     [
         (read(NEW.with_columns(item=pl.Series(["a", "b", "c", "a"]))), "item ids are text, such as 'a'.*, such as 10"),
-        (read_events(NEW), "timestamps are known in only one"),
+        (read_events(NEW), "times are known in only one"),
         (read(NEW.with_columns(time=pl.col("time") + 1_700_000_000_000)), "in another unit"),
         (read(NEW, items=LATER.with_columns(price=pl.lit("dear"))), "feature 'price' is categorical, and numeric in"),
         (read(NEW, items=LATER.with_columns(kind=pl.lit("x|y"))), "feature 'kind' is multi, and categorical in"),

@@ -25,6 +25,7 @@ from darlr.world.fit import train_world
 from darlr.world.implicit import distinct
 from darlr.world.kind import Scale, WorldModel
 from darlr.world.models.bayesian import BayesianFM
+from darlr.world.models.history import strongest
 from darlr.world.models.mixture import Mixture
 
 DIRECTIONS = 64  # the most directions of preference
@@ -181,8 +182,7 @@ def _of_positives(log: InteractionLog) -> Belief:
         rmatvec=lambda v: rows.T @ v.ravel() - mean * v.sum(),
         dtype=np.float64,
     )
-    start = np.random.default_rng(0).standard_normal(min(shape))
-    _, strength, right = scipy.sparse.linalg.svds(centred, k=count, v0=start)
+    _, strength, right = strongest(centred, count)
     spread = strength**2 / shape[0]
     rest = max((variance.sum() - spread.sum()) / max(shape[1] - count, 1), 0.0)
     factors = right.T * np.sqrt(np.clip(spread - rest, 0, None))

@@ -170,7 +170,7 @@ def preference_directions(log: InteractionLog, scope: Scope, seed: int, turns: i
     k = min(DIRECTIONS, min(centred.shape) - 1)
     if k < 1:
         return torch.zeros(len(scope.items), 1), noise
-    _, strength, right = _leading(linalg.aslinearoperator(centred), k)
+    _, strength, right = strongest(linalg.aslinearoperator(centred), k)
     directions = right.T * strength / len(learners) ** 0.5
     return torch.from_numpy(directions.astype(np.float32)) / noise, noise
 
@@ -203,12 +203,15 @@ def coordinates(log: InteractionLog, items: NDArray[np.int64], most: int) -> Ten
     k = min(most, *(side - 1 for side in rows.shape))
     if k < 1 or total == 0:
         return torch.zeros(log.n_users, 1)
-    left, strength, _ = _leading(centred, k)
+    left, strength, _ = strongest(centred, k)
     return torch.from_numpy((left * strength).astype(np.float32))
 
 
-def _leading(matrix: "scipy.sparse.linalg.LinearOperator", k: int) -> tuple[Reals, Reals, Reals]:
-    """The k largest singular values in descending order, [k], with their left [n, k] and right [k, m] vectors."""
+def strongest(matrix: "scipy.sparse.linalg.LinearOperator", k: int) -> tuple[Reals, Reals, Reals]:
+    """The k largest singular values in descending order, [k], with their left [n, k] and right [k, m] vectors.
+
+    A small matrix is decomposed as a whole: the iteration for large ones draws without a seed where the rank is less.
+    """
     from scipy.sparse import linalg  # loads when it is first used
 
     n, m = matrix.shape
