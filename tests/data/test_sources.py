@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from darlr.data import sources
 from darlr.data.sources import open_source, prepare, raw_folder
 from darlr.data.store import checksum
 from darlr.errors import DataError
+from darlr.io import places
 from darlr.options import SyntheticConfig
 
 SMALL = SyntheticConfig(users=5, items=7, categories=3)
@@ -35,9 +35,9 @@ def test_the_raw_folder(monkeypatch, tmp_path):
     assert raw_folder() == tmp_path
     monkeypatch.delenv("DARLR_DATA")
     monkeypatch.setenv("XDG_DATA_HOME", "/x")
-    monkeypatch.setattr(sources.sys, "platform", "linux")
+    monkeypatch.setattr(places.sys, "platform", "linux")
     assert raw_folder() == Path("/x/darlr")
-    monkeypatch.setattr(sources.sys, "platform", "win32")
+    monkeypatch.setattr(places.sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", "/local")
     assert raw_folder() == Path("/local/darlr")
 

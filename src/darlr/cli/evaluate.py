@@ -1,6 +1,6 @@
 """`darlr evaluate`: trained policies beside simple baselines, in tables and pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -45,12 +45,7 @@ def judge(options: Evaluate, log: Path, out: Path) -> None:
     print(visible(str(found)))
     say(f"report: {out / 'decisions.md'}, {out / 'decisions.json'}")
     if options.pictures:
-        try:
-            found.save(out)
-        except MachineError as error:  # no matplotlib: the tables are what counts
-            say(f"no picture: {error}, or pass --no-pictures")
-        else:
-            say(f"picture: {out / 'decisions.png'}")
+        _draw(lambda: found.save(out), "picture", out / "decisions.png")
 
 
 def report(
@@ -74,10 +69,15 @@ def write(found: Evaluation, out: Path, *, pictures: bool = True) -> None:
     for message in (*found.messages(), f"all modes: {out / 'table.md'}, {out / 'table.json'}"):
         say(message)
     if pictures:
-        try:
-            found.save_pictures(out)
-        except MachineError as error:  # no matplotlib: the tables are what counts
-            say(f"no pictures: {error}, or pass --no-pictures")
-        else:
-            say(f"pictures: {out}")
+        _draw(lambda: found.save_pictures(out), "pictures", out)
     say("\n" + " ".join(found.verdict))
+
+
+def _draw(save: Callable[[], object], what: str, where: Path) -> None:
+    """Save pictures, and say where. Without matplotlib there are none, because the tables are what counts."""
+    try:
+        save()
+    except MachineError as error:
+        say(f"no {what}: {error}, or pass --no-pictures")
+    else:
+        say(f"{what}: {where}")

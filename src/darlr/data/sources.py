@@ -1,7 +1,6 @@
 """Open a log by a built-in name or the folder of a prepared data set, and prepare such a folder."""
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from darlr.data.sets.registry import SETS
 from darlr.data.store import check_target, is_prepared, load, load_report, save
 from darlr.errors import DataError
 from darlr.io.hints import perhaps
-from darlr.io.places import refuse_address
+from darlr.io.places import own_folder, refuse_address
 from darlr.options import TableConfig
 
 BUILT_IN = tuple(SETS)
@@ -26,15 +25,11 @@ def raw_folder() -> Path:
         if named:
             refuse_address(named)
             return Path(named).expanduser()
-        if sys.platform == "win32":
-            base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-        else:
-            base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    except RuntimeError:  # as in containers: no HOME, and a user id without a name
+        return own_folder("XDG_DATA_HOME", ".local", "share")
+    except RuntimeError:
         raise DataError(
             "this user has no home folder to look for raw data in; set DARLR_DATA to the full path of a folder"
         ) from None
-    return Path(base) / "darlr"
 
 
 def read_source(source: str, *, raw: Path | None = None, options: Any = None) -> tuple[InteractionLog, PrepareReport]:

@@ -30,6 +30,7 @@ from darlr.options import ColumnsConfig, FeedbackConfig
 EARLY = timedelta(minutes=1)  # clocks of clients differ
 PARTS = ("decisions.parquet", "candidates.parquet")  # of a prepared data set
 KEY = ["request_id", "item"]
+USER = pl.coalesce("user", pl.lit("new:") + pl.col("request_id"))  # a new user is one in each request
 OBP = {"request_id": "slate_id", "time": "timestamp", "item": "action", "propensity": "pscore"}
 
 
@@ -128,7 +129,7 @@ def flat(decided: Decided) -> pl.DataFrame:
     """
     lists = ["items", "propensities", "rewards", "rank", "propensity_so_far"]
     rows = decided.decisions.filter(pl.col("items").list.len() > 0).with_columns(
-        user=pl.coalesce("user", pl.lit("new:") + pl.col("request_id")),
+        user=USER,
         rank=pl.int_ranges(1, pl.col("items").list.len() + 1),
         propensity_so_far=pl.col("propensities").list.eval(pl.element().cum_prod()),
     )

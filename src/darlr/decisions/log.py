@@ -20,7 +20,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,6 +33,7 @@ from darlr.decisions.records import (
     line_of_candidates,
     line_of_decision,
     line_of_reward,
+    utc,
 )
 from darlr.errors import ConfigError, DarlrError, DataError, RunError
 from darlr.io.files import naming, remove_stale, replacing, write_json
@@ -117,8 +118,7 @@ class DecisionLog:
         """
         if not math.isfinite(reward):
             raise ConfigError(f"option reward: must be a number, not {reward!r}")
-        when = datetime.now(UTC) if time is None else time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-        self._add([Reward(request_id, item, float(reward), when)])
+        self._add([Reward(request_id, item, float(reward), utc(time))])
 
     def check(self) -> None:
         """Raise OSError where a decision could not be kept now."""

@@ -14,6 +14,13 @@ Id = str | int
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def utc(time: datetime | None) -> datetime:
+    """A time in UTC, now where none is given; without a zone it is in UTC. Raises OverflowError outside UTC's years."""
+    if time is None:
+        return datetime.now(UTC)
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """One answer, with all that is needed to repeat it and to use it for off-policy values.

@@ -170,11 +170,18 @@ def _refusal(effective: float, propensity: Reals, support: Interval) -> str | No
         needed = f"{LEAST_EFFECTIVE:g} and {LEAST_SHARE:.0%} of the events are needed"
         found = f"effective sample size {effective:.1f} of {events:,} events, and {needed}"
         return f"{found}: the policy chooses items that the log rarely shows"
+    return outside(support, "choices are ones that the logging policy could have made", "this log")
+
+
+def outside(support: Interval, choices: str, log: str) -> str | None:
+    """Explain why the support, the mean of the weights, is not near 1, or return None.
+
+    choices, log: what the policy's choices would have to be, and what the propensities belong to, in words.
+    """
     if support.high < 1 - MOST_OUTSIDE:
-        found = f"only {support.value:.0%} of the policy's choices are ones that the logging policy could have made"
-        return f"{found}, and {1 - MOST_OUTSIDE:.0%} are needed"
+        return f"only {support.value:.0%} of the policy's {choices}, and {1 - MOST_OUTSIDE:.0%} are needed"
     if support.low > 1 + MOST_OUTSIDE:
-        return f"weights average {support.value:.3g} instead of 1: the propensities are not those of this log"
+        return f"weights average {support.value:.3g} instead of 1: the propensities are not those of {log}"
     return None
 
 

@@ -39,10 +39,10 @@ from darlr.evaluation.off_policy import (
     LEAST_EFFECTIVE,
     LEAST_INFORMATIVE,
     LEAST_SHARE,
-    MOST_OUTSIDE,
     effective_size,
     informative_size,
     mean_reward,
+    outside,
 )
 from darlr.evaluation.statistics import bootstrap_ratio, interval
 
@@ -197,12 +197,7 @@ def refusal(sizes: Reals, seen: IntArray, support: Interval) -> str | None:
             f"at rank {k + 1} the effective sample size is {sizes[k]:.1f} of {seen[k]:,} items with feedback, and "
             f"{needed[k]:.0f} are needed: the log rarely shows what the policy would show{fewer}"
         )
-    if support.high < 1 - MOST_OUTSIDE:
-        found = f"only {support.value:.0%} of the policy's lists are ones that the log could have shown"
-        return f"{found}, and {1 - MOST_OUTSIDE:.0%} are needed"
-    if support.low > 1 + MOST_OUTSIDE:
-        return f"weights average {support.value:.3g} instead of 1: the propensities are not those of these decisions"
-    return None
+    return outside(support, "lists are ones that the log could have shown", "these decisions")
 
 
 def _too_alike(weight: Reals, reward: Reals) -> str | None:

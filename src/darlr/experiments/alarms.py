@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from darlr.data.extend import extend
 from darlr.data.log import InteractionLog
@@ -173,7 +172,7 @@ def check_against(run: FinishedRun, source: InteractionLog, gate: InteractionLog
 
 def _judged(run: FinishedRun, plain: Drift, reference: InteractionLog, known: InteractionLog) -> Drift:
     """Judge predictions. reference, known: events in order of time, in scope codes and the log's unit."""
-    old, new = (_predicted(run, events) for events in (reference, known))
+    old, new = (run.predicted(events) for events in (reference, known))
     before, after = reference.reward - old, known.reward - new
     low, high = run.logs.recorded.reward_range
     window = Adwin(high - low)
@@ -202,12 +201,6 @@ def _mean(values: Reals, events: InteractionLog) -> tuple[float, Reals]:
     total, count = (np.bincount(row, part).astype(np.float64) for part in (values, np.ones(len(row))))
     draws = bootstrap_ratio(total, count, generator=np.random.default_rng(len(events)))
     return float(values.mean()), draws.ravel()
-
-
-def _predicted(run: FinishedRun, events: InteractionLog) -> Reals:
-    """The predicted rewards of events in scope codes, in the log's unit."""
-    pairs = run.world.reward.pairs(torch.from_numpy(events.user), torch.from_numpy(events.item))
-    return np.asarray(run.logs.unit.show(pairs.double()))
 
 
 def _joined(parts: Sequence[InteractionLog]) -> InteractionLog:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from darlr.decisions.join import Decided, random_decisions
+from darlr.decisions.join import USER, Decided, random_decisions
 from darlr.errors import DataError
 from darlr.evaluation.slates import Slates, served, value_of
 from darlr.evaluation.worth import Candidate, Worth
@@ -92,7 +92,6 @@ def slates_of(decisions: pl.DataFrame, config: ValueConfig) -> Slates:
     for array, column in ((reward, "rewards"), (propensity, "propensities")):
         values = decisions[column].list.head(ranks).explode(empty_as_null=False).to_numpy()
         array[shown] = values.astype(np.float64)
-    users = pl.coalesce("user", pl.lit("new:") + pl.col("request_id"))
-    names = pl.col("request_id") if config.by == "requests" else users
+    names = pl.col("request_id") if config.by == "requests" else USER
     cluster = np.unique(decisions.select(names)[:, 0].to_numpy().astype(str), return_inverse=True)[1]
     return Slates(cluster, reward, shown, propensity)

@@ -7,6 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from darlr.agents.learner import build_recommender
@@ -84,6 +87,11 @@ class FinishedRun:
     def policy(self) -> Policy:
         """The policy that the run hands over, for sessions in the log's unit of rewards."""
         return translated(RecommenderPolicy(self.recommender), self.logs.unit)
+
+    def predicted(self, events: InteractionLog) -> NDArray[np.float64]:
+        """The rewards that its world model predicts of events in scope codes, [L], in the log's unit."""
+        pairs = self.world.reward.pairs(torch.from_numpy(events.user), torch.from_numpy(events.item))
+        return np.asarray(self.logs.unit.show(pairs.double()))
 
     @cached_property
     def untrained(self) -> Recommender:

@@ -115,12 +115,11 @@ def _ranking(parent: FinishedRun, child: FinishedRun, found: UnseenItems, items:
 
 
 def _error(parent: FinishedRun, child: FinishedRun, events: InteractionLog) -> Measure:
-    user, item = torch.from_numpy(events.user), torch.from_numpy(events.item)
     drawn, row = np.unique(events.user, return_inverse=True)
 
     def sums(run: FinishedRun) -> Array:
-        predicted = run.logs.unit.show(run.world.reward.pairs(user, item).double())
-        return np.bincount(row, np.square(np.asarray(predicted) - events.reward), len(drawn)).astype(np.float64)
+        error = np.square(run.predicted(events) - events.reward)
+        return np.bincount(row, error, len(drawn)).astype(np.float64)
 
     count = np.bincount(row, np.ones(len(row))).astype(np.float64)
     return _measure(ERROR, False, sums(parent), sums(child), count)

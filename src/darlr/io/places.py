@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,19 @@ def address_of(path: Path | str) -> str | None:
         return None
     scheme, rest = found.groups()
     return f"{scheme}//{'/' * (scheme.lower() == 'file:')}{rest}"  # a file:/// has no host
+
+
+def own_folder(variable: str, *below_home: str) -> Path:
+    """The folder of this program among the user's own files.
+
+    variable, below_home: of the XDG base directories, such as XDG_CACHE_HOME and .cache; Windows has one place for all.
+    Raises RuntimeError where the user has no home folder, as in containers: no HOME, and a user id without a name.
+    """
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+    else:
+        base = os.environ.get(variable) or str(Path.home().joinpath(*below_home))
+    return Path(base) / "darlr"
 
 
 def first_existing(folder: Path) -> Path:

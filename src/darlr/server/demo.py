@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 from darlr import __version__
 from darlr.errors import MachineError
 from darlr.io.files import write_json
+from darlr.io.places import own_folder
 from darlr.options import RunConfig, SyntheticConfig
 from darlr.options.json import to_json
 from darlr.options.names import override
@@ -25,13 +24,9 @@ DONE = "demo.json"
 def cache_folder() -> Path:
     """The folder of this user for files that can be made again. Raises MachineError where there is none."""
     try:
-        if sys.platform == "win32":
-            base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-        else:
-            base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        return own_folder("XDG_CACHE_HOME", ".cache")
     except RuntimeError:
         raise MachineError("this user has no home folder for the demo; set XDG_CACHE_HOME to a folder") from None
-    return Path(base) / "darlr"
 
 
 def options_of(method: str) -> RunConfig:

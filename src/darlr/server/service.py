@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from darlr.data.spelling import plain
-from darlr.decisions.records import Decision, Reward, Sink
+from darlr.decisions.records import Decision, Reward, Sink, utc
 from darlr.errors import RunError
 from darlr.options import StrategyConfig
 from darlr.server.arms import Arm, Arms
@@ -106,10 +106,12 @@ class Service:
         low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
         taken, rejected = [], []
         for place, event in enumerate(events):
-            when = _utc(event.timestamp)
-            if when is None:
+            try:
+                when = utc(event.timestamp)
+            except OverflowError:
                 rejected.append(Rejected(pointer=f"/{place}/timestamp", detail="is outside the years 1 to 9999"))
-            elif low <= event.reward <= high:
+                continue
+            if low <= event.reward <= high:
                 taken.append(Reward(event.request_id, event.item, event.reward, when))
             else:
                 detail = f"{event.reward:g} is outside the log's range of {low:g} to {high:g}"
@@ -144,14 +146,6 @@ class Service:
         for arm in self.arms.arms:
             job = Job(arm.policy, arm.policy.read(arm.policy.users.ids[0], ()), 1, StrategyConfig())
             await asyncio.wait_for(asyncio.wrap_future(self.engine.submit(job)), 5)
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    """A time in UTC, now where none is given; None where UTC has no such year. Without a zone it is in UTC."""
-    try:
-        return datetime.now(UTC) if time is None else time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except OverflowError:
-        return None
 
 
 def _asked(wanted: Wanted, arm: Arm) -> Asked:
