@@ -1,5 +1,6 @@
 """The recommender agent: its observation of a session, networks and policy (method.md sections 2 and 3, DARLR+)."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -96,13 +97,7 @@ class Recommender(nn.Module):
         self.config, self.entries, self.estimate, self.slates = config, entries, reward, slates
         self.low, self.high = reward_range
         tables = {"items": item_vectors, "users": user_features}
-        if config.prior:
-            if reward is None:
-                raise ValueError("a recommender with a prior needs an estimate of rewards")
-            # The prior is independent of the unit of rewards; it is 0 for users to whom all items give the same reward.
-            spread, centre = reward.moments()
-            sharpness = torch.where(spread > 1e-6 * centre.abs(), config.prior / spread, 0.0)
-            tables |= {"centre": centre, "sharpness": sharpness}
+        tables |= _scales(config.prior, reward)
         self.leaving: tuple[int, float] | None = None
         if leaving is not None and config.caution:
             self.leaving = leaving.window, leaving.threshold
@@ -119,6 +114,15 @@ class Recommender(nn.Module):
         self.user = nn.Linear(user_features.shape[1], dim) if config.user_in_state else None
         self.state_dim = (2 * dim if config.user_in_state else dim) + preference_dim
         self.heads = ActorCritic(self.state_dim, config.a2c.hidden, item_vectors.shape[0], config.precision)
+
+    def with_users(
+        self, user_features: Float[Tensor, "B F"], reward: Estimate | None = None, slates: Slates | None = None
+    ) -> "Recommender":
+        """A recommender of other users that shares these weights; the arguments are those of the constructor."""
+        other = copy.copy(self)
+        other._buffers = {**self._buffers, "users": user_features, **_scales(self.config.prior, reward)}
+        other.entries, other.estimate, other.slates = None, reward, slates
+        return other
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Recommender":
         """Convert weights and tables, as in every module, and bring the estimate to their device."""
@@ -249,6 +253,19 @@ class Recommender(nn.Module):
         elif features is not None:
             scores = torch.baddbmm(scores[..., None], features, seen.preference[..., None]).squeeze(-1)
         return (scores - self.centre[seen.user, None]) * self.sharpness[seen.user, None]
+
+
+def _scales(prior: float | None, reward: Estimate | None) -> dict[str, Tensor]:
+    """The centre and the sharpness of each user's prior, float32 [U], where there is a prior.
+
+    It is independent of the unit of rewards, and 0 for users to whom all items give the same reward.
+    """
+    if not prior:
+        return {}
+    if reward is None:
+        raise ValueError("a recommender with a prior needs an estimate of rewards")
+    spread, centre = reward.moments()
+    return {"centre": centre, "sharpness": torch.where(spread > 1e-6 * centre.abs(), prior / spread, 0.0)}
 
 
 def preference(

@@ -253,29 +253,14 @@ def _networks(
 
     slate = None if metadata["slate"] is None else [int(one) for one in metadata["slate"]]
 
-    def build(
-        count: int, vectors: Tensor | None, start: Estimate | None, held: Histories | None = None, alike: bool = True
-    ) -> RecommenderPolicy:
-        users = vectors if vectors is not None else torch.zeros(count, tensors["users"].shape[1], dtype=torch.float32)
+    def parts(
+        start: Estimate | None, held: Histories | None = None, alike: bool = True
+    ) -> tuple[Estimate | None, Slates | None]:
+        """What the prior reads, and the slates of the users whose estimates these are."""
         prior = start if config.prior else None
-        slates = None
-        if slate is not None and start is not None:
-            slates = Slates(start, slate[0], slate[1], held, slate[2], alike, remember=False)
-        with torch.device("meta"):  # weights without memory, which those of the file replace
-            recommender = Recommender(
-                config,
-                tensors["items"],
-                users,
-                reward_range,
-                prior,
-                leaving,
-                tensors.get("preference"),
-                slates=slates,
-            )
-        checks.check_weights(recommender, weights)
-        recommender.load_state_dict(weights, assign=True)
-        with torch.inference_mode():
-            return RecommenderPolicy(recommender.eval(), None if alike else recommender.tokens())
+        if slate is None or start is None:
+            return prior, None
+        return prior, Slates(start, slate[0], slate[1], held, slate[2], alike, remember=False)
 
     start: Estimate | None = Dense(tensors["reward"]) if "reward" in tensors else None
     if "theta" in tensors:
@@ -283,4 +268,17 @@ def _networks(
         fold = FoldIn(tensors["fold.mean"], tensors["fold.factors"], about["noise"], checks.check_range(about["range"]))
         start = LowRank(fold, tensors["theta"])
     held = Histories(tensors["slate.start"], tensors["slate.items"]) if "slate.start" in tensors else None
-    return build(len(tensors["users"]), tensors["users"], start, held, alike=False), build
+    prior, slates = parts(start, held, alike=False)
+    more = prior, leaving, tensors.get("preference")
+    with torch.device("meta"):  # weights without memory, which those of the file replace
+        known = Recommender(config, tensors["items"], tensors["users"], reward_range, *more, slates=slates)
+    checks.check_weights(known, weights)
+    known.load_state_dict(weights, assign=True)
+    known.eval()
+
+    def build(count: int, vectors: Tensor | None, rows: Estimate | None) -> RecommenderPolicy:
+        users = vectors if vectors is not None else torch.zeros(count, tensors["users"].shape[1], dtype=torch.float32)
+        return RecommenderPolicy(known.with_users(users, *parts(rows)))
+
+    with torch.inference_mode():
+        return RecommenderPolicy(known, known.tokens()), build
