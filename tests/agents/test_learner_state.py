@@ -15,6 +15,7 @@ CASES = [
     ("darlr", {"reward__refine": "previous"}),
     ("darlr", {"reward__refine": "in_place"}),
     ("darlr", {"selector__kind": "random"}),
+    ("darlr", {"session__tastes": "drawn"}),
     ("darlr", {"tracker__dropout": 0.2, "selector_tracker__dropout": 0.2}),  # dropout draws from the global generator
 ]
 

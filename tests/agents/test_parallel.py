@@ -15,7 +15,7 @@ from darlr.agents.train import train
 from darlr.experiments.workers import Place, connect
 from tests import forked
 from tests.agents.test_training_loop import HELD_OUT, LEAVE
-from tests.agents.tiny import make_world, options
+from tests.agents.tiny import make_world, options, with_tastes
 
 OTHER = """
 import sys
@@ -25,7 +25,7 @@ from tests.agents.test_parallel import CASES, LEAVE, world
 
 team = connect(Place(1, 2), "cpu", sys.argv[1])
 for config in CASES.values():
-    follow(world(), LEAVE, config, lambda: team)
+    follow(world(config), LEAVE, config, lambda: team)
 """
 SMALL = {
     "epochs": 3,
@@ -42,13 +42,16 @@ CASES = {
     "darlr with a pool": options("darlr", **SMALL, selector__candidates=3),
     "darlr with random references": options("darlr", **SMALL, selector__kind="random"),
     "darlr with slates": options("darlr", **SMALL, recommender__slate=5, recommender__slate_random=1),
-    "darlr+": options("darlr+", **SMALL, recommender__prior=2.0, recommender__caution=5.0),
+    "darlr+ in drawn worlds": options(
+        "darlr+", **SMALL, recommender__prior=2.0, recommender__caution=5.0, session__tastes="drawn"
+    ),
     "rows that do not go round": replace(options("mbpo", **{**SMALL, "a2c__minibatch": 1}), sessions=2, steps=6),
 }
 
 
-def world():
-    return make_world(n_users=8)
+def world(config):
+    plain = make_world(n_users=8)
+    return with_tastes(plain) if config.session.tastes == "drawn" else plain
 
 
 def test_one_worker_and_two_agree(tmp_path):
@@ -59,8 +62,8 @@ def test_one_worker_and_two_agree(tmp_path):
     try:
         for name, config in CASES.items():
             alone, together = Memory(), Memory()
-            one = train(alone, world(), LEAVE, HELD_OUT, config)
-            two = train(together, world(), LEAVE, HELD_OUT, config, join=lambda: team)
+            one = train(alone, world(config), LEAVE, HELD_OUT, config)
+            two = train(together, world(config), LEAVE, HELD_OUT, config, join=lambda: team)
             for rows in zip(alone.rows, together.rows, strict=True):
                 first, second = ({key: row[key] for key in row if key != "warnings"} for row in rows)
                 assert second == pytest.approx(first, rel=1e-5, abs=1e-5), name

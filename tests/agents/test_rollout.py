@@ -8,6 +8,7 @@ import torch
 
 from darlr.agents.rollout import join, rollout
 from darlr.simulation.exits import Never, never
+from darlr.world.drawn import Members, Tastes
 from tests.agents.tiny import build, make_world, options, same_category_leaves
 
 CATEGORIES = [0, 0, 1, 1, 2, 2]
@@ -219,3 +220,21 @@ def test_join_by_hand():
     twice = join([turn, turn])
     assert torch.equal(twice.observation.items, torch.cat([turn.observation.items] * 2))
     assert join([replace(turn, references=None)] * 2).references is None
+
+
+def test_a_session_keeps_its_drawn_world_and_is_told_with_noise():
+    plain = make_world()
+    table = torch.arange(7.0)[:, None, None].expand(7, *plain.reward.shape) / 10  # the departure tells the draw
+    tastes = Tastes(Members(table), torch.full((6,), 0.25), -9.0, 9.0)
+    config = options("mbpo", session__tastes="drawn", session__turns=40, session__repeats=True)
+    played, _, simulator = play(config, LEAVE, replace(plain, tastes=tastes), sessions=32)
+    turns, shape = played.turns, (-1, 32)
+    departure, done = (10 * turns.taste.departure).round().view(shape), played.done.view(shape)
+    kept = departure[1:] == departure[:-1]
+    assert kept[~done[:-1]].all()
+    assert 0.6 < (~kept[done[:-1]]).float().mean() < 0.9  # one of 4 draws: 0, 2, 4 and 6
+    assert set(departure.flatten().tolist()) == {0, 2, 4, 6}
+    expected = plain.reward.table[turns.observation.user, turns.action] + turns.taste.departure
+    torch.testing.assert_close(turns.feedback - expected, turns.taste.noise)
+    torch.testing.assert_close(played.reward, expected - simulator.shift)  # noise is told, and not paid
+    assert float(turns.taste.noise.std()) == pytest.approx(0.5, abs=0.05)

@@ -8,6 +8,7 @@ from darlr.agents.learner import build_learner, build_simulator
 from darlr.data.item_features import category_bits
 from darlr.options import A2CConfig, RecommenderConfig, SelectorConfig, SessionConfig, TrackerConfig, TrainConfig
 from darlr.simulation.exits import CategoryExit, never
+from darlr.world.drawn import Factors, Tastes
 from darlr.world.entropy import EntropyTable
 from darlr.world.estimates import Dense
 from darlr.world.feedback import standardise
@@ -35,6 +36,14 @@ def make_world(n_users=5, n_items=6, seed=0, reward=None):
         ),
         reward_range=(1.0, 5.0),
     )
+
+
+def with_tastes(world, draws=6, seed=0):
+    """The same world with drawn worlds around it: draws of two factors."""
+    generator = torch.Generator().manual_seed(seed)
+    sides = (torch.randn(draws, size, 2, generator=generator) for size in (world.n_users, world.n_items))
+    noise = 0.1 + torch.rand(world.n_items, generator=generator)
+    return replace(world, tastes=Tastes(Factors(*sides), noise, *world.reward_range))
 
 
 def options(method="mbpo", **changes):
@@ -73,6 +82,7 @@ def options(method="mbpo", **changes):
 
 def build(world, config, exit_rule=never, decided=True):
     """Learner and simulator; `decided` makes first policies far from uniform, so that mistakes show."""
+    world = with_tastes(world) if config.session.tastes == "drawn" and world.tastes is None else world
     learner = build_learner(world, config)
     if decided:
         for agent in (learner.recommender, learner.selector):

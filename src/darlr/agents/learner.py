@@ -28,7 +28,7 @@ from darlr.world.kind import part
 from darlr.world.tables import World
 
 # The purposes of the seeds that are derived from a run's seed. Changing a number changes every result.
-RECOMMENDER, SELECTOR, USERS, ACTIONS, PICKS, BATCHES, HELD_OUT, CANDIDATES, KEPT, SLATES = range(1, 11)
+RECOMMENDER, SELECTOR, USERS, ACTIONS, PICKS, BATCHES, HELD_OUT, CANDIDATES, KEPT, SLATES, TASTES = range(1, 12)
 SLATE_ITEMS, SLATE_BEST = 20_000, 400  # the largest catalogue without slates by default; the best items of a slate
 
 
@@ -123,7 +123,8 @@ def build_learner(world: World, config: TrainConfig) -> Learner:
     method = find(config.method)
     selects = method.references and config.selector.kind == "learned"
     selector = build_selector(world, config, recommender.state_dim).eval() if selects else None
-    seeds = (derived(config.seed, purpose) for purpose in (USERS, ACTIONS, PICKS, BATCHES))
+    purposes = (USERS, ACTIONS, PICKS, BATCHES) if world.tastes is None else (USERS, ACTIONS, PICKS, BATCHES, TASTES)
+    seeds = (derived(config.seed, purpose) for purpose in purposes)
     return Learner(
         recommender,
         adam(recommender, config.recommender.a2c),
@@ -233,7 +234,8 @@ def _generators(learner: Learner) -> dict[str, torch.Generator]:
     device, shared = learner.tables.frozen.device, torch.default_generator
     if device.type == "cuda":
         shared = torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
-    return {**vars(learner.generators), "global": shared}
+    own = {name: generator for name, generator in vars(learner.generators).items() if generator is not None}
+    return {**own, "global": shared}
 
 
 def state(learner: Learner) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from darlr.options import RewardConfig
 from darlr.simulation.environment import Environment, TurnFunction, play, turn
 from darlr.simulation.policy import draw
 from darlr.simulation.session import Session
+from darlr.world.drawn import Taste
 from darlr.world.tables import World
 
 
@@ -26,7 +27,8 @@ from darlr.world.tables import World
 class Simulator:
     """The simulated world. All of it comes from the log and nothing from the ground truth.
 
-    references: the rule for reference users where no selector picks them.
+    references: the rule for reference users where no selector picks them. Sessions are played in the drawn worlds of
+    `world.tastes`, where there are any.
     """
 
     world: World
@@ -45,6 +47,7 @@ class Generators:
     actions: torch.Generator
     picks: torch.Generator
     batches: torch.Generator
+    tastes: torch.Generator | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class Turn:
     """Observations, actions and rewards in one turn of B streams; after `join`, of N = T * B, turn by turn.
 
     shown: the items that were shown before, int64 [N, T], padded with -1, as columns of the logits. column: that of the
-    action. value: the critic's. slate: the items behind the columns, where they are not all items.
+    action. value: the critic's. slate: the items behind the columns, where they are not all items. taste: what the
+    drawn worlds of the sessions add to the estimate, if there are any.
     """
 
     observation: Observation
@@ -64,11 +68,18 @@ class Turn:
     references: References | None
     selection: Selection | None
     slate: Slate | None = None
+    taste: Taste | None = None
 
     @property
     def feedback(self) -> Float[Tensor, " N"]:
-        """The feedback that sessions observe: r, without penalty and entropy."""
-        return self.shaped.estimate
+        """What sessions observe: r, without penalty and entropy; in a drawn world with its departure and noise."""
+        told = self.shaped.estimate
+        return told if self.taste is None else told + self.taste.departure + self.taste.noise
+
+    def reward(self, config: RewardConfig, shift: float) -> Float[Tensor, " N"]:
+        """r~; in a drawn world with its departure. Noise is left out, because its mean is 0."""
+        shaped = self.shaped.reward(config, shift)
+        return shaped if self.taste is None else shaped + self.taste.departure
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,7 @@ class Draws(NamedTuple):
     action: uniform in [0, 1), for the items. picks: the same for the selector's K picks; None without a selector.
     references: the users that a rule picks where there is no selector. slate: the items that can be recommended.
     layer, pool: the last layers of the recommender and the selector over what streams can choose from, if only that.
+    world: the draws that sessions are played in. noise: standard normal numbers of their feedback.
     """
 
     action: Float[Tensor, " B"]
@@ -100,6 +112,8 @@ class Draws(NamedTuple):
     slate: Slate | None = None
     layer: Candidates | None = None
     pool: Candidates | None = None
+    world: Int[Tensor, " B"] | None = None
+    noise: Float[Tensor, " B"] | None = None
 
 
 class Learning(NamedTuple):
@@ -128,7 +142,10 @@ class Learning(NamedTuple):
             references, selection = select(self.selector, simulator.world, tables.start, *inputs)
         step = Step(session.user, action, session.items[:, -1], references)
         shaped = simulator.method.pay(tables, step, simulator.reward)
-        return Turn(observation, shown, action, column, decision.value, shaped, references, selection, slate)
+        taste, tastes = None, simulator.world.tastes
+        if tastes is not None and chance.world is not None and chance.noise is not None:
+            taste = tastes.of(chance.world, session.user, action, shaped.estimate, chance.noise)
+        return Turn(observation, shown, action, column, decision.value, shaped, references, selection, slate, taste)
 
 
 WAITING = {"cpu"}  # the devices on which candidates are held between turns; a GPU would wait for what has changed
@@ -157,6 +174,7 @@ def rollout(
     users, uniform = users[:, own], uniform.to(device)[:, own]
     pick_tokens = selector.tokens() if selector is not None else None
     streams, picking = Streams(recommender.heads.actor), None if selector is None else Streams(selector.heads.actor)
+    worlds, noise = _drawn(simulator, sessions, generators.tastes, own, device)
     agents = Learning(recommender, selector, simulator, tables, recommender.tokens(), pick_tokens)
 
     def ruled(rule: ReferenceRule, user: Tensor) -> References:
@@ -168,22 +186,38 @@ def rollout(
         picks = None if selector is None else pick_draws(selector, sessions, generators.picks, device)[:, own]
         references = None if simulator.references is None else ruled(simulator.references, session.user)
         slate = None if recommender.slates is None else recommender.slates.of(session.user)
-        if take_turn is not turn or device.type not in WAITING:  # compiled code reads the layers itself
-            return Draws(uniform[number], picks, references, slate)
+        drawn = told = None
+        if worlds is not None and noise is not None:  # a session keeps the draw of the turn in which it began
+            drawn, told = worlds.gather(0, (number - session.turn)[None]).squeeze(0), noise[number]
         layer = pool = None
-        if slate is not None:
-            layer = streams.of(session.user, slate.known(simulator.world.n_items))
-        if picking is not None and selector is not None and selector.pool is not None:
-            pool = picking.of(session.user, selector.pool.index_select(0, session.user))
-        return Draws(uniform[number], picks, references, slate, layer, pool)
+        if take_turn is turn and device.type in WAITING:  # compiled code reads the layers itself
+            if slate is not None:
+                layer = streams.of(session.user, slate.known(simulator.world.n_items))
+            if picking is not None and selector is not None and selector.pool is not None:
+                pool = picking.of(session.user, selector.pool.index_select(0, session.user))
+        return Draws(uniform[number], picks, references, slate, layer, pool, drawn, told)
 
     session, played = play(environment, agents, users[0], chance, users[1:], take_turn)
     slate = None if recommender.slates is None else recommender.slates.of(session.user)
     last_value = recommender(recommender.observe(session), agents.tokens, slate).value
     turns = join([one.move for one in played])
     done, number = (torch.cat(parts) for parts in zip(*((one.done, one.turn) for one in played), strict=True))
-    played_here = Rollout(turns, done, number, turns.shaped.reward(simulator.reward, simulator.shift), last_value)
+    played_here = Rollout(turns, done, number, turns.reward(simulator.reward, simulator.shift), last_value)
     return team.gathered(played_here, sessions)
+
+
+def _drawn(
+    simulator: Simulator, sessions: int, generator: torch.Generator | None, own: slice, device: torch.device
+) -> tuple[Tensor | None, Tensor | None]:
+    """The draw of a session that begins in each turn, and the noise of each turn's feedback, [T, B] of own streams.
+
+    None where sessions are played in the mean world.
+    """
+    tastes, shape = simulator.world.tastes, (simulator.environment.turns, sessions)
+    if tastes is None or generator is None:
+        return None, None
+    noise = torch.randn(shape, generator=generator, device=generator.device)
+    return tuple(one.to(device)[:, own] for one in (tastes.sample(shape, generator), noise))  # type: ignore[return-value]
 
 
 T = TypeVar("T")

@@ -249,5 +249,5 @@ def train_agents(
     rows = sink.rows
     newest, epochs = learner.recommender.state_dict(), rows[-1]["epoch"] if rows else 0
     found = chosen(newest, epochs, sink.load_best() if options.keep != "last" else None)
-    say(kept(found))
+    say(kept(found, drawn=world.tastes is not None))
     return finish(sink if isinstance(sink, Memory) else sink.folder, config, logs, fitted, world, found)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import isclose
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from darlr.agents.sink import Criterion, Earned
 from darlr.evaluation.estimation import reward_error
 from darlr.evaluation.evaluate import published, published_setting
 from darlr.evaluation.playing import majority_items
-from darlr.evaluation.protocol import play
+from darlr.evaluation.protocol import Trajectories, play
 from darlr.evaluation.truth import Truth, load_truth, part
 from darlr.experiments.finished import HandedOver
 from darlr.experiments.logs import Logs, known_part
@@ -24,12 +24,14 @@ from darlr.io.tensors import moved
 from darlr.options import RunConfig, TrainConfig
 from darlr.simulation.exits import Exit
 from darlr.simulation.policy import translated
+from darlr.world.drawn import DrawnRows
 from darlr.world.estimates import Dense
 from darlr.world.fitted import FittedWorldModel, predict
 from darlr.world.tables import World
 from darlr.world.views import Shown, Some
 
 SCORED = 512  # largest number of users whose sessions are played on the world model after an epoch
+SESSIONS, ROUNDS = 1024, 16  # the sessions that are played in drawn worlds, and the most of one user
 MEASURED = 1024  # largest number of users of the truth on whom the error is measured where estimates are no table
 Watch = Callable[[int, Learner], Mapping[str, Any]]
 """More columns of an epoch's log line, from its number and the learner; nothing in training reads them."""
@@ -71,27 +73,60 @@ def watch_truth(config: RunConfig, logs: Logs, *, wanted: bool) -> Watch:
 def criterion_of(world: World, exit_rule: Exit, config: TrainConfig, logs: Logs, fitted: FittedWorldModel) -> Criterion:
     """Return the criterion of the best epoch: the return of greedy sessions of SCORED users, sampled once.
 
-    They are paid by r_0, or, where `keep` is "sure", by the members of the fitted world model.
+    They are paid by r_0, or, where `keep` is "sure", by the members of the fitted world model. Where training is played
+    in drawn worlds, they are played in draws that training never meets.
     """
     generator = torch.Generator().manual_seed(derived(config.seed, KEPT))
     users = torch.randperm(world.n_users, generator=generator)[:SCORED]
-    rewards = world.reward
-    some = users.to(rewards.device)
-    sure = config.keep == "sure"
-    known = rewards.rows(some) if isinstance(rewards, Dense) else Some(rewards, some)
-    known = by_members(fitted, users).to(rewards.device) if sure else known
-    estimates = Truth(users.numpy(), np.arange(world.n_items), known)
-    turns = config.session.turns
+    sure, unit = config.keep == "sure", logs.unit
+    if world.tastes is not None:
+        games = drawn_games(world, users, generator)
+    else:
+        games = [mean_game(world, users, by_members(fitted, users) if sure else None)]
+    rules: dict[str, Any] = {"mode": "NX_0", "turns": config.session.turns}
 
     def criterion(recommender: Recommender) -> Earned:
         policy = RecommenderPolicy(recommender)
-        played = play(policy, estimates, world.n_items, exit_rule, mode="NX_0", turns=turns, users=users)
-        learned, unit = float(played.returns.mean()), logs.unit
-        length = float(played.length.double().mean())
+        played = [play(policy, told, world.n_items, exit_rule, users=users, **rules) for told, _ in games]
+        returns = torch.cat([paid(one) for one, (_, paid) in zip(played, games, strict=True)])
+        learned, length = float(returns.mean()), float(torch.cat([one.length for one in played]).double().mean())
         shown = unit.low * length + unit.scale * (learned - unit.least * length)
-        return Earned(learned, shown, length, tuple(played.returns.tolist()) if sure else ())
+        return Earned(learned, shown, length, tuple(returns.tolist()) if sure else ())
 
     return criterion
+
+
+class Game(NamedTuple):
+    """Sessions of some users. told: the feedback of their sessions. paid: what finished sessions have earned."""
+
+    told: Truth
+    paid: Callable[[Trajectories], Tensor]
+
+
+def mean_game(world: World, users: Tensor, known: Tensor | None) -> Game:
+    """Return sessions that are told and paid r_0, or the rewards `known` [n, Is] where they are given."""
+    rewards = world.reward
+    some = users.to(rewards.device)
+    own = rewards.rows(some) if isinstance(rewards, Dense) else Some(rewards, some)
+    told = own if known is None else known.to(rewards.device)
+    return Game(Truth(users.numpy(), np.arange(world.n_items), told), lambda played: played.returns)
+
+
+def drawn_games(world: World, users: Tensor, generator: torch.Generator) -> list[Game]:
+    """Return about SESSIONS sessions in drawn worlds that training never meets: told with noise, paid without it."""
+    tastes, games, device = world.tastes, [], world.reward.device
+    assert tastes is not None
+    for number in range(min(ROUNDS, max(1, round(SESSIONS / len(users))))):
+        draw = tastes.sample((len(users),), generator, met=False).to(device)
+        rows = DrawnRows(world.reward, tastes, users.to(device), draw, seed=number)
+        expected = replace(rows, noisy=False)
+
+        def paid(played: Trajectories, expected: DrawnRows = expected) -> Tensor:
+            there, session = played.items >= 0, torch.arange(len(played.items), device=device)[:, None]
+            return (expected.pairs(session, played.items.clamp(min=0)) * there).double().sum(1)
+
+        games.append(Game(Truth(users.numpy(), np.arange(world.n_items), rows), paid))
+    return games
 
 
 def by_members(fitted: FittedWorldModel, users: Tensor) -> Tensor:
@@ -103,8 +138,8 @@ def by_members(fitted: FittedWorldModel, users: Tensor) -> Tensor:
     return torch.cat(found)
 
 
-def kept(found: HandedOver) -> str:
-    """Return a sentence on which policy the run hands over."""
+def kept(found: HandedOver, *, drawn: bool = False) -> str:
+    """Return a sentence on which policy the run hands over. drawn: whether the criterion is played in drawn worlds."""
     if not found.epochs:
         return "the policy is the start, as nothing was trained"
     if not found.scores:
@@ -115,12 +150,13 @@ def kept(found: HandedOver) -> str:
     converted = not all(isclose(one["learned"], one["shown"]) for one in scores)
     most = " in the unit of learning" * converted
     sure = " surely" * ("sessions" in found.scores["start"])
+    where = "in drawn worlds that training never met" if drawn else "by the world model"
     if not found.epoch:
-        best = f"by the world model it earns {start:.4g} a session, and no epoch{sure} earns more{most}"
+        best = f"{where} it earns {start:.4g} a session, and no epoch{sure} earns more{most}"
         return f"the policy is the start: {best}"
     text = (
-        f"the policy is that of epoch {found.epoch} of {found.epochs}: of its start and its epochs it earns most by "
-        f"the world model{most}, {earned:.4g} a session; the start earns {start:.4g}"
+        f"the policy is that of epoch {found.epoch} of {found.epochs}: of its start and its epochs it earns most "
+        f"{where}{most}, {earned:.4g} a session; the start earns {start:.4g}"
     )
     gain = scores[0]["learned"] - scores[1]["learned"]
     return f"{text}; in the unit of learning {gain:.4g} +- {scores[0]['error']:.2g} more" if sure else text

@@ -24,6 +24,7 @@ from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.options.json import to_json
 from darlr.options.names import option_name
 from darlr.world.belief import belief_of
+from darlr.world.drawn import tastes_of
 from darlr.world.estimates import Dense, estimate_of
 from darlr.world.fit import train_world
 from darlr.world.fitted import FILES, REMEDY, FittedWorldModel, load
@@ -146,6 +147,8 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
         world = replace(world, histories=histories(within_scope(logs.fitted, logs.scope)))
     elif config.recommender.belief:
         world = replace(world, belief=belief_of(fitted.model, fitted.scale, logs.fitted))
+    if config.session.tastes == "drawn":
+        world = replace(world, tastes=tastes_of(fitted, logs.fitted))
     return world.to(config.device)
 
 

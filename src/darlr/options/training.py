@@ -33,6 +33,11 @@ class SessionConfig:
     """With the felt rule, the probability that a user whose patience is at an end leaves after such an item."""
     turns: int = 30
     """T: largest number of turns in a session."""
+    tastes: Literal["mean", "drawn"] = "mean"
+    """What users of training sessions like. mean: the estimates of the world model, as in the paper.
+    drawn: each session is played in a world that is drawn from the posterior of the world model, and its feedback has
+    the noise of ratings, so that sessions say what is new. Worlds are draws of a Gibbs sampler, or members of the
+    ensemble where there is no posterior."""
     repeats: bool = False
     """Training sessions may show an item twice. The evaluation modes NX_0 and NX_10 never do.
     The paper leaves this open."""
@@ -113,7 +118,8 @@ class TrainConfig:
     """Policy that the run keeps. last: the policy of the last epoch.
     best: the untrained policy or that of an epoch, whichever has the highest greedy return on the initial estimates.
     sure: the untrained policy, unless an epoch surely has a higher greedy return where each user is paid by one member
-    of the world model. Training knows only the mean of the members. Of several such epochs the best is kept."""
+    of the world model. Training knows only the mean of the members. Of several such epochs the best is kept.
+    With session.tastes drawn, best and sure play in drawn worlds that training never meets."""
     seed: int = 0
     """Seed of the initial weights and of all sampling in training."""
     threads: int = 1

@@ -9,13 +9,12 @@ from torch import Tensor
 
 from darlr.simulation.session import Session
 from darlr.world.context import Context
+from darlr.world.hashing import GOLDEN, hashed, uniform
 from darlr.world.logged_neighbours import logged_neighbour_table
 from darlr.world.models.bias import bias_estimate
 from darlr.world.preferences import preference_features
 
 EPSILON = 0.1  # Sutton and Barto 2018, section 2.2
-GOLDEN = 0x9E3779B1  # 2**32 over the golden ratio, odd
-MASK = 2**32 - 1
 NEIGHBOURS = 300
 FLOATS = 2**26  # the number of floats that LinUCB holds at once; it bounds memory and changes no score
 
@@ -39,19 +38,6 @@ class EpsilonGreedy:
         item = torch.arange(self.table.shape[1], device=self.table.device)
         order = uniform(hashed(key[:, None] + GOLDEN * (item + 1)))
         return torch.where(explores[:, None], order, self.table[session.user])
-
-
-def hashed(x: Tensor) -> Tensor:
-    """A 32-bit hash of int64, in int64 (lowbias32 of C. Wellons' hash-prospector); overflow keeps the low bits."""
-    x = x & MASK
-    x = ((x ^ (x >> 16)) * 0x7FEB352D) & MASK
-    x = ((x ^ (x >> 15)) * 0x846CA68B) & MASK
-    return x ^ (x >> 16)
-
-
-def uniform(x: Tensor) -> Tensor:
-    """The hashes as float32 in [0, 1)."""
-    return (x >> 8).float() / 2**24
 
 
 def fit_epsilon_greedy(context: Context, seed: int = 0, epsilon: float = EPSILON) -> EpsilonGreedy:

@@ -5,7 +5,6 @@ is trained must reach. For new users the prior is that of the log's users; for u
 own events first.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +14,10 @@ from torch import Tensor
 
 from darlr.data.log import InteractionLog
 from darlr.data.scope import within_scope
-from darlr.policies.bandits import GOLDEN, hashed, uniform
 from darlr.simulation.session import Session
 from darlr.world.belief import Belief, Posterior, fit_belief
 from darlr.world.context import Context
+from darlr.world.hashing import normals
 
 CELLS = 2**24  # numbers that are held at once
 LOGGED = 64  # the most events of a user's log that the posterior is given: the last ones
@@ -63,14 +62,6 @@ class Bayes:
             user = session.user[part]
             items, rewards = torch.cat([self.items[user], items], 1), torch.cat([self.rewards[user], rewards], 1)
         return Belief(self.mean, self.factors, self.noise).given(items, rewards)
-
-
-def normals(user: Tensor, turn: Tensor, count: int, seed: int) -> Float[Tensor, "B count"]:
-    """Standard normal numbers, a hash of (seed, user, turn), by the transform of Box and Muller."""
-    key = hashed(hashed(user + 1 + seed * 7919) + turn + 1)[:, None]
-    place = torch.arange(count, device=user.device)
-    first, second = (uniform(hashed(key + GOLDEN * (2 * place + k))) for k in (1, 2))
-    return (-2 * torch.log1p(-first)).sqrt() * torch.cos(2 * math.pi * second)
 
 
 def fit_bayes(context: Context, seed: int = 0, drawn: bool = False) -> Bayes:

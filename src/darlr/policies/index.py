@@ -11,13 +11,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from darlr.policies.bayes import Bayes, fit_bayes, normals
+from darlr.policies.bayes import Bayes, fit_bayes
 from darlr.simulation import environment
 from darlr.simulation.environment import Environment
 from darlr.simulation.exits import Exit, never, risk
 from darlr.simulation.policy import Policy
 from darlr.simulation.session import Session
 from darlr.world.context import Context
+from darlr.world.hashing import normals
 
 FACTORS = (0.0, 0.25, 0.5, 1.0, 2.0)  # of c
 USERS, CELLS = 256, 2**16  # the most users who are drawn, and the cells of their table of rewards

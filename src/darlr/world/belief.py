@@ -26,7 +26,7 @@ from darlr.world.implicit import distinct
 from darlr.world.kind import Scale, WorldModel
 from darlr.world.models.bayesian import BayesianFM
 from darlr.world.models.history import strongest
-from darlr.world.models.mixture import Mixture
+from darlr.world.models.mixture import posterior_of
 
 DIRECTIONS = 64  # the most directions of preference
 LEVEL = 1.0  # of positives: the prior deviation of the level of a user's row, as a multiple of the mean row
@@ -110,8 +110,8 @@ def belief_of(model: WorldModel, scale: Scale, log: InteractionLog) -> Belief | 
     """The same from a world model that was fitted to the log; None where it is of ratings and has no posterior."""
     if log.implicit:
         return _of_positives(log)
-    posterior = model.bayesian if isinstance(model, Mixture) else model
-    if not isinstance(posterior, BayesianFM):
+    posterior = posterior_of(model)
+    if posterior is None:
         return None
     scope = scope_of(log)
     users, items = (torch.from_numpy(side) for side in (_some(scope.users), scope.items))

@@ -15,6 +15,7 @@ from darlr.errors import ConfigError
 from darlr.io.tensors import moved
 from darlr.options import TablesConfig
 from darlr.world.belief import Belief
+from darlr.world.drawn import Tastes
 from darlr.world.entries import Entries, entries
 from darlr.world.entropy import EntropyTable, build_entropy
 from darlr.world.estimates import Averaged, Constant, Dense, Estimate, Variance
@@ -67,7 +68,8 @@ class World:
     features along which users' preferences vary, in units of the noise, where the policy has a belief. entries: the
     non-zero entries of p_u, where they are few. feedback: how p_u of cold-start users is computed.
     histories: the logged items of each user, where the policy has slates. belief: the belief about a new user, where
-    the policy has a belief. home: the folder of the world model, where the neighbours of many users are kept.
+    the policy has a belief. tastes: the drawn worlds, where training sessions are played in such. home: the folder of
+    the world model, where the neighbours of many users are kept.
     """
 
     reward: Estimate
@@ -84,6 +86,7 @@ class World:
     feedback: Feedback | None = None
     histories: Histories | None = None
     belief: Belief | None = None
+    tastes: Tastes | None = None
     home: Path | None = None
 
     @property

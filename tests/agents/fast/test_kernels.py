@@ -23,7 +23,7 @@ PRIOR = {"recommender__prior": 1.0}
 TRACED: list[tuple[str, dict[str, Any]]] = [
     ("dorl", PRIOR | {"recommender__caution": 9.0, "session__exit": "category"}),
     ("roler", {"session__repeats": True, "tracker__kind": "mean", "recommender__user_in_state": False}),
-    ("darlr", PRIOR | {"recommender__belief": 1.0, "selector__kind": "random"}),
+    ("darlr", PRIOR | {"recommender__belief": 1.0, "selector__kind": "random", "session__tastes": "drawn"}),
     ("darlr", DROPOUT | LOW),
 ]
 COMPILED = ("mbpo", {"tracker__kind": "mean", "session__exit": "category"})

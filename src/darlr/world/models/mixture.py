@@ -34,5 +34,11 @@ class Mixture(nn.Module):
         return self.deep.vectors(size, users, items)
 
 
+def posterior_of(model: object) -> BayesianFM | None:
+    """The part of a world model that was drawn from a posterior, if any."""
+    part = model.bayesian if isinstance(model, Mixture) else model
+    return part if isinstance(part, BayesianFM) else None
+
+
 def _joined(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     return torch.cat([first[0], second[0]]), torch.cat([first[1], second[1]])
