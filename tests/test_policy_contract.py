@@ -1,7 +1,6 @@
 """What every policy keeps: learned, baselines and lists, at any catalogue size; and the bugs that predecessors had."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from darlr.data.item_features import category_bits
 from darlr.data.log import InteractionLog
 from darlr.errors import DarlrError
 from darlr.evaluation.protocol import play
+from darlr.evaluation.truth import whole
 from darlr.options import TrainConfig
 from darlr.policies.bandits import UCB, EpsilonGreedy, LinUCB
 from darlr.policies.bayes import Bayes
@@ -104,7 +104,7 @@ def build(name, n_items, seed=0, table=None):
 
 def truth_of(n_items, seed=9):
     reward = 3 + numbers(USERS, n_items, seed=seed).clamp(-2, 2)
-    return SimpleNamespace(users=np.arange(USERS), items=np.arange(n_items), reward=reward)
+    return whole(reward)
 
 
 def played(policy, n_items, users=None, **how):

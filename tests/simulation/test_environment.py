@@ -1,7 +1,5 @@
 """Training and evaluation play one session: the same policy, users and chance give the same items in both."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
@@ -9,6 +7,7 @@ from darlr.agents.learner import build_learner, build_simulator
 from darlr.agents.policy import RecommenderPolicy
 from darlr.agents.rollout import Draws, Learning
 from darlr.evaluation.protocol import play
+from darlr.evaluation.truth import whole
 from darlr.simulation import environment
 from darlr.simulation.environment import Environment
 from darlr.simulation.exits import never
@@ -38,7 +37,7 @@ def test_training_and_evaluation_play_the_same_session(repeats, rule, seed, n_it
         )
     evaluated = play(
         RecommenderPolicy(learner.recommender),
-        SimpleNamespace(users=users, items=torch.arange(n_items), reward=world.reward.whole()),
+        whole(world.reward.whole()),
         n_items,
         rule,
         mode="FB" if repeats else "NX_0",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from darlr.data.item_features import category_bits
 from darlr.evaluation.protocol import play
+from darlr.evaluation.truth import whole
 from darlr.simulation.environment import Environment, turn
 from darlr.simulation.exits import CategoryExit, DistanceExit, never
 from darlr.simulation.session import last_items, last_rewards
@@ -114,7 +115,7 @@ def worlds(draw):
         return policy.scores(batch)[0].tolist()
 
     truth = SimpleNamespace(
-        users=torch.arange(n_users), items=torch.tensor(offered), reward=reward[:, offered].contiguous()
+        users=torch.arange(n_users), items=torch.tensor(offered), reward=reward[:, offered].contiguous(), fatigue=None
     )
     return SimpleNamespace(
         n_users=n_users,
@@ -225,7 +226,7 @@ def test_state_in_state_out():
 
 @pytest.mark.parametrize("n_items", [1, 2, 300, 10_000])
 def test_more_turns_than_items_end_cleanly(n_items):
-    truth = SimpleNamespace(users=torch.arange(3), items=torch.arange(n_items), reward=torch.ones(3, n_items))
+    truth = whole(torch.ones(3, n_items))
     policy = Fickle(torch.rand((3, n_items), generator=torch.Generator().manual_seed(0)))
     turns = min(n_items, 20) + 3
     for greedy in (True, False):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
@@ -21,6 +22,13 @@ def category_bits(codes: Tensor, n_categories: int) -> Tensor:
         bit = torch.where(present, torch.ones_like(code) << (code % WORD), 0)[:, None]
         bits.scatter_(1, word, bits.gather(1, word) | bit)
     return bits
+
+
+def hot(codes: NDArray[np.int64]) -> Tensor:
+    """Which item has which category, as 0 and 1: int64 [I, most] padded with -1 -> float32 [I, C]."""
+    member = np.zeros((len(codes), int(codes.max(initial=-1)) + 2), np.float32)
+    np.put_along_axis(member, codes, 1.0, axis=1)  # -1 lands in the last column
+    return torch.from_numpy(np.ascontiguousarray(member[:, :-1]))
 
 
 def log_category_bits(log: InteractionLog) -> Tensor | None:

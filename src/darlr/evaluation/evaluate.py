@@ -16,7 +16,7 @@ from darlr.evaluation.statistics import interval, iqm, random_interval, random_r
 from darlr.evaluation.truth import Truth
 from darlr.options import Mode, SessionConfig
 from darlr.simulation.exits import Exit, build_exit, never, resolve
-from darlr.simulation.felt import FeltExit
+from darlr.simulation.felt import FeltRule
 from darlr.simulation.policy import Policy
 
 PUBLISHED_USERS = 100
@@ -62,7 +62,7 @@ def can_leave(config: SessionConfig, log: InteractionLog) -> bool:
 
 def can_avoid(config: SessionConfig, log: InteractionLog) -> bool:
     """Whether items alone end sessions, so that exit-aware rows differ from the others. Felt exits are by reward."""
-    return can_leave(config, log) and not isinstance(build_exit(config, log), FeltExit)
+    return can_leave(config, log) and not isinstance(build_exit(config, log), FeltRule)
 
 
 def settings(

@@ -13,6 +13,7 @@ from darlr.options import Mode
 from darlr.simulation import environment
 from darlr.simulation.environment import Environment
 from darlr.simulation.exits import CategoryExit, Exit, never
+from darlr.simulation.fatigue import Fatigue
 from darlr.simulation.policy import Policy, Short, Translated, knowing, sample
 from darlr.simulation.policy import greedy as best
 from darlr.simulation.session import Session, last_items, oldest_first, reset
@@ -38,8 +39,8 @@ class Player:
     payoff: the rewards of the truth. rows: int64 [B], the row of each session in it. items: int64 [Ie], the catalogue
     codes of its items, rising. columns: int64 [Ie], the columns of these items in it. left: bool [B, Ie], the items
     that may still be shown, updated in place where repeats are not allowed; None where policies play by short lists.
-    exit_aware: whether items that would end the session are avoided where others are left. asked: the sessions of each
-    policy that its short lists were asked for last, updated in place.
+    exit_aware: whether items that would end the session are avoided where others are left. fatigue: how rewards fall in
+    a session. asked: the sessions of each policy that its short lists were asked for last, updated in place.
     """
 
     policies: Sequence[Policy]
@@ -50,6 +51,7 @@ class Player:
     left: Tensor | None
     rules: Environment
     exit_aware: bool
+    fatigue: Fatigue | None = None
     asked: dict[int, Tensor] = field(default_factory=dict)
 
     def move(self, session: Session, chance: Tensor | None) -> Shown:
@@ -73,7 +75,8 @@ class Player:
                     place[part][rows] = self._choose(policy, own, self.left[part], luck, rows)
         if self.left is not None and not self.rules.repeats:
             self.left.scatter_(1, place[:, None], False)
-        return Shown(self.items[place], self.payoff.pairs(self.rows, self.columns[place]))
+        item, reward = self.items[place], self.payoff.pairs(self.rows, self.columns[place])
+        return Shown(item, reward if self.fatigue is None else self.fatigue.felt(session, item, reward))
 
     def _choose(
         self, policy: Policy, session: Session, left: Tensor, chance: Tensor | None, rows: Tensor | slice
@@ -230,7 +233,7 @@ def play(
     def played(part: slice) -> Session:
         own, chance = users[part], None if uniform is None else uniform[part]
         left = None if short else torch.ones((len(own), len(items)), dtype=torch.bool, device=device)
-        player = Player(policies, payoff, rows[part], order, items, left, rules, exit_aware)
+        player = Player(policies, payoff, rows[part], order, items, left, rules, exit_aware, truth.fatigue)
         return environment.play(rules, player, own, lambda turn, _: None if chance is None else chance[:, turn])[0]
 
     with torch.no_grad():

@@ -10,16 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from darlr.data.item_features import hot
 from darlr.data.log import IntArray, InteractionLog
 from darlr.data.scope import places
 from darlr.data.sets.registry import SETS
-from darlr.data.sets.synthetic import known_factors
+from darlr.data.sets.synthetic import RANGE, known_factors, world_categories
 from darlr.data.sources import raw_folder
 from darlr.data.store import MANIFEST, is_prepared, read_manifest, write_manifest
 from darlr.errors import DataError
 from darlr.evaluation.true_rewards import TrueRewards
 from darlr.io.tensors import read_tensors, write_tensors
 from darlr.options import SyntheticConfig
+from darlr.simulation.fatigue import Fatigue
 from darlr.world.estimates import Dense, Estimate, estimate_of
 from darlr.world.views import Some, tabled
 
@@ -66,7 +68,7 @@ class Truth:
     users: int64 [Ue], items: int64 [Ie], codes of the scope (darlr.data.scope). reward: a table, float32 or float64
     [Ue, Ie], or what computes its entries on demand, in the log's own unit. notes: sentences on rewards that were not
     observed and on their quality; every table shows the first. random: feedback of its users on items that were drawn
-    for them at random, if any.
+    for them at random, if any. fatigue: how rewards fall in a session as categories repeat, if they do.
     """
 
     users: IntArray
@@ -74,6 +76,7 @@ class Truth:
     reward: Tensor | Estimate
     notes: tuple[str, ...] = ()
     random: RandomFeedback | None = None
+    fatigue: Fatigue | None = None
 
     def __post_init__(self) -> None:
         sides = (len(self.users), len(self.items))
@@ -146,7 +149,11 @@ def has_truth(name_or_folder: str) -> bool:
 def _of_synthetic(config: SyntheticConfig) -> Truth:
     users, *factors = known_factors(config)
     reward = tabled(TrueRewards(*map(torch.from_numpy, factors)))
-    return Truth(users, np.arange(config.items), reward.table if isinstance(reward, Dense) else reward)
+    fatigue = None
+    if config.fatigue:
+        fatigue = Fatigue(hot(world_categories(config)), config.recovery, config.fatigue, RANGE[0])
+    payoff = reward.table if isinstance(reward, Dense) else reward
+    return Truth(users, np.arange(config.items), payoff, fatigue=fatigue)
 
 
 def whole(reward: Tensor | Estimate) -> Truth:
@@ -184,6 +191,14 @@ def held(truth: Truth) -> dict[str, Tensor]:
     return {"reward": table if table.dtype == torch.float64 else table.float()}
 
 
+def _tired(truth: Truth) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the fatigue of a truth as it is stored: tensors and metadata, empty without any."""
+    found = truth.fatigue
+    if found is None:
+        return {}, {}
+    return {"fatigue": found.member}, {"fatigue": [found.recovery, found.strength, found.least]}
+
+
 def write_truth(truth: Truth, folder: Path) -> None:
     """Write truth.safetensors into a prepared folder, with the folder's checksum, and name it in dataset.json.
 
@@ -194,7 +209,9 @@ def write_truth(truth: Truth, folder: Path) -> None:
     tensors = {"users": torch.from_numpy(truth.users), "items": torch.from_numpy(truth.items), **held(truth)}
     if truth.random is not None:
         tensors |= {"random_cell": truth.random.cell, "random_reward": truth.random.reward}
-    write_tensors(folder / FILE, tensors, {"checksum": manifest["checksum"], "notes": list(truth.notes)})
+    member, numbers = _tired(truth)
+    about = {"checksum": manifest["checksum"], "notes": list(truth.notes), **numbers}
+    write_tensors(folder / FILE, tensors | member, about)
     write_manifest(folder, {**manifest, "truth": FILE})
 
 
@@ -211,7 +228,8 @@ def read_truth(folder: Path) -> Truth:
             random = RandomFeedback(tensors["random_cell"], tensors["random_reward"], len(items))
         factors = [tensors[name] for name in ("user_factors", "item_factors") if "reward" not in tensors]
         reward = TrueRewards(*factors) if factors else tensors["reward"]
-        truth = Truth(users, items, reward, tuple(metadata["notes"]), random)
+        fatigue = Fatigue(tensors["fatigue"], *map(float, metadata["fatigue"])) if "fatigue" in tensors else None
+        truth = Truth(users, items, reward, tuple(metadata["notes"]), random, fatigue)
     except FileNotFoundError as error:
         raise DataError(f"{path}: is missing, although {MANIFEST} says that there is a truth; {REMEDY}") from error
     except (KeyError, TypeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -31,6 +32,7 @@ from darlr.experiments.unseen import Ground, evaluation_logs, find_ground, kept_
 from darlr.methods import find
 from darlr.options import Users
 from darlr.options.json import differences, to_json
+from darlr.simulation.exits import for_new_users
 from darlr.world.estimates import Estimate
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def refuse_unlike(one: FinishedRun, other: FinishedRun) -> None:
     if hides[0] != hides[1]:
         raise RunError(f"{other.name}: trained without other users than {one.name}; evaluate them apart")
     before, now = (run.config.train.session for run in (one, other))
-    rules = ("exit", "threshold", "patience", "chance", "turns")
+    rules = ("exit", "threshold", "patience", "chance", "recovery", "gap", "turns")
     if any(getattr(before, name) != getattr(now, name) for name in rules):
         raise RunError(f"{other.name}: trained for other sessions than {one.name}; evaluate them apart")
     label = one.config.label
@@ -176,7 +178,8 @@ def evaluate(
             if only == "all":
                 new += rows_for_new(simple(fresh), [one.world for one in worlds], first.logs)
                 new += bayes_rows(runs, **rule, new=True)
-            rows += play(new, shown(played), fresh, new=True)
+            anonymous = [replace(one, rule=for_new_users(one.rule)) for one in played]
+            rows += play(new, shown(anonymous), fresh, new=True)
         leading, *others = kinds = first_settings(rows)
         pairs = dict(comparisons(leading))
         sentences = verdict(leading, ground.trust, serving(runs, session.exit))

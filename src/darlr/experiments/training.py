@@ -20,6 +20,7 @@ from darlr.errors import RunError
 from darlr.evaluation.evaluate import all_alike, settings
 from darlr.evaluation.truth import has_truth
 from darlr.experiments.finished import DATA, FinishedRun, chosen, finish, keep_log, open_run, world_folder, world_parts
+from darlr.experiments.leaving import leaving_notes, write_leaving
 from darlr.experiments.logs import NOTHING_KEPT, Logs, divided
 from darlr.experiments.plan import check_options, check_run, decided
 from darlr.experiments.process import configure
@@ -160,6 +161,7 @@ def train_run(
                 fitted = load_world_model(place, logs, config.split)
             assert fitted is not None  # a folder that the options name was read before
             run.depend_on(world_parts(place))
+            write_leaving(out, config.train.session, logs)
             with working(out, where, config.train.device) as join:
                 finished = train_agents(
                     prepared, fitted, run, watch=watching, on_epoch=on_epoch, join=join, earlier=earlier
@@ -192,6 +194,8 @@ def announce(prepared: Prepared) -> None:
     alike = all_alike(settings(session, logs.catalogue), len(logs.scope.items))
     if "NX_0" in alike and not session.repeats:
         say(f"warning: {alike['NX_0']}")
+    for note in leaving_notes(session, logs):
+        say(note)
     if logs.evaluation and prepared.asked.split.evaluation is None:
         say(f"{logs.reserved} are kept from training for darlr evaluate; a split.evaluation of 0 keeps none")
 

@@ -28,6 +28,20 @@ class SyntheticConfig:
     """Standard deviation of the noise of a logged reward, on the scale from 1 to 5."""
     boredom: float = 0.8
     """How much a logged reward falls when a category of the item is among the last events, on the scale from 1 to 5."""
+    leave: float = 0.0
+    """Logged users leave a session after a reward below this, on the scale from 1 to 5. 0: no reward does that."""
+    leave_patience: int = 1
+    """Number of such rewards in a session after which a user leaves."""
+    leave_chance: float = 1.0
+    """Probability that a user whose patience is at an end leaves after such a reward."""
+    fatigue: float = 0.0
+    """How much a reward falls for each category that the item shares with the last item of the session, on the scale
+    from 1 to 5. The true rewards of evaluation fall, too."""
+    tiring: float = 0.0
+    """Logged users leave with probability 1 - exp(-tiring F), where F is the fatigue: shared categories, of which each
+    counts recovery^(lag - 1)."""
+    recovery: float = 0.7
+    """Share of the fatigue from a category that is left one item later."""
     popularity_bias: float = 1.0
     """How strongly exposure follows popularity. 0 exposes all items alike."""
     exposure: Literal["auto", "exact", "sampled"] = "auto"
@@ -42,7 +56,17 @@ class SyntheticConfig:
     def __post_init__(self) -> None:
         at_least(2, self, ("users",), "synthetic")
         at_least(1, self, ("items", "categories", "events_per_user", "latent"), "synthetic")
-        not_negative(self, ("noise", "truth_users"), "synthetic")
+        at_least(1, self, ("leave_patience",), "synthetic")
+        not_negative(self, ("noise", "truth_users", "leave", "fatigue", "tiring"), "synthetic")
+        for name in ("leave_chance", "recovery"):
+            require(
+                0 <= getattr(self, name) <= 1, f"synthetic.{name}", f"must be from 0 to 1, not {getattr(self, name)}"
+            )
+
+    @property
+    def visits(self) -> bool:
+        """Whether the log consists of sessions, which long gaps end."""
+        return self.leave > 0 or self.tiring > 0 or self.fatigue > 0
 
 
 @dataclass(frozen=True)

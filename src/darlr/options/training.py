@@ -19,18 +19,25 @@ class SessionConfig:
 
     exit: str = "auto"
     """When a user leaves. none: never. category: a category repeats. distance: an item is close to a recent one.
-    felt: a reward lies below session.threshold.
+    felt: a reward lies below session.threshold. learned: by a hazard that is fitted to the sessions of the log.
+    tired: by chance, with a probability that grows as categories repeat.
     auto: the rule that the data set names. A rule that you add is chosen by its name."""
     window: int = 1
     """N: number of recent items that the exit rule looks at."""
     threshold: float = 0.0
     """M: a user leaves when a category occurs more than M times in the window.
     With the distance rule a user leaves when an item is closer than M to one in the window.
-    With the felt rule M is the reward, in the unit of the log, below which an item disappoints."""
+    With the felt rule M is the reward, in the unit of the log, below which an item disappoints.
+    With the tired rule a user leaves with probability 1 - exp(-M F), where F counts repeated categories."""
     patience: int = 1
     """With the felt rule, the number of disappointing items of a session after which a user leaves."""
     chance: float = 1.0
     """With the felt rule, the probability that a user whose patience is at an end leaves after such an item."""
+    recovery: float = 0.7
+    """With the tired rule, the share of the fatigue F from a category that is left one item later."""
+    gap: float | None = None
+    """With the learned rule, the longest time between two events of a session, in the unit of the log's timestamps.
+    The default is where the logged times between events fall into two groups."""
     turns: int = 30
     """T: largest number of turns in a session."""
     tastes: Literal["mean", "drawn"] = "mean"
@@ -44,6 +51,8 @@ class SessionConfig:
 
     def __post_init__(self) -> None:
         at_least(1, self, ("window", "turns", "patience"), "session")
+        require(0 <= self.recovery <= 1, "session.recovery", f"must be from 0 to 1, not {self.recovery}")
+        require(self.gap is None or self.gap > 0, "session.gap", f"must be above 0, not {self.gap}")
         require(0 < self.chance <= 1, "session.chance", f"must be above 0 and at most 1, not {self.chance}")
 
 

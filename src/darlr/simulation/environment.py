@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from darlr.simulation.exits import Exit, never
-from darlr.simulation.felt import FeltExit
+from darlr.simulation.felt import FeltRule
 from darlr.simulation.session import Session, end_exhausted, freeze, last_items, reset, restart, show
 
 Chance = TypeVar("Chance")
@@ -90,7 +90,7 @@ class Environment:
         """
         if self.together:
             return show(session, action, feedback, torch.zeros_like(session.done))
-        if isinstance(self.exit, FeltExit):
+        if isinstance(self.exit, FeltRule):
             leaves = self.exit.felt(session, action, feedback)
         else:
             leaves = self.exit.leaves(last_items(session, self.exit.window), action)

@@ -17,7 +17,10 @@ from darlr.errors import ConfigError
 from darlr.io.tensors import moved
 from darlr.options import SessionConfig
 from darlr.options.checks import find_named
-from darlr.simulation.felt import FeltExit
+from darlr.simulation.fatigue import Fatigue
+from darlr.simulation.felt import FeltExit, FeltRule, LearnedExit, TiredExit
+from darlr.simulation.leaving import learned_of
+from darlr.simulation.logged import members
 from darlr.simulation.session import Session, last_items
 from darlr.world.tables import World
 
@@ -153,14 +156,30 @@ def _felt(config: SessionConfig, log: InteractionLog) -> Exit:
     return FeltExit(config.threshold, learned, config.patience, config.chance)
 
 
+def _learned(config: SessionConfig, log: InteractionLog) -> Exit:
+    return LearnedExit(learned_of(log, config.gap, config.turns).hazard, log.unit)
+
+
+def _tired(config: SessionConfig, log: InteractionLog) -> Exit:
+    member = members(log)
+    if not member.shape[1]:
+        raise ConfigError("option session.exit: a tired exit needs an item category, and this data set has none")
+    return TiredExit(Fatigue(torch.from_numpy(member), config.recovery, config.threshold))
+
+
 def in_unit(rule: Exit, *, learned: bool) -> Exit:
     """The rule for rewards in the unit of learning, or for rewards as they were logged, which `build_exit` gives."""
-    return rule.as_learned if learned and isinstance(rule, FeltExit) else rule
+    return rule.as_learned if learned and isinstance(rule, FeltRule) else rule
+
+
+def for_new_users(rule: Exit) -> Exit:
+    """The rule for users who are in no log."""
+    return rule.of_new_users if isinstance(rule, FeltRule) else rule
 
 
 def risk(rule: Exit, session: Session, mean: Tensor, deviation: Tensor) -> Tensor:
     """P(leave) after each item, [B, I]. mean, deviation: of the normal distribution of its reward, [B, I]."""
-    if isinstance(rule, FeltExit):
+    if isinstance(rule, FeltRule):
         return rule.risk(session, mean, deviation)
     return rule.ending(last_items(session, rule.window)).to(mean.dtype)
 
@@ -181,6 +200,8 @@ EXITS: dict[str, ExitKind] = {
     "category": ExitKind(_category, _category_of_world),
     "distance": ExitKind(_distance),
     "felt": ExitKind(_felt),
+    "learned": ExitKind(_learned),
+    "tired": ExitKind(_tired),
 }
 
 

@@ -1,17 +1,70 @@
-"""Users who leave because of what they felt: after rewards below a threshold."""
+"""Users who leave because of what they felt: bad rewards, fatigue, or both by a hazard that a log taught."""
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
 from torch.special import ndtr
 
+from darlr.data.unit import Unit
+from darlr.simulation.fatigue import Fatigue
+from darlr.simulation.hazard import Hazard
 from darlr.simulation.session import Session
 from darlr.simulation.shortlist import GOLDEN, mixed
 
 
+class FeltRule:
+    """A rule by which the session makes users leave, by chance or by its rewards. No item alone does for certain.
+
+    Draws are a hash of the user and of what was shown, so that policies that show the same items meet the same luck.
+    """
+
+    @property
+    def sentence(self) -> str:
+        """The rule for readers."""
+        raise NotImplementedError
+
+    @property
+    def window(self) -> int:
+        """1: what users felt has no window of items."""
+        return 1
+
+    def leaves(self, recent: Tensor, action: Tensor) -> Tensor:
+        """False for every session, bool [B]."""
+        return torch.zeros_like(action, dtype=torch.bool)
+
+    def ending(self, recent: Tensor) -> Tensor:
+        """False for every item, bool [B, 1], which broadcasts over items."""
+        return torch.zeros_like(recent[:, :1], dtype=torch.bool)
+
+    def felt(self, session: Session, action: Tensor, feedback: Tensor) -> Tensor:
+        """Whether users leave after the items int64 [B] with these rewards [B]; bool [B]. session: before the items."""
+        raise NotImplementedError
+
+    def risk(self, session: Session, mean: Tensor, deviation: Tensor) -> Tensor:
+        """P(leave) after each item, [B, I], where its reward is normal with this mean and standard deviation."""
+        raise NotImplementedError
+
+    @property
+    def as_learned(self) -> Self:
+        """The same rule for rewards in the unit of learning."""
+        raise NotImplementedError
+
+    @property
+    def of_new_users(self) -> Self:
+        """The same rule for users who are in no log."""
+        return self
+
+
+def luck(session: Session, action: Tensor) -> Tensor:
+    """A uniform number for each session before its item, float64 [B]."""
+    key = mixed(mixed(session.user * GOLDEN + session.turn + 1) + action)  # mixed(0) is 0
+    return (key >> 38).double() / 2**24
+
+
 @dataclass(frozen=True)
-class FeltExit:
+class FeltExit(FeltRule):
     """Users leave with probability `chance` after an item with a reward below `threshold`.
 
     patience: k, the number of such items in a session from which on users leave. threshold: in the unit of the rewards
@@ -23,26 +76,20 @@ class FeltExit:
     learned: float
     patience: int = 1
     chance: float = 1.0
-    window: int = 1
 
-    def leaves(self, recent: Tensor, action: Tensor) -> Tensor:
-        """False for every session, bool [B]: no item alone makes a user leave."""
-        return torch.zeros_like(action, dtype=torch.bool)
-
-    def ending(self, recent: Tensor) -> Tensor:
-        """False for every item, bool [B, 1], which broadcasts over items."""
-        return torch.zeros_like(recent[:, :1], dtype=torch.bool)
+    @property
+    def sentence(self) -> str:
+        """The rule for readers."""
+        count = "an item" if self.patience == 1 else f"{self.patience} items"
+        return f"Users leave after {count} with a reward below {self.threshold:g}, with probability {self.chance:g}."
 
     def felt(self, session: Session, action: Tensor, feedback: Tensor) -> Tensor:
-        """Whether users leave after the items int64 [B] with these rewards [B]; bool [B]. session: before the items."""
+        """See `FeltRule`."""
         leaves = (feedback < self.threshold) & self._tired(session)
-        if self.chance < 1:
-            key = mixed(mixed(session.user * GOLDEN + session.turn) + action)
-            leaves = leaves & ((key >> 38).double() / 2**24 < self.chance)
-        return leaves
+        return leaves & (luck(session, action) < self.chance) if self.chance < 1 else leaves
 
     def risk(self, session: Session, mean: Tensor, deviation: Tensor) -> Tensor:
-        """P(leave) after each item, [B, I], where its reward is normal with this mean and standard deviation."""
+        """See `FeltRule`."""
         below: Tensor = ndtr((self.threshold - mean) / deviation)
         return self.chance * below * self._tired(session)[:, None]
 
@@ -55,3 +102,61 @@ class FeltExit:
     def as_learned(self) -> "FeltExit":
         """The same rule for rewards in the unit of learning."""
         return replace(self, threshold=self.learned)
+
+
+@dataclass(frozen=True)
+class LearnedExit(FeltRule):
+    """Users leave by a hazard that was fitted to a log. unit: that of the rewards that sessions observe."""
+
+    hazard: Hazard
+    unit: Unit
+
+    @property
+    def sentence(self) -> str:
+        """See `FeltRule`."""
+        return "Users leave by chance, with a probability that was learned from the log."
+
+    def felt(self, session: Session, action: Tensor, feedback: Tensor) -> Tensor:
+        """See `FeltRule`."""
+        learned = replace(session, rewards=self.unit.learn(session.rewards))
+        return luck(session, action) < self.hazard.after(learned, action, self.unit.learn(feedback))
+
+    def risk(self, session: Session, mean: Tensor, deviation: Tensor) -> Tensor:
+        """See `FeltRule`. mean, deviation: in the unit of the sessions."""
+        learned = replace(session, rewards=self.unit.learn(session.rewards))
+        return self.hazard.at(learned, self.unit.learn(mean), deviation / self.unit.scale)
+
+    @property
+    def as_learned(self) -> "LearnedExit":
+        """See `FeltRule`."""
+        return replace(self, unit=Unit())
+
+    @property
+    def of_new_users(self) -> "LearnedExit":
+        """See `FeltRule`."""
+        return replace(self, hazard=self.hazard.of_new_users())
+
+
+@dataclass(frozen=True)
+class TiredExit(FeltRule):
+    """Users leave with probability 1 - exp(-F) after an item. fatigue: gives F, with the strength of the rule."""
+
+    fatigue: Fatigue
+
+    @property
+    def sentence(self) -> str:
+        """See `FeltRule`."""
+        return "Users leave by chance, sooner the more items repeat categories of recent ones."
+
+    def felt(self, session: Session, action: Tensor, feedback: Tensor) -> Tensor:
+        """See `FeltRule`."""
+        return luck(session, action) < -torch.expm1(-self.fatigue.of(session, action))
+
+    def risk(self, session: Session, mean: Tensor, deviation: Tensor) -> Tensor:
+        """See `FeltRule`."""
+        return -torch.expm1(-self.fatigue.of_all(session))
+
+    @property
+    def as_learned(self) -> "TiredExit":
+        """The same: rewards do not matter."""
+        return self

@@ -4,15 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from darlr.data.item_features import hot
 from darlr.data.log import check
+from darlr.data.sessions import sessions_of
 from darlr.data.sets import synthetic
 from darlr.data.sets.exposure import MOST_EXACT, exposure_of
 from darlr.data.sets.synthetic import generate, known_factors, rewards
 from darlr.data.store import checksum
 from darlr.errors import MachineError
+from darlr.evaluation.truth import load_truth
 from darlr.io import memory
 from darlr.options import SyntheticConfig
+from darlr.simulation.session import reset
 
 TURNS = 30
 
@@ -183,3 +188,39 @@ def test_a_world_that_does_not_fit_is_refused_before_the_work(monkeypatch):
     huge = SyntheticConfig(users=10_000_000, items=100_000, truth_users=10_000)
     with pytest.raises(MachineError, match=r"10,000,000 users and 100,000 items .*GB .*options users, items"):
         generate(huge)
+
+
+def test_sessions_end_where_the_rule_says_and_gaps_show_it():
+    config = SyntheticConfig(users=40, items=50, categories=6, leave=2.0, leave_patience=2, noise=0.8, boredom=0.0)
+    log = generate(config).log
+    found = sessions_of(log)
+    bad = log.reward[found.order] < 2.0
+    count = np.bincount(found.session, bad)
+    over = np.bincount(found.session, found.known) == np.bincount(found.session)
+    last = np.append(np.diff(found.session) == 1, True)
+    user_end = np.append(np.diff(log.user[found.order]) == 1, True)
+    ended = last & ~user_end
+    assert over.any()
+    assert (count[found.session[ended]] == 2).all()
+    assert bad[ended].all()
+    assert count.max() == 2
+    assert len(found) > 3 * log.n_users
+
+
+def test_rewards_fall_as_categories_repeat_in_a_session_and_the_truth_knows_it():
+    config = SyntheticConfig(users=30, items=40, categories=3, tiring=0.2, noise=0.0, boredom=0.0)
+    fresh, tired = (generate(replace(config, fatigue=fatigue)) for fatigue in (0.0, 0.4))
+    assert np.array_equal(fresh.log.item, tired.log.item)
+    found, member = sessions_of(tired.log), hot(tired.categories)
+    truth = load_truth("synthetic", options=replace(config, fatigue=0.4))
+    assert truth.fatigue is not None
+    assert load_truth("synthetic", options=config).fatigue is None
+    row = int(np.flatnonzero(found.turn == 4)[0])  # the fifth event of a session
+    place = found.order[row - 4 : row + 1]
+    session = reset(torch.from_numpy(tired.log.user[place[:1]]), 40, 4)
+    session = replace(session, items=torch.from_numpy(tired.log.item[place[None, :4]]))
+    full = torch.from_numpy(fresh.log.reward[place[4:]])
+    felt = truth.fatigue.felt(session, torch.from_numpy(tired.log.item[place[4:]]), full)
+    assert torch.equal(truth.fatigue.member, member)
+    assert felt < full
+    np.testing.assert_allclose(tired.log.reward[place[4:]], felt, rtol=1e-6)

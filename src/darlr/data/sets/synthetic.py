@@ -1,6 +1,7 @@
 """A synthetic world. Its true rewards are known, and its log is missing not at random (docs/data.md).
 
-Exposure follows popularity and the preferences of the user. Logged rewards are noisy and suffer from boredom. There is
+Exposure follows popularity and the preferences of the user. Logged rewards are noisy and suffer from boredom. With
+options, users also tire and leave, so that the log consists of sessions (`darlr.data.sets.visits`). There is
 no Python loop over users or items: users are drawn in chunks of about `CHUNK` cells or candidates, and no table of all
 users and items is ever made.
 """
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from darlr.data.log import FeatureColumn, FloatArray, IntArray, InteractionLog, Mask
 from darlr.data.report import PrepareReport
 from darlr.data.sets.exposure import DRAWS, exact, exposure_of, logits, pair_logits, sampled
+from darlr.data.sets.visits import gaps, visits
 from darlr.io.memory import require_free
 from darlr.options import SyntheticConfig
 
@@ -96,6 +98,10 @@ def generate(config: SyntheticConfig) -> SyntheticWorld:
     user = np.repeat(np.arange(config.users), counts)
     bored = _bored(user, item, categories)
     reward = _squash(logit) + config.noise * noise.standard_normal(len(item)) - config.boredom * bored
+    begins = None
+    if config.visits:
+        luck = np.random.default_rng([config.seed, 6]).random((len(item), 2))
+        reward, begins = visits(config, counts, item, reward, categories, luck)
     log = InteractionLog(
         name="synthetic",
         user=user,
@@ -103,7 +109,7 @@ def generate(config: SyntheticConfig) -> SyntheticWorld:
         reward=reward.clip(*RANGE).astype(np.float32),
         user_ids=tuple(range(config.users)),
         item_ids=tuple(range(config.items)),
-        timestamp=_times(user, counts, marks),
+        timestamp=_times(user, counts, marks, begins),
         user_features=_user_features(user_factors[:, 1 : 1 + config.latent], marks),
         item_features=_item_features(config, categories, popularity, marks),
         category="category",
@@ -127,6 +133,11 @@ def known_factors(config: SyntheticConfig) -> tuple[IntArray, FloatArray, FloatA
         users = np.sort(np.random.default_rng([config.seed, 5]).choice(config.users, count, replace=False))
     user_factors, item_factors, _, _ = _factors(config)
     return users, user_factors[users], item_factors
+
+
+def world_categories(config: SyntheticConfig) -> IntArray:
+    """The categories of a `SyntheticWorld`, int64 [I, 2]; no log is drawn."""
+    return _catalogue(config, np.random.default_rng([config.seed, 1]))[0]
 
 
 def _factors(config: SyntheticConfig) -> tuple[FloatArray, FloatArray, IntArray, FloatArray]:
@@ -221,10 +232,13 @@ def _bored(user: IntArray, item: IntArray, categories: IntArray) -> Mask:
     return bored
 
 
-def _times(user: IntArray, counts: IntArray, rng: np.random.Generator) -> IntArray:
-    """Times in seconds, int64 [L], ascending within a user."""
-    gaps = 1 + rng.exponential(3600.0, len(user)).astype(np.int64)
-    total = np.cumsum(gaps)
+def _times(user: IntArray, counts: IntArray, rng: np.random.Generator, begins: Mask | None) -> IntArray:
+    """Times in seconds, int64 [L], ascending within a user. begins: which events begin a session, if there are any."""
+    drawn = rng.exponential(3600.0, len(user))
+    if begins is not None:  # the log of all users ends at one time
+        total = np.cumsum(gaps(drawn / 3600, begins))
+        return np.asarray(total - total[np.cumsum(counts) - 1][user] + int(total.max()))
+    total = np.cumsum(1 + drawn.astype(np.int64))
     first = total[np.cumsum(counts) - counts]
     return np.asarray(total - first[user] + rng.integers(0, 86_400 * 30, len(counts))[user])
 

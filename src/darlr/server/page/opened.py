@@ -20,7 +20,7 @@ from darlr.server.arms import Arm
 from darlr.server.page.finder import Finder
 from darlr.server.page.messages import ArmAbout, Described, Feature
 from darlr.simulation.exits import CategoryExit, Exit, build_exit, never
-from darlr.simulation.felt import FeltExit
+from darlr.simulation.felt import FeltRule
 
 MANY_LEVELS, FEW_LEVELS = 11, 5  # the most rewards that are buttons, and the number where rewards are continuous
 FEATURES, TEXT = 8, 200  # the most features of a card, and letters of one
@@ -163,11 +163,8 @@ class Opened:
             return None
         if rule is never:
             return "No item makes a user leave."
-        if isinstance(rule, FeltExit):
-            count = "an item" if rule.patience == 1 else f"{rule.patience} items"
-            return (
-                f"Users leave after {count} with a reward below {rule.threshold:g}, with probability {rule.chance:g}."
-            )
+        if isinstance(rule, FeltRule):
+            return rule.sentence
         recent = "the last item" if rule.window == 1 else f"the last {rule.window} items"
         if isinstance(rule, CategoryExit) and rule.threshold < 1:
             one = recent if rule.window == 1 else f"one of {recent}"

@@ -17,7 +17,7 @@ from darlr.serving.given import unknown_items
 from darlr.serving.ids import Id
 from darlr.serving.newcomers import Newcomers
 from darlr.simulation.exits import never
-from darlr.simulation.felt import FeltExit
+from darlr.simulation.felt import FeltRule
 
 Numbers = NDArray[np.floating]
 TASTES, ENDERS = 5, 8  # the number of categories and items that are named at either end, and of items that end it
@@ -118,7 +118,7 @@ def _leaves(opened: Opened, items: Sequence[int]) -> bool:
 def _disappointed(opened: Opened, asked: Asked) -> bool:
     """Whether the last reward made the user leave."""
     policy, rule = opened.arm.policy, opened.rule
-    if not isinstance(rule, FeltExit) or not asked.items:
+    if not isinstance(rule, FeltRule) or not asked.items:
         return False
     before = replace(asked, items=asked.items[:-1], rewards=asked.rewards[:-1])
     session = session_of([before], len(policy.items.ids), policy.unit)

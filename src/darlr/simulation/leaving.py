@@ -1,0 +1,161 @@
+"""The hazard of leaving, fitted to the sessions of a log and judged on sessions that the fit has not seen.
+
+It is kept only where it surely predicts held-out sessions better than a hazard that no recommendation changes, which
+knows the turn alone. Otherwise that one is used.
+
+**Confounding.** Users choose much of what they log. Where a mood makes users both choose worse items and leave, the
+hazard of the items is overstated. Only items that were shown at random identify the effect.
+"""
+
+import weakref
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from darlr.data.log import InteractionLog, Mask
+from darlr.data.scope import scope_of
+from darlr.data.sessions import sessions_of
+from darlr.simulation.hazard import NAMES, STATIC, Hazard
+from darlr.simulation.logged import Events, Floats, Rates, events_of, item_means, members
+
+HELD_OUT = 0.25  # share of the sessions on which the hazard is judged
+PRIOR = 5.0  # standard deviation of the weights, so that they stay finite where a rule is certain
+RECOVERIES = (0.3, 0.6, 0.9)  # the values of F's recovery that are tried
+EVENTS = 300_000  # about the most events of a fit
+CLOSE = 0.01  # gain in log posterior at which a fit ends
+DRAWS = 1000  # resamples of users, for the interval
+SPLIT = 0x1EA7  # seed of the held-out sessions, whatever the seeds of a run
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A fitted hazard and its judgement.
+
+    gain: how much larger the mean log likelihood of a held-out session is than with the hazard that knows the turn
+    alone, in nats; interval: 95%, over users. kept: whether the interval lies above 0. sessions: their number in the
+    log. gap: see `darlr.data.sessions`.
+    """
+
+    hazard: Hazard
+    gain: float
+    interval: tuple[float, float]
+    sessions: int
+    gap: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether the hazard is surely better than one that knows the turn alone."""
+        return self.interval[0] > 0
+
+    def describe(self) -> str:
+        """What was found, in one or two clauses."""
+        low, high = self.interval
+        text = (
+            f"leaving: the log has {self.sessions:,} sessions, which a gap of {self.gap:.3g} ends; what a session has "
+            f"shown changes the log likelihood of a held-out session by {self.gain:+.3f} [{low:+.3f}, {high:+.3f}]"
+        )
+        return text if self.kept else f"{text}, which is no sure gain, so that the hazard knows the turn alone"
+
+
+def fit_leaving(log: InteractionLog, gap: float | None, turns: int) -> Learned:
+    """The hazard of the users of a log, with rewards in the unit of learning. turns: T, where sessions are cut.
+
+    Raises DataError where the log shows no sessions (see `darlr.data.sessions.sessions_of`).
+    """
+    found = sessions_of(log, gap)
+    generator = np.random.default_rng(SPLIT)
+    mean, member = item_means(log), members(log)
+    tried = generator.random(len(found)) < min(1.0, EVENTS / len(log))
+    held = tried & (generator.random(len(found)) < HELD_OUT)
+    rows = np.flatnonzero(tried[found.session])
+    events, session = events_of(log, found, rows, mean, member), found.session[rows]
+    inside = found.known[rows] & (events.turn < turns - 1)  # the last turn ends a session whatever the user felt
+    whole, train, test = (events.where(inside & some) for some in (inside, ~held[session], held[session]))
+    rates = Rates.of(train, log.n_users)
+    own = rates.others(train)
+    threshold, recovery = _shape(train, own)
+    weights = _weights(train, threshold, recovery, own)
+    base = _weights(train, threshold, recovery, own, STATIC)
+    x, sign = test.features(threshold, recovery, rates.users()[test.user]), np.where(test.left, 1, -1)
+    likelihood = [-np.logaddexp(0, -sign * (x @ w)) for w in (weights, base)]
+    gain, interval = _gain(likelihood[0] - likelihood[1], test, generator)
+    rates = Rates.of(whole, log.n_users)
+    last = _weights(whole, threshold, recovery, rates.others(whole), len(NAMES) if interval[0] > 0 else STATIC)
+    users = rates.users()[scope_of(log).users]
+    tensors = [torch.from_numpy(part.astype(np.float32)) for part in (last, mean, member, users)]
+    hazard = Hazard(tensors[0], threshold, tensors[1], tensors[2], recovery, tensors[3])
+    return Learned(hazard, gain, interval, len(found), found.gap)
+
+
+_fitted: dict[tuple[int, float | None, int], tuple[weakref.ref[InteractionLog], Learned]] = {}
+
+
+def learned_of(log: InteractionLog, gap: float | None, turns: int) -> Learned:
+    """The same, which is kept while the log is in memory, because many stages ask for it."""
+    key = id(log), gap, turns
+    if key not in _fitted or _fitted[key][0]() is not log:
+        _fitted[key] = weakref.ref(log, lambda _: _fitted.pop(key, None)), fit_leaving(log, gap, turns)
+    return _fitted[key][1]
+
+
+def _shape(events: Events, user: Floats) -> tuple[float, float]:
+    """The threshold and the recovery of the largest likelihood."""
+
+    weights = np.zeros(len(NAMES))
+
+    def likelihood(threshold: float, recovery: float) -> float:
+        nonlocal weights  # of the last fit, from which the next one starts
+        weights, found = logistic(events.features(threshold, recovery, user), events.left, weights)
+        return found
+
+    threshold, recovery = -np.inf, RECOVERIES[len(RECOVERIES) // 2]
+    tried = events.thresholds
+    step = max(1, round(len(tried) ** 0.5))
+    for stride in (step, 1):  # over all, then near the best
+        place = int(np.searchsorted(tried, threshold))
+        near = tried[::step] if stride == step else tried[max(0, place - step) : place + step + 1]
+        threshold = max(near, key=lambda one: likelihood(one, recovery), default=threshold)
+    if not events.shared.any():
+        return float(threshold), recovery
+    return float(threshold), max(RECOVERIES, key=lambda one: likelihood(threshold, one))
+
+
+def _weights(events: Events, threshold: float, recovery: float, user: Floats, count: int = len(NAMES)) -> Floats:
+    """The weights of the first features, and 0 for the others."""
+    found = logistic(events.features(threshold, recovery, user)[:, :count], events.left)[0]
+    return np.pad(found, (0, len(NAMES) - count))
+
+
+def logistic(x: Floats, y: Mask, start: Floats | None = None, steps: int = 30) -> tuple[Floats, float]:
+    """Weights [F] of the largest posterior under N(0, PRIOR^2), by Newton steps, and the log of that posterior."""
+    weights, sign = np.zeros(x.shape[1]) if start is None else start, np.where(y, 1.0, -1.0)
+
+    def value(w: Floats) -> float:
+        return float(-np.logaddexp(0, -sign * (x @ w)).sum() - 0.5 * (w**2).sum() / PRIOR**2)
+
+    best = value(weights)
+    for _ in range(steps):
+        p = 1 / (1 + np.exp(-(x @ weights)))
+        slope = x.T @ (y - p) - weights / PRIOR**2
+        step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + np.eye(len(weights)) / PRIOR**2, slope)
+        sizes = (0.5**k for k in range(20))
+        size = next((one for one in sizes if value(weights + one * step) > best), 0.0)
+        weights, before = weights + size * step, best
+        best = value(weights)
+        if best - before < CLOSE:
+            break
+    return weights, best
+
+
+def _gain(gained: Floats, events: Events, generator: np.random.Generator) -> tuple[float, tuple[float, float]]:
+    """The mean over sessions of summed gains, and its 95% interval over users, who are redrawn with replacement."""
+    users, place = np.unique(events.user, return_inverse=True)
+    if len(users) < 2:
+        return 0.0, (-np.inf, np.inf)
+    total = np.bincount(place, gained)
+    sessions = np.bincount(place[np.flatnonzero(np.diff(events.session, prepend=-1))], minlength=len(users))
+    weight = generator.multinomial(len(users), np.full(len(users), 1 / len(users)), DRAWS)
+    drawn = (weight @ total) / np.maximum(weight @ sessions, 1)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return float(total.sum() / sessions.sum()), (float(low), float(high))

@@ -1,0 +1,91 @@
+"""The hazard of leaving: it finds planted rules, and what has no effect is not kept."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from darlr.data.sets.synthetic import generate
+from darlr.options import SessionConfig, SyntheticConfig
+from darlr.simulation.exits import build_exit, for_new_users
+from darlr.simulation.felt import FeltExit, LearnedExit
+from darlr.simulation.hazard import NAMES, Hazard
+from darlr.simulation.leaving import Learned, fit_leaving, learned_of, logistic
+from darlr.simulation.session import reset
+
+WORLD = SyntheticConfig(users=80, items=60, categories=12, events_per_user=25, boredom=0.0)
+
+
+def learned(**more: float) -> Learned:
+    return fit_leaving(generate(replace(WORLD, **more)).log, None, 30)
+
+
+def weights(found: Learned) -> dict[str, float]:
+    return dict(zip(NAMES, found.hazard.weights.tolist(), strict=True))
+
+
+def test_it_finds_the_threshold_the_chance_and_the_patience_of_a_planted_rule() -> None:
+    found = learned(leave=2.5, leave_patience=2, leave_chance=0.6)
+    assert found.kept
+    assert abs(found.hazard.threshold - 2.5) < 0.05
+    session = reset(torch.tensor([0]), 60, 30)
+    item, bad, good = torch.tensor([3]), torch.tensor([1.5]), torch.tensor([4.0])
+    once = replace(session, items=session.items.clone(), rewards=session.rewards.clone(), turn=torch.tensor([1]))
+    once.items[0, -1], once.rewards[0, -1] = 5, 1.5
+    assert found.hazard.after(session, item, bad) < 0.1  # the first bad item does not end a session
+    assert abs(found.hazard.after(once, item, bad) - 0.6) < 0.12
+    assert found.hazard.after(once, item, good) < 0.1
+
+
+def test_a_hazard_that_nothing_shown_changes_knows_the_turn_alone() -> None:
+    log = generate(replace(WORLD, leave=2.5)).log
+    shuffled = replace(log, reward=np.random.default_rng(0).permutation(log.reward))
+    found = fit_leaving(replace(shuffled, item_features=(), category=None), None, 30)
+    assert not found.kept
+    assert "the turn alone" in found.describe()
+    assert not any(found.hazard.weights[2:])
+    level = found.hazard.after(reset(torch.tensor([0]), 60, 30), torch.tensor([1]), torch.tensor([1.0]))
+    assert 0.1 < level < 0.9
+
+
+def test_repeated_categories_raise_it_where_they_tire() -> None:
+    assert weights(learned(tiring=0.8))["repeat"] > 1
+
+
+def test_the_rule_is_fitted_once_and_plays_in_either_unit() -> None:
+    log = generate(replace(WORLD, leave=2.0)).log
+    config = SessionConfig(exit="learned")
+    rule = build_exit(config, log)
+    assert isinstance(rule, LearnedExit)
+    assert learned_of(log, None, 30) is learned_of(log, None, 30)  # fitted once
+    assert torch.equal(learned_of(log, None, 30).hazard.weights, rule.hazard.weights)
+    session = reset(torch.arange(80), 60, 30)
+    items = torch.arange(80) % 60
+    assert rule.felt(session, items, torch.full((80,), 1.2)).all()
+    assert not rule.felt(session, items, torch.full((80,), 3.0)).any()
+    assert len(for_new_users(rule).hazard.user) == 0  # type: ignore[attr-defined]
+
+
+def test_the_risk_averages_over_the_reward() -> None:
+    w = torch.zeros(len(NAMES))
+    w[0], w[4] = -20.0, 40.0  # the first bad item ends a session for certain, and nothing else does
+    hazard = Hazard(w, 2.0, torch.zeros(3), torch.zeros(3, 0), 0.5, torch.zeros(2))
+    session, mean = reset(torch.arange(2), 3, 4), torch.tensor([[2.0, 3.0, 1.0]] * 2)
+    rule = FeltExit(2.0, 2.0)
+    torch.testing.assert_close(
+        hazard.at(session, mean, torch.ones(2, 3)), rule.risk(session, mean, torch.ones(2, 3)), atol=1e-4, rtol=0
+    )
+    w[0], w[2], w[4] = 0.0, 1.0, 0.0  # P(leave) = sigmoid(reward): compare with many draws
+    drawn = mean[:1] + torch.randn((100_000, 3), generator=torch.Generator().manual_seed(0))
+    found = hazard.at(session, mean, torch.ones(2, 3))[0]
+    torch.testing.assert_close(found, torch.sigmoid(drawn).mean(0), atol=0.01, rtol=0)
+
+
+def test_logistic_regression_meets_the_slope_of_its_posterior() -> None:
+    rng = np.random.default_rng(0)
+    x = np.stack([np.ones(500), rng.standard_normal(500)], 1)
+    y = rng.random(500) < 1 / (1 + np.exp(-(0.5 + 2 * x[:, 1])))
+    found, _ = logistic(x, y)
+    slope = x.T @ (y - 1 / (1 + np.exp(-(x @ found)))) - found / 25
+    assert np.abs(slope).max() < 0.1
+    assert abs(found[1] - 2) < 0.5
