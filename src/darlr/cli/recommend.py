@@ -19,7 +19,7 @@ from darlr.io.files import replacing
 from darlr.io.text import one_line
 from darlr.serving.folder import read_policy
 from darlr.serving.ids import NEW, Ids
-from darlr.serving.policy import User
+from darlr.serving.served import User
 
 
 def run(options: Recommend) -> None:

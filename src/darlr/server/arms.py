@@ -13,7 +13,7 @@ from darlr.options.serving import Name
 from darlr.server.engine import Job, decide
 from darlr.serving.folder import read_policy
 from darlr.serving.ids import NEW
-from darlr.serving.policy import TrainedPolicy
+from darlr.serving.served import ServedPolicy
 
 CANARIES: tuple[Name, ...] = ("greedy", "sample", "explore")
 
@@ -25,7 +25,7 @@ class Arm:
     name: str
     share: float
     folder: Path
-    policy: TrainedPolicy
+    policy: ServedPolicy
 
     @property
     def run(self) -> str:
@@ -70,7 +70,7 @@ def open_arms(runs: Sequence[Path], weights: Sequence[float]) -> Arms:
     return Arms(tuple(arms))
 
 
-def tried(policy: TrainedPolicy) -> TrainedPolicy:
+def tried(policy: ServedPolicy) -> ServedPolicy:
     """The policy, after requests of every kind were answered. Raises RunError where an answer is wrong."""
     low, high = policy.unit.bounds
     items = policy.items.ids

@@ -21,7 +21,7 @@ from darlr.server.metrics import Metrics
 from darlr.server.page.desk import Desk
 from darlr.server.service import Service
 from darlr.server.sink import Memory
-from darlr.serving.policy import ROWS
+from darlr.serving.served import ROWS
 
 SWITCH = 0.0005  # seconds between changes of threads; the interpreter's 5 ms would show in the slowest answers
 

@@ -219,7 +219,7 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, v
     logged = Histories(tensors["logged.start"], tensors["logged.items"])
     whole = metadata.get("slate") is None
     newcomers = read_newcomers(tensors, metadata["newcomers"], feedback, build, believed, whole=whole)
-    return TrainedPolicy(policy, Ids(users), Ids(items), unit, logged, newcomers, version)
+    return TrainedPolicy(Ids(users), Ids(items), unit, version, policy, logged, newcomers)
 
 
 def _believed(metadata: dict[str, Any], tensors: dict[str, Tensor], leaving: CategoryExit | None) -> Believed | None:

@@ -14,7 +14,8 @@ from typing import Any, SupportsIndex
 from darlr.serving.folder import read_policy
 from darlr.serving.given import Pairs
 from darlr.serving.ids import Id
-from darlr.serving.policy import TrainedPolicy, User
+from darlr.serving.policy import TrainedPolicy
+from darlr.serving.served import User
 
 
 @dataclass(frozen=True)
