@@ -16,6 +16,9 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export GOMP_SPINCOUNT ?= 0
 
+# Tests are many files: to compile each of them anew in every process takes longer than to collect them.
+unexport PYTHONDONTWRITEBYTECODE
+
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 STAMP := .venv/installed-in

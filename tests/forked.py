@@ -1,33 +1,53 @@
 """Programs in a process of their own that start in milliseconds, as they are forks of one that has imported everything.
 
-A fresh interpreter takes two seconds to import PyTorch. Here one server imports it once, and each program is a fork of
-that server. The server is a clean process: the hook that checks shapes in tests is not installed there.
+A fresh interpreter takes two seconds to import PyTorch. Here one server imports it once for all tests of a run, and
+each program is a fork of that server (tests/forkserver.py). The server is a clean process: the hook that checks shapes
+in tests is not installed there.
 """
 
-import multiprocessing
 import os
-import runpy
+import signal
+import subprocess
 import sys
 import tempfile
-from multiprocessing.connection import Connection
+import time
+from functools import cache
+from multiprocessing.connection import Client, Connection, Pipe
+from multiprocessing.reduction import send_handle
 from pathlib import Path
 from subprocess import PIPE, CompletedProcess
 from typing import Any
 
+from filelock import FileLock
+
+from tests.forkserver import Program
+
 __all__ = ["PIPE", "Popen", "run"]
 
-_context = multiprocessing.get_context("forkserver") if sys.platform != "win32" else None
-if _context is not None:
-    _context.set_forkserver_preload(["tests.warmed"])
 
-
-def _begin(output: str, errors: str, limit: tuple[int, int], environment: dict[str, str]) -> None:
-    import resource
-
-    for number, path in ((1, output), (2, errors)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
-    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-    os.environ.update(environment)
+@cache
+def _server() -> tuple[str, Connection]:
+    """Its address, and the connection that tells it that this process is still there. The first that asks starts it."""
+    # All processes of a test run have one identity; a run of one process has its own.
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"alone-{os.getpid()}")
+    place = Path(tempfile.gettempdir(), f"darlr-forks-{run}")  # short: an address has 100 characters at most
+    started = None
+    with FileLock(f"{place}.lock"):
+        while True:
+            try:
+                stay = Client(str(place), "AF_UNIX")
+                break
+            except OSError:
+                if started is None:
+                    place.unlink(missing_ok=True)  # of a server that has ended
+                    command = [sys.executable, "-m", "tests.forkserver", str(place)]
+                    started = subprocess.Popen(command, cwd=Path(__file__).parents[1], stdin=subprocess.DEVNULL)
+                assert started.poll() is None, "the server of tests/forked.py has not started"
+                time.sleep(0.01)
+        stay.send(None)
+    if started is not None:
+        started.returncode = 0  # nobody waits for it, as it may serve others for longer
+    return str(place), stay
 
 
 def _limit() -> tuple[int, int]:
@@ -36,61 +56,51 @@ def _limit() -> tuple[int, int]:
     return resource.getrlimit(resource.RLIMIT_FSIZE)
 
 
-def _code(code: str, arguments: list[str], *begin: Any) -> None:
-    _begin(*begin)
-    _program("-c", code, arguments)
-
-
-def _program(kind: str, program: str, arguments: list[str]) -> None:
-    if kind == "-m":
-        sys.argv = [program, *arguments]
-        runpy.run_module(program, run_name="__main__", alter_sys=True)
-    else:
-        sys.argv = ["-c", *arguments]
-        exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})
-
-
 def run(code: str, *arguments: object) -> "CompletedProcess[str]":
     """What `subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)` returns."""
-    assert _context is not None
+    given = [str(argument) for argument in arguments]
     with tempfile.TemporaryDirectory() as folder:
         output, errors = Path(folder, "output"), Path(folder, "errors")
-        given = [str(argument) for argument in arguments]
-        process = _context.Process(target=_code, args=(code, given, str(output), str(errors), _limit(), {}))
-        process.start()
-        process.join()
-        assert process.exitcode is not None
-        return CompletedProcess(given, process.exitcode, output.read_text("utf-8"), errors.read_text("utf-8"))
-
-
-def _piped(command: list[str], alive: Connection, *begin: Any) -> None:
-    _begin(*begin)
-    os.dup2(alive.fileno(), 0)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    _program(*command[1:3], command[3:])
+        with output.open("w") as stdout, errors.open("w") as stderr:
+            process = Popen([sys.executable, "-c", code, *given], None, stdout, stderr, dict(os.environ))
+        return CompletedProcess(given, process.wait(), output.read_text("utf-8"), errors.read_text("utf-8"))
 
 
 class Popen:
     """As much of `subprocess.Popen` as the scheduler of a comparison uses.
 
-    command: `[python, "-m", module, *arguments]` or `[python, "-c", code, *arguments]`. stdout and stderr: open files.
+    command: `[python, "-m", module, *arguments]` or `[python, "-c", code, *arguments]`. stdin: PIPE, or None for an
+    empty one. stdout and stderr: open files.
     """
 
-    def __init__(self, command: list[str], stdin: int, stdout: Any, stderr: Any, env: dict[str, str], **_: object):
-        assert _context is not None
-        assert command[1] in ("-m", "-c")
-        theirs, self.stdin = _context.Pipe(duplex=False)
-        changed = {name: value for name, value in env.items() if os.environ.get(name) != value}
-        begin = (str(stdout.name), str(stderr.name), _limit(), changed)
-        self.process = _context.Process(target=_piped, args=(command, theirs, *begin))
-        self.process.start()
-        theirs.close()
-        self.kill, self.pid = self.process.kill, self.process.pid
+    def __init__(
+        self, command: list[str], stdin: int | None, stdout: Any, stderr: Any, env: dict[str, str], **_: object
+    ):
+        address, _ = _server()
+        kind, program, *arguments = command[1:]
+        assert kind in ("-m", "-c")
+        files = str(stdout.name), str(stderr.name)
+        self._told = Client(address, "AF_UNIX")
+        self._code: int | None = None
+        self._told.send(Program(kind, program, arguments, *files, stdin == PIPE, env, os.getcwd(), sys.path, _limit()))
+        if stdin == PIPE:
+            theirs, self.stdin = Pipe(duplex=False)
+            send_handle(self._told, theirs.fileno(), None)
+            theirs.close()
+        self.pid: int = self._told.recv()
 
     def poll(self) -> int | None:
-        """The exit code, once there is one."""
-        return self.process.exitcode
+        """The exit code, once there is one; -n where signal n ended it."""
+        return self.wait() if self._code is not None or self._told.poll() else None
 
-    def wait(self) -> None:
-        """Until it has ended."""
-        self.process.join()
+    def wait(self) -> int:
+        """The exit code, as soon as it has ended."""
+        if self._code is None:
+            self._code = self._told.recv()
+            self._told.close()
+        return self._code
+
+    def kill(self) -> None:
+        """As kill -9, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
