@@ -231,9 +231,12 @@ def test_what_cannot_be_evaluated_is_named(log: InteractionLog, fitted: darlr.Re
         ({"models": "shop"}, "option models: must be recommenders, not str"),
         ({"test": log.frame()}, "option test: must be a log"),
         ({"only": "simple"}, "option only: must be 'all' or 'learned', not 'simple'"),
+        ({"users": "fresh"}, "option users: must be 'known', 'new' or 'both', not 'fresh'"),
     ):
         with pytest.raises(ConfigError, match=message):
             darlr.evaluate(**{"models": fitted, "progress": False, **given})
+    with pytest.raises(RunError, match="no user was hidden from training, so there are no new users"):
+        darlr.evaluate(fitted, users="new", progress=False)
     larger = generate(SyntheticConfig(users=21, items=16, categories=8, events_per_user=8))
     with pytest.raises(DataError, match="not of the log that the recommender learned from, which has 20 users"):
         darlr.evaluate(fitted, truth=whole(torch.from_numpy(larger.reward)), progress=False)

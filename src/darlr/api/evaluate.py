@@ -1,7 +1,7 @@
 """The evaluation of recommenders beside simple baselines: `evaluate`."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from darlr.api.recommender import Recommender
 from darlr.data.log import InteractionLog
@@ -11,6 +11,7 @@ from darlr.evaluation.result import Evaluation
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.experiments.evaluate import evaluate as evaluate_runs
 from darlr.experiments.progress import speaking
+from darlr.options import Users
 
 
 def evaluate(
@@ -19,6 +20,7 @@ def evaluate(
     *,
     truth: Truth | str | None = None,
     only: Literal["all", "learned"] = "all",
+    users: Users | None = None,
     progress: bool = True,
 ) -> Evaluation:
     """Evaluate the policies of recommenders beside simple baselines, on events that training never saw.
@@ -27,11 +29,14 @@ def evaluate(
     events, such as the second part of `log.split(...)`. truth: the ground truth, which is complete rewards, or the name
     of a data set that has them, such as "coat"; if left out, sessions are played on a world model of the test events.
     Without both, the ground truth of the data set is used, or the events that the recommenders kept
-    (`split.evaluation`). only: "learned" leaves out the simple baselines.
+    (`split.evaluation`). only: "learned" leaves out the simple baselines. users: whose sessions are played: "known"
+    users of the log, "new" users who were hidden from training (`split.hidden`), or "both"; if left out, both, or known
+    ones where no user was hidden.
 
     The result can be printed and shown in a notebook; see `darlr.evaluation.result.Evaluation` for its frames, pictures
     and verdict. Raises ConfigError for an option of a wrong type, DataError for a test log of other users or items,
-    RunError for recommenders that cannot share a table, and where there is nothing to play on.
+    RunError for recommenders that cannot share a table, where there is nothing to play on, and for new users where
+    nobody was hidden.
     """
     several = [models] if isinstance(models, Recommender) else list(models)
     for one in several:
@@ -39,6 +44,8 @@ def evaluate(
             raise ConfigError(f"option models: must be recommenders, not {type(one).__name__}")
     if only not in ("all", "learned"):
         raise ConfigError(f"option only: must be 'all' or 'learned', not {only!r}")
+    if users not in (None, *get_args(Users)):
+        raise ConfigError(f"option users: must be 'known', 'new' or 'both', not {users!r}")
     if test is not None and not isinstance(test, InteractionLog):
         raise ConfigError(
             "option test: must be a log, such as the second part of log.split(...) or what darlr.read_events(...) "
@@ -56,7 +63,7 @@ def evaluate(
     if truth is not None:
         _refuse_other_codes(truth, runs[0].logs.scope)
     with speaking(progress):
-        return evaluate_runs(runs, truth=truth, kept=test, only=only)
+        return evaluate_runs(runs, truth=truth, kept=test, only=only, users=users)
 
 
 def _refuse_other_codes(truth: Truth, scope: Scope) -> None:

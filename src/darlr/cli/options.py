@@ -69,9 +69,9 @@ class Train(Stage):
     """After each epoch play 100 sessions on the true rewards, where they are known, for the learning curve only."""
     tensorboard: bool = False
     """Write TensorBoard events too (extra `tensorboard`)."""
-    users: Users = "known"
+    users: Annotated[Users | None, arg(help_behavior_hint="(default: as split.hidden says)")] = None
     """new, both: hide users from training, so that `darlr evaluate` can play them as new ones: a fifth, or the share
-    that split.hidden names. known: hide no more than split.hidden says."""
+    that split.hidden names. known: hide nobody."""
     workers: Annotated[int | None, arg(help_behavior_hint="(default: 1, or as many as torchrun starts)")] = None
     """Number of processes that train the run together. Each takes a part of the sessions, and gradients are added up.
     The results are those of one process, up to rounding. Several pay in large worlds, on idle cores."""

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from darlr.cli.evaluate import report
 from darlr.cli.options import Train
+from darlr.errors import ConfigError
 from darlr.evaluation.truth import has_truth
 from darlr.experiments.finished import with_own_log
 from darlr.experiments.new_users import of_kind
@@ -17,7 +18,7 @@ from darlr.experiments.size import outlook
 from darlr.experiments.training import prepare, train_run
 from darlr.experiments.workers import check, follow_started, place
 from darlr.methods import usual
-from darlr.options import RunConfig, TrainConfig
+from darlr.options import RunConfig, TrainConfig, Users
 from darlr.options.names import command_line
 
 
@@ -31,7 +32,7 @@ def defaults(options: Train) -> Train:
 
 def run(options: Train) -> None:
     """Train or resume a run and, with --evaluate, evaluate it as `darlr evaluate` does."""
-    asked = options.config if options.users == "known" else of_kind(options.config, options.users)
+    asked = options.config if options.users is None else _hiding(options.config, options.users)
     where = place(options.workers)
     if where.rank > 0:
         if not options.dry_run:
@@ -57,6 +58,16 @@ def run(options: Train) -> None:
         return
     say(f"run in {options.out}; evaluating it")
     try:
-        report([trained], options.out, users=None if options.users == "known" else options.users)
+        report([trained], options.out, users=options.users)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted after training, which is complete; evaluate it with: {command}") from None
+
+
+def _hiding(config: RunConfig, users: Users) -> RunConfig:
+    """The options of a run whose users are these."""
+    if users == "known" and config.split.hidden:
+        raise ConfigError(
+            f"option users: known hides nobody from training, and split.hidden is {config.split.hidden:g}; leave out "
+            "one of them, or train another run"
+        )
+    return of_kind(config, users)
