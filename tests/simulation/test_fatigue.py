@@ -25,7 +25,7 @@ def test_each_shared_category_counts_less_the_longer_ago() -> None:
     torch.testing.assert_close(fatigue.of_all(session)[0], expected)
     for item in range(4):
         torch.testing.assert_close(fatigue.of(session, torch.tensor([item])), expected[item : item + 1])
-    shown = fatigue.of_shown(session)[0]
+    shown = fatigue.of_shown(session.items)[0]
     torch.testing.assert_close(shown, torch.tensor([0, 0, 0, 0, 0, 2 * (1 + 0.5)]))
 
 

@@ -8,15 +8,24 @@ from darlr.experiments.logs import Logs
 from darlr.io.files import write_json
 from darlr.options import SessionConfig
 from darlr.simulation.hazard import NAMES
-from darlr.simulation.leaving import learned_of
+from darlr.simulation.leaving import kept_fit, learned_of
+from darlr.simulation.tiring import fit_fatigue
 
 FILE = "leaving.json"
 
 
 def leaving_notes(session: SessionConfig, logs: Logs) -> list[str]:
     """Sentences on the rule by which users leave: what the log taught, and thresholds that separate no rewards."""
+    notes = []
     if session.exit == "learned":
-        return [learned_of(logs.catalogue, session.gap, session.turns).describe()]
+        notes.append(learned_of(logs.catalogue, session.gap, session.turns).describe())
+    if session.fatigue == "learned":
+        notes.append(kept_fit(fit_fatigue, logs.catalogue, session.gap).describe())
+    return notes + _thresholds(session, logs)
+
+
+def _thresholds(session: SessionConfig, logs: Logs) -> list[str]:
+    """A warning where a felt exit rule separates no logged rewards."""
     if session.exit != "felt" or not len(logs.recorded):
         return []
     bad = logs.recorded.reward < np.float32(session.threshold)

@@ -33,11 +33,14 @@ class SessionConfig:
     """With the felt rule, the number of disappointing items of a session after which a user leaves."""
     chance: float = 1.0
     """With the felt rule, the probability that a user whose patience is at an end leaves after such an item."""
+    fatigue: Literal["none", "learned"] = "none"
+    """How rewards fall in a session as categories repeat. learned: as the sessions of the log show, where that is sure.
+    DARLR+ for new users then knows it. Training sessions do not."""
     recovery: float = 0.7
     """With the tired rule, the share of the fatigue F from a category that is left one item later."""
     gap: float | None = None
-    """With the learned rule, the longest time between two events of a session, in the unit of the log's timestamps.
-    The default is where the logged times between events fall into two groups."""
+    """With a learned rule or fatigue, the longest time between two events of a session.
+    It is in the unit of the log's timestamps. The default is where the logged times fall into two groups."""
     turns: int = 30
     """T: largest number of turns in a session."""
     tastes: Literal["mean", "drawn"] = "mean"
@@ -147,9 +150,6 @@ class TrainConfig:
     def __post_init__(self) -> None:
         not_negative(self, ("epochs",))
         at_least(1, self, ("steps", "sessions", "threads"))
-        weighs = self.selector.objective == "likelihood"
-        still = not weighs or self.reward.refine == "previous"
-        require(still, "reward.refine", "in_place has no meaning with selector.objective likelihood; leave it out")
         slate, turns = self.recommender.slate, self.session.turns
         enough = not slate or slate >= turns
         require(enough, "recommender.slate", f"must be 0 or at least session.turns ({turns}), not {slate}")

@@ -40,10 +40,10 @@ class Fatigue:
         weight = self._weight(recent) * (recent >= 0)
         return self.strength * torch.einsum("bl,blc,bc->b", weight, self.member[recent.clamp(min=0)], self.member[item])
 
-    def of_shown(self, session: Session) -> Float[Tensor, "B T"]:
-        """The fall of the rewards that sessions have brought, 0 before their first."""
-        shown = self.member[session.items.clamp(min=0)] * (session.items >= 0)[..., None]
-        place = torch.arange(session.turns, device=shown.device)
+    def of_shown(self, items: Int[Tensor, "B T"]) -> Float[Tensor, "B T"]:
+        """The fall of the rewards that sessions have brought. items: those shown, newest last, -1 for none."""
+        shown = self.member[items.clamp(min=0)] * (items >= 0)[..., None]
+        place = torch.arange(items.shape[1], device=shown.device)
         lag = place[:, None] - place
         weight = torch.where((lag > 0) & (lag <= LAGS), self.recovery ** (lag - 1).clamp(min=0), 0.0)
         return self.strength * (weight * (shown @ shown.mT)).sum(2)

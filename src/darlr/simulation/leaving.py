@@ -8,12 +8,14 @@ hazard of the items is overstated. Only items that were shown at random identify
 """
 
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from darlr.data.log import InteractionLog, Mask
+from darlr.data.log import IntArray, InteractionLog, Mask
 from darlr.data.scope import scope_of
 from darlr.data.sessions import sessions_of
 from darlr.simulation.hazard import NAMES, STATIC, Hazard
@@ -24,6 +26,7 @@ PRIOR = 5.0  # standard deviation of the weights, so that they stay finite where
 RECOVERIES = (0.3, 0.6, 0.9)  # the values of F's recovery that are tried
 EVENTS = 300_000  # about the most events of a fit
 CLOSE = 0.01  # gain in log posterior at which a fit ends
+F = TypeVar("F")
 DRAWS = 1000  # resamples of users, for the interval
 SPLIT = 0x1EA7  # seed of the held-out sessions, whatever the seeds of a run
 
@@ -79,7 +82,7 @@ def fit_leaving(log: InteractionLog, gap: float | None, turns: int) -> Learned:
     base = _weights(train, threshold, recovery, own, STATIC)
     x, sign = test.features(threshold, recovery, rates.users()[test.user]), np.where(test.left, 1, -1)
     likelihood = [-np.logaddexp(0, -sign * (x @ w)) for w in (weights, base)]
-    gain, interval = _gain(likelihood[0] - likelihood[1], test, generator)
+    gain, interval = gain_of(likelihood[0] - likelihood[1], test.user, test.session, generator)
     rates = Rates.of(whole, log.n_users)
     last = _weights(whole, threshold, recovery, rates.others(whole), len(NAMES) if interval[0] > 0 else STATIC)
     users = rates.users()[scope_of(log).users]
@@ -88,15 +91,21 @@ def fit_leaving(log: InteractionLog, gap: float | None, turns: int) -> Learned:
     return Learned(hazard, gain, interval, len(found), found.gap)
 
 
-_fitted: dict[tuple[int, float | None, int], tuple[weakref.ref[InteractionLog], Learned]] = {}
+_fits: dict[tuple[Any, ...], tuple[weakref.ref[InteractionLog], Any]] = {}
+
+
+def kept_fit(fit: Callable[..., F], log: InteractionLog, *options: float | None) -> F:
+    """`fit(log, *options)`, which is kept while the log is in memory, because many stages ask for it."""
+    key = fit.__name__, id(log), *options
+    if key not in _fits or _fits[key][0]() is not log:
+        _fits[key] = weakref.ref(log, lambda _: _fits.pop(key, None)), fit(log, *options)
+    found: F = _fits[key][1]
+    return found
 
 
 def learned_of(log: InteractionLog, gap: float | None, turns: int) -> Learned:
-    """The same, which is kept while the log is in memory, because many stages ask for it."""
-    key = id(log), gap, turns
-    if key not in _fitted or _fitted[key][0]() is not log:
-        _fitted[key] = weakref.ref(log, lambda _: _fitted.pop(key, None)), fit_leaving(log, gap, turns)
-    return _fitted[key][1]
+    """The same as `fit_leaving`, which is fitted once."""
+    return kept_fit(fit_leaving, log, gap, turns)
 
 
 def _shape(events: Events, user: Floats) -> tuple[float, float]:
@@ -148,13 +157,18 @@ def logistic(x: Floats, y: Mask, start: Floats | None = None, steps: int = 30) -
     return weights, best
 
 
-def _gain(gained: Floats, events: Events, generator: np.random.Generator) -> tuple[float, tuple[float, float]]:
-    """The mean over sessions of summed gains, and its 95% interval over users, who are redrawn with replacement."""
-    users, place = np.unique(events.user, return_inverse=True)
+def gain_of(
+    gained: Floats, user: IntArray, session: IntArray, generator: np.random.Generator
+) -> tuple[float, tuple[float, float]]:
+    """The mean over sessions of summed gains [L], and its 95% interval over users, redrawn with replacement.
+
+    session: rising.
+    """
+    users, place = np.unique(user, return_inverse=True)
     if len(users) < 2:
         return 0.0, (-np.inf, np.inf)
     total = np.bincount(place, gained)
-    sessions = np.bincount(place[np.flatnonzero(np.diff(events.session, prepend=-1))], minlength=len(users))
+    sessions = np.bincount(place[np.flatnonzero(np.diff(session, prepend=-1))], minlength=len(users))
     weight = generator.multinomial(len(users), np.full(len(users), 1 / len(users)), DRAWS)
     drawn = (weight @ total) / np.maximum(weight @ sessions, 1)
     low, high = np.quantile(drawn, (0.025, 0.975))
