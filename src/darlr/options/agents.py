@@ -73,14 +73,6 @@ class SelectorConfig:
     kind: Literal["learned", "nearest", "random", "none"] = "learned"
     """Who picks the reference users. learned: the selector agent.
     The ablations are nearest (by cosine), random (users drawn at every turn) and none (only the user itself)."""
-    objective: Literal["reward", "likelihood"] = "reward"
-    """What chooses the references and their weights. reward: an agent picks them for the reward of Eq. 12.
-    likelihood: all users who logged the item are references, and weights that maximise the likelihood of the log say
-    how far their rewards move the world model's estimate. No agent learns, and Eq. 12 is not used.
-    It needs ratings and estimates held as a table. The paper leaves this open."""
-    folds: int = 4
-    """With the objective likelihood, the number of parts of the log that are left out, one and two at a time.
-    The world model is fitted anew without them, 10 times with 4 folds."""
     picks: int = 10
     """K_sel: number of reference users that are picked for each recommendation."""
     candidates: int | None = None
@@ -104,9 +96,6 @@ class SelectorConfig:
 
     def __post_init__(self) -> None:
         at_least(1, self, ("picks", "projection"), "selector")
-        at_least(3, self, ("folds",), "selector")
-        agrees = self.objective == "reward" or self.kind == "learned"
-        require(agrees, "selector.objective", f"likelihood needs selector.kind learned, not {self.kind}")
         if self.candidates:
             least = f"must be 0 (all users) or at least selector.picks ({self.picks}), not {self.candidates}"
             require(self.candidates >= self.picks, "selector.candidates", least)
@@ -131,6 +120,9 @@ class RecommenderConfig:
     caution: float = 0.0
     """How far the policy lowers the logits of items that would make the user leave. 0 leaves the logits as they are.
     The built-in exit rule category supports it, and the rule distance does not."""
+    price: float = 0.0
+    """How far the policy lowers the estimates of items by P(leave) times the worth of the turns that are left.
+    1 follows the index of staying. It acts where rewards or fatigue make users leave, not where items alone do."""
     slate: int | None = None
     """Number of items that the world model ranks first for a user and that can be recommended, in large catalogues.
     0 means all items. The default is all items up to 20,000, and otherwise 400. The paper knows no slates.
@@ -145,7 +137,7 @@ class RecommenderConfig:
     """The actor, the critic and the optimiser of the recommender."""
 
     def __post_init__(self) -> None:
-        not_negative(self, ("belief", "caution", "slate_random"), "recommender")
+        not_negative(self, ("belief", "caution", "price", "slate_random"), "recommender")
         require(self.prior is None or self.prior >= 0, "recommender.prior", f"must be at least 0, not {self.prior}")
         require(self.slate is None or self.slate >= 0, "recommender.slate", f"must be at least 0, not {self.slate}")
         require(not self.belief or bool(self.prior), "recommender.belief", "needs recommender.prior above 0")

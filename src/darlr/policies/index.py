@@ -2,7 +2,7 @@
 
 P(leave) comes from the exit rule and the predictive distribution of the next reward. What a turn is worth, c, comes
 from sessions with users who are drawn from the prior: the mean reward of a turn of greedy sessions in which nobody
-leaves, times the factor that earns the most with the rule.
+leaves. Another factor of it is taken only where it surely earns more with the rule.
 """
 
 from dataclasses import dataclass, replace
@@ -11,40 +11,53 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from darlr.data.unit import Unit
 from darlr.policies.bayes import Bayes, fit_bayes
 from darlr.simulation import environment
+from darlr.simulation.dynamics import Dynamics
 from darlr.simulation.environment import Environment
-from darlr.simulation.exits import Exit, never, risk
-from darlr.simulation.policy import Policy
+from darlr.simulation.exits import Exit, for_new_users, never
+from darlr.simulation.fatigue import Fatigue
 from darlr.simulation.session import Session
+from darlr.world.belief import Belief
 from darlr.world.context import Context
 from darlr.world.hashing import normals
 
-FACTORS = (0.0, 0.25, 0.5, 1.0, 2.0)  # of c
+FACTORS = (0.0, 0.25, 0.5, 2.0)  # of c, besides 1
+SURE = 2.5  # standard errors by which one of them must be ahead: 95% for all of them together (Bonferroni)
 USERS, CELLS = 256, 2**16  # the most users who are drawn, and the cells of their table of rewards
 
 
 @dataclass(frozen=True)
 class Index(Bayes):
-    """See `Bayes` and above; without a rule it is greedy. worth: c. zero: the learned value of a reward of 0."""
+    """See `Bayes` and above; without a rule it is greedy. worth: c. zero: the learned value of a reward of 0.
+
+    fatigue: how rewards fall as categories repeat, if that is known.
+    """
 
     worth: float = 0.0
     zero: float = 0.0
     rule: Exit = never
+    fatigue: Fatigue | None = None
 
     def _scores(self, session: Session, part: slice) -> Tensor:
-        found = self.posterior(session, part)
-        mean = found.rows(found.theta())
-        if self.rule is never or not self.worth:
-            return mean
-        own = replace(session, **{name: getattr(session, name)[part] for name in PARTS})
-        left = (session.turns - session.turn[part] - 1).clamp(min=0)
-        return mean - self.worth * left[:, None] * risk(self.rule, own, mean, found.variance().sqrt())
+        own, known = replace(session, **{name: getattr(session, name)[part] for name in PARTS}), self.dynamics
+        found = self.posterior(replace(own, rewards=known.rested(own.items, own.rewards)), slice(None))
+        return known.values(own, found.rows(found.theta()), found.variance().sqrt())
 
-    def knowing(self, rule: Exit, turns: int) -> Policy:
-        """The index with this rule; c is multiplied by the factor that earns the most in drawn worlds."""
-        tried = [replace(self, rule=rule, worth=self.worth * factor) for factor in FACTORS]
-        return max(tried, key=lambda one: drawn_return(one, rule, turns))
+    @property
+    def dynamics(self) -> Dynamics:
+        """What the index knows of sessions."""
+        return Dynamics(self.rule, self.worth, self.fatigue)
+
+    def knowing(self, rule: Exit, turns: int) -> "Index":
+        """The index with this rule; c is multiplied by a factor where that surely earns more in drawn worlds."""
+        own = replace(self, rule=rule)
+        tried = [replace(own, worth=self.worth * factor) for factor in FACTORS]
+        more = torch.stack([drawn_returns(one, rule, turns) for one in tried]) - drawn_returns(own, rule, turns)
+        least = more.mean(1) - SURE * more.std(1) / more.shape[1] ** 0.5
+        best = int(least.argmax())
+        return tried[best] if least[best] > 0 else own
 
 
 PARTS = ("user", "items", "rewards", "turn", "done")
@@ -53,14 +66,16 @@ PARTS = ("user", "items", "rewards", "turn", "done")
 class Drawn(NamedTuple):
     """A greedy player in worlds that are drawn from the prior. rows: the expected rewards of each user, [B, I]."""
 
-    policy: Policy
+    policy: "Index"
     rows: Tensor
     noise: Tensor
 
     def move(self, session: Session, chance: Tensor) -> "Shown":
         """Show the best item that was not shown before; chance: standard normal numbers of the noise, [B]."""
         action = self.policy.scores(session).masked_fill(session.seen, -torch.inf).max(1).indices
-        return Shown(action, self.rows.gather(1, action[:, None]).squeeze(1) + chance * self.noise[action].sqrt())
+        reward = self.rows.gather(1, action[:, None]).squeeze(1) + chance * self.noise[action].sqrt()
+        fatigue = self.policy.fatigue
+        return Shown(action, reward if fatigue is None else reward - fatigue.of(session, action))
 
 
 class Shown(NamedTuple):
@@ -70,8 +85,10 @@ class Shown(NamedTuple):
     feedback: Tensor
 
 
-def drawn_return(policy: Index, rule: Exit, turns: int) -> float:
-    """The mean return, in learned units above a reward of 0, of sessions with users who are drawn from the prior."""
+def drawn_returns(policy: Index, rule: Exit, turns: int) -> Tensor:
+    """The returns, in learned units above a reward of 0, of sessions with users who are drawn from the prior."""
+    rule = for_new_users(rule)
+    policy = replace(policy, rule=for_new_users(policy.rule))
     count, items = max(2, min(USERS, CELLS // len(policy.mean))), len(policy.mean)
     user = torch.arange(count)
     normal = normals(user, user * 0, policy.factors.shape[1] + turns, policy.seed + 1)
@@ -80,12 +97,26 @@ def drawn_return(policy: Index, rule: Exit, turns: int) -> float:
     player = Drawn(new, policy.mean + theta @ policy.factors.T, policy.noise)
     rules = Environment(rule, min(turns, items), items, repeats=False, offered=items)
     session, _ = environment.play(rules, player, user, lambda turn, _: noise[:, turn])
-    return float(((session.rewards - policy.zero) * (session.items >= 0)).sum(1).mean())
+    return ((session.rewards - policy.zero) * (session.items >= 0)).sum(1)
 
 
 def fit_index(context: Context, seed: int = 0) -> Index:
     """The index on the belief of the log's users, without a rule yet."""
-    found, unit = fit_bayes(context, seed), context.log.unit
-    zero = unit.least - unit.low / unit.scale
-    index = Index(**{**vars(found), "zero": zero})
-    return replace(index, worth=max(drawn_return(index, never, context.turns) / context.turns, 0.0))
+    return worthy(Index(**{**vars(fit_bayes(context, seed)), "zero": zero_of(context.log.unit)}), context.turns)
+
+
+def new_users_dynamics(belief: Belief, unit: Unit, rule: Exit, turns: int, fatigue: Fatigue | None = None) -> Dynamics:
+    """What the index knows of new users of this belief. All but `unit` are in the unit of learning."""
+    nobody = torch.zeros(1, 0)
+    found = Index(belief.mean, belief.factors, belief.noise, nobody.long(), nobody, zero=zero_of(unit), fatigue=fatigue)
+    return worthy(found, turns).knowing(for_new_users(rule), turns).dynamics
+
+
+def worthy(index: Index, turns: int) -> Index:
+    """The index with what a turn is worth in sessions in which nobody leaves."""
+    return replace(index, worth=max(float(drawn_returns(index, never, turns).mean()) / turns, 0.0))
+
+
+def zero_of(unit: Unit) -> float:
+    """The learned value of a reward of 0, by the line through the range."""
+    return unit.least - unit.low / unit.scale

@@ -26,6 +26,7 @@ from darlr.options import RecommenderConfig, TrainConfig
 from darlr.options.json import from_json, to_json
 from darlr.policies.fixed import FixedList, Staying, UserGreedy
 from darlr.serving import policy_checks as checks
+from darlr.serving.dynamics import dynamics_of, read_dynamics, write_dynamics
 from darlr.serving.ids import Ids
 from darlr.serving.newcomers import BELIEF, Believed, Build, read_feedback, read_newcomers, write_newcomers
 from darlr.serving.policy import TrainedPolicy
@@ -39,7 +40,7 @@ from darlr.world.models.implicit import ImplicitModel
 from darlr.world.tables import Histories, World, histories
 
 WEIGHTS, METADATA = "policy.safetensors", "policy.json"
-SCHEMA = 6
+SCHEMA = 7
 REMEDY = "restore it, or finish the run again to write it anew"
 
 
@@ -85,11 +86,14 @@ def content(
         tensors["preference"] = recommender.features
     if recommender.leaving is not None:
         tensors["bits"] = recommender.bits
+    known, dynamics = write_dynamics(dynamics_of(world.belief, log, config))
+    tensors |= known
     metadata = {
         "recommender": to_json(config.recommender),
         "reward_range": [recommender.low, recommender.high],
         "leaving": recommender.leaving,
         "slate": None if slates is None else [slates.best, slates.random, slates.seed],
+        "dynamics": dynamics,
     }
     return _complete(tensors, metadata, world, log, estimate, closed_form)
 
@@ -197,8 +201,7 @@ def version_of(folder: Path) -> str:
 
 
 def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, version: str) -> TrainedPolicy:
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    checks.check_tensors(arrays)
+    checks.check_tensors(tensors)
     rule = checks.check_leaving(metadata["leaving"])
     leaving = None if rule is None else CategoryExit(tensors["bits"], *rule)
     users, items = (checks.check_ids(metadata[f"{side}_ids"], side) for side in ("user", "item"))
@@ -207,8 +210,7 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, v
         tensors["users"] = feedback.along(tensors["theta"])
     if metadata["logged_in_slates"]:
         tensors |= {f"slate.{part}": tensors[f"logged.{part}"] for part in ("start", "items")}
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    checks.check_shapes(arrays, metadata["newcomers"]["feedback"], len(users), len(items))
+    checks.check_shapes(tensors, metadata["newcomers"]["feedback"], len(users), len(items))
     low, high, least = metadata["unit"]
     bounds = checks.check_range(metadata["logged_range"])
     unit = Unit(*checks.check_range((low, high)), checks.check_range((least, least + WIDTH))[0], bounds)
@@ -221,7 +223,7 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, v
     logged = Histories(tensors["logged.start"], tensors["logged.items"])
     whole = metadata.get("slate") is None
     newcomers = read_newcomers(tensors, metadata["newcomers"], feedback, build, believed, whole=whole)
-    return TrainedPolicy(Ids(users), Ids(items), unit, version, policy, logged, newcomers)
+    return TrainedPolicy(policy, Ids(users), Ids(items), unit, logged, newcomers, version)
 
 
 def _believed(metadata: dict[str, Any], tensors: dict[str, Tensor], leaving: CategoryExit | None) -> Believed | None:
@@ -231,7 +233,8 @@ def _believed(metadata: dict[str, Any], tensors: dict[str, Tensor], leaving: Cat
     asked, belief = metadata["recommender"], Belief(*(tensors[f"belief.{name}"] for name in BELIEF))
     if not bool((belief.noise > 0).all()):
         raise ValueError("belief.noise holds a variance that is not positive")
-    return Believed(belief, float(asked["prior"]), float(asked["caution"]), leaving)
+    dynamics = read_dynamics(tensors, metadata["dynamics"])
+    return Believed(belief, float(asked["prior"]), float(asked["caution"]), leaving, dynamics)
 
 
 def _table(table: Tensor, leaving: CategoryExit | None) -> tuple[Policy, Build]:

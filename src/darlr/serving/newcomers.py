@@ -10,8 +10,10 @@ from torch import Tensor
 
 from darlr.policies.fixed import Cautious, UserGreedy
 from darlr.serving.policy_checks import CLOSED, check_number, check_range
+from darlr.simulation.dynamics import Dynamics
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy
+from darlr.simulation.session import Session
 from darlr.world.belief import Belief
 from darlr.world.estimates import Dense, Estimate
 from darlr.world.feedback import Feedback
@@ -29,23 +31,47 @@ Build = Callable[[int, Tensor | None, Estimate | None], Policy]
 class Believed:
     """DARLR+ for cold-start users: the policy that its training starts from, on an exact belief about the user.
 
-    Logits are prior / std(row) * (row - mean(row)) with the posterior mean of the user's row of rewards, less caution
-    for items that make the user leave. There is no learned part: it was trained with users of the log.
+    Logits are prior / std(row) * (value - mean(row)) with the posterior mean of the user's row of rewards, less caution
+    for items that make the user leave. The value is that of the row, less fatigue and the price of leaving where
+    `dynamics` knows them. There is no learned part: it was trained with users of the log.
     """
 
     belief: Belief
     prior: float
     caution: float
     leaving: CategoryExit | None
+    dynamics: Dynamics | None = None
 
     def policy(self, items: Tensor, rewards: Tensor) -> Policy:
         """The policy for B users, given their histories [B, n]."""
+        if self.dynamics is not None:
+            rewards = self.dynamics.rested(items, rewards)
         found = self.belief.given(items, rewards)
         rows = found.rows(found.theta())
         spread, centre = torch.std_mean(rows, 1, correction=0, keepdim=True)
         sharp = torch.where(spread > 1e-6 * centre.abs(), self.prior / spread, 0.0)
+        if self.dynamics is not None:
+            return Priced(rows, found.variance().sqrt(), self.dynamics, centre, sharp)
         greedy = UserGreedy((rows - centre) * sharp)
         return greedy if self.leaving is None else Cautious(greedy, self.leaving, self.caution)
+
+
+@dataclass(frozen=True)
+class Priced:
+    """Scores (value - centre) x sharp of B users, whose sessions come in their order.
+
+    rows, deviation: of the normal distribution of the next reward, [B, I]. centre, sharp: [B, 1].
+    """
+
+    rows: Tensor
+    deviation: Tensor
+    dynamics: Dynamics
+    centre: Tensor
+    sharp: Tensor
+
+    def scores(self, session: Session) -> Tensor:
+        """float32 [B, I]."""
+        return (self.dynamics.values(session, self.rows, self.deviation) - self.centre) * self.sharp
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,177 @@
+"""Users who leave: what pricing it is worth to new users, and whether a rule that the log taught is as good.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.leaving --out leaving-synthetic.json
+    DARLR_DATA=<folder that holds coat/> python -m benchmarks.leaving --data coat --out leaving-coat.json
+
+Each fold hides a fifth of the users, and has its own seed of the split, the world model and the agents, so that five
+folds hide every user once. The hidden users play with an empty history, and leave by RULES, which were fixed before any
+run. On the built-in world they feel the true reward with the noise of the log, to whose rewards the log's users react,
+and, in rows "no noise", the true reward itself, as in all other tables. On Coat each user is shown the items that were
+drawn for the user at random, and feels the user's own ratings of them. DARLR+ is played as it serves new users, which
+no training changes. In rows "learned" it knows no rule but the hazard that is fitted to the log's sessions; the log of
+the built-in world follows the same rule, and Coat's has no times. --out FILE keeps the returns of each fold.
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from darlr.agents.sink import Memory
+from darlr.data.sets.synthetic import generate
+from darlr.evaluation.statistics import compare, interval, resampled, shared_samples
+from darlr.evaluation.truth import Truth, load_truth
+from darlr.experiments.finished import FinishedRun
+from darlr.experiments.logs import divided, new_part
+from darlr.experiments.new_users import served_to_new
+from darlr.experiments.progress import speaking
+from darlr.experiments.training import prepare, train_agents
+from darlr.experiments.world import fit_model
+from darlr.methods import usual
+from darlr.options import RunConfig, SessionConfig
+from darlr.options.names import override
+from darlr.policies.index import fit_index
+from darlr.policies.new_users import for_new_users as anonymous
+from darlr.simulation import environment
+from darlr.simulation.environment import Environment
+from darlr.simulation.exits import build_exit
+from darlr.simulation.policy import Policy, knowing, translated
+from darlr.simulation.session import Session
+from darlr.world.estimates import estimate_of
+
+FOLDS = 5
+RULES = {  # leave after a reward below this, the k-th of the session, with this probability
+    "below 2": (2.0, 1, 1.0),
+    "below 2, third": (2.0, 3, 1.0),
+    "below 2, chance 0.3": (2.0, 1, 0.3),
+    "below 3, second": (3.0, 2, 1.0),
+}
+TURNS = {"synthetic": 30, "coat": 10}  # on Coat a session shows 10 of the user's 16 random items
+
+
+class Shown(NamedTuple):
+    """The items of a turn and their rewards, [B] each."""
+
+    action: Tensor
+    feedback: Tensor
+
+
+@dataclass(frozen=True)
+class Player:
+    """A greedy policy. rows: the true rewards, [B, I]. offered: bool [B, I], the items that each user can be shown.
+
+    bounds: of the rewards.
+    """
+
+    policy: Policy
+    rows: Tensor
+    offered: Tensor
+    bounds: tuple[float, float] = (1.0, 5.0)
+
+    def move(self, session: Session, chance: Tensor) -> Shown:
+        """Show the best offered item that was not shown before. chance: the noise of the rewards, [B]."""
+        scores = self.policy.scores(session).masked_fill(session.seen | ~self.offered, -torch.inf)
+        action = scores.max(1).indices
+        reward = self.rows.gather(1, action[:, None]).squeeze(1) + chance
+        return Shown(action, reward.clamp(*self.bounds))
+
+
+def options(fold: int, data: str) -> RunConfig:
+    """The options of one fold."""
+    found: dict[str, Any] = {"data": data, "split.hidden": 1 / FOLDS, "seed": fold, "epochs": 0}
+    found |= {"split.fold": fold, "split.seed": fold, "model.seed": fold, "model.kind": "bayesian", "model.members": 1}
+    found |= {"session.turns": TURNS[data]} | ({"synthetic.boredom": 0.0} if data == "synthetic" else {})
+    return override(usual("darlr+"), found)
+
+
+def tastes(truth: Truth) -> tuple[Tensor, Tensor]:
+    """The rewards that users feel, [B, I], and which items each can be shown; rows are in the order of user codes."""
+    order = torch.from_numpy(truth.users).argsort()
+    if truth.random is None:
+        rows = estimate_of(truth.reward).whole()[order]
+        return rows, torch.ones_like(rows, dtype=torch.bool)
+    rows = torch.full((len(order), truth.random.columns), -torch.inf)
+    rows.view(-1)[truth.random.cell] = truth.random.reward
+    rows = rows[order]
+    return rows.nan_to_num(neginf=0.0), rows > -torch.inf
+
+
+def play(fold: int, data: str) -> dict[str, list[float]]:
+    """The return of each new user of one fold by each row, under each rule."""
+    prepared = prepare(options(fold, data))
+    run = train_agents(prepared, fit_model(prepared.logs, prepared.config.world_model), Memory())
+    logs, unit, turns = run.logs, run.logs.unit, run.config.train.session.turns
+    truth = load_truth(data, options=run.config.synthetic)
+    assert truth is not None
+    rows, offered = tastes(new_part(truth, logs))
+    index = anonymous(fit_index(logs.context(None, turns), fold), len(rows))
+    found, noises = {}, {"": 0.0} if data == "coat" else {"": run.config.synthetic.noise, ", no noise": 0.0}
+    for name, (threshold, patience, chance) in RULES.items():
+        session = SessionConfig("felt", threshold=threshold, patience=patience, chance=chance, turns=turns)
+        rule = build_exit(session, logs.catalogue)
+        known = served(run, session)
+        policies = {"Bayes greedy": translated(index, unit), "index": knowing(translated(index, unit), rule, turns)}
+        policies["DARLR+"] = served_to_new(known, run.recommender)
+        if data == "synthetic":
+            visits = replace(run.config.synthetic, leave=threshold, leave_patience=patience, leave_chance=chance)
+            log = divided(generate(visits).log, replace(run.config, synthetic=visits))
+            assert np.array_equal(log.catalogue.reward, logs.catalogue.reward)  # only the times differ
+            taught = served(replace(run, logs=log), replace(session, exit="learned"))
+            policies["DARLR+, learned"] = served_to_new(taught, run.recommender)
+        rules = Environment(rule, turns, rows.shape[1], repeats=False, offered=int(offered.sum(1).min()))
+        users, drawn = (
+            torch.arange(len(rows)),
+            torch.randn((turns, len(rows)), generator=torch.Generator().manual_seed(fold)),
+        )
+        for felt, noise in noises.items():
+            for title, policy in policies.items():
+                player = Player(policy, rows, offered)
+                over, _ = environment.play(rules, player, users, partial(of_turn, noise * drawn))
+                found[f"{name}{felt}|{title}"] = over.rewards.double().sum(1).tolist()
+    return found
+
+
+def of_turn(noise: Tensor, turn: int, session: Session) -> Tensor:
+    """The noise of the rewards of a turn, [B]."""
+    return noise[turn]
+
+
+def served(run: FinishedRun, session: SessionConfig) -> FinishedRun:
+    """The run as if its users left by this rule."""
+    return replace(run, config=replace(run.config, train=replace(run.config.train, session=session)))
+
+
+def main() -> None:
+    """Print the returns under each rule, and their paired differences."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="synthetic", choices=TURNS)
+    parser.add_argument("--out", type=Path, default=Path("leaving.json"))
+    asked = parser.parse_args()
+    done = json.loads(asked.out.read_text("utf-8")) if asked.out.exists() else []
+    for fold in range(len(done), FOLDS):
+        with speaking(False), torch.inference_mode():
+            done.append(play(fold, asked.data))
+        asked.out.write_text(json.dumps(done), "utf-8")
+    rows: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+    for key in done[0]:
+        rule, title = key.split("|")
+        rows[rule][title] = np.concatenate([one[key] for one in done])[None]
+    print("| rule | row | R_tra [95%] | minus Bayes greedy | minus the index |")
+    print("|---|---|---:|---:|---:|")
+    for rule, table in rows.items():
+        for title, values in table.items():
+            low, high = interval(resampled(values, shared_samples(values.shape)))
+            pairs = [compare(values, table[other]) for other in ("Bayes greedy", "index")]
+            cells = [f"{one.difference:+.2f} [{one.low:+.2f}, {one.high:+.2f}]" for one in pairs]
+            print(f"| {rule} | {title} | {values.mean():.2f} [{low:.2f}, {high:.2f}] | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""What a policy folder holds of leaving and fatigue, and that new users get what the index knows."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from darlr.agents.learner import build_recommender
+from darlr.data.unit import Unit
+from darlr.policies.bayes import Bayes
+from darlr.policies.index import Index
+from darlr.serving.dynamics import read_dynamics, write_dynamics
+from darlr.serving.folder import content, export, read_policy, served
+from darlr.simulation.dynamics import Dynamics
+from darlr.simulation.exits import Exit
+from darlr.simulation.fatigue import Fatigue
+from darlr.simulation.felt import FeltExit, LearnedExit, TiredExit
+from darlr.simulation.hazard import NAMES, Hazard
+from darlr.simulation.session import reset
+from darlr.world.belief import Belief
+from tests.agents.tiny import options
+from tests.serving.tiny import ITEMS, LOG, MODEL, PLAIN, world_of
+
+FELT: dict[str, Any] = {"session__exit": "felt", "session__threshold": 2.5, "session__turns": 6}
+CONFIG = options(recommender__prior=2.0, recommender__belief=1.0, recommender__price=1.0, seed=4, **FELT)
+NUMBERS = torch.Generator().manual_seed(0)
+BELIEF = Belief(
+    3 + torch.randn(ITEMS, generator=NUMBERS), torch.randn(ITEMS, 3, generator=NUMBERS), torch.full((ITEMS,), 0.3)
+)
+MEMBER = torch.nn.functional.one_hot(torch.arange(ITEMS) % 4, 4).float()
+HAZARD = Hazard(torch.linspace(-1, 1, len(NAMES)), 2.0, torch.full((ITEMS,), 3.0), MEMBER, 0.6, torch.zeros(0))
+
+
+def played(items: list[int], rewards: list[float]) -> Any:
+    before = reset(torch.arange(1), ITEMS, 6)
+    shown, felt = before.items.clone(), before.rewards.clone()
+    shown[0, -len(items) :], felt[0, -len(items) :] = torch.tensor(items), torch.tensor(rewards)
+    return replace(before, items=shown, rewards=felt, turn=torch.tensor([len(items)]))
+
+
+def test_new_users_are_ranked_as_the_index_ranks_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("darlr.policies.index.USERS", 4)
+    world = replace(world_of(MODEL, PLAIN), belief=BELIEF)
+    recommender = build_recommender(world, CONFIG).eval()
+    export(recommender, world, LOG, CONFIG, tmp_path / "policy")
+    session, nobody = played([3, 5], [4.0, 3.0]), torch.zeros(1, 0)
+    for policy in (read_policy(tmp_path / "policy"), served(content(recommender, world, LOG, CONFIG))):
+        believed = policy.newcomers.believed
+        assert believed is not None
+        assert believed.dynamics is not None
+        assert believed.dynamics.rule == FeltExit(2.5, 2.5)
+        assert believed.dynamics.worth > 0
+        index = Index(BELIEF.mean, BELIEF.factors, BELIEF.noise, nobody.long(), nobody)
+        known = replace(index, rule=believed.dynamics.rule, worth=believed.dynamics.worth)
+        found = policy.newcomers.policy(session.items, session.rewards).scores(session)
+        plain = Bayes(BELIEF.mean, BELIEF.factors, BELIEF.noise, nobody.long(), nobody).scores(session)
+        assert torch.equal(found.argsort(), known.scores(session).argsort())
+        assert not torch.equal(found.argsort(), plain.argsort())
+    free = replace(CONFIG, recommender=replace(CONFIG.recommender, price=0.0))
+    blind = served(content(recommender, world, LOG, free)).newcomers.believed
+    assert blind is not None
+    assert blind.dynamics is None
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        FeltExit(2.0, 2.0, 3, 0.5),
+        TiredExit(Fatigue(MEMBER, 0.7, 0.4)),
+        LearnedExit(HAZARD, Unit()),
+        LearnedExit(replace(HAZARD, threshold=-torch.inf), Unit()),
+    ],
+)
+def test_rules_and_fatigue_come_back_as_they_were(rule: Exit) -> None:
+    known = Dynamics(rule, 2.0, Fatigue(MEMBER, 0.5, 0.3, 1.0))
+    again = read_dynamics(*write_dynamics(known))
+    assert again is not None
+    session, mean = played([3, 7], [1.0, 4.0]), BELIEF.mean[None]
+    values = [one.values(session, mean, torch.ones(1, ITEMS)) for one in (known, again)]
+    assert torch.equal(*values)
+    assert torch.equal(*(one.rested(session.items, session.rewards) for one in (known, again)))
+    assert read_dynamics(*write_dynamics(None)) is None
+
+
+def test_damaged_numbers_are_refused() -> None:
+    tensors, about = write_dynamics(Dynamics(FeltExit(2.0, 2.0), 1.0))
+    assert about is not None
+    with pytest.raises(ValueError, match=r"dynamics\.threshold must hold finite numbers"):
+        read_dynamics(tensors, about | {"threshold": "low"})
