@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from darlr.serving.folder import read_policy
+from darlr.serving.read import open_policy
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Results:
 
 def bodies(run: Path, count: int, seed: int) -> list[bytes]:
     """Requests: known users and one in ten new ones, histories of 0 to 10 events, every strategy."""
-    policy, generator = read_policy(run), np.random.default_rng(seed)
+    policy, generator = open_policy(run), np.random.default_rng(seed)
     users, items, (low, high) = policy.users.ids, policy.items.ids, policy.unit.bounds
     found = []
     for number in range(count):

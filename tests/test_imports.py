@@ -32,6 +32,8 @@ EXTRAS = {
     "fastapi",
     "pydantic",
     "uvicorn",
+    "onnx",
+    "onnxruntime",
     "prometheus_client",
     "beartype",
     "hypothesis",
@@ -119,10 +121,10 @@ def test_rules_allow_what_is_meant() -> None:
     assert _breaches(code, SOURCE / "darlr" / "serving" / "planted.py") == []
 
 
-EVERYTHING = [  # but the server and the flavour of MLflow, which need their extras from the start
+EVERYTHING = [  # but the server, exported policies and the flavour of MLflow, which need their extras from the start
     ".".join(path.relative_to(SOURCE).with_suffix("").parts)
     for path in FILES
-    if path.stem not in ("__main__", "mlflow") and "server" not in path.parts
+    if path.stem not in ("__main__", "mlflow") and not {"server", "exported"} & set(path.parts[:-1])
 ]
 STEPS = {  # what a new process imports, step after step, and what it must not hold after each
     "the command line": (["darlr.cli.main"], {"torch", "numpy", "scipy", "polars", "safetensors"}),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from darlr.agents.actor_critic import FORBIDDEN
+from darlr.agents.forbidden import FORBIDDEN
 from darlr.agents.learner import build_learner, build_recommender, build_simulator, learn
 from darlr.agents.policy import RecommenderPolicy
 from darlr.agents.rollout import rollout

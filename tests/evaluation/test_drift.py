@@ -71,3 +71,22 @@ def test_a_planted_shift_is_found_within_2000_events_and_nothing_before() -> Non
     assert window.add(generator.normal(size=30_000).clip(-4, 4)) == []
     cuts = window.add(generator.normal(0.25, 1, size=3_000).clip(-4, 4))
     assert cuts[0] <= 2_000
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5, 1.0, 2.0])
+def test_river_finds_the_same_shift_in_independent_values(shift: float) -> None:
+    """River's ADWIN is the published one, which looks for cuts after each block of as many values."""
+    from river.drift import ADWIN  # slow to import
+
+    for seed in range(5):
+        values = np.random.default_rng(seed).normal(size=2_000)
+        values[1_000:] += shift
+        values, other = values.clip(-4, 4), ADWIN(delta=0.002, clock=CLOCK)
+        found = []
+        for place, value in enumerate(values, 1):
+            other.update(value)
+            if other.drift_detected:
+                found.append(place)
+        cuts = Adwin(1.0, 0.002).add(values)
+        assert bool(cuts) == bool(found) == (shift > 0)
+        assert not cuts or 0 <= cuts[0] - found[0] <= 4 * CLOCK  # the larger variance makes ours a little slower

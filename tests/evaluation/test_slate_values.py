@@ -1,84 +1,21 @@
 """Values of lists: by hand, and on a world whose truth is known, where intervals cover it as often as they say."""
 
-import itertools
-
 import numpy as np
 import pytest
 
+from benchmarks.slate_values import LOGGING, TARGET, covered, log, truth, values
 from darlr.evaluation import slates as module
 from darlr.evaluation.held_out import Interval
 from darlr.evaluation.slates import Slates, fitted, refusal, served, value_of
 
-CONTEXTS, ITEMS, RANKS, USERS, EACH = 3, 4, 2, 300, 2
-DRAW = np.random.default_rng(5)
-BASE, PAIR = DRAW.uniform(1, 4, (CONTEXTS, ITEMS)), DRAW.normal(size=(CONTEXTS, ITEMS, ITEMS))
-LOGGING, TARGET = (0.5 * DRAW.normal(size=(CONTEXTS, ITEMS)) for _ in range(2))
-WRONG = BASE + DRAW.normal(size=BASE.shape)  # a model that orders items badly
-
-
-def reward(x, first, second=None):
-    """Mean rewards: those of rank 2 depend on the item at rank 1, as the cascade model allows."""
-    return BASE[x, first] if second is None else 0.5 * BASE[x, second] + 0.5 * PAIR[x, first, second]
-
-
-def chances(logits, x, taken=None):
-    weights = np.exp(logits[x])
-    if taken is not None:
-        weights[np.arange(len(x)), taken] = 0.0
-    return weights / weights.sum(1, keepdims=True)
-
-
-def truth(logits):
-    """The value by every list of every context, Plackett and Luce's model."""
-    total = 0.0
-    for x, (i, j) in itertools.product(range(CONTEXTS), itertools.permutations(range(ITEMS), 2)):
-        p = np.exp(logits[x]) / np.exp(logits[x]).sum()
-        total += p[i] * p[j] / (1 - p[i]) * (reward(x, i) + reward(x, i, j))
-    return total / CONTEXTS / RANKS
-
-
-def drawn(chance, draw):
-    return (draw.random(len(chance))[:, None] > chance.cumsum(1)[:, :-1]).sum(1)
-
-
-def log(seed, missing=0.0):
-    """A log of users, whose decisions share a habit, and what the other policy would have done."""
-    draw = np.random.default_rng((8, seed))
-    x = draw.integers(CONTEXTS, size=USERS * EACH)
-    cluster = np.arange(USERS).repeat(EACH)
-    rows = np.arange(len(x))
-    habit = draw.normal(size=USERS).repeat(EACH)[:, None] * 0.5 + draw.normal(size=(len(x), RANKS)) * 0.3
-    p1 = chances(LOGGING, x)
-    first = drawn(p1, draw)
-    p2 = chances(LOGGING, x, first)
-    second = drawn(p2, draw)
-    t1, t2 = chances(TARGET, x), chances(TARGET, x, first)
-    earned = np.stack([reward(x, first), reward(x, first, second)], 1) + habit
-    earned[draw.random(earned.shape) < missing] = np.nan
-    own = drawn(t1, draw)
-    rolled = np.stack([(t1 * WRONG[x]).sum(1), (chances(TARGET, x, own) * WRONG[x]).sum(1)], 1)
-    pick = lambda one, two: np.stack([one[rows, first], two[rows, second]], 1)  # noqa: E731
-    logged = Slates(cluster, earned, np.ones(earned.shape, bool), pick(p1, p2))
-    choices = {
-        "target": pick(t1, t2),
-        "predicted": pick(WRONG[x], WRONG[x]),
-        "expected": np.stack([(t1 * WRONG[x]).sum(1), (t2 * WRONG[x]).sum(1)], 1),
-        "rolled": rolled,
-    }
-    return logged, choices
-
 
 def test_snips_and_dr_cover_the_truth():
-    value, found = truth(TARGET), []
-    for seed in range(200):
-        logged, choices = log(seed, missing=0.2)
-        found.append(value_of(logged, **choices, resamples=250, seed=seed))
-    gain = value - truth(LOGGING)
-    for name, true in (("snips", value), ("dr", value), ("gain", gain)):
-        ones = [getattr(one, name) for one in found]
-        assert 0.91 <= np.mean([one.low <= true <= one.high for one in ones]) <= 0.985
-        assert abs(np.mean([one.value for one in ones]) - true) < 0.01  # a fifth of the error of one log
-    assert np.mean([one.dm.low <= value <= one.dm.high for one in found]) < 0.8  # the model is wrong
+    found = list(values(200, resamples=250))
+    shares, value = covered(found), truth(TARGET)
+    for name, true in (("snips", value), ("dr", value), ("gain", value - truth(LOGGING))):
+        assert 0.91 <= shares[name] <= 0.99
+        assert abs(np.mean([getattr(one, name).value for one in found]) - true) < 0.01  # a fifth of the error of one
+    assert shares["dm"] < 0.8  # the model is wrong
 
 
 def two():

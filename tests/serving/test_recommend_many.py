@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from darlr.data.split import select
 from darlr.errors import ConfigError, DarlrWarning
-from darlr.serving import policy as policies_of
+from darlr.serving import served as policies_of
 from darlr.serving.ids import NEW
 from darlr.serving.policy import TrainedPolicy
 from tests.serving.tiny import ITEMS, LOG, POLICIES, USERS

@@ -218,7 +218,7 @@ def set_in(facts: dict[str, Any], name: str, value: object) -> None:
         (lambda f, t: set_in(f, "recommender.belief", 1.0), "needs features of preferences"),
         (lambda f, t: f.pop("leaving"), "damaged policy"),
         (lambda f, t: t.update(items=t["items"][0]), "items is of shape"),
-        (lambda f, t: t.update(items=t["items"].double()), "items is of type torch.float64"),
+        (lambda f, t: t.update(items=t["items"].double()), "items is of type float64"),
         (lambda f, t: t.update(users=t["users"][:, :3].clone()), "users is of shape"),
         (lambda f, t: t.update(reward=t["reward"][:, :3].clone()), "reward is of shape"),
         (lambda f, t: t.update(reward=t["reward"] * torch.inf), "reward has a NaN or infinite value"),
@@ -319,7 +319,7 @@ def test_ids_are_shown_as_they_are(
     same = {"user": ["3"] * 7, "rank": range(1, 8), "known": [True] * 7, "propensity": [1.0] * 7}
     found = pl.DataFrame({"item": ids, "score": [1e-5 * place for place in range(1, 8)], **same})
     policy = SimpleNamespace(recommend=lambda *_, **__: found)
-    monkeypatch.setattr("darlr.cli.recommend.read_policy", lambda _: policy)
+    monkeypatch.setattr("darlr.cli.recommend.open_policy", lambda _: policy)
     assert main(["recommend", "run", "--user", "3", "-n", "7"]) == 0
     said = capsys.readouterr().out
     for shown in [*ids[:5], r"\x1b[31mred", r"two\nlines", "1.00e-05"]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from darlr.agents.fast import twins
+from darlr.agents.forbidden import FORBIDDEN
 from darlr.options import Precision
 
 
@@ -52,9 +53,6 @@ class ActorCritic(nn.Module):
     def value(self, hidden: Float[Tensor, "*B h"]) -> Float[Tensor, "*B"]:
         """The value of states, from the trunk's output."""
         return linear(hidden, self.critic.weight, self.critic.bias).squeeze(-1)
-
-
-FORBIDDEN = -1e30  # finite, so that 0 * log(0) is 0 and not NaN
 
 
 def forbid(logits: Float[Tensor, "B A"], excluded: Int[Tensor, "B m"]) -> Float[Tensor, "B A"]:

@@ -13,7 +13,7 @@ from darlr.agents.fast.kernels import PLAIN, Kernels, compiled
 from darlr.agents.large import grouped, touched
 from darlr.agents.parallel import ALONE, Team
 from darlr.agents.recommender import Recommender
-from darlr.agents.references import build_pool, build_references, candidate_count
+from darlr.agents.references import build_pool, build_references, candidate_count, learns
 from darlr.agents.rollout import Generators, Rollout, Simulator, rollout
 from darlr.agents.selector import Selection, Selector, selection_rows
 from darlr.agents.slates import Slates
@@ -67,7 +67,8 @@ def build_simulator(world: World, tables: RewardTables, exit_rule: Exit, config:
         world.hold_cosines()
         references = build_references(world, config.selector)
     environment = Environment(exit_rule, session.turns, world.n_items, session.repeats, world.n_items)
-    return Simulator(world, environment, config.reward, method, method.shift(tables, config.reward), references)
+    shift, picks = method.shift(tables, config.reward), config.selector.picks
+    return Simulator(world, environment, config.reward, method, shift, references, picks)
 
 
 def build_recommender(world: World, config: TrainConfig) -> Recommender:
@@ -121,7 +122,7 @@ def build_learner(world: World, config: TrainConfig) -> Learner:
     """New networks, optimisers and generators, all from `config.seed`; world: on config.device."""
     recommender = build_recommender(world, config).eval()
     method = find(config.method)
-    selects = method.references and config.selector.kind == "learned"
+    selects = method.references and learns(config.selector)
     selector = build_selector(world, config, recommender.state_dim).eval() if selects else None
     purposes = (USERS, ACTIONS, PICKS, BATCHES) if world.tastes is None else (USERS, ACTIONS, PICKS, BATCHES, TASTES)
     seeds = (derived(config.seed, purpose) for purpose in purposes)

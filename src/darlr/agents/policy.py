@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from darlr.agents.actor_critic import FORBIDDEN, Candidates
+from darlr.agents.actor_critic import Candidates
+from darlr.agents.forbidden import FORBIDDEN
 from darlr.agents.recommender import Decision, Recommender, Tokens
 from darlr.agents.slates import Slate
 from darlr.simulation.policy import Shortlist

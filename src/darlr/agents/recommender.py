@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding  # several times faster than table[rows] on a CPU
 
-from darlr.agents.actor_critic import FORBIDDEN, ActorCritic, Candidates
+from darlr.agents.actor_critic import ActorCritic, Candidates
 from darlr.agents.fast.twins import Folded
+from darlr.agents.forbidden import FORBIDDEN
 from darlr.agents.slates import Slate, Slates
 from darlr.agents.tracker import build_tracker
 from darlr.io.tensors import moved

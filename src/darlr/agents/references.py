@@ -13,6 +13,7 @@ from darlr.errors import ConfigError
 from darlr.methods import References, Step, find
 from darlr.options import SelectorConfig, TrainConfig
 from darlr.simulation.gym import Paid, RewardSource
+from darlr.simulation.session import Session, reset
 from darlr.world.approximate import MANY
 from darlr.world.tables import World
 
@@ -23,6 +24,11 @@ GAINED = 64  # the number of users whose gains are computed at once
 
 ReferenceRule = Callable[[Int[Tensor, " B"], torch.Generator], References]
 """A function from users int64 [B] to their reference users S_t; it may draw from the generator."""
+
+
+def learns(config: SelectorConfig) -> bool:
+    """Whether an agent picks the references."""
+    return config.kind == "learned" and config.objective == "reward"
 
 
 def candidate_count(config: SelectorConfig, n_users: int) -> int:
@@ -36,7 +42,7 @@ def candidate_count(config: SelectorConfig, n_users: int) -> int:
 def pool_note(config: SelectorConfig, n_users: int) -> str | None:
     """A note for a run whose learned selector picks from a pool; None where it picks from all users."""
     count = candidate_count(config, n_users)
-    if config.kind != "learned" or not count:
+    if not learns(config) or not count:
         return None
     why = f"the default above {EVERYONE:,} users" if config.candidates is None else "as chosen"
     return (
@@ -125,6 +131,21 @@ def alone(world: World, user: Int[Tensor, " B"]) -> References:
     return References(user[:, None], world.similarity(user, user), torch.zeros(user.shape[0], device=user.device))
 
 
+def attended(world: World, picks: int, session: Session, item: Int[Tensor, " B"]) -> References:
+    """References that likelihood weighs (`darlr.world.attention`). r_sim and r_div are weighted means over them.
+
+    r_div is the mean of 1 - cos over pairs drawn by the weights. `users` are those of the K largest weights.
+    """
+    assert world.attention is not None
+    shown, user = session.items, session.user
+    felt = session.rewards - world.reward.pairs(user[:, None], shown.clamp(min=0))
+    found = world.attention.attend(user, item, shown, felt)
+    share = found.weight / found.weight.sum(1, keepdim=True).clamp(min=1e-12)
+    mean = share @ world.unit
+    similarity, alike = (world.unit[user] * mean).sum(1), mean.square().sum(1)
+    return References(found.weight.topk(picks, dim=1).indices, similarity, share.sum(1) - alike, found.shift)
+
+
 def diversity(world: World, users: Int[Tensor, "B K"]) -> Float[Tensor, " B"]:
     """r_div of Eq. 16: the mean of `distances` over the picks."""
     return distances(world.similarities(users)).mean(1)
@@ -150,6 +171,8 @@ def method_rewards(world: World, config: TrainConfig, unit: Unit) -> RewardSourc
 
     def pays(user: Tensor, item: Tensor, last: Tensor) -> Paid:
         picked = None if references is None else references(user, generator)
+        if method.references and world.attention is not None:
+            picked = attended(world, config.selector.picks, reset(user, world.n_items, 1), item)
         shaped = method.pay(tables, Step(user, item, last, picked), config.reward)
         return Paid(unit.show(shaped.estimate), unit.show(shaped.reward(config.reward)))
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from darlr.agents.actor_critic import Candidates, Streams, forbid
 from darlr.agents.parallel import ALONE, Team
 from darlr.agents.recommender import Decision, Observation, Recommender, Tokens
-from darlr.agents.references import ReferenceRule
+from darlr.agents.references import ReferenceRule, attended
 from darlr.agents.selector import PickTokens, Selection, Selector, pick_draws, select
 from darlr.agents.slates import Slate
 from darlr.methods import Method, References, RewardTables, Shaped, Step
@@ -27,8 +27,8 @@ from darlr.world.tables import World
 class Simulator:
     """The simulated world. All of it comes from the log and nothing from the ground truth.
 
-    references: the rule for reference users where no selector picks them. Sessions are played in the drawn worlds of
-    `world.tastes`, where there are any.
+    references: the rule for reference users where no selector picks them. picks: K_sel. Sessions are played in the
+    drawn worlds of `world.tastes`, where there are any.
     """
 
     world: World
@@ -37,6 +37,12 @@ class Simulator:
     method: Method
     shift: float
     references: ReferenceRule | None = None
+    picks: int = 1
+
+    @property
+    def attends(self) -> bool:
+        """Whether references have weights that likelihood chose, and neither a rule nor an agent picks them."""
+        return self.method.references and self.world.attention is not None
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,8 @@ class Learning(NamedTuple):
         if self.selector is not None and chance.picks is not None:
             inputs = decision.state, session.user, action, chance.picks, self.pick_tokens, chance.pool
             references, selection = select(self.selector, simulator.world, tables.start, *inputs)
+        elif simulator.attends:
+            references = attended(simulator.world, simulator.picks, session, action)
         step = Step(session.user, action, session.items[:, -1], references)
         shaped = simulator.method.pay(tables, step, simulator.reward)
         taste, tastes = None, simulator.world.tastes
@@ -180,7 +188,8 @@ def rollout(
     def ruled(rule: ReferenceRule, user: Tensor) -> References:
         everyone = user.new_zeros(sessions)  # the rule draws for all streams
         everyone[own] = user
-        return References(*(part[own] for part in vars(rule(everyone, generators.picks)).values()))
+        picked = rule(everyone, generators.picks)
+        return References(picked.users[own], picked.similarity[own], picked.diversity[own])
 
     def chance(number: int, session: Session) -> Draws:
         picks = None if selector is None else pick_draws(selector, sessions, generators.picks, device)[:, own]

@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
-from darlr.agents.actor_critic import FORBIDDEN, ActorCritic, AllActions, Candidates
+from darlr.agents.actor_critic import ActorCritic, AllActions, Candidates
 from darlr.agents.fast.twins import Folded
+from darlr.agents.forbidden import FORBIDDEN
 from darlr.agents.references import distances, require_others
 from darlr.agents.tracker import build_tracker
 from darlr.methods.rewards import References

@@ -12,12 +12,13 @@ from darlr.agents.diagnostics import Sign, diagnose, first_time
 from darlr.agents.learner import HELD_OUT, Learner, build_learner, build_simulator, derived, learn, load_state, state
 from darlr.agents.parallel import ALONE, Join
 from darlr.agents.recommender import Decision
+from darlr.agents.references import attended
 from darlr.agents.rollout import Simulator
 from darlr.agents.selector import pick_draws, select
 from darlr.agents.sink import Criterion, Keeper, Sink
 from darlr.data.log import InteractionLog
 from darlr.errors import RunError
-from darlr.methods.darlr import dynamic_reward
+from darlr.methods.darlr import dynamic_reward, referred
 from darlr.options import TrainConfig
 from darlr.simulation.exits import Exit
 from darlr.simulation.session import reset
@@ -141,7 +142,7 @@ def held_out_error(learner: Learner, simulator: Simulator, held_out: Interaction
     user, item, target = (torch.from_numpy(column)[rows].to(device) for column in columns)
     scale = held_out.unit.scale
     errors = {"held_out_frozen": float((learner.tables.frozen.pairs(user, item) - target).abs().mean()) * scale}
-    if learner.selector is not None or simulator.references is not None:
+    if learner.selector is not None or simulator.references is not None or simulator.attends:
         generator = torch.Generator(device).manual_seed(seed)
         estimate = dynamic_estimate(learner, simulator, user, item, generator)
         errors["held_out_dynamic"] = float((estimate - target).abs().mean()) * scale
@@ -159,12 +160,16 @@ def dynamic_estimate(
     start, world = learner.tables.start, simulator.world
     if simulator.references is not None:
         return dynamic_reward(start, simulator.references(user, generator).users, item)
-    if learner.selector is None:
+    if learner.selector is None and not simulator.attends:
         raise ValueError("this method has no references")
     estimates = []
     for part in torch.arange(len(user), device=user.device).tensor_split(math.ceil(len(user) / HELD_OUT_ROWS)):
         users, items = user[part], item[part]
-        decision: Decision = learner.recommender(learner.recommender.observe(reset(users, world.n_items, 1)))
+        session = reset(users, world.n_items, 1)
+        if learner.selector is None:
+            estimates.append(referred(start, attended(world, simulator.picks, session, items), users, items))
+            continue
+        decision: Decision = learner.recommender(learner.recommender.observe(session))
         uniform = pick_draws(learner.selector, len(users), generator, user.device)
         references, _ = select(learner.selector, world, start, decision.state, users, items, uniform)
         estimates.append(dynamic_reward(start, references.users, items))

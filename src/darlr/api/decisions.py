@@ -12,11 +12,11 @@ from darlr.experiments.decided import repeated as repeat
 from darlr.experiments.decided import worth
 from darlr.options import FeedbackConfig, StrategyConfig, ValueConfig
 from darlr.options.serving import Name
-from darlr.serving.policy import TrainedPolicy
 from darlr.serving.recommender import SessionPolicy
 from darlr.serving.replay import Replayed
+from darlr.serving.served import ServedPolicy
 
-Model = Recommender | TrainedPolicy | SessionPolicy
+Model = Recommender | ServedPolicy | SessionPolicy
 
 
 def evaluate_decisions(
@@ -53,11 +53,11 @@ def replay(log: str | Path, models: Model | Sequence[Model]) -> list[Replayed]:
     return repeat(open_decisions(Path(log), FeedbackConfig()), _policies(models))
 
 
-def _policies(models: Model | Sequence[Model]) -> list[TrainedPolicy]:
+def _policies(models: Model | Sequence[Model]) -> list[ServedPolicy]:
     several = [models] if isinstance(models, Model) else list(models)
     found = []
     for one in several:
         if not isinstance(one, Model):
             raise ConfigError(f"option models: must be recommenders, not {type(one).__name__}")
-        found.append(one if isinstance(one, TrainedPolicy) else one.policy)
+        found.append(one if isinstance(one, ServedPolicy) else one.policy)
     return found

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from darlr.agents.learner import Learner, build_learner, build_simulator, load_state
 from darlr.agents.policy import RecommenderPolicy
+from darlr.agents.references import attended
 from darlr.agents.rollout import Simulator
 from darlr.agents.selector import pick_draws, select
 from darlr.errors import DataError, RunError
@@ -134,6 +135,8 @@ class Explainer:
         learner, generator = self.learner, torch.Generator().manual_seed(self.run.config.train.seed)
         if self.simulator.references is not None:
             return self.simulator.references(session.user, generator)
+        if self.simulator.attends:
+            return attended(self.simulator.world, self.simulator.picks, session, action)
         if learner.selector is None:
             return None
         with torch.no_grad():

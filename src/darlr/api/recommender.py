@@ -29,7 +29,8 @@ from darlr.options.serving import Name
 from darlr.serving.folder import read_policy
 from darlr.serving.given import Pairs
 from darlr.serving.ids import Id
-from darlr.serving.policy import Items, TrainedPolicy, User
+from darlr.serving.policy import TrainedPolicy
+from darlr.serving.served import Items, User
 from darlr.world.given import WorldModel
 
 Callback = Callable[[Mapping[str, Any]], None]

@@ -35,11 +35,11 @@ def judge(options: Evaluate, log: Path, out: Path) -> None:
     """Judge policies by logged decisions, write the report, and print it."""
     from darlr.decisions.join import open_decisions  # polars, which other evaluations may do without
     from darlr.experiments.decided import worth
-    from darlr.serving.folder import read_policy
+    from darlr.serving.read import open_policy
 
     names = [folder.resolve().name for folder in options.runs]
     labels = [name if names.count(name) == 1 else str(folder) for name, folder in zip(names, options.runs, strict=True)]
-    policies = [(label, read_policy(folder)) for label, folder in zip(labels, options.runs, strict=True)]
+    policies = [(label, open_policy(folder)) for label, folder in zip(labels, options.runs, strict=True)]
     found = worth(open_decisions(log, options.feedback), policies, options.choose, options.value)
     found.save(out, pictures=False)
     print(visible(str(found)))

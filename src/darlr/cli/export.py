@@ -3,12 +3,13 @@
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
 
 from darlr.agents.learner import leaving
 from darlr.cli.options import Export
-from darlr.errors import ConfigError, RunError
+from darlr.errors import ConfigError, MachineError, RunError
 from darlr.evaluation.evaluate import can_avoid
 from darlr.evaluation.lists import Entry, exit_aware, log_rows
 from darlr.evaluation.verdict import START
@@ -23,6 +24,8 @@ from darlr.policies.fixed import FixedList, UserGreedy
 from darlr.serving.folder import METADATA, export, export_table
 from darlr.world.estimates import estimate_of
 
+Write = Callable[[Path], None]  # writes a policy into a folder
+
 
 def run(options: Export) -> None:
     """Write the policy folder of a row; an unknown row is refused before anything is written."""
@@ -35,14 +38,15 @@ def run(options: Export) -> None:
             "them there to the whole log, train on them with split.evaluation 0, and export that run without refit"
         )
     row = options.row or found.config.label
-    write = writer(found, row)
+    form = for_onnx if options.onnx else lambda write: write
+    write = form(writer(found, row))
     if options.refit:
         with naming(options.out):
             options.out.parent.mkdir(parents=True, exist_ok=True)
             made = tempfile.TemporaryDirectory(dir=options.out.parent, prefix=".refit-")
         with made as place:
             try:
-                write = writer(refitted(found, row, place), row)
+                write = form(writer(refitted(found, row, place), row))
             except KeyboardInterrupt:
                 raise KeyboardInterrupt("interrupted while fitting again; nothing was exported") from None
             write(options.out)
@@ -51,7 +55,21 @@ def run(options: Export) -> None:
     say(f"policy of {row} in {options.out}; use it with: darlr recommend {quote(str(options.out))} --user ID")
 
 
-def writer(found: FinishedRun, row: str) -> Callable[[Path], None]:
+def for_onnx(write: Write) -> Write:
+    """The function that writes the policy that `write` writes, for ONNX Runtime. Raises MachineError without onnx."""
+    if find_spec("onnx") is None:
+        raise MachineError("option onnx: needs the extra `onnx`: pip install 'darlr[onnx]'")
+    from darlr.serving.exported.write import export_onnx
+
+    def written(folder: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="darlr-export-") as place:
+            write(Path(place, "policy"))
+            export_onnx(Path(place, "policy"), folder)
+
+    return written
+
+
+def writer(found: FinishedRun, row: str) -> Write:
     """A function that writes the row's policy into a folder; ConfigError where the run has no such row."""
     name, train = found.config.label, found.config.train
     if find(train.method).truth and row.removesuffix(START) == name:

@@ -1,6 +1,7 @@
 """The command line: parse it, run the command, and turn an error into one line and an exit code."""
 
 import atexit
+import contextlib
 import gc
 import importlib
 import io
@@ -87,7 +88,9 @@ def main(arguments: list[str] | None = None) -> int:
         others = module.defaults(command) if isinstance(command, Train) else command
         if others != command:
             command = parse(arguments, others)
-        with importlib.import_module("darlr.experiments.process").single_precision():
+        with contextlib.ExitStack() as around:
+            if "torch" in sys.modules:  # some commands may do without
+                around.enter_context(importlib.import_module("darlr.experiments.process").single_precision())
             return int(module.run(command) or 0)
     except DarlrError as error:
         print(visible(f"darlr: {as_written(str(error), arguments)}"), file=sys.stderr)

@@ -250,6 +250,8 @@ class Export:
     """Name of the row in the tables, such as 'item-mean list'. The default is the trained policy."""
     refit: bool = False
     """Fit the row again on all events, also on those that were held out or kept for evaluation."""
+    onnx: bool = False
+    """Write the policy for ONNX Runtime, on which `darlr serve` needs no PyTorch. It needs the extra onnx."""
 
 
 Command = (

@@ -17,9 +17,9 @@ from darlr.evaluation.numbers import style
 from darlr.experiments.progress import say
 from darlr.io.files import replacing
 from darlr.io.text import one_line
-from darlr.serving.folder import read_policy
 from darlr.serving.ids import NEW, Ids
-from darlr.serving.policy import User
+from darlr.serving.read import open_policy
+from darlr.serving.served import User
 
 
 def run(options: Recommend) -> None:
@@ -30,7 +30,7 @@ def run(options: Recommend) -> None:
         raise ConfigError(f"option out: {options.out} must end in .csv or .parquet")
     history = [parse(event) for event in options.history]
     users = named_users(options)
-    policy = read_policy(options.run)
+    policy = open_policy(options.run)
     if options.users is not None:
         refuse_id_as_header(options.users, policy.users)
     with warnings.catch_warnings(record=True) as caught:

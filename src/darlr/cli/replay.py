@@ -7,7 +7,7 @@ from darlr.errors import ConfigError, RunError
 from darlr.experiments.decided import repeated
 from darlr.experiments.progress import say
 from darlr.options import FeedbackConfig
-from darlr.serving.folder import read_policy
+from darlr.serving.read import open_policy
 
 
 def run(options: Replay) -> None:
@@ -15,7 +15,7 @@ def run(options: Replay) -> None:
     if not options.runs:
         raise ConfigError("name at least one run folder, such as darlr replay runs/demo --decisions decisions")
     decided = join(read_log(options.decisions), FeedbackConfig(), str(options.decisions))
-    found = repeated(decided, [read_policy(folder) for folder in options.runs])
+    found = repeated(decided, [open_policy(folder) for folder in options.runs])
     for folder, one in zip(options.runs, found, strict=True):
         say(f"{folder}: {one}")
     if not any(one.decisions for one in found):

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from darlr.data.log import InteractionLog
 
 LEAST, WIDTH = 1.0, 4.0  # a log of ratings from 1 to 5 is learned as it is
@@ -55,12 +56,12 @@ class Unit:
         return 0.0 if self.identity else self.least + WIDTH * (0.0 - self.low) / (self.high - self.low)
 
     @overload
-    def learn(self, reward: Tensor) -> Tensor: ...
+    def learn(self, reward: "Tensor") -> "Tensor": ...
     @overload
     def learn(self, reward: NDArray[np.floating]) -> NDArray[np.float32]: ...
-    def learn(self, reward: Tensor | NDArray[np.floating]) -> Tensor | NDArray[np.float32]:
+    def learn(self, reward: "Tensor | NDArray[np.floating]") -> "Tensor | NDArray[np.float32]":
         """Rewards as they are learned, float32 of any shape. Where `identity` holds they are unchanged."""
-        if isinstance(reward, Tensor):
+        if not isinstance(reward, np.ndarray | np.floating):
             if self.identity:
                 return reward.float()
             share = (reward.double() - self.low) / (self.high - self.low)
@@ -72,14 +73,14 @@ class Unit:
         return mapped
 
     @overload
-    def show(self, learned: Tensor) -> Tensor: ...
+    def show(self, learned: "Tensor") -> "Tensor": ...
     @overload
     def show(self, learned: float) -> float: ...
-    def show(self, learned: Tensor | float) -> Tensor | float:
+    def show(self, learned: "Tensor | float") -> "Tensor | float":
         """Learned rewards in the unit of the log, of the same type and shape."""
         if self.identity:
             return learned
-        if not isinstance(learned, Tensor):
+        if isinstance(learned, int | float | np.ndarray | np.number):
             return self.low + (learned - self.least) * self.scale
         return (self.low + (learned.double() - self.least) * self.scale).to(learned.dtype)
 

@@ -12,8 +12,8 @@ from darlr.evaluation.slates import Slates, served, value_of
 from darlr.evaluation.worth import Candidate, Worth
 from darlr.experiments.process import computing
 from darlr.options import StrategyConfig, ValueConfig
-from darlr.serving.policy import TrainedPolicy
 from darlr.serving.replay import Replayed, choices_of, replay
+from darlr.serving.served import ServedPolicy
 
 GREEDY = (
     "all decisions were greedy, so that every propensity is 1 and they say nothing about other policies; serve with a "
@@ -22,7 +22,7 @@ GREEDY = (
 
 
 def worth(
-    decided: Decided, policies: Sequence[tuple[str, TrainedPolicy]], strategy: StrategyConfig, config: ValueConfig
+    decided: Decided, policies: Sequence[tuple[str, ServedPolicy]], strategy: StrategyConfig, config: ValueConfig
 ) -> Worth:
     """The value of what was served, of each arm, and of each policy under the strategy.
 
@@ -49,7 +49,7 @@ def named(strategy: StrategyConfig) -> str:
     return f"explore {strategy.epsilon:g}" if strategy.strategy == "explore" else strategy.strategy
 
 
-def repeated(decided: Decided, policies: Sequence[TrainedPolicy]) -> list[Replayed]:
+def repeated(decided: Decided, policies: Sequence[ServedPolicy]) -> list[Replayed]:
     """Repeat the decisions of each policy's version, in the process as the server has it."""
     with computing(1):
         return [replay(policy, decided.decisions, decided.sets) for policy in policies]
@@ -57,7 +57,7 @@ def repeated(decided: Decided, policies: Sequence[TrainedPolicy]) -> list[Replay
 
 def _judged(
     name: str,
-    policy: TrainedPolicy,
+    policy: ServedPolicy,
     drawn: pl.DataFrame,
     decided: Decided,
     strategy: StrategyConfig,

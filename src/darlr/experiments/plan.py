@@ -24,6 +24,7 @@ from darlr.options.names import changed, named, option_name
 from darlr.simulation import exits
 from darlr.simulation.exits import resolve as resolve_exit
 from darlr.world.implicit import resolve as resolve_model
+from darlr.world.weighed import require_weighable
 
 LARGEST_SEED = 2**32 - 1  # the largest that every generator takes
 
@@ -106,6 +107,8 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
         prior = PRIOR if world_model.kind == "implicit" else 0.0
     slate = slate_size(train.recommender, len(logs.scope.items))
     recommender = replace(train.recommender, slate=slate, prior=prior)
+    if find(train.method).references and selector.objective == "likelihood":
+        require_weighable(log, logs.scope, world_model.kind, world_model.estimates)
     logged = log.implicit and world_model.estimates == "table"
     source: Literal["logged", "predicted"] = "logged" if logged else "predicted"
     averaged: Literal["logged", "predicted"] = "predicted" if world_model.kind == "implicit" else source

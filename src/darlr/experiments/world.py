@@ -23,6 +23,7 @@ from darlr.methods import find
 from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.options.json import to_json
 from darlr.options.names import option_name
+from darlr.world.attention import Attention
 from darlr.world.belief import belief_of
 from darlr.world.drawn import tastes_of
 from darlr.world.estimates import Dense, estimate_of
@@ -34,6 +35,7 @@ from darlr.world.kind import EpochReport, SweepReport, Warm
 from darlr.world.kinds import KINDS
 from darlr.world.preferences import preference_features
 from darlr.world.tables import World, build_world, histories
+from darlr.world.weighed import attention_of
 
 ORIGIN = "origin.json"  # the data and the split that a world model was fitted to; it is written last
 UNTRAINED = (
@@ -149,7 +151,16 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
         world = replace(world, belief=belief_of(fitted.model, fitted.scale, logs.fitted))
     if config.session.tastes == "drawn":
         world = replace(world, tastes=tastes_of(fitted, logs.fitted))
+    if find(config.method).references and config.selector.objective == "likelihood":
+        world = replace(world, attention=weighed(fitted, logs, config.selector.folds))
     return world.to(config.device)
+
+
+def weighed(fitted: FittedWorldModel, logs: Logs, folds: int) -> Attention:
+    """Return the weights of references that likelihood chooses. Progress is shown."""
+    with Meter("weights of references") as meter:
+        meter.begin(meter.name, "fit")
+        return attention_of(fitted, logs.fitted, logs.scope, folds, lambda done, total: meter.show(done, total, {}))
 
 
 def paid_world(world: World, logs: Logs, config: RunConfig) -> World:

@@ -19,6 +19,16 @@ def dynamic_reward(start: Estimate, references: Int[Tensor, "B K"], item: Int[Te
     return start.pairs(references, item[:, None]).mean(-1)
 
 
+def referred(start: Estimate, references: References, user: Int[Tensor, " B"], item: Int[Tensor, " B"]) -> Tensor:
+    """Eq. 15, or the user's own estimate plus the shift where likelihood weighs the references, float32 [B].
+
+    The sum stays within the bounds of the estimates.
+    """
+    if references.shift is None:
+        return dynamic_reward(start, references.users, item)
+    return (start.pairs(user, item) + references.shift).clamp(*start.bounds())
+
+
 def dynamic_uncertainty(
     estimate: Float[Tensor, " B"], previous: Float[Tensor, " B"], references: References, minimum_gain: float
 ) -> Float[Tensor, " B"]:
@@ -28,7 +38,9 @@ def dynamic_uncertainty(
 
 
 def start(world: World, config: TrainConfig) -> Estimate:
-    """What Eq. 15 averages: ROLeR's neighbour average or r0, as `reward.start` says."""
+    """What Eq. 15 averages: ROLeR's neighbour average or r0, as `reward.start` says; what likelihood moves is r0."""
+    if config.selector.objective == "likelihood":
+        return world.reward
     return neighbour_reward(world, config) if config.reward.start == "neighbours" else world.reward
 
 
@@ -46,7 +58,7 @@ def estimate(tables: RewardTables, step: Step, config: RewardConfig) -> Float[Te
     """Eq. 15, or an entry of the start table (ablation). Raises ValueError without references."""
     if config.estimate == "static":
         return looked_up(tables, step, config)
-    return dynamic_reward(tables.start, _references(step).users, step.item)
+    return referred(tables.start, _references(step), step.user, step.item)
 
 
 def penalty(

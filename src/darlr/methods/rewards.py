@@ -34,12 +34,14 @@ class References:
     """The reference users S_t, and the two parts of the denominator of Eq. 16.
 
     similarity: r_sim, the mean over the picks of cos(p_u, p_v). diversity: r_div, the mean over the picks of the mean
-    of 1 - cos to the earlier picks (0 at the first).
+    of 1 - cos to the earlier picks (0 at the first). shift: what the references add to the user's own estimate; None
+    where the estimate is the references' mean (Eq. 15).
     """
 
     users: Int[Tensor, "B K"]
     similarity: Float[Tensor, " B"]
     diversity: Float[Tensor, " B"]
+    shift: Float[Tensor, " B"] | None = None
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,14 @@ class SelectorConfig:
     kind: Literal["learned", "nearest", "random", "none"] = "learned"
     """Who picks the reference users. learned: the selector agent.
     The ablations are nearest (by cosine), random (users drawn at every turn) and none (only the user itself)."""
+    objective: Literal["reward", "likelihood"] = "reward"
+    """What chooses the references and their weights. reward: an agent picks them for the reward of Eq. 12.
+    likelihood: all users who logged the item are references, and weights that maximise the likelihood of the log say
+    how far their rewards move the world model's estimate. No agent learns, and Eq. 12 is not used.
+    It needs ratings and estimates held as a table. The paper leaves this open."""
+    folds: int = 4
+    """With the objective likelihood, the number of parts of the log that are left out, one and two at a time.
+    The world model is fitted anew without them, 10 times with 4 folds."""
     picks: int = 10
     """K_sel: number of reference users that are picked for each recommendation."""
     candidates: int | None = None
@@ -96,6 +104,9 @@ class SelectorConfig:
 
     def __post_init__(self) -> None:
         at_least(1, self, ("picks", "projection"), "selector")
+        at_least(3, self, ("folds",), "selector")
+        agrees = self.objective == "reward" or self.kind == "learned"
+        require(agrees, "selector.objective", f"likelihood needs selector.kind learned, not {self.kind}")
         if self.candidates:
             least = f"must be 0 (all users) or at least selector.picks ({self.picks}), not {self.candidates}"
             require(self.candidates >= self.picks, "selector.candidates", least)

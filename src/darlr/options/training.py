@@ -150,6 +150,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         not_negative(self, ("epochs",))
         at_least(1, self, ("steps", "sessions", "threads"))
+        weighs = self.selector.objective == "likelihood"
+        still = not weighs or self.reward.refine == "previous"
+        require(still, "reward.refine", "in_place has no meaning with selector.objective likelihood; leave it out")
         slate, turns = self.recommender.slate, self.session.turns
         enough = not slate or slate >= turns
         require(enough, "recommender.slate", f"must be 0 or at least session.turns ({turns}), not {slate}")

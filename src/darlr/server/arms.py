@@ -11,21 +11,25 @@ from darlr.errors import ConfigError, RunError
 from darlr.options import StrategyConfig
 from darlr.options.serving import Name
 from darlr.server.engine import Job, decide
-from darlr.serving.folder import read_policy
 from darlr.serving.ids import NEW
-from darlr.serving.policy import TrainedPolicy
+from darlr.serving.read import open_policy
+from darlr.serving.served import ServedPolicy
 
 CANARIES: tuple[Name, ...] = ("greedy", "sample", "explore")
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A policy under a name, with its share of the users. It never changes: a reload makes another one."""
+    """A policy under a name, with its share of the users. It never changes: a reload makes another one.
+
+    threads: those that compute, see `open_policy`.
+    """
 
     name: str
     share: float
     folder: Path
-    policy: TrainedPolicy
+    policy: ServedPolicy
+    threads: int | None = None
 
     @property
     def run(self) -> str:
@@ -52,11 +56,11 @@ class Arms:
         if name is not None and name not in known:
             raise ConfigError(f"no arm is called {name!r}; the arms are {', '.join(map(repr, known))}")
         chosen = [arm for arm in self.arms if name in (None, arm.name)]
-        fresh = {arm.name: replace(arm, policy=tried(read_policy(arm.folder))) for arm in chosen}
+        fresh = {arm.name: replace(arm, policy=tried(open_policy(arm.folder, arm.threads))) for arm in chosen}
         return Arms(tuple(fresh.get(arm.name, arm) for arm in self.arms))
 
 
-def open_arms(runs: Sequence[Path], weights: Sequence[float]) -> Arms:
+def open_arms(runs: Sequence[Path], weights: Sequence[float], threads: int | None = None) -> Arms:
     """The arms of run folders. weights: one for each, or none for equal shares. Raises ConfigError and RunError."""
     if weights and (len(weights) != len(runs) or not all(0 < weight < float("inf") for weight in weights)):
         raise ConfigError(f"option weights: give a positive number for each of the {len(runs)} runs, or none")
@@ -66,11 +70,11 @@ def open_arms(runs: Sequence[Path], weights: Sequence[float]) -> Arms:
         name, number = folder.resolve().name, 2
         while name in {arm.name for arm in arms}:
             name, number = f"{folder.resolve().name}-{number}", number + 1
-        arms.append(Arm(name, weight / sum(given), folder, tried(read_policy(folder))))
+        arms.append(Arm(name, weight / sum(given), folder, tried(open_policy(folder, threads)), threads))
     return Arms(tuple(arms))
 
 
-def tried(policy: TrainedPolicy) -> TrainedPolicy:
+def tried(policy: ServedPolicy) -> ServedPolicy:
     """The policy, after requests of every kind were answered. Raises RunError where an answer is wrong."""
     low, high = policy.unit.bounds
     items = policy.items.ids

@@ -13,7 +13,7 @@ import numpy as np
 
 from darlr.options import StrategyConfig
 from darlr.serving.asked import Asked
-from darlr.serving.policy import TrainedPolicy
+from darlr.serving.served import ServedPolicy
 from darlr.serving.strategy import choose
 
 
@@ -25,7 +25,7 @@ class BusyError(Exception):
 class Job:
     """One request for a policy, in its codes. seed: of the draws, below 2^64; 0 where nothing is drawn."""
 
-    policy: TrainedPolicy
+    policy: ServedPolicy
     asked: Asked
     count: int
     config: StrategyConfig

@@ -5,7 +5,6 @@ import socket
 import sys
 from collections.abc import Callable
 
-import torch
 import uvicorn
 from fastapi import FastAPI
 
@@ -21,7 +20,7 @@ from darlr.server.metrics import Metrics
 from darlr.server.page.desk import Desk
 from darlr.server.service import Service
 from darlr.server.sink import Memory
-from darlr.serving.policy import ROWS
+from darlr.serving.served import ROWS
 
 SWITCH = 0.0005  # seconds between changes of threads; the interpreter's 5 ms would show in the slowest answers
 
@@ -32,7 +31,7 @@ def application(config: ServeConfig, sink: Sink | None = None) -> FastAPI:
     sink: where decisions go; None = to the folder that the options name, else to memory.
     """
     keys = read_keys(config.keys, config.host)
-    arms, metrics = open_arms(config.runs, config.weights), Metrics()
+    arms, metrics = open_arms(config.runs, config.weights, config.threads), Metrics()
     metrics.serves(arms)
     kept = sink or (Memory() if config.decisions is None else DecisionLog(config.decisions))
     engine = Engine(config.waiting, ROWS, metrics.together.observe)
@@ -56,7 +55,6 @@ def serve(config: ServeConfig, ready: Callable[[str], object], say: Callable[[st
         raise MachineError(
             f"option port: {config.host}:{config.port} cannot be used ({error}); name another"
         ) from error
-    torch.set_num_threads(config.threads)
     sys.setswitchinterval(SWITCH)
     host, port = listening.getsockname()[:2]
     ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")

@@ -2,20 +2,18 @@
 
 import math
 import operator
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from darlr.data.spelling import plain
 from darlr.data.unit import Unit
 from darlr.errors import ConfigError
 from darlr.serving.given import ItemRule, of_user, read_history
 from darlr.serving.ids import NEW, Id, Ids
-from darlr.simulation.session import Session, reset
-from darlr.world.tables import Histories
 
 SHORTEST = 16  # the least number of turns of a session
 
@@ -54,12 +52,15 @@ class Asked:
         return self.code is not None, max(SHORTEST, 1 << (len(self.items) - 1).bit_length())
 
 
-def allowed_items(some: Sequence[Asked], session: Session, logged: Histories) -> Tensor:
-    """Which items may be recommended to each user, bool [B, I]: none that the session holds."""
-    allowed = ~replace(session, user=session.user[: len(some)], items=session.items[: len(some)]).seen
+def allowed_items(
+    some: Sequence[Asked], n_items: int, logged: Callable[[int], NDArray[np.integer]]
+) -> NDArray[np.bool_]:
+    """Which items may be recommended to each user, bool [B, I]: none of the history. logged: the items of a user."""
+    allowed = np.ones((len(some), n_items), dtype=bool)
     for row, one in enumerate(some):
+        allowed[row, one.items] = False
         if one.rules.new_items and one.code is not None:
-            allowed[row, logged.one(one.code)] = False
+            allowed[row, logged(one.code)] = False
         wanted, banned = one.rules.only.marked(one.names), one.rules.exclude.marked(one.names)
         if wanted is not None:
             allowed[row] &= wanted
@@ -82,18 +83,14 @@ def read_asked(user: Any, history: Any, rules: Rules, users: Ids, items: Ids, un
     return Asked(shown, code, names, codes, rewards, unknown, rules)
 
 
-def session_of(some: Sequence[Asked], n_items: int, unit: Unit) -> Session:
-    """The sessions so far; cold-start users have the codes 0, 1, ... in the policy that is built for them."""
-    codes = [place if one.code is None else one.code for place, one in enumerate(some)]
-    turns = torch.tensor([len(one.items) for one in some])
-    start = reset(torch.tensor(codes), n_items, max(one.kind[1] for one in some))
-    items, rewards = start.items, start.rewards.double()
+def padded(some: Sequence[Asked], unit: Unit) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The histories, newest event last: items int64 [B, T], -1 for none, and rewards as they are learned [B, T]."""
+    shape = len(some), max(one.kind[1] for one in some)
+    items, rewards = np.full(shape, -1, np.int64), np.zeros(shape)
     for row, one in enumerate(some):
-        if one.items:  # the newest event comes last
-            items[row, -len(one.items) :] = torch.tensor(one.items, dtype=torch.int64)
-            rewards[row, -len(one.items) :] = torch.tensor(one.rewards, dtype=torch.float64)
-    learned = unit.learn(rewards).masked_fill(items < 0, 0.0)
-    return replace(start, items=items, rewards=learned, turn=turns)
+        if one.items:
+            items[row, -len(one.items) :], rewards[row, -len(one.items) :] = one.items, one.rewards
+    return items, np.where(items < 0, np.float32(0), unit.learn(rewards))
 
 
 def _plain(user: Any) -> Id | None:

@@ -15,7 +15,7 @@ from darlr.simulation.dynamics import Dynamics
 from darlr.simulation.exits import Exit, build_exit, in_unit, never
 from darlr.simulation.fatigue import Fatigue
 from darlr.simulation.felt import FeltExit, LearnedExit, TiredExit
-from darlr.simulation.hazard import Hazard
+from darlr.simulation.hazard import NAMES, Hazard
 from darlr.simulation.tiring import learned_fatigue
 from darlr.world.belief import Belief
 
@@ -80,6 +80,8 @@ def read_dynamics(tensors: Mapping[str, Tensor], about: Mapping[str, Any] | None
     if about["rule"] == "learned":
         threshold = -torch.inf if about["threshold"] is None else number("threshold")
         weights, mean, member = (tensors[PREFIX + name] for name in HAZARD)
+        if len(weights) != len(NAMES):
+            raise ValueError(f"{PREFIX}weights holds {len(weights)} numbers, not {len(NAMES)}")
         rule = LearnedExit(Hazard(weights, threshold, mean, member, number("recovery"), torch.zeros(0)), Unit())
     elif about["rule"] == "tired":
         rule = TiredExit(tired("member", about["tired"]))

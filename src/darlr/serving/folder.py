@@ -201,7 +201,8 @@ def version_of(folder: Path) -> str:
 
 
 def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, version: str) -> TrainedPolicy:
-    checks.check_tensors(tensors)
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    checks.check_tensors(arrays)
     rule = checks.check_leaving(metadata["leaving"])
     leaving = None if rule is None else CategoryExit(tensors["bits"], *rule)
     users, items = (checks.check_ids(metadata[f"{side}_ids"], side) for side in ("user", "item"))
@@ -210,7 +211,8 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, v
         tensors["users"] = feedback.along(tensors["theta"])
     if metadata["logged_in_slates"]:
         tensors |= {f"slate.{part}": tensors[f"logged.{part}"] for part in ("start", "items")}
-    checks.check_shapes(tensors, metadata["newcomers"]["feedback"], len(users), len(items))
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    checks.check_shapes(arrays, metadata["newcomers"]["feedback"], len(users), len(items))
     low, high, least = metadata["unit"]
     bounds = checks.check_range(metadata["logged_range"])
     unit = Unit(*checks.check_range((low, high)), checks.check_range((least, least + WIDTH))[0], bounds)
@@ -223,7 +225,7 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, v
     logged = Histories(tensors["logged.start"], tensors["logged.items"])
     whole = metadata.get("slate") is None
     newcomers = read_newcomers(tensors, metadata["newcomers"], feedback, build, believed, whole=whole)
-    return TrainedPolicy(policy, Ids(users), Ids(items), unit, logged, newcomers, version)
+    return TrainedPolicy(Ids(users), Ids(items), unit, version, policy, logged, newcomers)
 
 
 def _believed(metadata: dict[str, Any], tensors: dict[str, Tensor], leaving: CategoryExit | None) -> Believed | None:

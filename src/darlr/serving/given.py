@@ -5,8 +5,8 @@ import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, SupportsFloat
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from darlr.errors import ConfigError, DarlrWarning
 from darlr.serving.ids import Id, Ids
@@ -76,22 +76,22 @@ class ItemRule:
         self.by_user: Mapping[Any, Any] | None = given if isinstance(given, Mapping) else None
         self.everybody = None if given is None or self.by_user is not None else self._marked(given)
 
-    def marked(self, names: Iterable[Any]) -> Tensor | None:
+    def marked(self, names: Iterable[Any]) -> NDArray[np.bool_] | None:
         """The items that the rule names for the user of these names, bool [I]; None where it has no entry."""
         if self.by_user is None:
             return self.everybody
         found = of_user(self.by_user, names)
         return None if found is None else self._marked(found)
 
-    def _marked(self, given: Any) -> Tensor:
+    def _marked(self, given: Any) -> NDArray[np.bool_]:
         refuse_frame(given, self.option)
         given = [given] if isinstance(given, str | int) else given
         if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable):
             raise ConfigError(f"option {self.option}: {given!r} holds no item ids; give a list, such as ['sku-7']")
         codes, unknown = self.items.split(list(given))
         self.unknown += unknown
-        marked = torch.zeros(len(self.items.ids), dtype=torch.bool)
-        marked[torch.tensor(codes, dtype=torch.int64)] = True
+        marked = np.zeros(len(self.items.ids), dtype=bool)
+        marked[codes] = True
         return marked
 
 

@@ -5,13 +5,15 @@ Their errors become a RunError in `darlr.serving.folder.read_policy`.
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from darlr.simulation.hazard import NAMES
+if TYPE_CHECKING:
+    from torch import nn
 
+Arrays = Mapping[str, NDArray[Any]]
 MOST_ITEMS = 10_000  # the largest window, which no tensor bounds
 MOST_FACTORS = 1_000  # the most coordinates of a cold-start user; a matrix of their square is built
 CLOSED = "closed_form."  # the first part of the names of the tables of a world model that folds new users in itself
@@ -20,17 +22,17 @@ WHOLE_NUMBERS = ("bits", "logged.start", "slate.start", "feedback.columns", *ROW
 CODES = ("logged.items", "slate.items")
 
 
-def check_tensors(tensors: Mapping[str, Tensor]) -> None:
+def check_tensors(tensors: Arrays) -> None:
     """Raise ValueError unless all are finite float32, except WHOLE_NUMBERS, of int64, and CODES, of int32."""
     for name, tensor in tensors.items():
-        whole = torch.int64 if name in WHOLE_NUMBERS else torch.int32
-        if tensor.dtype != (whole if name in WHOLE_NUMBERS + CODES else torch.float32):
+        whole = np.int64 if name in WHOLE_NUMBERS else np.int32
+        if tensor.dtype != (whole if name in WHOLE_NUMBERS + CODES else np.float32):
             raise ValueError(f"{name} is of type {tensor.dtype}")
-        if not bool(tensor.isfinite().all()):
+        if not np.isfinite(tensor).all():
             raise ValueError(f"{name} has a NaN or infinite value")
 
 
-def check_shapes(tensors: Mapping[str, Tensor], feedback: Mapping[str, Any] | None, users: int, items: int) -> None:
+def check_shapes(tensors: Arrays, feedback: Mapping[str, Any] | None, users: int, items: int) -> None:
     """Raise ValueError unless all tensors fit so many users and items, and codes are codes of items.
 
     feedback: the metadata of the feedback vectors. A `table` may have one row for all users.
@@ -58,7 +60,7 @@ def check_shapes(tensors: Mapping[str, Tensor], feedback: Mapping[str, Any] | No
         "dynamics.item_mean": (items,),
         "dynamics.member": (items, None),
         "dynamics.tired": (items, None),
-        "dynamics.weights": (len(NAMES),),
+        "dynamics.weights": (None,),
         "carried.mean": (items,),
         "carried.weight": (factors, items),
     }
@@ -87,19 +89,19 @@ def check_shapes(tensors: Mapping[str, Tensor], feedback: Mapping[str, Any] | No
         _check_lists(tensors, f"{name}.start", f"{name}.items")
 
 
-def _check_lists(tensors: Mapping[str, Tensor], start: str, listed: str) -> None:
+def _check_lists(tensors: Arrays, start: str, listed: str) -> None:
     first, count = tensors[start], len(tensors[listed])
-    if int(first[0]) != 0 or int(first[-1]) != count or bool((first.diff() < 0).any()):
+    if int(first[0]) != 0 or int(first[-1]) != count or bool((np.diff(first) < 0).any()):
         raise ValueError(f"{listed} do not begin and end where they should")
 
 
-def _check_codes(tensors: Mapping[str, Tensor], name: str, least: int, items: int) -> None:
+def _check_codes(tensors: Arrays, name: str, least: int, items: int) -> None:
     codes = tensors[name]
     if len(codes) and not least <= int(codes.min()) <= int(codes.max()) < items:
         raise ValueError(f"{name} are not codes of {items} items")
 
 
-def check_sizes(recommender: Any, tensors: Mapping[str, Tensor]) -> None:
+def check_sizes(recommender: Any, tensors: Mapping[str, Any]) -> None:
     """Raise ValueError where the options, as JSON, ask for more layers than there are tensors, or for a huge window."""
     tracker, hidden = recommender["tracker"], recommender["a2c"]["hidden"]
     if not tracker["layers"] <= len(tensors) or not len(hidden) <= len(tensors):
@@ -137,7 +139,7 @@ def check_leaving(found: Any) -> tuple[int, float] | None:
     return int(window), threshold
 
 
-def check_weights(network: torch.nn.Module, weights: Mapping[str, Tensor]) -> None:
+def check_weights(network: "nn.Module", weights: Mapping[str, Any]) -> None:
     """Raise ValueError unless `network`, built without memory of its own, takes exactly these weights."""
     wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
     found = {name: tensor.shape for name, tensor in weights.items()}

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsIndex
 
-from darlr.serving.folder import read_policy
 from darlr.serving.given import Pairs
 from darlr.serving.ids import Id
-from darlr.serving.policy import TrainedPolicy, User
+from darlr.serving.read import open_policy
+from darlr.serving.served import ServedPolicy, User
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A recommended item: its id as in the log, its score, and its propensity, see `TrainedPolicy.recommend`."""
+    """A recommended item: its id as in the log, its score, and its propensity, see `ServedPolicy.recommend`."""
 
     item: Id
     score: float
@@ -30,16 +30,16 @@ class Recommendation:
 class SessionPolicy:
     """A trained policy for one user at a time."""
 
-    policy: TrainedPolicy
+    policy: ServedPolicy
 
     def recommend(
         self, user: User, count: SupportsIndex = 10, history: Pairs = (), **more: Any
     ) -> list[Recommendation]:
-        """The next items of a user, in order. more: options of `TrainedPolicy.recommend`, whose errors are raised."""
+        """The next items of a user, in order. more: options of `ServedPolicy.recommend`, whose errors are raised."""
         answer = self.policy.recommend(user, count, history=history, **more)
         return [Recommendation(*row) for row in answer.select("item", "score", "propensity").rows()]
 
 
 def load_policy(folder: Path) -> SessionPolicy:
     """A policy from its folder, or from the run folder that holds it; RunError where there is none that can be read."""
-    return SessionPolicy(read_policy(folder))
+    return SessionPolicy(open_policy(folder))

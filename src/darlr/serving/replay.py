@@ -10,11 +10,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from darlr.options.serving import StrategyConfig
-from darlr.serving.asked import Asked, Rules, session_of
+from darlr.serving.asked import Asked, Rules
 from darlr.serving.chances import along
 from darlr.serving.given import ItemRule
 from darlr.serving.ids import NEW
-from darlr.serving.policy import TrainedPolicy
+from darlr.serving.served import ServedPolicy
 from darlr.serving.strategy import choose, choose_each, seed_of
 
 Reals = NDArray[np.float64]
@@ -59,7 +59,7 @@ class Choices:
     rolled: Reals
 
 
-def replay(policy: TrainedPolicy, decisions: pl.DataFrame, sets: Sets) -> Replayed:
+def replay(policy: ServedPolicy, decisions: pl.DataFrame, sets: Sets) -> Replayed:
     """Repeat the decisions of this version from what was logged, and count those that differ in a bit.
 
     decisions: as in `darlr.decisions.records.Frames`. sets: the candidates of each hash. PyTorch must have the
@@ -71,7 +71,7 @@ def replay(policy: TrainedPolicy, decisions: pl.DataFrame, sets: Sets) -> Replay
     return Replayed(policy.version, len(own), len(wrong), first, len(decisions) - len(own))
 
 
-def _differing(policy: TrainedPolicy, rows: Sequence[Mapping[str, Any]], sets: Sets) -> list[str]:
+def _differing(policy: ServedPolicy, rows: Sequence[Mapping[str, Any]], sets: Sets) -> list[str]:
     """The request ids of the decisions that come out otherwise, in their order."""
     asked, wrong = asked_of(policy, rows, sets), list[int]()
     for places in policy.chunks(asked):
@@ -91,7 +91,7 @@ def _differing(policy: TrainedPolicy, rows: Sequence[Mapping[str, Any]], sets: S
     return [rows[place]["request_id"] for place in sorted(wrong)]
 
 
-def asked_of(policy: TrainedPolicy, rows: Sequence[Mapping[str, Any]], sets: Sets) -> list[Asked]:
+def asked_of(policy: ServedPolicy, rows: Sequence[Mapping[str, Any]], sets: Sets) -> list[Asked]:
     """The requests of logged decisions, as the policy reads them. Rewards outside its range count as the nearer end."""
     low, high = policy.unit.bounds
     slack = 1e-6 * max(abs(low), abs(high))  # rewards that `read_history` takes stay as they are
@@ -111,7 +111,7 @@ def asked_of(policy: TrainedPolicy, rows: Sequence[Mapping[str, Any]], sets: Set
 
 
 def choices_of(
-    policy: TrainedPolicy, decisions: pl.DataFrame, sets: Sets, config: StrategyConfig, ranks: int
+    policy: ServedPolicy, decisions: pl.DataFrame, sets: Sets, config: StrategyConfig, ranks: int
 ) -> Choices:
     """What the policy would have done under a strategy in the place of the decisions, at the first `ranks` ranks.
 
@@ -122,7 +122,7 @@ def choices_of(
 
 
 def _choices(
-    policy: TrainedPolicy, rows: Sequence[Mapping[str, Any]], sets: Sets, config: StrategyConfig, ranks: int
+    policy: ServedPolicy, rows: Sequence[Mapping[str, Any]], sets: Sets, config: StrategyConfig, ranks: int
 ) -> Choices:
     asked, shape = asked_of(policy, rows, sets), (len(rows), ranks)
     codes = np.full(shape, -1, np.int64)
@@ -134,8 +134,7 @@ def _choices(
         places = np.array(chunk, np.int64)
         some = [asked[place] for place in places]
         scores, allowed = policy.scored_whole(some)
-        session = session_of(some, len(policy.items.ids), policy.unit)
-        values = policy.newcomers.fold_in.fold_in(session.items, session.rewards).numpy()
+        values = policy.predicted(some)
         target[places], expected[places] = along(scores, allowed, codes[places], config, values)
         found = np.take_along_axis(values, np.maximum(codes[places], 0), 1)
         predicted[places] = np.where(codes[places] >= 0, found, np.nan)

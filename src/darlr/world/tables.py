@@ -14,6 +14,7 @@ from darlr.data.scope import Scope, catalogue, scope_of
 from darlr.errors import ConfigError
 from darlr.io.tensors import moved
 from darlr.options import TablesConfig
+from darlr.world.attention import Attention
 from darlr.world.belief import Belief
 from darlr.world.drawn import Tastes
 from darlr.world.entries import Entries, entries
@@ -69,7 +70,8 @@ class World:
     non-zero entries of p_u, where they are few. feedback: how p_u of cold-start users is computed.
     histories: the logged items of each user, where the policy has slates. belief: the belief about a new user, where
     the policy has a belief. tastes: the drawn worlds, where training sessions are played in such. home: the folder of
-    the world model, where the neighbours of many users are kept.
+    the world model, where the neighbours of many users are kept. attention: the weights of references that likelihood
+    chose, where the options ask for them.
     """
 
     reward: Estimate
@@ -88,6 +90,7 @@ class World:
     belief: Belief | None = None
     tastes: Tastes | None = None
     home: Path | None = None
+    attention: Attention | None = None
 
     @property
     def n_users(self) -> int:

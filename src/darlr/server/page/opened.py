@@ -12,13 +12,14 @@ from darlr.agents.policy import RecommenderPolicy
 from darlr.agents.recommender import Recommender
 from darlr.api.explain import Explainer, explainer
 from darlr.data.log import FeatureColumn, InteractionLog
-from darlr.errors import DarlrError
+from darlr.errors import ConfigError, DarlrError
 from darlr.experiments.finished import FinishedRun, open_run
 from darlr.experiments.runs import CONFIG
 from darlr.policies.fixed import Staying
 from darlr.server.arms import Arm
 from darlr.server.page.finder import Finder
 from darlr.server.page.messages import ArmAbout, Described, Feature
+from darlr.serving.policy import TrainedPolicy
 from darlr.simulation.exits import CategoryExit, Exit, build_exit, never
 from darlr.simulation.felt import FeltRule
 
@@ -32,9 +33,10 @@ ALONE = (
 
 @dataclass(frozen=True)
 class Opened:
-    """An arm, with its run if that can be opened. why: sentences on what is missing."""
+    """An arm, with its run if that can be opened. policy: that of the arm. why: sentences on what is missing."""
 
     arm: Arm
+    policy: TrainedPolicy
     run: FinishedRun | None
     why: tuple[str, ...]
 
@@ -52,7 +54,7 @@ class Opened:
     @cached_property
     def recommender(self) -> Recommender | None:
         """The networks of a learned policy."""
-        policy = self.arm.policy.policy
+        policy = self.policy.policy
         return policy.recommender if isinstance(policy, RecommenderPolicy) else None
 
     @cached_property
@@ -60,7 +62,7 @@ class Opened:
         """When users leave; None where that is unknown, `never` where no item makes them leave."""
         if self.run is not None:
             return build_exit(self.run.config.train.session, self.run.logs.catalogue)
-        own, policy = self.recommender, self.arm.policy.policy
+        own, policy = self.recommender, self.policy.policy
         if own is not None and own.leaving is not None:
             return CategoryExit(own.bits, *own.leaving)
         return policy.leaving if isinstance(policy, Staying) else None
@@ -73,7 +75,7 @@ class Opened:
     @cached_property
     def popularity(self) -> NDArray[np.int64]:
         """The number of users who have logged each item."""
-        return np.bincount(self.arm.policy.logged.items.numpy(), minlength=len(self.arm.policy.items.ids))
+        return np.bincount(self.policy.logged.items.numpy(), minlength=len(self.arm.policy.items.ids))
 
     @cached_property
     def by_popularity(self) -> NDArray[np.int64]:
@@ -114,7 +116,7 @@ class Opened:
 
     def user(self, code: int) -> Described:
         """What is known of a user."""
-        start = self.arm.policy.logged.start
+        start = self.policy.logged.start
         columns = () if self.log is None else self.log.user_features
         return Described(
             id=str(self.arm.policy.users.ids[code]),
@@ -175,18 +177,22 @@ class Opened:
 
 
 def open_arm(arm: Arm) -> Opened:
-    """The arm with its run, where the folder holds one that fits the policy."""
-    folder = arm.folder
+    """The arm with its run, where the folder holds one that fits the policy. Raises ConfigError for an ONNX policy."""
+    folder, policy = arm.folder, arm.policy
+    if not isinstance(policy, TrainedPolicy):
+        raise ConfigError(f"arm {arm.name!r} is served on ONNX Runtime; the page needs the folder of its run")
     if not (folder / CONFIG).is_file():
-        return Opened(arm, None, (ALONE.format(folder=_short(folder)),))
+        return Opened(arm, policy, None, (ALONE.format(folder=_short(folder)),))
     try:
         run = open_run(folder)
     except (DarlrError, OSError) as error:
-        return Opened(arm, None, (ALONE.format(folder=_short(folder)), f"The run cannot be opened: {error}."))
+        return Opened(arm, policy, None, (ALONE.format(folder=_short(folder)), f"The run cannot be opened: {error}."))
     log = run.logs.known
     if list(log.item_ids) != list(arm.policy.items.ids) or list(log.user_ids) != list(arm.policy.users.ids):
-        return Opened(arm, None, (ALONE.format(folder=_short(folder)), "The run has other ids than the policy."))
-    return Opened(arm, run, ())
+        return Opened(
+            arm, policy, None, (ALONE.format(folder=_short(folder)), "The run has other ids than the policy.")
+        )
+    return Opened(arm, policy, run, ())
 
 
 def _short(folder: Path) -> str:

@@ -12,10 +12,11 @@ from darlr.errors import ConfigError, DarlrError
 from darlr.server.engine import Chosen
 from darlr.server.page.messages import Beside, Card, Reasons, Reference, Taste, Turn
 from darlr.server.page.opened import TEXT, Opened
-from darlr.serving.asked import Asked, session_of
+from darlr.serving.asked import Asked
 from darlr.serving.given import unknown_items
 from darlr.serving.ids import Id
 from darlr.serving.newcomers import Newcomers
+from darlr.serving.policy import session_of
 from darlr.simulation.exits import never
 from darlr.simulation.felt import FeltRule
 
@@ -52,7 +53,7 @@ def turn_of(opened: Opened, asked: Asked, chosen: Chosen) -> Turn:
         taste=items,
         beside=_beside(opened, asked, before, moved),
         ending=None if enders is None else len(enders),
-        enders=[str(opened.arm.policy.items.ids[code]) for code in (enders or [])[:ENDERS]],
+        enders=[str(opened.policy.items.ids[code]) for code in (enders or [])[:ENDERS]],
         ended=_ended(opened, asked),
         warnings=unknown_items("history", asked.unknown),
     )
@@ -64,7 +65,7 @@ def estimates(opened: Opened, asked: Asked) -> tuple[Tensor | None, Tensor | Non
     They are in the unit of the log. For a user of the log the first are r0, and a belief (DARLR+) moves them. For a new
     user both are of the exact belief, or else of the fold-in. None where the policy has no such thing.
     """
-    policy = opened.arm.policy
+    policy = opened.policy
     unit, session = policy.unit, session_of([asked], len(policy.items.ids), policy.unit)
     with torch.inference_mode():
         if asked.code is None:
@@ -97,7 +98,7 @@ def _ending(opened: Opened, items: Sequence[int]) -> Tensor | None:
     """Which items would end the session now, bool [I]; None where that is unknown."""
     if opened.rule is None:
         return None
-    return opened.rule.ending(_recent(items, opened.rule.window))[0].expand(len(opened.arm.policy.items.ids))
+    return opened.rule.ending(_recent(items, opened.rule.window))[0].expand(len(opened.policy.items.ids))
 
 
 def _enders(opened: Opened, shown: Sequence[int], ending: Tensor) -> list[int]:
@@ -117,7 +118,7 @@ def _leaves(opened: Opened, items: Sequence[int]) -> bool:
 
 def _disappointed(opened: Opened, asked: Asked) -> bool:
     """Whether the last reward made the user leave."""
-    policy, rule = opened.arm.policy, opened.rule
+    policy, rule = opened.policy, opened.rule
     if not isinstance(rule, FeltRule) or not asked.items:
         return False
     before = replace(asked, items=asked.items[:-1], rewards=asked.rewards[:-1])
@@ -129,7 +130,7 @@ def _ended(opened: Opened, asked: Asked) -> str | None:
     items = asked.items
     if _leaves(opened, items) or _disappointed(opened, asked):
         return "exit"
-    count = len(opened.arm.policy.items.ids)
+    count = len(opened.policy.items.ids)
     return "turns" if items and len(items) >= min(opened.turns or count, count) else None
 
 
@@ -137,7 +138,7 @@ def _tastes(opened: Opened, asked: Asked, moved: Tensor | None) -> tuple[list[Ta
     """The categories and the items whose expected reward was moved most, the largest rise first."""
     if moved is None or not asked.items:
         return [], []
-    ids = opened.arm.policy.items.ids
+    ids = opened.policy.items.ids
     items = _ends(moved.numpy(), ids, np.arange(len(ids)))
     if opened.categories is None:
         return [], items
@@ -164,7 +165,7 @@ def _beside(opened: Opened, asked: Asked, before: Tensor | None, moved: Tensor |
     """
     if before is None:
         return None
-    policy, answers = opened.arm.policy, dict(zip(asked.items, asked.rewards, strict=True))
+    policy, answers = opened.policy, dict(zip(asked.items, asked.rewards, strict=True))
     now = (before if moved is None else before + moved).clamp(*policy.unit.bounds)
     items: list[int] = []
     for code in opened.by_popularity[: len(asked.items)].tolist():
@@ -181,7 +182,7 @@ def _beside(opened: Opened, asked: Asked, before: Tensor | None, moved: Tensor |
 
 def reasons(opened: Opened, asked: Asked, item: Id) -> Reasons:
     """The explanation of an item for a user of the log. Raises ConfigError for an unknown item."""
-    policy = opened.arm.policy
+    policy = opened.policy
     if policy.items.code(item) is None:
         raise ConfigError(f"item {item!r} is not in the catalogue; name one that is")
     if opened.run is None:

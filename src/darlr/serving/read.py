@@ -1,0 +1,31 @@
+"""Opens a policy folder of either kind, of PyTorch or for ONNX Runtime. Only the first loads PyTorch."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from darlr.serving.exported.folder import METADATA, SCHEMA, read_exported
+from darlr.serving.served import ServedPolicy
+
+
+def is_exported(folder: Path) -> bool:
+    """Whether a folder holds a policy for ONNX Runtime."""
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        return bool(json.loads((folder / METADATA).read_text("utf-8"))["schema"] == SCHEMA)
+    return False
+
+
+def open_policy(folder: Path, threads: int | None = None) -> ServedPolicy:
+    """The policy in a folder, or in the run folder that holds it; see the errors of `read_policy` and `read_exported`.
+
+    threads: those that compute; None is one of ONNX Runtime, and those that PyTorch has.
+    """
+    if is_exported(folder):
+        return read_exported(folder, threads or 1)
+    import torch
+
+    from darlr.serving.folder import read_policy
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return read_policy(folder)
