@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from darlr.cli.main import main
 from darlr.experiments.evaluate import open_runs
 from darlr.experiments.new_users import bayes_rows
+from darlr.world.belief import fit_belief
 
 HIDE = ["--users", "both", "--split.hidden", "0.25", "--split.evaluation", "0.3", "--method", "darlr+", "--epochs", "1"]
 
@@ -34,10 +36,13 @@ def test_a_report_has_both_kinds_of_users(hiding: Path, tmp_path: Path, more: li
     assert "## NX_0: no repeats, exit window N = 1, new users" in (tmp_path / "table.md").read_text("utf-8")
 
 
-def test_felt_exits_have_exit_aware_rows_only_of_the_index(hiding: Path) -> None:
+def test_felt_exits_have_exit_aware_rows_only_of_the_index(hiding: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = Mock(wraps=fit_belief)
+    monkeypatch.setattr("darlr.world.context.fit_belief", fit)
     (run,) = open_runs([hiding])
     names = {row.name for row in bayes_rows([run], exits=True, avoid=False, new=True)}
     assert names == {"Bayes greedy", "Thompson sampling", "index of staying, exit-aware"}
+    fit.assert_called_once()  # for all of them
 
 
 def test_one_kind_alone(hiding: Path, tmp_path: Path) -> None:

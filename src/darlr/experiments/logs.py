@@ -103,7 +103,11 @@ class Logs:
 
     def context(self, world: World | None, turns: int = Context.turns) -> Context:
         """Return the data that baselines read. world: the world model's tables, for those that need them."""
-        return Context(self.fitted, self.held_out, self.scope, self.catalogue, world, turns)
+        return replace(self._context, world=world, turns=turns)
+
+    @cached_property
+    def _context(self) -> Context:
+        return Context(self.fitted, self.held_out, self.scope, self.catalogue, None)
 
 
 def known_part(truth: Truth, logs: Logs) -> Truth:

@@ -15,7 +15,7 @@ from torch import Tensor
 from darlr.data.log import InteractionLog
 from darlr.data.scope import within_scope
 from darlr.simulation.session import Session
-from darlr.world.belief import Belief, Posterior, fit_belief
+from darlr.world.belief import Belief, Posterior
 from darlr.world.context import Context
 from darlr.world.hashing import normals
 
@@ -66,7 +66,7 @@ class Bayes:
 
 def fit_bayes(context: Context, seed: int = 0, drawn: bool = False) -> Bayes:
     """The policy on the belief of the log's users. seed: of the belief's sampler and of the draws."""
-    found = fit_belief(context.log, context.held_out, seed)
+    found = context.belief(seed)
     logged = last_events(within_scope(context.log, context.scope))
     return Bayes(found.mean, found.factors, found.noise, *logged, drawn, seed)
 

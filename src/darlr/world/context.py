@@ -1,6 +1,6 @@
 """What a baseline can learn from: the log, the scope and the world model's tables, but not the ground truth."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +10,7 @@ from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope
 from darlr.data.split import select
 from darlr.errors import DataError
+from darlr.world.belief import Belief, fit_belief
 from darlr.world.tables import World
 
 
@@ -19,7 +20,8 @@ class Context:
 
     log: the events to fit to, in log codes. held_out: the events for choices; they may be empty, and after a refit they
     are part of `log`. catalogue: the events of all users on the scope's items, in log codes of users and scope codes of
-    items. world: tables in scope codes, or None. turns: T, the number of turns of a session.
+    items. world: tables in scope codes, or None. turns: T, the number of turns of a session. beliefs: the beliefs that
+    were fitted to the log, by their seeds.
     """
 
     log: InteractionLog
@@ -28,6 +30,7 @@ class Context:
     catalogue: InteractionLog
     world: World | None
     turns: int = 30
+    beliefs: dict[int, Belief] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def implicit(self) -> bool:
@@ -39,6 +42,12 @@ class Context:
         """The log without the held-out cells, for fits that are compared on held-out events."""
         cell, held = (part.user * self.log.n_items + part.item for part in (self.log, self.held_out))
         return select(self.log, ~np.isin(cell, held))
+
+    def belief(self, seed: int) -> Belief:
+        """The belief about the log's users, fitted once for all policies that read it. seed: of the sampler."""
+        if seed not in self.beliefs:
+            self.beliefs[seed] = fit_belief(self.log, self.held_out, seed)
+        return self.beliefs[seed]
 
     def tables(self) -> World:
         """The world model's tables; DataError where there are none."""
