@@ -5,6 +5,7 @@ The checksum of the file is kept elsewhere, as that of its bytes.
 
 import json
 import mmap
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,22 +21,53 @@ class MappedArrays(dict[str, NDArray[Any]]):
 
     def __init__(self, path: Path) -> None:
         """Raises OSError, and ValueError, KeyError or TypeError for what is no such file."""
-        with open(path, "rb") as file:
-            self._held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (rows are read for as long as this lives)
+        self._lock = threading.Lock()
+        self._held = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         start = 8 + int.from_bytes(self._held[:8], "little")
         if start > len(self._held):
             raise ValueError("its header is longer than the file")
         header: dict[str, Any] = json.loads(self._held[8:start])
-        super().__init__({n: self._array(start, about) for n, about in header.items() if n != "__metadata__"})
+        header.pop("__metadata__", None)
+        self._starts = {name: start + about["data_offsets"][0] for name, about in header.items()}
+        super().__init__({name: self._array(name, about, start) for name, about in header.items()})
 
-    def _array(self, start: int, about: Mapping[str, Any]) -> NDArray[Any]:
+    def _array(self, name: str, about: Mapping[str, Any], start: int) -> NDArray[Any]:
         kind, (first, last), shape = np.dtype(TYPES[about["dtype"]]), about["data_offsets"], about["shape"]
         count = int(np.prod(shape, dtype=object))
         if not 0 <= first <= last <= len(self._held) - start or last - first != count * kind.itemsize:
-            raise ValueError("an array does not fit into the file")
-        return np.frombuffer(self._held, kind, count, start + first).reshape(shape)
+            raise ValueError(f"{name} does not fit into the file")
+        return np.frombuffer(self._held, kind, count, self._starts[name]).reshape(shape)
+
+    def stored(self, name: str) -> "StoredRows | None":
+        """A table of which single rows are read from the file, so that it takes no memory; None where there is none."""
+        return StoredRows(self, name) if name in self else None
+
+    def read(self, name: str, row: int, into: NDArray[Any]) -> None:
+        """Read one row of a table."""
+        with self._lock:
+            self._file.seek(self._starts[name] + row * into.nbytes)
+            if self._file.readinto(into.data) != into.nbytes:
+                raise OSError("the file was cut off")
 
     def release(self) -> None:
         """Let the system take back the memory of what was read; it is read anew when it is needed."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self._held.madvise(mmap.MADV_DONTNEED)
+
+
+class StoredRows:
+    """A table of floats on disk. shape: (R, n)."""
+
+    def __init__(self, arrays: MappedArrays, name: str) -> None:
+        self.shape = arrays[name].shape
+        self._arrays, self._name, self._kind = arrays, name, arrays[name].dtype
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """The rows of these numbers, [B, n]. Raises IndexError for one that is not there."""
+        found = np.empty((len(rows), self.shape[1]), self._kind)
+        for place, row in enumerate(rows.tolist()):
+            if not 0 <= row < self.shape[0]:
+                raise IndexError(f"row {row} of {self.shape[0]}")
+            self._arrays.read(self._name, row, found[place])
+        return found

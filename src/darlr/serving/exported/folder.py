@@ -67,7 +67,9 @@ def _policy(
     noise = checks.check_number(about["noise"], "noise", positive=True)
     fold = Fold(tables["fold.mean"], tables["fold.factors"], noise, checks.check_range(about["range"]))
     if graph is None:
-        fixed = Table(tables["table"], fold, tables.get("carried.mean"), tables.get("carried.weight"), leaving)
+        table = tables.stored("table")
+        assert table is not None, "no table"
+        fixed = Table(table, fold, tables.get("carried.mean"), tables.get("carried.weight"), leaving)
         both: tuple[Known, New] = fixed.known, fixed.new
     else:
         both = _networks(metadata, tables, graph, fold, leaving, threads)
@@ -96,9 +98,9 @@ def _networks(
     networks = Networks(graph, config, reward_range, tables["preference"] if config.belief else None, leaving)
     known = OfUsers(
         networks,
-        tables["own"] if config.user_in_state else None,
-        tables.get("reward"),
-        tables.get("theta"),
+        tables.stored("own") if config.user_in_state else None,
+        tables.stored("reward"),
+        tables.stored("theta"),
         fold,
         tables["centre"] if config.prior else None,
         tables["sharpness"] if config.prior else None,

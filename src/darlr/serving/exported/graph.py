@@ -48,6 +48,10 @@ class Graph:
         """x weight^T + bias, for x of any number of dimensions."""
         return self.add("Add", self.add("MatMul", x, self.constant(weight.T)), self.constant(bias), name=name)
 
+    def rows(self, x: str, weight: Tensor, bias: Tensor, name: str = "") -> str:
+        """The same for x [B, n]."""
+        return self.add("Gemm", x, self.constant(weight), self.constant(bias), name=name, transB=1)
+
     def normed(self, x: str, layer: nn.LayerNorm) -> str:
         """A layer norm over the last dimension."""
         scale, offset = self.constant(layer.weight), self.constant(layer.bias)
@@ -81,12 +85,12 @@ def build_graph(recommender: Recommender, *, hidden: bool) -> bytes:
         x = graph.add("Concat", *state, axis=1)
         for layer in recommender.heads.trunk:
             assert isinstance(layer, nn.Linear)
-            x = graph.add("Relu", graph.linear(x, layer.weight, layer.bias))
+            x = graph.add("Relu", graph.rows(x, layer.weight, layer.bias))
         actor = recommender.heads.actor
         if hidden:
             graph.add("Identity", x, name="hidden")
         else:
-            graph.linear(x, actor.weight, actor.bias, name="logits")
+            graph.rows(x, actor.weight, actor.bias, name="logits")
     width = actor.weight.shape[1] if hidden else actor.weight.shape[0]
     outputs = [helper.make_tensor_value_info("hidden" if hidden else "logits", FLOAT, ["B", width])]
     given = [helper.make_tensor_value_info(name, kind, ["B", size]) for name, kind, size in inputs]

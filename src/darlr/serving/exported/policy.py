@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darlr.errors import RunError
+from darlr.io.arrays import StoredRows
 from darlr.serving.asked import Asked, allowed_items, padded
 from darlr.serving.exported.networks import Networks, Start
 from darlr.serving.exported.parts import Codes, Ends, Floats, Fold, Prior, Vectors, times
@@ -25,7 +26,7 @@ class Table:
     mean: [I], the row at coordinates of 0; with weight None for a list. leaving: the exit rule that the policy avoids.
     """
 
-    table: Floats
+    table: StoredRows
     fold: Fold
     mean: Floats | None
     weight: Floats | None
@@ -33,7 +34,7 @@ class Table:
 
     def known(self, codes: Codes, items: Codes, rewards: Floats) -> Floats:
         """The logits of users of the log."""
-        return self._staying(self.table[codes if len(self.table) > 1 else codes * 0], items)
+        return self._staying(self.table[codes if self.table.shape[0] > 1 else codes * 0], items)
 
     def new(self, items: Codes, rewards: Floats) -> Floats:
         """The logits of users in no log."""
@@ -57,9 +58,9 @@ class OfUsers:
     """
 
     networks: Networks
-    own: Floats | None
-    reward: Floats | None
-    theta: Floats | None
+    own: StoredRows | None
+    reward: StoredRows | None
+    theta: StoredRows | None
     fold: Fold
     centre: Floats | None
     sharpness: Floats | None
