@@ -1,5 +1,6 @@
 """What the server answers, and what it refuses."""
 
+import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,6 +39,22 @@ def test_an_answer_is_that_of_the_policy(server: Running, run: Path, user: str |
     )
     assert found["items"] == answer.select("item", "rank", "score", "propensity").to_dicts()
     assert not {1, 5, 7} & {one["item"] for one in found["items"]}
+
+
+def test_the_short_way_answers_as_fastapi_does(server: Running) -> None:
+    wanted = {"user": "u3", "count": 4, "exclude": [1], "history": [{"item": "7", "reward": 1}], "strategy": "explore"}
+    replies = []  # the last goes the long way
+    for kind in (
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/x+json",
+    ):
+        body = json.dumps({**wanted, "request_id": "both"}).encode()
+        reply = server.ask("POST", "/v1/recommend", body, {"Content-Type": kind})
+        replies.append((reply.status, reply.headers["content-type"], reply.text))
+    assert replies[0][:2] == (200, "application/json")
+    assert replies[0] == replies[1] == replies[2]
+    assert server.ask("POST", "/v1/recommend", body, {"Content-Type": "text/plain"}).status == 422
 
 
 def test_unknown_items_are_warnings_and_defaults_are_few(server: Running) -> None:

@@ -15,7 +15,7 @@ from darlr.errors import ConfigError
 from darlr.options import StrategyConfig
 from darlr.serving.ids import NEW
 from darlr.serving.policy import TrainedPolicy
-from darlr.serving.strategy import Choice, Listed, choose, seed_of
+from darlr.serving.strategy import Choice, Listed, _top, choose, seed_of
 from darlr.world.estimates import Dense
 from tests.serving.tiny import ITEMS
 
@@ -180,3 +180,13 @@ def test_what_cannot_be_drawn_is_refused(policies: dict[str, TrainedPolicy]) -> 
     ):
         with pytest.raises(ConfigError, match=message):
             policy.recommend("u1", 2, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("width", [1, 7, 30])
+@pytest.mark.parametrize("kind", [np.float64, np.int64])
+def test_the_largest_keys_of_a_long_row_are_those_of_a_sort(width: int, kind: type) -> None:
+    keys = (np.random.default_rng(width).standard_normal((1, 1003)) * 1e9).astype(kind)
+    keys[0, -1] = keys.max() + 1  # outside the whole chunks
+    wanted = keys.argsort(1, kind="stable")[:, ::-1][:, :width]
+    np.testing.assert_array_equal(_top(keys, width), wanted)
+    np.testing.assert_array_equal(_top(np.concatenate([keys, keys]), width), np.concatenate([wanted, wanted]))

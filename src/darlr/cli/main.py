@@ -5,6 +5,7 @@ import contextlib
 import gc
 import importlib
 import io
+import os
 import re
 import sys
 from dataclasses import fields, is_dataclass
@@ -16,7 +17,7 @@ from tyro import MISSING
 from tyro.conf import OmitSubcommandPrefixes
 
 from darlr import __version__
-from darlr.cli.options import Command, Train
+from darlr.cli.options import Command, Serve, Train
 from darlr.errors import ConfigError, DarlrError
 from darlr.io.places import refuse_address
 from darlr.io.text import visible
@@ -84,6 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         command = parse(arguments)
         refuse_addresses(command)
+        if isinstance(command, Serve):  # NumPy reads it when it is loaded; its further threads would only spin
+            os.environ.setdefault("OMP_NUM_THREADS", str(command.threads))
         module = importlib.import_module(f"darlr.cli.{type(command).__name__.lower()}")
         others = module.defaults(command) if isinstance(command, Train) else command
         if others != command:

@@ -5,7 +5,9 @@ The checksum of the file is kept elsewhere, as that of its bytes.
 
 import json
 import mmap
+import os
 import threading
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,10 @@ class MappedArrays(dict[str, NDArray[Any]]):
 
     def __init__(self, path: Path) -> None:
         """Raises OSError, and ValueError, KeyError or TypeError for what is no such file."""
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (rows are read for as long as this lives)
+        self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        weakref.finalize(self, os.close, self._file)
         self._lock = threading.Lock()
-        self._held = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._held = mmap.mmap(self._file, 0, access=mmap.ACCESS_READ)
         start = 8 + int.from_bytes(self._held[:8], "little")
         if start > len(self._held):
             raise ValueError("its header is longer than the file")
@@ -43,12 +46,14 @@ class MappedArrays(dict[str, NDArray[Any]]):
         """A table of which single rows are read from the file, so that it takes no memory; None where there is none."""
         return StoredRows(self, name) if name in self else None
 
-    def read(self, name: str, row: int, into: NDArray[Any]) -> None:
-        """Read one row of a table."""
+    def read(self, name: str, row: int, size: int) -> bytes:
+        """The bytes of one row of a table. size: their number."""
         with self._lock:
-            self._file.seek(self._starts[name] + row * into.nbytes)
-            if self._file.readinto(into.data) != into.nbytes:
-                raise OSError("the file was cut off")
+            os.lseek(self._file, self._starts[name] + row * size, os.SEEK_SET)
+            found = os.read(self._file, size)
+        if len(found) != size:
+            raise OSError("the file was cut off")
+        return found
 
     def release(self) -> None:
         """Let the system take back the memory of what was read; it is read anew when it is needed."""
@@ -69,5 +74,5 @@ class StoredRows:
         for place, row in enumerate(rows.tolist()):
             if not 0 <= row < self.shape[0]:
                 raise IndexError(f"row {row} of {self.shape[0]}")
-            self._arrays.read(self._name, row, found[place])
+            found[place] = np.frombuffer(self._arrays.read(self._name, row, found[place].nbytes), self._kind)
         return found

@@ -11,6 +11,7 @@ from fastapi.security import HTTPBearer
 
 from darlr import __version__
 from darlr.server.arms import Arms
+from darlr.server.direct import Direct
 from darlr.server.keys import Keys
 from darlr.server.limits import Counted, Limits
 from darlr.server.messages import (
@@ -65,8 +66,9 @@ def make_app(service: Service, keys: Keys, desk: Desk | None = None) -> FastAPI:
     app.state.service = service
     handle_errors(app)
 
-    app.add_middleware(Limits)
-    app.add_middleware(Counted, metrics=service.metrics)  # around the one before
+    app.add_middleware(Direct, service=service, keys=keys)
+    app.add_middleware(Limits)  # around the one before
+    app.add_middleware(Counted, metrics=service.metrics)
 
     @app.post("/v1/recommend", responses=documented(409, 422, 429, 500, 503), dependencies=security)
     async def recommend(wanted: Wanted) -> Answer:

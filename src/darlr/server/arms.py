@@ -4,6 +4,7 @@ import bisect
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Arm:
     policy: ServedPolicy
     threads: int | None = None
 
-    @property
+    @cached_property
     def run(self) -> str:
         """The name of the run, that of its folder."""
         return self.folder.resolve().name

@@ -33,9 +33,8 @@ class Counted:
         try:
             await self.app(scope, receive, seen)
         finally:
-            path = getattr(scope.get("route"), "path", "other")
-            self.metrics.requests.labels(path, status).inc()
-            self.metrics.seconds.labels(path).observe(time.perf_counter() - began)
+            path = str(scope.get("darlr.path") or getattr(scope.get("route"), "path", "other"))
+            self.metrics.answered(path, status, time.perf_counter() - began)
 
 
 class Limits:
@@ -58,7 +57,7 @@ class Limits:
             if body is None:
                 return  # the client has gone
             if len(body) <= BODY:
-                await self.app(scope, _given(body, receive), send)
+                await self.app(scope, given(body, receive), send)
                 return
             refused = problem(413, f"the body is longer than {BODY:,} bytes")
         await response(refused, {"Connection": "close"})(scope, receive, send)
@@ -77,7 +76,8 @@ async def _body(receive: Receive) -> bytes | None:
     return b"".join(parts)
 
 
-def _given(body: bytes, receive: Receive) -> Receive:
+def given(body: bytes, receive: Receive) -> Receive:
+    """A body that was read, as what gives it once more."""
     sent = False
 
     async def given() -> Message:

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from typing_extensions import TypedDict  # that of the library lacks what pydantic reads before Python 3.12
 
 from darlr.options.serving import Name
 
@@ -70,7 +71,7 @@ class Model(BaseModel):
     version: str
 
 
-class Shown(BaseModel):
+class Shown(TypedDict):
     """A recommended item; propensity: its probability at this rank, given the items at the ranks before."""
 
     item: str | int

@@ -1,5 +1,7 @@
 """What the server counts, in the format of Prometheus."""
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -15,6 +17,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = own = CollectorRegistry()
+        self._known: dict[tuple[Any, tuple[str, ...]], Any] = {}
         self.requests = Counter("darlr_requests", "Requests by path and status.", ["path", "status"], registry=own)
         self.seconds = Histogram("darlr_request_seconds", "Time to an answer.", ["path"], buckets=SECONDS, registry=own)
         self.waiting = Gauge("darlr_waiting", "Requests in the queue of the inference thread.", registry=own)
@@ -32,11 +35,23 @@ class Metrics:
             "darlr_model_info", "The policies that are served.", ["arm", "run", "version"], registry=own
         )
 
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """Count an answer."""
+        self._of(self.requests, path, str(status)).inc()
+        self._of(self.seconds, path).observe(seconds)
+
+    def _of(self, counted: Any, *labels: str) -> Any:
+        """The one of these labels, which the library takes long to find."""
+        key = counted, labels
+        if key not in self._known:
+            self._known[key] = counted.labels(*labels)
+        return self._known[key]
+
     def decided(self, decision: Decision) -> None:
         """Count a decision."""
-        self.decisions.labels(decision.arm, decision.strategy).inc()
+        self._of(self.decisions, decision.arm, decision.strategy).inc()
         if not decision.user_known:
-            self.unknown.labels(decision.arm).inc()
+            self._of(self.unknown, decision.arm).inc()
 
     def took(self, accepted: int, rejected: int) -> None:
         """Count feedback."""

@@ -169,6 +169,6 @@ def _answer(decision: Decision, chosen: Chosen, warnings: list[str]) -> Answer:
         arm=decision.arm,
         user_known=decision.user_known,
         strategy=decision.strategy,
-        items=[Shown.model_construct(item=i, rank=n + 1, score=s, propensity=p) for n, (i, s, p) in rows],
+        items=[Shown(item=i, rank=n + 1, score=s, propensity=p) for n, (i, s, p) in rows],
         warnings=warnings,
     )
