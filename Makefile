@@ -6,7 +6,7 @@
 PYTHON ?= python3
 DATA ?= synthetic
 RUN := runs/demo-$(notdir $(DATA))
-EXTRAS := dev,plots,baselines,ann,ray,serve,onnx,mlflow
+EXTRAS := dev,plots,baselines,ann,ray,serve,onnx,mlflow,tune
 ARGS ?=
 JOBS ?= 2
 TORCH_INDEX ?=

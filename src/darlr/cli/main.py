@@ -17,14 +17,14 @@ from tyro import MISSING
 from tyro.conf import OmitSubcommandPrefixes
 
 from darlr import __version__
-from darlr.cli.options import Command, Serve, Train
+from darlr.cli.options import Command, Serve, Train, Tune
 from darlr.errors import ConfigError, DarlrError
 from darlr.io.places import refuse_address
 from darlr.io.text import visible
 from darlr.options.data import TableFiles
 
 BAD_INPUT, BAD_USAGE, INTERRUPTED = 1, 2, 130
-SEVERAL = ("--user", "--history", "--exclude", "--only")
+SEVERAL = ("--user", "--history", "--exclude", "--only", "--search")
 YOUNG = 200_000  # the objects between garbage collections, because imports make many objects that stay
 DESCRIPTION = "Learn a recommendation policy from logs, evaluate it, and use it."
 
@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(command, Serve):  # NumPy reads it when it is loaded; its further threads would only spin
             os.environ.setdefault("OMP_NUM_THREADS", str(command.threads))
         module = importlib.import_module(f"darlr.cli.{type(command).__name__.lower()}")
-        others = module.defaults(command) if isinstance(command, Train) else command
+        others = module.defaults(command) if isinstance(command, Train | Tune) else command
         if others != command:
             command = parse(arguments, others)
         with contextlib.ExitStack() as around:

@@ -1,4 +1,5 @@
-"""The command line: `darlr data | fit | train | update | evaluate | compare | recommend | serve | replay | export`.
+"""The command line: `darlr data | fit | train | update | evaluate | compare | tune | recommend | serve | replay |
+export`.
 
 Options are parsed from dataclasses before anything slow is imported, so `--help` is quick.
 """
@@ -23,6 +24,7 @@ from darlr.options import (
     ValueConfig,
     WorldModelConfig,
 )
+from darlr.options.tuning import Objective, Sampler
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,47 @@ class Compare(Stage):
 
 
 @dataclass(frozen=True)
+class Tune(Stage):
+    """Search options on held-out events of the log (extra `tune`). The same command continues an interrupted search."""
+
+    out: Annotated[Path, FOLDER] = Path("tune")
+    """Folder to write the report into."""
+    objective: Objective = "world"
+    """What is measured on held-out events. world: the error of the world model.
+    policy: the lists of a trained policy."""
+    search: Annotated[tuple[str, ...], arg(metavar="RANGE ...", help_behavior_hint="(default: none)")] = ()
+    """More ranges, such as model.embedding=int:4:64:log or model.kind=choice:deepfm,mixed.
+    A range replaces the usual one of its option."""
+    usual: bool = True
+    """Search the usual ranges of the objective too."""
+    trials: int = 40
+    """Number of settings that are tried. The first one has the defaults."""
+    folds: int = 6
+    """Number of seeds of the split that each setting is measured on."""
+    outer: int = 2
+    """Number of outer splits. Each repeats the search without a part of the log, and measures its choice there."""
+    outer_share: float = 0.2
+    """Share of the items of each user whose events an outer split sets aside."""
+    sampler: Sampler = "tpe"
+    """How settings are proposed. tpe: near good ones (tree-structured Parzen estimator). random: anywhere."""
+    prune: bool = True
+    """Stop settings early that are surely worse than the best on the same folds."""
+    batch: int = 1
+    """Number of settings that are proposed at once. Larger batches keep more workers busy, and learn less from each."""
+    search_seed: int = 0
+    """Seed of the sampler."""
+    jobs: Annotated[int | None, arg(help_behavior_hint="(default: 1, or all cores of a cluster)")] = None
+    """Number of cells that run at once, each in a process of its own. A cell is one setting on one fold."""
+    executor: Literal["local", "ray"] = "local"
+    """local: run cells on this machine. ray: hand them to Ray (extra `ray`), here or on the cluster at --address."""
+    address: Annotated[str | None, arg(metavar="ADDRESS", help_behavior_hint="(default: this machine alone)")] = None
+    """Address of a running cluster of Ray, or auto. Its machines must share a file system with this one."""
+    cells: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: OUT/cells)")] = None
+    """Folder of the cells. Every search that names this folder reuses its finished cells."""
+    train: Annotated[TrainConfig, HERE] = field(default_factory=TrainConfig)
+
+
+@dataclass(frozen=True)
 class Recommend:
     """Recommend items to users with a trained policy."""
 
@@ -261,6 +304,7 @@ Command = (
     | Annotated[Update, subcommand("update")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Compare, subcommand("compare")]
+    | Annotated[Tune, subcommand("tune")]
     | Annotated[Recommend, subcommand("recommend")]
     | Annotated[Serve, subcommand("serve")]
     | Annotated[Replay, subcommand("replay")]

@@ -43,16 +43,16 @@ def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, Int
     return select(log, ~held), select(log, held)
 
 
-def reserve(log: InteractionLog, share: float) -> tuple[InteractionLog, InteractionLog]:
+def reserve(log: InteractionLog, share: float, draw: int = 0) -> tuple[InteractionLog, InteractionLog]:
     """(rest, kept): the log without the events kept for evaluation, and those events.
 
     Of a user's k distinct items floor(k * share + uniform) are drawn, and all their events are kept; at least one item
     stays. So no (user, item) cell is on both sides. A log with propensities is drawn by event, whatever its item, and
     no user needs to keep one: only then is a propensity the chance of the item of a kept event, given the rest.
-    No option but the share changes the draw, so that runs of all seeds leave out the same events.
+    No other option changes what is drawn, so that runs of all seeds leave out the same events.
     Raises DataError when a share above 0 can keep nothing.
     """
-    kept = _by_parts(log, lambda part: _reserved(part, share))
+    kept = _by_parts(log, lambda part: _reserved(part, share, draw))
     if log.parts and log.propensity is None:  # a later event of a cell goes where the first one went
         _, first, place = np.unique(log.user * log.n_items + log.item, return_index=True, return_inverse=True)
         kept = kept[first][place]
@@ -78,9 +78,9 @@ def _held_out(log: InteractionLog, config: SplitConfig) -> Mask:
     return _last(log.user, log.n_users, config.held_out, late, generator)
 
 
-def _reserved(log: InteractionLog, share: float) -> Mask:
+def _reserved(log: InteractionLog, share: float, draw: int) -> Mask:
     """Which events `reserve` keeps, bool [L]."""
-    generator = np.random.default_rng(RESERVED)
+    generator = np.random.default_rng(RESERVED + draw)
     if log.propensity is not None:
         return _last(log.user, log.n_users, share, generator.random(len(log)), generator, stay=0)
     cell, place = np.unique(log.user * log.n_items + log.item, return_inverse=True)

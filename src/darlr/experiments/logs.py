@@ -140,7 +140,7 @@ def divided(source: InteractionLog, config: RunConfig) -> Logs:
     share = config.split.evaluation
     if share is None:
         share = 0.0 if has_truth(config.data) else WITHOUT_TRUTH
-    rest, kept = reserve(source, share) if share else (source, None)
+    rest, kept = reserve(source, share, config.split.draw) if share else (source, None)
     hidden = unseen = None
     if config.split.hidden:
         rest, hidden = hide(rest, config.split)

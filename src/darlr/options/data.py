@@ -115,6 +115,8 @@ class SplitConfig:
     """Share of the items of each user whose events are kept from training.
     `darlr evaluate` fits a world model of its own to these events.
     The default is 0 for a data set whose true rewards are known, and 0.3 for others."""
+    draw: int = 0
+    """Which events are kept from training for evaluation. Each number draws other ones."""
     hidden: float = 0.0
     """Share of the users who are hidden from training with their events and features, as if they had never come.
     Above 0 `darlr evaluate --users new` measures how a policy serves new users."""
@@ -132,6 +134,7 @@ class SplitConfig:
         for name in ("isolated", "evaluation"):
             value = getattr(self, name) or 0.0
             require(0 <= value < 1, f"split.{name}", f"must be at least 0 and below 1, not {value}")
+        require(self.draw >= 0, "split.draw", f"must not be negative, not {self.draw}")
         require(0 <= self.hidden <= 0.5, "split.hidden", f"must be from 0 to 0.5, not {self.hidden}")
         last = max(self.folds, 1) - 1
         require(0 <= self.fold <= last, "split.fold", f"must be from 0 to {last} here, not {self.fold}")

@@ -30,7 +30,7 @@ STARTED = "start"  # entry of a learned cell for its policy before training
 RANDOM_FEEDBACK = "|random"  # ends the name of the tallies of feedback on random items
 ANY = "any"
 REMEDY = "delete the folder {}, a cell, and run the comparison again"
-Kind = Literal["world", "learned", "baseline", "trivial"]
+Kind = Literal["world", "learned", "baseline", "trivial", "trial"]
 PACKAGE = Path(__file__).parents[2]
 
 
@@ -55,6 +55,11 @@ UNTOUCHED: dict[Kind, tuple[str, ...]] = {
     "learned": ("evaluation/lists.py", "policies/"),
     "baseline": (*_AGENTS, "evaluation/lists.py"),
     "trivial": (*_AGENTS, "policies/"),
+    "trial": ("evaluation/lists.py", "policies/"),
+}
+# Neutral files whose source changes the numbers of a kind of cell after all.
+MEASURES: dict[Kind, tuple[str, ...]] = {
+    "trial": ("evaluation/held_out.py", "evaluation/next_items.py", "experiments/study/trial.py"),
 }
 
 
@@ -78,7 +83,8 @@ def digest(kind: Kind, package: Path = PACKAGE) -> str:
     total = sha256()
     for path in sorted(package.rglob("*.py")):
         name = path.relative_to(package).as_posix()
-        if (name in MAKERS or not name.startswith(NEUTRAL)) and not name.startswith(UNTOUCHED[kind]):
+        makes = name in MAKERS or name in MEASURES.get(kind, ())
+        if (makes or not name.startswith(NEUTRAL)) and not name.startswith(UNTOUCHED[kind]):
             total.update(name.encode() + b"\0")
             total.update(_meaning(path.read_text(encoding="utf-8")).encode() + b"\0")
     return total.hexdigest()[:12]
@@ -103,8 +109,9 @@ class Cell:
     """One row of a table for one seed, under one exit window or all of them.
 
     config: the options, with the exit rule resolved and without a label or the folder of a world model. name: method,
-    baseline, "trivial" or "world". windows: exit windows N that are evaluated, empty where no user can leave. data,
-    truth: checksums of the log and of the truth. world: the cell of its world model, if it needs one.
+    baseline, "trivial", "world", or the objective of a trial. windows: exit windows N that are evaluated, empty where
+    no user can leave. data, truth: checksums of the log and of the truth. world: the cell of its world model, if it
+    needs one.
     """
 
     kind: Kind
@@ -124,11 +131,11 @@ class Cell:
         for name in ("data", "synthetic", "label", "world"):  # the checksums stand for these
             del config[name]
         train = config["train"]
-        if self.kind == "world":
+        if "world" in (self.kind, self.name):
             config = {name: config[name] for name in ("split", "world_model")}
-        elif self.kind != "learned":
+        elif self.kind not in ("learned", "trial"):
             config["train"] = {name: train[name] for name in ("seed", "session", "tables")}
-        played = {} if self.kind == "world" else {"truth": self.truth, "windows": list(self.windows)}
+        played = {} if self.kind in ("world", "trial") else {"truth": self.truth, "windows": list(self.windows)}
         return {"kind": self.kind, "name": self.name, "data": self.data, "config": config, **played}
 
     @cached_property

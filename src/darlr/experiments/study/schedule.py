@@ -17,7 +17,7 @@ from darlr.methods import Cost, find
 PAUSE, BETWEEN = 0.2, 1.0  # seconds between two checks of the workers, and between two updates of the display
 AGAIN = 2.0  # seconds before a cell that another process runs is tried again
 CATALOGUE = 3000  # items for which a step's cost is taken; only the order of cells and the time left depend on it
-FIXED_COST = {"world": 60_000.0, "trivial": 30_000.0, "baseline": 60_000.0, "learned": 20_000.0}
+FIXED_COST = {"world": 60_000.0, "trivial": 30_000.0, "baseline": 60_000.0, "learned": 20_000.0, "trial": 20_000.0}
 
 
 @dataclass
@@ -41,7 +41,8 @@ def cost(cell: Cell) -> float:
     """Return the time that a cell takes, in simulated steps of MBPO."""
     train = cell.config.train
     relative = find(train.method).cost.seconds(CATALOGUE) / Cost().seconds(CATALOGUE)
-    steps = train.epochs * train.steps * relative if cell.kind == "learned" else 0.0
+    trains = cell.kind == "learned" or (cell.kind == "trial" and cell.name != "world")
+    steps = train.epochs * train.steps * relative if trains else 0.0
     return FIXED_COST[cell.kind] + steps
 
 

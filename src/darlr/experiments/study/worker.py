@@ -26,6 +26,7 @@ from darlr.experiments.new_users import rows_for_new, served_to_new
 from darlr.experiments.process import configure, end_with_parent, provenance
 from darlr.experiments.runs import CONFIG
 from darlr.experiments.study.cells import RANDOM_FEEDBACK, RESULT, STARTED, STATUS, digest, read_cell
+from darlr.experiments.study.trial import losses
 from darlr.experiments.training import train_run
 from darlr.experiments.world import fit_into, is_fitted, load_world_model, world_of
 from darlr.io.checkpoint import write_checkpoint
@@ -54,7 +55,7 @@ class Task:
     @property
     def world(self) -> Path:
         """The world model that it uses."""
-        return Path(self.place.parent, self.content["world"], "world")
+        return Path(self.place.parent, self.content["world"] or self.place.name, "world")
 
 
 def run_task(place: Path) -> None:
@@ -132,7 +133,12 @@ def baseline(task: Task) -> Outcome:
     return play_all(task, logs, entries, truth)
 
 
-RUNNERS = {"world": fit_world_model, "learned": learn, "trivial": trivial, "baseline": baseline}
+def trial(task: Task) -> Outcome:
+    """Measure one setting of a search on held-out events."""
+    return losses(task.content["identity"]["name"], task.config, task.place, task.world)
+
+
+RUNNERS = {"world": fit_world_model, "learned": learn, "trivial": trivial, "baseline": baseline, "trial": trial}
 
 
 def play_all(task: Task, logs: Logs, entries: Sequence[Entry], truth: Truth) -> Outcome:

@@ -1,0 +1,56 @@
+"""`darlr tune`: search options on held-out events of a log."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from darlr.cli.options import Tune
+from darlr.errors import ConfigError
+from darlr.experiments.logs import open_logs
+from darlr.experiments.plan import check_options
+from darlr.experiments.progress import say
+from darlr.experiments.study.executors import executor
+from darlr.experiments.study.search import Found, Task, check, search
+from darlr.experiments.study.tuned import Gap, gap, write
+from darlr.io.files import naming
+from darlr.io.places import require_writable
+from darlr.methods import usual
+from darlr.options import RunConfig, TrainConfig
+from darlr.options.names import override
+from darlr.options.tuning import space
+
+
+def defaults(options: Tune) -> Tune:
+    """The options with the defaults of the method."""
+    plain, own = RunConfig(train=TrainConfig(method=options.train.method)), usual(options.train.method)
+    return options if own == plain else replace(options, **vars(own))
+
+
+def run(options: Tune) -> None:
+    """Search, measure the optimism of the search in outer splits, and write the report."""
+    runs_on = executor(options.executor, options.jobs, options.address)
+    ranges = space(options.objective, options.search, usual=options.usual)
+    if options.outer < 0 or not 0 < options.outer_share < 1:
+        raise ConfigError("option outer: must not be negative, and option outer-share: above 0 and below 1")
+    check_options(options.config)
+    given = {name: getattr(options, name) for name in ("trials", "folds", "sampler", "batch", "prune")}
+    logs = open_logs(options.config)
+    task = check(Task(options.config, logs, options.objective, ranges, seed=options.search_seed, **given))
+    place = options.cells or options.out / "cells"
+    for folder in (options.out, place):
+        require_writable(folder)
+    with naming(place):
+        place.mkdir(parents=True, exist_ok=True)
+    cells = task.trials * task.folds * (1 + options.outer)
+    amount = f"{task.trials} trials on {task.folds} folds, {options.outer} outer splits"
+    say(f"{logs.whole.name}: {amount}: at most {cells} cells")
+    found = search(task, place, runs_on)
+    gaps = [outer(task, k + 1, options.outer_share, place, runs_on) for k in range(options.outer)]
+    print("\n".join(write(task, found, gaps, options.out)))
+    say(f"report: {options.out}")
+
+
+def outer(task: Task, draw: int, share: float, place: Path, runs_on: object) -> Gap:
+    """The gap of the same search in an outer split, whose set-aside events are those of `draw`."""
+    base = override(task.base, {"split.draw": draw, "split.evaluation": share})
+    found: Found = search(replace(task, base=base, logs=open_logs(base)), place, runs_on)  # type: ignore[arg-type]
+    return gap(found)

@@ -1,0 +1,267 @@
+"""A search for options on held-out events: trials that a sampler proposes, each a cell for every fold of the log.
+
+The sampler is Optuna's TPE (Bergstra et al. 2011; Watanabe 2023) or random. A trial is stopped after a fold where its
+losses are surely higher than those of the best one on the same folds (Wilcoxon signed-rank test). Cells are found by
+their content, so that the same command goes the same way again, and only runs what is missing.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from darlr.errors import ConfigError, MachineError, RunError
+from darlr.experiments.logs import Logs
+from darlr.experiments.plan import anchored, check_options, check_run
+from darlr.experiments.study.cells import Cell, find, read_result
+from darlr.experiments.study.executors import Executor
+from darlr.experiments.study.schedule import run_cells
+from darlr.experiments.study.trial import HELD_OUT, Losses
+from darlr.methods import find as find_method
+from darlr.options import OWN, RunConfig
+from darlr.options.json import to_json
+from darlr.options.names import named, override
+from darlr.options.tuning import Objective, Range, Sampler
+from darlr.simulation.exits import resolve
+
+if TYPE_CHECKING:
+    import optuna
+
+PRUNED_AT = 0.2  # the p-value of a higher loss at which a trial is stopped; three folds of three can reach it
+STARTED = 10  # random trials before TPE has a model
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is searched. base: the options of every trial. logs: the log, to check options before anything runs.
+
+    folds: a fold is a seed of the split, of the world model and of the agents. batch: the number of trials that are
+    proposed at once. prune: whether trials are stopped early.
+    """
+
+    base: RunConfig
+    logs: Logs
+    objective: Objective
+    ranges: tuple[Range, ...]
+    trials: int = 40
+    folds: int = 6
+    sampler: Sampler = "tpe"
+    batch: int = 1
+    prune: bool = True
+    seed: int = 0
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The values of the searched options in `base`."""
+        values = named(to_json(self.base))
+        return {one.name: values[one.name] for one in self.ranges}
+
+    def config(self, options: Mapping[str, Any]) -> RunConfig:
+        """The options of a trial. Raises ConfigError for values that do not fit each other or the log."""
+        config = override(self.base, options)
+        check_options(config)
+        check_run(config, self.logs.whole)
+        return config
+
+    def cell(self, options: Mapping[str, Any], fold: int) -> Cell:
+        """The cell of a trial on one fold, of which world models of equal options are shared."""
+        seeds = {"seed": fold, "split.seed": fold, "model.seed": fold}
+        config = self.config({**options, **seeds})
+        session = resolve(config.train.session, self.logs.whole)
+        config = replace(config, train=replace(config.train, session=session))
+        parts = config, fold, (), self.logs.checksum, ""
+        world = None if self.objective == "world" else Cell("world", "world", *parts)
+        return Cell("trial", self.objective, *parts, world=world)
+
+
+@dataclass
+class Trial:
+    """One setting. losses: on the folds that it was run on, in order. stopped: before all folds. failed: why."""
+
+    number: int
+    options: Mapping[str, Any]
+    losses: list[Losses]
+    stopped: bool = False
+    failed: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether it was run on all folds."""
+        return not self.stopped and not self.failed
+
+    def mean(self, part: str = HELD_OUT) -> float:
+        """The mean loss over the folds that it was run on."""
+        return sum(loss[part] for loss in self.losses) / len(self.losses)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The trials of a search, in order; the first one has the defaults. importance: the share of each option."""
+
+    trials: Sequence[Trial]
+    importance: Mapping[str, float]
+
+    @property
+    def default(self) -> Trial:
+        """The trial of the defaults."""
+        return self.trials[0]
+
+    @property
+    def best(self) -> Trial:
+        """The complete trial with the lowest mean loss, the first of equal ones."""
+        return min((one for one in self.trials if one.complete), key=Trial.mean)
+
+
+def check(task: Task) -> Task:
+    """The same task with what all trials share. Raises ConfigError for a search that cannot work, before anything runs.
+
+    The ends of each range are tried, one option at a time.
+    """
+    for name, least in (("trials", 1), ("folds", 2), ("batch", 1), ("seed", 0)):
+        if getattr(task, name) < least:
+            raise ConfigError(f"option {name}: must be at least {least}, not {getattr(task, name)}")
+    base = replace(anchored(task.base), label="", world=OWN)
+    task = replace(task, base=override(base, {"split.refit": False}))
+    known = named(to_json(task.base))
+    for one in task.ranges:
+        if one.name in ("seed", "model.seed", "split.refit", "device", "threads") or one.name.startswith("split."):
+            raise ConfigError(f"option search: {one.name} belongs to the measurement, so it cannot be searched")
+        if task.objective == "world" and one.name in known and not one.name.startswith("model."):
+            raise ConfigError(
+                f"option search: {one.name} changes no world model; search model options, or take the objective policy"
+            )
+        for value in one.ends:
+            task.config({one.name: value})  # raises for an unknown name or a value that is refused
+    if find_method(task.base.train.method).truth:
+        raise ConfigError("option method: gt learns from the truth, and a search reads the log alone")
+    return task
+
+
+def search(task: Task, place: Path, executor: Executor | None = None) -> Found:
+    """Run the trials that are missing, and return them all. task: as `check` returns it. place: of the cells.
+
+    Raises RunError where the defaults fail, and MachineError without Optuna.
+    """
+    study, default = _study(task), Trial(0, {}, [])
+    _run(task, [default], place, executor, lambda *_: False)
+    if default.failed:
+        raise RunError(f"the trial with the defaults failed: {default.failed}")
+    _add(study, task, default)
+    trials, spread = [default], _distributions(task.ranges)
+    while len(trials) < task.trials:
+        asked = [study.ask(spread) for _ in range(min(task.batch, task.trials - len(trials)))]
+        batch = [Trial(len(trials) + k, dict(one.params), []) for k, one in enumerate(asked)]
+
+        def lost(trial: Trial, asked: Any = asked, first: int = len(trials)) -> bool:
+            own = asked[trial.number - first]
+            own.report(trial.losses[-1][HELD_OUT], len(trial.losses) - 1)
+            return task.prune and len(trial.losses) < task.folds and bool(own.should_prune())
+
+        _run(task, batch, place, executor, lost)
+        for one, trial in zip(asked, batch, strict=True):
+            _tell(study, one, trial)
+        trials += batch
+    return Found(trials, _importance(study, task))
+
+
+def _run(
+    task: Task, trials: Sequence[Trial], place: Path, executor: Executor | None, lost: Callable[[Trial], bool]
+) -> None:
+    """Run trials fold by fold, until they are complete, stopped by `lost`, or failed."""
+    for fold in range(task.folds):
+        cells: dict[int, Cell] = {}
+        for trial in trials:
+            if trial.complete:
+                try:
+                    cells[trial.number] = task.cell(trial.options, fold)
+                except ConfigError as error:  # each value is possible, but not all of them together
+                    trial.failed = str(error)
+        wanted = {cell.folder: cell for cell in cells.values() if find(cell, place) is None}
+        worlds = {one.world.folder: one.world for one in wanted.values() if one.world is not None}
+        missing = [one for one in worlds.values() if find(one, place) is None]
+        failed = run_cells([*missing, *wanted.values()], place, executor)
+        for trial in trials:
+            if trial.number not in cells:
+                continue
+            folder = find(cells[trial.number], place)
+            if folder is None:
+                why = [text for name, text in failed.items() if cells[trial.number].folder in name]
+                trial.failed = why[0] if why else "its cell did not end"
+                continue
+            trial.losses.append(read_result(folder).about["losses"])
+            trial.stopped = lost(trial)
+
+
+def _study(task: Task) -> "optuna.Study":
+    library = _optuna()
+    library.logging.set_verbosity(library.logging.WARNING)
+    samplers = library.samplers
+    sampler = samplers.RandomSampler(seed=task.seed)
+    if task.sampler == "tpe":
+        sampler = samplers.TPESampler(seed=task.seed, n_startup_trials=STARTED, constant_liar=task.batch > 1)
+    with warnings.catch_warnings():  # Optuna calls some of its parts experimental
+        warnings.simplefilter("ignore", library.exceptions.ExperimentalWarning)
+        pruner = library.pruners.WilcoxonPruner(p_threshold=PRUNED_AT)
+    study: optuna.Study = library.create_study(direction="minimize", sampler=sampler, pruner=pruner)
+    return study
+
+
+def _distributions(ranges: Sequence[Range]) -> dict[str, Any]:
+    kinds = _optuna().distributions
+    found: dict[str, Any] = {}
+    for one in ranges:
+        if one.kind == "choice":
+            found[one.name] = kinds.CategoricalDistribution(one.choices)
+        elif one.kind == "int":
+            found[one.name] = kinds.IntDistribution(int(one.low), int(one.high), log=one.log)
+        else:
+            found[one.name] = kinds.FloatDistribution(one.low, one.high, log=one.log)
+    return found
+
+
+def _add(study: "optuna.Study", task: Task, trial: Trial) -> None:
+    """Give the sampler the trial of the defaults, where it is one of those that can be proposed."""
+    values = task.defaults
+    if all(one.holds(values[one.name]) for one in task.ranges):
+        reported = {fold: loss[HELD_OUT] for fold, loss in enumerate(trial.losses)}
+        spread = _distributions(task.ranges)
+        known = {"params": values, "distributions": spread, "intermediate_values": reported}
+        study.add_trial(_optuna().trial.create_trial(value=trial.mean(), **known))
+
+
+def _tell(study: "optuna.Study", asked: "optuna.Trial", trial: Trial) -> None:
+    states = _optuna().trial.TrialState
+    if trial.failed:
+        study.tell(asked, state=states.FAIL)
+    elif trial.stopped:
+        study.tell(asked, state=states.PRUNED)
+    else:
+        study.tell(asked, trial.mean())
+
+
+def _importance(study: "optuna.Study", task: Task) -> dict[str, float]:
+    """The share of each option in what separates the best tenth of the complete trials (PED-ANOVA, Watanabe 2023).
+
+    Empty where trials are too few or too alike to tell.
+    """
+    library = _optuna()
+    complete = study.get_trials(states=(library.trial.TrialState.COMPLETE,))
+    if len(complete) < 2 * len(task.ranges) or len({one.value for one in complete}) < 2:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # so small a share of the trials tells little, which the report says by its size
+        evaluator = library.importance.PedAnovaImportanceEvaluator()
+        found = library.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: float(value) for name, value in found.items()}
+
+
+def _optuna() -> Any:
+    """The library, which loads when a search begins. Raises MachineError where it is missing."""
+    try:
+        import optuna
+    except ImportError:
+        raise MachineError("darlr tune needs Optuna; install the extra: pip install 'darlr[tune]'") from None
+    return optuna
