@@ -1,6 +1,7 @@
 """The hazard of leaving: P(leave) after each item of a session, a logistic model of a few named features.
 
-    logit P = constant + turn ln(t) + reward r + surprise (r - m_i) + [r < threshold] bad_k + repeat F + user a_u
+    logit P = constant + turn ln(t) + reward r + surprise (r - m_i) + [r < threshold] bad_k
+              + repeat F + again [F > 0] + user a_u
 
 t: the number of items of the session so far. r: the reward of the last item i. m_i: the mean reward of the item in the
 log. k: the number of rewards below the threshold in the session so far, this one included and at most COUNTS. Patience
@@ -24,7 +25,7 @@ from darlr.simulation.session import Session
 COUNTS = 4  # bad items that are told apart; later ones count as the last of these
 NODES = 4  # quantiles of the reward on either side of the threshold at which P(leave) is averaged
 BAD = tuple(f"bad {k}" for k in range(1, COUNTS + 1))
-NAMES = ("constant", "turn", "reward", "surprise", *BAD, "repeat", "user")
+NAMES = ("constant", "turn", "reward", "surprise", *BAD, "repeat", "again", "user")
 STATIC = 2  # the first features, which no recommendation changes
 
 
@@ -83,7 +84,8 @@ class Hazard:
         part = -self.weights[3] * self.item_mean[None]
         if not self.member.shape[1]:
             return part.expand(len(session.user), -1)
-        return part + self.weights[-2] * Fatigue(self.member, self.recovery).of_all(session)
+        tired = Fatigue(self.member, self.recovery).of_all(session)
+        return part + self.weights[-3] * tired + self.weights[-2] * (tired > 0)
 
     def _jump(self, session: Session) -> Float[Tensor, " B"]:
         """What a reward below the threshold adds now."""

@@ -23,7 +23,7 @@ from darlr.simulation.logged import Events, Floats, Rates, events_of, item_means
 
 HELD_OUT = 0.25  # share of the sessions on which the hazard is judged
 PRIOR = 5.0  # standard deviation of the weights, so that they stay finite where a rule is certain
-RECOVERIES = (0.3, 0.6, 0.9)  # the values of F's recovery that are tried
+RECOVERIES = (0.3, 0.5, 0.7, 0.9)  # the values of F's recovery that are tried
 EVENTS = 300_000  # about the most events of a fit
 CLOSE = 0.01  # gain in log posterior at which a fit ends
 F = TypeVar("F")

@@ -45,7 +45,8 @@ class Events:
         count = np.clip(total - total[first] + bad[first], 1, COUNTS)
         columns = [np.ones(len(bad)), np.log1p(self.turn), self.reward, self.surprise]
         columns += [bad & (count == k) for k in range(1, COUNTS + 1)]
-        columns += [self.shared @ recovery ** np.arange(LAGS), user]
+        tired = self.shared @ recovery ** np.arange(LAGS)
+        columns += [tired, tired > 0, user]
         return np.stack(columns, 1).astype(np.float64)
 
     @cached_property
