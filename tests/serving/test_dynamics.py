@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from darlr.agents.learner import build_recommender
+from darlr.agents.policy import RecommenderPolicy
 from darlr.data.unit import Unit
 from darlr.policies.bayes import Bayes
 from darlr.policies.index import Index
-from darlr.serving.dynamics import read_dynamics, write_dynamics
+from darlr.serving.dynamics import dynamics_of, read_dynamics, write_dynamics
 from darlr.serving.folder import content, export, read_policy, served
 from darlr.simulation.dynamics import Dynamics
 from darlr.simulation.exits import Exit
@@ -42,7 +43,9 @@ def played(items: list[int], rewards: list[float]) -> Any:
 
 def test_new_users_are_ranked_as_the_index_ranks_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("darlr.policies.index.USERS", 4)
-    world = replace(world_of(MODEL, PLAIN), belief=BELIEF)
+    known = dynamics_of(BELIEF, LOG, CONFIG)
+    assert known is not None
+    world = replace(world_of(MODEL, PLAIN), belief=BELIEF, dynamics=known)
     recommender = build_recommender(world, CONFIG).eval()
     export(recommender, world, LOG, CONFIG, tmp_path / "policy")
     session, nobody = played([3, 5], [4.0, 3.0]), torch.zeros(1, 0)
@@ -53,15 +56,15 @@ def test_new_users_are_ranked_as_the_index_ranks_them(tmp_path: Path, monkeypatc
         assert believed.dynamics.rule == FeltExit(2.5, 2.5)
         assert believed.dynamics.worth > 0
         index = Index(BELIEF.mean, BELIEF.factors, BELIEF.noise, nobody.long(), nobody)
-        known = replace(index, rule=believed.dynamics.rule, worth=believed.dynamics.worth)
+        priced = replace(index, rule=believed.dynamics.rule, worth=believed.dynamics.worth)
         found = policy.newcomers.policy(session.items, session.rewards).scores(session)
         plain = Bayes(BELIEF.mean, BELIEF.factors, BELIEF.noise, nobody.long(), nobody).scores(session)
-        assert torch.equal(found.argsort(), known.scores(session).argsort())
+        assert torch.equal(found.argsort(), priced.scores(session).argsort())
         assert not torch.equal(found.argsort(), plain.argsort())
-    free = replace(CONFIG, recommender=replace(CONFIG.recommender, price=0.0))
-    blind = served(content(recommender, world, LOG, free)).newcomers.believed
-    assert blind is not None
-    assert blind.dynamics is None
+        scores, blind = policy.policy.scores(session), replace(world, dynamics=None)
+        torch.testing.assert_close(scores, RecommenderPolicy(recommender).scores(session))
+        assert not torch.equal(scores, RecommenderPolicy(build_recommender(blind, CONFIG).eval()).scores(session))
+    assert dynamics_of(BELIEF, LOG, replace(CONFIG, recommender=replace(CONFIG.recommender, price=0.0))) is None
 
 
 @pytest.mark.parametrize(

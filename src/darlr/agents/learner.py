@@ -92,6 +92,8 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
             world.preference,
             world.entries,
             slates,
+            world.dynamics,
+            world.risk,
         )
         return agent.to(config.device)
 

@@ -10,7 +10,8 @@ from torch.nn.functional import embedding
 
 from darlr.agents.actor_critic import Candidates
 from darlr.agents.forbidden import FORBIDDEN
-from darlr.agents.recommender import Decision, Recommender, Tokens
+from darlr.agents.observation import Decision, Tokens
+from darlr.agents.recommender import Recommender
 from darlr.agents.slates import Slate
 from darlr.simulation.policy import Shortlist
 from darlr.simulation.session import Session

@@ -1,9 +1,7 @@
 """The recommender agent: its observation of a session, networks and policy (method.md sections 2 and 3, DARLR+)."""
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,58 +9,20 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding  # several times faster than table[rows] on a CPU
 
 from darlr.agents.actor_critic import ActorCritic, Candidates
-from darlr.agents.fast.twins import Folded
 from darlr.agents.forbidden import FORBIDDEN
+from darlr.agents.observation import Decision, Observation, Tokens
 from darlr.agents.slates import Slate, Slates
 from darlr.agents.tracker import build_tracker
 from darlr.io.tensors import moved
 from darlr.options import RecommenderConfig
+from darlr.simulation.dynamics import Dynamics
 from darlr.simulation.exits import CategoryExit
-from darlr.simulation.session import Session, last_items, last_rewards
+from darlr.simulation.session import Session, last_items, last_rewards, of_history
 from darlr.world.approximate import MANY
 from darlr.world.entries import Entries
 from darlr.world.estimates import Estimate
 
-
-@dataclass(frozen=True)
-class Observation:
-    """What the recommender sees of B sessions.
-
-    items: the last w, newest last, -1 = none. feedback: their rewards, scaled to 0..1. preference: inferred from all
-    feedback; no columns without `belief`. recent: the items of the exit rule; no columns without `caution`.
-    """
-
-    user: Int[Tensor, " B"]
-    items: Int[Tensor, "B w"]
-    feedback: Float[Tensor, "B w"]
-    preference: Float[Tensor, "B d1"]
-    recent: Int[Tensor, "B N"]
-
-    def rows(self, rows: Int[Tensor, " n"] | slice) -> "Observation":
-        """The chosen rows."""
-        return Observation(*(column[rows] for column in vars(self).values()))
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The output of the networks for B sessions: s_rec, unmasked logits and the value."""
-
-    state: Float[Tensor, "B s"]
-    logits: Float[Tensor, "B I"]
-    value: Float[Tensor, " B"]
-
-
-class Tokens(NamedTuple):
-    """Parts of states, computed once while the weights do not change.
-
-    items: each item's contribution to its token. feedback: the contribution of a scaled reward of 1. users: each user's
-    part of the state, or None where the state has no such part or users are many. tracker: the tracker's `fold()`.
-    """
-
-    items: Float[Tensor, "I d"]
-    feedback: Float[Tensor, " d"]
-    users: Float[Tensor, "U d"] | None
-    tracker: Sequence[Folded | None] | None
+LEAST = 1e-6  # the smallest variance of a reward
 
 
 class Recommender(nn.Module):
@@ -86,17 +46,22 @@ class Recommender(nn.Module):
         preference_features: Float[Tensor, "I d1"] | None = None,
         entries: Entries | None = None,
         slates: Slates | None = None,
+        dynamics: Dynamics | None = None,
+        risk: Estimate | None = None,
     ) -> None:
         """user_features: the standardised p_u of every user. reward_range: the least and the largest logged reward.
 
         reward: what the method's estimate starts from, for `config.prior`. leaving: the exit rule that
         `config.caution` respects, if any. preference_features: `World.preference`, for `config.belief`. entries: the
-        non-zero entries of p_u, where there are few. slates: for catalogues too large for a softmax. Raises ValueError
-        without a table that an option needs.
+        non-zero entries of p_u, where there are few. slates: for catalogues too large for a softmax. dynamics, risk:
+        what is known of sessions, and the variance of rewards, for `config.price`. Raises ValueError without a table
+        that an option needs.
         """
         super().__init__()
         self.config, self.entries, self.estimate, self.slates = config, entries, reward, slates
         self.low, self.high = reward_range
+        priced = config.price and config.prior and slates is None and risk is not None
+        self.dynamics, self.risk = (dynamics, risk) if priced else (None, None)
         tables = {"items": item_vectors, "users": user_features}
         tables |= _scales(config.prior, reward)
         self.leaving: tuple[int, float] | None = None
@@ -123,12 +88,15 @@ class Recommender(nn.Module):
         other = copy.copy(self)
         other._buffers = {**self._buffers, "users": user_features, **_scales(self.config.prior, reward)}
         other.entries, other.estimate, other.slates = None, reward, slates
+        other.dynamics = other.risk = None
         return other
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Recommender":
         """Convert weights and tables, as in every module, and bring the estimate to their device."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.estimate = moved(self.estimate, self.items.device)
+        device = self.items.device
+        self.estimate, self.risk = moved(self.estimate, device), moved(self.risk, device)
+        self.dynamics = moved(self.dynamics, device)
         return self
 
     def observe(self, session: Session) -> Observation:
@@ -140,7 +108,9 @@ class Recommender(nn.Module):
         if self.low < 0:  # otherwise the reward 0 of a missing item is scaled to 0
             feedback = feedback.masked_fill(items < 0, 0.0)
         recent = last_items(session, self.leaving[0]) if self.leaving is not None else items[:, :0]
-        return Observation(session.user, items, feedback, self._preference(session), recent)
+        kept = session.turns if self.dynamics is not None else 0
+        whole = last_items(session, kept), last_rewards(session, kept)
+        return Observation(session.user, items, feedback, self._preference(session), recent, *whole)
 
     def _preference(self, session: Session) -> Float[Tensor, "B d1"]:
         if not self.config.belief:
@@ -150,7 +120,10 @@ class Recommender(nn.Module):
             there = torch.zeros_like(there)
         assert self.estimate is not None
         expected = self.estimate.pairs(session.user[:, None], session.items.clamp(min=0))
-        surprise = session.rewards.clamp(self.low, self.high) - expected
+        rewards = session.rewards.clamp(self.low, self.high)
+        if self.dynamics is not None:
+            rewards = self.dynamics.rested(session.items, rewards)
+        surprise = rewards - expected
         return preference(self.features, self.config.belief, session.items, surprise, there)
 
     def forward(
@@ -246,13 +219,16 @@ class Recommender(nn.Module):
         return sum(parts[1:], start=parts[0])
 
     def _prior(self, seen: Observation, slate: Slate | None = None, features: Tensor | None = None) -> Tensor:
-        """prior / std(r_start(u, .)) * (r_start(u, i) + theta(h) . x_i), centred over items; float32 [B, A]."""
+        """prior / std(r_start(u, .)) * (r_start(u, i) + theta(h) . x_i - price), centred over items; float32 [B, A]."""
         assert self.estimate is not None
         scores = self.estimate.rows(seen.user) if slate is None else slate.scores
         if self.config.belief and features is None:
             scores = torch.addmm(scores, seen.preference, self.features.T)
         elif features is not None:
             scores = torch.baddbmm(scores[..., None], features, seen.preference[..., None]).squeeze(-1)
+        if self.dynamics is not None and self.risk is not None:
+            session = of_history(seen.user, seen.shown, seen.felt, len(self.items))
+            scores = self.dynamics.values(session, scores, self.risk.rows(seen.user).clamp(min=LEAST).sqrt())
         return (scores - self.centre[seen.user, None]) * self.sharpness[seen.user, None]
 
 

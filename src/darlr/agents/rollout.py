@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from darlr.agents.actor_critic import Candidates, Streams, forbid
+from darlr.agents.observation import Decision, Observation, Tokens
 from darlr.agents.parallel import ALONE, Team
-from darlr.agents.recommender import Decision, Observation, Recommender, Tokens
+from darlr.agents.recommender import Recommender
 from darlr.agents.references import ReferenceRule, attended
 from darlr.agents.selector import PickTokens, Selection, Selector, pick_draws, select
 from darlr.agents.slates import Slate

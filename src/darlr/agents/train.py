@@ -10,8 +10,8 @@ from torch import Tensor
 
 from darlr.agents.diagnostics import Sign, diagnose, first_time
 from darlr.agents.learner import HELD_OUT, Learner, build_learner, build_simulator, derived, learn, load_state, state
+from darlr.agents.observation import Decision
 from darlr.agents.parallel import ALONE, Join
-from darlr.agents.recommender import Decision
 from darlr.agents.references import attended
 from darlr.agents.rollout import Simulator
 from darlr.agents.selector import pick_draws, select

@@ -23,6 +23,7 @@ from darlr.methods import find
 from darlr.options import RunConfig, SplitConfig, TrainConfig, WorldModelConfig
 from darlr.options.json import to_json
 from darlr.options.names import option_name
+from darlr.serving.dynamics import dynamics_of
 from darlr.world.attention import Attention
 from darlr.world.belief import belief_of
 from darlr.world.drawn import tastes_of
@@ -149,16 +150,13 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
         world = replace(world, histories=histories(within_scope(logs.fitted, logs.scope)))
     elif config.recommender.belief:
         world = replace(world, belief=belief_of(fitted.model, fitted.scale, logs.fitted))
+    if config.recommender.price:
+        world = replace(world, dynamics=dynamics_of(world.belief, logs.catalogue, config))
     if config.session.tastes == "drawn":
         world = replace(world, tastes=tastes_of(fitted, logs.fitted))
-    if weighs(config):
+    if find(config.method).references and config.selector.objective == "likelihood":
         world = replace(world, attention=weighed(fitted, logs, config.selector.folds))
     return world.to(config.device)
-
-
-def weighs(config: TrainConfig) -> bool:
-    """Return whether likelihood weighs the references of the method."""
-    return find(config.method).references and config.selector.objective == "likelihood"
 
 
 def weighed(fitted: FittedWorldModel, logs: Logs, folds: int) -> Attention:

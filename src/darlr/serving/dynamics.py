@@ -20,15 +20,16 @@ from darlr.simulation.tiring import learned_fatigue
 from darlr.world.belief import Belief
 
 PREFIX = "dynamics."
-HAZARD = ("weights", "item_mean", "member")
+HAZARD = ("weights", "item_mean", "member", "user")
 FELT = ("threshold", "patience", "chance")
 TIRED = ("recovery", "strength", "least")
 
 
 def dynamics_of(belief: Belief | None, log: InteractionLog, config: TrainConfig) -> Dynamics | None:
-    """What is known for users of this belief; None without one, and where sessions change nothing but what was shown.
+    """What is known of sessions; None where they change nothing but what was shown, and where there is no belief.
 
-    log: the events of the known users, in the unit of learning, which teach the exit rule and fatigue.
+    belief: about new users, for whom c is chosen. log: the events, in the unit of learning, which teach the exit rule
+    and fatigue.
     """
     if belief is None or not config.recommender.price:
         return None
@@ -39,7 +40,7 @@ def dynamics_of(belief: Belief | None, log: InteractionLog, config: TrainConfig)
             return None
         rule = never
     found = new_users_dynamics(belief, log.unit, rule, config.session.turns, fatigue)
-    return Dynamics(found.rule, config.recommender.price * found.worth, fatigue)
+    return Dynamics(rule, config.recommender.price * found.worth, fatigue)
 
 
 def write_dynamics(known: Dynamics | None) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
@@ -79,10 +80,10 @@ def read_dynamics(tensors: Mapping[str, Tensor], about: Mapping[str, Any] | None
     rule: Exit = never
     if about["rule"] == "learned":
         threshold = -torch.inf if about["threshold"] is None else number("threshold")
-        weights, mean, member = (tensors[PREFIX + name] for name in HAZARD)
+        weights, mean, member, user = (tensors[PREFIX + name] for name in HAZARD)
         if len(weights) != len(NAMES):
             raise ValueError(f"{PREFIX}weights holds {len(weights)} numbers, not {len(NAMES)}")
-        rule = LearnedExit(Hazard(weights, threshold, mean, member, number("recovery"), torch.zeros(0)), Unit())
+        rule = LearnedExit(Hazard(weights, threshold, mean, member, number("recovery"), user), Unit())
     elif about["rule"] == "tired":
         rule = TiredExit(tired("member", about["tired"]))
     elif about["rule"] == "felt":

@@ -26,7 +26,7 @@ from darlr.options import RecommenderConfig, TrainConfig
 from darlr.options.json import from_json, to_json
 from darlr.policies.fixed import FixedList, Staying, UserGreedy
 from darlr.serving import policy_checks as checks
-from darlr.serving.dynamics import dynamics_of, read_dynamics, write_dynamics
+from darlr.serving.dynamics import read_dynamics, write_dynamics
 from darlr.serving.ids import Ids
 from darlr.serving.newcomers import BELIEF, Believed, Build, read_feedback, read_newcomers, write_newcomers
 from darlr.serving.policy import TrainedPolicy
@@ -86,8 +86,8 @@ def content(
         tensors["preference"] = recommender.features
     if recommender.leaving is not None:
         tensors["bits"] = recommender.bits
-    known, dynamics = write_dynamics(dynamics_of(world.belief, log, config))
-    tensors |= known
+    known, dynamics = write_dynamics(world.dynamics)
+    tensors |= known | ({} if recommender.risk is None else {"risk": recommender.risk.whole()})
     metadata = {
         "recommender": to_json(config.recommender),
         "reward_range": [recommender.low, recommender.high],
@@ -236,6 +236,7 @@ def _believed(metadata: dict[str, Any], tensors: dict[str, Tensor], leaving: Cat
     if not bool((belief.noise > 0).all()):
         raise ValueError("belief.noise holds a variance that is not positive")
     dynamics = read_dynamics(tensors, metadata["dynamics"])
+    dynamics = None if dynamics is None else dynamics.of_new_users
     return Believed(belief, float(asked["prior"]), float(asked["caution"]), leaving, dynamics)
 
 
@@ -278,7 +279,11 @@ def _networks(
     prior, slates = parts(start, held, alike=False)
     more = prior, leaving, tensors.get("preference")
     with torch.device("meta"):  # weights without memory, which those of the file replace
-        known = Recommender(config, tensors["items"], tensors["users"], reward_range, *more, slates=slates)
+        dynamics = read_dynamics(tensors, metadata["dynamics"])
+        risk = Dense(tensors["risk"]) if "risk" in tensors else None
+        known = Recommender(
+            config, tensors["items"], tensors["users"], reward_range, *more, None, slates, dynamics, risk
+        )
     checks.check_weights(known, weights)
     known.load_state_dict(weights, assign=True)
     known.eval()

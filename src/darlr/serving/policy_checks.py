@@ -61,6 +61,8 @@ def check_shapes(tensors: Arrays, feedback: Mapping[str, Any] | None, users: int
         "belief.noise": (items,),
         "dynamics.item_mean": (items,),
         "dynamics.member": (items, None),
+        "dynamics.user": (None,),
+        "risk": (users, items),
         "dynamics.tired": (items, None),
         "dynamics.weights": (None,),
         "carried.mean": (items,),

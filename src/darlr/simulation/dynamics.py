@@ -1,11 +1,11 @@
 """What a policy knows of how a session changes its user: how rewards fall, and when the user leaves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from darlr.simulation.exits import Exit, never, risk
+from darlr.simulation.exits import Exit, Never, for_new_users, never, risk
 from darlr.simulation.fatigue import Fatigue
 from darlr.simulation.session import Session
 
@@ -17,6 +17,11 @@ class Dynamics:
     rule: Exit = never
     worth: float = 0.0
     fatigue: Fatigue | None = None
+
+    @property
+    def of_new_users(self) -> "Dynamics":
+        """The same for users who are in no log."""
+        return replace(self, rule=for_new_users(self.rule))
 
     def rested(self, items: Int[Tensor, "B n"], rewards: Float[Tensor, "B n"]) -> Float[Tensor, "B n"]:
         """The rewards of a session without its fatigue. items: newest last, -1 for none."""
@@ -30,7 +35,7 @@ class Dynamics:
         mean, deviation: of the normal distribution of that reward, for a user without fatigue.
         """
         mean = mean if self.fatigue is None else mean - self.fatigue.of_all(session)
-        if self.rule is never or not self.worth:
+        if isinstance(self.rule, Never) or not self.worth:
             return mean
         left = (session.turns - session.turn - 1).clamp(min=0)
         return mean - self.worth * left[:, None] * risk(self.rule, session, mean, deviation)

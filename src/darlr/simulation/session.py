@@ -48,6 +48,12 @@ def reset(user: Tensor, n_items: int, turns: int) -> Session:
     )
 
 
+def of_history(user: Tensor, items: Tensor, rewards: Tensor, n_items: int) -> Session:
+    """Sessions of users int64 [B] that have shown these items [B, T], newest last, -1 before the first."""
+    turn = (items >= 0).sum(1)
+    return Session(user, items, rewards, turn, turn >= items.shape[1], n_items)
+
+
 def last_items(session: Session, window: int) -> Tensor:
     """The last `window` items, int64 [B, window], newest last, -1 for none."""
     return _last(session.items, window, -1)

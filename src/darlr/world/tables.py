@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,7 +72,8 @@ class World:
     histories: the logged items of each user, where the policy has slates. belief: the belief about a new user, where
     the policy has a belief. tastes: the drawn worlds, where training sessions are played in such. home: the folder of
     the world model, where the neighbours of many users are kept. attention: the weights of references that likelihood
-    chose, where the options ask for them.
+    chose, where the options ask for them. dynamics: what the policy knows of sessions, a
+    `darlr.simulation.dynamics.Dynamics`, where it prices leaving; this room only carries it.
     """
 
     reward: Estimate
@@ -91,6 +93,7 @@ class World:
     tastes: Tastes | None = None
     home: Path | None = None
     attention: Attention | None = None
+    dynamics: Any = None
 
     @property
     def n_users(self) -> int:

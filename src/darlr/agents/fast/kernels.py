@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from darlr.agents.recommender import Observation, Recommender
+from darlr.agents.observation import Observation
+from darlr.agents.recommender import Recommender
 from darlr.agents.rollout import Turn
 from darlr.agents.selector import Selector
 from darlr.errors import MachineError
