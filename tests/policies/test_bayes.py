@@ -3,11 +3,13 @@
 import numpy as np
 import torch
 
+from darlr.data.histories import last_events
 from darlr.policies.bandits import LinUCB
-from darlr.policies.bayes import Bayes, last_events, normals
+from darlr.policies.bayes import Bayes
 from darlr.policies.fixed import FixedList, UserGreedy
 from darlr.policies.new_users import for_new_users
 from darlr.simulation.session import reset, show
+from darlr.world.hashing import normals
 from tests.world.tiny import log_of
 
 

@@ -25,7 +25,6 @@ from darlr.options.json import to_json
 from darlr.options.names import option_name
 from darlr.serving.dynamics import dynamics_of
 from darlr.world.attention import Attention
-from darlr.world.belief import belief_of
 from darlr.world.drawn import tastes_of
 from darlr.world.estimates import Dense, estimate_of
 from darlr.world.fit import train_world
@@ -35,6 +34,7 @@ from darlr.world.implicit import resolve as resolve_model
 from darlr.world.kind import EpochReport, SweepReport, Warm
 from darlr.world.kinds import KINDS
 from darlr.world.preferences import preference_features
+from darlr.world.prior import belief_of
 from darlr.world.tables import World, build_world, histories
 from darlr.world.weighed import attention_of
 
@@ -149,7 +149,7 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
     if slate_size(config.recommender, world.n_items):
         world = replace(world, histories=histories(within_scope(logs.fitted, logs.scope)))
     elif config.recommender.belief:
-        world = replace(world, belief=belief_of(fitted.model, fitted.scale, logs.fitted))
+        world = replace(world, belief=belief_of(fitted.model, fitted.scale, logs.fitted, fitted.answers))
     if config.recommender.price:
         world = replace(world, dynamics=dynamics_of(world.belief, logs.catalogue, config))
     if config.session.tastes == "drawn":

@@ -7,12 +7,11 @@ own events first.
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from darlr.data.log import InteractionLog
+from darlr.data.histories import last_events
 from darlr.data.scope import within_scope
 from darlr.simulation.session import Session
 from darlr.world.belief import Belief, Posterior
@@ -27,9 +26,9 @@ LOGGED = 64  # the most events of a user's log that the posterior is given: the 
 class Bayes:
     """The item with the largest posterior mean, or if `drawn` the largest expected reward by a draw of the posterior.
 
-    mean, factors, noise: of the belief (`darlr.world.belief.Belief`). items, rewards: the logged events of each user,
-    [U, m], -1 for padding; of no columns for new users. seed: of the draws, which are a hash of user and turn, so that
-    scores depend on the session alone.
+    mean, factors, noise, tempering: of the belief (`darlr.world.belief.Belief`). items, rewards: the logged events of
+    each user, [U, m], -1 for padding; of no columns for new users. seed: of the draws, which are a hash of user and
+    turn, so that scores depend on the session alone.
     """
 
     mean: Float[Tensor, " I"]
@@ -39,6 +38,7 @@ class Bayes:
     rewards: Float[Tensor, "U m"]
     drawn: bool = False
     seed: int = 0
+    tempering: float = 1.0
 
     def scores(self, session: Session) -> Tensor:
         """float32 [B, I]."""
@@ -61,25 +61,11 @@ class Bayes:
         if self.items.shape[1]:
             user = session.user[part]
             items, rewards = torch.cat([self.items[user], items], 1), torch.cat([self.rewards[user], rewards], 1)
-        return Belief(self.mean, self.factors, self.noise).given(items, rewards)
+        return Belief(self.mean, self.factors, self.noise, self.tempering).given(items, rewards)
 
 
 def fit_bayes(context: Context, seed: int = 0, drawn: bool = False) -> Bayes:
     """The policy on the belief of the log's users. seed: of the belief's sampler and of the draws."""
     found = context.belief(seed)
-    logged = last_events(within_scope(context.log, context.scope))
-    return Bayes(found.mean, found.factors, found.noise, *logged, drawn, seed)
-
-
-def last_events(log: InteractionLog, most: int = LOGGED) -> tuple[Tensor, Tensor]:
-    """The items and rewards of the last events of each user, [U, m], padded with -1 at the front, m <= `most`."""
-    order = np.arange(len(log)) if log.timestamp is None else np.argsort(log.timestamp, kind="stable")
-    order = order[np.argsort(log.user[order], kind="stable")]
-    count = np.bincount(log.user, minlength=log.n_users)
-    width = min(int(count.max(initial=0)), most)
-    user = log.user[order]
-    place = width - (np.cumsum(count)[user] - np.arange(len(order)))
-    kept = place >= 0
-    items, rewards = np.full((log.n_users, width), -1), np.zeros((log.n_users, width), np.float32)
-    items[user[kept], place[kept]], rewards[user[kept], place[kept]] = log.item[order[kept]], log.reward[order[kept]]
-    return torch.from_numpy(items), torch.from_numpy(rewards)
+    logged = last_events(within_scope(context.log, context.scope), LOGGED)
+    return Bayes(found.mean, found.factors, found.noise, *logged, drawn, seed, found.tempering)

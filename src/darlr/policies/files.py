@@ -16,15 +16,15 @@ from darlr.policies.networks import Layers, NetworkPolicy, StateEncoder
 from darlr.simulation.policy import Policy
 
 TENSORS, METADATA = "baseline.safetensors", "baseline.json"
-SCHEMA = 2
+SCHEMA = 3
 BELIEF = ("mean", "factors", "noise", "items", "rewards")
 PLAIN: dict[str, tuple[type, tuple[str, ...], tuple[str, ...]]] = {  # kind -> class, tensors, numbers
     "user-greedy": (UserGreedy, ("table",), ()),
     "epsilon-greedy": (EpsilonGreedy, ("table",), ("epsilon", "seed")),
     "ucb": (UCB, ("table", "count"), ("scale", "c")),
     "linucb": (LinUCB, ("prior", "features"), ("noise", "alpha")),
-    "bayes": (Bayes, BELIEF, ("drawn", "seed")),
-    "index": (Index, BELIEF, ("drawn", "seed", "worth", "zero")),
+    "bayes": (Bayes, BELIEF, ("drawn", "seed", "tempering")),
+    "index": (Index, BELIEF, ("drawn", "seed", "tempering", "worth", "zero")),
 }
 NETWORK = "network"
 REMEDY = "delete its folder and fit it again"

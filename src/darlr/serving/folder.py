@@ -232,8 +232,10 @@ def _believed(metadata: dict[str, Any], tensors: dict[str, Tensor], leaving: Cat
     """How a recommender with a belief serves cold-start users; None without one, and with slates."""
     if "belief.mean" not in tensors or metadata["slate"] is not None:
         return None
-    asked, belief = metadata["recommender"], Belief(*(tensors[f"belief.{name}"] for name in BELIEF))
-    if not bool((belief.noise > 0).all()):
+    tempering = float(tensors["belief.tempering"]) if "belief.tempering" in tensors else 1.0
+    mean, factors, noise = (tensors[f"belief.{name}"] for name in BELIEF)
+    asked, belief = metadata["recommender"], Belief(mean, factors, noise, tempering)
+    if not bool((belief.noise > 0).all()) or not tempering > 0:
         raise ValueError("belief.noise holds a variance that is not positive")
     dynamics = read_dynamics(tensors, metadata["dynamics"])
     dynamics = None if dynamics is None else dynamics.of_new_users

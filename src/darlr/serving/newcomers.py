@@ -166,6 +166,7 @@ def write_newcomers(
         tensors |= {"carried.mean": carried.mean, "carried.weight": carried.weight}
     if world.belief is not None:
         tensors |= {f"belief.{name}": getattr(world.belief, name) for name in BELIEF}
+        tensors["belief.tempering"] = torch.tensor(world.belief.tempering)
     if world.feedback is not None:
         found = world.feedback
         tensors |= {f"feedback.{name}": getattr(found, name) for name in ("centre", "mean", "columns")}

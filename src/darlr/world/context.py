@@ -10,7 +10,8 @@ from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope
 from darlr.data.split import select
 from darlr.errors import DataError
-from darlr.world.belief import Belief, fit_belief
+from darlr.world.belief import Belief
+from darlr.world.fit import fit_belief
 from darlr.world.tables import World
 
 
@@ -46,7 +47,7 @@ class Context:
     def belief(self, seed: int) -> Belief:
         """The belief about the log's users, fitted once for all policies that read it. seed: of the sampler."""
         if seed not in self.beliefs:
-            self.beliefs[seed] = fit_belief(self.log, self.held_out, seed)
+            self.beliefs[seed] = fit_belief(self.log, self.train, self.held_out, seed)
         return self.beliefs[seed]
 
     def tables(self) -> World:

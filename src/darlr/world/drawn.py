@@ -170,8 +170,9 @@ def tastes_of(fitted: FittedWorldModel, log: InteractionLog) -> Tastes:
     low, high = fitted.reward_range
     posterior = posterior_of(fitted.model)
     if posterior is not None:
-        draws: Draws = of_posterior(posterior, fitted.scale.spread, fitted.users, fitted.items)
-        return Tastes(draws, noise_of(posterior, fitted.scale, log), low, high)
+        wider = fitted.answers.known  # of the variable behind clipped rewards; expected rewards are clipped, too
+        draws: Draws = of_posterior(posterior, fitted.scale.spread * wider**0.5, fitted.users, fitted.items)
+        return Tastes(draws, noise_of(posterior, fitted.scale, log) * wider, low, high)
     if fitted.model.members < 2 or not isinstance(fitted.reward, Dense):
         lacks = "has 1" if fitted.model.members < 2 else "holds no tables of its members, as the world is large"
         raise ConfigError(

@@ -11,6 +11,8 @@ from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope, scope_of
 from darlr.errors import ConfigError, DataError
 from darlr.options import WorldModelConfig
+from darlr.world.answers import Answers
+from darlr.world.belief import Belief
 from darlr.world.estimates import Dense, Estimate
 from darlr.world.factored import Factored, PairModel
 from darlr.world.fitted import FittedWorldModel, predict, risk_of
@@ -18,6 +20,7 @@ from darlr.world.implicit import distinct, resolve
 from darlr.world.kind import Progress, Scale, Task, Warm, WorldModel
 from darlr.world.kinds import KINDS
 from darlr.world.low_rank import LowRank, compress
+from darlr.world.prior import belief_of, of_positives
 
 NOISE_PAIRS = 100_000  # pairs whose mean risk is the noise of a logged reward
 
@@ -90,3 +93,20 @@ def train_world(
         log_train, log_held_out = distinct(log_train), distinct(log_held_out, log_train)
     done = KINDS[config.kind].fit(Task(log_train, log_held_out, config, progress, warm))
     return Fit(done.model, config, done.scale, done.metrics, scope_of(log_train))
+
+
+def fit_belief(log: InteractionLog, train: InteractionLog, held_out: InteractionLog, seed: int = 0) -> Belief:
+    """The prior of the users of a log, for the items of its scope. seed: of the sampler.
+
+    train: the log without the held-out events, which say how much answers count (`darlr.world.answers`).
+    """
+    config, answers = WorldModelConfig("bayesian", members=1, seed=seed), None
+    if log.implicit:
+        return of_positives(log)
+    if len(train) < len(log) and len(train) and len(held_out):
+        answers = Answers(**train_world(train, held_out, config).metrics.get("answers", {}))
+    fit = train_world(log, held_out, config)
+    answers = Answers(**fit.metrics.get("answers", {})) if answers is None else answers
+    found = belief_of(fit.model, fit.scale, log, answers)
+    assert found is not None
+    return found

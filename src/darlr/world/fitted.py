@@ -13,6 +13,7 @@ from darlr.io.files import atomic_write_text
 from darlr.io.folders import recover, replacing_folder
 from darlr.io.tensors import read_both, write_both
 from darlr.options import WorldModelConfig
+from darlr.world.answers import Answers
 from darlr.world.estimates import Dense, Estimate
 from darlr.world.factored import Factored, PairModel
 from darlr.world.fold_in import FoldIn
@@ -55,6 +56,11 @@ class FittedWorldModel:
         """Whether the model differs from a random start."""
         fresh = KINDS[self.config.kind].random_start and not self.metrics.get("warm")
         return not fresh or self.metrics["best_epoch"] > 0
+
+    @property
+    def answers(self) -> Answers:
+        """What held-out events say of the belief about a new user."""
+        return Answers(**self.metrics.get("answers", {}))
 
     @property
     def reward_range(self) -> tuple[float, float]:

@@ -22,6 +22,7 @@ from darlr.world.models.history import HistoryModel, fit_history
 from darlr.world.models.implicit import ImplicitModel, fit_implicit
 from darlr.world.models.mixture import Mixture
 from darlr.world.models.trainer import Trainer, logged_rows, score
+from darlr.world.prior import answers_of
 
 LEAST_GAIN = 1e-5  # the smallest fall of the held-out log loss, in nats per event, that counts as an improvement
 
@@ -73,7 +74,8 @@ def _copy(model: DeepFM) -> dict[str, Tensor]:
 def train_bayesian(task: Task) -> Trained:
     """Sample a factorisation machine from its posterior (docs/world-model.md)."""
     model = _sampled(task)
-    return Trained(model, task.scale, task.metrics(*_held_out_score(model, task, task.scale), []))
+    score, more = _held_out_score(model, task, task.scale), answers_of(model, task.scale, task.train, task.held_out)
+    return Trained(model, task.scale, task.metrics(*score, [], **more))
 
 
 def train_mixed(task: Task) -> Trained:
@@ -89,7 +91,8 @@ def train_mixed(task: Task) -> Trained:
     if not len(task.held_out):
         return replace(deep, model=model)
     loss, rmse = _held_out_score(model, task, deep.scale)
-    return replace(deep, model=model, metrics={**deep.metrics, "held_out_loss": loss, "held_out_rmse": rmse})
+    more = answers_of(model, deep.scale, task.train, task.held_out)
+    return replace(deep, model=model, metrics={**deep.metrics, "held_out_loss": loss, "held_out_rmse": rmse, **more})
 
 
 def train_history(task: Task) -> Trained:

@@ -14,7 +14,7 @@ from darlr.world.kind import Scale
 from darlr.world.models.bayesian import BayesianFM
 
 USERS = 1024  # users over whom a predicted variance is averaged
-EVENTS, BATCH = 1 << 20, 1 << 14  # the most events whose residuals are used, evenly spread ones; those of a batch
+EVENTS, BATCH = 1 << 18, 1 << 14  # the most events whose residuals are used, evenly spread ones; those of a batch
 WEIGHTS = 2.0 ** np.arange(1, 13)  # candidates for the number of events that the variance of all items counts as
 
 

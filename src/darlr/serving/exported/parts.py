@@ -91,7 +91,7 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Prior:
-    """The twin of `darlr.world.belief.Belief`. mean: [I]. factors: [I, d]. noise: [I], variances."""
+    """The twin of `darlr.world.belief.Belief`. mean: [I]. factors: [I, d]. noise: [I], of answers, tempered."""
 
     mean: Floats
     factors: Floats
