@@ -77,7 +77,7 @@ def test_new_users_are_ranked_as_the_index_ranks_them(tmp_path: Path, monkeypatc
     ],
 )
 def test_rules_and_fatigue_come_back_as_they_were(rule: Exit) -> None:
-    known = Dynamics(rule, 2.0, Fatigue(MEMBER, 0.5, 0.3, 1.0))
+    known = Dynamics(rule, 2.0, Fatigue(MEMBER, 0.5, 0.3, 1.0), 30)
     again = read_dynamics(*write_dynamics(known))
     assert again is not None
     session, mean = played([3, 7], [1.0, 4.0]), BELIEF.mean[None]
@@ -85,6 +85,14 @@ def test_rules_and_fatigue_come_back_as_they_were(rule: Exit) -> None:
     assert torch.equal(*values)
     assert torch.equal(*(one.rested(session.items, session.rewards) for one in (known, again)))
     assert read_dynamics(*write_dynamics(None)) is None
+
+
+def test_turns_are_those_of_a_session_and_not_of_the_history_that_is_given() -> None:
+    known, mean = Dynamics(FeltExit(2.5, 2.5), 1.0, turns=6), BELIEF.mean[None]
+    session = played([3, 5], [4.0, 3.0])
+    short = replace(session, items=session.items[:, -2:], rewards=session.rewards[:, -2:])  # as in serving
+    assert torch.equal(*(known.values(one, mean, torch.ones(1, ITEMS)) for one in (session, short)))
+    assert not torch.equal(known.values(short, mean, torch.ones(1, ITEMS)), mean)
 
 
 def test_damaged_numbers_are_refused() -> None:

@@ -40,7 +40,7 @@ def dynamics_of(belief: Belief | None, log: InteractionLog, config: TrainConfig)
             return None
         rule = never
     found = new_users_dynamics(belief, log.unit, rule, config.session.turns, fatigue)
-    return Dynamics(rule, config.recommender.price * found.worth, fatigue)
+    return Dynamics(rule, config.recommender.price * found.worth, fatigue, config.session.turns)
 
 
 def write_dynamics(known: Dynamics | None) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
@@ -48,7 +48,7 @@ def write_dynamics(known: Dynamics | None) -> tuple[dict[str, Tensor], dict[str,
     if known is None:
         return {}, None
     rule, tensors = known.rule, {}
-    about: dict[str, Any] = {"worth": known.worth, "rule": "never", "fatigue": None}
+    about: dict[str, Any] = {"worth": known.worth, "turns": known.turns, "rule": "never", "fatigue": None}
     if known.fatigue is not None:
         tensors["tired"], about["fatigue"] = _tired(known.fatigue)
     if isinstance(rule, LearnedExit):
@@ -89,7 +89,8 @@ def read_dynamics(tensors: Mapping[str, Tensor], about: Mapping[str, Any] | None
     elif about["rule"] == "felt":
         rule = FeltExit(number("threshold"), number("threshold"), int(number("patience")), number("chance"))
     fatigue = None if about["fatigue"] is None else tired("tired", about["fatigue"])
-    return Dynamics(rule, number("worth"), fatigue)
+    turns = None if about["turns"] is None else int(number("turns"))
+    return Dynamics(rule, number("worth"), fatigue, turns)
 
 
 def _tired(found: Fatigue) -> tuple[Tensor, dict[str, float | None]]:

@@ -12,11 +12,15 @@ from darlr.simulation.session import Session
 
 @dataclass(frozen=True)
 class Dynamics:
-    """rule: by which users leave. worth: c, what each turn that is left is worth. fatigue: None where rewards stay."""
+    """rule: by which users leave. worth: c, what each turn that is left is worth. fatigue: None where rewards stay.
+
+    turns: T, the most turns of a session; None = those that a session has room for, which in serving may be fewer.
+    """
 
     rule: Exit = never
     worth: float = 0.0
     fatigue: Fatigue | None = None
+    turns: int | None = None
 
     @property
     def of_new_users(self) -> "Dynamics":
@@ -37,5 +41,6 @@ class Dynamics:
         mean = mean if self.fatigue is None else mean - self.fatigue.of_all(session)
         if isinstance(self.rule, Never) or not self.worth:
             return mean
-        left = (session.turns - session.turn - 1).clamp(min=0)
+        turns = session.turns if self.turns is None else self.turns
+        left = (turns - session.turn - 1).clamp(min=0)
         return mean - self.worth * left[:, None] * risk(self.rule, session, mean, deviation)

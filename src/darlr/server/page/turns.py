@@ -123,6 +123,7 @@ def _disappointed(opened: Opened, asked: Asked) -> bool:
         return False
     before = replace(asked, items=asked.items[:-1], rewards=asked.rewards[:-1])
     session = session_of([before], len(policy.items.ids), policy.unit)
+    rule = rule if asked.code is not None else rule.of_new_users
     return bool(rule.felt(session, torch.tensor(asked.items[-1:]), torch.tensor(asked.rewards[-1:])))
 
 
