@@ -3,6 +3,7 @@
     OMP_NUM_THREADS=1 python -m benchmarks.leaving --out leaving-synthetic.json
     DARLR_DATA=<folder that holds coat/> python -m benchmarks.leaving --data coat --out leaving-coat.json
     OMP_NUM_THREADS=1 python -m benchmarks.leaving --data tired --out leaving-tired.json
+    OMP_NUM_THREADS=1 python -m benchmarks.leaving --known --out leaving-known.json
 
 Each fold hides a fifth of the users, and has its own seed of the split, the world model and the agents, so that five
 folds hide every user once. The hidden users play with an empty history, and leave by RULES, which were fixed before any
@@ -14,7 +15,9 @@ the built-in world follows the same rule, and Coat's has no times.
 
 `tired` is the built-in world in which rewards fall and users leave as categories repeat (TIRED), with few and with many
 categories. DARLR+ knows what the log taught of both. Other rows know the world's own rule and fatigue: the index, and
-rollouts, which play each session to its end in thought. --out FILE keeps the returns of each fold.
+rollouts, which play each session to its end in thought. With --known all users are in the log, and DARLR+ is played as
+its training starts, for five seeds. --out FILE keeps the returns of each fold, and
+--picture FILE draws the first rule.
 """
 
 import argparse
@@ -34,6 +37,8 @@ from torch import Tensor
 from benchmarks.rollouts import Rollouts
 from darlr.agents.sink import Memory
 from darlr.data.sets.synthetic import generate
+from darlr.evaluation.pictures import canvas
+from darlr.evaluation.pictures.bars import Bar, plot_bars
 from darlr.evaluation.statistics import compare, interval, resampled, shared_samples
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.experiments.finished import FinishedRun
@@ -119,6 +124,32 @@ def tastes(truth: Truth) -> tuple[Tensor, Tensor]:
     rows.view(-1)[truth.random.cell] = truth.random.reward
     rows = rows[order]
     return rows.nan_to_num(neginf=0.0), rows > -torch.inf
+
+
+def play_known(seed: int) -> dict[str, list[float]]:
+    """The return of each user of the log by each row, under each rule, on the built-in world."""
+    run = fitted(override(options(seed, "synthetic", {"boredom": 0.0}), {"split.hidden": 0.0, "split.fold": 0}))
+    logs, turns = run.logs, run.config.train.session.turns
+    truth = load_truth("synthetic", options=run.config.synthetic)
+    assert truth is not None
+    rows, offered = tastes(truth)
+    index, found = fit_index(logs.context(None, turns), seed), {}
+    noise = run.config.synthetic.noise * torch.randn((turns, len(rows)), generator=torch.Generator().manual_seed(seed))
+    for name, (threshold, patience, chance) in RULES.items():
+        session = SessionConfig("felt", threshold=threshold, patience=patience, chance=chance, turns=turns)
+        rule = build_exit(session, logs.catalogue)
+        known, rules = (
+            served(run, session),
+            Environment(rule, turns, rows.shape[1], repeats=False, offered=rows.shape[1]),
+        )
+        blind = replace(known, world=replace(known.world, dynamics=None))
+        policies = {"Bayes greedy": index, "index": index.knowing(rule, turns)}
+        policies |= {"DARLR+": known.start, "DARLR+, no price": blind.start}
+        for title, policy in policies.items():
+            player = Player(policy, rows, offered)
+            over, _ = environment.play(rules, player, torch.arange(len(rows)), partial(of_turn, noise))
+            found[f"{name}|{title}"] = over.rewards.double().sum(1).tolist()
+    return found
 
 
 def play_tired(fold: int) -> dict[str, list[float]]:
@@ -209,25 +240,43 @@ def main() -> None:
     """Print the returns under each rule, and their paired differences."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="synthetic", choices=TURNS)
+    parser.add_argument("--known", action="store_true")
+    parser.add_argument("--picture", type=Path)
     parser.add_argument("--out", type=Path, default=Path("leaving.json"))
     asked = parser.parse_args()
     done = json.loads(asked.out.read_text("utf-8")) if asked.out.exists() else []
     for fold in range(len(done), FOLDS):
         with speaking(False), torch.inference_mode():
-            done.append(play_tired(fold) if asked.data == "tired" else play(fold, asked.data))
+            if asked.known:
+                done.append(play_known(fold))
+            else:
+                done.append(play_tired(fold) if asked.data == "tired" else play(fold, asked.data))
         asked.out.write_text(json.dumps(done), "utf-8")
     rows: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
     for key in done[0]:
         rule, title = key.split("|")
-        rows[rule][title] = np.concatenate([one[key] for one in done])[None]
-    print("| rule | row | R_tra [95%] | minus Bayes greedy | minus the index |")
-    print("|---|---|---:|---:|---:|")
+        values = [np.array(one[key]) for one in done]
+        rows[rule][title] = np.stack(values) if asked.known else np.concatenate(values)[None]
+    print("| rule | row | R_tra [95%] | minus Bayes greedy | minus the index | minus rollouts |")
+    print("|---|---|---:|---:|---:|---:|")
     for rule, table in rows.items():
         for title, values in table.items():
             low, high = interval(resampled(values, shared_samples(values.shape)))
-            pairs = [compare(values, table[other]) for other in ("Bayes greedy", "index")]
-            cells = [f"{one.difference:+.2f} [{one.low:+.2f}, {one.high:+.2f}]" for one in pairs]
+            cells = []
+            for other in ("Bayes greedy", "index", "rollouts"):
+                one = compare(values, table[other]) if other in table and other != title else None
+                cells.append("–" if one is None else f"{one.difference:+.2f} [{one.low:+.2f}, {one.high:+.2f}]")
             print(f"| {rule} | {title} | {values.mean():.2f} [{low:.2f}, {high:.2f}] | {' | '.join(cells)} |")
+    if asked.picture is not None:
+        rule, table = next(iter(rows.items()))
+        canvas.save(plot_bars([bar(*one) for one in table.items()], f"{asked.data}: new users, {rule}"), asked.picture)
+
+
+def bar(title: str, values: np.ndarray) -> Bar:
+    """The bar of a row with its interval; the index and rollouts know the rule."""
+    low, high = interval(resampled(values, shared_samples(values.shape)))
+    kind = "learned" if title.startswith("DARLR") else "log" if title == "Bayes greedy" else "truth"
+    return Bar(title, float(values.mean()), low, high, kind, f"{values.mean():.1f}")
 
 
 if __name__ == "__main__":
