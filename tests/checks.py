@@ -6,6 +6,7 @@ A check takes longer than most functions that it guards: to check every call wou
 import functools
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import jaxtyping
@@ -24,20 +25,23 @@ def install(modules: list[str]) -> None:
 def _sampled(jaxtyped: Callable[..., Any], *, typechecker: object) -> Callable[[Any], Any]:
     def decorate(target: Any) -> Any:
         if not isinstance(target, type):
-            return _either(target, jaxtyped(target, typechecker=typechecker))
+            return _either(target, cache(lambda: jaxtyped(target, typechecker=typechecker)))
         plain = target.__init__
         jaxtyped(target, typechecker=typechecker)  # of a dataclass it replaces __init__
         if target.__init__ is not plain:
-            target.__init__ = _either(plain, target.__init__)
+            checked = target.__init__
+            target.__init__ = _either(plain, lambda: checked)
         return target
 
     return decorate
 
 
-def _either(plain: Callable[..., Any], checked: Callable[..., Any]) -> Callable[..., Any]:
+def _either(plain: Callable[..., Any], checked: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    """A function that is checked in some calls. checked: makes the form that checks; many are never called."""
+
     @functools.wraps(plain)
     def either(*arguments: Any, **options: Any) -> Any:
         CALLS[plain] = number = CALLS[plain] + 1
-        return (checked if number <= FIRST or number % EVERY == 0 else plain)(*arguments, **options)
+        return (checked() if number <= FIRST or number % EVERY == 0 else plain)(*arguments, **options)
 
     return either

@@ -35,6 +35,7 @@ if "PYTEST_XDIST_WORKER" in os.environ or not DEALS:
     checks.install(_annotated())
     torch.set_num_threads(1)
 gc.set_threshold(200_000)  # as the command line does; collecting among the objects of all imports takes time
+os.fsync = lambda file: None  # no test cuts the power, and thousands of files that wait for a disk are a long wait
 hypothesis.settings.register_profile("darlr", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("darlr")
 

@@ -1,5 +1,6 @@
 """A policy goes into MLflow and comes back the same."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from darlr.serving.folder import read_policy
 from darlr.serving.ids import NEW
 from tests.serving.tiny import POLICIES
 
-pytest.importorskip("mlflow", reason="the flavour needs the extra `mlflow`")
-pd = pytest.importorskip("pandas", reason="the flavour needs the extra `mlflow`")
+if find_spec("mlflow") is None or find_spec("pandas") is None:
+    pytest.skip("the flavour needs the extra `mlflow`", allow_module_level=True)
 
 
 @pytest.fixture
@@ -21,6 +22,7 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own
 def test_a_saved_policy_recommends_the_same(run: Path, tmp_path: Path) -> None:
+    import pandas as pd
     from mlflow import pyfunc
 
     from darlr import mlflow as flavour

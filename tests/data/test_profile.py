@@ -120,7 +120,7 @@ FAULTS = {
     "propensity": (large(propensity=np.full(2_000, 1e-4, dtype=np.float32)), "can weigh 10,000 times"),
     "no times": (large(), "no times"),
     "conflicts": (log_of([0, 0, 1], [0, 0, 1], [1, 2, 3]), "1 events repeat a user and item; 1 such cells"),
-    "large tables": (large(item_ids=tuple(range(10_000_000))), "400,000,000 cells of users and items to recommend"),
+    "large tables": (large(item_ids=range(10_000_000)), "400,000,000 cells of users and items to recommend"),
 }
 
 

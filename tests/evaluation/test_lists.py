@@ -25,7 +25,10 @@ LOG = InteractionLog(
 )
 # users 2 and 0, items 1, 2, 3
 TRUTH = SimpleNamespace(
-    users=np.array([2, 0]), items=np.array([1, 2, 3]), reward=torch.tensor([[1.0, 5.0, 2.0], [4.0, 1.0, 3.0]])
+    users=np.array([2, 0]),
+    items=np.array([1, 2, 3]),
+    reward=torch.tensor([[1.0, 5.0, 2.0], [4.0, 1.0, 3.0]]),
+    fatigue=None,
 )
 
 

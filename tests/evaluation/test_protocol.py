@@ -16,7 +16,10 @@ from darlr.simulation.exits import CategoryExit, never
 
 # 2 users (codes 5 and 2), 3 items (codes 3, 0, 1) of a catalogue of 4: item 2 is outside the truth
 TRUTH = SimpleNamespace(
-    users=np.array([5, 2]), items=np.array([3, 0, 1]), reward=torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    users=np.array([5, 2]),
+    items=np.array([3, 0, 1]),
+    reward=torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]),
+    fatigue=None,
 )
 LIST = FixedList(torch.tensor([1.0, 2.0, 9.0, 3.0]))  # order 2, 3, 1, 0
 RULE = CategoryExit(category_bits(torch.tensor([[0], [1], [0], [0]]), 2))  # items 0, 2, 3 share a category
@@ -83,7 +86,7 @@ def test_sampling_needs_a_generator_and_follows_it():
 def test_batch_equals_one_by_one_and_chunks_change_nothing(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     truth = SimpleNamespace(
-        users=torch.arange(9), items=torch.arange(6), reward=torch.rand((9, 6), generator=generator)
+        users=torch.arange(9), items=torch.arange(6), reward=torch.rand((9, 6), generator=generator), fatigue=None
     )
     policy = UserGreedy(torch.rand((9, 6), generator=generator))
 

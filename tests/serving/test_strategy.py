@@ -1,5 +1,6 @@
 """Strategies: draws occur as often as their propensities say, and a decision can be repeated from its request."""
 
+from functools import cache
 from itertools import permutations
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
 from darlr.agents.policy import RecommenderPolicy
 from darlr.agents.slates import Slates
@@ -21,7 +23,13 @@ from tests.serving.tiny import ITEMS
 
 GREEDY, SAMPLE, EXPLORE = (StrategyConfig(name, 0.4) for name in ("greedy", "sample", "explore"))
 DRAWS = 60_000
-SEEDS = np.array([seed_of(f"request {n}", "u1", "v1") for n in range(DRAWS)], np.uint64)
+
+
+@cache
+def seeds() -> NDArray[np.uint64]:
+    return np.array([seed_of(f"request {n}", "u1", "v1") for n in range(DRAWS)], np.uint64)
+
+
 both = pytest.mark.parametrize("config", [SAMPLE, EXPLORE], ids=["sample", "explore"])
 
 
@@ -48,7 +56,7 @@ def test_lists_are_drawn_as_often_as_their_propensities_say(config: StrategyConf
     scores = [0.3, -1.0, 1.5, 0.3, 2.0]
     given_scores = np.tile(np.array([*scores, 9.0], np.float32), (DRAWS, 1))
     allowed = np.tile(np.array([True] * 5 + [False]), (DRAWS, 1))
-    found = choose(given_scores, allowed, 3, config, SEEDS)
+    found = choose(given_scores, allowed, 3, config, seeds())
     chance = found.propensities.prod(1)
     for ranks in permutations(range(5), 3):
         drawn = (found.codes == ranks).all(1)
@@ -61,16 +69,16 @@ def test_ten_thousand_decisions_can_be_repeated_bit_for_bit(config: StrategyConf
     generator = np.random.default_rng(1)
     scores = generator.normal(0, 3, (10_000, 37)).astype(np.float32)
     allowed = generator.random((10_000, 37)) < 0.7
-    logged = choose(scores, allowed, 6, config, SEEDS[:10_000])
+    logged = choose(scores, allowed, 6, config, seeds()[:10_000])
     for size in (1, 7, 10_000):  # alone, or beside other requests
         rows = range(0, 10_000 if size > 1 else 1_000, size)
         for start in rows:
             some = slice(start, start + size)
-            again = choose(scores[some], allowed[some], 6, config, SEEDS[:10_000][some])
+            again = choose(scores[some], allowed[some], 6, config, seeds()[:10_000][some])
             kept = np.arange(6) < again.counts[:, None]
             assert np.array_equal(again.codes[kept], logged.codes[some][kept])
             assert np.array_equal(again.propensities[kept], logged.propensities[some][kept])
-    other = choose(scores, allowed, 6, config, SEEDS[10_000:20_000])
+    other = choose(scores, allowed, 6, config, seeds()[10_000:20_000])
     assert (other.codes[:, :3] != logged.codes[:, :3]).any(1).mean() > 0.5
 
 
@@ -83,7 +91,7 @@ WORLD = st.integers(1, 9).flatmap(
 @given(WORLD, st.sampled_from([GREEDY, SAMPLE, EXPLORE, StrategyConfig("explore", 0), StrategyConfig("explore", 1)]))
 def test_what_is_shown_may_be_shown_once_and_has_a_propensity(world: Any, config: StrategyConfig) -> None:
     scores, allowed, count = world
-    found: Choice = choose(scores, allowed, count, config, SEEDS[:3])
+    found: Choice = choose(scores, allowed, count, config, seeds()[:3])
     for row in range(3):
         shown = found.codes[row, : found.counts[row]]
         assert len(shown) == len(set(shown)) == min(count, allowed[row].sum())
@@ -98,7 +106,7 @@ def test_what_is_shown_may_be_shown_once_and_has_a_propensity(world: Any, config
 
 def test_a_share_of_almost_nothing_is_not_rounded_away() -> None:
     scores, allowed = np.array([[0, 1000, 2, 1]], np.float32), np.ones((1, 4), bool)
-    found = choose(scores, allowed, 3, SAMPLE, SEEDS[:1])
+    found = choose(scores, allowed, 3, SAMPLE, seeds()[:1])
     assert found.codes[0, 0] == 1
     weights = {0: 1.0, 2: np.exp(2), 3: np.exp(1)}
     for rank in (1, 2):
@@ -152,8 +160,8 @@ def test_scores_of_a_part_of_the_catalogue_give_the_same_choices(config: Strateg
     scores = np.random.default_rng(0).normal(size=(4, 200)).astype(np.float32)
     allowed = np.zeros((4, 200), bool)
     allowed[:, items] = np.random.default_rng(1).random((4, len(items))) < 0.8
-    whole = choose(scores, allowed, count, config, SEEDS[:4])
-    part = choose(scores[:, items], allowed[:, items], count, config, SEEDS[:4], Listed(items, 200))
+    whole = choose(scores, allowed, count, config, seeds()[:4])
+    part = choose(scores[:, items], allowed[:, items], count, config, seeds()[:4], Listed(items, 200))
     assert np.array_equal(part.counts, whole.counts)
     assert part.codes.shape == whole.codes.shape
     for row, filled in enumerate(whole.counts):
