@@ -33,6 +33,18 @@ def test_the_posterior_is_that_of_ridge_regression() -> None:
     assert torch.equal(found.rows(found.theta())[2], prior.mean)  # without an answer it is the prior
 
 
+def test_a_belief_forgets_answers_of_small_power() -> None:
+    prior, power = belief(), torch.tensor([[1.0, 0.5, 1.0, 1e-9]]).expand(3, -1)
+    found = prior.given(ITEMS, REWARDS, power)
+    # an answer of half the power, given twice, counts as one; one of no power is as if it were not there
+    twice = torch.cat([ITEMS, ITEMS[:, 1:2]], 1), torch.cat([REWARDS, REWARDS[:, 1:2]], 1)
+    again = prior.given(*twice, torch.cat([power, power[:, 1:2]], 1))
+    whole = prior.given(ITEMS[:, :3], REWARDS[:, :3])
+    torch.testing.assert_close(again.theta(), whole.theta(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(again.variance(), whole.variance(), rtol=1e-4, atol=1e-5)
+    assert (found.variance()[:2] > whole.variance()[:2] - 1e-6).all()
+
+
 def test_draws_have_the_mean_and_the_covariance_of_the_posterior() -> None:
     prior, draws, generator = belief(), 20_000, torch.Generator().manual_seed(1)
     many = prior.given(ITEMS[:1].expand(draws, -1), REWARDS[:1].expand(draws, -1))

@@ -29,11 +29,18 @@ class Belief:
     noise: Float[Tensor, " I"]
     tempering: float = 1.0
 
-    def given(self, items: Int[Tensor, "B n"], rewards: Float[Tensor, "B n"]) -> "Posterior":
-        """The posterior of B users. items: the scope codes of their answers, -1 for padding. rewards: of the items."""
+    def given(
+        self, items: Int[Tensor, "B n"], rewards: Float[Tensor, "B n"], weight: Float[Tensor, "B n"] | None = None
+    ) -> "Posterior":
+        """The posterior of B users. items: the scope codes of their answers, -1 for padding. rewards: of the items.
+
+        weight: the power of each answer's likelihood, above 0 and at most 1. Powers that fall with age make a belief
+        that forgets (West and Harrison 1997, section 6.3): the noise of an answer is divided by its power.
+        """
         known, there = items.clamp(min=0), items >= 0
         x = self.factors[known].double() * there[..., None]
         noise = self.tempering * self.noise[known].double().masked_fill(~there, 1.0)
+        noise = noise if weight is None else noise / weight.double()
         root = torch.linalg.cholesky(x @ x.mT + torch.diag_embed(noise))
         whitened = torch.linalg.solve_triangular(root, x, upper=False)
         return Posterior(self, x, noise, there, root, whitened, (rewards - self.mean[known]).double() * there)
