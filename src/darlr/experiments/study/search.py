@@ -8,8 +8,11 @@ their content, so that the same command goes the same way again, and only runs w
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from darlr.errors import ConfigError, MachineError, RunError
 from darlr.experiments.logs import Logs
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 PRUNED_AT = 0.2  # the p-value of a higher loss at which a trial is stopped; three folds of three can reach it
 STARTED = 10  # random trials before TPE has a model
+BEST, LEAST = 0.25, 12  # the share of the trials whose options are told apart from the others, and the fewest trials
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,14 @@ class Trial:
         return sum(loss[part] for loss in self.losses) / len(self.losses)
 
 
+def gain(default: Trial, trial: Trial, part: str = HELD_OUT) -> tuple[float, float]:
+    """See `Found.gain`; the standard error of one fold is NaN."""
+    pairs = zip(default.losses, trial.losses, strict=False)  # a stopped trial has fewer
+    differences = np.array([one[part] - other[part] for one, other in pairs])
+    error = float(differences.std(ddof=1) / len(differences) ** 0.5) if len(differences) > 1 else nan
+    return float(differences.mean()), error
+
+
 @dataclass(frozen=True)
 class Found:
     """The trials of a search, in order; the first one has the defaults. importance: the share of each option."""
@@ -111,6 +123,10 @@ class Found:
     def best(self) -> Trial:
         """The complete trial with the lowest mean loss, the first of equal ones."""
         return min((one for one in self.trials if one.complete), key=Trial.mean)
+
+    def gain(self, trial: Trial, part: str = HELD_OUT) -> tuple[float, float]:
+        """The mean loss of the defaults less that of a trial on the same folds, and its standard error."""
+        return gain(self.default, trial, part)
 
 
 def check(task: Task) -> Task:
@@ -147,7 +163,7 @@ def search(task: Task, place: Path, executor: Executor | None = None) -> Found:
     _run(task, [default], place, executor, lambda *_: False)
     if default.failed:
         raise RunError(f"the trial with the defaults failed: {default.failed}")
-    _add(study, task, default)
+    _add(study, task, default, default.mean())
     trials, spread = [default], _distributions(task.ranges)
     while len(trials) < task.trials:
         asked = [study.ask(spread) for _ in range(min(task.batch, task.trials - len(trials)))]
@@ -162,7 +178,7 @@ def search(task: Task, place: Path, executor: Executor | None = None) -> Found:
         for one, trial in zip(asked, batch, strict=True):
             _tell(study, one, trial)
         trials += batch
-    return Found(trials, _importance(study, task))
+    return Found(trials, _importance(task, trials))
 
 
 def _run(
@@ -220,14 +236,14 @@ def _distributions(ranges: Sequence[Range]) -> dict[str, Any]:
     return found
 
 
-def _add(study: "optuna.Study", task: Task, trial: Trial) -> None:
-    """Give the sampler the trial of the defaults, where it is one of those that can be proposed."""
-    values = task.defaults
+def _add(study: "optuna.Study", task: Task, trial: Trial, value: float) -> None:
+    """Give a study a trial that was run, where it is one of those that can be proposed."""
+    values = {**task.defaults, **trial.options}
     if all(one.holds(values[one.name]) for one in task.ranges):
         reported = {fold: loss[HELD_OUT] for fold, loss in enumerate(trial.losses)}
         spread = _distributions(task.ranges)
         known = {"params": values, "distributions": spread, "intermediate_values": reported}
-        study.add_trial(_optuna().trial.create_trial(value=trial.mean(), **known))
+        study.add_trial(_optuna().trial.create_trial(value=value, **known))
 
 
 def _tell(study: "optuna.Study", asked: "optuna.Trial", trial: Trial) -> None:
@@ -240,20 +256,21 @@ def _tell(study: "optuna.Study", asked: "optuna.Trial", trial: Trial) -> None:
         study.tell(asked, trial.mean())
 
 
-def _importance(study: "optuna.Study", task: Task) -> dict[str, float]:
-    """The share of each option in what separates the best tenth of the complete trials (PED-ANOVA, Watanabe 2023).
+def _importance(task: Task, trials: Sequence[Trial]) -> dict[str, float]:
+    """The share of each option in what separates the best quarter of the trials (PED-ANOVA, Watanabe 2023).
 
-    Empty where trials are too few or too alike to tell.
+    Trials that were stopped count by their gain on the folds that they had. Empty where trials are too few to tell.
     """
     library = _optuna()
-    complete = study.get_trials(states=(library.trial.TrialState.COMPLETE,))
-    if len(complete) < 2 * len(task.ranges) or len({one.value for one in complete}) < 2:
+    study = library.create_study(direction="maximize")
+    for one in trials:
+        if one.losses and not one.failed:
+            _add(study, task, one, gain(trials[0], one)[0])
+    if len(study.trials) < max(LEAST, 2 * len(task.ranges)) or len({one.value for one in study.trials}) < LEAST:
         return {}
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # so small a share of the trials tells little, which the report says by its size
-        evaluator = library.importance.PedAnovaImportanceEvaluator()
+    with warnings.catch_warnings():  # Optuna calls some of its parts experimental
+        warnings.simplefilter("ignore")
+        evaluator = library.importance.PedAnovaImportanceEvaluator(target_quantile=BEST)
         found = library.importance.get_param_importances(study, evaluator=evaluator)
     return {name: float(value) for name, value in found.items()}
 

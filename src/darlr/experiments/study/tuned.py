@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +41,9 @@ class Gap:
         return self.inside - self.outside
 
 
-def gain(found: Found, trial: Trial, part: str = HELD_OUT) -> tuple[float, float]:
-    """The mean loss of the defaults less that of a trial on the same folds, and its standard error (NaN for one)."""
-    pairs = zip(found.default.losses, trial.losses, strict=False)  # a stopped trial has fewer
-    differences = np.array([one[part] - other[part] for one, other in pairs])
-    error = float(differences.std(ddof=1) / len(differences) ** 0.5) if len(differences) > 1 else nan
-    return float(differences.mean()), error
-
-
 def gap(found: Found) -> Gap:
     """The gap of a search in an outer split."""
-    return Gap(gain(found, found.best)[0], gain(found, found.best, KEPT)[0])
+    return Gap(found.gain(found.best)[0], found.gain(found.best, KEPT)[0])
 
 
 def command(task: Task, trial: Trial) -> str:
@@ -71,7 +62,7 @@ def content(task: Task, found: Found, gaps: Sequence[Gap]) -> dict[str, Any]:
         "folds": task.folds,
         "best": dict(found.best.options),
         "defaults": task.defaults,
-        "gain": gain(found, found.best)[0],
+        "gain": found.gain(found.best)[0],
         "command": command(task, found.best),
         "importance": dict(found.importance),
         "outer": [{"inside": one.inside, "outside": one.outside, "optimism": one.optimism} for one in gaps],
@@ -123,7 +114,7 @@ def lines(task: Task, found: Found, gaps: Sequence[Gap]) -> list[str]:
 
 
 def _row(task: Task, found: Found, trial: Trial) -> list[str]:
-    value, error = gain(found, trial)
+    value, error = found.gain(trial)
     values: Mapping[str, Any] = {**task.defaults, **trial.options}
     name = f"{trial.number} (defaults)" if not trial.options else str(trial.number)
     told = "–" if not trial.options else f"{value:.5f} ± {error:.5f}"
