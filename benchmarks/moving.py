@@ -32,7 +32,8 @@ from darlr.evaluation.drift import Adwin
 from darlr.experiments.process import configure
 from darlr.io.files import write_json
 from darlr.options import SyntheticConfig
-from darlr.world.belief import Belief, fit_belief
+from darlr.world.belief import Belief
+from darlr.world.fit import fit_belief
 
 PERIODS, TURNS, ANGLE, POWER = 8, 5, 0.2, 0.8
 MOST = 60  # the newest answers of a user that the posterior is given
@@ -98,7 +99,7 @@ def answers_of(log: InteractionLog) -> Answers:
 
 def prior_of(log: InteractionLog, seed: int) -> Belief:
     """The prior of a log's users."""
-    return fit_belief(log, select(log, np.zeros(len(log), dtype=bool)), seed)
+    return fit_belief(log, log, select(log, np.zeros(len(log), dtype=bool)), seed)
 
 
 def played(move: str, update: str, forgets: bool, seed: int, first: Belief) -> dict[str, object]:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from darlr.data.log import Block, InteractionLog
+from darlr.data.log import Block, IntArray, InteractionLog
 from darlr.data.report import PrepareReport
 from darlr.data.scope import Scope, catalogue, scope_of
 from darlr.data.sources import open_source
@@ -45,19 +45,30 @@ SHARE = 0.2  # of the users outside the block, as the block's share of all
 def pseudo_block(log: InteractionLog, seed: int) -> tuple[InteractionLog, Truth]:
     """The log with a block of other users, and what these users logged there."""
     assert log.block is not None
-    items, n_users = log.block.items, log.n_users
+    items, log = log.block.items, outside(log)
+    users = np.sort(np.random.default_rng(seed).choice(log.n_users, round(SHARE * log.n_users), replace=False))
+    return blocked(log, users, items)
+
+
+def outside(log: InteractionLog) -> InteractionLog:
+    """The log without its block's users, in new codes by rising old ones."""
+    assert log.block is not None
+    n_users = log.n_users
     others = np.setdiff1d(np.arange(n_users), log.block.users)
     code = np.full(n_users, -1)
     code[others] = np.arange(len(others))
     log = replace(select(log, code[log.user] >= 0), block=None)
-    log = replace(
+    return replace(
         log,
         name="pseudo-block",
         user=code[log.user],
         user_ids=tuple(log.user_ids[u] for u in others),
         user_features=tuple(replace(column, values=column.values[others]) for column in log.user_features),
     )
-    users = np.sort(np.random.default_rng(seed).choice(log.n_users, round(SHARE * log.n_users), replace=False))
+
+
+def blocked(log: InteractionLog, users: IntArray, items: IntArray) -> tuple[InteractionLog, Truth]:
+    """The log with a block of these users and items, and what they logged there; both rise."""
     hidden = np.isin(log.user, users) & np.isin(log.item, items)
     liked = torch.zeros(len(users), len(items))
     events = select(log, hidden)
