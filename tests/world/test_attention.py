@@ -1,11 +1,15 @@
 """Weights of references by likelihood, and the predictions that saw neither of two events."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from darlr.data.scope import scope_of
+from darlr.data.split import select
 from darlr.errors import ConfigError
+from darlr.options import WorldModelConfig
 from darlr.world.attention import (
     PRIOR_EVENTS,
     Attention,
@@ -17,7 +21,8 @@ from darlr.world.attention import (
     weights,
 )
 from darlr.world.cross_fit import cross_fit, fits
-from darlr.world.weighed import require_weighable
+from darlr.world.fit import train_world
+from darlr.world.weighed import attention_of, require_weighable
 from tests.world.tiny import log_of
 
 USERS, ITEMS = 40, 24
@@ -169,3 +174,17 @@ def test_what_likelihood_cannot_weigh_is_refused():
     ):
         with pytest.raises(ConfigError, match=said):
             require_weighable(one, scope_of(one), kind, estimates)
+
+
+def test_weights_are_chosen_once_and_kept_beside_the_world_model(tmp_path, monkeypatch):
+    log = logged(groups())
+    config = WorldModelConfig("deepfm", members=1, hidden=(4,), embedding=2, epochs=1)
+    fitted = train_world(log, select(log, np.zeros(len(log), dtype=bool)), config).finish()
+    steps = []
+    fresh = attention_of(fitted, log, scope_of(log), 3, lambda *done: steps.append(done))
+    assert steps == [(k, 6) for k in range(7)]
+    kept = replace(fitted, home=tmp_path)
+    assert attention_of(kept, log, scope_of(log), 3).gain == fresh.gain
+    monkeypatch.setattr("darlr.world.weighed.cross_fit", None)  # nothing is fitted again
+    again = attention_of(kept, log, scope_of(log), 3)
+    assert all(torch.equal(value, again.state()[name]) for name, value in fresh.state().items())

@@ -22,6 +22,8 @@ from darlr.methods import find
 from darlr.options import OWN
 from darlr.policies.fixed import FixedList, UserGreedy
 from darlr.serving.folder import METADATA, export, export_table
+from darlr.serving.read import open_policy
+from darlr.serving.versions import CURRENT, add_version, point, pointed
 from darlr.world.estimates import estimate_of
 
 Write = Callable[[Path], None]  # writes a policy into a folder
@@ -29,8 +31,12 @@ Write = Callable[[Path], None]  # writes a policy into a folder
 
 def run(options: Export) -> None:
     """Write the policy folder of a row; an unknown row is refused before anything is written."""
-    if options.out.exists() and not (options.out / METADATA).is_file():
+    if (options.out is None) == (options.to is None):
+        raise ConfigError("option out: give it, for a single policy, or --to, for a folder of versions")
+    if options.out is not None and options.out.exists() and not (options.out / METADATA).is_file():
         raise RunError(f"{options.out}: exists and is no policy folder; choose another folder (option out)")
+    if options.to is not None and (options.to / METADATA).exists():
+        raise RunError(f"{options.to}: is a policy folder; choose another one for versions (option to)")
     found = open_run(options.run)
     if options.refit and found.fitted.config.kind == "given":
         raise ConfigError(
@@ -40,19 +46,34 @@ def run(options: Export) -> None:
     row = options.row or found.config.label
     form = for_onnx if options.onnx else lambda write: write
     write = form(writer(found, row))
+    place = options.out or options.to
+    assert place is not None
     if options.refit:
-        with naming(options.out):
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-            made = tempfile.TemporaryDirectory(dir=options.out.parent, prefix=".refit-")
-        with made as place:
+        with naming(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            made = tempfile.TemporaryDirectory(dir=place.parent, prefix=".refit-")
+        with made as home:
             try:
-                write = form(writer(refitted(found, row, place), row))
+                write = form(writer(refitted(found, row, home), row))
             except KeyboardInterrupt:
                 raise KeyboardInterrupt("interrupted while fitting again; nothing was exported") from None
-            write(options.out)
+            _put(write, options)
     else:
+        _put(write, options)
+    say(f"policy of {row} in {place}; use it with: darlr recommend {quote(str(place))} --user ID")
+
+
+def _put(write: Write, options: Export) -> None:
+    """Write the policy into the folder, or among the versions of one."""
+    if options.out is not None:
         write(options.out)
-    say(f"policy of {row} in {options.out}; use it with: darlr recommend {quote(str(options.out))} --user ID")
+        return
+    assert options.to is not None
+    before = pointed(options.to).name if (options.to / CURRENT).is_file() else None
+    name = add_version(options.to, write, lambda folder: open_policy(folder).version)
+    point(options.to, name)
+    back = f"; go back with: darlr point {quote(str(options.to))} {before}" if before not in (None, name) else ""
+    say(f"version {name} is in use in {options.to}{back}")
 
 
 def for_onnx(write: Write) -> Write:

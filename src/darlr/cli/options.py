@@ -1,5 +1,5 @@
 """The command line: `darlr data | fit | train | update | evaluate | compare | tune | recommend | serve | replay |
-export`.
+export | point`.
 
 Options are parsed from dataclasses before anything slow is imported, so `--help` is quick.
 """
@@ -287,14 +287,26 @@ class Export:
 
     run: Annotated[Positional[Path], FOLDER]
     """Folder of the run."""
-    out: Annotated[Path, FOLDER]
-    """Folder to write. A policy in it is replaced."""
+    out: Annotated[Path | None, FOLDER] = None
+    """Folder to write. A policy in it is replaced. Give it or --to."""
+    to: Annotated[Path | None, FOLDER] = None
+    """Folder of versions. The policy is added under its version, and becomes the one in use. None is removed."""
     row: str = ""
     """Name of the row in the tables, such as 'item-mean list'. The default is the trained policy."""
     refit: bool = False
     """Fit the row again on all events, also on those that were held out or kept for evaluation."""
     onnx: bool = False
     """Write the policy for ONNX Runtime, on which `darlr serve` needs no PyTorch. It needs the extra onnx."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Say which version of a policy is in use, such as an earlier one, or list the versions."""
+
+    folder: Annotated[Positional[Path], FOLDER]
+    """Folder of versions, which `darlr export --to` wrote."""
+    version: Annotated[Positional[str], arg(metavar="[VERSION]")] = ""
+    """Version to use from now on. Without it the versions are listed, the newest last."""
 
 
 Command = (
@@ -309,4 +321,5 @@ Command = (
     | Annotated[Serve, subcommand("serve")]
     | Annotated[Replay, subcommand("replay")]
     | Annotated[Export, subcommand("export")]
+    | Annotated[Point, subcommand("point")]
 )

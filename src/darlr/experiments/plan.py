@@ -16,6 +16,7 @@ from darlr.data.sets.exposure import exposure_of
 from darlr.data.sources import BUILT_IN
 from darlr.errors import ConfigError, MachineError
 from darlr.experiments.logs import Logs
+from darlr.experiments.world import weighs
 from darlr.methods import find, usual, weighted
 from darlr.options import RewardConfig, RunConfig, SelectorConfig, SyntheticConfig
 from darlr.options.checks import spelt
@@ -107,7 +108,7 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
         prior = PRIOR if world_model.kind == "implicit" else 0.0
     slate = slate_size(train.recommender, len(logs.scope.items))
     recommender = replace(train.recommender, slate=slate, prior=prior)
-    if find(train.method).references and selector.objective == "likelihood":
+    if weighs(train):
         require_weighable(log, logs.scope, world_model.kind, world_model.estimates)
     logged = log.implicit and world_model.estimates == "table"
     source: Literal["logged", "predicted"] = "logged" if logged else "predicted"

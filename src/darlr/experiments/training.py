@@ -37,6 +37,8 @@ from darlr.experiments.world import (
     paid_world,
     save_world_model,
     true_reward,
+    weighed,
+    weighs,
     world_of,
 )
 from darlr.io.files import digest
@@ -161,6 +163,8 @@ def train_run(
                 fitted = load_world_model(place, logs, config.split)
             assert fitted is not None  # a folder that the options name was read before
             run.depend_on(world_parts(place))
+            if weighs(config.train):  # before other workers begin, which read what this one writes
+                weighed(fitted, logs, config.train.selector.folds)
             write_leaving(out, config.train.session, logs)
             with working(out, where, config.train.device) as join:
                 finished = train_agents(

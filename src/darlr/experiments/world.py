@@ -154,9 +154,14 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
         world = replace(world, dynamics=dynamics_of(world.belief, logs.catalogue, config))
     if config.session.tastes == "drawn":
         world = replace(world, tastes=tastes_of(fitted, logs.fitted))
-    if find(config.method).references and config.selector.objective == "likelihood":
+    if weighs(config):
         world = replace(world, attention=weighed(fitted, logs, config.selector.folds))
     return world.to(config.device)
+
+
+def weighs(config: TrainConfig) -> bool:
+    """Return whether likelihood weighs the references of the method."""
+    return find(config.method).references and config.selector.objective == "likelihood"
 
 
 def weighed(fitted: FittedWorldModel, logs: Logs, folds: int) -> Attention:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Arrays = Mapping[str, NDArray[Any]]
+BLOCK = 1 << 20  # numbers that are checked at once
 MOST_ITEMS = 10_000  # the largest window, which no tensor bounds
 MOST_FACTORS = 1_000  # the most coordinates of a cold-start user; a matrix of their square is built
 CLOSED = "closed_form."  # the first part of the names of the tables of a world model that folds new users in itself
@@ -28,7 +29,8 @@ def check_tensors(tensors: Arrays) -> None:
         whole = np.int64 if name in WHOLE_NUMBERS else np.int32
         if tensor.dtype != (whole if name in WHOLE_NUMBERS + CODES else np.float32):
             raise ValueError(f"{name} is of type {tensor.dtype}")
-        if not np.isfinite(tensor).all():
+        flat = tensor.reshape(-1)
+        if not all(np.isfinite(flat[at : at + BLOCK]).all() for at in range(0, len(flat), BLOCK)):
             raise ValueError(f"{name} has a NaN or infinite value")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from warnings import warn
 
 import numpy as np
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope
 from darlr.data.split import select
-from darlr.errors import ConfigError, RunError
+from darlr.errors import ConfigError, DarlrWarning, RunError
 from darlr.io.tensors import read_tensors, write_tensors
 from darlr.world.attention import Attention, fit_attention, load_attention
 from darlr.world.cross_fit import cross_fit, fits
@@ -72,5 +73,8 @@ def attention_of(
     report(total, total)
     found = fit_attention(fitted.reward.whole(), crossed, config.seed)
     if path is not None:
-        write_tensors(path, found.state(), {"gain": found.gain})
+        try:
+            write_tensors(path, found.state(), {"gain": found.gain})
+        except RunError as error:
+            warn(f"the next command chooses the weights of references again: {error}", DarlrWarning, stacklevel=2)
     return found

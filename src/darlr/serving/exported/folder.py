@@ -12,10 +12,8 @@ from darlr.data.unit import WIDTH, Unit
 from darlr.errors import MachineError, RunError
 from darlr.io.arrays import MappedArrays
 from darlr.io.files import digest, read_json
-from darlr.options import RecommenderConfig
-from darlr.options.json import from_json
 from darlr.serving import policy_checks as checks
-from darlr.serving.exported.networks import Networks
+from darlr.serving.exported.networks import Networks, Settings
 from darlr.serving.exported.parts import Ends, Fold, Prior, Vectors
 from darlr.serving.exported.policy import Believing, ExportedPolicy, Known, New, OfNewcomers, OfUsers, Table
 from darlr.serving.ids import Ids
@@ -54,11 +52,12 @@ def read_exported(folder: Path, threads: int = 1) -> ExportedPolicy:
 def _policy(
     metadata: dict[str, Any], tables: MappedArrays, graph: bytes | None, version: str, threads: int
 ) -> ExportedPolicy:
-    checks.check_tensors(tables)
+    for name, values in tables.items():
+        checks.check_tensors({name: values})
+        tables.release()
     users, items = (checks.check_ids(metadata[f"{side}_ids"], side) for side in ("user", "item"))
     about = metadata["newcomers"]
     checks.check_shapes(tables, about["feedback"], len(users), len(items))
-    tables.release()  # the checks read all of it
     low, high, least = metadata["unit"]
     bounds = checks.check_range(metadata["logged_range"])
     unit = Unit(*checks.check_range((low, high)), checks.check_range((least, least + WIDTH))[0], bounds)
@@ -85,11 +84,12 @@ def _networks(
         from darlr.serving.exported.runtime import Graph
     except ModuleNotFoundError as error:
         raise MachineError("this policy needs ONNX Runtime: pip install onnxruntime") from error
-    config = from_json(RecommenderConfig, metadata["recommender"], METADATA)
+    asked = metadata["networks"]
+    numbers = {name: checks.check_number(asked[name], name) for name in ("prior", "belief", "caution")}
+    config = Settings(int(asked["window"]), int(asked["dim"]), bool(asked["feedback"]), **numbers)
     graph = Graph(content, threads)
     n_items = len(metadata["item_ids"])
-    sizes = {"items": config.tracker.window, "feedback": config.tracker.window}
-    sizes |= {"own": config.tracker.dim} if config.user_in_state else {}
+    sizes = {"items": config.window, "feedback": config.window} | ({"own": config.dim} if config.dim else {})
     sizes |= {"preference": tables["preference"].shape[1]} if config.belief else {}
     fits = {name: (size,) for name, size in sizes.items()} == graph.inputs
     if not fits or (graph.output, graph.width) != ("logits", n_items):
@@ -98,7 +98,7 @@ def _networks(
     networks = Networks(graph, config, reward_range, tables["preference"] if config.belief else None, leaving)
     known = OfUsers(
         networks,
-        tables.stored("own") if config.user_in_state else None,
+        tables.stored("own") if config.dim else None,
         tables.stored("reward"),
         tables.stored("theta"),
         fold,
@@ -109,7 +109,7 @@ def _networks(
         noise = tables["belief.noise"]
         told = noise * tables["belief.tempering"] if "belief.tempering" in tables else noise
         belief = Prior(tables["belief.mean"], tables["belief.factors"], told)
-        return known, Believing(belief, config.prior or 0.0, config.caution, leaving)
+        return known, Believing(belief, config.prior, config.caution, leaving)
     found = metadata["newcomers"]["feedback"]
     vectors = None
     if found is not None:
@@ -117,5 +117,5 @@ def _networks(
         scale = checks.check_number(found["scale"], "scale", positive=True)
         predicted, by_user = bool(found["predicted"]), bool(found["by_user"])
         vectors = Vectors(predicted, by_user, centre, mean, scale, columns, tables.get("feedback.strength"))
-    user = (tables["user.weight"], tables["user.bias"]) if config.user_in_state else None
+    user = (tables["user.weight"], tables["user.bias"]) if config.dim else None
     return known, OfNewcomers(networks, fold, vectors, user, tables.get("carried.mean"), tables.get("carried.weight"))

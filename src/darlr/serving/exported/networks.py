@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from darlr.options import RecommenderConfig
 from darlr.serving.exported.parts import Codes, Ends, Floats, clipped, times
 
 if TYPE_CHECKING:
@@ -23,11 +22,26 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """What is known of the networks' options. window: of the tracker. dim: of `own`, 0 for none.
+
+    feedback: whether states hold rewards. prior, belief, caution: as in `RecommenderConfig`, 0 for none.
+    """
+
+    window: int
+    dim: int
+    feedback: bool
+    prior: float
+    belief: float
+    caution: float
+
+
+@dataclass(frozen=True)
 class Networks:
     """A recommender (`darlr.agents.recommender`). features: [I, d1], for a belief. leaving: for caution."""
 
     graph: "Graph"
-    config: RecommenderConfig
+    config: Settings
     reward_range: tuple[float, float]
     features: Floats | None
     leaving: Ends | None
@@ -51,13 +65,13 @@ class Networks:
     ) -> dict[str, NDArray[Any]]:
         """The inputs of the graph, as `Recommender.observe` makes them."""
         low, high = self.reward_range
-        window, width = self.config.tracker.window, max(high - low, 1e-12)
+        window, width = self.config.window, max(high - low, 1e-12)
         missing = max(0, window - items.shape[1])
         recent = np.pad(items[:, -window:], ((0, 0), (missing, 0)), constant_values=-1)
         scaled = (np.pad(rewards[:, -window:], ((0, 0), (missing, 0))) - np.float32(low)) / np.float32(width)
-        feedback = clipped(scaled, (0, 1)) if self.config.feedback_in_state else np.zeros_like(scaled)
+        feedback = clipped(scaled, (0, 1)) if self.config.feedback else np.zeros_like(scaled)
         given = {"items": recent, "feedback": np.where(recent < 0, np.float32(0), feedback) if low < 0 else feedback}
-        if own is not None and self.config.user_in_state:
+        if own is not None and self.config.dim:
             given["own"] = own
         if preference is not None:
             given["preference"] = preference / np.float32(self.config.belief**0.5 * width)
@@ -68,7 +82,7 @@ class Networks:
         if self.features is None or start is None:
             return None
         known = np.maximum(items, 0)
-        there = (items >= 0) & self.config.feedback_in_state
+        there = (items >= 0) & self.config.feedback
         surprise = clipped(rewards, self.reward_range) - np.take_along_axis(start.rows, known, 1)
         x, strength = self.features[known].astype(np.float64) * there[..., None], self.config.belief
         precision = np.eye(x.shape[-1]) + strength * x.mT @ x

@@ -12,12 +12,14 @@ from darlr.errors import ConfigError, MachineError
 from darlr.io.files import digest, replacing
 from darlr.io.folders import replacing_folder
 from darlr.io.tensors import read_both, separate
+from darlr.options import RecommenderConfig
 from darlr.serving.exported.folder import GRAPH, METADATA, SCHEMA, TABLES
 from darlr.serving.folder import METADATA as OF_TORCH
 from darlr.serving.folder import REMEDY, WEIGHTS, read_policy
 from darlr.serving.folder import SCHEMA as OF_FOLDER
 from darlr.serving.policy_checks import CLOSED
 
+KEPT = ("data", "unit", "logged_range", "user_ids", "item_ids", "newcomers", "leaving")  # metadata
 LEFT = ("weights.", "slate.", CLOSED)  # the first parts of the names of tensors that the graph replaces
 
 
@@ -38,10 +40,11 @@ def export_onnx(source: Path, folder: Path) -> None:
             "option onnx: a policy that prices leaving (recommender.price) cannot be exported yet; export without onnx"
         )
     kept = {name: value for name, value in tensors.items() if not name.startswith(LEFT)}
-    graph = None
+    graph, settings = None, None
     if isinstance(policy.policy, RecommenderPolicy):
         kept = {name: value for name, value in kept.items() if name not in ("users", "items")}
         graph, more = _networks(policy.policy)
+        settings = _settings(policy.policy.recommender.config)
         kept |= more
     with replacing_folder(folder) as draft:
         with replacing(draft / TABLES) as file:
@@ -50,8 +53,20 @@ def export_onnx(source: Path, folder: Path) -> None:
         if graph is not None:
             (draft / GRAPH).write_bytes(graph)
             files.append(GRAPH)
-        about = {**metadata, "schema": SCHEMA, "files": {name: digest(draft / name) for name in files}}
+        about = {name: metadata[name] for name in KEPT} | {"networks": settings}
+        about |= {
+            "reward_range": metadata.get("reward_range"),
+            "schema": SCHEMA,
+            "files": {name: digest(draft / name) for name in files},
+        }
         (draft / METADATA).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", "utf-8")
+
+
+def _settings(config: RecommenderConfig) -> dict[str, Any]:
+    """The options that the served networks need, so that those that are added later do not matter."""
+    dim = config.tracker.dim if config.user_in_state else 0
+    about = {"window": config.tracker.window, "dim": dim, "feedback": config.feedback_in_state}
+    return {**about, "prior": config.prior or 0.0, "belief": config.belief, "caution": config.caution}
 
 
 def _networks(policy: RecommenderPolicy) -> tuple[bytes, dict[str, Any]]:
