@@ -204,6 +204,8 @@ def test_one_process_writes_a_log_and_nothing_else_is_overwritten(tmp_path: Path
     (tmp_path / "other" / "file").touch()
     with pytest.raises(DataError, match="exists and is no log of decisions"):
         DecisionLog(tmp_path / "other")
+    with pytest.raises(RunError, match=r"cannot be written \(Not a directory\); choose another folder"):
+        DecisionLog(tmp_path / "other" / "file" / "log")
     with pytest.raises(DataError, match="no log of decisions here"):
         read_log(tmp_path / "other")
     with DecisionLog(tmp_path / "log") as log:

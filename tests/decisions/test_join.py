@@ -141,6 +141,9 @@ def test_what_a_person_should_know_is_said(tmp_path: Path, capsys: pytest.Captur
     assert not (tmp_path / "c").exists()
     assert main(["data", "prepare", "decisions", str(tmp_path), "--out", str(tmp_path / "c")]) == 1
     assert "no log of decisions here" in capsys.readouterr().err
+    wide = f"data prepare decisions {tmp_path / 'one'} --out {tmp_path / 'c'} --reward-range 2 5"
+    assert main(wide.split()) == 1
+    assert f"{tmp_path / 'one'}, row 0, column 'reward': reward 1 must be" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="option columns"):
         read_decisions(silent, columns="pandas")  # type: ignore[arg-type]
     assert line_of_candidates("x", (1,))

@@ -25,12 +25,24 @@ def test_decisions_and_feedback_reach_the_disk(run: Path, tmp_path: Path, capsys
         replies = [running.post("/v1/recommend", one) for one in wanted]
         shown = [[(str(i["item"]), i["propensity"]) for i in reply.body["items"]] for reply in replies]
         item = replies[1].body["items"][0]["item"]
-        event = {"request_id": "r1", "item": item, "reward": 4, "timestamp": "2026-11-03T12:00:00+01:00"}
+        event: dict[str, object] = {
+            "request_id": "r1",
+            "item": item,
+            "reward": 4,
+            "timestamp": "2026-11-03T12:00:00+01:00",
+        }
         assert running.post("/v1/feedback", [event]).body["accepted"] == 1
         assert main(["serve", str(run), "--port", "0", "--decisions", str(folder)]) == 1
         assert "is writing to this log of decisions" in capsys.readouterr().err
     finally:
         running.end()
+    for keep, accepted in ((False, 1), (True, 2)):  # the log of an earlier process knows what was answered
+        running = Running(ServeConfig((run,), decisions=folder, keep_unknown=keep))
+        events = [{**event, "request_id": name} for name in ("r2", "r9")]
+        try:
+            assert running.post("/v1/feedback", events).body["accepted"] == accepted
+        finally:
+            running.end()
     found = read_log(folder)
     rows = found.decisions.rows(named=True)
     assert [list(zip(row["items"], row["propensities"], strict=True)) for row in rows] == shown

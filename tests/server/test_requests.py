@@ -110,6 +110,7 @@ WANTED = {"user": "u1"}
         ("/v1/recommend", {**WANTED, "history": [{"item": 3, "reward": 400}]}, 422, None),
         ("/v1/recommend:batch", {"requests": [WANTED] * 257}, 422, "/requests"),
         ("/v1/feedback", [{"request_id": "r", "item": 1}], 422, "/0/reward"),
+        ("/v1/feedback", [{"request_id": "r", "item": 1, "reward": 1, "timestamp": 0}], 422, "/0/timestamp"),
         ("/v1/model:reload", {"arm": "nobody"}, 422, None),
         ("/v1/nothing", {}, 404, None),
         ("/livez", {}, 405, None),
@@ -139,16 +140,19 @@ def test_a_batch_has_a_status_for_each(server: Running) -> None:
 
 
 def test_feedback_is_kept(server: Running) -> None:
+    assert server.post("/v1/recommend", {"user": "u1", "request_id": "r"}).status == 200
     events = [
         {"request_id": "r", "item": 3, "reward": 4, "timestamp": "2026-03-01T12:00:00+02:00"},
         {"request_id": "r", "item": 4, "reward": 40},
         {"request_id": "r", "item": 5, "reward": 1, "timestamp": "0001-01-01T00:00:00+14:00"},
         {"request_id": "r", "item": 6, "reward": 1},
+        {"request_id": "never asked", "item": 6, "reward": 1},
     ]
     reply = server.post("/v1/feedback", events)
     assert reply.status == 202
     assert reply.body["accepted"] == 2
-    assert [one["pointer"] for one in reply.body["rejected"]] == ["/1/reward", "/2/timestamp"]
+    assert [one["pointer"] for one in reply.body["rejected"]] == ["/1/reward", "/2/timestamp", "/4/request_id"]
+    assert 'darlr_feedback_total{result="unknown"} 1.0' in server.get("/metrics").text
     kept = list(server.sink.rewards)[-2:]
     assert [(one.item, one.reward) for one in kept] == [(3, 4.0), (6, 1.0)]
     assert kept[0].time.isoformat() == "2026-03-01T10:00:00+00:00"

@@ -10,6 +10,7 @@ The rules, whose counts are always reported:
 - An item that was shown and has no feedback has the reward `missing_reward`, or is left out where that is None.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -229,7 +230,10 @@ def dataset(
         reward_range=columns.reward_range,
         name=columns.name or Path(decided.source).name,
     )
-    log, report = read_table_log(rows.with_columns(pl.col("time").dt.epoch("us")), own, users, items)
+    try:
+        log, report = read_table_log(rows.with_columns(pl.col("time").dt.epoch("us")), own, users, items)
+    except DataError as error:  # the reader knows no more than that it was given a frame
+        raise DataError(re.sub(r"^frame\b(?! of)", lambda _: decided.source, str(error))) from error
     return log, PrepareReport(
         decided.source,
         report.rows_read,

@@ -1,5 +1,6 @@
 """Read a log of decisions, also while a process writes it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,14 @@ def read_log(folder: Path) -> Frames:
         except FileNotFoundError:
             continue
     raise DataError(f"{folder}: its files change all the time; read it again later")
+
+
+def request_ids(folder: Path) -> Iterator[str]:
+    """The request ids of all closed segments, which are all segments once a process has opened the log."""
+    for path in sorted(folder.glob("decisions/[0-9]*.parquet")):
+        import polars as pl
+
+        yield from pl.read_parquet(path.absolute(), columns=["request_id"], glob=False)["request_id"]
 
 
 def _joined(parts: list[Frames]) -> Frames:

@@ -1,6 +1,7 @@
 """Files that are replaced as a whole: a process that is killed leaves the old file or the new one."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,8 @@ from typing import Any
 
 from darlr.errors import DarlrError, RunError
 
+FULL = (None, errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", None))  # None: an error that gives no number
+
 
 @contextlib.contextmanager
 def naming(
@@ -23,8 +26,9 @@ def naming(
         yield
     except failures as error:
         why = (error.strerror if isinstance(error, OSError) else None) or error
+        room = "make room or " if getattr(error, "errno", None) in FULL else ""
         raise kind(
-            f"{path}: cannot be written ({why}); make room or choose another folder. Complete files stay as they were"
+            f"{path}: cannot be written ({why}); {room}choose another folder. Complete files stay as they were"
         ) from error
 
 

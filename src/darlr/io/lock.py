@@ -15,7 +15,7 @@ class Lock:
     def __init__(self, folder: Path, what: str = "run") -> None:
         """what: the name of what the folder holds, for the error."""
         self.path = folder / ".lock"
-        self._lock = FileLock(self.path, timeout=0)
+        self._lock = FileLock(self.path, timeout=0, thread_local=False)  # whichever thread ends the work releases it
         try:
             self._lock.acquire()
         except Timeout:

@@ -52,6 +52,9 @@ class ServeConfig:
     choose: StrategyConfig = field(default_factory=StrategyConfig)
     decisions: Path | None = None
     """Folder for the log of decisions and feedback. Without it they are kept in memory, and are lost at the end."""
+    keep_unknown: bool = False
+    """Keep feedback also for requests that this server and its log never answered, as where several servers share
+    their clients. Otherwise it is rejected."""
     waiting: int = 256
     """Most requests that wait for the inference thread. Further ones are refused with status 429."""
     threads: int = 1

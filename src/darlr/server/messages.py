@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict  # that of the library lacks what pydantic reads before Python 3.12
 
 from darlr.options.serving import Name
@@ -49,13 +50,20 @@ class WantedBatch(Message):
     requests: Annotated[list[Wanted], Field(max_length=BATCH)]
 
 
+def _text(value: object) -> object:
+    """Refuse numbers, which a lax date and time would take for seconds since 1970."""
+    if value is not None and not isinstance(value, str):
+        raise PydanticCustomError("string_type", "Input should be a valid string")
+    return value
+
+
 class Feedback(Message):
     """The reward of an item that was recommended. timestamp: ISO 8601; the default is the time of arrival."""
 
     request_id: Request
     item: Id
     reward: float
-    timestamp: Annotated[datetime | None, Field(strict=False)] = None
+    timestamp: Annotated[datetime | None, Field(strict=False), BeforeValidator(_text)] = None
 
 
 class Reload(Message):

@@ -53,8 +53,9 @@ class Metrics:
         if not decision.user_known:
             self._of(self.unknown, decision.arm).inc()
 
-    def took(self, accepted: int, rejected: int) -> None:
-        """Count feedback."""
+    def took(self, accepted: int, rejected: int, unknown: int) -> None:
+        """Count feedback. unknown: for requests that were never answered."""
+        self.feedback.labels("unknown").inc(unknown)
         self.feedback.labels("accepted").inc(accepted)
         self.feedback.labels("rejected").inc(rejected)
 

@@ -9,6 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from darlr.decisions.log import DecisionLog
+from darlr.decisions.read import request_ids
 from darlr.decisions.records import Sink
 from darlr.errors import MachineError
 from darlr.options.serving import ServeConfig
@@ -18,6 +19,7 @@ from darlr.server.engine import Engine
 from darlr.server.keys import read_keys
 from darlr.server.metrics import Metrics
 from darlr.server.page.desk import Desk
+from darlr.server.patient import Patient
 from darlr.server.service import Service
 from darlr.server.sink import Memory
 from darlr.serving.served import ROWS
@@ -35,7 +37,8 @@ def application(config: ServeConfig, sink: Sink | None = None) -> FastAPI:
     metrics.serves(arms)
     kept = sink or (Memory() if config.decisions is None else DecisionLog(config.decisions))
     engine = Engine(config.waiting, ROWS, metrics.together.observe)
-    service = Service(arms, engine, kept, config.choose, metrics)
+    earlier = request_ids(config.decisions) if config.decisions is not None else ()
+    service = Service(arms, engine, kept, config.choose, metrics, earlier, keep_unknown=config.keep_unknown)
     return make_app(service, keys, Desk(service) if config.page else None)
 
 
@@ -68,6 +71,7 @@ def settings(app: FastAPI, config: ServeConfig) -> uvicorn.Config:
     """How the application meets the network."""
     return uvicorn.Config(
         app,
+        http=Patient,
         log_level="warning",
         access_log=False,
         server_header=False,

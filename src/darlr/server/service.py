@@ -4,13 +4,14 @@ import asyncio
 import hashlib
 import uuid
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from darlr.data.spelling import plain
 from darlr.decisions.records import Decision, Reward, Sink, utc
 from darlr.errors import RunError
 from darlr.options import StrategyConfig
+from darlr.server.answered import Answered
 from darlr.server.arms import Arm, Arms
 from darlr.server.engine import Chosen, Engine, Job
 from darlr.server.messages import Answer, Feedback, Model, Rejected, Shown, Wanted
@@ -19,6 +20,7 @@ from darlr.serving.asked import Asked, Rules
 from darlr.serving.given import ItemRule, unknown_items
 from darlr.serving.ids import NEW
 
+UNKNOWN = "this server answered no request of this name"
 UNLOGGED = "decisions cannot be logged"
 REMEMBERED = 10_000  # named requests whose answers are kept, so that they can come twice
 
@@ -34,9 +36,23 @@ class UnavailableError(Exception):
 class Service:
     """The state of a server. Its coroutines run in one thread, so that nothing here needs a lock."""
 
-    def __init__(self, arms: Arms, engine: Engine, sink: Sink, usual: StrategyConfig, metrics: Metrics) -> None:
-        """usual: the strategy of requests that name none."""
+    def __init__(
+        self,
+        arms: Arms,
+        engine: Engine,
+        sink: Sink,
+        usual: StrategyConfig,
+        metrics: Metrics,
+        earlier: Iterable[str] = (),
+        *,
+        keep_unknown: bool = False,
+    ) -> None:
+        """usual: the strategy of requests that name none. earlier: the names of requests that were answered before.
+
+        keep_unknown: whether feedback counts that belongs to no request that was answered.
+        """
         self.arms, self.engine, self.sink, self.usual, self.metrics = arms, engine, sink, usual, metrics
+        self.answered, self.keep_unknown = Answered(earlier), keep_unknown
         self._answers: OrderedDict[str, tuple[bytes, asyncio.Task[Answer]]] = OrderedDict()
         self._reloading = asyncio.Lock()
 
@@ -97,6 +113,7 @@ class Service:
             self.sink.decided(decision)
         except OSError as error:
             raise UnavailableError(f"{UNLOGGED}, so none is made") from error
+        self.answered.add(name)
         self.metrics.decided(decision)
         return _answer(decision, chosen, _warnings(asked))
 
@@ -104,14 +121,17 @@ class Service:
         """Keep feedback: how many events were taken, and which were not. Raises UnavailableError."""
         bounds = [arm.policy.unit.bounds for arm in self.arms.arms]
         low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
-        taken, rejected = [], []
+        taken, rejected, unknown = [], [], 0
         for place, event in enumerate(events):
             try:
                 when = utc(event.timestamp)
             except OverflowError:
                 rejected.append(Rejected(pointer=f"/{place}/timestamp", detail="is outside the years 1 to 9999"))
                 continue
-            if low <= event.reward <= high:
+            if not self.keep_unknown and event.request_id not in self.answered:
+                unknown += 1
+                rejected.append(Rejected(pointer=f"/{place}/request_id", detail=UNKNOWN))
+            elif low <= event.reward <= high:
                 taken.append(Reward(event.request_id, event.item, event.reward, when))
             else:
                 detail = f"{event.reward:g} is outside the log's range of {low:g} to {high:g}"
@@ -120,7 +140,7 @@ class Service:
             self.sink.rewarded(taken)
         except OSError as error:
             raise UnavailableError("feedback cannot be kept") from error
-        self.metrics.took(len(taken), len(rejected))
+        self.metrics.took(len(taken), len(rejected) - unknown, unknown)
         return len(taken), rejected
 
     async def reload(self, name: str | None) -> Arms:

@@ -38,6 +38,8 @@ class Replayed:
 
     def __str__(self) -> str:
         other = f"; {self.others:,} decisions are of other versions" if self.others else ""
+        if not self.decisions:
+            return f"version {self.version}: none of the decisions is of this version{other}"
         if not self.mismatches:
             return f"version {self.version}: all {self.decisions:,} decisions were repeated bit for bit{other}"
         found = f"{self.mismatches:,} of {self.decisions:,} decisions came out otherwise, first {self.first!r}"
