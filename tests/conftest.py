@@ -1,7 +1,9 @@
 """What every test shares: one thread, shapes and types checked while tests run, the folder of real data."""
 
+import functools
 import gc
 import importlib
+import inspect
 import os
 import shutil
 import sys
@@ -35,6 +37,7 @@ if "PYTEST_XDIST_WORKER" in os.environ or not DEALS:
     checks.install(_annotated())
     torch.set_num_threads(1)
 gc.set_threshold(200_000)  # as the command line does; collecting among the objects of all imports takes time
+inspect.getsource = functools.cache(inspect.getsource)  # the command line reads that of all options at each call
 os.fsync = lambda file: None  # no test cuts the power, and thousands of files that wait for a disk are a long wait
 hypothesis.settings.register_profile("darlr", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("darlr")

@@ -17,12 +17,12 @@ def logged_feedback(log: InteractionLog, users: IntArray, items: IntArray) -> tu
     row, column = places(users, log.n_users), places(items, log.n_items)
     inside = (row[log.user] >= 0) & (column[log.item] >= 0)
     cell = row[log.user[inside]] * len(items) + column[log.item[inside]]
-    size = len(users) * len(items)
-    count = np.bincount(cell, minlength=size)
-    mean = np.bincount(cell, log.reward[inside], minlength=size) / np.maximum(count, 1)
+    cell, place, count = np.unique(cell, return_inverse=True, return_counts=True)
+    mean, logged = np.zeros((2, len(users) * len(items)), np.float32)
+    mean[cell] = np.bincount(place, log.reward[inside], minlength=len(cell)) / count
+    logged[cell] = 1
     shape = (len(users), len(items))
-    logged = (count > 0).astype(np.float32)
-    return torch.from_numpy(mean.astype(np.float32).reshape(shape)), torch.from_numpy(logged.reshape(shape))
+    return torch.from_numpy(mean.reshape(shape)), torch.from_numpy(logged.reshape(shape))
 
 
 def logged_neighbours(

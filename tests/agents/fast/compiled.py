@@ -17,6 +17,7 @@ from tests.agents.test_devices import prepared
 
 def main() -> None:
     """The argument is a JSON list of cases: a backend, a method and its options."""
+    inductor.cpp_cache_precompile_headers = False  # that takes longer than it spares three files
     # trying the instruction sets of the processor takes half of the time of a first run
     inductor.cpp.vec_isa_ok = True
     VecISA.check_build = lambda *_: False  # type: ignore[method-assign]  # their extensions

@@ -12,7 +12,9 @@ from darlr.experiments.study.cells import RESULT, read_result
 from tests import forked
 from tests.experiments.study.conftest import TINY
 
-OPTIONS = ["--methods", "darlr+,bayes-greedy,trivial", "--windows", "1", "--split.hidden", "0.5", *TINY]
+# One kind of world model serves all rows. A belief would be sampled anew for each of four cells.
+ROWS = ["--methods", "darlr+,ease,trivial", "--model.kind", "deepfm"]
+OPTIONS = [*ROWS, "--windows", "1", "--split.hidden", "0.5", *TINY]
 
 
 @pytest.fixture(scope="module")
