@@ -166,7 +166,10 @@ def line(known: Ground, seed: int) -> str:
     serving, centre = metric.turned(known.r0), known.r0.mean(0)
     own = serving.of(known.r0, centre, known.place[scope_of(known.log).users])
     tables = known.r0, known.r0 + shift(own, serving.of(everyone, centre, place), known.liked - everyone, at)
-    real = (estimate_of(known.truth.reward).whole() > 0).float()
+    real = torch.zeros_like(known.r0)
+    real[torch.from_numpy(known.truth.users)[:, None], torch.from_numpy(known.truth.items)] = (
+        estimate_of(known.truth.reward).whole() > 0
+    ).float()
     found.append([float((real - one).square().mean().sqrt()) for one in tables])
     found.append([known.earned(one) for one in tables])
     cells = " | ".join(f"{before:.5f}, {after:.5f}" for before, after in found)
