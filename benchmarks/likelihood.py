@@ -39,6 +39,11 @@ from darlr.world.attention import Attention
 DATA = ("coat", "synthetic")
 TRAINED = {"epochs": 2, "steps": 20_000, "keep": "last"}
 RUNS = 5  # the splits on which DARLR+ is trained
+REWARDS = {
+    "reward": {},
+    "likelihood": {"selector.objective": "likelihood"},
+    "r_0": {"selector.kind": "none"},
+}
 
 
 def options(data: str, split: int) -> RunConfig:
@@ -101,8 +106,8 @@ def measured(data: str, split: int, out: Path) -> dict[str, object]:
         errors[name] = [float(missed.square().mean().sqrt()), float(missed.abs().mean())]
         returns[name] = earned(UserGreedy(table), config, logs)
     learned = {}
-    for name in ("reward", "likelihood") if split < RUNS else ():
-        run = trained(override(config, {"selector.objective": name}), place / name, world)
+    for name in REWARDS if split < RUNS else ():
+        run = trained(override(config, REWARDS[name]), place / name, world)
         learned[name] = [earned(run.policy, config, logs), float(run.rows[-1]["held_out_dynamic"])]
     weights = {"gain": found.gain, "strength": float(found.strength), "events": len(logs.train)}
     spent = time.process_time() - begun
