@@ -53,7 +53,9 @@ def test_new_users_are_ranked_as_the_index_ranks_them(tmp_path: Path, monkeypatc
         believed = policy.newcomers.believed
         assert believed is not None
         assert believed.dynamics is not None
-        assert believed.dynamics.rule == FeltExit(2.5, 2.5)
+        rule = believed.dynamics.rule
+        assert isinstance(rule, FeltExit)
+        assert (rule.threshold, rule.patience, rule.chance) == (2.5, 1, 1.0)
         assert believed.dynamics.worth > 0
         index = Index(BELIEF.mean, BELIEF.factors, BELIEF.noise, nobody.long(), nobody)
         priced = replace(index, rule=believed.dynamics.rule, worth=believed.dynamics.worth)
@@ -71,6 +73,7 @@ def test_new_users_are_ranked_as_the_index_ranks_them(tmp_path: Path, monkeypatc
     "rule",
     [
         FeltExit(2.0, 2.0, 3, 0.5),
+        FeltExit(2.0, 2.0, cut=1.5),
         TiredExit(Fatigue(MEMBER, 0.7, 0.4)),
         LearnedExit(HAZARD, Unit()),
         LearnedExit(replace(HAZARD, threshold=-torch.inf), Unit()),

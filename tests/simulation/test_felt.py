@@ -58,3 +58,15 @@ def test_its_threshold_is_in_the_unit_of_the_log_and_must_be_a_reward() -> None:
         build_exit(SessionConfig(exit="felt"), log)
     with pytest.raises(ConfigError, match=r"session\.chance"):
         SessionConfig(chance=0.0)
+
+
+def test_ratings_are_cut_half_way_between_two_of_them() -> None:
+    log = log_of([0, 0, 1, 1], [0, 1, 0, 1], [1, 2, 4, 5], 2, 2, reward_range=(1.0, 5.0))
+    rule = build_exit(SessionConfig(exit="felt", threshold=2.0), log)
+    assert isinstance(rule, FeltExit)
+    assert rule.cut == rule.of_normal.threshold == 1.5
+    session, mean = reset(torch.arange(1), 2, 4), torch.tensor([[1.5, 2.0]])
+    torch.testing.assert_close(rule.risk(session, mean, torch.ones(1, 2)), torch.tensor([[0.5, 0.308538]]))
+    assert not rule.felt(session, torch.tensor([0]), torch.tensor([2.0])).any()
+    one_side = log_of([0, 1], [0, 1], [2, 4], 2, 2, reward_range=(1.0, 5.0))
+    assert build_exit(SessionConfig(exit="felt", threshold=1.5), one_side).cut is None  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from darlr.simulation.dynamics import Dynamics
 from darlr.simulation.environment import Environment
 from darlr.simulation.exits import Exit, for_new_users, never
 from darlr.simulation.fatigue import Fatigue
+from darlr.simulation.felt import FeltRule
 from darlr.simulation.session import Session
 from darlr.world.belief import Belief
 from darlr.world.context import Context
@@ -87,8 +88,8 @@ class Shown(NamedTuple):
 
 def drawn_returns(policy: Index, rule: Exit, turns: int) -> Tensor:
     """The returns, in learned units above a reward of 0, of sessions with users who are drawn from the prior."""
-    rule = for_new_users(rule)
-    policy = replace(policy, rule=for_new_users(policy.rule))
+    rule, known = (for_new_users(one.of_normal if isinstance(one, FeltRule) else one) for one in (rule, policy.rule))
+    policy = replace(policy, rule=known)
     count, items = max(2, min(USERS, CELLS // len(policy.mean))), len(policy.mean)
     user = torch.arange(count)
     normal = normals(user, user * 0, policy.factors.shape[1] + turns, policy.seed + 1)

@@ -21,7 +21,7 @@ from darlr.world.belief import Belief
 
 PREFIX = "dynamics."
 HAZARD = ("weights", "item_mean", "member", "user")
-FELT = ("threshold", "patience", "chance")
+FELT = ("threshold", "patience", "chance", "cut")
 TIRED = ("recovery", "strength", "least")
 
 
@@ -87,7 +87,8 @@ def read_dynamics(tensors: Mapping[str, Tensor], about: Mapping[str, Any] | None
     elif about["rule"] == "tired":
         rule = TiredExit(tired("member", about["tired"]))
     elif about["rule"] == "felt":
-        rule = FeltExit(number("threshold"), number("threshold"), int(number("patience")), number("chance"))
+        cut, threshold = None if about["cut"] is None else number("cut"), number("threshold")
+        rule = FeltExit(threshold, threshold, int(number("patience")), number("chance"), cut)
     fatigue = None if about["fatigue"] is None else tired("tired", about["fatigue"])
     turns = None if about["turns"] is None else int(number("turns"))
     return Dynamics(rule, number("worth"), fatigue, turns)

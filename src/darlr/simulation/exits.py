@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -153,7 +154,10 @@ def _felt(config: SessionConfig, log: InteractionLog) -> Exit:
             f"item disappoints, not {config.threshold:g}"
         )
     learned = float(log.unit.learn(torch.tensor(config.threshold)))
-    return FeltExit(config.threshold, learned, config.patience, config.chance)
+    rewards = np.unique(log.reward.astype(np.float64))
+    sides = rewards[rewards < learned][-1:], rewards[rewards >= learned][:1]
+    cut = float(np.concatenate(sides).mean()) if all(map(len, sides)) else None
+    return FeltExit(config.threshold, learned, config.patience, config.chance, cut)
 
 
 def _learned(config: SessionConfig, log: InteractionLog) -> Exit:

@@ -56,6 +56,11 @@ class FeltRule:
         """The same rule for users who are in no log."""
         return self
 
+    @property
+    def of_normal(self) -> Self:
+        """The same rule where rewards are normal and not rounded, as in drawn worlds."""
+        return self
+
 
 def luck(session: Session, action: Tensor) -> Tensor:
     """A uniform number for each session before its item, float64 [B]."""
@@ -68,14 +73,16 @@ class FeltExit(FeltRule):
     """Users leave with probability `chance` after an item with a reward below `threshold`.
 
     patience: k, the number of such items in a session from which on users leave. threshold: in the unit of the rewards
-    that sessions observe. learned: the same in the unit of learning. The draws are a hash of the user and of what was
-    shown, so that policies that show the same items meet the same luck.
+    that sessions observe. learned: the same in the unit of learning. cut: where policies cut the normal distribution of
+    a learned reward, half-way between the logged rewards on either side of the threshold, as a rating of 2 stands for
+    what lies between 1.5 and 2.5; None = at the threshold.
     """
 
     threshold: float
     learned: float
     patience: int = 1
     chance: float = 1.0
+    cut: float | None = None
 
     @property
     def sentence(self) -> str:
@@ -90,7 +97,7 @@ class FeltExit(FeltRule):
 
     def risk(self, session: Session, mean: Tensor, deviation: Tensor) -> Tensor:
         """See `FeltRule`."""
-        below: Tensor = ndtr((self.threshold - mean) / deviation)
+        below: Tensor = ndtr(((self.threshold if self.cut is None else self.cut) - mean) / deviation)
         return self.chance * below * self._tired(session)[:, None]
 
     def _tired(self, session: Session) -> Tensor:
@@ -102,6 +109,11 @@ class FeltExit(FeltRule):
     def as_learned(self) -> "FeltExit":
         """The same rule for rewards in the unit of learning."""
         return replace(self, threshold=self.learned)
+
+    @property
+    def of_normal(self) -> "FeltExit":
+        """See `FeltRule`. It is in the unit of learning."""
+        return self if self.cut is None else replace(self, threshold=self.cut)
 
 
 @dataclass(frozen=True)
