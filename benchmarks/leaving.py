@@ -69,6 +69,7 @@ RULES = {  # leave after a reward below this, the k-th of the session, with this
 }
 TURNS = {"synthetic": 30, "coat": 10, "tired": 30}  # on Coat a session shows 10 of the user's 16 random items
 TIRED = {"fatigue": 0.3, "tiring": 0.3, "recovery": 0.7}
+TITLES = {"synthetic": "Users who leave", "coat": "Users who leave, Coat", "tired": "New users who tire and leave"}
 CATEGORIES = {"8 categories": 8, "40 categories": 40}
 
 
@@ -269,7 +270,7 @@ def main() -> None:
             print(f"| {rule} | {title} | {values.mean():.2f} [{low:.2f}, {high:.2f}] | {' | '.join(cells)} |")
     if asked.picture is not None:
         rule, table = next(iter(rows.items()))
-        canvas.save(plot_bars([bar(*one) for one in table.items()], f"{asked.data}: new users, {rule}"), asked.picture)
+        canvas.save(plot_bars([bar(*one) for one in table.items()], f"{TITLES[asked.data]}: {rule}"), asked.picture)
 
 
 def bar(title: str, values: np.ndarray) -> Bar:
