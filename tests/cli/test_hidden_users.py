@@ -10,7 +10,7 @@ import pytest
 from darlr.cli.main import main
 from darlr.experiments.evaluate import open_runs
 from darlr.experiments.new_users import bayes_rows
-from darlr.world.belief import fit_belief
+from darlr.world.fit import fit_belief
 
 HIDE = ["--users", "both", "--split.hidden", "0.25", "--split.evaluation", "0.3", "--method", "darlr+", "--epochs", "1"]
 
