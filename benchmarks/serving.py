@@ -4,6 +4,8 @@
 
 It starts `darlr serve RUN` on a free port. Requests come at a fixed rate, whatever the answers do (an open loop), so
 that a latency counts from the time at which its request was due. Users, histories and strategies are drawn from a seed.
+Where RUN is a folder of versions, each reload follows a move of the pointer to the next one. At the end every answer is
+compared with what the version that it names recommends for that request.
 """
 
 import argparse
@@ -21,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from darlr.serving.read import open_policy
+from darlr.serving.versions import point, versions
 
 
 @dataclass
@@ -30,6 +33,7 @@ class Results:
     seconds: list[float] = field(default_factory=list)
     sent: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
+    answers: list[bytes] = field(default_factory=list)
     ended: float = 0.0
 
 
@@ -48,18 +52,22 @@ def bodies(run: Path, count: int, seed: int) -> list[bytes]:
     return found
 
 
-async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, body: bytes) -> int:
-    """The status of one request on an open connection."""
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, body: bytes) -> tuple[int, bytes]:
+    """The status and the body of one request on an open connection."""
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)
     answer = await reader.readuntil(b"\r\n\r\n")
     length = int(answer.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-    await reader.readexactly(length)
-    return int(answer[9:12])
+    return int(answer[9:12]), await reader.readexactly(length)
 
 
-async def load(port: int, requests: list[bytes], rate: float, connections: int, reloads: int) -> Results:
-    """Send all requests at the rate, on so many connections, with reloads at even distances."""
+async def load(
+    port: int, requests: list[bytes], rate: float, connections: int, reloads: int, run: Path | None = None
+) -> Results:
+    """Send all requests at the rate, on so many connections, with reloads at even distances.
+
+    run: a folder of versions, whose pointer moves before each reload.
+    """
     results, due = Results(), iter(enumerate(requests))
     began = time.perf_counter() + 0.1
 
@@ -69,7 +77,9 @@ async def load(port: int, requests: list[bytes], rate: float, connections: int, 
             at = began + number / rate
             await asyncio.sleep(max(0.0, at - time.perf_counter()))
             sent = time.perf_counter()
-            results.statuses[await ask(reader, writer, "/v1/recommend", body)] += 1
+            status, answer = await ask(reader, writer, "/v1/recommend", body)
+            results.statuses[status] += 1
+            results.answers.append(answer)
             now = results.ended = time.perf_counter()
             results.seconds.append(now - at)
             results.sent.append(now - sent)
@@ -79,11 +89,30 @@ async def load(port: int, requests: list[bytes], rate: float, connections: int, 
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for number in range(reloads):
             await asyncio.sleep(max(0.0, began + (number + 0.5) * len(requests) / rate / reloads - time.perf_counter()))
-            results.statuses[-await ask(reader, writer, "/v1/model:reload", b"{}")] += 1
+            if run is not None:
+                point(run, versions(run)[number % len(versions(run))])
+            results.statuses[-(await ask(reader, writer, "/v1/model:reload", b"{}"))[0]] += 1
         writer.close()
 
     await asyncio.gather(*(client() for _ in range(connections)), reload())
     return results
+
+
+def wrong(run: Path, requests: list[bytes], answers: list[bytes]) -> tuple[int, Counter[str]]:
+    """How many answers are not those of the version that they name, and how many came from each version."""
+    folders = [run / name for name in versions(run)] or [run]
+    policies = {policy.version: policy for policy in map(open_policy, folders)}
+    asked = {one["request_id"]: one for one in map(json.loads, requests)}
+    count, served = 0, Counter[str]()
+    for found in map(json.loads, answers):
+        one, policy = asked[found["request_id"]], policies[found["model"]["version"]]
+        served[policy.version] += 1
+        history = [(event["item"], event["reward"]) for event in one["history"]]
+        again = policy.recommend(
+            one["user"], 10, history=history, strategy=one["strategy"], request_id=found["request_id"]
+        )
+        count += again.select("item", "rank", "score", "propensity").to_dicts() != found["items"]
+    return count, served
 
 
 def computed(pid: int) -> float:
@@ -121,7 +150,8 @@ def main() -> None:
         asyncio.run(load(port, requests[:50], options.rate, options.connections, 0))  # warm
         before, cpu = time.process_time(), computed(server.pid)
         began = time.perf_counter()
-        results = asyncio.run(load(port, requests[50:], options.rate, options.connections, options.reloads))
+        moved = options.run if versions(options.run) else None
+        results = asyncio.run(load(port, requests[50:], options.rate, options.connections, options.reloads, moved))
         wall, own, cpu = results.ended - began, time.process_time() - before, computed(server.pid) - cpu
         took = [f"{1000 * np.quantile(results.seconds, share):.1f}" for share in (0.5, 0.95, 0.99, 1)]
         print(f"{len(results.seconds) / wall:.0f} requests a second for {wall:.0f} s ({options.rate:g} were due)")
@@ -132,6 +162,8 @@ def main() -> None:
             f"CPU {1000 * cpu / len(results.seconds):.2f} ms a request, reloads included; load {os.getloadavg()[0]:.1f}"
         )
         print(f"the generator used {own / wall:.2f} cores")
+        count, served = wrong(options.run, requests, results.answers)
+        print(f"wrong answers: {count} of {len(results.answers)}; by version {dict(served)}")
     finally:
         server.terminate()
         print(f"the server ended with exit code {server.wait(40)}")
