@@ -13,7 +13,8 @@ import torch
 
 from darlr.agents.learner import build_recommender
 from darlr.errors import ConfigError, RunError
-from darlr.serving.folder import export
+from darlr.io.tensors import read_both, write_both
+from darlr.serving.folder import METADATA, SCHEMA, WEIGHTS, export
 from darlr.serving.ids import NEW
 from darlr.serving.policy import TrainedPolicy
 from darlr.serving.read import open_policy
@@ -133,5 +134,11 @@ def test_a_damaged_folder_is_refused(folders: dict[str, Path], tmp_path: Path) -
 def test_what_cannot_be_exported_is_named(tmp_path: Path) -> None:
     learned(recommender__precision="bfloat16")(tmp_path / "policy")
     with pytest.raises(ConfigError, match=r"recommender\.precision bfloat16 cannot be exported"):
+        export_onnx(tmp_path / "policy", tmp_path / "onnx")
+    learned()(tmp_path / "policy")
+    files = tmp_path / "policy" / WEIGHTS, tmp_path / "policy" / METADATA
+    tensors, metadata = read_both(*files, "", "policy", SCHEMA)
+    write_both(*files, tensors, {**metadata, "dynamics": {"worth": 1.0, "rule": "never", "fatigue": None, "turns": 5}})
+    with pytest.raises(ConfigError, match=r"prices leaving \(recommender\.price\) cannot be exported yet"):
         export_onnx(tmp_path / "policy", tmp_path / "onnx")
     assert not (tmp_path / "onnx").exists()

@@ -35,7 +35,7 @@ def export_onnx(source: Path, folder: Path) -> None:
             "option onnx: the world model of this run estimates new users in closed form (a log of positives), which "
             "cannot be exported yet; export without onnx"
         )
-    if policy.newcomers.believed is not None and policy.newcomers.believed.dynamics is not None:
+    if metadata.get("dynamics") is not None:
         raise ConfigError(
             "option onnx: a policy that prices leaving (recommender.price) cannot be exported yet; export without onnx"
         )
