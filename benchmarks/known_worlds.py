@@ -51,19 +51,23 @@ class Known:
     best: float
 
 
-def known(reward: Tensor, rule: Exit, group: Tensor, item_vectors: Tensor, best: float) -> Known:
-    """A world model that predicts `reward` [U, I] exactly, and the truth that agrees with it."""
-    users, items = reward.shape
-    indicator = reward - reward.mean(0)
-    world = World(
+def predicted(reward: Tensor, item_vectors: Tensor, reward_range: tuple[float, float] = (0.0, 1.0)) -> World:
+    """The world of a model that predicts `reward` [U, I]."""
+    items, indicator = reward.shape[1], reward - reward.mean(0)
+    return World(
         reward=Dense(reward),
         risk=Dense(torch.zeros_like(reward)),
         user_features=standardise(indicator),
         unit=torch.nn.functional.normalize(indicator, dim=1),
         item_vectors=item_vectors,
         entropy=EntropyTable(torch.ones(items), torch.zeros(0, dtype=torch.int64), torch.zeros(0)),
-        reward_range=(0.0, 1.0),
+        reward_range=reward_range,
     )
+
+
+def known(reward: Tensor, rule: Exit, group: Tensor, item_vectors: Tensor, best: float) -> Known:
+    """A world model that predicts `reward` [U, I] exactly, and the truth that agrees with it."""
+    world, (users, items) = predicted(reward, item_vectors), reward.shape
     return Known(world, Truth(np.arange(users), np.arange(items), reward), rule, group, best)
 
 

@@ -10,7 +10,7 @@ from darlr.agents.recommender import preference
 from darlr.data.item_features import category_bits
 from darlr.errors import ConfigError
 from darlr.simulation.session import reset, show
-from tests.agents.tiny import make_world, options
+from tests.agents.tiny import build, make_world, options
 
 NOBODY = torch.zeros(1, dtype=torch.bool)
 
@@ -62,7 +62,7 @@ def test_a_surprise_moves_the_scores_of_like_items():
     liked, met = played(agent, 1, [2], [5.0]), played(agent, 1, [2], [float(world.reward.whole()[1, 2])])
     moved = agent._prior(agent.observe(liked)) - agent._prior(agent.observe(met))
     like = world.preference @ world.preference[2]
-    assert torch.equal(moved[0].sign(), like.sign())
+    assert torch.equal(moved[0].sign(), (like - like.mean()).sign())  # logits are compared, so the mean has no part
     torch.testing.assert_close(met.rewards[0, -1], world.reward.whole()[1, 2])
     torch.testing.assert_close(agent.observe(met).preference, torch.zeros(1, 4))
 
@@ -97,3 +97,15 @@ def test_caution_lowers_exactly_the_items_that_make_users_leave():
 def test_a_belief_needs_a_prior():
     with pytest.raises(ConfigError, match=r"recommender\.belief"):
         agent_with(belief=0.5)
+
+
+def test_what_the_belief_adds_to_all_items_alike_is_in_no_logit() -> None:
+    """Estimates that hardly differ make the prior sharp: 1e4 for a unit of reward."""
+    reward = 3 + 1e-3 * torch.randn(1, 6, generator=torch.Generator().manual_seed(0))
+    world = replace(make_world(reward=reward), preference=torch.full((6, 1), 10.0))
+    learner, _ = build(world, options("mbpo", recommender__prior=10.0, recommender__belief=1.0), decided=False)
+    session = reset(torch.tensor([0]), 6, 5)
+    told = show(session, torch.tensor([2]), torch.tensor([5.0]), torch.tensor([False]))
+    before, after = (learner.recommender.offset(learner.recommender.observe(one)) for one in (session, told))
+    assert before.abs().max() < 30
+    torch.testing.assert_close(after, before, rtol=0, atol=0.02)

@@ -33,6 +33,7 @@ class Recommender(nn.Module):
     centre: Tensor
     sharpness: Tensor
     features: Tensor
+    level: Tensor
     bits: Tensor
 
     def __init__(
@@ -73,6 +74,7 @@ class Recommender(nn.Module):
             if preference_features is None:
                 raise ValueError("a recommender with a belief needs features of preferences")
             tables["features"], preference_dim = preference_features, preference_features.shape[1]
+            tables["level"] = preference_features.mean(0)
         for name, table in tables.items():
             self.register_buffer(name, table, persistent=False)
         self.token = nn.Linear(item_vectors.shape[1] + 1, dim)
@@ -186,8 +188,9 @@ class Recommender(nn.Module):
         parts = [tracked]
         if own is not None:
             parts.append(own)
-        if self.config.belief:  # scaled to about unit size
-            parts.append(seen.preference / (self.config.belief**0.5 * max(self.high - self.low, 1e-12)))
+        if self.config.belief:
+            unit = max(self.high - self.low, 1e-12) / self.config.belief_scale
+            parts.append(seen.preference / (self.config.belief**0.5 * unit))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
     @property
@@ -219,7 +222,11 @@ class Recommender(nn.Module):
         return sum(parts[1:], start=parts[0])
 
     def _prior(self, seen: Observation, slate: Slate | None = None, features: Tensor | None = None) -> Tensor:
-        """prior / std(r_start(u, .)) * (r_start(u, i) + theta(h) . x_i - price), centred over items; float32 [B, A]."""
+        """prior / std(r_start(u, .)) * (r_start(u, i) + theta(h) . x_i - price), centred over items; float32 [B, A].
+
+        What the belief adds to all items alike is taken off again. Where r_start hardly varies it would be so large in
+        the logits that their differences are lost to rounding.
+        """
         assert self.estimate is not None
         scores = self.estimate.rows(seen.user) if slate is None else slate.scores
         if self.config.belief and features is None:
@@ -229,7 +236,10 @@ class Recommender(nn.Module):
         if self.dynamics is not None and self.risk is not None:
             session = of_history(seen.user, seen.shown, seen.felt, len(self.items))
             scores = self.dynamics.values(session, scores, self.risk.rows(seen.user).clamp(min=LEAST).sqrt())
-        return (scores - self.centre[seen.user, None]) * self.sharpness[seen.user, None]
+        centre = self.centre[seen.user]
+        if self.config.belief:
+            centre = centre + seen.preference @ self.level
+        return (scores - centre[:, None]) * self.sharpness[seen.user, None]
 
 
 def _scales(prior: float | None, reward: Estimate | None) -> dict[str, Tensor]:

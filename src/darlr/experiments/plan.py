@@ -18,7 +18,7 @@ from darlr.errors import ConfigError, MachineError
 from darlr.experiments.logs import Logs
 from darlr.experiments.world import weighs
 from darlr.methods import find, usual, weighted
-from darlr.options import RewardConfig, RunConfig, SelectorConfig, SyntheticConfig
+from darlr.options import RewardConfig, RunConfig, SelectorConfig, SessionConfig, SyntheticConfig, WorldModelConfig
 from darlr.options.checks import spelt
 from darlr.options.json import to_json
 from darlr.options.names import changed, named, option_name
@@ -52,6 +52,10 @@ def check_run(config: RunConfig, log: InteractionLog) -> None:
     check_device(config.train.device)
     if config.train.compile:
         require_compiler(config.train.device)
+    if find(config.train.method).truth and config.train.session.tastes == "drawn":
+        raise ConfigError(
+            f"option session.tastes: {config.train.method} learns from the truth, which is not drawn; leave it out"
+        )
     selector, picks = config.train.selector, config.train.selector.picks
     if find(config.train.method).references and selector.kind != "none" and picks >= log.n_users:
         raise ConfigError(
@@ -85,6 +89,13 @@ def without_effect(config: RunConfig) -> list[str]:
     found[f"--method {method.name}"] = [*selector, *(name for name in reward if name not in read)]
     listed = {cause: ", ".join(names) for cause, names in found.items() if names}
     return [f"warning: {names}: no effect with {cause}; leave them out" for cause, names in listed.items()]
+
+
+def with_tastes(session: SessionConfig, world_model: WorldModelConfig) -> SessionConfig:
+    """Return the session with `tastes = auto` decided by the kind of the world model."""
+    if session.tastes != "auto":
+        return session
+    return replace(session, tastes="drawn" if world_model.kind in ("bayesian", "mixed") else "mean")
 
 
 PRIOR = 10.0  # the weight of the start, as that of DARLR+
@@ -126,7 +137,7 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
         world_model=world_model,
         train=replace(
             train,
-            session=resolve_exit(train.session, log),
+            session=with_tastes(resolve_exit(train.session, log), world_model),
             recommender=recommender,
             selector=selector,
             tables=tables,

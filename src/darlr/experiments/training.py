@@ -22,7 +22,7 @@ from darlr.evaluation.truth import has_truth
 from darlr.experiments.finished import DATA, FinishedRun, chosen, finish, keep_log, open_run, world_folder, world_parts
 from darlr.experiments.leaving import leaving_notes, write_leaving
 from darlr.experiments.logs import NOTHING_KEPT, Logs, divided
-from darlr.experiments.plan import check_options, check_run, decided
+from darlr.experiments.plan import check_options, check_run, decided, with_tastes
 from darlr.experiments.process import configure
 from darlr.experiments.progress import Meter, say, watched
 from darlr.experiments.runs import CHECKPOINT, Run
@@ -108,7 +108,10 @@ def prepare(asked: RunConfig, source: InteractionLog | None = None, factors: Wor
         return prepared
     given = given_world(asked.world_model, config, logs, factors)
     # the options of the model that the run learns from, for readers of the run
-    return replace(prepared, config=replace(config, world_model=given.config), given=given)
+    train = replace(
+        config.train, session=with_tastes(replace(session, tastes=asked.train.session.tastes), given.config)
+    )
+    return replace(prepared, config=replace(config, world_model=given.config, train=train), given=given)
 
 
 def train_run(

@@ -128,6 +128,9 @@ class RecommenderConfig:
     belief: float = 0.0
     """How strongly the rewards of a session update the estimates that recommender.prior adds to the logits.
     1 follows the variance of preferences in the log. 0 never updates the estimates."""
+    belief_scale: float = 1.0
+    """Factor of the belief in the state of the policy, where it is divided by the range of rewards.
+    The range of rewards over their noise, about 4 for ratings, makes it as large as the other inputs."""
     caution: float = 0.0
     """How far the policy lowers the logits of items that would make the user leave. 0 leaves the logits as they are.
     The built-in exit rule category supports it, and the rule distance does not."""
@@ -148,6 +151,7 @@ class RecommenderConfig:
     """The actor, the critic and the optimiser of the recommender."""
 
     def __post_init__(self) -> None:
+        positive(self, ("belief_scale",), "recommender")
         not_negative(self, ("belief", "caution", "price", "slate_random"), "recommender")
         require(self.prior is None or self.prior >= 0, "recommender.prior", f"must be at least 0, not {self.prior}")
         require(self.slate is None or self.slate >= 0, "recommender.slate", f"must be at least 0, not {self.slate}")

@@ -43,11 +43,11 @@ class SessionConfig:
     It is in the unit of the log's timestamps. The default is where the logged times fall into two groups."""
     turns: int = 30
     """T: largest number of turns in a session."""
-    tastes: Literal["mean", "drawn"] = "mean"
+    tastes: Literal["mean", "drawn", "auto"] = "mean"
     """What users of training sessions like. mean: the estimates of the world model, as in the paper.
     drawn: each session is played in a world that is drawn from the posterior of the world model, and its feedback has
     the noise of ratings, so that sessions say what is new. Worlds are draws of a Gibbs sampler, or members of the
-    ensemble where there is no posterior."""
+    ensemble where there is no posterior. auto: drawn where the world model has a posterior, otherwise mean."""
     repeats: bool = False
     """Training sessions may show an item twice. The evaluation modes NX_0 and NX_10 never do.
     The paper leaves this open."""

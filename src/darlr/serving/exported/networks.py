@@ -52,10 +52,10 @@ class Networks:
         found = self.graph(self._seen(items, rewards, own, preference))
         parts = []
         if self.config.prior and start is not None:
-            rows = start.rows
+            rows, centre = start.rows, start.centre
             if self.features is not None and preference is not None:
-                rows = rows + times(self.features, preference)
-            parts.append((rows - start.centre[:, None]) * start.sharpness[:, None])
+                rows, centre = rows + times(self.features, preference), centre + preference @ self.features.mean(0)
+            parts.append((rows - centre[:, None]) * start.sharpness[:, None])
         if self.leaving is not None:
             parts.append(np.float32(-self.config.caution) * self.leaving.ending(items))
         return found + sum(parts[1:], start=parts[0]) if parts else found
@@ -74,7 +74,7 @@ class Networks:
         if own is not None and self.config.dim:
             given["own"] = own
         if preference is not None:
-            given["preference"] = preference / np.float32(self.config.belief**0.5 * width)
+            given["preference"] = preference / np.float32(self.config.belief**0.5 * (width / self.config.belief_scale))
         return given
 
     def _preference(self, items: Codes, rewards: Floats, start: Start | None) -> Floats | None:
