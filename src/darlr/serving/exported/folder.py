@@ -19,8 +19,9 @@ from darlr.serving.exported.policy import Believing, ExportedPolicy, Known, New,
 from darlr.serving.ids import Ids
 
 METADATA, TABLES, GRAPH = "policy.json", "tables.safetensors", "graph.onnx"
-SCHEMA = "onnx 1"
+SCHEMA = "onnx 2"
 REMEDY = "export it again"
+NUMBERS = ("prior", "belief", "caution", "belief_scale")  # of the networks
 Arrays = Mapping[str, Any]
 
 
@@ -85,7 +86,7 @@ def _networks(
     except ModuleNotFoundError as error:
         raise MachineError("this policy needs ONNX Runtime: pip install onnxruntime") from error
     asked = metadata["networks"]
-    numbers = {name: checks.check_number(asked[name], name) for name in ("prior", "belief", "caution")}
+    numbers = {name: checks.check_number(asked[name], name) for name in NUMBERS}
     config = Settings(int(asked["window"]), int(asked["dim"]), bool(asked["feedback"]), **numbers)
     graph = Graph(content, threads)
     n_items = len(metadata["item_ids"])

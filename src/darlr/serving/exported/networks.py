@@ -25,7 +25,7 @@ class Start:
 class Settings:
     """What is known of the networks' options. window: of the tracker. dim: of `own`, 0 for none.
 
-    feedback: whether states hold rewards. prior, belief, caution: as in `RecommenderConfig`, 0 for none.
+    feedback: whether states hold rewards. prior, belief, caution, belief_scale: as in `RecommenderConfig`, 0 for none.
     """
 
     window: int
@@ -34,6 +34,7 @@ class Settings:
     prior: float
     belief: float
     caution: float
+    belief_scale: float
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,13 @@ def _settings(config: RecommenderConfig) -> dict[str, Any]:
     """The options that the served networks need, so that those that are added later do not matter."""
     dim = config.tracker.dim if config.user_in_state else 0
     about = {"window": config.tracker.window, "dim": dim, "feedback": config.feedback_in_state}
-    return {**about, "prior": config.prior or 0.0, "belief": config.belief, "caution": config.caution}
+    return {
+        **about,
+        "prior": config.prior or 0.0,
+        "belief": config.belief,
+        "caution": config.caution,
+        "belief_scale": config.belief_scale,
+    }
 
 
 def _networks(policy: RecommenderPolicy) -> tuple[bytes, dict[str, Any]]:
