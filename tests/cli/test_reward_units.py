@@ -13,7 +13,8 @@ from darlr.options import SyntheticConfig
 from darlr.serving.folder import read_policy
 
 WORLD = SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)
-PLUS = "--model.kind mixed --reward.start frozen --recommender.prior 10 --recommender.belief 1 --recommender.caution 9"
+PLUS = "--model.kind mixed --model.embedding 2 --reward.start frozen --recommender.prior 10 --recommender.belief 1 "
+PLUS += "--recommender.caution 9"
 METHODS = {name: ["--method", name] for name in ("mbpo", "mopo", "ips", "dorl", "roler", "gt", "darlr")}
 METHODS["darlr+"] = ["--method", "darlr", *PLUS.split()]
 A, B = 0.01, -100.0

@@ -230,7 +230,7 @@ def test_coat_world_model_is_better_than_biases_on_held_out_log(data_folder):
     train, held_out = split(log, SplitConfig())
     bias = choose_bias(train, held_out)  # chosen on the same rows, so the comparison favours it
     error = bias.predict(held_out.user, held_out.item) - held_out.reward
-    fitted = fit_world(train, held_out, WorldModelConfig(epochs=12))
+    fitted = fit_world(train, held_out, WorldModelConfig(epochs=6))
     assert fitted.metrics["held_out_rmse"] < np.sqrt((error**2).mean())
 
 
