@@ -51,6 +51,9 @@ def test_without_strength_the_estimate_is_r0_and_nothing_is_uncertain():
     turns = rollout(learner.recommender, None, simulator, learner.tables, 16, learner.generators).turns
     assert torch.equal(turns.shaped.estimate, world.reward.pairs(turns.observation.user, turns.action))
     assert turns.shaped.uncertainty.abs().max() == 0
+    assert torch.equal(
+        turns.references.users, turns.observation.user[:, None].expand(-1, 3)
+    )  # nobody else has a weight
 
 
 def test_similarity_and_diversity_are_weighted_means():

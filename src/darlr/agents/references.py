@@ -134,7 +134,8 @@ def alone(world: World, user: Int[Tensor, " B"]) -> References:
 def attended(world: World, picks: int, session: Session, item: Int[Tensor, " B"]) -> References:
     """References that likelihood weighs (`darlr.world.attention`). r_sim and r_div are weighted means over them.
 
-    r_div is the mean of 1 - cos over pairs drawn by the weights. `users` are those of the K largest weights.
+    r_div is the mean of 1 - cos over pairs drawn by the weights. `users` are those of the K largest weights, and the
+    user itself where fewer have any.
     """
     assert world.attention is not None
     shown, user = session.items, session.user
@@ -143,7 +144,9 @@ def attended(world: World, picks: int, session: Session, item: Int[Tensor, " B"]
     share = found.weight / found.weight.sum(1, keepdim=True).clamp(min=1e-12)
     mean = share @ world.unit
     similarity, alike = (world.unit[user] * mean).sum(1), mean.square().sum(1)
-    return References(found.weight.topk(picks, dim=1).indices, similarity, share.sum(1) - alike, found.shift)
+    most = found.weight.topk(picks, dim=1)
+    users = torch.where(most.values > 0, most.indices, user[:, None])
+    return References(users, similarity, share.sum(1) - alike, found.shift)
 
 
 def diversity(world: World, users: Int[Tensor, "B K"]) -> Float[Tensor, " B"]:

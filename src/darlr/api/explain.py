@@ -154,6 +154,8 @@ class Explainer:
         chances = scores.masked_fill(~allowed, -torch.inf).softmax(0)
         rank = int((allowed & (scores > scores[item])).sum()) + 1
         picked = [] if step.references is None else step.references.users[0].tolist()
+        if step.references is not None and step.references.shift is not None:
+            picked = [one for one in picked if one != user]  # fewer users than K have a weight
         of_item = torch.tensor(item)
         starts = self.learner.tables.start.pairs(torch.tensor(picked, dtype=torch.int64), of_item)
         frozen = run.world.reward.pairs(torch.tensor(user), of_item)
