@@ -17,6 +17,8 @@ from darlr.evaluation.truth import load_truth
 from darlr.experiments.finished import open_run
 from darlr.options import SyntheticConfig
 from darlr.serving.folder import read_policy
+from darlr.serving.read import open_policy
+from darlr.serving.versions import versions
 from darlr.simulation.exits import build_exit
 
 WORLD = SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)
@@ -53,6 +55,28 @@ def test_the_trained_policy_and_its_start(trained: Path, tmp_path: Path) -> None
     found = {name: read_policy(tmp_path / name).recommend(3, 16).rows() for name in ("trained", "named", "start")}
     assert found["trained"] == found["named"] == read_policy(trained).recommend(3, 16).rows()
     assert found["start"] != found["trained"]
+
+
+def test_versions_stay_and_a_pointer_says_which_is_in_use(
+    trained: Path, tmp_path: Path, refused: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop, rows = tmp_path / "shop", ("item-mean list", "popularity list", "item-mean list")
+    for row in rows:
+        assert main(["export", str(trained), "--row", row, "--to", str(shop)]) == 0
+    first, second = versions(shop)
+    assert sorted(path.name for path in shop.iterdir()) == sorted((first, second, "current"))
+    assert open_policy(shop).version == first
+    capsys.readouterr()
+    assert main(["point", str(shop), second]) == main(["point", str(shop)]) == 0
+    assert capsys.readouterr().out.splitlines() == [first, f"{second}  in use"]
+    assert open_policy(shop).version == second
+    assert "holds no version 'nothing'; it holds" in refused("point", shop, "nothing")
+    (shop / "current").write_text("../shop", "utf-8")
+    assert "which is no version here" in refused("recommend", shop, "--user", "1")
+    assert "holds no versions" in refused("point", tmp_path)
+    assert "option --out: give it" in refused("export", trained, code=2)
+    assert "option --out: give it" in refused("export", trained, "--out", shop, "--to", shop, code=2)
+    assert "is a policy folder" in refused("export", trained, "--to", shop / first)
 
 
 def test_refused(trained: Path, tmp_path: Path, refused: Callable[..., str]) -> None:

@@ -24,8 +24,10 @@ from darlr.server.metrics import Metrics
 from darlr.server.service import Service, UnavailableError
 from darlr.server.sink import Memory
 from darlr.serving.folder import read_policy
+from darlr.serving.versions import add_version, point
 from tests import forked
 from tests.server.conftest import Running, policy_at
+from tests.serving.tiny import POLICIES
 
 KEY = "a key of enough letters"
 
@@ -116,6 +118,33 @@ def test_a_reload_under_load_fails_no_answer(tmp_path: Path) -> None:
         assert refused.status == 409
         assert "damaged" in refused.body["detail"]
         assert running.post("/v1/recommend", {"user": "u1"}).body["model"]["version"] == served
+    finally:
+        running.end()
+
+
+def test_a_reload_follows_the_pointer(tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    names = [
+        add_version(shop, POLICIES[name], lambda folder: read_policy(folder).version) for name in ("list", "table")
+    ]
+    point(shop, names[0])
+    running = Running(ServeConfig((shop,)))
+
+    def served() -> tuple[str, str]:
+        found = running.post("/v1/recommend", {"user": "u1"}).body
+        return found["model"]["run"], found["model"]["version"]
+
+    try:
+        assert served() == ("shop", names[0])
+        point(shop, names[1])
+        assert served() == ("shop", names[0])
+        for name in (names[1], names[0]):
+            point(shop, name)
+            assert running.post("/v1/model:reload", {}).status == 200
+            assert served() == ("shop", name)
+        (shop / "current").write_text("gone", "utf-8")
+        assert running.post("/v1/model:reload", {}).status == 409
+        assert served() == ("shop", names[0])
     finally:
         running.end()
 
