@@ -48,7 +48,10 @@ def sessions_of(log: InteractionLog, gap: float | None = None) -> LogSessions:
     """
     if log.timestamp is None or not len(log):
         what = "events" if log.timestamp is not None else "timestamps"
-        raise DataError(f"{log.name}: sessions need {what}, and this log has none; choose another rule (session.exit)")
+        raise DataError(
+            f"{log.name}: sessions need {what}, and this log has none; leave out what is learned from sessions "
+            "(options session.exit, session.fatigue)"
+        )
     order = np.lexsort((np.arange(len(log)), log.timestamp, log.user))
     user, time = log.user[order], log.timestamp[order]
     same, between = user[1:] == user[:-1], np.diff(time)
