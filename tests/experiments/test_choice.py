@@ -9,7 +9,7 @@ import torch
 
 from darlr.agents.sink import Earned, Keeper, Memory
 from darlr.data.unit import Unit
-from darlr.experiments.finished import chosen
+from darlr.experiments.finished import HandedOver, chosen
 from darlr.experiments.watch import criterion_of, kept
 from darlr.simulation.exits import never
 from darlr.world.drawn import Members, Tastes
@@ -54,3 +54,6 @@ def test_the_run_says_where_and_by_how_much() -> None:
     text = kept(chosen({}, 1, sink.load_best()), drawn=True)
     assert "it earns most in drawn worlds that training never met, 1.5 a session; the start earns 1" in text
     assert "0.5 +- 0.1" in text
+    start = {"learned": 1.0, "shown": 1.0, "sessions": [1.0]}
+    text = kept(HandedOver({}, 0, 2, {"start": start, "earned": start}), gains=[-0.5, 0.25])
+    assert text.endswith("no epoch surely earns more; the best epoch earns +0.25 in the unit of learning")

@@ -260,5 +260,6 @@ def train_agents(
     rows = sink.rows
     newest, epochs = learner.recommender.state_dict(), rows[-1]["epoch"] if rows else 0
     found = chosen(newest, epochs, sink.load_best() if options.keep != "last" else None)
-    say(kept(found, drawn=world.tastes is not None))
+    gains = [row["greedy_gain"] for row in rows if "greedy_gain" in row]
+    say(kept(found, drawn=world.tastes is not None, gains=gains))
     return finish(sink if isinstance(sink, Memory) else sink.folder, config, logs, fitted, world, found)

@@ -1,6 +1,6 @@
 """Measurements after each epoch: on the world model to choose the best policy, and on the truth for the curve."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import isclose
 from typing import Any, NamedTuple
@@ -138,8 +138,11 @@ def by_members(fitted: FittedWorldModel, users: Tensor) -> Tensor:
     return torch.cat(found)
 
 
-def kept(found: HandedOver, *, drawn: bool = False) -> str:
-    """Return a sentence on which policy the run hands over. drawn: whether the criterion is played in drawn worlds."""
+def kept(found: HandedOver, *, drawn: bool = False, gains: Sequence[float] = ()) -> str:
+    """Return a sentence on which policy the run hands over, and by how much it is better.
+
+    drawn: whether the criterion is played in drawn worlds. gains: of the epochs over the start.
+    """
     if not found.epochs:
         return "the policy is the start, as nothing was trained"
     if not found.scores:
@@ -153,7 +156,8 @@ def kept(found: HandedOver, *, drawn: bool = False) -> str:
     where = "in drawn worlds that training never met" if drawn else "by the world model"
     if not found.epoch:
         best = f"{where} it earns {start:.4g} a session, and no epoch{sure} earns more{most}"
-        return f"the policy is the start: {best}"
+        least = f"; the best epoch earns {max(gains):+.2g} in the unit of learning" if gains else ""
+        return f"the policy is the start: {best}{least}"
     text = (
         f"the policy is that of epoch {found.epoch} of {found.epochs}: of its start and its epochs it earns most "
         f"{where}{most}, {earned:.4g} a session; the start earns {start:.4g}"

@@ -99,7 +99,10 @@ DARLR_PLUS = replace(
         "train.reward.start": "frozen",
         "train.recommender.prior": 10.0,
         "train.recommender.belief": 1.0,
+        "train.recommender.belief_scale": 4.0,
         "train.recommender.caution": 1000.0,
+        "train.session.tastes": "auto",
+        "train.keep": "sure",
         "train.recommender.price": 1.0,
     },
 )
