@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -154,8 +154,10 @@ class Slow:
 
     def __init__(self, run: Path) -> None:
         self.real, self.go, self.sizes = read_policy(run), threading.Event(), list[int]()
+        self.asked = threading.Event()
 
     def scored(self, some: Any) -> Any:
+        self.asked.set()
         self.go.wait(10)
         self.sizes.append(len(some))
         if any(one.code == 1 for one in some):
@@ -191,8 +193,10 @@ def test_refusals_name_a_time_to_come_back(run: Path) -> None:
     running.app.state.service.arms = Arms((Arm("shop", 1.0, run, slow),))  # type: ignore[arg-type]
     try:
         with ThreadPoolExecutor(6) as many:
-            asked = [many.submit(running.post, "/v1/recommend", {"user": "u2"}) for _ in range(6)]
-            time.sleep(0.3)
+            asked = [many.submit(running.post, "/v1/recommend", {"user": "u2"})]
+            assert slow.asked.wait(10)  # the first one left the queue, which has room for one
+            asked += [many.submit(running.post, "/v1/recommend", {"user": "u2"}) for _ in range(5)]
+            next(as_completed(asked))
             slow.go.set()
             replies = [one.result() for one in asked]
         statuses = sorted(reply.status for reply in replies)
