@@ -45,6 +45,8 @@ def test_darlr_plus_is_darlr_with_other_defaults():
     mine = found.train.recommender
     assert (mine.prior, mine.belief, mine.caution) == (10, 1, 1000)
     assert with_defaults(found) == found
+    kept = with_defaults(replace(asked("darlr+"), train=replace(asked("darlr+").train, keep="last")))
+    assert kept == replace(found, train=replace(found.train, keep="last"))  # an option of the user's stays
     plus, plain = find("darlr+"), find("darlr")
     assert replace(plus, name="darlr", title="DARLR", defaults={}) == plain
 

@@ -7,6 +7,7 @@ import importlib.metadata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
+from operator import attrgetter
 from typing import Any, Literal
 
 import torch
@@ -156,11 +157,13 @@ def _load_installed() -> None:
 
 
 def with_defaults(config: RunConfig) -> RunConfig:
-    """The options of a run with its method's own defaults, before a user's options are set.
+    """The options of a run with its method's own defaults, where no other value than the usual one is set.
 
     Raises ConfigError for an unknown method.
     """
-    return _with(config, find(config.train.method).defaults)
+    own, plain = find(config.train.method).defaults, RunConfig()
+    free = {name: value for name, value in own.items() if attrgetter(name)(config) == attrgetter(name)(plain)}
+    return _with(config, free)
 
 
 def usual(name: str) -> RunConfig:
