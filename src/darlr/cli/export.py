@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 
 from darlr.agents.learner import leaving
-from darlr.cli.options import Export
+from darlr.cli.policy_options import Export
 from darlr.errors import ConfigError, MachineError, RunError
 from darlr.evaluation.evaluate import can_avoid
 from darlr.evaluation.lists import Entry, exit_aware, log_rows

@@ -17,7 +17,8 @@ from tyro import MISSING
 from tyro.conf import OmitSubcommandPrefixes
 
 from darlr import __version__
-from darlr.cli.options import Command, Serve, Train, Tune
+from darlr.cli.options import Command, Train, Tune
+from darlr.cli.policy_options import Serve
 from darlr.errors import ConfigError, DarlrError
 from darlr.io.places import refuse_address
 from darlr.io.text import visible

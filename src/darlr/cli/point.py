@@ -1,6 +1,6 @@
 """`darlr point`: which version of a policy is in use."""
 
-from darlr.cli.options import Point
+from darlr.cli.policy_options import Point
 from darlr.errors import RunError
 from darlr.experiments.progress import say
 from darlr.serving.versions import CURRENT, point, pointed, versions

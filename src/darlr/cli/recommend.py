@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from darlr.cli.options import Recommend
+from darlr.cli.policy_options import Recommend
 from darlr.data.tabular.file import require_file, suffix_of
 from darlr.errors import ConfigError, DataError
 from darlr.evaluation.numbers import style

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from darlr.cli.options import Serve
+from darlr.cli.policy_options import Serve
 from darlr.errors import MachineError
 from darlr.experiments.progress import say
 from darlr.serving.read import is_exported

@@ -13,7 +13,8 @@ from darlr.serving.versions import pointed
 def is_exported(folder: Path) -> bool:
     """Whether a folder, or the version that it points to, is a policy for ONNX Runtime."""
     with suppress(RunError, OSError, ValueError, LookupError, TypeError):
-        return bool(json.loads((pointed(folder) / METADATA).read_text("utf-8"))["schema"] == SCHEMA)
+        schema = json.loads((pointed(folder) / METADATA).read_text("utf-8"))["schema"]
+        return str(schema).split()[0] == SCHEMA.split()[0]  # of any version, as reading it tells which one is needed
     return False
 
 
