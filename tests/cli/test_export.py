@@ -75,7 +75,8 @@ def test_versions_stay_and_a_pointer_says_which_is_in_use(
     assert "which is no version here" in refused("recommend", shop, "--user", "1")
     assert "holds no versions" in refused("point", tmp_path)
     assert "option --out: give it" in refused("export", trained, code=2)
-    assert "option --out: give it" in refused("export", trained, "--out", shop, "--to", shop, code=2)
+    assert "and not both" in refused("export", trained, "--out", shop, "--to", shop, code=2)
+    assert "is the folder of a run" in refused("export", trained, "--to", trained)
     assert "is a policy folder" in refused("export", trained, "--to", shop / first)
 
 

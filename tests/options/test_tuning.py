@@ -28,7 +28,7 @@ def test_ranges_are_read_and_written_alike():
         ("model.dropout=float:0.5:0.5", "lower number before a higher one"),
         ("model.dropout=float:nan:1", "lower number before a higher one"),
         ("model.dropout=float:0:inf", "lower number before a higher one"),
-        ("model.dropout=float:0:1:ln", "lower number before a higher one"),
+        ("model.dropout=float:0:1:ln", "ends with 'ln', where only log can stand"),
         ("model.dropout=float:0:1:log", "begin above 0"),
         ("model.kind=choice:deepfm", "nothing to choose"),
         ("model.kind=choice:deepfm,deepfm", "nothing to choose"),
@@ -44,6 +44,8 @@ def test_own_ranges_replace_the_usual_ones_of_their_options():
     found = space("world", ("model.embedding=int:2:3", "model.members=int:1:9"))
     assert [one.name for one in found] == [*names, "model.members"]
     assert {one.name: one for one in found}["model.embedding"] == Range("model.embedding", "int", 2, 3)
+    kept = [one.name for one in space("world", (), fixed=["model.embedding", "model.kind"])]
+    assert kept == [name for name in names if name != "model.embedding"]
     assert [one.name for one in space("world", ("model.members=int:1:9",), usual=False)] == ["model.members"]
     with pytest.raises(ConfigError, match="no option to search"):
         space("world", (), usual=False)

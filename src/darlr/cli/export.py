@@ -15,6 +15,7 @@ from darlr.evaluation.lists import Entry, exit_aware, log_rows
 from darlr.evaluation.verdict import START
 from darlr.experiments.finished import FinishedRun, open_run
 from darlr.experiments.progress import say
+from darlr.experiments.runs import CONFIG
 from darlr.experiments.training import train_run
 from darlr.io.files import naming
 from darlr.io.hints import perhaps
@@ -23,7 +24,7 @@ from darlr.options import OWN
 from darlr.policies.fixed import FixedList, UserGreedy
 from darlr.serving.folder import METADATA, export, export_table
 from darlr.serving.read import open_policy
-from darlr.serving.versions import CURRENT, add_version, point, pointed
+from darlr.serving.versions import add_version, in_use, point
 from darlr.world.estimates import estimate_of
 
 Write = Callable[[Path], None]  # writes a policy into a folder
@@ -31,12 +32,15 @@ Write = Callable[[Path], None]  # writes a policy into a folder
 
 def run(options: Export) -> None:
     """Write the policy folder of a row; an unknown row is refused before anything is written."""
-    if (options.out is None) == (options.to is None):
+    if options.out is None and options.to is None:
         raise ConfigError("option out: give it, for a single policy, or --to, for a folder of versions")
+    if options.out is not None and options.to is not None:
+        raise ConfigError("option to: give it, or --out, and not both")
     if options.out is not None and options.out.exists() and not (options.out / METADATA).is_file():
         raise RunError(f"{options.out}: exists and is no policy folder; choose another folder (option out)")
-    if options.to is not None and (options.to / METADATA).exists():
-        raise RunError(f"{options.to}: is a policy folder; choose another one for versions (option to)")
+    if options.to is not None and ((options.to / METADATA).exists() or (options.to / CONFIG).exists()):
+        what = "a policy folder" if (options.to / METADATA).exists() else "the folder of a run"
+        raise RunError(f"{options.to}: is {what}; choose another one for versions (option to)")
     found = open_run(options.run)
     if options.refit and found.fitted.config.kind == "given":
         raise ConfigError(
@@ -69,7 +73,7 @@ def _put(write: Write, options: Export) -> None:
         write(options.out)
         return
     assert options.to is not None
-    before = pointed(options.to).name if (options.to / CURRENT).is_file() else None
+    before = in_use(options.to)
     name = add_version(options.to, write, lambda folder: open_policy(folder).version)
     point(options.to, name)
     back = f"; go back with: darlr point {quote(str(options.to))} {before}" if before not in (None, name) else ""

@@ -3,7 +3,7 @@
 from darlr.cli.policy_options import Point
 from darlr.errors import RunError
 from darlr.experiments.progress import say
-from darlr.serving.versions import CURRENT, point, pointed, versions
+from darlr.serving.versions import in_use, point, versions
 
 
 def run(options: Point) -> None:
@@ -15,6 +15,8 @@ def run(options: Point) -> None:
     known = versions(options.folder)
     if not known:
         raise RunError(f"{options.folder}: holds no versions; write one with darlr export RUN --to {options.folder}")
-    current = pointed(options.folder).name if (options.folder / CURRENT).is_file() else None
+    current = in_use(options.folder)
     for name in known:
         print(f"{name}{'  in use' * (name == current)}")
+    if current is None:
+        say(f"none of them is in use; choose one with darlr point {options.folder} VERSION")

@@ -15,7 +15,8 @@ from darlr.io.files import naming
 from darlr.io.places import require_writable
 from darlr.methods import usual
 from darlr.options import RunConfig, TrainConfig
-from darlr.options.names import override
+from darlr.options.json import to_json
+from darlr.options.names import named, override
 from darlr.options.tuning import space
 
 
@@ -28,7 +29,9 @@ def defaults(options: Tune) -> Tune:
 def run(options: Tune) -> None:
     """Search, measure the optimism of the search in outer splits, and write the report."""
     runs_on = executor(options.executor, options.jobs, options.address)
-    ranges = space(options.objective, options.search, usual=options.usual)
+    mine, own = (named(to_json(one)) for one in (options.config, usual(options.config.train.method)))
+    fixed = [name for name, value in mine.items() if value != own[name]]
+    ranges = space(options.objective, options.search, usual=options.usual, fixed=fixed)
     if options.outer < 0 or not 0 < options.outer_share < 1:
         raise ConfigError("option outer: must not be negative, and option outer-share: above 0 and below 1")
     check_options(options.config)

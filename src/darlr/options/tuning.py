@@ -1,6 +1,6 @@
 """What `darlr tune` searches: ranges of options, and the usual ones of each objective."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -60,12 +60,16 @@ class Range:
         return f"{self.name}={self.kind}:{self.low:g}:{self.high:g}" + ":log" * self.log
 
 
-def space(objective: Objective, search: Sequence[str], *, usual: bool = True) -> tuple[Range, ...]:
+def space(
+    objective: Objective, search: Sequence[str], *, usual: bool = True, fixed: Collection[str] = ()
+) -> tuple[Range, ...]:
     """The ranges of a search; those in `search` are added to the usual ones, or replace them where names are equal.
 
-    Raises ConfigError for text that is no range, and where nothing is left to search.
+    fixed: options that the user set, whose usual ranges are left out. Raises ConfigError for text that is no range, and
+    where nothing is left to search.
     """
-    found = {one.name: one for one in map(read_range, (*(USUAL[objective] if usual else ()), *search))}
+    found = {one.name: one for one in map(read_range, USUAL[objective] if usual else ()) if one.name not in fixed}
+    found |= {one.name: one for one in map(read_range, search)}
     if not found:
         raise ConfigError(f"option search: names no option to search; {FORM}")
     return tuple(found.values())
@@ -90,7 +94,9 @@ def read_range(text: str) -> Range:
         ends = [int(end) if kind == "int" else float(end) for end in (low, high)]
     except ValueError:
         raise ConfigError(f"option search: {text!r} needs two numbers, which are whole after int; {FORM}") from None
-    if log not in ("", "log") or not ends[0] < ends[1] < float("inf"):
+    if log not in ("", "log"):
+        raise ConfigError(f"option search: {text!r} ends with {log!r}, where only log can stand; {FORM}")
+    if not ends[0] < ends[1] < float("inf"):
         raise ConfigError(f"option search: {text!r} needs a lower number before a higher one; {FORM}")
     if log and ends[0] <= 0:
         raise ConfigError(f"option search: {text!r} is searched by its logarithm, so it must begin above 0")

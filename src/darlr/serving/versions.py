@@ -29,11 +29,19 @@ def pointed(folder: Path) -> Path:
         name = pointer.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{pointer}: cannot be read ({error}); write it anew with darlr point") from error
-    if name not in versions(folder):
-        raise RunError(
-            f"{pointer}: names {name[:40]!r}, which is no version here; choose one with darlr point {folder}"
-        )
+    known = versions(folder)
+    if name not in known:
+        held = f"choose one of {', '.join(known)}: darlr point {folder} VERSION" if known else "there is none"
+        raise RunError(f"{pointer}: names {name[:40]!r}, which is no version here; {held}")
     return folder / name
+
+
+def in_use(folder: Path) -> str | None:
+    """The version that the pointer names, where it is still there."""
+    try:
+        return pointed(folder).name if (folder / CURRENT).is_file() else None
+    except RunError:
+        return None
 
 
 def versions(folder: Path) -> list[str]:
