@@ -1,5 +1,6 @@
 """Users who leave because of what they felt: bad rewards, fatigue, or both by a hazard that a log taught."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -14,16 +15,16 @@ from darlr.simulation.session import Session
 from darlr.simulation.shortlist import GOLDEN, mixed
 
 
-class FeltRule:
+class FeltRule(ABC):
     """A rule by which the session makes users leave, by chance or by its rewards. No item alone does for certain.
 
     Draws are a hash of the user and of what was shown, so that policies that show the same items meet the same luck.
     """
 
     @property
+    @abstractmethod
     def sentence(self) -> str:
         """The rule for readers."""
-        raise NotImplementedError
 
     @property
     def window(self) -> int:
@@ -38,18 +39,18 @@ class FeltRule:
         """False for every item, bool [B, 1], which broadcasts over items."""
         return torch.zeros_like(recent[:, :1], dtype=torch.bool)
 
+    @abstractmethod
     def felt(self, session: Session, action: Tensor, feedback: Tensor) -> Tensor:
         """Whether users leave after the items int64 [B] with these rewards [B]; bool [B]. session: before the items."""
-        raise NotImplementedError
 
+    @abstractmethod
     def risk(self, session: Session, mean: Tensor, deviation: Tensor) -> Tensor:
         """P(leave) after each item, [B, I], where its reward is normal with this mean and standard deviation."""
-        raise NotImplementedError
 
     @property
     def as_learned(self) -> Self:
-        """The same rule for rewards in the unit of learning."""
-        raise NotImplementedError
+        """The same rule for rewards in the unit of learning; itself where rewards do not matter."""
+        return self
 
     @property
     def of_new_users(self) -> Self:
@@ -167,8 +168,3 @@ class TiredExit(FeltRule):
     def risk(self, session: Session, mean: Tensor, deviation: Tensor) -> Tensor:
         """See `FeltRule`."""
         return -torch.expm1(-self.fatigue.of_all(session))
-
-    @property
-    def as_learned(self) -> "TiredExit":
-        """The same: rewards do not matter."""
-        return self

@@ -45,9 +45,13 @@ class Events:
         count = np.clip(total - total[first] + bad[first], 1, COUNTS)
         columns = [np.ones(len(bad)), np.log1p(self.turn), self.reward, self.surprise]
         columns += [bad & (count == k) for k in range(1, COUNTS + 1)]
-        tired = self.shared @ recovery ** np.arange(LAGS)
+        tired = self.tired(recovery)
         columns += [tired, tired > 0, user]
         return np.stack(columns, 1).astype(np.float64)
+
+    def tired(self, recovery: float) -> Floats:
+        """F of each event, [L]: `darlr.simulation.fatigue`."""
+        return np.asarray(self.shared @ recovery ** np.arange(LAGS))
 
     @cached_property
     def thresholds(self) -> Floats:

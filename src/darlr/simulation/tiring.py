@@ -20,7 +20,7 @@ import torch
 from darlr.data.log import IntArray, InteractionLog, Mask
 from darlr.data.sessions import sessions_of
 from darlr.options import SessionConfig
-from darlr.simulation.fatigue import LAGS, Fatigue
+from darlr.simulation.fatigue import Fatigue
 from darlr.simulation.leaving import HELD_OUT, RECOVERIES, SPLIT, gain_of, kept_fit
 from darlr.simulation.logged import RATED, Floats, events_of, item_means, members
 
@@ -70,8 +70,8 @@ def fit_fatigue(log: InteractionLog, gap: float | None) -> LearnedFatigue:
     first = member.argmax(1)[item] if member.shape[1] else np.zeros_like(item)
     pair = np.unique(events.user * (int(first.max()) + 1) + first, return_inverse=True)[1]
     groups = [events.user, item, pair, _earlier(pair), _earlier(events.user)]
-    recovery = min(RECOVERIES, key=lambda one: _fit(events.reward, _crowd(events.shared, one), groups, ~held)[1])
-    tired = _crowd(events.shared, recovery)
+    recovery = min(RECOVERIES, key=lambda one: _fit(events.reward, events.tired(one), groups, ~held)[1])
+    tired = events.tired(recovery)
     errors = [_errors(events.reward, tired * used, groups, ~held) for used in (1.0, 0.0)]
     squared = [error[held] ** 2 for error in errors]
     gained = (squared[1] - squared[0]) / (2 * max(float(squared[1].mean()), 1e-9))
@@ -97,11 +97,6 @@ def _earlier(group: IntArray) -> IntArray:
     place = np.empty(len(group), dtype=np.int64)
     place[order] = np.arange(len(group)) - (np.cumsum(size) - size)[group[order]]
     return np.asarray(np.log2(place + 1) * 2, dtype=np.int64)
-
-
-def _crowd(shared: Floats, recovery: float) -> Floats:
-    """F of each event, [L]."""
-    return np.asarray(shared @ recovery ** np.arange(LAGS))
 
 
 def effects(y: Floats, groups: Sequence[IntArray], used: Mask) -> Floats:
