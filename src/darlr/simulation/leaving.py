@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from darlr.data.log import IntArray, InteractionLog, Mask
 from darlr.data.scope import scope_of
@@ -169,7 +170,11 @@ def gain_of(
         return 0.0, (-np.inf, np.inf)
     total = np.bincount(place, gained)
     sessions = np.bincount(place[np.flatnonzero(np.diff(session, prepend=-1))], minlength=len(users))
-    weight = generator.multinomial(len(users), np.full(len(users), 1 / len(users)), DRAWS)
-    drawn = (weight @ total) / np.maximum(weight @ sessions, 1)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return float(total.sum() / sessions.sum()), (float(low), float(high))
+    return float(total.sum() / sessions.sum()), ratio_interval(total, sessions, generator)
+
+
+def ratio_interval(above: NDArray[Any], below: NDArray[Any], generator: np.random.Generator) -> tuple[float, float]:
+    """The 95% interval of the sum of `above` over that of `below`, [U] each, over users redrawn with replacement."""
+    weight = generator.multinomial(len(above), np.full(len(above), 1 / len(above)), DRAWS)
+    low, high = np.quantile((weight @ above) / np.maximum(weight @ below, 1e-9), (0.025, 0.975))
+    return float(low), float(high)

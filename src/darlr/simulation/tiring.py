@@ -21,11 +21,10 @@ from darlr.data.log import IntArray, InteractionLog, Mask
 from darlr.data.sessions import sessions_of
 from darlr.options import SessionConfig
 from darlr.simulation.fatigue import Fatigue
-from darlr.simulation.leaving import HELD_OUT, RECOVERIES, SPLIT, gain_of, kept_fit
+from darlr.simulation.leaving import HELD_OUT, RECOVERIES, SPLIT, gain_of, kept_fit, ratio_interval
 from darlr.simulation.logged import RATED, Floats, events_of, item_means, members
 
 ROUNDS = 10  # of fitting the effects in turn
-DRAWS = 1000  # resamples of users, for the interval of the strength
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,4 @@ def _bootstrap(
 ) -> tuple[float, float]:
     """The 95% interval of the strength, over users, who are redrawn with replacement."""
     above, below = (np.bincount(groups[0], part) for part in _parts(reward, tired, groups, np.ones(len(reward), bool)))
-    weight = generator.multinomial(len(above), np.full(len(above), 1 / len(above)), DRAWS)
-    drawn = (weight @ above) / np.maximum(weight @ below, 1e-9)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return float(low), float(high)
+    return ratio_interval(above, below, generator)
