@@ -1,16 +1,20 @@
 """References by likelihood on positives with a block (kuairec_binary), which `selector.objective` refuses.
 
-    DARLR_DATA=<folder that holds kuairec_binary/> OMP_NUM_THREADS=1 python -m benchmarks.likelihood_positives
+    DARLR_DATA=<folder that holds kuairec_binary/> python -m benchmarks.likelihood_positives --out FILE
 
-All users outside the block are references for every item, with the reward 1 or 0. Their residuals are those of world
-models that did not see them: a third of these users at a time loses its events on the block's items, and becomes a
-block of its own. The metric compares r_0 and the principal coordinates of histories. It maximises the likelihood of a
-third of the users, by residuals of fits that saw neither. Other users of that third, and the true block, measure it.
+It goes on after the splits that the file holds. All users outside the block are references for every item, with the
+reward 1 or 0. Their residuals are those of world models that did not see them: a third of these users at a time loses
+its events on the block's items, and becomes a block of its own. The metric compares r_0 and the principal coordinates
+of histories. It maximises the likelihood of a third of the users, by residuals of fits that saw neither. Other users of
+that third, and the true block, measure it.
 """
 
 import argparse
+import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy
@@ -27,6 +31,7 @@ from darlr.data.unit import as_learned, unit_of
 from darlr.evaluation.protocol import play
 from darlr.evaluation.truth import Truth, load_truth
 from darlr.experiments.process import configure
+from darlr.io.files import write_json
 from darlr.options import SessionConfig, WorldModelConfig
 from darlr.policies.fixed import UserGreedy
 from darlr.simulation.exits import Exit, build_exit
@@ -36,6 +41,7 @@ from darlr.world.fit import train_world
 from darlr.world.models.history import coordinates
 from darlr.world.vectors import leading
 
+MEASURES = ("pseudo-block, RMSE", "NDCG@30", "block, RMSE", "session, N = 1")
 FOLDS, TASTES, COORDINATES = 3, 8, 16
 TARGETS, ITEMS = 300, 1000  # users and items whose likelihood is maximised
 
@@ -147,8 +153,8 @@ def learned(query: Tensor, key: Tensor, residual: Tensor, missed: Tensor) -> tup
     return torch.from_numpy(found.x).float() * (gain > len(start)), gain
 
 
-def line(known: Ground, seed: int) -> str:
-    """The numbers of one split, without and with references."""
+def measured(known: Ground, seed: int) -> dict[str, object]:
+    """The numbers of one split: each measure without references, and with them."""
     begun, split = time.process_time(), fitted(known, seed)
     first, mean, place = split.users[0], split.single[0].mean(0), known.place[known.known]
     directions = leading(split.single[0] - mean, TASTES) * len(mean) ** 0.5
@@ -172,21 +178,35 @@ def line(known: Ground, seed: int) -> str:
     ).float()
     found.append([float((real - one).square().mean().sqrt()) for one in tables])
     found.append([known.earned(one) for one in tables])
-    cells = " | ".join(f"{before:.5f}, {after:.5f}" for before, after in found)
-    return f"| {seed} | {gain:.0f} | {float(at[0]):.3f} | {cells} | {time.process_time() - begun:.0f} |"
+    spent = time.process_time() - begun
+    return {"gain": gain, "s": float(at[0]), "measures": found, "seconds": spent}
+
+
+def report(found: list[dict[str, Any]]) -> None:
+    """Print the splits, and the mean differences with their standard errors over splits."""
+    print(f"| split | gain, nats | s | {' | '.join(MEASURES)} | CPU s |\n|{'---|' * 8}")
+    for seed, one in enumerate(found):
+        cells = " | ".join(f"{before:.5f}, {after:.5f}" for before, after in one["measures"])
+        print(f"| {seed} | {one['gain']:.0f} | {one['s']:.3f} | {cells} | {one['seconds']:.0f} |")
+    change = np.diff([one["measures"] for one in found]).squeeze(2)
+    for name, values in zip(MEASURES, change.T, strict=True):
+        print(f"{name}: {values.mean():+.5f} +- {values.std(ddof=1) / len(values) ** 0.5:.5f}")
 
 
 def main() -> None:
-    """Print one line for each split of the users: each measure without references, and with them."""
+    """Measure the splits that are missing, and print them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--splits", type=int, default=2)
+    parser.add_argument("--splits", type=int, default=10)
+    parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
     configure(1)
-    known = ground()
-    measures = "pseudo-block, RMSE | NDCG@30 | block, RMSE | session, N = 1"
-    print(f"| split | gain, nats | s | {measures} | CPU s |\n|{'---|' * 8}", flush=True)
-    for seed in range(asked.splits):
-        print(line(known, seed), flush=True)
+    found = json.loads(asked.out.read_text("utf-8")) if asked.out.exists() else []
+    known = ground() if len(found) < asked.splits else None
+    for seed in range(len(found), asked.splits):
+        assert known is not None
+        found.append(measured(known, seed))
+        write_json(asked.out, found)
+    report(found)
 
 
 if __name__ == "__main__":
