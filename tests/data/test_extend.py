@@ -59,6 +59,16 @@ def test_old_codes_stay_and_new_ones_follow() -> None:
     assert (old.user_ids, len(old)) == (("ann", "bob", "cy"), 4)  # unchanged
 
 
+def test_what_was_shown_at_random_is_kept_and_unknown_counts_as_chosen() -> None:
+    marked = OLD.with_columns(random=pl.Series([True, False, False, True]))
+    grown = extend(read(marked, random="random"), read(NEW))  # the event of both logs keeps its mark
+    assert grown.random is not None
+    assert grown.random.tolist() == [True, False, False, True, False, False, False]
+    later = extend(read(OLD), read(NEW.with_columns(random=pl.lit(True)), random="random"))
+    assert later.random is not None
+    assert later.random.tolist() == [False] * 4 + [True] * 3
+
+
 def test_features_of_known_ids_stay_and_vocabularies_grow() -> None:
     old, new = read(OLD, items=ITEMS), read(NEW, items=LATER)
     grown = extend(old, new)

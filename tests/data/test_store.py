@@ -76,6 +76,7 @@ def logs(draw):
         item_ids=items,
         timestamp=draw(st.just(None) | st.just(many(st.integers(-(2**63), 2**63 - 1), np.int64))),
         propensity=draw(st.just(None) | st.just(many(st.floats(0.125, 1, width=32), np.float32))),
+        random=draw(st.just(None) | st.just(many(st.booleans(), bool))),
         user_features=draw(columns(len(users))),
         item_features=draw(columns(len(items))),
         block=draw(st.just(None) | st.just(Block(np.array([0]), np.array([], dtype=np.int64)))),
@@ -223,6 +224,7 @@ def test_damage_is_found(damage, message, tmp_path):
         ({"reward_range": (0.0, float("inf"))}, "is infinite"),
         ({"timestamp": np.array([1.0, 2.0, 3.0])}, "timestamp must be int64"),
         ({"propensity": np.array([0.5, 0.0, 1.0], dtype=np.float32)}, "outside"),
+        ({"random": np.array([0, 1, 0])}, "random must be bool"),
         ({"category": "colour"}, "category 'colour'"),
         (
             {"item_features": (FeatureColumn("kind", "categorical", np.array([0, 1]), ("x",)),)},

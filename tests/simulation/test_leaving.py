@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from darlr.data.log import InteractionLog
 from darlr.data.sets.synthetic import generate
 from darlr.options import SessionConfig, SyntheticConfig
 from darlr.simulation.exits import build_exit, for_new_users
@@ -35,6 +36,51 @@ def test_it_finds_the_threshold_the_chance_and_the_patience_of_a_planted_rule() 
     assert found.hazard.after(session, item, bad) < 0.1  # the first bad item does not end a session
     assert abs(found.hazard.after(once, item, bad) - 0.6) < 0.12
     assert found.hazard.after(once, item, good) < 0.1
+
+
+def moody(seed: int = 0, sessions: int = 3000, share: float = 0.3) -> InteractionLog:
+    """Sessions of users whose hidden mood lowers the rewards of what they choose, and makes them leave.
+
+    The log odds of leaving rise by 0.7 as a reward falls by 1, which is the deviation of random items' rewards.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for session in range(sessions):
+        mood = rng.choice([-1.0, 1.0])
+        for turn in range(6):
+            random = rng.random() < share
+            reward = np.round(2 * (rng.normal(0, 1) if random else rng.normal(-mood, 0.3))) / 2
+            rows.append((session // 5, rng.integers(40), reward, 100_000 * session + 60 * turn + turn % 7, random))
+            if rng.random() < 1 / (1 + np.exp(1.2 + 0.7 * reward - 1.0 * mood)):
+                break
+    user, item, reward, time, random = map(np.array, zip(*rows, strict=True))
+    names = tuple(range(sessions // 5)), tuple(range(40))
+    bounds = (reward.min(), reward.max())
+    return InteractionLog("moody", user, item, reward, *names, time, random=random, reward_range=bounds)
+
+
+def test_random_items_show_what_a_reward_does_where_a_hidden_mood_overstates_it() -> None:
+    log = moody()
+    found = fit_leaving(log, 1000.0, 6)
+    assert found.random is not None
+    assert found.kept
+    assert found.random.effect is not None
+    assert found.random.plain is not None
+    assert abs(found.random.effect - 0.7) < 0.12
+    assert found.random.plain > 1.5 * 0.7
+    assert "random items" in found.describe()
+    session, item = reset(torch.tensor([0, 0]), 40, 30), torch.tensor([3, 3])
+    chances = found.hazard.after(session, item, torch.tensor([-1.0, 1.0]))
+    known = fit_leaving(replace(log, random=None), 1000.0, 6).hazard.after(session, item, torch.tensor([-1.0, 1.0]))
+    assert abs(torch.logit(chances).diff().item() + 1.4) < 0.4
+    assert torch.logit(known).diff().item() < -2.1
+
+
+def test_too_few_random_items_are_said_and_left_alone() -> None:
+    log = moody(sessions=200, share=0.05)
+    found = fit_leaving(log, 1000.0, 6)
+    assert "too few to learn from" in found.describe()
+    assert torch.equal(found.hazard.weights, fit_leaving(replace(log, random=None), 1000.0, 6).hazard.weights)
 
 
 def test_a_hazard_that_nothing_shown_changes_knows_the_turn_alone() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from darlr.data.log import FeatureColumn, InteractionLog
 from darlr.data.sets.synthetic import generate
 from darlr.options import SessionConfig, SyntheticConfig
 from darlr.policies.index import Index
@@ -27,6 +28,28 @@ def test_a_planted_fall_is_found_and_none_is_not() -> None:
     assert learned_fatigue(fresh, SessionConfig(fatigue="learned")) is None
     assert learned_fatigue(tired, SessionConfig()) is None
     assert learned_fatigue(tired, SessionConfig(fatigue="learned")) is not None
+
+
+def test_random_items_show_a_fall_that_passing_likings_hide() -> None:
+    rng, rows = np.random.default_rng(0), []
+    for session in range(600):
+        liked, before = rng.integers(5), [-1, -1]
+        for turn in range(12):
+            random = rng.random() < 0.5
+            item = int(rng.integers(20)) if random or rng.random() < 0.5 else int(5 * rng.integers(4) + liked)
+            fall = 0.4 * sum((0.5**lag) * (item % 5 == one) for lag, one in enumerate(reversed(before)))
+            reward = 1.0 * (item % 5 == liked) - fall + rng.normal(0, 0.3)
+            rows.append((session % 60, item, reward, 100_000 * session + 60 * turn + turn % 7, random))
+            before.append(item % 5)
+    user, item, reward, time, random = map(np.array, zip(*rows, strict=True))
+    genre = FeatureColumn("genre", "categorical", np.arange(20) % 5, tuple("abcde"))
+    log = InteractionLog("likings", user, item, reward, tuple(range(60)), tuple(range(20)), time, random=random)
+    log = replace(log, item_features=(genre,), category="genre", reward_range=(reward.min(), reward.max()))
+    found = fit_fatigue(log, 1000.0)
+    assert found.kept
+    assert abs(found.fatigue.strength - 0.4) < 0.08
+    assert found.plain < 0.2
+    assert "random ones" in found.describe()
 
 
 def test_effects_are_the_means_of_balanced_groups() -> None:

@@ -105,6 +105,8 @@ class NewEvents:
     """Column of times."""
     propensity: Annotated[str | None, arg(metavar="COLUMN", help_behavior_hint="(default: as in the run's log)")] = None
     """Column of logging probabilities."""
+    random: Annotated[str | None, arg(metavar="COLUMN", help_behavior_hint="(default: as in the run's log)")] = None
+    """Column that marks events whose item was shown at random."""
 
 
 @dataclass(frozen=True, kw_only=True)

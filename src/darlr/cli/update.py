@@ -4,6 +4,7 @@ from shlex import quote
 
 from darlr.cli.data_options import SAYS_NO
 from darlr.cli.options import Update
+from darlr.data.log import EVENTS
 from darlr.experiments.finished import open_run
 from darlr.experiments.growth import grow, read_new
 from darlr.experiments.process import configure
@@ -18,7 +19,7 @@ def run(options: Update) -> int:
     refuse_update(parent)
     source, held = source_of(parent)
     columns = None if source.report is None else source.report.columns
-    named = {name: getattr(options, name) for name in ("user", "item", "reward", "timestamp", "propensity")}
+    named = {name: getattr(options, name) for name in EVENTS}
     new = read_new(options.log, source, columns, named, options.users, options.items)
     growth = grow(source, held, new, options.update.gate)
     announced(growth)

@@ -34,8 +34,9 @@ def extend(log: InteractionLog, new: InteractionLog) -> InteractionLog:
     unit of rewards. Ids decide who is known. Known users and items keep their features; new ones take those of `new`,
     missing where it has none, and new words of a vocabulary are appended. Events of `new` that `log` holds already
     (equal user, item, reward, time and propensity) and events on the block of `log` are left out. The reward range
-    grows where needed; name, category, exit rule and block are those of `log`. `report` counts what was added and left
-    out; its rows are those of `new`. `parts` says where the added events begin.
+    grows where needed; name, category, exit rule and block are those of `log`. Where one of the two does not say which
+    items were shown at random, none of its were. `report` counts what was added and left out; its rows are those of
+    `new`. `parts` says where the added events begin.
 
     Raises DataError where ids are text in `new` and whole numbers in `log`, only one of the two has times or
     propensities, their times are in different units, or a feature is of another kind.
@@ -48,13 +49,19 @@ def extend(log: InteractionLog, new: InteractionLog) -> InteractionLog:
             raise DataError(
                 f"{new.name}: {words} are known in only one of the two logs; read both with the same columns"
             )
+    if log.random is not None or new.random is not None:  # where nothing is known, nothing was shown at random
+        log, new = (
+            one if one.random is not None else replace(one, random=np.zeros(len(one), bool)) for one in (log, new)
+        )
+        arrays["random"] = new.random
     if log.timestamp is not None and len(log) and len(new):
         _refuse_other_unit(log.timestamp, arrays["timestamp"], new.name)
     arrays["reward"] = new.reward.astype(log.reward.dtype, copy=False)
     inside = np.zeros(len(new), dtype=bool)
     if log.block is not None:
         inside = np.isin(arrays["user"], log.block.users) & np.isin(arrays["item"], log.block.items)
-    known = _known(log, arrays) & ~inside
+    compared = {name: values for name, values in arrays.items() if name != "random"}
+    known = _known(log, compared) & ~inside
     keep = ~(inside | known)
     longer: dict[str, Any] = {
         name: None if values is None else np.concatenate([getattr(log, name), values[keep]])

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 IntArray = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
-EVENTS = ("user", "item", "reward", "timestamp", "propensity")  # the fields of a log with a value for each event
+EVENTS = (
+    "user",
+    "item",
+    "reward",
+    "timestamp",
+    "propensity",
+    "random",
+)  # the fields of a log with a value for each event
 ExitKind = Literal["none", "category", "distance"]
 
 
@@ -51,11 +58,12 @@ class InteractionLog:
     """Logged feedback. Users and items are codes from 0; `user_ids` and `item_ids` give the id of each code.
 
     user, item: int64 [L]. reward: float32 [L], or float64 as tables are read. timestamp: int64 [L] or None; only the
-    order of times counts, not their unit. propensity: float32 [L] in (0, 1], or None. user_ids, item_ids: the ids in
-    the order of codes, [U] and [I], all str or all int. category: the name of the item feature that drives the exit
-    rule and MCD, or None. exit: the exit rule that `exit = auto` stands for. unit: leads from rewards as they are
-    learned (`darlr.data.unit.as_learned`) back to rewards as they were logged; it is not stored. report: what the
-    reader of the log dropped and noticed, if it is known. parts: the places where events begin that were added later
+    order of times counts, not their unit. propensity: float32 [L] in (0, 1], or None. random: bool [L], whether the
+    item was shown at random, whatever the user wanted, or None. user_ids, item_ids: the ids in the order of codes, [U]
+    and [I], all str or all int. category: the name of the item feature that drives the exit rule and MCD, or None.
+    exit: the exit rule that `exit = auto` stands for. unit: leads from rewards as they are learned
+    (`darlr.data.unit.as_learned`) back to rewards as they were logged; it is not stored. report: what the reader of the
+    log dropped and noticed, if it is known. parts: the places where events begin that were added later
     (`darlr.data.extend`), rising. Each part is split on its own, so that what was kept from training stays kept.
     """
 
@@ -67,6 +75,7 @@ class InteractionLog:
     item_ids: tuple[str, ...] | tuple[int, ...]
     timestamp: IntArray | None = None
     propensity: FloatArray | None = None
+    random: Mask | None = None
     user_features: tuple[FeatureColumn, ...] = ()
     item_features: tuple[FeatureColumn, ...] = ()
     category: str | None = None
@@ -111,16 +120,17 @@ class InteractionLog:
         return (
             f"{self.name}: {len(self):,} events, {self.n_users:,} users, {self.n_items:,} items\n"
             f"density {self.count_cells() / (self.n_users * self.n_items):.2%}, {rewards}\n"
-            f"timestamps: {'no' if self.timestamp is None else 'yes'}; category: {self.category or 'none'}\n"
+            f"timestamps: {'no' if self.timestamp is None else 'yes'}; category: {self.category or 'none'}"
+            f"{'' if self.random is None else f'; shown at random: {self.random.sum():,} events'}\n"
             f"features: {', '.join(features) or 'none'}"
         )
 
     def frame(self) -> "pl.DataFrame":
-        """The events as a polars frame: user and item ids, reward, and timestamp and propensity if there are any."""
+        """The events as a polars frame: user and item ids, reward, and timestamp, propensity and random where known."""
         import polars as pl
 
         columns = {"user": pl.Series(self.user_ids)[self.user], "item": pl.Series(self.item_ids)[self.item]}
-        rest = {"reward": self.reward, "timestamp": self.timestamp, "propensity": self.propensity}
+        rest = {name: getattr(self, name) for name in EVENTS[2:]}
         return pl.DataFrame(columns | {name: values for name, values in rest.items() if values is not None})
 
     def split(
@@ -213,6 +223,8 @@ def check(log: InteractionLog) -> None:
     if log.propensity is not None:
         need_numbers("propensity", log.propensity, np.float32)
         need(((log.propensity > 0) & (log.propensity <= 1)).all(), "a propensity lies outside (0, 1]")
+    if log.random is not None:
+        need(log.random.dtype == bool and log.random.shape == log.user.shape, "random must be bool, one for each event")
     ends = [0, *log.parts, len(log)]
     need(ends == sorted(ends), f"parts begin at {log.parts}, which do not rise from 0 to {len(log)}")
     named = [f.name for f in log.item_features if f.kind != "numeric"]

@@ -209,7 +209,7 @@ def _joined(parts: Sequence[InteractionLog]) -> InteractionLog:
     joined: dict[str, Any] = {
         name: None if any(one is None for one in some) else np.concatenate(some) for name, some in arrays.items()
     }
-    return replace(parts[0], **joined, propensity=None, parts=())
+    return replace(parts[0], **joined, propensity=None, random=None, parts=())
 
 
 def _known(run: FinishedRun, events: InteractionLog) -> InteractionLog:

@@ -1,5 +1,6 @@
 """What a run says about leaving before it trains, and the hazard that it keeps in its folder."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -59,5 +60,6 @@ def write_leaving(folder: Path, session: SessionConfig, logs: Logs) -> None:
         "gain": found.gain,
         "interval": [low if np.isfinite(low) else None for low in found.interval],
         "kept": found.kept,
+        "random": None if found.random is None else asdict(found.random),
     }
     write_json(folder / FILE, content)

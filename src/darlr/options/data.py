@@ -169,6 +169,9 @@ class ColumnsConfig:
     """Column of times, as numbers or in ISO 8601. Only their order counts."""
     propensity: str | None = None
     """Column of logging probabilities (propensities). Each is above 0 and at most 1."""
+    random: str | None = None
+    """Column that marks events whose item was shown at random, whatever the user wanted: 1 or true, and 0 or false.
+    What makes users leave or tire is then learned from these events."""
     category: str | None = None
     """Item feature that the exit rule reads. A user leaves when one of its values repeats."""
     separator: str = "|"

@@ -27,6 +27,7 @@ NODES = 4  # quantiles of the reward on either side of the threshold at which P(
 BAD = tuple(f"bad {k}" for k in range(1, COUNTS + 1))
 NAMES = ("constant", "turn", "reward", "surprise", *BAD, "repeat", "again", "user")
 STATIC = 2  # the first features, which no recommendation changes
+OF_ITEM = [0, *range(STATIC, len(NAMES) - 1)]  # features of the item, and the constant
 
 
 @dataclass(frozen=True)

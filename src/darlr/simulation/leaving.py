@@ -4,12 +4,15 @@ It is kept only where it surely predicts held-out sessions better than a hazard 
 knows the turn alone. Otherwise that one is used.
 
 **Confounding.** Users choose much of what they log. Where a mood makes users both choose worse items and leave, the
-hazard of the items is overstated. Only items that were shown at random identify the effect.
+hazard of the items is overstated. Items that were shown at random identify the effect. Where a log marks enough of
+them, what a reward and a repeat do is fitted to them and judged on them, beside weights of their own for what users
+chose; a repeat counts as random where both of its items were. The turn and the user share all events. The number of
+earlier bad items stays that of all items, so that patience is not identified.
 """
 
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,8 +22,8 @@ from numpy.typing import NDArray
 from darlr.data.log import IntArray, InteractionLog, Mask
 from darlr.data.scope import scope_of
 from darlr.data.sessions import sessions_of
-from darlr.simulation.hazard import NAMES, STATIC, Hazard
-from darlr.simulation.logged import Events, Floats, Rates, events_of, item_means, members
+from darlr.simulation.hazard import NAMES, OF_ITEM, STATIC, Hazard
+from darlr.simulation.logged import ENOUGH, Events, Floats, Rates, events_of, item_means, members
 
 HELD_OUT = 0.25  # share of the sessions on which the hazard is judged
 PRIOR = 5.0  # standard deviation of the weights, so that they stay finite where a rule is certain
@@ -33,12 +36,36 @@ SPLIT = 0x1EA7  # seed of the held-out sessions, whatever the seeds of a run
 
 
 @dataclass(frozen=True)
+class AtRandom:
+    """What events whose item was shown at random tell. ends: how many of them ended a session.
+
+    effect: how much the log odds of leaving rise as their reward falls by one standard deviation, None where they are
+    too few; plain: the same by a fit to all items alike.
+    """
+
+    ends: int
+    effect: float | None = None
+    plain: float | None = None
+
+    def describe(self) -> str:
+        """What was found, in one clause."""
+        if self.effect is None:
+            return f"; {self.ends} sessions end with a random item, too few to learn from them alone ({ENOUGH})"
+        return (
+            f"; learned from random items, of which {self.ends:,} end a session: their reward, one standard deviation "
+            f"lower, raises the log odds of leaving by {self.effect:.2f} (by {self.plain:.2f} if what users chose "
+            "counted, too)"
+        )
+
+
+@dataclass(frozen=True)
 class Learned:
     """A fitted hazard and its judgement.
 
     gain: how much larger the mean log likelihood of a held-out session is than with the hazard that knows the turn
     alone, in nats; interval: 95%, over users. kept: whether the interval lies above 0. sessions: their number in the
-    log. gap: see `darlr.data.sessions`.
+    log. gap: see `darlr.data.sessions`. random: None where the log marks no random items; with enough of them, gain
+    and interval are of random items alone.
     """
 
     hazard: Hazard
@@ -46,6 +73,7 @@ class Learned:
     interval: tuple[float, float]
     sessions: int
     gap: float
+    random: AtRandom | None = None
 
     @property
     def kept(self) -> bool:
@@ -59,6 +87,7 @@ class Learned:
             f"leaving: the log has {self.sessions:,} sessions, which a gap of {self.gap:.3g} ends; what a session has "
             f"shown changes the log likelihood of a held-out session by {self.gain:+.3f} [{low:+.3f}, {high:+.3f}]"
         )
+        text += "" if self.random is None else self.random.describe()
         return text if self.kept else f"{text}, which is no sure gain, so that the hazard knows the turn alone"
 
 
@@ -75,21 +104,43 @@ def fit_leaving(log: InteractionLog, gap: float | None, turns: int) -> Learned:
     rows = np.flatnonzero(tried[found.session])
     events, session = events_of(log, found, rows, mean, member), found.session[rows]
     inside = found.known[rows] & (events.turn < turns - 1)  # the last turn ends a session whatever the user felt
-    whole, train, test = (events.where(inside & some) for some in (inside, ~held[session], held[session]))
+    events, session, random = events.where(inside), session[inside], None
+    if log.random is not None:
+        ends = np.bincount(events.left[events.random], minlength=2)
+        random = AtRandom(int(ends[1]))
+        events = events if ends.min() >= ENOUGH else alike(events)
+    train, test = events.where(~held[session]), events.where(held[session])
     rates = Rates.of(train, log.n_users)
     own = rates.others(train)
-    threshold, recovery = _shape(train, own)
-    weights = _weights(train, threshold, recovery, own)
-    base = _weights(train, threshold, recovery, own, STATIC)
-    x, sign = test.features(threshold, recovery, rates.users()[test.user]), np.where(test.left, 1, -1)
+    shape = _shape(train, own)
+    weights, base = (_weights(train, *shape, own, changing=one) for one in (True, False))
+    x, sign = test.features(*shape, rates.users()[test.user]), np.where(test.left, 1, -1)
     likelihood = [-np.logaddexp(0, -sign * (x @ w)) for w in (weights, base)]
-    gain, interval = gain_of(likelihood[0] - likelihood[1], test.user, test.session, generator)
-    rates = Rates.of(whole, log.n_users)
-    last = _weights(whole, threshold, recovery, rates.others(whole), len(NAMES) if interval[0] > 0 else STATIC)
+    judged = test.random if events.random.any() else np.ones_like(test.left)
+    gained = (likelihood[0] - likelihood[1])[judged]
+    gain, interval = gain_of(gained, test.user[judged], test.session[judged], generator)
+    rates = Rates.of(events, log.n_users)
+    own = rates.others(events)
+    if random is not None and events.random.any():
+        fits = (events, events.random), (alike(events), np.ones_like(events.random))
+        slopes = [_slope(one, _weights(one, *shape, own, changing=True), shape, own, at) for one, at in fits]
+        random = AtRandom(random.ends, *(float(slope * events.reward[events.random].std()) for slope in slopes))
+    last = _weights(events, *shape, own, changing=interval[0] > 0)
     users = rates.users()[scope_of(log).users]
     tensors = [torch.from_numpy(part.astype(np.float32)) for part in (last, mean, member, users)]
-    hazard = Hazard(tensors[0], threshold, tensors[1], tensors[2], recovery, tensors[3])
-    return Learned(hazard, gain, interval, len(found), found.gap)
+    hazard = Hazard(tensors[0], shape[0], tensors[1], tensors[2], shape[1], tensors[3])
+    return Learned(hazard, gain, interval, len(found), found.gap, random)
+
+
+def _slope(events: Events, weights: Floats, shape: tuple[float, float], user: Floats, at: Mask) -> float:
+    """How much the log odds of leaving rise on average as the reward of these items falls by 1."""
+    logit, reward = (events.features(*shape, user)[:, OF_ITEM] @ weights[OF_ITEM])[at], events.reward[at]
+    return -float(np.cov(logit, reward)[0, 1] / reward.var(ddof=1))
+
+
+def alike(events: Events) -> Events:
+    """The events as if nobody knew which items were shown at random."""
+    return replace(events, random=np.zeros_like(events.random))
 
 
 _fits: dict[tuple[Any, ...], tuple[weakref.ref[InteractionLog], Any]] = {}
@@ -112,11 +163,11 @@ def learned_of(log: InteractionLog, gap: float | None, turns: int) -> Learned:
 def _shape(events: Events, user: Floats) -> tuple[float, float]:
     """The threshold and the recovery of the largest likelihood."""
 
-    weights = np.zeros(len(NAMES))
+    weights: Floats | None = None
 
     def likelihood(threshold: float, recovery: float) -> float:
         nonlocal weights  # of the last fit, from which the next one starts
-        weights, found = logistic(events.features(threshold, recovery, user), events.left, weights)
+        weights, found = logistic(events.columns(threshold, recovery, user), events.left, weights)
         return found
 
     threshold, recovery = -np.inf, RECOVERIES[len(RECOVERIES) // 2]
@@ -131,10 +182,15 @@ def _shape(events: Events, user: Floats) -> tuple[float, float]:
     return float(threshold), max(RECOVERIES, key=lambda one: likelihood(threshold, one))
 
 
-def _weights(events: Events, threshold: float, recovery: float, user: Floats, count: int = len(NAMES)) -> Floats:
-    """The weights of the first features, and 0 for the others."""
-    found = logistic(events.features(threshold, recovery, user)[:, :count], events.left)[0]
-    return np.pad(found, (0, len(NAMES) - count))
+def _weights(events: Events, threshold: float, recovery: float, user: Floats, *, changing: bool) -> Floats:
+    """The weights of the features; 0 where an item can change them, unless `changing`."""
+    x = events.columns(threshold, recovery, user)
+    some = [
+        k for k in range(x.shape[1]) if changing or k < STATIC or k == len(NAMES)
+    ]  # and the constant of chosen ones
+    found = np.zeros(x.shape[1])
+    found[some] = logistic(x[:, some], events.left)[0]
+    return found[: len(NAMES)]
 
 
 def logistic(x: Floats, y: Mask, start: Floats | None = None, steps: int = 30) -> tuple[Floats, float]:

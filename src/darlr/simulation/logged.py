@@ -1,6 +1,6 @@
 """Logged sessions as the columns and features that models of leaving and of fatigue are fitted to."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,9 +10,10 @@ from darlr.data.item_features import hot
 from darlr.data.log import IntArray, InteractionLog, Mask
 from darlr.data.sessions import LogSessions
 from darlr.simulation.fatigue import LAGS
-from darlr.simulation.hazard import COUNTS
+from darlr.simulation.hazard import COUNTS, OF_ITEM
 
 Floats = NDArray[np.float64]
+ENOUGH = 100  # random events that a fit to them needs: ten for each number (Peduzzi et al. 1996)
 THRESHOLDS = 256  # the most thresholds of rewards that are told apart
 PATIENT, RATED = 10.0, 5.0  # events of the average user, and of the average item, that are joined with those of one
 
@@ -22,7 +23,8 @@ class Events:
     """Events of sessions, by session and turn: the columns of which features are made, [L] each.
 
     surprise: the reward less the mean of the item's other rewards. shared: [L, LAGS], the number of categories that the
-    item shares with the item of each lag. left: whether the user left after the event.
+    item shares with the item of each lag. left: whether the user left after the event. random: whether the item was
+    shown at random. unchosen: `shared` where both items were, and 0 elsewhere.
     """
 
     user: IntArray
@@ -32,6 +34,8 @@ class Events:
     surprise: Floats
     shared: Floats
     left: Mask
+    random: Mask
+    unchosen: Floats
 
     def where(self, kept: Mask) -> "Events":
         """Some of the events."""
@@ -48,6 +52,17 @@ class Events:
         tired = self.tired(recovery)
         columns += [tired, tired > 0, user]
         return np.stack(columns, 1).astype(np.float64)
+
+    def columns(self, threshold: float, recovery: float, user: Floats) -> Floats:
+        """The features, and with random events a column more for each feature of an item, which holds its chosen part.
+
+        The weights of the features are then those of what was shown at random: they explain it alone.
+        """
+        found = self.features(threshold, recovery, user)
+        if not self.random.any():
+            return found
+        shown = replace(self, shared=self.unchosen).features(threshold, recovery, user)
+        return np.hstack([found, (found - shown * self.random[:, None])[:, OF_ITEM]])
 
     def tired(self, recovery: float) -> Floats:
         """F of each event, [L]: `darlr.simulation.fatigue`."""
@@ -111,12 +126,14 @@ def events_of(
     log: InteractionLog, found: LogSessions, rows: IntArray, mean: Floats, member: NDArray[np.float32]
 ) -> Events:
     """Whole sessions of a log. rows: int64 [L], the places of their events in `found`. mean, member: see above."""
-    order, turn = found.order[rows], found.turn[rows]
+    order, turn, session = found.order[rows], found.turn[rows], found.session[rows]
+    random = np.zeros(len(rows), bool) if log.random is None else log.random[order]
     item, reward = log.item[order], log.reward[order].astype(np.float64)
     count = np.bincount(log.item, minlength=log.n_items)[item] + RATED
     surprise = (reward - mean[item]) * count / (count - 1)  # less the mean of the others
-    shared = np.zeros((len(item), LAGS))
+    shared, unchosen = np.zeros((2, len(item), LAGS))
     for lag in range(1, LAGS + 1):
         there = np.flatnonzero(turn >= lag)
         shared[there, lag - 1] = np.einsum("lc,lc->l", member[item[there]], member[item[there - lag]])
-    return Events(log.user[order], found.session[rows], turn, reward, surprise, shared, found.left[rows])
+        unchosen[there, lag - 1] = shared[there, lag - 1] * (random[there] & random[there - lag])
+    return Events(log.user[order], session, turn, reward, surprise, shared, found.left[rows], random, unchosen)

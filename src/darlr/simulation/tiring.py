@@ -8,11 +8,12 @@ without F, and rewards fall.
 
 **Confounding.** Users return to what they like, which understates the fall, and take what they like most first, which
 overstates it. The effects of (user, category) and of the order remove what is stable of this. Only items that were
-shown at random remove all of it.
+shown at random remove all of it. Where a log marks enough of them, the strength is that of random items which repeat
+random items, beside a strength of its own for all other repeats, and it is judged on random items.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from darlr.data.sessions import sessions_of
 from darlr.options import SessionConfig
 from darlr.simulation.fatigue import Fatigue
 from darlr.simulation.leaving import HELD_OUT, RECOVERIES, SPLIT, gain_of, kept_fit, ratio_interval
-from darlr.simulation.logged import RATED, Floats, events_of, item_means, members
+from darlr.simulation.logged import ENOUGH, RATED, Floats, events_of, item_means, members
 
 ROUNDS = 10  # of fitting the effects in turn
 
@@ -32,13 +33,16 @@ class LearnedFatigue:
     """The fatigue and its judgement. fatigue: in the unit of learning. strength: the 95% interval of its strength.
 
     gain: how much larger the mean log likelihood of a held-out session is than without F, in nats; interval: its 95%
-    interval, over users.
+    interval, over users. random: how many random items repeat random ones, None where the log marks none; the strength
+    is theirs where they are ENOUGH. plain: the strength by a fit to all items alike.
     """
 
     fatigue: Fatigue
     strength: tuple[float, float]
     gain: float
     interval: tuple[float, float]
+    random: int | None = None
+    plain: float = 0.0
 
     @property
     def kept(self) -> bool:
@@ -53,6 +57,12 @@ class LearnedFatigue:
             f"the last item shares, which changes the log likelihood of a held-out session by {self.gain:+.3f} "
             f"[{self.interval[0]:+.3f}, {self.interval[1]:+.3f}]"
         )
+        if self.random is not None and self.random >= ENOUGH:
+            text += (
+                f"; learned from {self.random:,} random items that repeat random ones (all together: {self.plain:.3f})"
+            )
+        elif self.random is not None:
+            text += f"; {self.random} random items repeat random ones, too few to learn from them alone ({ENOUGH})"
         return text if self.kept else f"{text}, which is no sure gain, so that rewards do not fall"
 
 
@@ -69,16 +79,31 @@ def fit_fatigue(log: InteractionLog, gap: float | None) -> LearnedFatigue:
     first = member.argmax(1)[item] if member.shape[1] else np.zeros_like(item)
     pair = np.unique(events.user * (int(first.max()) + 1) + first, return_inverse=True)[1]
     groups = [events.user, item, pair, _earlier(pair), _earlier(events.user)]
-    recovery = min(RECOVERIES, key=lambda one: _fit(events.reward, events.tired(one), groups, ~held)[1])
-    tired = events.tired(recovery)
-    errors = [_errors(events.reward, tired * used, groups, ~held) for used in (1.0, 0.0)]
-    squared = [error[held] ** 2 for error in errors]
+    alone = events.unchosen.any(1)
+    judged = held & (events.random if alone.sum() >= ENOUGH else True)
+
+    def parts(recovery: float, used: Mask) -> tuple[Floats, Floats]:
+        """The reward and F, without what repeats of chosen items explain of either (Frisch and Waugh)."""
+        reward, tired = events.reward, events.tired(recovery)
+        if alone.sum() < ENOUGH:
+            return reward, tired
+        rest = replace(events, shared=events.shared - events.unchosen).tired(recovery)
+        first, second = (y + _fit(y, rest, groups, used)[0] * rest for y in (reward, tired - rest))
+        return first, second
+
+    recovery = min(RECOVERIES, key=lambda one: _fit(*parts(one, ~held), groups, ~held)[1])
+    reward, tired = parts(recovery, ~held)
+    squared = [_errors(reward, tired * used, groups, ~held)[judged] ** 2 for used in (1.0, 0.0)]
     gained = (squared[1] - squared[0]) / (2 * max(float(squared[1].mean()), 1e-9))
-    gain, interval = gain_of(gained, events.user[held], events.session[held], generator)
-    strength = _fit(events.reward, tired, groups, np.ones_like(held))[0]
-    low, high = _bootstrap(events.reward, tired, groups, generator)
+    gain, interval = gain_of(gained, events.user[judged], events.session[judged], generator)
+    everything = np.ones_like(held)
+    reward, tired = parts(recovery, everything)
+    strength = _fit(reward, tired, groups, everything)[0]
+    low, high = _bootstrap(reward, tired, groups, generator)
     fatigue = Fatigue(torch.from_numpy(member), recovery, strength, log.reward_range[0])
-    return LearnedFatigue(fatigue, (low, high), gain, interval)
+    plain = _fit(events.reward, events.tired(recovery), groups, everything)[0] if alone.any() else strength
+    random = None if log.random is None else int(alone.sum())
+    return LearnedFatigue(fatigue, (low, high), gain, interval, random, plain)
 
 
 def learned_fatigue(log: InteractionLog, session: SessionConfig) -> Fatigue | None:

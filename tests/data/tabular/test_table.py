@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from darlr.data.sources import prepare
 from darlr.data.spelling import NO_ID, plain
 from darlr.data.store import checksum, load, load_report
-from darlr.data.tabular.read_table import read_table
+from darlr.data.tabular.read_table import read_events, read_table
 from darlr.errors import ConfigError, DataError
 from darlr.options import TableConfig
 
@@ -173,6 +173,16 @@ BAD = {
     "open quote": (H + 'a,1,1\nb,2,"0\n', {}, "log.csv, line 3: .*quot"),
     "outside the range": (H + "a,1,1\n,1,9\nb,2,7\n", {"reward_range": (0.0, 5.0)}, "row 4, column 'reward': reward 7"),
     "propensity 0": ("user,item,reward,p\na,1,1,0\nb,2,0,1\n", {"propensity": "p"}, "row 2, column 'p': propensity 0"),
+    "odd flag": (
+        "user,item,reward,p\na,1,1,0\nb,2,0,2\n",
+        {"random": "p"},
+        "row 3, column 'p': '2' is neither 1 nor 0",
+    ),
+    "no flag": (
+        "user,item,reward,p\na,1,1,\nb,2,0,1\n",
+        {"random": "p"},
+        "row 2, column 'p': an empty cell is neither",
+    ),
     "odd time": (
         "user,item,reward,t\na,1,1,5\nb,2,0,noon\n",
         {"timestamp": "t"},
@@ -193,6 +203,18 @@ def test_a_bad_file_gets_file_row_and_column(case, tmp_path):
     with pytest.raises(DataError, match=message):
         prepare(TableConfig(log=tmp_path / "log.csv", **options), tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["log.csv"]
+
+
+@pytest.mark.parametrize("cells", [("True", "false", "TRUE"), ("1", "0", "1"), ("1.0", " 0", "true")])
+def test_events_whose_item_was_shown_at_random_are_marked_by_numbers_or_words(cells, tmp_path):
+    rows = "".join(f"{user},1,{place},{cell}\n" for place, (user, cell) in enumerate(zip("abc", cells, strict=True)))
+    (tmp_path / "log.csv").write_text("user,item,reward,p\n" + rows)
+    prepare(TableConfig(log=tmp_path / "log.csv", random="p"), tmp_path / "out")
+    log = load(tmp_path / "out")
+    assert log.random.tolist() == [True, False, True]
+    assert "shown at random: 2 events" in log.describe()
+    frame = log.frame().rename({"random": "is_rand"})
+    assert read_events(frame, random="is_rand").random.tolist() == [True, False, True]
 
 
 ITEM_ERRORS = {

@@ -144,6 +144,15 @@ def number(column: str, kind: pl.DataType) -> pl.Expr:
     return raw.cast(pl.Float64, strict=False).fill_null(float("nan"))
 
 
+def flag(column: str, kind: pl.DataType) -> pl.Expr:
+    """A column of 0 and 1, or of false and true, as float64; NaN where a cell is neither."""
+    raw = number(column, kind)
+    if kind == pl.String:
+        word = pl.col(column).str.strip_chars().str.to_lowercase()
+        raw = pl.when(word == "true").then(1.0).when(word == "false").then(0.0).otherwise(raw)
+    return pl.when(raw.is_in([0.0, 1.0])).then(raw).otherwise(float("nan"))
+
+
 def number_problem(cell: object, what: str) -> str:
     """Why a cell that was read as NaN or infinite is no number."""
     if cell is None or (isinstance(cell, str) and not cell.strip()):

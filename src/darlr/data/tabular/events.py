@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from darlr.data.log import FloatArray, IntArray, Mask
 from darlr.data.tabular.columns import (
+    flag,
     fractional,
     id_text,
     number,
@@ -26,7 +27,7 @@ from darlr.errors import DataError
 from darlr.io.memory import require_free
 from darlr.options import ColumnsConfig
 
-KINDS = {"reward": pl.Float64, "propensity": pl.Float32}  # rewards of any unit keep their digits
+KINDS = {"reward": pl.Float64, "propensity": pl.Float32, "random": pl.Float32}  # rewards of any unit keep their digits
 SHARE = 0.01  # of the reward range: where the rewards fill less, the range is noted
 SHOWN = 3  # texts of a column that an error shows
 IMPLICIT = "name the column of rewards (option reward), or set the option implicit if each event is a click or the like"
@@ -42,7 +43,7 @@ class Events(Rows):
     name: the name of the log if no option names it. starts: int64 [files + 1], the first row of each file, then the
     number of rows.
     coded: uint32 [rows] for user and item, places in `names` (untrimmed, distinct), MISSING where null.
-    numbers: [rows], float64 for reward and float32 for propensity, NaN where there is none.
+    numbers: [rows], float64 for reward, float32 for propensity and random (0 or 1), NaN where there is none.
     """
 
     scans: tuple[Scan, ...]
@@ -95,7 +96,8 @@ def stream_events(source: Any, config: ColumnsConfig) -> Events:
     a column, cannot be read, or has cells that cannot be ids.
     """
     numeric = {} if config.implicit else {"reward": config.reward}
-    numeric |= {} if config.propensity is None else {"propensity": config.propensity}
+    rest = {"propensity": config.propensity, "random": config.random}
+    numeric |= {what: column for what, column in rest.items() if column is not None}
     sides = {"user": config.user, "item": config.item}
     needed = [column for column in (*sides.values(), *numeric.values(), config.timestamp) if column is not None]
     try:
@@ -120,7 +122,8 @@ def stream_events(source: Any, config: ColumnsConfig) -> Events:
             wanted[side] = text.cast(pl.Categorical(known[side])).to_physical().fill_null(MISSING)
         for what, column in numeric.items():
             refuse_number_type(scan, column, scan.schema[column], what)
-            wanted[what] = number(column, scan.schema[column]).cast(KINDS[what])
+            read = flag if what == "random" else number
+            wanted[what] = read(column, scan.schema[column]).cast(KINDS[what])
         part = scan.collect(scan.frame.select(**wanted))
         if part.is_empty() and len(scans) > 1:
             notes.append(f"{scan.name}: has no rows")
@@ -196,6 +199,16 @@ def refuse_bad_numbers(events: Events, what: str, column: str, keep: Mask) -> No
         return number_problem(events.cell(row, column), what) + (advice if texts else "")
 
     events.refuse(~np.isfinite(events.numbers[what]) & keep, column, problem)
+
+
+def refuse_no_flags(events: Events, column: str, keep: Mask) -> None:
+    """Raise DataError at the first row to keep that does not say whether its item was shown at random."""
+
+    def problem(row: int) -> str:
+        cell = events.cell(row, column)
+        return f"{'an empty cell' if cell is None else quoted(cell)} is neither 1 nor 0, true nor false (option random)"
+
+    events.refuse(~np.isfinite(events.numbers["random"]) & keep, column, problem)
 
 
 def refuse_outside(

@@ -6,11 +6,20 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from darlr.data.log import FeatureColumn, InteractionLog, check
+from darlr.data.log import EVENTS, FeatureColumn, InteractionLog, Mask, check
 from darlr.data.report import Dropped, PrepareReport
 from darlr.data.spelling import plain
 from darlr.data.tabular.columns import numbered
-from darlr.data.tabular.events import kept, range_of, refuse_bad_numbers, refuse_outside, repeated, stream_events
+from darlr.data.tabular.events import (
+    Events,
+    kept,
+    range_of,
+    refuse_bad_numbers,
+    refuse_no_flags,
+    refuse_outside,
+    repeated,
+    stream_events,
+)
 from darlr.data.tabular.features import FeatureTable, feature_columns, listed_features, read_feature_table
 from darlr.data.tabular.ids import Side, alike, odd_ids, without_ids
 from darlr.data.tabular.table import Table
@@ -35,6 +44,7 @@ def read_events(
     implicit: bool = ColumnsConfig.implicit,
     timestamp: str | None = ColumnsConfig.timestamp,
     propensity: str | None = ColumnsConfig.propensity,
+    random: str | None = ColumnsConfig.random,
     category: str | None = ColumnsConfig.category,
     separator: str = ColumnsConfig.separator,
     multi: str | Sequence[str] = ColumnsConfig.multi,
@@ -57,7 +67,8 @@ def read_events(
     reward: the column of rewards. implicit: the log has no rewards; each event, such as a click, is a positive of
         reward 1.
     timestamp: the column of times (numbers or ISO 8601); only their order counts. propensity: the column of logging
-        probabilities, above 0 and at most 1.
+        probabilities, above 0 and at most 1. random: the column that marks, with 1 or true, the events whose item was
+        shown at random.
     category: the item feature that drives the exit rule: users leave when it repeats.
     separator: what separates the values of a multi-valued feature. multi, categorical: features to read as such.
         ignore: columns of the features to leave out.
@@ -76,6 +87,7 @@ def read_events(
         implicit=implicit,
         timestamp=timestamp,
         propensity=propensity,
+        random=random,
         category=category,
         separator=separator,
         multi=_names(multi),
@@ -107,10 +119,10 @@ def read_log(
     """
     config = _plain_columns(config)
     reward_column = None if config.implicit else config.reward
-    columns = (config.user, config.item, reward_column, config.timestamp, config.propensity)
+    columns = (config.user, config.item, reward_column, config.timestamp, config.propensity, config.random)
     for column in columns:
         if column and columns.count(column) > 1:
-            raise ConfigError(f"options user, item, reward, timestamp, propensity: column '{column}' is named twice")
+            raise ConfigError(f"options {', '.join(EVENTS)}: column '{column}' is named twice")
     if config.category is not None and items is None:
         raise ConfigError("option category: needs the features of items (option items)")
     events = stream_events(source, config)
@@ -120,9 +132,7 @@ def read_log(
         raise DataError(f"{events.source}: no row has both a user and an item id{_reasons(dropped)}")
     refuse_bad_numbers(events, "reward", config.reward, keep)
     times = None if config.timestamp is None else read_times(events, config.timestamp, keep)
-    if config.propensity is not None:
-        refuse_bad_numbers(events, "propensity", config.propensity, keep)
-        refuse_outside(events, config.propensity, "propensity", keep, (0.0, 1.0), above=True)
+    _check_shown(events, config, keep)
     if times is not None:
         again = repeated(events, times, keep)
         keep &= ~again
@@ -181,6 +191,7 @@ def read_log(
         item_ids=item_ids,
         timestamp=None if times is None else kept(times, keep),
         propensity=kept(events.numbers["propensity"], keep) if config.propensity is not None else None,
+        random=kept(events.numbers["random"], keep) == 1 if config.random is not None else None,
         user_features=user_features,
         item_features=item_features,
         category=config.category,
@@ -193,9 +204,18 @@ def read_log(
     return log, PrepareReport(events.source, len(events), len(log), used, tuple(notes), tuple(remarks), read)
 
 
+def _check_shown(events: Events, config: ColumnsConfig, keep: Mask) -> None:
+    """Raise DataError at a row to keep that does not say how its item was shown, where there is a column for it."""
+    if config.propensity is not None:
+        refuse_bad_numbers(events, "propensity", config.propensity, keep)
+        refuse_outside(events, config.propensity, "propensity", keep, (0.0, 1.0), above=True)
+    if config.random is not None:
+        refuse_no_flags(events, config.random, keep)
+
+
 def _plain_columns(config: ColumnsConfig) -> ColumnsConfig:
     """The same options, with names of columns spelled as those that are read."""
-    one, many = ("user", "item", "reward", "timestamp", "propensity", "category"), ("multi", "ignore", "categorical")
+    one, many = (*EVENTS, "category"), ("multi", "ignore", "categorical")
     columns: dict[str, Any] = {name: (column := getattr(config, name)) and plain(column) for name in one}
     columns |= {name: tuple(map(plain, getattr(config, name))) for name in many}
     return replace(config, **columns)
