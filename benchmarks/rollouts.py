@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from darlr.policies.index import Index
-from darlr.simulation.exits import risk
+from darlr.simulation.exits import chances
 from darlr.simulation.session import Session, show
 
 TRIED = 6  # of the best items by the index, whose sessions are played to their end
@@ -37,7 +37,7 @@ class Rollouts:
             reward = mean.gather(1, place).squeeze(1)
             reward = reward if known.fatigue is None else known.fatigue.felt(ahead, action, reward)
             earned += live * (reward - self.index.zero)
-            alive = live * (1 - risk(known.rule, ahead, mean, deviation).gather(1, place).squeeze(1))
+            alive = live * (1 - chances(known.rule, ahead, mean, deviation).leave.gather(1, place).squeeze(1))
             ahead = show(ahead, action, reward, torch.zeros_like(ahead.done))
             action = known.values(ahead, mean, deviation).masked_fill(ahead.seen, -torch.inf).max(1).indices
         scores = torch.full((len(first), mean.shape[1]), -1e9)

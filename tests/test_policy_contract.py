@@ -88,7 +88,7 @@ POLICIES = {
     "linucb": lambda n, seed, table: LinUCB(table, numbers(n, 4, seed=seed), 1.0, 1.0),
     "linear greedy": lambda n, seed, table: LinUCB(table, numbers(n, 4, seed=seed), 1.0, 0.0),
     "bayes": bayes(drawn=False),
-    "index of staying": bayes(False, Index, worth=1.0),
+    "index of staying": bayes(False, Index, zero=1.0),
     "thompson": bayes(drawn=True),
     "value network": network("value"),
     "actor network": network("actor"),

@@ -30,6 +30,7 @@ NUMBERS = torch.Generator().manual_seed(0)
 BELIEF = Belief(
     3 + torch.randn(ITEMS, generator=NUMBERS), torch.randn(ITEMS, 3, generator=NUMBERS), torch.full((ITEMS,), 0.3)
 )
+LEFT = torch.arange(6, -1.0, -1)[:, None] * torch.tensor([2.0, 1.5, 1.0, 0.5])
 MEMBER = torch.nn.functional.one_hot(torch.arange(ITEMS) % 4, 4).float()
 HAZARD = Hazard(torch.linspace(-1, 1, len(NAMES)), 2.0, torch.full((ITEMS,), 3.0), MEMBER, 0.6, torch.zeros(0))
 
@@ -42,7 +43,7 @@ def played(items: list[int], rewards: list[float]) -> Any:
 
 
 def test_new_users_are_ranked_as_the_index_ranks_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("darlr.policies.index.USERS", 4)
+    monkeypatch.setattr("darlr.policies.staying.USERS", 4)
     known = dynamics_of(BELIEF, LOG, CONFIG)
     assert known is not None
     world = replace(world_of(MODEL, PLAIN), belief=BELIEF, dynamics=known)
@@ -56,9 +57,11 @@ def test_new_users_are_ranked_as_the_index_ranks_them(tmp_path: Path, monkeypatc
         rule = believed.dynamics.rule
         assert isinstance(rule, FeltExit)
         assert (rule.threshold, rule.patience, rule.chance) == (2.5, 1, 1.0)
-        assert believed.dynamics.worth > 0
+        assert believed.dynamics.staying is not None
+        assert torch.equal(believed.dynamics.staying, known.newcomers)
+        assert not torch.equal(known.staying, known.newcomers)
         index = Index(BELIEF.mean, BELIEF.factors, BELIEF.noise, nobody.long(), nobody)
-        priced = replace(index, rule=believed.dynamics.rule, worth=believed.dynamics.worth)
+        priced = replace(index, rule=believed.dynamics.rule, staying=believed.dynamics.staying)
         found = policy.newcomers.policy(session.items, session.rewards).scores(session)
         plain = Bayes(BELIEF.mean, BELIEF.factors, BELIEF.noise, nobody.long(), nobody).scores(session)
         assert torch.equal(found.argsort(), priced.scores(session).argsort())
@@ -80,18 +83,20 @@ def test_new_users_are_ranked_as_the_index_ranks_them(tmp_path: Path, monkeypatc
     ],
 )
 def test_rules_and_fatigue_come_back_as_they_were(rule: Exit) -> None:
-    known = Dynamics(rule, 2.0, Fatigue(MEMBER, 0.5, 0.3, 1.0), 30)
+    known = Dynamics(rule, LEFT, Fatigue(MEMBER, 0.5, 0.3, 1.0), LEFT / 2, 1.5)
     again = read_dynamics(*write_dynamics(known))
     assert again is not None
+    assert again.spread == 1.5
     session, mean = played([3, 7], [1.0, 4.0]), BELIEF.mean[None]
-    values = [one.values(session, mean, torch.ones(1, ITEMS)) for one in (known, again)]
-    assert torch.equal(*values)
+    for new in (False, True):
+        both = (one.of_new_users if new else one for one in (known, again))
+        assert torch.equal(*(one.values(session, mean, torch.ones(1, ITEMS)) for one in both))
     assert torch.equal(*(one.rested(session.items, session.rewards) for one in (known, again)))
     assert read_dynamics(*write_dynamics(None)) is None
 
 
 def test_turns_are_those_of_a_session_and_not_of_the_history_that_is_given() -> None:
-    known, mean = Dynamics(FeltExit(2.5, 2.5), 1.0, turns=6), BELIEF.mean[None]
+    known, mean = Dynamics(FeltExit(2.5, 2.5), LEFT), BELIEF.mean[None]
     session = played([3, 5], [4.0, 3.0])
     short = replace(session, items=session.items[:, -2:], rewards=session.rewards[:, -2:])  # as in serving
     assert torch.equal(*(known.values(one, mean, torch.ones(1, ITEMS)) for one in (session, short)))
@@ -99,7 +104,9 @@ def test_turns_are_those_of_a_session_and_not_of_the_history_that_is_given() -> 
 
 
 def test_damaged_numbers_are_refused() -> None:
-    tensors, about = write_dynamics(Dynamics(FeltExit(2.0, 2.0), 1.0))
+    tensors, about = write_dynamics(Dynamics(FeltExit(2.0, 2.0), LEFT))
     assert about is not None
     with pytest.raises(ValueError, match=r"dynamics\.threshold must hold finite numbers"):
         read_dynamics(tensors, about | {"threshold": "low"})
+    with pytest.raises(ValueError, match=r"dynamics\.staying holds no turns"):
+        read_dynamics({**tensors, "dynamics.staying": LEFT[:1]}, about)

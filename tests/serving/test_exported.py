@@ -138,7 +138,7 @@ def test_what_cannot_be_exported_is_named(tmp_path: Path) -> None:
     learned()(tmp_path / "policy")
     files = tmp_path / "policy" / WEIGHTS, tmp_path / "policy" / METADATA
     tensors, metadata = read_both(*files, "", "policy", SCHEMA)
-    write_both(*files, tensors, {**metadata, "dynamics": {"worth": 1.0, "rule": "never", "fatigue": None, "turns": 5}})
+    write_both(*files, tensors, {**metadata, "dynamics": {"spread": 1.0, "rule": "never", "fatigue": None}})
     with pytest.raises(ConfigError, match=r"prices leaving \(recommender\.price\) cannot be exported yet"):
         export_onnx(tmp_path / "policy", tmp_path / "onnx")
     assert not (tmp_path / "onnx").exists()

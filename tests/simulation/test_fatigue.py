@@ -46,4 +46,4 @@ def test_tired_users_leave_with_the_stated_probability() -> None:
     expected = 1 - torch.exp(torch.tensor(-0.7))
     assert abs(share - expected) < 0.02
     table = torch.zeros(20_000, 4)
-    torch.testing.assert_close(rule.risk(before, table, table)[0], torch.tensor([1.0, 1, 0, 1]) * expected)
+    torch.testing.assert_close(rule.chances(before, table, table).leave[0], torch.tensor([1.0, 1, 0, 1]) * expected)

@@ -10,7 +10,7 @@ from darlr.data.unit import as_learned, unit_of
 from darlr.errors import ConfigError
 from darlr.options import SessionConfig
 from darlr.simulation.environment import Environment
-from darlr.simulation.exits import CategoryExit, build_exit, in_unit, risk
+from darlr.simulation.exits import CategoryExit, build_exit, chances, in_unit
 from darlr.simulation.felt import FeltExit
 from darlr.simulation.session import reset
 from tests.world.tiny import log_of
@@ -39,12 +39,23 @@ def test_the_chance_of_leaving_is_met_and_is_the_same_for_the_same_items() -> No
 
 def test_its_risk_is_the_share_of_rewards_below_the_threshold() -> None:
     session, mean = reset(torch.arange(2), 3, 4), torch.tensor([[2.0, 3.0, 1.0]] * 2)
-    found = risk(FeltExit(2.0, 2.0, chance=0.5), session, mean, torch.ones(2, 3))
-    torch.testing.assert_close(found[0], 0.5 * torch.tensor([0.5, 0.158655, 0.841345]))
-    assert not risk(FeltExit(2.0, 2.0, patience=2), session, mean, torch.ones(2, 3)).any()
+    found, below = chances(FeltExit(2.0, 2.0, chance=0.5), session, mean, torch.ones(2, 3)), [0.5, 0.158655, 0.841345]
+    torch.testing.assert_close(found.leave[0], 0.5 * torch.tensor(below))
+    assert found.strike is None
+    patient = FeltExit(2.0, 2.0, patience=2, chance=0.5)
+    found = chances(patient, session, mean, torch.ones(2, 3))
+    assert found.strike is not None
+    assert not found.leave.any()
+    torch.testing.assert_close(found.strike[0], torch.tensor(below))
+    struck = replace(session, items=torch.zeros_like(session.items))  # the rewards of four items were 0
+    assert [patient.state(one).tolist() for one in (session, struck)] == [[0, 0], [1, 1]]
+    found = chances(patient, struck, mean, torch.ones(2, 3))
+    assert found.strike is not None
+    assert not found.strike.any()
+    torch.testing.assert_close(found.leave[0], 0.5 * torch.tensor(below))
     category = CategoryExit(torch.tensor([[1], [1], [2]]), 1, 0)
     shown = replace(session, items=torch.tensor([[-1, -1, -1, 0]] * 2))
-    assert risk(category, shown, mean, mean).tolist() == [[1, 1, 0]] * 2
+    assert chances(category, shown, mean, mean).leave.tolist() == [[1, 1, 0]] * 2
 
 
 def test_its_threshold_is_in_the_unit_of_the_log_and_must_be_a_reward() -> None:
@@ -66,7 +77,7 @@ def test_ratings_are_cut_half_way_between_two_of_them() -> None:
     assert isinstance(rule, FeltExit)
     assert rule.cut == rule.of_normal.threshold == 1.5
     session, mean = reset(torch.arange(1), 2, 4), torch.tensor([[1.5, 2.0]])
-    torch.testing.assert_close(rule.risk(session, mean, torch.ones(1, 2)), torch.tensor([[0.5, 0.308538]]))
+    torch.testing.assert_close(rule.chances(session, mean, torch.ones(1, 2)).leave, torch.tensor([[0.5, 0.308538]]))
     assert not rule.felt(session, torch.tensor([0]), torch.tensor([2.0])).any()
     one_side = log_of([0, 1], [0, 1], [2, 4], 2, 2, reward_range=(1.0, 5.0))
     assert build_exit(SessionConfig(exit="felt", threshold=1.5), one_side).cut is None  # type: ignore[attr-defined]

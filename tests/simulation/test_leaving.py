@@ -7,6 +7,7 @@ import torch
 
 from darlr.data.log import InteractionLog
 from darlr.data.sets.synthetic import generate
+from darlr.data.unit import Unit
 from darlr.options import SessionConfig, SyntheticConfig
 from darlr.simulation.exits import build_exit, for_new_users
 from darlr.simulation.felt import FeltExit, LearnedExit
@@ -118,13 +119,19 @@ def test_the_risk_averages_over_the_reward() -> None:
     hazard = Hazard(w, 2.0, torch.zeros(3), torch.zeros(3, 0), 0.5, torch.zeros(2))
     session, mean = reset(torch.arange(2), 3, 4), torch.tensor([[2.0, 3.0, 1.0]] * 2)
     rule = FeltExit(2.0, 2.0)
-    torch.testing.assert_close(
-        hazard.at(session, mean, torch.ones(2, 3)), rule.risk(session, mean, torch.ones(2, 3)), atol=1e-4, rtol=0
-    )
+    found, strike = hazard.at(session, mean, torch.ones(2, 3))
+    torch.testing.assert_close(found, rule.chances(session, mean, torch.ones(2, 3)).leave, atol=1e-4, rtol=0)
+    torch.testing.assert_close(strike, torch.zeros(2, 3), atol=1e-4, rtol=0)
     w[0], w[2], w[4] = 0.0, 1.0, 0.0  # P(leave) = sigmoid(reward): compare with many draws
     drawn = mean[:1] + torch.randn((100_000, 3), generator=torch.Generator().manual_seed(0))
-    found = hazard.at(session, mean, torch.ones(2, 3))[0]
-    torch.testing.assert_close(found, torch.sigmoid(drawn).mean(0), atol=0.01, rtol=0)
+    found, strike = hazard.at(session, mean, torch.ones(2, 3))
+    torch.testing.assert_close(found[0], torch.sigmoid(drawn).mean(0), atol=0.01, rtol=0)
+    stays = torch.sigmoid(-drawn) * (drawn < 2.0)
+    torch.testing.assert_close(strike[0], stays.mean(0), atol=0.01, rtol=0)
+    seen = replace(
+        session, items=torch.tensor([[-1, 0, 1, 2], [0, 1, 2, 0]]), rewards=torch.tensor([[0.0, 1, 3, 1]] * 2)
+    )
+    assert LearnedExit(hazard, Unit()).state(seen).tolist() == [2, 3]  # padding is no bad item
 
 
 def test_logistic_regression_meets_the_slope_of_its_posterior() -> None:

@@ -235,7 +235,8 @@ class Recommender(nn.Module):
             scores = torch.baddbmm(scores[..., None], features, seen.preference[..., None]).squeeze(-1)
         if self.dynamics is not None and self.risk is not None:
             session = of_history(seen.user, seen.shown, seen.felt, len(self.items))
-            scores = self.dynamics.values(session, scores, self.risk.rows(seen.user).clamp(min=LEAST).sqrt())
+            variance = self.dynamics.spread * self.risk.rows(seen.user).clamp(min=LEAST)
+            scores = self.dynamics.values(session, scores, variance.sqrt())
         centre = self.centre[seen.user]
         if self.config.belief:
             centre = centre + seen.preference @ self.level

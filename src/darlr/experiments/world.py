@@ -151,7 +151,7 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
     elif config.recommender.belief:
         world = replace(world, belief=belief_of(fitted.model, fitted.scale, logs.fitted, fitted.answers))
     if config.recommender.price:
-        world = replace(world, dynamics=dynamics_of(world.belief, logs.catalogue, config))
+        world = replace(world, dynamics=dynamics_of(world.belief, logs.catalogue, config, fitted.answers.known))
     if config.session.tastes == "drawn":
         world = replace(world, tastes=tastes_of(fitted, logs.fitted))
     if weighs(config):

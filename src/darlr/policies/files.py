@@ -16,7 +16,7 @@ from darlr.policies.networks import Layers, NetworkPolicy, StateEncoder
 from darlr.simulation.policy import Policy
 
 TENSORS, METADATA = "baseline.safetensors", "baseline.json"
-SCHEMA = 3
+SCHEMA = 4
 BELIEF = ("mean", "factors", "noise", "items", "rewards")
 PLAIN: dict[str, tuple[type, tuple[str, ...], tuple[str, ...]]] = {  # kind -> class, tensors, numbers
     "user-greedy": (UserGreedy, ("table",), ()),
@@ -24,7 +24,7 @@ PLAIN: dict[str, tuple[type, tuple[str, ...], tuple[str, ...]]] = {  # kind -> c
     "ucb": (UCB, ("table", "count"), ("scale", "c")),
     "linucb": (LinUCB, ("prior", "features"), ("noise", "alpha")),
     "bayes": (Bayes, BELIEF, ("drawn", "seed", "tempering")),
-    "index": (Index, BELIEF, ("drawn", "seed", "tempering", "worth", "zero")),
+    "index": (Index, BELIEF, ("drawn", "seed", "tempering", "zero")),
 }
 NETWORK = "network"
 REMEDY = "delete its folder and fit it again"

@@ -1,15 +1,20 @@
 """What a policy knows of sessions of cold-start users, and what a policy folder holds of it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from darlr.data.histories import last_events
 from darlr.data.log import InteractionLog
 from darlr.data.unit import Unit
 from darlr.options import TrainConfig
-from darlr.policies.index import new_users_dynamics
+from darlr.policies.bayes import LOGGED
+from darlr.policies.index import zero_of
+from darlr.policies.staying import Worlds, value_of_staying
 from darlr.serving.policy_checks import check_number
 from darlr.simulation.dynamics import Dynamics
 from darlr.simulation.exits import Exit, build_exit, in_unit, never
@@ -22,33 +27,40 @@ from darlr.world.belief import Belief
 PREFIX = "dynamics."
 HAZARD = ("weights", "item_mean", "member", "user")
 FELT = ("threshold", "patience", "chance", "cut")
+TABLES = ("staying", "newcomers")
 TIRED = ("recovery", "strength", "least")
 
 
-def dynamics_of(belief: Belief | None, log: InteractionLog, config: TrainConfig) -> Dynamics | None:
+def dynamics_of(
+    belief: Belief | None, log: InteractionLog, config: TrainConfig, spread: float = 1.0
+) -> Dynamics | None:
     """What is known of sessions; None where they change nothing but what was shown, and where there is no belief.
 
-    belief: about new users, for whom c is chosen. log: the events, in the unit of learning, which teach the exit rule
-    and fatigue.
+    belief: about users, from which worlds are drawn that say what staying is worth. log: the events, in the unit of
+    learning, which teach the exit rule and fatigue, and of whose users some are drawn. spread: see `Dynamics`.
     """
     if belief is None or not config.recommender.price:
         return None
     rule = in_unit(build_exit(config.session, log), learned=True)
-    fatigue = learned_fatigue(log, config.session)
+    fatigue, turns = learned_fatigue(log, config.session), config.session.turns
     if not isinstance(rule, FeltExit | LearnedExit | TiredExit):
-        if fatigue is None:
-            return None
-        rule = never
-    found = new_users_dynamics(belief, log.unit, rule, config.session.turns, fatigue)
-    return Dynamics(rule, config.recommender.price * found.worth, fatigue, config.session.turns)
+        return None if fatigue is None else Dynamics(fatigue=fatigue)
+    known, nobody = Dynamics(rule, fatigue=fatigue), torch.zeros(1, 0)
+    items, rewards = (part[np.unique(log.user)] for part in last_events(log, LOGGED))
+    zero = zero_of(log.unit)
+    worlds = Worlds(belief, items, rewards, zero), Worlds(belief, nobody.long(), nobody, zero)
+    tables = [config.recommender.price * value_of_staying(one, known, turns) for one in worlds]
+    return replace(known, staying=tables[0], newcomers=tables[1], spread=spread)
 
 
 def write_dynamics(known: Dynamics | None) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
     """The tensors and the metadata of a policy folder."""
     if known is None:
         return {}, None
-    rule, tensors = known.rule, {}
-    about: dict[str, Any] = {"worth": known.worth, "turns": known.turns, "rule": "never", "fatigue": None}
+    rule = known.rule
+    tensors: dict[str, Tensor] = {}
+    about: dict[str, Any] = {"spread": known.spread, "rule": "never", "fatigue": None}
+    tensors |= {name: value for name in TABLES if (value := getattr(known, name)) is not None}
     if known.fatigue is not None:
         tensors["tired"], about["fatigue"] = _tired(known.fatigue)
     if isinstance(rule, LearnedExit):
@@ -90,8 +102,12 @@ def read_dynamics(tensors: Mapping[str, Tensor], about: Mapping[str, Any] | None
         cut, threshold = None if about["cut"] is None else number("cut"), number("threshold")
         rule = FeltExit(threshold, threshold, int(number("patience")), number("chance"), cut)
     fatigue = None if about["fatigue"] is None else tired("tired", about["fatigue"])
-    turns = None if about["turns"] is None else int(number("turns"))
-    return Dynamics(rule, number("worth"), fatigue, turns)
+    tables = [tensors.get(PREFIX + name) for name in TABLES]
+    if any(table is not None and not (len(table) > 1 and table.shape[1]) for table in tables):
+        raise ValueError(f"{PREFIX}staying holds no turns or no states")
+    return Dynamics(
+        rule, tables[0], fatigue, tables[1], check_number(about["spread"], "dynamics.spread", positive=True)
+    )
 
 
 def _tired(found: Fatigue) -> tuple[Tensor, dict[str, float | None]]:

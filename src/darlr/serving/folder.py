@@ -40,7 +40,7 @@ from darlr.world.models.implicit import ImplicitModel
 from darlr.world.tables import Histories, World, histories
 
 WEIGHTS, METADATA = "policy.safetensors", "policy.json"
-SCHEMA = 7
+SCHEMA = 8
 REMEDY = "restore it, or finish the run again to write it anew"
 
 

@@ -63,6 +63,8 @@ def check_shapes(tensors: Arrays, feedback: Mapping[str, Any] | None, users: int
         "dynamics.item_mean": (items,),
         "dynamics.member": (items, None),
         "dynamics.user": (None,),
+        "dynamics.staying": (None, None),
+        "dynamics.newcomers": (None, None),
         "risk": (users, items),
         "dynamics.tired": (items, None),
         "dynamics.weights": (None,),

@@ -19,7 +19,7 @@ from darlr.io.tensors import moved
 from darlr.options import SessionConfig
 from darlr.options.checks import find_named
 from darlr.simulation.fatigue import Fatigue
-from darlr.simulation.felt import FeltExit, FeltRule, LearnedExit, TiredExit
+from darlr.simulation.felt import Chances, FeltExit, FeltRule, LearnedExit, TiredExit
 from darlr.simulation.leaving import learned_of
 from darlr.simulation.logged import members
 from darlr.simulation.session import Session, last_items
@@ -181,11 +181,11 @@ def for_new_users(rule: Exit) -> Exit:
     return rule.of_new_users if isinstance(rule, FeltRule) else rule
 
 
-def risk(rule: Exit, session: Session, mean: Tensor, deviation: Tensor) -> Tensor:
-    """P(leave) after each item, [B, I]. mean, deviation: of the normal distribution of its reward, [B, I]."""
+def chances(rule: Exit, session: Session, mean: Tensor, deviation: Tensor) -> Chances:
+    """What each item may bring. mean, deviation: of the normal distribution of its reward, [B, I]."""
     if isinstance(rule, FeltRule):
-        return rule.risk(session, mean, deviation)
-    return rule.ending(last_items(session, rule.window)).to(mean.dtype)
+        return rule.chances(session, mean, deviation)
+    return Chances(rule.ending(last_items(session, rule.window)).to(mean.dtype))
 
 
 class ExitKind(NamedTuple):

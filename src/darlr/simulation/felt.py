@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -10,9 +10,19 @@ from torch.special import ndtr
 
 from darlr.data.unit import Unit
 from darlr.simulation.fatigue import Fatigue
-from darlr.simulation.hazard import Hazard
+from darlr.simulation.hazard import COUNTS, Hazard
 from darlr.simulation.session import Session
 from darlr.simulation.shortlist import GOLDEN, mixed
+
+
+class Chances(NamedTuple):
+    """What each item may bring, [B, I]. leave: P(leave). strike: P(the user stays, and the rule's next state is met).
+
+    strike is None for a rule of one state.
+    """
+
+    leave: Tensor
+    strike: Tensor | None = None
 
 
 class FeltRule(ABC):
@@ -44,8 +54,17 @@ class FeltRule(ABC):
         """Whether users leave after the items int64 [B] with these rewards [B]; bool [B]. session: before the items."""
 
     @abstractmethod
-    def risk(self, session: Session, mean: Tensor, deviation: Tensor) -> Tensor:
-        """P(leave) after each item, [B, I], where its reward is normal with this mean and standard deviation."""
+    def chances(self, session: Session, mean: Tensor, deviation: Tensor) -> Chances:
+        """What each item may bring, where its reward is normal with this mean and standard deviation, [B, I]."""
+
+    @property
+    def states(self) -> int:
+        """S, the number of states of a session that the rule tells apart, such as counts of disappointments."""
+        return 1
+
+    def state(self, session: Session) -> Tensor:
+        """The state of each session, int64 [B], 0 to S - 1. A strike leads to the next one."""
+        return torch.zeros_like(session.turn)
 
     @property
     def as_learned(self) -> Self:
@@ -96,15 +115,27 @@ class FeltExit(FeltRule):
         leaves = (feedback < self.threshold) & self._tired(session)
         return leaves & (luck(session, action) < self.chance) if self.chance < 1 else leaves
 
-    def risk(self, session: Session, mean: Tensor, deviation: Tensor) -> Tensor:
+    def chances(self, session: Session, mean: Tensor, deviation: Tensor) -> Chances:
         """See `FeltRule`."""
         below: Tensor = ndtr(((self.threshold if self.cut is None else self.cut) - mean) / deviation)
-        return self.chance * below * self._tired(session)[:, None]
+        if self.patience == 1:
+            return Chances(self.chance * below)
+        tired = self._tired(session)[:, None]
+        return Chances(self.chance * below * tired, below * ~tired)
+
+    @property
+    def states(self) -> int:
+        """The patience: in the last state one more reward below the threshold is enough."""
+        return self.patience
+
+    def state(self, session: Session) -> Tensor:
+        """See `FeltRule`."""
+        bad = (session.rewards < self.threshold) & (session.items >= 0)
+        return bad.sum(1).clamp(max=self.patience - 1)
 
     def _tired(self, session: Session) -> Tensor:
         """Whether one more reward below the threshold is enough, bool [B]."""
-        bad = (session.rewards < self.threshold) & (session.items >= 0)
-        return bad.sum(1) + 1 >= self.patience
+        return self.state(session) == self.patience - 1
 
     @property
     def as_learned(self) -> "FeltExit":
@@ -134,10 +165,19 @@ class LearnedExit(FeltRule):
         learned = replace(session, rewards=self.unit.learn(session.rewards))
         return luck(session, action) < self.hazard.after(learned, action, self.unit.learn(feedback))
 
-    def risk(self, session: Session, mean: Tensor, deviation: Tensor) -> Tensor:
+    def chances(self, session: Session, mean: Tensor, deviation: Tensor) -> Chances:
         """See `FeltRule`. mean, deviation: in the unit of the sessions."""
         learned = replace(session, rewards=self.unit.learn(session.rewards))
-        return self.hazard.at(learned, self.unit.learn(mean), deviation / self.unit.scale)
+        return Chances(*self.hazard.at(learned, self.unit.learn(mean), deviation / self.unit.scale))
+
+    @property
+    def states(self) -> int:
+        """The counts of bad items that the hazard tells apart."""
+        return COUNTS
+
+    def state(self, session: Session) -> Tensor:
+        """See `FeltRule`."""
+        return self.hazard.bad(replace(session, rewards=self.unit.learn(session.rewards)))
 
     @property
     def as_learned(self) -> "LearnedExit":
@@ -165,6 +205,6 @@ class TiredExit(FeltRule):
         """See `FeltRule`."""
         return luck(session, action) < -torch.expm1(-self.fatigue.of(session, action))
 
-    def risk(self, session: Session, mean: Tensor, deviation: Tensor) -> Tensor:
+    def chances(self, session: Session, mean: Tensor, deviation: Tensor) -> Chances:
         """See `FeltRule`."""
-        return -torch.expm1(-self.fatigue.of_all(session))
+        return Chances(-torch.expm1(-self.fatigue.of_all(session)))

@@ -45,21 +45,27 @@ class Hazard:
     recovery: float
     user: Float[Tensor, " U"]
 
-    def at(self, session: Session, mean: Float[Tensor, "B I"], deviation: Float[Tensor, "B I"]) -> Float[Tensor, "B I"]:
-        """P(leave) after each item, whose reward is normal with this mean and standard deviation.
+    def at(
+        self, session: Session, mean: Float[Tensor, "B I"], deviation: Float[Tensor, "B I"]
+    ) -> tuple[Float[Tensor, "B I"], Float[Tensor, "B I"]]:
+        """P(leave) after each item, whose reward is normal with this mean and deviation, and P(bad, and no leaving).
 
         The average over the reward is taken on either side of the threshold, at NODES quantiles of that side.
         """
         below = ndtr((self.threshold - mean) / deviation)
         level = self._level(session)[:, None] + self._of_items(session)
-        chance = torch.zeros_like(mean)
+        jump = self._jump(session)[:, None]
+        bad = other = torch.zeros_like(mean)  # P(leave) after a bad item, and after another one
         for node in range(NODES):
             part = (node + 0.5) / NODES
-            for bad, share in ((True, part * below), (False, below + part * (1 - below))):
-                reward = mean + deviation * ndtri(share.clamp(1e-6, 1 - 1e-6))
-                logit = level + self._slope * reward + (self._jump(session)[:, None] if bad else 0.0)
-                chance += (below if bad else 1 - below) * torch.sigmoid(logit) / NODES
-        return chance
+            bad = bad + below / NODES * self._chance(level + jump, mean, deviation, part * below)
+            share = below + part * (1 - below)
+            other = other + (1 - below) / NODES * self._chance(level, mean, deviation, share)
+        return bad + other, below - bad
+
+    def _chance(self, level: Tensor, mean: Tensor, deviation: Tensor, share: Tensor) -> Tensor:
+        """P(leave) where the reward is at these quantiles."""
+        return torch.sigmoid(level + self._slope * (mean + deviation * ndtri(share.clamp(1e-6, 1 - 1e-6))))
 
     def after(self, session: Session, item: Int[Tensor, " B"], reward: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
         """P(leave) after these items with these rewards. session: before the items."""
@@ -88,8 +94,11 @@ class Hazard:
         tired = Fatigue(self.member, self.recovery).of_all(session)
         return part + self.weights[-3] * tired + self.weights[-2] * (tired > 0)
 
+    def bad(self, session: Session) -> Int[Tensor, " B"]:
+        """The number of rewards below the threshold, at most COUNTS - 1."""
+        return ((session.rewards < self.threshold) & (session.items >= 0)).sum(1).clamp(max=COUNTS - 1)
+
     def _jump(self, session: Session) -> Float[Tensor, " B"]:
         """What a reward below the threshold adds now."""
-        before = ((session.rewards < self.threshold) & (session.items >= 0)).sum(1)
         first = STATIC + 2
-        return self.weights[first : first + COUNTS][before.clamp(max=COUNTS - 1)]
+        return self.weights[first : first + COUNTS][self.bad(session)]
