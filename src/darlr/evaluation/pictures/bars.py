@@ -1,7 +1,7 @@
 """Horizontal bars with intervals, coloured by the kind of a row."""
 
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +54,14 @@ def bar_chart(rows: Sequence[Row], title: str | None = None) -> "Figure":
     return plot_bars(bars, title or heading(rows[0].mode, rows[0].window, new=rows[0].new), note="R_tra", pitch=0.34)
 
 
-def plot_bars(bars: Sequence[Bar], title: str, *, note: str = "", pitch: float = 0.27) -> "Figure":
-    """Draw the bars, the largest on top. note: below the axis. pitch: inches a bar. MachineError without matplotlib."""
+def plot_bars(
+    bars: Sequence[Bar], title: str, *, note: str = "", pitch: float = 0.27, names: Mapping[str, str] | None = None
+) -> "Figure":
+    """Draw the bars, the largest on top.
+
+    note: below the axis. pitch: inches a bar. names: what the legend calls kinds; None = as KINDS does. MachineError
+    without matplotlib.
+    """
     ordered = sorted(bars, key=lambda bar: bar.value)
     figure = canvas.blank(1.4 + pitch * len(ordered))
     axes = figure.add_subplot()
@@ -81,7 +87,7 @@ def plot_bars(bars: Sequence[Bar], title: str, *, note: str = "", pitch: float =
     starts = "" if left <= 0 else f"(axis starts at {left:g})"
     axes.set_xlabel(f"{note}  {starts}".strip(), fontsize=9, color=INK)
     canvas.head(figure, title)
-    legend_of_kinds(figure, {bar.kind for bar in ordered})
+    legend_of_kinds(figure, {bar.kind for bar in ordered}, names)
     return canvas.finished(figure)
 
 
@@ -96,11 +102,12 @@ def window(means: np.ndarray[Any, Any], low: np.ndarray[Any, Any], high: np.ndar
     return bottom - (0.03 * width if bottom < 0 else 0.0), top + 0.12 * width
 
 
-def legend_of_kinds(figure: "Figure", kinds: Collection[str]) -> None:
-    """Draw the legend of these kinds below the picture."""
+def legend_of_kinds(figure: "Figure", kinds: Collection[str], names: Mapping[str, str] | None = None) -> None:
+    """Draw the legend of these kinds below the picture. names: see `plot_bars`."""
     from matplotlib.patches import Patch
 
-    patches = [Patch(label=name, **_look(kind)) for kind, (_, name) in KINDS.items() if kind in kinds]
+    called = {kind: name for kind, (_, name) in KINDS.items()} if names is None else names
+    patches = [Patch(label=name, **_look(kind)) for kind, name in called.items() if kind in kinds]
     columns = len(patches) if len(patches) < 4 else 2
     figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False, fontsize=8.5)
 
