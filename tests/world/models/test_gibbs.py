@@ -134,10 +134,24 @@ def test_no_row_has_two_parameters_of_a_batch() -> None:
         codes = np.concatenate([batch.codes for batch in side.batches])
         assert len(codes) == len(set(codes))
         for batch in side.batches:
+            having = np.arange(len(side.codes))[batch.rows].tolist()  # no others, so that a sweep does not visit them
+            assert len(having) == len(batch.place)
             for row in np.unique(side.rows):
                 own = set(side.codes[row, side.weights[row] != 0]) & set(batch.codes)
                 assert len(own) <= 1
-                assert (batch.weight[row, 0] != 0) == bool(own)
+                assert (row in having) == bool(own)
+            assert (batch.weight != 0).all()
+
+
+def test_blocks_of_rows_and_events_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, target, weight = rich_log()
+    whole, parts = Chains(log, target, weight, QUICK), Chains(log, target, weight, QUICK)
+    whole.sweep()
+    monkeypatch.setattr(gibbs, "BLOCK", 4)
+    parts.sweep()
+    drawn = parts.draw()
+    for name, table in whole.draw().items():
+        np.testing.assert_array_equal(drawn[name], table)
 
 
 def test_weights_count_like_repeated_events() -> None:

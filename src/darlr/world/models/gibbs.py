@@ -6,6 +6,7 @@ one item, so that the conditionals of one side (users or items) need only sums o
 Events are therefore read once for each side and factor, whatever the number of features.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ Reals = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 INITIAL_SCALE = 0.1  # the standard deviation of initial factors
+BLOCK = 4096  # rows, or events, of one step through arrays that are too large for the cache
 IDS, FEATURES = 0, 1  # the groups of a side's parameters, each of which has its own hyper-parameters
 
 
@@ -27,19 +29,26 @@ IDS, FEATURES = 0, 1  # the groups of a side's parameters, each of which has its
 class _Batch:
     """Parameters of a side that are drawn together, because no row (user or item) has two of them.
 
-    codes: int64 [c], the parameters. place: int64 [n], the position in `codes` of each row's parameter, and weight:
-    float64 [n, 1], its weight, 0 for none. onto: [c, n], the matrix that sums over the rows with each parameter.
+    codes: int64 [c], the parameters. rows: the r rows that have one of them; of a field of many values these are few.
+    place: int64 [r], the position in `codes` of each such row's parameter, and weight: float64 [r, K], its weight, the
+    same in all chains. onto: [c, r], the matrix that sums over the rows with each parameter.
     """
 
     codes: Places
+    rows: Places | slice
     place: Places
     weight: Reals
     onto: "scipy.sparse.csr_matrix"
     group: int
 
+    def blocks(self) -> Iterator[tuple[Places | slice, slice]]:
+        """Blocks of its rows, and their positions among the r."""
+        for some in _blocks(len(self.place)):
+            yield some if isinstance(self.rows, slice) else self.rows[some], some
+
     def spread(self, values: Reals) -> Reals:
-        """The contribution to each row, [n, K], of parameters of values [c, K]."""
-        return values[self.place] * self.weight
+        """The contribution to each of its rows, [r, K], of parameters of values [c, K]."""
+        return values.take(self.place, 0) * self.weight
 
 
 class _Side:
@@ -52,8 +61,8 @@ class _Side:
         self.rows, self.generator = rows, generator
         n, chains, factors = len(self.codes), config.members, config.embedding
         self.events = scipy.sparse.csr_matrix((weight, (rows, np.arange(len(rows)))), (n, len(rows)))
-        self.count = np.asarray(self.events.sum(1))
-        self.batches = _batches(side, np.unique(rows))
+        self.count = np.tile(np.asarray(self.events.sum(1)), chains)
+        self.batches = _batches(side, np.unique(rows), chains)
         self.group = np.where(np.arange(side.n_codes) < n, IDS, FEATURES)
         codes = [np.concatenate([[], *(b.codes for b in self.batches if b.group == g)]) for g in (IDS, FEATURES)]
         self.known = [part.astype(np.int64) for part in codes]  # the parameters that occur in an event
@@ -98,10 +107,11 @@ class _Side:
         change = np.zeros((len(self.codes), error.shape[1]))
         sums = self.events @ error
         for batch in self.batches:
-            evidence = batch.onto @ (batch.weight * sums), batch.onto @ (batch.weight**2 * self.count)
+            at, n = batch.rows, self.count[batch.rows]
+            evidence = batch.onto @ (batch.weight * sums[at]), batch.onto @ (batch.weight**2 * n)
             moved = batch.spread(self._draw(0, batch, *evidence, noise))
-            sums -= self.count * moved
-            change += moved
+            sums[at] -= n * moved
+            change[at] += moved
         return change
 
     def draw_factor(self, f: int, error: Reals, total: Reals, noise: Reals) -> tuple[Reals, Reals]:
@@ -113,22 +123,25 @@ class _Side:
         """
         change, rest = (np.zeros((len(self.codes), error.shape[1])) for _ in range(2))
         q, qq = self.events @ total, self.events @ total**2
-        e, qe = self.events @ error, self.events @ (total * error)
-        n = self.count
+        e, qe, count = self.events @ error, self.events @ (total * error), self.count
         for batch in self.batches:
             own = batch.spread(self.factors[f][batch.codes])
-            evidence = (
-                batch.onto @ (batch.weight * (qe - own * e)),
-                batch.onto @ (batch.weight**2 * (qq - 2 * own * q + n * own**2)),
-            )
-            moved = batch.spread(self._draw(1 + f, batch, *evidence, noise))
-            rest += moved * (change - own)
-            change += moved
-            less = moved * (q - n * own)
-            qe += moved * e - moved * (qq - own * q) - moved * less
-            e -= less
-            qq += moved * (2 * q + n * moved)
-            q += n * moved
+            slope, curvature = np.empty_like(own), np.empty_like(own)
+            for at, some in batch.blocks():
+                x, weight, n, q_, qq_, e_, qe_ = own[some], batch.weight[some], *_read(at, count, q, qq, e, qe)
+                slope[some] = weight * (qe_ - x * e_)
+                curvature[some] = weight**2 * (qq_ - 2 * x * q_ + n * x**2)
+            every = batch.spread(self._draw(1 + f, batch, batch.onto @ slope, batch.onto @ curvature, noise))
+            for at, some in batch.blocks():
+                x, moved, n, q_, qq_, e_, qe_ = own[some], every[some], *_read(at, count, q, qq, e, qe)
+                before, fell = _read(at, change, rest)
+                less, grown = moved * (q_ - n * x), n * moved
+                rest[at] = fell + moved * (before - x)
+                change[at] = before + moved
+                qe[at] = qe_ + (moved * e_ - moved * (qq_ - x * q_) - moved * less)
+                e[at] = e_ - less
+                qq[at] = qq_ + moved * (2 * q_ + grown)
+                q[at] = q_ + grown
         return change, rest
 
     def contribution(self) -> tuple[Reals, Reals]:
@@ -148,7 +161,7 @@ class _Side:
     def _draw(self, order: int, batch: _Batch, slope: Reals, curvature: Reals, noise: Reals) -> Reals:
         """Draw a batch of parameters from their conditional, a normal distribution, and return the change, [c, K].
 
-        slope, curvature: the weighted sums of h times the error and of h squared, [c, K] or [c, 1].
+        slope, curvature: the weighted sums of h times the error and of h squared, [c, K].
         """
         table = self.parameters(order)
         old, prior = table[batch.codes], self.precision[order, batch.group]
@@ -181,7 +194,7 @@ class Chains:
         self.intercept = np.zeros(config.members)
         self.precision = np.ones(config.members)
         of_user, of_item = (side.vectors(side.factors)[:, side.rows] for side in self.sides)
-        self.total = of_user + of_item  # [F, L, K]
+        self.total = np.ascontiguousarray(of_user + of_item)  # [F, L, K]; a factor of all events is one block of memory
         within = sum(side.pairs(side.factors)[side.rows] for side in self.sides)
         self.error = target[:, None] - within - (of_user * of_item).sum(0)  # [L, K]
 
@@ -201,9 +214,10 @@ class Chains:
         for f in range(len(self.total)):
             for side in self.sides:
                 change, rest = side.draw_factor(f, self.error, self.total[f], self.precision)
-                moved = change[side.rows]
-                self.error -= moved * self.total[f] + rest[side.rows]
-                self.total[f] += moved
+                for at in _blocks(len(self.error)):
+                    moved, less = _read(side.rows[at], change, rest)
+                    self.error[at] -= moved * self.total[f, at] + less
+                    self.total[f, at] += moved
 
     def draw(self) -> dict[str, Reals]:
         """The state of the chains as tables of a BayesianFM, with the intercept added to `user_linear`."""
@@ -212,7 +226,17 @@ class Chains:
         return {"user_linear": user, "user_vector": user_vector, "item_linear": item, "item_vector": item_vector}
 
 
-def _batches(side: Side, rows: Places) -> list[_Batch]:
+def _blocks(size: int) -> Iterator[slice]:
+    """Slices of BLOCK places, which cover so many."""
+    return (slice(start, min(start + BLOCK, size)) for start in range(0, size, BLOCK))
+
+
+def _read(at: Places | slice, *tables: Reals) -> list[Reals]:
+    """These rows of tables; take is several times as fast as an index."""
+    return [table[at] if isinstance(at, slice) else table.take(at, 0) for table in tables]
+
+
+def _batches(side: Side, rows: Places, chains: int) -> list[_Batch]:
     """Batches of the parameters that occur in events; one for a field of single values. rows: those with events."""
     codes, weights, field = side.codes.numpy(), side.weights.double().numpy(), side.field.numpy()
     batches = []
@@ -225,11 +249,12 @@ def _batches(side: Side, rows: Places) -> list[_Batch]:
         colours = np.zeros(len(used), dtype=np.int64) if len(slots) == 1 else _colours(has)
         for colour in range(colours.max(initial=-1) + 1):
             chosen = np.flatnonzero(colours == colour)
-            part = has[:, chosen].tocoo()
-            place, weight = np.zeros(len(codes), dtype=np.int64), np.zeros((len(codes), 1))
-            place[part.row], weight[part.row, 0] = part.col, part.data
-            onto = scipy.sparse.csr_matrix((np.ones(part.nnz), (part.col, part.row)), (len(chosen), len(codes)))
-            batches.append(_Batch(used[chosen], place, weight, onto, IDS if f == 0 else FEATURES))
+            part = has[:, chosen].tocsr().tocoo()  # in the order of rows
+            row, some = (slice(None) if part.nnz == len(codes) else part.row), np.arange(part.nnz)
+            onto = scipy.sparse.csr_matrix((np.ones(part.nnz), (part.col, some)), (len(chosen), part.nnz))
+            group = IDS if f == 0 else FEATURES
+            weight = np.tile(part.data[:, None], chains)
+            batches.append(_Batch(used[chosen], row, part.col, weight, onto, group))
     return batches
 
 
