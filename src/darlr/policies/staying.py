@@ -29,7 +29,7 @@ from darlr.world.hashing import normals
 SURE = (
     2.4  # standard errors by which one of two others must be ahead: 95% for both together (Bonferroni), two-sided 98%
 )
-USERS, CELLS = 2048, 2**22  # the most users who are drawn, and the cells of their table of rewards
+USERS, CELLS = 1024, 2**22  # the most users who are drawn, and the cells of their table of rewards
 CHUNK = 2**17  # cells of the sessions that are played at once
 FEW = 10  # sessions as which the next turn counts where few sessions are in a state
 
@@ -157,9 +157,9 @@ def value_of_staying(worlds: Worlds, known: Dynamics, turns: int) -> Float[Tenso
     table = critic(play(worlds, greedy, turns), states)
     worth = max(float(play(worlds, free, turns).later[:, 0].mean()) / turns, 0.0)
     left = worth * torch.arange(turns, -1.0, -1)[:, None].expand(-1, states)
-    tried = [table, left, torch.zeros_like(left)]
+    tried = [table, left, None]
     found = torch.stack([play(worlds, replace(known, staying=one), turns, True).later[:, 0] for one in tried])
     more = found[1:] - found[0]
     least = more.mean(1) - SURE * more.std(1) / more.shape[1] ** 0.5
     best = int(least.argmax())
-    return tried[best + 1].contiguous() if least[best] > 0 else table
+    return (left.contiguous(), torch.zeros_like(table))[best] if least[best] > 0 else table

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.special import ndtr, ndtri
+from torch.special import ndtr
 
 from darlr.simulation.fatigue import Fatigue
 from darlr.simulation.session import Session
@@ -65,7 +65,8 @@ class Hazard:
 
     def _chance(self, level: Tensor, mean: Tensor, deviation: Tensor, share: Tensor) -> Tensor:
         """P(leave) where the reward is at these quantiles."""
-        return torch.sigmoid(level + self._slope * (mean + deviation * ndtri(share.clamp(1e-6, 1 - 1e-6))))
+        quantile = 2**0.5 * torch.erfinv(2 * share.clamp(1e-6, 1 - 1e-6) - 1)  # ndtri takes 7 times longer
+        return torch.sigmoid(level + self._slope * (mean + deviation * quantile))
 
     def after(self, session: Session, item: Int[Tensor, " B"], reward: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
         """P(leave) after these items with these rewards. session: before the items."""
