@@ -95,14 +95,20 @@ def hide(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, Hidd
             f"{log.name}: cannot hide {config.hidden:g} of {n} users: at least one must be hidden and two must stay; "
             "choose another share (option split.hidden)"
         )
-    rest = np.setdiff1d(np.arange(log.n_users), scope.users[hidden.new])
-    found = _restricted(log, "user", rest)
+    found = without(log, scope.users[hidden.new])
     if not len(found):
         raise DataError(f"{log.name}: no event is left without the hidden users; hide fewer (option split.hidden)")
-    if log.block is not None:
-        left = places(rest, log.n_users)[log.block.users]
-        found = replace(found, block=Block(left[left >= 0], log.block.items))
     return found, hidden
+
+
+def without(log: InteractionLog, users: IntArray) -> InteractionLog:
+    """The log as if these users (log codes) had never come, with codes of its own for the others."""
+    rest = np.setdiff1d(np.arange(log.n_users), users)
+    found = _restricted(log, "user", rest)
+    if log.block is None:
+        return found
+    left = places(rest, log.n_users)[log.block.users]
+    return replace(found, block=Block(left[left >= 0], log.block.items))
 
 
 def places(codes: IntArray, size: int) -> IntArray:

@@ -14,6 +14,7 @@ from darlr.data.scope import within_scope
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.truth import load_truth
 from darlr.experiments.logs import Logs, known_part
+from darlr.experiments.new_user_prior import METRIC, belief_about_new_users, chosen_prior, told
 from darlr.experiments.progress import PATIENCE, Meter, say
 from darlr.experiments.size import FIT, require_memory, size_of
 from darlr.io.files import read_json
@@ -34,7 +35,6 @@ from darlr.world.implicit import resolve as resolve_model
 from darlr.world.kind import EpochReport, SweepReport, Warm
 from darlr.world.kinds import KINDS
 from darlr.world.preferences import preference_features
-from darlr.world.prior import belief_of
 from darlr.world.tables import World, build_world, histories
 from darlr.world.weighed import attention_of
 
@@ -105,6 +105,10 @@ def fit_model(logs: Logs, config: WorldModelConfig, warm: Warm | None = None) ->
         fitted = trained.finish(lambda done: meter.show(done * 10 // users, 10, {}))
     if twice:
         fitted = replace(fitted, metrics={**chosen, "refit": fitted.metrics})
+    if trained.config.kind == "history":
+        choice = chosen_prior(logs.fitted, trained.config)
+        fitted = replace(fitted, metrics={**fitted.metrics, METRIC: choice})
+        say(told(choice))
     if not fitted.trained:
         say(UNTRAINED)
     return fitted
@@ -149,7 +153,7 @@ def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World
     if slate_size(config.recommender, world.n_items):
         world = replace(world, histories=histories(within_scope(logs.fitted, logs.scope)))
     elif config.recommender.belief:
-        world = replace(world, belief=belief_of(fitted.model, fitted.scale, logs.fitted, fitted.answers))
+        world = replace(world, belief=belief_about_new_users(fitted, logs.fitted))
     if config.recommender.price:
         world = replace(world, dynamics=dynamics_of(world.belief, logs.catalogue, config, fitted.answers.known))
     if config.session.tastes == "drawn":

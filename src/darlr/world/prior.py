@@ -34,11 +34,9 @@ LEAST = 1e-4  # the smallest variance of a reward, in squared units of the range
 def belief_of(model: WorldModel, scale: Scale, log: InteractionLog, answers: Answers | None = None) -> Belief | None:
     """The belief about a user who is in no log, from a world model that was fitted to the log.
 
-    answers: what its held-out events say of noise and spread (`darlr.world.answers`). The result is None for ratings
-    and a world model without a posterior.
+    log: of ratings. answers: what its held-out events say of noise and spread (`darlr.world.answers`). The result is
+    None for a world model without a posterior.
     """
-    if log.implicit:
-        return of_positives(log)
     posterior = posterior_of(model)
     if posterior is None:
         return None
