@@ -1,6 +1,6 @@
 """Pictures of findings at the top of docs/results.md, from the differences in the tables of that page.
 
-python -m benchmarks.findings        # writes docs/images/finding-start.png and others
+python -m benchmarks.findings        # writes docs/images/finding-leaving.png and finding-start.png
 """
 
 import re
@@ -31,10 +31,10 @@ def bar(label: str, cell: str, kind: str) -> Bar:
 
 
 def leaving(page: str) -> list[Bar]:
-    """What pricing is worth to users of the log, and to new ones."""
-    known = [bar(f"{cells[0]}: known users", cells[2], "learned") for cells in rows(page, "users leave", "no price")]
-    new = [cells for cells in rows(page, "users leave", "played on") if cells[1] == "no noise"]
-    return known + [bar(f"{cells[0]}: new users", cells[4], "log") for cells in new]
+    """DARLR+ less Bayes greedy, under each rule and for each kind of reward that users feel."""
+    kinds = {"built-in world": "learned", "no noise": "log", "Coat, own ratings": "baseline"}
+    found = rows(page, "users leave", "played on")
+    return [bar(cells[0], cells[4], kinds[cells[1]]) for cells in found if cells[1] in kinds]
 
 
 def start(page: str) -> list[Bar]:
@@ -50,8 +50,8 @@ def start(page: str) -> list[Bar]:
 PICTURES = {
     "finding-leaving": (
         leaving,
-        "Built-in world: what pricing leaving is worth, under four rules by which users leave",
-        {"learned": "known users, DARLR+", "log": "new users, DARLR+ less Bayes greedy"},
+        "New users who leave: DARLR+, which prices leaving, less Bayes greedy",
+        {"learned": "built-in world", "log": "built-in world, no noise", "baseline": "Coat, own ratings"},
     ),
     "finding-start": (
         start,
