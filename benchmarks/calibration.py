@@ -71,6 +71,11 @@ def new_users(
     return transforms(mean, variance, torch.from_numpy(asked[2][kept]), cells, draws)
 
 
+def many(count: int) -> str:
+    """A number of answers, in words."""
+    return f"{count} answer" + "s" * (count != 1)
+
+
 def play(data: str, fold: int, found: Found) -> None:
     """Add the transforms of one fold."""
     draws, source = np.random.default_rng(fold), open_source(data)
@@ -91,9 +96,9 @@ def play(data: str, fold: int, found: Found) -> None:
         assert belief is not None
         for count in ANSWERS:
             options = own, count, cells, draws
-            found[f"new users, {count} answers", name].append(new_users(belief, own, *options))
+            found[f"new users, {many(count)}", name].append(new_users(belief, own, *options))
             if random is not None:
-                key = f"new users, {count} answers, random items", name
+                key = f"new users, {many(count)}, random items", name
                 found[key].append(new_users(belief, own, random, *options[1:]))
     print(f"fold {fold}: " + ", ".join(f"{name} {value:.2f}" for name, value in fit.metrics["answers"].items()))
 

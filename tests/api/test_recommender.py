@@ -235,8 +235,12 @@ def test_what_cannot_be_evaluated_is_named(log: InteractionLog, fitted: darlr.Re
     ):
         with pytest.raises(ConfigError, match=message):
             darlr.evaluate(**{"models": fitted, "progress": False, **given})
-    with pytest.raises(RunError, match="no user was hidden from training, so there are no new users"):
+    with pytest.raises(RunError, match=r"no user was hidden .* hidden, such as 0.2 \(option split.hidden\)$"):
         darlr.evaluate(fitted, users="new", progress=False)
+    unread = darlr.Recommender("mbpo", selector={"objective": "likelihood"}, device="tpu")
+    said = "^option selector.objective: no effect with option method mbpo; leave"
+    with pytest.warns(DarlrWarning, match=said), pytest.raises(ConfigError):
+        unread.fit(log)
     larger = generate(SyntheticConfig(users=21, items=16, categories=8, events_per_user=8))
     with pytest.raises(DataError, match="not of the log that the recommender learned from, which has 20 users"):
         darlr.evaluate(fitted, truth=whole(torch.from_numpy(larger.reward)), progress=False)

@@ -136,6 +136,14 @@ def test_options_that_nothing_reads_are_named(tmp_path: Path, refused: Refused) 
     assert f"warning: {named}" in said
     assert f"warning: --synthetic.users: no effect with --data {tmp_path / 'nowhere'}; leave them out" in said
     assert "warning: --synthetic.users: no effect" in refused("fit", *nowhere, "--synthetic.users", "9")
+    likely = ("--selector.objective", "likelihood", "--selector.lambda-s", "3")
+    said = refused("train", *nowhere, *likely)
+    assert "--selector.lambda-s: no effect with --selector.objective likelihood; leave" in said
+    few = ("--synthetic.users", "9", "--synthetic.items", "8", "--synthetic.categories", "2")
+    few += ("--synthetic.events-per-user", "4", "--out", tmp_path / "grid", "--seeds", "0", "--methods")
+    named = "--selector.objective, --selector.lambda-s: no effect with --method"
+    assert f"{named}s mbpo,ips; leave them out" in refused("compare", *few, "mbpo,ips,trivial", *likely, code=2)
+    assert "no effect" not in refused("compare", *few, "mbpo,darlr", *likely[:2], code=2)
     for method in ("darlr", "dorl"):
         said = refused("train", *nowhere, "--method", method, *selector[-3:], "0.3")
         assert "no effect" not in said

@@ -56,7 +56,7 @@ def test_without_hidden_users_there_are_no_new_ones_and_nothing_is_played(
 ) -> None:
     monkeypatch.setattr("darlr.experiments.evaluate.learned_rows", None)
     said = refused("evaluate", trained, "--users", users)
-    assert "no user was hidden from training, so there are no new users; train with --users both" in said
+    assert "no user was hidden from training, so there are no new users; train with a share of them hidden" in said
 
 
 def test_a_run_that_hides_users_does_not_go_on_without_hiding(hiding: Path, refused: Callable[..., str]) -> None:

@@ -41,6 +41,25 @@ def test_the_unit_of_rewards_is_reported_once_and_heads_the_tables(
     assert UNIT in said_by(capsys, "compare", "--data", data, "--out", tmp_path / "grid", "--dry-run", "--seeds", 1)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--session.tastes drawn --model.members 1", "option --session.tastes: drawn needs a world model with a post"),
+        ("--session.exit learned", "option --session.exit: learned needs the times of events, and {data} has none"),
+        ("--session.fatigue learned", "none; name their column when the log is read (--timestamp of `darlr data prep"),
+    ],
+)
+def test_what_the_log_or_the_world_model_lacks_is_said_before_any_work(
+    tmp_path: Path, tiny: list[str], refused: Refused, options: str, said: str
+) -> None:
+    log, data, run = generate(SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)).log, "data", "run"
+    save(replace(log, timestamp=None), tmp_path / data, PrepareReport("test", rows_read=len(log), rows_kept=len(log)))
+    own = tiny[tiny.index("--model.hidden") :]
+    found = refused("train", "--data", tmp_path / data, "--out", tmp_path / run, *own, *options.split(), code=2)
+    assert said.format(data=tmp_path / data) in found
+    assert not (tmp_path / run).exists()
+
+
 def test_rewards_that_are_learned_as_they_are_need_no_word(
     tmp_path: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

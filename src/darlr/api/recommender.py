@@ -7,17 +7,18 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
+from warnings import warn
 
 import polars as pl
 
 from darlr.api.explain import Explanation, explainer
 from darlr.data.log import InteractionLog
 from darlr.decisions.records import Sink
-from darlr.errors import ConfigError, RunError
+from darlr.errors import ConfigError, DarlrWarning, RunError
 from darlr.experiments.finished import FinishedRun, open_run, save_run
 from darlr.experiments.gate import Gate
 from darlr.experiments.in_memory import RunInMemory
-from darlr.experiments.plan import IN_MEMORY
+from darlr.experiments.plan import IN_MEMORY, without_effect
 from darlr.experiments.process import computing
 from darlr.experiments.progress import speaking
 from darlr.experiments.runs import CHECKPOINT
@@ -107,6 +108,8 @@ class Recommender:
                 f"option log: must be a log, such as darlr.read_events(...) returns, or the name of a data set, not "
                 f"{type(log).__name__}"
             )
+        for sentence in [] if resume else without_effect(asked, mark="option "):
+            warn(sentence, DarlrWarning, stacklevel=2)
         called = (callbacks,) if callable(callbacks) else tuple(callbacks)
         whole: list[int] = []  # the complete epochs of this call
 

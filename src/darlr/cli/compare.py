@@ -10,6 +10,7 @@ from darlr.cli.evaluate import write
 from darlr.cli.options import Compare
 from darlr.errors import RunError
 from darlr.experiments.new_users import of_kind
+from darlr.experiments.plan import without_effect
 from darlr.experiments.progress import say
 from darlr.experiments.study.assemble import assemble, origins
 from darlr.experiments.study.cells import Cell, Result, find, read_result
@@ -30,6 +31,8 @@ def run(options: Compare) -> None:
     if options.protocol == "published":  # its numbers are means over all epochs
         config = replace(config, train=replace(config.train, keep="last"))
     rows = variants(options.study, options.methods, config)
+    for sentence in without_effect(config, list(dict.fromkeys(row.method for row in rows if row.learned))):
+        say(f"warning: {sentence}")
     configs = [of_kind(config, users) for users in (("known", "new") if options.users == "both" else (options.users,))]
     grids = [plan(one, rows, options.seeds, options.windows) for one in configs]
     place = options.cells or options.out / "cells"

@@ -17,8 +17,8 @@ def run(options: Fit) -> None:
     check_options(config)
     configure(options.threads)
     refuse_other_content(options.out)
-    for warning in without_effect(config):
-        say(warning)
+    for sentence in without_effect(config):
+        say(f"warning: {sentence}")
     fitted = fit_into(options.out, open_logs(config), options.split, options.world_model)
     found = fitted.metrics
     held_out = "no held-out events to measure it on"

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from shlex import quote
+from typing import TypeVar
 
 from rich.console import Console
 
 from darlr.cli.evaluate import report
-from darlr.cli.options import Train
+from darlr.cli.options import Train, Tune
 from darlr.errors import ConfigError
 from darlr.evaluation.truth import has_truth
 from darlr.experiments.finished import with_own_log
@@ -21,12 +22,19 @@ from darlr.methods import usual
 from darlr.options import RunConfig, TrainConfig, Users
 from darlr.options.names import command_line
 
+Options = TypeVar("Options", Train, Tune)
+
+
+def of_method(options: Options) -> Options:
+    """The options with the defaults of the method."""
+    plain, own = RunConfig(train=TrainConfig(method=options.train.method)), usual(options.train.method)
+    return options if own == plain else replace(options, **vars(own))
+
 
 def defaults(options: Train) -> Train:
     """The options with the defaults of the run that is resumed, or else of the method."""
     if not options.resume or not (options.out / CONFIG).exists():
-        plain, own = RunConfig(train=TrainConfig(method=options.train.method)), usual(options.train.method)
-        return options if own == plain else replace(options, **vars(own))
+        return of_method(options)
     return replace(options, **vars(with_own_log(read_config(options.out, RunConfig), options.out)))
 
 
@@ -38,8 +46,8 @@ def run(options: Train) -> None:
         if not options.dry_run:
             follow_started(options.out, where, options.train.device)
         return
-    for warning in [] if options.resume else without_effect(asked):
-        say(warning)
+    for sentence in [] if options.resume else without_effect(asked):
+        say(f"warning: {sentence}")
     if options.dry_run:
         check(asked.train, where)
         prepared = prepare(asked)

@@ -14,8 +14,10 @@ from darlr.data.log import IntArray, InteractionLog, Mask
 from darlr.errors import DataError
 
 Floats = NDArray[np.float64]
+FEW, MOST = 0.001, 0.95  # shares of the times between events that end a session, beyond which a gap is doubted
 SOME = 100_000  # the most gaps that the mixture is fitted to; of more, evenly spread ones are taken
 STEPS, GRID = 200, 400  # of the fit, and places at which the density is compared
+TIMES = "--timestamp of `darlr data prepare table`, timestamp= of `darlr.read_events`"
 DEPTH = 0.8  # a valley is at most this share of the lower of the two peaks
 
 
@@ -49,8 +51,8 @@ def sessions_of(log: InteractionLog, gap: float | None = None) -> LogSessions:
     if log.timestamp is None or not len(log):
         what = "events" if log.timestamp is not None else "timestamps"
         raise DataError(
-            f"{log.name}: sessions need {what}, and this log has none; leave out what is learned from sessions "
-            "(options session.exit, session.fatigue)"
+            f"{log.name}: sessions need {what}, and this log has none; name the column of times when the log is read "
+            f"({TIMES}), or leave out what is learned from sessions (option session.exit)"
         )
     order = np.lexsort((np.arange(len(log)), log.timestamp, log.user))
     user, time = log.user[order], log.timestamp[order]
@@ -68,6 +70,22 @@ def sessions_of(log: InteractionLog, gap: float | None = None) -> LogSessions:
     left = np.concatenate([starts[1:], [True]])
     last = np.concatenate([~same, [True]])  # of the user
     return LogSessions(order, session, turn, left, ~(last & (time > time.max() - gap)), float(gap))
+
+
+def doubt(log: InteractionLog, gap: float | None) -> str:
+    """What the times of a log with sessions say against a gap that is given, in one sentence; empty where nothing."""
+    if log.timestamp is None or gap is None:
+        return ""
+    order = np.lexsort((log.timestamp, log.user))
+    between = np.diff(log.timestamp[order])[np.diff(log.user[order]) == 0]
+    ending = (between > gap).mean() if len(between) else 0.5
+    if FEW < ending < MOST:
+        return ""
+    what = "all events of a user one session" if ending <= FEW else "nearly each event a session of its own"
+    own = valley(between)
+    finds = "the times between events of a user fall into no two groups, so that they suggest none"
+    finds = finds if own is None else f"the times between events of a user suggest {own:.3g}"
+    return f"{log.name}: a session.gap of {gap:g} makes {what}; {finds}"
 
 
 def valley(gaps: IntArray) -> float | None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darlr.data.log import EVENTS, IntArray, InteractionLog, Mask
+from darlr.data.sessions import TIMES
 from darlr.errors import DataError
 from darlr.options import SplitConfig
 
@@ -30,7 +31,7 @@ def split(log: InteractionLog, config: SplitConfig) -> tuple[InteractionLog, Int
     if config.kind == "time" and log.timestamp is None:
         raise DataError(
             f"{log.name}: a split by time needs timestamps, and this log has none; name their column when the log "
-            "is read, or split at random (option split.kind)"
+            f"is read ({TIMES}), or split at random (option split.kind)"
         )
     held = _by_parts(log, lambda part: _held_out(part, config))
     n = len(log)

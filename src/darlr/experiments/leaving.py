@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from darlr.data.sessions import doubt
 from darlr.experiments.logs import Logs
 from darlr.io.files import write_json
 from darlr.options import SessionConfig
@@ -18,30 +19,38 @@ FILE = "leaving.json"
 def leaving_notes(session: SessionConfig, logs: Logs) -> list[str]:
     """Sentences on the rule by which users leave: what the log taught, and thresholds that separate no rewards."""
     notes = []
+    if "learned" in (session.exit, session.fatigue) and (doubted := doubt(logs.catalogue, session.gap)):
+        notes.append(f"warning: {doubted} (option session.gap); leave it out, or choose another")
     if session.exit == "learned":
         notes.append(learned_of(logs.catalogue, session.gap, session.turns).describe())
     if session.fatigue == "learned":
         notes.append(kept_fit(fit_fatigue, logs.catalogue, session.gap).describe())
-    return notes + _thresholds(session, logs)
+    if doubted := useless_threshold(session, logs):
+        notes.append(f"warning: {doubted}")
+    return notes
 
 
-def _thresholds(session: SessionConfig, logs: Logs) -> list[str]:
-    """A warning where a felt exit rule separates no logged rewards."""
+def useless_threshold(session: SessionConfig, logs: Logs) -> str:
+    """What is wrong where a felt exit rule separates no logged rewards; else empty."""
     if session.exit != "felt" or not len(logs.recorded):
-        return []
-    bad = logs.recorded.reward < np.float32(session.threshold)
+        return ""
+    rewards, threshold = logs.recorded.reward, f"session.threshold ({session.threshold:g})"
+    bad = rewards < np.float32(session.threshold)
     if bad.any() and not bad.all():
-        return []
-    count = "its first item" if session.patience == 1 else f"{session.patience} items"
+        return ""
+    count = "the first item" if session.patience == 1 else f"{session.patience} items"
     if bad.all():
-        return [
-            f"warning: all logged rewards lie below session.threshold ({session.threshold:g}), so that sessions can "
-            f"end after {count}; choose a lower one"
-        ]
-    return [
-        f"warning: no logged reward lies below session.threshold ({session.threshold:g}), so that the log shows "
-        f"nothing that disappoints. Where unlogged items count as 0, most of them do, and sessions end after {count}"
-    ]
+        return f"all logged rewards lie below {threshold}, so that sessions can end after {count}; choose a lower one"
+    if logs.recorded.implicit:
+        return (
+            f"all logged rewards are {rewards[0]:g}, so that predictions are chances of one. Most of them lie below "
+            f"{threshold}, and sessions then end after {count}; choose another rule (option session.exit), or a "
+            "threshold of the size of such chances"
+        )
+    return (
+        f"no logged reward lies below {threshold}, so that the log shows nothing that disappoints. Where unlogged "
+        f"items count as 0, most of them do, and sessions end after {count}"
+    )
 
 
 def write_leaving(folder: Path, session: SessionConfig, logs: Logs) -> None:

@@ -20,7 +20,7 @@ from darlr.world.context import Context
 from darlr.world.tables import World
 
 WITHOUT_TRUTH = 0.3  # share of the items of each user that is kept for evaluation where there is no truth
-HIDE_SOME = "train with --users both, which hides a fifth of the users (option split.hidden)"
+HIDE_SOME = "train with a share of them hidden, such as 0.2 (option split.hidden)"
 NOTHING_KEPT = (
     "{folder}: cannot be evaluated: its data set {data} has no truth (complete rewards to play sessions on) or none is "
     "to be used, and the run kept no events for an evaluation world model. Train it with a share of 0.3 (option "

@@ -1,6 +1,8 @@
 """The options of a run: checked, and with nothing left open, decided by the method and the log before it begins."""
 
 import math
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,21 +14,32 @@ from darlr.agents.fast.kernels import require_compiler
 from darlr.agents.learner import slate_size
 from darlr.agents.references import candidate_count
 from darlr.data.log import InteractionLog
+from darlr.data.sessions import TIMES
 from darlr.data.sets.exposure import exposure_of
 from darlr.data.sources import BUILT_IN
 from darlr.errors import ConfigError, MachineError
 from darlr.experiments.logs import Logs
 from darlr.experiments.world import weighs
 from darlr.methods import find, usual, weighted
-from darlr.options import RewardConfig, RunConfig, SelectorConfig, SessionConfig, SyntheticConfig, WorldModelConfig
+from darlr.options import (
+    RewardConfig,
+    RunConfig,
+    SelectorConfig,
+    SessionConfig,
+    SyntheticConfig,
+    TrainConfig,
+    WorldModelConfig,
+)
 from darlr.options.checks import spelt
 from darlr.options.json import to_json
 from darlr.options.names import changed, named, option_name
 from darlr.simulation import exits
 from darlr.simulation.exits import resolve as resolve_exit
+from darlr.world.drawn import require_draws
 from darlr.world.implicit import resolve as resolve_model
 from darlr.world.weighed import require_weighable
 
+IN_MEMORY = "in memory"  # the name of a data set that lies in no folder
 LARGEST_SEED = 2**32 - 1  # the largest that every generator takes
 
 
@@ -77,18 +90,43 @@ def check_device(device: str) -> None:
         raise MachineError(f"option device: {device} is asked for, but PyTorch finds {found} GPUs; use cpu")
 
 
-def without_effect(config: RunConfig) -> list[str]:
-    """Return warnings that name the options which were set but which the method or the data set does not read."""
-    train, found = config.train, {}
-    if config.data != "synthetic":
-        found[f"--data {config.data}"] = changed("synthetic", config.synthetic, SyntheticConfig())
-    method = find(train.method)
-    reward = changed("reward", train.reward, RewardConfig())
-    read = [f"--{spelt('reward', name)}" for name in method.reads]
-    selector = [] if method.references else changed("selector", train.selector, SelectorConfig())
-    found[f"--method {method.name}"] = [*selector, *(name for name in reward if name not in read)]
-    listed = {cause: ", ".join(names) for cause, names in found.items() if names}
-    return [f"warning: {names}: no effect with {cause}; leave them out" for cause, names in listed.items()]
+def ignored_by(train: TrainConfig, name: str) -> str:
+    """Return why training ignores an option of the reward or the selector, such as "method mbpo"; empty if it does not.
+
+    name: of the option, as in "selector.picks".
+    """
+    method, selector, (group, _, field) = find(train.method), train.selector, name.partition(".")
+    read, cause = True, f"method {method.name}"
+    if group == "reward":
+        read = name in {spelt("reward", one) for one in method.reads}
+    elif group == "selector" and not method.references:
+        read = False
+    elif group == "selector" and selector.kind != "learned":
+        read, cause = field in ("kind", "objective", *(["picks"] * (selector.kind != "none"))), "selector.kind"
+        cause = f"{cause} {selector.kind}"
+    elif group == "selector":
+        whole = selector.objective == "reward"
+        read = field != "folds" if whole else field in ("kind", "objective", "folds", "picks")
+        cause = f"selector.objective {selector.objective}"
+    return "" if read else cause
+
+
+def without_effect(config: RunConfig, methods: Sequence[str] = (), mark: str = "--") -> list[str]:
+    """Return sentences that name the options which were set but which no method, or the data set, does not read.
+
+    methods: those that are compared, in place of that of the options. mark: what stands before the name of an option.
+    """
+    train, found = config.train, defaultdict(list)
+    if config.data not in ("synthetic", IN_MEMORY):
+        found[f"data {config.data}"] = changed("synthetic", config.synthetic, SyntheticConfig())
+    trains = [replace(train, method=name) for name in methods] or [train]
+    selector = changed("selector", train.selector, SelectorConfig())
+    for name in [*selector, *changed("reward", train.reward, RewardConfig())]:
+        causes = {ignored_by(one, name) for one in trains}
+        if "" not in causes:
+            found[causes.pop() if len(causes) == 1 else f"methods {','.join(methods)}"].append(name)
+    listed = {cause: ", ".join(mark + name for name in names) for cause, names in found.items() if names}
+    return [f"{names}: no effect with {mark}{cause}; leave them out" for cause, names in listed.items()]
 
 
 def with_tastes(session: SessionConfig, world_model: WorldModelConfig) -> SessionConfig:
@@ -98,8 +136,18 @@ def with_tastes(session: SessionConfig, world_model: WorldModelConfig) -> Sessio
     return replace(session, tastes="drawn" if world_model.kind in ("bayesian", "mixed") else "mean")
 
 
+def require_times(session: SessionConfig, log: InteractionLog, data: str) -> None:
+    """Raise ConfigError where something is learned from the sessions of a log without timestamps. data: its name."""
+    learned = [name for name in ("exit", "fatigue") if getattr(session, name) == "learned"]
+    if learned and log.timestamp is None:
+        where = "the log" if data == IN_MEMORY else data
+        raise ConfigError(
+            f"option session.{learned[0]}: learned needs the times of events, and {where} has none; name their column "
+            f"when the log is read ({TIMES}), or leave the option out"
+        )
+
+
 PRIOR = 10.0  # the weight of the start, as that of DARLR+
-IN_MEMORY = "in memory"  # the name of a data set that lies in no folder
 
 
 def decided(asked: RunConfig, logs: Logs) -> RunConfig:
@@ -121,6 +169,10 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
     recommender = replace(train.recommender, slate=slate, prior=prior)
     if weighs(train):
         require_weighable(log, logs.scope, world_model.kind, world_model.estimates)
+    session = with_tastes(resolve_exit(train.session, log), world_model)
+    require_times(session, log, config.data)
+    if session.tastes == "drawn" and config.fits_world:
+        require_draws(world_model, world_model.members)
     logged = log.implicit and world_model.estimates == "table"
     source: Literal["logged", "predicted"] = "logged" if logged else "predicted"
     averaged: Literal["logged", "predicted"] = "predicted" if world_model.kind == "implicit" else source
@@ -137,7 +189,7 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
         world_model=world_model,
         train=replace(
             train,
-            session=with_tastes(resolve_exit(train.session, log), world_model),
+            session=session,
             recommender=recommender,
             selector=selector,
             tables=tables,

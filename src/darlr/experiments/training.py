@@ -45,6 +45,7 @@ from darlr.io.files import digest
 from darlr.methods import find
 from darlr.options import RunConfig, WorldModelConfig
 from darlr.simulation.exits import Exit, build_exit, in_unit
+from darlr.world.drawn import require_draws
 from darlr.world.fitted import FILES, FittedWorldModel
 from darlr.world.given import WorldModel
 from darlr.world.kind import Warm
@@ -111,6 +112,8 @@ def prepare(asked: RunConfig, source: InteractionLog | None = None, factors: Wor
     train = replace(
         config.train, session=with_tastes(replace(session, tastes=asked.train.session.tastes), given.config)
     )
+    if train.session.tastes == "drawn":
+        require_draws(given.config, given.model.members)
     return replace(prepared, config=replace(config, world_model=given.config, train=train), given=given)
 
 

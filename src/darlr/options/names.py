@@ -36,8 +36,8 @@ def named(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def changed(where: str, config: Any, usual: Any) -> list[str]:
-    """The options of a group that differ from the usual ones, as they are written on the command line."""
-    return [f"--{spelt(where, name)}" for name in differences(to_json(usual), to_json(config))]
+    """The names of the options of a group that differ from the usual ones."""
+    return [spelt(where, name) for name in differences(to_json(usual), to_json(config))]
 
 
 def flat(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from torch import Tensor
 from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError
 from darlr.io.memory import require_free
-from darlr.world.estimates import Above, Dense, Estimate
+from darlr.options import WorldModelConfig
+from darlr.world.estimates import Above, Estimate
 from darlr.world.fitted import FittedWorldModel
 from darlr.world.hashing import normals
 from darlr.world.models.bayesian import BayesianFM
@@ -162,6 +163,19 @@ def of_members(predicted: Float[Tensor, "K U I"]) -> Members:
     return Members(predicted - predicted.mean(0))
 
 
+def require_draws(config: WorldModelConfig, members: int) -> None:
+    """Raise ConfigError for a world model all of whose draws are alike, or whose members have no tables.
+
+    config: its options, of which the kind and the estimates are not auto. members: of the model.
+    """
+    if config.kind not in ("bayesian", "mixed") and (members < 2 or config.estimates == "factors"):
+        lacks = "has 1" if members < 2 else "holds no tables of its members, as the world is large"
+        raise ConfigError(
+            "option session.tastes: drawn needs a world model with a posterior, or a table of at least 2 members, and "
+            f"this one {lacks}; choose model.kind bayesian, or set session.tastes to mean"
+        )
+
+
 def tastes_of(fitted: FittedWorldModel, log: InteractionLog) -> Tastes:
     """The drawn worlds of a world model. log: the events that it was fitted to.
 
@@ -173,12 +187,7 @@ def tastes_of(fitted: FittedWorldModel, log: InteractionLog) -> Tastes:
         wider = fitted.answers.known  # of the variable behind clipped rewards; expected rewards are clipped, too
         draws: Draws = of_posterior(posterior, fitted.scale.spread * wider**0.5, fitted.users, fitted.items)
         return Tastes(draws, noise_of(posterior, fitted.scale, log) * wider, low, high)
-    if fitted.model.members < 2 or not isinstance(fitted.reward, Dense):
-        lacks = "has 1" if fitted.model.members < 2 else "holds no tables of its members, as the world is large"
-        raise ConfigError(
-            "option session.tastes: drawn needs a world model with a posterior, or a table of at least 2 members, and "
-            f"this one {lacks}; choose model.kind bayesian, or set session.tastes to mean"
-        )
+    require_draws(fitted.config, fitted.model.members)
     cells = fitted.model.members * len(fitted.users) * len(fitted.items)
     require_free(8 * cells, "tables of all members of the world model", "choose model.kind bayesian")
     return Tastes(of_members(fitted.predict_members()[0]), mean_risk(fitted.risk), low, high)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from darlr.cli.main import main
+from darlr.cli.options import Tune
+from darlr.cli.tune import ranges, run
 from darlr.errors import ConfigError, RunError
 from darlr.experiments.logs import open_logs
 from darlr.experiments.study import search as module
@@ -16,7 +18,7 @@ from darlr.experiments.study.search import STARTED, Task, Trial, check, search
 from darlr.experiments.study.trial import HELD_OUT, KEPT
 from darlr.experiments.study.tuned import gap, lines
 from darlr.experiments.study.worker import run_task
-from darlr.options import RunConfig, SyntheticConfig, TrainConfig, WorldModelConfig
+from darlr.options import RunConfig, SelectorConfig, SyntheticConfig, TrainConfig, WorldModelConfig
 from darlr.options.tuning import read_range
 from tests.experiments.study.conftest import TINY
 
@@ -64,6 +66,24 @@ class Fake:
         for name in ("run_cells", "find", "read_result"):
             patch.setattr(module, name, getattr(self, name))
         return self
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "searched"),
+    [
+        ("mbpo", {}, []),
+        ("roler", {}, ["reward.lambda-u", "reward.lambda-e"]),
+        ("darlr", {"selector": SelectorConfig("random")}, ["selector.picks", "reward.lambda-u", "reward.lambda-e"]),
+        ("darlr", {"selector": SelectorConfig(lambda_s=2)}, ["selector.picks", "selector.lambda-d"]),
+    ],
+)
+def test_the_usual_ranges_are_those_of_options_that_the_method_reads(
+    method: str, more: dict[str, SelectorConfig], searched: list[str]
+) -> None:
+    found = ranges(Tune(objective="policy", train=TrainConfig(method=method, **more)))  # type: ignore[arg-type]
+    assert [one.name for one in found][: len(searched)] == searched
+    assert found[-1].name == "recommender.a2c.learning-rate"
+    assert len(found) == len(searched) + 1 or method == "darlr"
 
 
 def task(**changes: object) -> Task:
@@ -136,15 +156,28 @@ def test_trials_that_fail_are_left_out_and_defaults_must_not(monkeypatch: pytest
         played(monkeypatch, Fake(lambda cell: -1.0), task())
 
 
+PICKS, MBPO = read_range("selector.picks=int:1:3"), replace(BASE, train=TrainConfig(method="mbpo"))
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"trials": 0}, "option trials: must be at least 1"),
         ({"folds": 1}, "option folds: must be at least 2"),
-        ({"ranges": (read_range("model.embeding=int:2:8"),)}, "no option is called model.embeding; .*model.embedding"),
-        ({"ranges": (read_range("model.dropout=float:0:2"),)}, r"model\.dropout: must be at least 0 and below 1"),
-        ({"ranges": (read_range("model.kind=choice:deepfm,forest"),)}, r"model\.kind"),
-        ({"ranges": (read_range("model.members=float:1.5:3"),)}, r"model\.members"),
+        (
+            {"ranges": (read_range("model.embeding=int:2:8"),)},
+            "search: .* no option is called model.embeding; .*ing",
+        ),
+        (
+            {"ranges": (read_range("model.dropout=float:0:2"),)},
+            r"search: .*model\.dropout: must be at least 0 and",
+        ),
+        ({"ranges": (read_range("model.kind=choice:deepfm,forest"),)}, r"search: .*option model\.kind"),
+        ({"ranges": (read_range("model.members=float:1.5:3"),)}, r"search: .*option model\.members"),
+        (
+            {"ranges": (PICKS,), "objective": "policy", "base": MBPO},
+            "search: selector.picks has no effect with method",
+        ),
         ({"ranges": (read_range("reward.lambda-u=float:0:2"),)}, "changes no world model"),
         ({"ranges": (read_range("split.seed=int:0:2"),)}, "belongs to the measurement"),
         ({"base": replace(BASE, train=TrainConfig(method="gt"))}, "learns from the truth"),
@@ -153,6 +186,14 @@ def test_trials_that_fail_are_left_out_and_defaults_must_not(monkeypatch: pytest
 def test_a_search_that_cannot_work_is_refused(changes: dict, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         task(**changes)
+    both = (PICKS, read_range("method=choice:darlr,mbpo"))
+    assert task(ranges=both, objective="policy", base=MBPO).ranges == both
+
+
+@pytest.mark.parametrize(("outer", "share", "said"), [(-1, 0.2, "outer: must not"), (1, 1.0, "outer-share: must be")])
+def test_outer_splits_that_cannot_work_are_named_apart(outer: int, share: float, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^option {said}"):
+        run(Tune(outer=outer, outer_share=share))
 
 
 def test_a_cell_measures_held_out_events_and_those_set_aside(tmp_path: Path) -> None:

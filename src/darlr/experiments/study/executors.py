@@ -116,5 +116,5 @@ def executor(kind: Kind = "local", jobs: int | None = None, address: str | None 
 
         return Ray(jobs, address)
     if address is not None:
-        raise ConfigError("option address: names a cluster of Ray; add --executor ray")
+        raise ConfigError("option address: names a cluster of Ray; choose the executor ray (option executor)")
     return Local(jobs or 1)

@@ -10,6 +10,7 @@ from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import all_alike, can_leave, settings
 from darlr.evaluation.truth import held, load_truth
+from darlr.experiments.leaving import useless_threshold
 from darlr.experiments.logs import open_logs
 from darlr.experiments.plan import anchored, check_options, check_run
 from darlr.experiments.study.cells import Cell, Kind, find
@@ -208,6 +209,8 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
     unit, alike = logs.unit.describe(logs.recorded), settings(base.train.session, logs.catalogue, windows)
     notes = {"truth": truth.notes[0]} if truth.notes else {}
     notes |= {"unit": unit} if unit else {}
+    doubted = useless_threshold(resolve(base.train.session, logs.whole), logs)
+    notes |= {"warning, exit rule": doubted} if doubted else {}
     notes |= {f"warning, {mode}": text for mode, text in all_alike(alike, len(truth.items)).items()}
     return Grid(laid_out, split, seeds, logs.whole.name, notes, folds)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from darlr.errors import ConfigError, MachineError, RunError
 from darlr.experiments.logs import Logs
-from darlr.experiments.plan import anchored, check_options, check_run
+from darlr.experiments.plan import anchored, check_options, check_run, ignored_by
 from darlr.experiments.study.cells import Cell, find, read_result
 from darlr.experiments.study.executors import Executor
 from darlr.experiments.study.schedule import run_cells
@@ -147,8 +147,14 @@ def check(task: Task) -> Task:
             raise ConfigError(
                 f"option search: {one.name} changes no world model; search model options, or take the objective policy"
             )
+        cause = ignored_by(task.base.train, one.name)
+        if cause and not {"method", "selector.kind", "selector.objective"} & {other.name for other in task.ranges}:
+            raise ConfigError(f"option search: {one.name} has no effect with {cause}; leave it out")
         for value in one.ends:
-            task.config({one.name: value})  # raises for an unknown name or a value that is refused
+            try:
+                task.config({one.name: value})
+            except ConfigError as error:  # an unknown name, or a value that is refused
+                raise ConfigError(f"option search: {one}: {error}") from None
     if find_method(task.base.train.method).truth:
         raise ConfigError("option method: gt learns from the truth, and a search reads the log alone")
     return task

@@ -250,11 +250,12 @@ def _batches(side: Side, rows: Places, chains: int) -> list[_Batch]:
         for colour in range(colours.max(initial=-1) + 1):
             chosen = np.flatnonzero(colours == colour)
             part = has[:, chosen].tocsr().tocoo()  # in the order of rows
-            row, some = (slice(None) if part.nnz == len(codes) else part.row), np.arange(part.nnz)
-            onto = scipy.sparse.csr_matrix((np.ones(part.nnz), (part.col, some)), (len(chosen), part.nnz))
+            having = slice(None) if part.nnz == len(codes) else part.row
+            sums = np.ones(part.nnz), (part.col, np.arange(part.nnz))
             group = IDS if f == 0 else FEATURES
             weight = np.tile(part.data[:, None], chains)
-            batches.append(_Batch(used[chosen], row, part.col, weight, onto, group))
+            onto = scipy.sparse.csr_matrix(sums, (len(chosen), part.nnz))
+            batches.append(_Batch(used[chosen], having, part.col, weight, onto, group))
     return batches
 
 
