@@ -13,12 +13,13 @@ from darlr.world.estimates import Dense
 from tests.agents.tiny import make_world, options
 
 RULE = FeltExit(2.5, 2.5, patience=2)
-STAYING = torch.stack([3.0 * torch.arange(6, -1.0, -1), torch.arange(6, -1.0, -1)], 1)  # before and after a strike
+LEFT = torch.arange(5, -1.0, -1)
+COSTS = torch.stack([torch.stack([0 * LEFT, LEFT], 1), torch.stack([2 * LEFT, 0 * LEFT], 1)])  # leaving, and a strike
 CONFIG = options(recommender__prior=2.0, recommender__price=1.0, session__turns=6)
 
 
 def test_logits_are_lowered_by_what_leaving_costs() -> None:
-    world = replace(make_world(), dynamics=Dynamics(RULE, STAYING, spread=4.0))
+    world = replace(make_world(), dynamics=Dynamics(RULE, COSTS, spread=4.0))
     priced, plain = (build_recommender(one, CONFIG).eval() for one in (world, replace(world, dynamics=None)))
     session = reset(torch.arange(4), world.n_items, 6)
     bad = torch.tensor([1.0, 4.0, 1.0, 4.0])
@@ -27,13 +28,13 @@ def test_logits_are_lowered_by_what_leaving_costs() -> None:
         logits = [one(one.observe(session)).logits for one in (priced, plain)]
     mean, deviation = world.reward.rows(session.user), world.risk.rows(session.user).clamp(min=1e-6).sqrt()
     below = torch.special.ndtr((2.5 - mean) / (2 * deviation))
-    lost = torch.where(bad < 2.5, 4.0, 12.0 - 4.0)[:, None]  # of 4 turns: all after a strike, otherwise part of them
+    lost = torch.where(bad < 2.5, 4.0, 8.0)[:, None]  # after one turn: by leaving, or by a strike
     price = 2.0 / mean.std(1, correction=0, keepdim=True) * lost * below  # the first factor is the sharpness
     torch.testing.assert_close(logits[1] - logits[0], price, atol=1e-4, rtol=1e-4)
 
 
 def test_training_goes_on_with_it_and_a_risk_is_needed() -> None:
-    world = replace(make_world(), dynamics=Dynamics(RULE, STAYING, spread=4.0))
+    world = replace(make_world(), dynamics=Dynamics(RULE, COSTS, spread=4.0))
     learner = build_learner(world, CONFIG)
     simulator = build_simulator(world, learner.tables, RULE, CONFIG)
     metrics = learn(learner, simulator, 8)

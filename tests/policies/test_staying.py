@@ -1,4 +1,4 @@
-"""What staying is worth: the table by hand, sessions in drawn worlds, and which of three prices is taken."""
+"""What leaving costs: by hand, sessions in drawn worlds, and which of three prices is taken."""
 
 from dataclasses import replace
 
@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from darlr.policies import staying
-from darlr.policies.staying import Earned, Learner, Worlds, critic, play, value_of_staying
+from darlr.policies.staying import Learner, Paths, Worlds, cost_of_leaving, costs, play
 from darlr.simulation.dynamics import Dynamics
-from darlr.simulation.exits import never
 from darlr.simulation.felt import FeltExit
 from darlr.world.belief import Belief
 
@@ -22,14 +21,21 @@ def worlds(belief: Belief) -> Worlds:
     return Worlds(belief, NOBODY.long(), NOBODY)
 
 
-def test_the_table_holds_means_and_leans_on_the_next_turn() -> None:
-    many = staying.FEW  # sessions of two turns with 2 and 3, and as many that leave after 4
-    later = torch.cat([torch.tensor([[5.0, 3.0]]), torch.tensor([[4.0, 0.0]])]).repeat_interleave(many, 0)
-    state = torch.tensor([[0, 1]]).repeat(2 * many, 1)
-    there = torch.tensor([[True, True], [True, False]]).repeat_interleave(many, 0)
-    found = critic(Earned(later, state, there), 2)
-    # the mean 3 of FEW sessions counts half, and so do 4.5 of twice as many by two thirds; state 0 is worth no less
-    torch.testing.assert_close(found, torch.tensor([[3.0, 1.5], [1.5, 1.5], [0.0, 0.0]]))
+def test_costs_are_what_users_lose_who_leave_or_come_nearer_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """User 0 is disappointed in both turns, user 1 in the second; the second disappointment makes users leave."""
+    monkeypatch.setattr(staying, "FEW", 1e-9)
+    strike = torch.tensor([[True, True, False], [False, True, False]])
+    leave = torch.zeros(2, 3, 2)
+    leave[..., 1] = strike.float()
+    paths = Paths(torch.tensor([[1.0, 2.0, 4.0], [3.0, 5.0, 8.0]]), leave, strike)
+    torch.testing.assert_close(paths.later()[0], torch.tensor([[3.0, 1.0], [16.0, 8.0]]))  # the rest is never earned
+    assert paths.returns.tolist() == [3.0, 16.0]
+    found = costs(paths)
+    assert found[0, 1, 1] == 4.0  # user 0 leaves, who would have had the last turn
+    assert found[1, 0, 0] == (2 + 4) - 2.0  # without the first strike user 0 would have stayed to the end
+    assert found[1, 1, 0] == 0.0  # user 1 was struck, and no turn is left that disappoints
+    monkeypatch.setattr(staying, "FEW", 1e9)
+    torch.testing.assert_close(costs(paths)[0, 1], torch.full((2,), 6.0))  # all users alike
 
 
 def test_a_learner_has_the_posterior_of_the_belief() -> None:
@@ -48,41 +54,31 @@ def test_users_of_the_log_are_drawn_from_their_posteriors(monkeypatch: pytest.Mo
     monkeypatch.setattr(staying, "USERS", 64)
     items = torch.arange(9).repeat(2, 20)  # all is known of two users, of whom one likes everything
     rewards = torch.cat([torch.full((1, 180), 5.0), torch.full((1, 180), 1.0)])
-    found = play(Worlds(replace(BELIEF, factors=torch.ones(9, 1)), items, rewards), Dynamics(), 2).later[:, 0]
+    found = play(Worlds(replace(BELIEF, factors=torch.ones(9, 1)), items, rewards), Dynamics(), 2).returns
     assert found[::2].min() > found[1::2].max()
 
 
-def test_staying_is_worth_what_is_left_where_nobody_need_leave() -> None:
-    rule = FeltExit(1.0, 1.0)  # all rewards are 2
-    found = value_of_staying(worlds(ALIKE), Dynamics(rule), 5)
-    torch.testing.assert_close(found[:, 0], 2.0 * torch.arange(5, -1, -1), atol=0.2, rtol=0)
-    strikes = value_of_staying(worlds(ALIKE), Dynamics(replace(rule, threshold=3.0, patience=3)), 5)
-    assert strikes.shape == (6, 3)
-    torch.testing.assert_close(strikes[1:3].diagonal(1), torch.tensor([4.0, 2.0]), atol=0.2, rtol=0)  # left after 3
-    assert value_of_staying(worlds(ALIKE), Dynamics(replace(rule, patience=10**9)), 2).shape == (3, 3)
+@pytest.mark.parametrize("turns", [5, 12])  # 9 items end a session
+def test_sessions_earn_what_the_rule_lets_them(turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staying, "USERS", 8)
+    most, rule = min(turns, 9), FeltExit(3.0, 3.0, patience=3, chance=0.5)  # all rewards are 2
+    paths = play(worlds(ALIKE), Dynamics(rule), turns)
+    torch.testing.assert_close(paths.returns, torch.full((8,), 4 + 2 * (2 - 0.5 ** (most - 3))), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        play(worlds(ALIKE), Dynamics(replace(rule, patience=10**9)), turns).returns, torch.full((8,), 2.0 * most)
+    )
 
 
-def test_another_price_is_taken_only_where_it_surely_earns_more(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("best", ["greedy", "left", "table"])
+def test_the_price_that_earns_most_is_taken(best: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rule, turns = FeltExit(3.0, 3.0), 4
-    returns = {"table": 1.0, "left": 1.0, "greedy": 1.0}
 
-    def earned(_: Worlds, known: Dynamics, turns: int, judged: bool = False) -> Earned:
-        left = known.staying is not None and float(known.staying[0, 0]) == 8.0  # c is 2 where nobody leaves
-        table = known.staying is not None and not left and bool(known.staying.any())
-        if not judged:
-            value = torch.full((50, turns), 8.0 if known.rule is never else 1.0)
-            return Earned(value, torch.zeros(50, turns).long(), value > 0)
-        value = returns["left" if left else "table" if table else "greedy"]
-        noise = torch.linspace(-1, 1, 50) * (not table)
-        return Earned((value + noise)[:, None], torch.zeros(50, 1).long(), torch.ones(50, 1) > 0)
+    def played(_: Worlds, known: Dynamics, turns: int, judged: bool = False) -> Paths:
+        price = 0.0 if known.costs is None else float(known.costs[0, 0, 0])
+        name = {0.0: "greedy", 6.0: "left"}.get(price, "table")
+        gain = torch.full((50, turns), 2.0 + (judged and name == best))
+        return Paths(gain, torch.full((50, turns, 1), 0.5), gain > 9)
 
-    monkeypatch.setattr(staying, "play", earned)
-    table = value_of_staying(worlds(ALIKE), Dynamics(rule), turns)
-    assert table.any()
-    assert float(table[0, 0]) != 8.0
-    for better, first in (("left", 8.0), ("greedy", 0.0)):
-        returns[better] = 1.1  # not surely
-        assert torch.equal(value_of_staying(worlds(ALIKE), Dynamics(rule), turns), table)
-        returns[better] = 2.0
-        assert float(value_of_staying(worlds(ALIKE), Dynamics(rule), turns)[0, 0]) == first
-        returns[better] = 1.0
+    monkeypatch.setattr(staying, "play", played)
+    found = cost_of_leaving(worlds(ALIKE), Dynamics(rule), turns)[0, :, 0].tolist()
+    assert found == {"greedy": [0.0] * 4, "left": [6.0, 4.0, 2.0, 0.0], "table": [3.5, 3.0, 2.0, 0.0]}[best]

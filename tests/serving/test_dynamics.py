@@ -30,7 +30,7 @@ NUMBERS = torch.Generator().manual_seed(0)
 BELIEF = Belief(
     3 + torch.randn(ITEMS, generator=NUMBERS), torch.randn(ITEMS, 3, generator=NUMBERS), torch.full((ITEMS,), 0.3)
 )
-LEFT = torch.arange(6, -1.0, -1)[:, None] * torch.tensor([2.0, 1.5, 1.0, 0.5])
+LEFT = torch.arange(5, -1.0, -1)[None, :, None] * torch.tensor([[[2.0, 1.5, 1.0, 0.5]], [[0.5, 0.5, 0.5, 0.0]]])
 MEMBER = torch.nn.functional.one_hot(torch.arange(ITEMS) % 4, 4).float()
 HAZARD = Hazard(torch.linspace(-1, 1, len(NAMES)), 2.0, torch.full((ITEMS,), 3.0), MEMBER, 0.6, torch.zeros(0))
 
@@ -57,11 +57,11 @@ def test_new_users_are_ranked_as_the_index_ranks_them(tmp_path: Path, monkeypatc
         rule = believed.dynamics.rule
         assert isinstance(rule, FeltExit)
         assert (rule.threshold, rule.patience, rule.chance) == (2.5, 1, 1.0)
-        assert believed.dynamics.staying is not None
-        assert torch.equal(believed.dynamics.staying, known.newcomers)
-        assert not torch.equal(known.staying, known.newcomers)
+        assert believed.dynamics.costs is not None
+        assert torch.equal(believed.dynamics.costs, known.newcomers)
+        assert not torch.equal(known.costs, known.newcomers)
         index = Index(BELIEF.mean, BELIEF.factors, BELIEF.noise, nobody.long(), nobody)
-        priced = replace(index, rule=believed.dynamics.rule, staying=believed.dynamics.staying)
+        priced = replace(index, rule=believed.dynamics.rule, costs=believed.dynamics.costs)
         found = policy.newcomers.policy(session.items, session.rewards).scores(session)
         plain = Bayes(BELIEF.mean, BELIEF.factors, BELIEF.noise, nobody.long(), nobody).scores(session)
         assert torch.equal(found.argsort(), priced.scores(session).argsort())
@@ -108,5 +108,5 @@ def test_damaged_numbers_are_refused() -> None:
     assert about is not None
     with pytest.raises(ValueError, match=r"dynamics\.threshold must hold finite numbers"):
         read_dynamics(tensors, about | {"threshold": "low"})
-    with pytest.raises(ValueError, match=r"dynamics\.staying holds no turns"):
-        read_dynamics({**tensors, "dynamics.staying": LEFT[:1]}, about)
+    with pytest.raises(ValueError, match=r"dynamics\.costs holds no turns"):
+        read_dynamics({**tensors, "dynamics.costs": LEFT[:1]}, about)

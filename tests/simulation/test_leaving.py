@@ -34,9 +34,11 @@ def test_it_finds_the_threshold_the_chance_and_the_patience_of_a_planted_rule() 
     item, bad, good = torch.tensor([3]), torch.tensor([1.5]), torch.tensor([4.0])
     once = replace(session, items=session.items.clone(), rewards=session.rewards.clone(), turn=torch.tensor([1]))
     once.items[0, -1], once.rewards[0, -1] = 5, 1.5
-    assert found.hazard.after(session, item, bad) < 0.1  # the first bad item does not end a session
-    assert abs(found.hazard.after(once, item, bad) - 0.6) < 0.12
-    assert found.hazard.after(once, item, good) < 0.1
+    assert (
+        found.hazard.after(session, item, bad, found.hazard.bad(session)) < 0.1
+    )  # the first bad item does not end a session
+    assert abs(found.hazard.after(once, item, bad, found.hazard.bad(once)) - 0.6) < 0.12
+    assert found.hazard.after(once, item, good, found.hazard.bad(once)) < 0.1
 
 
 def moody(seed: int = 0, sessions: int = 3000, share: float = 0.3) -> InteractionLog:
@@ -71,8 +73,10 @@ def test_random_items_show_what_a_reward_does_where_a_hidden_mood_overstates_it(
     assert found.random.plain > 1.5 * 0.7
     assert "random items" in found.describe()
     session, item = reset(torch.tensor([0, 0]), 40, 30), torch.tensor([3, 3])
-    chances = found.hazard.after(session, item, torch.tensor([-1.0, 1.0]))
-    known = fit_leaving(replace(log, random=None), 1000.0, 6).hazard.after(session, item, torch.tensor([-1.0, 1.0]))
+    chances = found.hazard.after(session, item, torch.tensor([-1.0, 1.0]), item * 0)
+    known = fit_leaving(replace(log, random=None), 1000.0, 6).hazard.after(
+        session, item, torch.tensor([-1.0, 1.0]), item * 0
+    )
     assert abs(torch.logit(chances).diff().item() + 1.4) < 0.4
     assert torch.logit(known).diff().item() < -2.1
 
@@ -91,7 +95,9 @@ def test_a_hazard_that_nothing_shown_changes_knows_the_turn_alone() -> None:
     assert not found.kept
     assert "the turn alone" in found.describe()
     assert not any(found.hazard.weights[2:])
-    level = found.hazard.after(reset(torch.tensor([0]), 60, 30), torch.tensor([1]), torch.tensor([1.0]))
+    level = found.hazard.after(
+        reset(torch.tensor([0]), 60, 30), torch.tensor([1]), torch.tensor([1.0]), torch.tensor([0])
+    )
     assert 0.1 < level < 0.9
 
 

@@ -135,7 +135,7 @@ class RecommenderConfig:
     """How far the policy lowers the logits of items that would make the user leave. 0 leaves the logits as they are.
     The built-in exit rule category supports it, and the rule distance does not."""
     price: float = 0.0
-    """How far the policy lowers the estimates of items by P(leave) times what staying is worth.
+    """How far the policy lowers the estimates of items by P(leave) times what leaving costs.
     1 follows the index of staying. It acts where rewards or fatigue make users leave, not where items alone do."""
     slate: int | None = None
     """Number of items that the world model ranks first for a user and that can be recommended, in large catalogues.

@@ -1,7 +1,7 @@
-"""An index that prices leaving: posterior mean - what staying is worth x P(leave), likewise for disappointments.
+"""An index that prices leaving: posterior mean - P(leave) x what leaving costs, and likewise for disappointments.
 
-What staying is worth comes from sessions with users who are drawn from the belief (`darlr.policies.staying`), and
-P(leave) from the exit rule and the predictive distribution of the next reward.
+The costs come from sessions with users who are drawn from the belief (`darlr.policies.staying`), and P(leave) from the
+exit rule and the predictive distribution of the next reward.
 """
 
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from darlr.data.unit import Unit
 from darlr.policies.bayes import Bayes, fit_bayes
-from darlr.policies.staying import Worlds, value_of_staying
+from darlr.policies.staying import Worlds, cost_of_leaving
 from darlr.simulation.dynamics import Dynamics
 from darlr.simulation.exits import Exit, never
 from darlr.simulation.fatigue import Fatigue
@@ -25,13 +25,13 @@ PARTS = ("user", "items", "rewards", "turn", "done")
 class Index(Bayes):
     """See `Bayes` and above; without a rule it is greedy. zero: the learned value of a reward of 0.
 
-    fatigue: how rewards fall as categories repeat, if that is known. staying: see `darlr.simulation.dynamics.Dynamics`.
+    fatigue: how rewards fall as categories repeat, if that is known. costs: see `darlr.simulation.dynamics.Dynamics`.
     """
 
     zero: float = 0.0
     rule: Exit = never
     fatigue: Fatigue | None = None
-    staying: Tensor | None = None
+    costs: Tensor | None = None
 
     def _scores(self, session: Session, part: slice) -> Tensor:
         own, known = replace(session, **{name: getattr(session, name)[part] for name in PARTS}), self.dynamics
@@ -41,13 +41,13 @@ class Index(Bayes):
     @property
     def dynamics(self) -> Dynamics:
         """What the index knows of sessions."""
-        return Dynamics(self.rule, self.staying, self.fatigue)
+        return Dynamics(self.rule, self.costs, self.fatigue)
 
     def knowing(self, rule: Exit, turns: int) -> "Index":
-        """The index with this rule, and what staying is worth to its users under it."""
+        """The index with this rule, and what leaving costs among its users."""
         belief = Belief(self.mean, self.factors, self.noise, self.tempering)
         worlds = Worlds(belief, self.items, self.rewards, self.zero, self.seed)
-        return replace(self, rule=rule, staying=value_of_staying(worlds, Dynamics(rule, None, self.fatigue), turns))
+        return replace(self, rule=rule, costs=cost_of_leaving(worlds, Dynamics(rule, None, self.fatigue), turns))
 
 
 def fit_index(context: Context, seed: int = 0) -> Index:

@@ -1,13 +1,16 @@
-"""The value of staying: what sessions still earn, by their turn and by the state of the exit rule.
+"""What leaving costs, and a disappointment that brings the user nearer to it, by turn and state of the exit rule.
 
 Sessions are played in worlds that are drawn from the belief: of new users from its prior, of users of the log from
-their posteriors. The policy knows nothing of a world but the answers. What a session earns from each turn on is
-averaged over the sessions that are in the same turn and state (the count of disappointments). This table is the critic
-of the policy that played, a Monte Carlo estimate (Sutton and Barto 2018, section 5.1). The policy that prices leaving
-by the table of the greedy policy is one step of policy iteration from it.
+their posteriors. The policy knows nothing of a world but the answers. They are played to their last turn, and the rule
+says with which probability each turn would have been the last one. So it is known of each session what it earns from a
+turn on in every state of the rule: what users who left would have earned had they stayed, and what those who were
+disappointed would have earned had they not come nearer to leaving. The means of these losses, over those users, are the
+costs. Comparing users who stayed with users who left instead would charge an item for what it tells about the user.
 
-It is judged in other drawn worlds, where all policies meet the same users and noise. The price c x turns left and plain
-greedy take its place where they surely earn more. No truth is read.
+The values are the critic of the policy that played, a Monte Carlo estimate (Sutton and Barto 2018, section 5.1), and a
+policy that takes the costs off its estimates is one step of policy iteration from it. Two steps are taken, from the
+greedy policy. The result, the price c x turns left and plain greedy are compared in other drawn worlds, where all meet
+the same users and noise, and the one that earns most is taken. No truth is read.
 """
 
 from dataclasses import dataclass, replace
@@ -16,13 +19,14 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 from darlr.simulation import environment
 from darlr.simulation.dynamics import Dynamics
 from darlr.simulation.environment import Environment
 from darlr.simulation.exits import for_new_users, never
 from darlr.simulation.felt import FeltRule
-from darlr.simulation.session import Session, oldest_first
+from darlr.simulation.session import Session
 from darlr.world.belief import Belief
 from darlr.world.hashing import normals
 
@@ -31,7 +35,7 @@ SURE = (
 )
 USERS, CELLS = 1024, 2**22  # the most users who are drawn, and the cells of their table of rewards
 CHUNK = 2**17  # cells of the sessions that are played at once
-FEW = 10  # sessions as which the next turn counts where few sessions are in a state
+FEW = 10  # users as which all users count, where few leave in a turn and state
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,12 @@ class Worlds:
 
 
 class Shown(NamedTuple):
-    """The items of a turn, their rewards, and the state of the rule before them, [B] each."""
+    """The items of a turn and their rewards, [B]. leave: P(leave) in each state of the rule, [B, S]. strike: [B]."""
 
     action: Tensor
     feedback: Tensor
-    state: Tensor
+    leave: Tensor
+    strike: Tensor
 
 
 @dataclass
@@ -62,7 +67,7 @@ class Learner:
     """A greedy player that learns in closed form, one answer at a time, so that a turn costs B x I x d.
 
     rows: the expected rewards of the drawn users. mean, variance: of the next reward. directions: w with
-    covariance of theta = I - sum of w w' (Rasmussen and Williams 2006, equation 2.24, for one answer more).
+    covariance of theta = I - sum of w w' (Rasmussen and Williams 2006, equation 2.24, for one answer more). states: S.
     """
 
     known: Dynamics
@@ -71,6 +76,7 @@ class Learner:
     mean: Float[Tensor, "B I"]
     variance: Float[Tensor, "B I"]
     directions: Float[Tensor, "B n d"]
+    states: int = 1
 
     def move(self, session: Session, chance: Float[Tensor, " B"]) -> Shown:
         """Show the best item that was not shown before. chance: standard normal numbers of the noise."""
@@ -80,7 +86,7 @@ class Learner:
         self.learn(action, reward)
         fatigue = self.known.fatigue
         felt = reward if fatigue is None else reward - fatigue.of(session, action)
-        return Shown(action, felt, self.known.state(session))
+        return Shown(action, felt, *self.known.after(session, action, felt, self.states))
 
     def learn(self, item: Int[Tensor, " B"], reward: Float[Tensor, " B"]) -> None:
         """Take in one answer of each user, without fatigue."""
@@ -95,71 +101,85 @@ class Learner:
         self.directions = torch.cat([self.directions, direction[:, None]], 1)
 
 
-class Earned(NamedTuple):
-    """Sessions in drawn worlds. later: what they earn from each turn on, in learned units above a reward of 0.
+class Paths(NamedTuple):
+    """Sessions in drawn worlds that nobody leaves. gain: learned rewards above a reward of 0, 0 after the last item.
 
-    state: that of the rule before the turn. there: whether the session has that turn.
+    leave: the probability with which the user would leave after the item, in each state of the rule. strike: whether
+    the item leads to the next state.
     """
 
-    later: Float[Tensor, "B T"]
-    state: Int[Tensor, "B T"]
-    there: Bool[Tensor, "B T"]
+    gain: Float[Tensor, "B T"]
+    leave: Float[Tensor, "B T S"]
+    strike: Bool[Tensor, "B T"]
+
+    def later(self) -> Float[Tensor, "T1 B S"]:
+        """What sessions are expected to earn from each turn on, 0 to T, in each state of the rule."""
+        found = [torch.zeros_like(self.leave[:, 0])]
+        for turn in reversed(range(self.gain.shape[1])):
+            after = torch.where(self.strike[:, turn, None], struck(found[-1]), found[-1])
+            found.append(self.gain[:, turn, None] + (1 - self.leave[:, turn]) * after)
+        return torch.stack(found[::-1])
+
+    @property
+    def returns(self) -> Float[Tensor, " B"]:
+        """What sessions are expected to earn."""
+        return self.later()[0, :, 0]
 
 
-def play(worlds: Worlds, known: Dynamics, turns: int, judged: bool = False) -> Earned:
-    """The sessions of drawn users with the policy that knows this. judged: in the worlds that judge tables."""
+def struck(values: Float[Tensor, "B S"]) -> Float[Tensor, "B S"]:
+    """The values in the next state of each; the last one stays."""
+    return torch.cat([values[:, 1:], values[:, -1:]], 1)
+
+
+def play(worlds: Worlds, known: Dynamics, turns: int, judged: bool = False) -> Paths:
+    """The sessions of drawn users with the policy that knows this. judged: in the worlds that judge costs."""
     rule = for_new_users(known.rule.of_normal if isinstance(known.rule, FeltRule) else known.rule)
     known, belief, items = replace(known, rule=rule), worlds.belief, len(worlds.belief.mean)
     logged, directions = worlds.items.shape[1], worlds.belief.factors.shape[1]
-    rules = Environment(rule, min(turns, items), items, repeats=False, offered=items)
+    rules = Environment(never, min(turns, items), items, repeats=False, offered=items)
 
-    def played(user: Tensor) -> Earned:
+    def played(user: Tensor) -> Paths:
         whose = user % len(worlds.items)
         start = belief.given(worlds.items[whose], worlds.rewards[whose])
         normal = normals(user, user * 0, directions + logged + turns, worlds.seed + 1 + judged)
         theta, answers, noise = normal.tensor_split((directions, directions + logged), 1)
-        rows, mean = start.rows(start.draw(theta, answers)), start.rows(start.theta())
-        player = Learner(known, belief, rows, mean, start.variance(), start.whitened.float())
-        session, moves = environment.play(rules, player, user, lambda turn, _: noise[:, turn])
-        rewards = oldest_first(session.rewards, session.turn, worlds.zero)[:, : len(moves)] - worlds.zero
-        there = torch.arange(len(moves)) < session.turn[:, None]
-        later = (rewards * there).flip(1).cumsum(1).flip(1)
-        missing = (0, turns - len(moves))
-        parts = later, torch.stack([one.move.state for one in moves], 1), there
-        return Earned(*(torch.nn.functional.pad(part, missing) for part in parts))
+        rows, mean, states = start.rows(start.draw(theta, answers)), start.rows(start.theta()), known.states(turns)
+        player = Learner(known, belief, rows, mean, start.variance(), start.whitened.float(), states)
+        moves = [one.move for one in environment.play(rules, player, user, lambda turn, _: noise[:, turn])[1]]
+        gain = torch.stack([move.feedback for move in moves], 1) - worlds.zero
+        missing = turns - len(moves)
+        leave = pad(torch.stack([move.leave for move in moves], 1), (0, 0, 0, missing), value=1.0)
+        return Paths(pad(gain, (0, missing)), leave, pad(torch.stack([m.strike for m in moves], 1), (0, missing)))
 
     count = max(2, min(USERS, CELLS // items))
     chunks = [played(user) for user in torch.split(torch.arange(count), max(1, CHUNK // items))]
-    return Earned(*(torch.cat(parts) for parts in zip(*chunks, strict=True)))
+    return Paths(*(torch.cat(parts) for parts in zip(*chunks, strict=True)))
 
 
-def critic(earned: Earned, states: int) -> Float[Tensor, "T1 S"]:
-    """What sessions still earn, on average, after each number of turns, 0 to T, in each state of the rule.
+def costs(paths: Paths) -> Float[Tensor, "2 T S"]:
+    """What leaving costs in each turn and state, on average over users who leave there, and likewise a strike.
 
-    A state that few sessions reach has part of its value from the next turn, and none is worth less than a later one.
+    The average over all users joins it with the weight of FEW users.
     """
-    turns = earned.later.shape[1]
-    cell = torch.arange(turns) * states + earned.state.clamp(max=states - 1)
-    total, count = (
-        torch.bincount(cell[earned.there], weights, turns * states).view(turns, states).float()
-        for weights in (earned.later[earned.there], None)
-    )
-    table = torch.zeros(turns + 1, states)
-    for turn in reversed(range(turns)):
-        table[turn] = (total[turn] + FEW * table[turn + 1]) / (count[turn] + FEW)
-    return table.clamp(min=0).flip(1).cummax(1).values.flip(1)
+    later, found = paths.later(), []
+    here = torch.zeros_like(later[0])
+    here[:, 0] = 1.0
+    for turn in range(len(later) - 1):
+        leaving, strike, after = here * paths.leave[:, turn], paths.strike[:, turn, None], later[turn + 1]
+        staying = here - leaving
+        pairs = (leaving, after), (staying * strike, after - struck(after))
+        found.append([((w * loss).sum(0) + FEW * loss.mean(0)) / (w.sum(0) + FEW) for w, loss in pairs])
+        moved = staying * strike
+        here = staying - moved + pad(moved, (1, 0))[:, :-1]
+        here[:, -1] += moved[:, -1]
+    return torch.stack([torch.stack(part) for part in zip(*found, strict=True)]).clamp(min=0)
 
 
-def value_of_staying(worlds: Worlds, known: Dynamics, turns: int) -> Float[Tensor, "T1 S"]:
-    """The table by which leaving is priced; see above. known: the rule and the fatigue."""
-    states = min(known.states, turns + 1)
-    free, greedy = replace(known, rule=never, staying=None), replace(known, staying=None)
-    table = critic(play(worlds, greedy, turns), states)
-    worth = max(float(play(worlds, free, turns).later[:, 0].mean()) / turns, 0.0)
-    left = worth * torch.arange(turns, -1.0, -1)[:, None].expand(-1, states)
-    tried = [table, left, None]
-    found = torch.stack([play(worlds, replace(known, staying=one), turns, True).later[:, 0] for one in tried])
-    more = found[1:] - found[0]
-    least = more.mean(1) - SURE * more.std(1) / more.shape[1] ** 0.5
-    best = int(least.argmax())
-    return (left.contiguous(), torch.zeros_like(table))[best] if least[best] > 0 else table
+def cost_of_leaving(worlds: Worlds, known: Dynamics, turns: int) -> Float[Tensor, "2 T S"]:
+    """The costs by which items are priced; see above. known: the rule and the fatigue."""
+    paths = play(worlds, replace(known, costs=None), turns)
+    table = costs(play(worlds, replace(known, costs=costs(paths)), turns))
+    left = max(float(paths.gain.mean()), 0.0) * torch.arange(turns - 1, -1.0, -1)[:, None]
+    tried = torch.zeros_like(table), torch.stack([left, 0 * left]).expand_as(table).contiguous(), table
+    found = [float(play(worlds, replace(known, costs=one), turns, True).returns.mean()) for one in tried]
+    return tried[found.index(max(found))]

@@ -14,7 +14,7 @@ from darlr.data.unit import Unit
 from darlr.options import TrainConfig
 from darlr.policies.bayes import LOGGED
 from darlr.policies.index import zero_of
-from darlr.policies.staying import Worlds, value_of_staying
+from darlr.policies.staying import Worlds, cost_of_leaving
 from darlr.serving.policy_checks import check_number
 from darlr.simulation.dynamics import Dynamics
 from darlr.simulation.exits import Exit, build_exit, in_unit, never
@@ -27,7 +27,7 @@ from darlr.world.belief import Belief
 PREFIX = "dynamics."
 HAZARD = ("weights", "item_mean", "member", "user")
 FELT = ("threshold", "patience", "chance", "cut")
-TABLES = ("staying", "newcomers")
+TABLES = ("costs", "newcomers")
 TIRED = ("recovery", "strength", "least")
 
 
@@ -36,7 +36,7 @@ def dynamics_of(
 ) -> Dynamics | None:
     """What is known of sessions; None where they change nothing but what was shown, and where there is no belief.
 
-    belief: about users, from which worlds are drawn that say what staying is worth. log: the events, in the unit of
+    belief: about users, from which worlds are drawn that say what leaving costs. log: the events, in the unit of
     learning, which teach the exit rule and fatigue, and of whose users some are drawn. spread: see `Dynamics`.
     """
     if belief is None or not config.recommender.price:
@@ -47,10 +47,10 @@ def dynamics_of(
         return None if fatigue is None else Dynamics(fatigue=fatigue)
     known, nobody = Dynamics(rule, fatigue=fatigue), torch.zeros(1, 0)
     items, rewards = (part[np.unique(log.user)] for part in last_events(log, LOGGED))
-    zero = zero_of(log.unit)
-    worlds = Worlds(belief, items, rewards, zero), Worlds(belief, nobody.long(), nobody, zero)
-    tables = [config.recommender.price * value_of_staying(one, known, turns) for one in worlds]
-    return replace(known, staying=tables[0], newcomers=tables[1], spread=spread)
+    own = zero_of(log.unit), config.seed
+    worlds = Worlds(belief, items, rewards, *own), Worlds(belief, nobody.long(), nobody, *own)
+    tables = [config.recommender.price * cost_of_leaving(one, known, turns) for one in worlds]
+    return replace(known, costs=tables[0], newcomers=tables[1], spread=spread)
 
 
 def write_dynamics(known: Dynamics | None) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
@@ -103,8 +103,8 @@ def read_dynamics(tensors: Mapping[str, Tensor], about: Mapping[str, Any] | None
         rule = FeltExit(threshold, threshold, int(number("patience")), number("chance"), cut)
     fatigue = None if about["fatigue"] is None else tired("tired", about["fatigue"])
     tables = [tensors.get(PREFIX + name) for name in TABLES]
-    if any(table is not None and not (len(table) > 1 and table.shape[1]) for table in tables):
-        raise ValueError(f"{PREFIX}staying holds no turns or no states")
+    if any(table is not None and not (len(table) == 2 and table.numel()) for table in tables):
+        raise ValueError(f"{PREFIX}costs holds no turns or no states")
     return Dynamics(
         rule, tables[0], fatigue, tables[1], check_number(about["spread"], "dynamics.spread", positive=True)
     )

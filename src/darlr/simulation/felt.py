@@ -49,9 +49,17 @@ class FeltRule(ABC):
         """False for every item, bool [B, 1], which broadcasts over items."""
         return torch.zeros_like(recent[:, :1], dtype=torch.bool)
 
-    @abstractmethod
     def felt(self, session: Session, action: Tensor, feedback: Tensor) -> Tensor:
         """Whether users leave after the items int64 [B] with these rewards [B]; bool [B]. session: before the items."""
+        return luck(session, action) < self.leaving(session, action, feedback, self.state(session))
+
+    @abstractmethod
+    def leaving(self, session: Session, action: Tensor, feedback: Tensor, state: Tensor) -> Tensor:
+        """P(leave) after these items with these rewards, [B], were the sessions in these states int64 [B]."""
+
+    def strikes(self, feedback: Tensor) -> Tensor:
+        """Whether rewards [B] lead to the next state, bool [B]."""
+        return torch.zeros_like(feedback, dtype=torch.bool)
 
     @abstractmethod
     def chances(self, session: Session, mean: Tensor, deviation: Tensor) -> Chances:
@@ -110,17 +118,20 @@ class FeltExit(FeltRule):
         count = "an item" if self.patience == 1 else f"{self.patience} items"
         return f"Users leave after {count} with a reward below {self.threshold:g}, with probability {self.chance:g}."
 
-    def felt(self, session: Session, action: Tensor, feedback: Tensor) -> Tensor:
+    def leaving(self, session: Session, action: Tensor, feedback: Tensor, state: Tensor) -> Tensor:
         """See `FeltRule`."""
-        leaves = (feedback < self.threshold) & self._tired(session)
-        return leaves & (luck(session, action) < self.chance) if self.chance < 1 else leaves
+        return self.chance * (self.strikes(feedback) & (state == self.patience - 1)).double()
+
+    def strikes(self, feedback: Tensor) -> Tensor:
+        """See `FeltRule`."""
+        return feedback < self.threshold
 
     def chances(self, session: Session, mean: Tensor, deviation: Tensor) -> Chances:
         """See `FeltRule`."""
         below: Tensor = ndtr(((self.threshold if self.cut is None else self.cut) - mean) / deviation)
         if self.patience == 1:
             return Chances(self.chance * below)
-        tired = self._tired(session)[:, None]
+        tired = (self.state(session) == self.patience - 1)[:, None]
         return Chances(self.chance * below * tired, below * ~tired)
 
     @property
@@ -132,10 +143,6 @@ class FeltExit(FeltRule):
         """See `FeltRule`."""
         bad = (session.rewards < self.threshold) & (session.items >= 0)
         return bad.sum(1).clamp(max=self.patience - 1)
-
-    def _tired(self, session: Session) -> Tensor:
-        """Whether one more reward below the threshold is enough, bool [B]."""
-        return self.state(session) == self.patience - 1
 
     @property
     def as_learned(self) -> "FeltExit":
@@ -160,10 +167,14 @@ class LearnedExit(FeltRule):
         """See `FeltRule`."""
         return "Users leave by chance, with a probability that was learned from the log."
 
-    def felt(self, session: Session, action: Tensor, feedback: Tensor) -> Tensor:
+    def leaving(self, session: Session, action: Tensor, feedback: Tensor, state: Tensor) -> Tensor:
         """See `FeltRule`."""
         learned = replace(session, rewards=self.unit.learn(session.rewards))
-        return luck(session, action) < self.hazard.after(learned, action, self.unit.learn(feedback))
+        return self.hazard.after(learned, action, self.unit.learn(feedback), state)
+
+    def strikes(self, feedback: Tensor) -> Tensor:
+        """See `FeltRule`."""
+        return self.unit.learn(feedback) < self.hazard.threshold
 
     def chances(self, session: Session, mean: Tensor, deviation: Tensor) -> Chances:
         """See `FeltRule`. mean, deviation: in the unit of the sessions."""
@@ -201,9 +212,9 @@ class TiredExit(FeltRule):
         """See `FeltRule`."""
         return "Users leave by chance, sooner the more items repeat categories of recent ones."
 
-    def felt(self, session: Session, action: Tensor, feedback: Tensor) -> Tensor:
+    def leaving(self, session: Session, action: Tensor, feedback: Tensor, state: Tensor) -> Tensor:
         """See `FeltRule`."""
-        return luck(session, action) < -torch.expm1(-self.fatigue.of(session, action))
+        return -torch.expm1(-self.fatigue.of(session, action))
 
     def chances(self, session: Session, mean: Tensor, deviation: Tensor) -> Chances:
         """See `FeltRule`."""

@@ -54,7 +54,7 @@ class Hazard:
         """
         below = ndtr((self.threshold - mean) / deviation)
         level = self._level(session)[:, None] + self._of_items(session)
-        jump = self._jump(session)[:, None]
+        jump = self._jump(self.bad(session))[:, None]
         bad = other = torch.zeros_like(mean)  # P(leave) after a bad item, and after another one
         for node in range(NODES):
             part = (node + 0.5) / NODES
@@ -68,11 +68,12 @@ class Hazard:
         quantile = 2**0.5 * torch.erfinv(2 * share.clamp(1e-6, 1 - 1e-6) - 1)  # ndtri takes 7 times longer
         return torch.sigmoid(level + self._slope * (mean + deviation * quantile))
 
-    def after(self, session: Session, item: Int[Tensor, " B"], reward: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-        """P(leave) after these items with these rewards. session: before the items."""
+    def after(
+        self, session: Session, item: Int[Tensor, " B"], reward: Float[Tensor, " B"], bad: Int[Tensor, " B"]
+    ) -> Float[Tensor, " B"]:
+        """P(leave) after these items with these rewards. session: before the items. bad: see `Hazard.bad`."""
         level = self._level(session) + self._of_items(session).gather(1, item[:, None]).squeeze(1)
-        jump = torch.where(reward < self.threshold, self._jump(session), 0.0)
-        return torch.sigmoid(level + self._slope * reward + jump)
+        return torch.sigmoid(level + self._slope * reward + torch.where(reward < self.threshold, self._jump(bad), 0.0))
 
     def of_new_users(self) -> "Hazard":
         """The same for users who are in no log."""
@@ -99,7 +100,7 @@ class Hazard:
         """The number of rewards below the threshold, at most COUNTS - 1."""
         return ((session.rewards < self.threshold) & (session.items >= 0)).sum(1).clamp(max=COUNTS - 1)
 
-    def _jump(self, session: Session) -> Float[Tensor, " B"]:
-        """What a reward below the threshold adds now."""
+    def _jump(self, bad: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
+        """What a reward below the threshold adds after so many others."""
         first = STATIC + 2
-        return self.weights[first : first + COUNTS][self.bad(session)]
+        return self.weights[first : first + COUNTS][bad]
