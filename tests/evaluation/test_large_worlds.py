@@ -1,6 +1,7 @@
 """Evaluation without tables of users x items: by short lists and rewards on demand, as with tables in a small world."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ import torch
 import darlr
 from darlr.agents.learner import build_recommender
 from darlr.agents.policy import RecommenderPolicy
+from darlr.data.scope import scope_of
 from darlr.data.sets.synthetic import generate, known_factors
 from darlr.data.split import reserve
 from darlr.evaluation import protocol
@@ -147,6 +149,20 @@ OPTIONS = {
 }
 
 
+def test_the_evaluation_world_model_of_a_large_world_has_a_bound_of_work(monkeypatch):
+    log = generate(SyntheticConfig(users=26, items=50, categories=5, events_per_user=12)).log
+    run = SimpleNamespace(logs=SimpleNamespace(unit=log.unit, checksum="", evaluation=0.3, scope=scope_of(log)))
+    monkeypatch.setattr(unseen, "fit_model", lambda logs, options: (options, logs.refit))
+    assert unseen.evaluation_world(run, unseen.evaluation_logs(log, run.logs), None) == (WorldModelConfig(), True)
+    monkeypatch.setattr(unseen, "MOST", 0)
+    monkeypatch.setattr(unseen, "JUDGED", 9)
+    kept = unseen.evaluation_logs(log, run.logs)
+    for work, epochs in ((1, 1), (int(3.5 * len(kept.train)), 3), (10**9, 60)):
+        monkeypatch.setattr(unseen, "WORK", work)
+        wanted = WorldModelConfig(members=2, batch=4096, epochs=epochs)
+        assert unseen.evaluation_world(run, kept, None) == (wanted, False)
+
+
 def test_a_large_world_is_evaluated_as_a_small_one_and_without_tables(monkeypatch):
     world = generate(SyntheticConfig(users=26, items=50, categories=5, events_per_user=12))
     train, kept = reserve(world.log, 0.4)
@@ -178,6 +194,7 @@ def test_a_large_world_is_evaluated_as_a_small_one_and_without_tables(monkeypatc
             assert other[name].to_list() == pytest.approx(one[name].to_list(), abs=0.01, nan_ok=True), name
     monkeypatch.setattr(unseen, "JUDGED", 9)
     few = evaluate([model.run], kept=kept, only="learned")
+    assert few.about["evaluation world model"].startswith("1 members, fitted once in ")
     assert {row.users for row in few.table} == {9}
     assert few.about["users"] == "9 of 26"
     assert few.about["kept events"] == "those of 9 of 26 users, drawn at random"

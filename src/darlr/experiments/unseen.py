@@ -35,6 +35,8 @@ from darlr.world.views import Alike, Some, shown
 
 FOLDER = "evaluation-world"
 JUDGED = 10_000  # users of a large world on whom kept events measure
+WORK = 5_000_000  # events that all epochs of an evaluation world model read at most in a large world, but one epoch
+LARGE = WorldModelConfig(members=2, batch=4096)  # of that model, beside what suits the log
 WARNING = (
     "no truth is known, so sessions are played on a world model of events that training never saw. Its rewards are "
     "predictions, which have the gaps and the exposure of the log. Rank policies with it only where its error on "
@@ -88,6 +90,9 @@ def find_ground(
     fitted = evaluation_world(run, everyone, out)
     fitted_on = f"fitted on {len(kept.whole):,} events that training never saw"
     about = {"played on": f"{EVALUATION_WORLD}, {fitted_on}", "warning": WARNING, **_drawn(kept.scope)}
+    if is_large(kept.scope):
+        epochs = f"fitted once in {fitted.config.epochs} epochs at most, as the world is large"
+        about[EVALUATION_WORLD] = f"{fitted.model.members} members, {epochs}"
     whole = _played(shown(fitted.reward, kept.unit))
     if hidden is not None:
         fitted = replace(fitted, reward=Some(fitted.reward, torch.from_numpy(hidden.known)))
@@ -105,10 +110,15 @@ def _played(predicted: Estimate, users: IntArray | None = None) -> Truth:
     return Truth(np.arange(rows) if users is None else users, np.arange(items), rewards)
 
 
+def is_large(scope: Scope) -> bool:
+    """Return whether kept events measure some of the users only, by a model of bounded work."""
+    return len(scope.users) > JUDGED and len(scope.users) * len(scope.items) > MOST
+
+
 def judged(scope: Scope) -> IntArray:
     """Return the users whom kept events measure, scope codes, rising: all, or JUDGED at random in a large world."""
-    users, items = len(scope.users), len(scope.items)
-    if users <= JUDGED or users * items <= MOST:
+    users = len(scope.users)
+    if not is_large(scope):
         return np.arange(users)
     return np.sort(np.random.default_rng(0).choice(users, JUDGED, replace=False))
 
@@ -152,15 +162,18 @@ def evaluation_logs(recorded: InteractionLog, logs: Logs) -> Logs:
     except DataError:
         held = np.random.default_rng(0).permutation(len(kept)) < len(kept) * SplitConfig.held_out
         train, held_out = select(kept, ~held), select(kept, held)
-    return Logs(kept, train, held_out, logs.checksum, True, recorded, logs.evaluation)
+    return Logs(kept, train, held_out, logs.checksum, not is_large(logs.scope), recorded, logs.evaluation)
 
 
 def evaluation_world(run: FinishedRun, kept: Logs, out: Path | None) -> FittedWorldModel:
-    """Return a world model of default options on the kept events: fitted into `out`, or what lies there already.
+    """Return a world model on the kept events: fitted into `out`, or what lies there already.
 
-    out: None = fitted in memory.
+    It has default options. In a large world it has those of LARGE, reads about WORK events, and is fitted once. out:
+    None = fitted in memory.
     """
     options, split_config = WorldModelConfig(), SplitConfig(evaluation=run.logs.evaluation)
+    if is_large(kept.scope):
+        options = replace(LARGE, epochs=min(LARGE.epochs, max(1, WORK // len(kept.train))))
     if out is not None:
         try:
             return load_world_model(out / FOLDER, kept, split_config)
