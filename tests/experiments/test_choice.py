@@ -55,5 +55,6 @@ def test_the_run_says_where_and_by_how_much() -> None:
     assert "it earns most in drawn worlds that training never met, 1.5 a session; the start earns 1" in text
     assert "0.5 +- 0.1" in text
     start = {"learned": 1.0, "shown": 1.0, "sessions": [1.0]}
-    text = kept(HandedOver({}, 0, 2, {"start": start, "earned": start}), gains=[-0.5, 0.25])
-    assert text.endswith("no epoch surely earns more; the best epoch earns +0.25 in the unit of learning")
+    start_kept = HandedOver({}, 0, 2, {"start": start, "earned": start})
+    assert kept(start_kept, gains=[-0.5, 0.25]).endswith("no epoch surely earns more; the best epoch earns 0.25 more")
+    assert kept(start_kept, gains=[-2.0, -3.0]).endswith("the best epoch earns 2 less")
