@@ -156,8 +156,9 @@ def kept(found: HandedOver, *, drawn: bool = False, gains: Sequence[float] = ())
     where = "in drawn worlds that training never met" if drawn else "by the world model"
     if not found.epoch:
         best = f"{where} it earns {start:.4g} a session, and no epoch{sure} earns more{most}"
-        least = [f"; the best epoch earns {abs(one):.2g} {'more' if one > 0 else 'less'}{most}" for one in sorted(gains)]
-        return f"the policy is the start: {best}{''.join(least[-1:])}"
+        gain = max(gains, default=0.0)
+        least = f"; the best epoch earns {abs(gain):.2g} {'more' if gain > 0 else 'less'}{most}" if gains else ""
+        return f"the policy is the start: {best}{least}"
     text = (
         f"the policy is that of epoch {found.epoch} of {found.epochs}: of its start and its epochs it earns most "
         f"{where}{most}, {earned:.4g} a session; the start earns {start:.4g}"

@@ -67,5 +67,5 @@ class Dynamics:
         turn, chance = session.turn.clamp(max=turns - 1), chances(self.rule, session, mean, deviation)
         state = self.rule.state(session).clamp(max=states - 1) if isinstance(self.rule, FeltRule) else 0 * turn
         leaving, strike = self.costs[:, turn, state, None]
-        priced = mean - leaving * chance.leave
+        priced: Tensor = mean - leaving * chance.leave
         return priced if chance.strike is None else priced - strike * chance.strike
