@@ -4,7 +4,8 @@
     python -m benchmarks.digests --darlr other/.venv/bin/darlr   # the same table of another checkout
 
 Every run goes through the command line alone, so that the code behind it may change in any way. A digest covers what
-training wrote after each epoch and what `darlr evaluate` says of the greedy and the sampled policy in every mode.
+training wrote after each epoch and what `darlr evaluate` says of the greedy and the sampled policy in every mode. The
+runs are plain, as `--compile auto` leaves runs as short as these alone.
 """
 
 import argparse

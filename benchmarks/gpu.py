@@ -132,7 +132,7 @@ def options(case: Case, device: str, seed: int = 0) -> TrainConfig:
         sessions=case.sessions,
         seed=seed,
         device=device,
-        compile=compiles,
+        compile="on" if compiles else "off",
         session=SessionConfig(exit="none"),
         recommender=replace(default.recommender, precision=precision),
     )

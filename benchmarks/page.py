@@ -184,7 +184,7 @@ def page(state: dict[str, Any], load_average: float) -> str:
             "## GPU",
             "",
             "No GPU was measured, and all rows are for the CPU. `--device cuda` runs the same code with the "
-            "world's tables on the device. `--compile` joins small operators into few launches. "
+            "world's tables on the device. `--compile on` joins small operators into few launches. "
             "`--recommender.precision bfloat16` is for the products behind the logits of all items; the "
             "selector learned worse with it. Tests check that learning stays on one device, on tensors without "
             "numbers. They check that a rollout reads nothing back, by its operators on the CPU and by PyTorch's own "

@@ -29,7 +29,7 @@ SESSIONS, UPDATE = 100, 1000  # sessions side by side, and transitions in a grad
 PLAIN = "--sessions 100 --recommender.no-user-in-state --recommender.tracker.kind mean --recommender.a2c.minibatch 1000"
 OURS = {
     "darlr: MBPO, mean tracker": f"--method mbpo {PLAIN}",
-    "darlr: MBPO, mean tracker, compiled": f"--method mbpo {PLAIN} --compile",
+    "darlr: MBPO, mean tracker, compiled": f"--method mbpo {PLAIN} --compile on",
     "darlr: ROLeR": "--method roler --sessions 100",
     "darlr: DARLR, all users": "--method darlr --sessions 100",
     "darlr: DARLR, pool of 64": "--method darlr --sessions 100 --selector.candidates 64",
@@ -187,6 +187,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30_000, help="transitions of a row in a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", help="rows whose names hold one of these words")
+    parser.add_argument("--without", nargs="+", default=[], help="no rows whose names hold one of these words")
     options = parser.parse_args()
     configure(1)
     found: dict[str, list[float]] = {}
@@ -203,8 +204,10 @@ def main() -> None:
         learn = build(Batch(reward, items, config.session.turns), config)
         learn(UPDATE)
         rows[row] = lambda steps, learn=learn: spent(learn, steps)
-    if options.only:
-        rows = {row: one for row, one in rows.items() if any(word in row for word in options.only)}
+    for row in list(rows):
+        wanted = not options.only or any(word in row for word in options.only)
+        if not wanted or any(word in row for word in options.without):
+            del rows[row]
     for _ in range(options.rounds):
         for row, measure in rows.items():
             found.setdefault(row, []).append(measure(options.steps))

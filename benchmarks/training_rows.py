@@ -48,7 +48,7 @@ class Training:
     @property
     def command(self) -> str:
         """What measures it alone."""
-        profile = "" if self.config.compile else "--profile "
+        profile = "" if self.config.compile == "on" else "--profile "
         return f"python -m benchmarks.limit --data {self.data} {profile}-- {self.options}"
 
     @property
@@ -64,7 +64,7 @@ class Training:
     @property
     def compiled(self) -> "Training":
         """The same through PyTorch's compiler."""
-        return replace(self, name=f"{self.name}, compiled", options=f"{self.options} --compile")
+        return replace(self, name=f"{self.name}, compiled", options=f"{self.options} --compile on")
 
     def rate_title(self, threads: int) -> str:
         """The name of its throughput."""
@@ -115,7 +115,7 @@ def training(row: Training, steps: int) -> Result:
     first = time.perf_counter() - start
     taken = costs(learner, simulator, config.sessions, steps)
     result = Result(row.title, goal, "CPU-s", row.command, taken, least)
-    if config.compile:
+    if config.compile == "on":
         return replace(result, note=f"ready after {first:.0f} s")
     found = profile(learner, simulator, config.sessions, median(taken), rollouts=1)
     shares = sorted(

@@ -135,7 +135,7 @@ def build_learner(world: World, config: TrainConfig) -> Learner:
         adam(selector, config.selector.a2c) if selector is not None else None,
         method.tables(world, config),
         Generators(*(torch.Generator(config.device).manual_seed(seed) for seed in seeds)),
-        compiled(config.device) if config.compile else PLAIN,
+        compiled(config.device) if config.compile == "on" else PLAIN,
     )
 
 
@@ -150,6 +150,8 @@ def learn(learner: Learner, simulator: Simulator, sessions: int) -> dict[str, Te
     reward: mean r~. estimate: mean r. inflation: mean r - r0. penalty: mean P_U. turns: the mean length of the sessions
     that ended.
     """
+    if learner.kernels.failed:
+        learner.kernels = PLAIN
     agents, generators, take_turn = (learner.recommender, learner.selector), learner.generators, learner.kernels.turn
     played = rollout(*agents, simulator, learner.tables, sessions, generators, take_turn, learner.team)
     metrics = update_recommender(learner, played, simulator.environment.repeats)

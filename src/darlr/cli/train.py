@@ -53,6 +53,8 @@ def run(options: Train) -> None:
         prepared = prepare(asked)
         config = prepared.config
         say(outlook(prepared.size))
+        if prepared.choice is not None:
+            say(f"plan: {prepared.choice.reason}")
         Console().print(table(asked, config))
         print(f"the same as a command: {command_line(config, options.out, usual(config.train.method))}")
         return

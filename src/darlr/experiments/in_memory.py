@@ -5,6 +5,7 @@ from dataclasses import replace
 from darlr.agents.sink import Memory
 from darlr.data.log import InteractionLog
 from darlr.errors import RunError
+from darlr.experiments.compiling import as_begun
 from darlr.experiments.finished import FinishedRun, finish, handed_over
 from darlr.experiments.training import OnEpoch, Prepared, announce, prepare, train_agents
 from darlr.experiments.watch import watch_truth
@@ -37,6 +38,8 @@ class RunInMemory:
         source: the log, read already. factors: see `darlr.experiments.training.prepare`. Raises RunError where a run
         cannot be continued with these options and this log.
         """
+        if resume and self._prepared is not None:
+            asked = as_begun(asked, self._prepared.config)
         prepared = prepare(asked, source, factors)
         if resume:
             self._refuse_other(prepared)

@@ -63,7 +63,7 @@ def check_options(config: Any, where: str = "") -> None:
 def check_run(config: RunConfig, log: InteractionLog) -> None:
     """Raise ConfigError when training on this log with these options must fail. It adds to `check_options`."""
     check_device(config.train.device)
-    if config.train.compile:
+    if config.train.compile == "on":
         require_compiler(config.train.device)
     if find(config.train.method).truth and config.train.session.tastes == "drawn":
         raise ConfigError(
@@ -151,7 +151,7 @@ PRIOR = 10.0  # the weight of the start, as that of DARLR+
 
 
 def decided(asked: RunConfig, logs: Logs) -> RunConfig:
-    """Return the options of the run, none of which is "auto" or left out. The result decides to itself again.
+    """Return the options of the run, none of which but `compile` is "auto" or left out. It decides to itself again.
 
     Decided are: the weights of the world model and other options that come with the method, the kind of the world
     model, the exit rule, the share of events that is kept for evaluation, the number of the selector's candidates, the
@@ -204,7 +204,7 @@ def table(asked: RunConfig, config: RunConfig) -> Table:
     shown = Table("option", "value", "from", title=f"plan of a run on {config.data}", title_justify="left")
     for name, value in values.items():
         if name != "method" and value != given[name]:
-            origin = "decided by the method and the log"
+            origin = "decided by the method, the log and the machine"
         elif name == "method" or value != mine[name]:
             origin = "given"
         else:

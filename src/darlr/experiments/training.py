@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from darlr.agents.fast.kernels import PLAIN
 from darlr.agents.learner import Learner, build_learner, state
 from darlr.agents.parallel import ALONE, Join
 from darlr.agents.references import pool_note
@@ -19,13 +20,14 @@ from darlr.data.store import is_prepared
 from darlr.errors import RunError
 from darlr.evaluation.evaluate import all_alike, settings
 from darlr.evaluation.truth import has_truth
+from darlr.experiments.compiling import Choice, as_begun, choose
 from darlr.experiments.finished import DATA, FinishedRun, chosen, finish, keep_log, open_run, world_folder, world_parts
 from darlr.experiments.leaving import leaving_notes, write_leaving
 from darlr.experiments.logs import NOTHING_KEPT, Logs, divided
 from darlr.experiments.plan import check_options, check_run, decided, with_tastes
 from darlr.experiments.process import configure
 from darlr.experiments.progress import Meter, say, watched
-from darlr.experiments.runs import CHECKPOINT, Run
+from darlr.experiments.runs import CHECKPOINT, CONFIG, Run, read_config
 from darlr.experiments.size import Size, outlook, require_disk, require_memory, size_of
 from darlr.experiments.watch import Watch, criterion_of, kept, watch_truth
 from darlr.experiments.workers import ALL, Place, check, check_memory, working
@@ -62,7 +64,7 @@ class Prepared:
 
     source: the log as it was read. asked: the options as they were given. config: the options with nothing left open.
     size: the memory, disk and time of the run. given: the world model that the options name, None where the run fits
-    its own.
+    its own. choice: whether the inner loop is compiled; None where the options say so.
     """
 
     source: InteractionLog
@@ -72,6 +74,7 @@ class Prepared:
     size: Size
     exit_rule: Exit
     given: FittedWorldModel | None = None
+    choice: Choice | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def prepare(asked: RunConfig, source: InteractionLog | None = None, factors: Wor
     if find(config.train.method).truth:
         true_reward(logs, config)  # raises where there is none
     if config.fits_world and factors is None:
-        return prepared
+        return _compiled(prepared)
     given = given_world(asked.world_model, config, logs, factors)
     # the options of the model that the run learns from, for readers of the run
     train = replace(
@@ -114,7 +117,17 @@ def prepare(asked: RunConfig, source: InteractionLog | None = None, factors: Wor
     )
     if train.session.tastes == "drawn":
         require_draws(given.config, given.model.members)
-    return replace(prepared, config=replace(config, world_model=given.config, train=train), given=given)
+    return _compiled(replace(prepared, config=replace(config, world_model=given.config, train=train), given=given))
+
+
+def _compiled(prepared: Prepared) -> Prepared:
+    """The same with `compile = auto` decided."""
+    config, size = prepared.config, prepared.size
+    if config.train.compile != "auto":
+        return prepared
+    choice = choose(config, size.users, size.items)
+    train = replace(config.train, compile=choice.compile)
+    return replace(prepared, config=replace(config, train=train), choice=choice)
 
 
 def train_run(
@@ -140,6 +153,8 @@ def train_run(
     """
     configure(asked.train.threads)
     check(asked.train, where)
+    if resume and (out / CONFIG).exists():
+        asked = as_begun(asked, read_config(out, RunConfig))
     prepared = prepare(asked, source, factors)
     check_memory(prepared.size, where)
     config, logs = prepared.config, prepared.logs
@@ -198,6 +213,8 @@ def announce(prepared: Prepared) -> None:
     """Show messages on the memory and time of the run, the unit of rewards, and the events kept for evaluation."""
     logs, session = prepared.logs, prepared.config.train.session
     say(outlook(prepared.size))
+    if prepared.choice is not None:
+        say(f"plan: {prepared.choice.reason}")
     unit = logs.unit.describe(logs.recorded)
     if unit:
         say(unit)
@@ -230,7 +247,7 @@ def train_agents(
     note = pool_note(prepared.asked.train.selector, world.n_users)
     if find(options.method).references and note:
         say(note)
-    if options.compile:
+    if options.compile == "on":
         say("compiling the inner loop; the first steps take a minute unless PyTorch has cached it")
     device = torch.device(options.device)
     gpus = [device.index or 0] if device.type == "cuda" else []  # training seeds their generators
@@ -260,6 +277,8 @@ def train_agents(
             on_warning=lambda epoch, sign: say(f"warning, epoch {epoch}, {sign.signature}: {sign.message}"),
             join=join,
         )
+    if prepared.choice is not None and learner.kernels is not PLAIN and not learner.kernels.failed:
+        prepared.choice.remember()
     rows = sink.rows
     newest, epochs = learner.recommender.state_dict(), rows[-1]["epoch"] if rows else 0
     found = chosen(newest, epochs, sink.load_best() if options.keep != "last" else None)

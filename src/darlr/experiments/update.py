@@ -106,7 +106,8 @@ def refuse_update(run: FinishedRun) -> None:
 
 def _asked(parent: FinishedRun, options: UpdateConfig, data: str) -> RunConfig:
     config = parent.config
-    return replace(config, data=data, world=OWN, train=replace(config.train, epochs=options.epochs))
+    train = replace(config.train, epochs=options.epochs, compile="auto")
+    return replace(config, data=data, world=OWN, train=train)
 
 
 def _earlier(parent: FinishedRun, options: UpdateConfig) -> Earlier:

@@ -138,8 +138,10 @@ class TrainConfig:
     """Number of CPU threads. More than one is faster only for large worlds on idle cores."""
     device: str = "cpu"
     """Where to train: cpu, or cuda for a GPU."""
-    compile: bool = False
-    """Compile the inner loop first. Compiling takes about half a minute, so that only long runs become faster."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Compile the inner loop before the first step. Results of compiled and plain runs differ by rounding.
+    auto: where the planned steps repay the time of compiling, or this machine has compiled the same loop before.
+    The plan says which, and a resumed run goes on with that. on, off: in any case, for the same bits on every call."""
     session: SessionConfig = field(default_factory=SessionConfig)
     tables: TablesConfig = field(default_factory=TablesConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)

@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from darlr.agents.fast.kernels import require_compiler
-from darlr.errors import MachineError
+from darlr.agents.fast.kernels import PLAIN, Fallback, Kernels, evaluate, evaluate_picks, require_compiler
+from darlr.agents.learner import learn
+from darlr.errors import DarlrWarning, MachineError
+from darlr.simulation.environment import turn
 from tests import forked
+from tests.agents.test_devices import prepared
 
 DROPOUT = {"tracker__dropout": 0.2, "selector_tracker__dropout": 0.2}
 LOW = {"recommender__precision": "bfloat16", "selector__candidates": 6}
@@ -58,6 +61,25 @@ def test_compiled_for_the_cpu_learning_is_the_same_to_rounding(metrics: list[Any
     assert len(metrics) == len(TRACED) + 1
     for one, other in zip(*metrics[-1], strict=True):
         assert other == pytest.approx(one, rel=1e-5, abs=1e-6)
+
+
+def test_where_the_compiler_fails_training_goes_on_plain_and_says_so_once() -> None:
+    from torch._dynamo.exc import BackendCompilerFailed
+
+    def refuse(*_: object) -> object:
+        raise BackendCompilerFailed(refuse, RuntimeError("no space left"), None)
+
+    fallback = Fallback()
+    twins = (fallback.of(one, refuse) for one in (turn, evaluate, evaluate_picks))
+    learner, simulator = prepared("darlr", LOW)
+    plain = [learn(learner, simulator, 8) for _ in range(2)]
+    learner, simulator = prepared("darlr", LOW)
+    learner.kernels = Kernels(*twins, fallback)
+    with pytest.warns(DarlrWarning, match=r"goes on plain \(.*no space left") as said:
+        tried = [learn(learner, simulator, 8) for _ in range(2)]
+    assert [str(one) for one in tried] == [str(one) for one in plain]
+    assert len(said) == 1
+    assert learner.kernels is PLAIN
 
 
 def test_pytorch_in_a_path_with_a_space_compiles_nothing(monkeypatch):

@@ -6,6 +6,7 @@ The results are the same up to rounding.
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,7 +20,7 @@ from darlr.agents.observation import Observation
 from darlr.agents.recommender import Recommender
 from darlr.agents.rollout import Turn
 from darlr.agents.selector import Selector
-from darlr.errors import MachineError
+from darlr.errors import DarlrWarning, MachineError
 from darlr.simulation.environment import TurnFunction, turn
 
 
@@ -37,18 +38,57 @@ def evaluate_picks(selector: Selector, state: Tensor, users: Tensor, there: Tens
 
 @dataclass(frozen=True)
 class Kernels:
-    """A turn of the simulation, and the evaluation of past decisions by each agent's current networks."""
+    """A turn of the simulation, and the evaluation of past decisions by each agent's current networks.
+
+    fallback: of compiled ones.
+    """
 
     turn: TurnFunction[Turn] = turn
     evaluate: Callable[[Recommender, Observation, Tensor | None], tuple[Tensor, Tensor]] = evaluate
     evaluate_picks: Callable[[Selector, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] = evaluate_picks
+    fallback: "Fallback | None" = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether they are plain from now on, because the compiler has failed."""
+        return self.fallback is not None and self.fallback.failed
 
 
 PLAIN = Kernels()
 
 
+class Fallback:
+    """Compiled functions, all of which give way to their plain twins once the compiler has failed."""
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    def of(self, plain: Callable[..., Any], fast: Callable[..., Any]) -> Callable[..., Any]:
+        """A function that computes what `plain` and its compiled twin `fast` do. The first failure is a DarlrWarning.
+
+        The compiler fails before anything is computed, so that nothing is lost.
+        """
+        from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException  # seconds to import
+
+        def call(*arguments: Any) -> Any:
+            if not self.failed:
+                try:
+                    return fast(*arguments)
+                except (TorchDynamoException, FailOnRecompileLimitHit) as error:
+                    self.failed = True
+                    reason = " ".join(str(error).split("\n")[:2])
+                    note = f"option compile: PyTorch's compiler failed, so that training goes on plain ({reason})"
+                    warnings.warn(note, DarlrWarning, stacklevel=2)
+            return plain(*arguments)
+
+        return call
+
+
 def compiled(device: str, backend: str = "inductor") -> Kernels:
-    """Kernels that are compiled at the first call with each shape; MachineError as from `require_compiler`."""
+    """Kernels that are compiled at the first call with each shape; MachineError as from `require_compiler`.
+
+    They are plain from the moment when the compiler fails, which a DarlrWarning says.
+    """
     options: dict[str, Any] | None = None
     if backend == "inductor":
         require_compiler(device)
@@ -56,8 +96,9 @@ def compiled(device: str, backend: str = "inductor") -> Kernels:
         options = {"fallback_random": True, "cpp_wrapper": torch.device(device).type == "cpu"}
     torch.compiler.reset()  # the compiler allows few shapes, and those of an earlier run would count
     whole: dict[str, Any] = {"fullgraph": True, "dynamic": False, "backend": backend, "options": options}
-    evaluations = torch.compile(evaluate, **whole), torch.compile(evaluate_picks, **whole)
-    return Kernels(torch.compile(turn, **whole), *evaluations)
+    fallback = Fallback()
+    functions = (fallback.of(one, torch.compile(one, **whole)) for one in (turn, evaluate, evaluate_picks))
+    return Kernels(*functions, fallback)
 
 
 def require_compiler(device: str) -> None:

@@ -13,6 +13,7 @@ from darlr.data.unit import as_learned
 from darlr.errors import DataError, RunError
 from darlr.evaluation.held_out import held_out_sums
 from darlr.evaluation.next_items import NDCG, rank, unseen_items
+from darlr.experiments.compiling import plainly
 from darlr.experiments.finished import open_run
 from darlr.experiments.logs import Logs, open_logs
 from darlr.experiments.runs import CONFIG
@@ -44,7 +45,7 @@ def losses(name: str, config: RunConfig, place: Path, world: Path) -> tuple[dict
         measured = {part: of_world(fitted, logs, events) for part, events in parts.items()}
     else:
         folder = place / "run"
-        train_run(replace(config, world=str(world)), folder, resume=(folder / CONFIG).exists(), watch=False)
+        train_run(plainly(replace(config, world=str(world))), folder, resume=(folder / CONFIG).exists(), watch=False)
         policy = open_run(folder).policy
         measured = {part: of_policy(policy, logs, events) for part, events in parts.items()}
     return {}, {"losses": measured, "curve": [], "steps": 0, "command": ""}

@@ -20,6 +20,7 @@ from darlr.evaluation.evaluate import can_avoid, can_leave, settings
 from darlr.evaluation.lists import Entry, exit_aware, trivial_rows
 from darlr.evaluation.playing import Job, majority_items, play_jobs
 from darlr.evaluation.truth import Truth, load_truth
+from darlr.experiments.compiling import plainly
 from darlr.experiments.finished import open_run
 from darlr.experiments.logs import Logs, new_part, open_logs
 from darlr.experiments.new_users import rows_for_new, served_to_new
@@ -86,7 +87,7 @@ def fit_world_model(task: Task) -> Outcome:
 def learn(task: Task) -> Outcome:
     """Train a method, and evaluate the policy that it hands over, greedy and sampled."""
     folder = task.place / "run"
-    config = replace(task.config, world=str(task.world))
+    config = plainly(replace(task.config, world=str(task.world)))
     train_run(config, folder, resume=(folder / CONFIG).exists())
     run = open_run(folder)
     new = run.logs.hidden is not None
