@@ -4,7 +4,7 @@
 
 Finished rows are kept in runs/bench.json, so that an interrupted call goes on; --fresh forgets them, and so does
 another commit. --compiled adds rows of compiled training, another 5 minutes: `make bench ARGS=--compiled`. --only
-prints one row and writes nothing.
+prints one row and writes nothing. What other commands measured stands at the end of the page and is kept as it is.
 """
 
 import argparse
@@ -32,6 +32,7 @@ STATE, PAGE = ROOT / "runs" / "bench.json", ROOT / "docs" / "benchmarks.md"
 TIME, MEMORY = "bench-time.png", "bench-memory.png"
 STEPS = 10_000
 GROWTH = "growth"
+APART = "## Measured apart"  # the heading of what this program keeps
 
 
 def rows(*, compiled: bool = True) -> Iterator[tuple[str, Measure]]:
@@ -120,8 +121,13 @@ def slopes(points: dict[str, Point]) -> list[str]:
     return lines
 
 
-def page(state: dict[str, Any], load_average: float) -> str:
-    """The whole page."""
+def apart(text: str) -> str:
+    """What other commands measured: the end of a page, from its heading on; nothing without it."""
+    return text[text.index(f"{APART}\n") :] if f"{APART}\n" in text else ""
+
+
+def page(state: dict[str, Any], load_average: float, kept: str = "") -> str:
+    """The whole page. kept: what `apart` found on the page of before."""
     results = [Result(**state[name]) for name, _ in rows() if name in state]
     points = {name: Point(**values) for name, values in state[GROWTH].items()}
     facts = provenance(seed=0)
@@ -197,6 +203,7 @@ def page(state: dict[str, Any], load_average: float) -> str:
             *commands(results),
             f"    python -m benchmarks.growth {' '.join(growth.arguments('darlr', growth.BASE))}",
             "",
+            kept,
         )
     )
 
@@ -222,7 +229,8 @@ def main() -> None:
         PAGE.parent / "images" / TIME,
         PAGE.parent / "images" / MEMORY,
     )
-    atomic_write_text(PAGE, page(state, os.getloadavg()[0]))
+    kept = apart(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else ""
+    atomic_write_text(PAGE, page(state, os.getloadavg()[0], kept))
     say(f"written: {PAGE.relative_to(ROOT)}")
 
 

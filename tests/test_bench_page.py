@@ -56,6 +56,10 @@ def test_the_page_holds_every_row_with_its_command() -> None:
     assert {name for name, _ in page.rows() if f"\n| {name} |" in less} == set(plain)
     assert len(plain) < len(dict(page.rows()))
     assert "load average 1.5" in text
+    kept = f"{page.APART}\n\na table\n"
+    again = page.page(state, 1.5, page.apart(page.page(state, 1.5, kept)))
+    assert again == f"{text}{kept}"
+    assert page.apart(text) == ""
 
 
 def test_only_rows_of_the_same_committed_code_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

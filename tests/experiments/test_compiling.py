@@ -5,10 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from darlr.agents.fast.kernels import PLAIN, Fallback
 from darlr.cli.main import main, parse
 from darlr.errors import MachineError
-from darlr.experiments import compiling, training
-from darlr.experiments.compiling import ATTENDING, SELECTING, SMALL, Choice, as_begun, choose, loop_of, plainly
+from darlr.experiments import compiling, plan, training
+from darlr.experiments.compiling import (
+    ATTENDING,
+    SELECTING,
+    SMALL,
+    Choice,
+    as_begun,
+    choose,
+    loop_of,
+    plainly,
+    remember,
+)
 from darlr.experiments.in_memory import RunInMemory
 from darlr.experiments.runs import read_config
 from darlr.options import RunConfig, SelectorConfig, TrainConfig
@@ -22,6 +33,7 @@ LONG = RunConfig(train=TrainConfig("darlr", epochs=1, steps=SELECTING.new))
 def _kept_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(compiling, "require_compiler", lambda device: None)
+    monkeypatch.setattr(plan, "require_compiler", lambda device: None)
 
 
 def shorter(config: RunConfig, steps: int) -> RunConfig:
@@ -50,8 +62,7 @@ def test_what_repays_depends_on_the_loop(options: dict[str, str], loop: compilin
 
 
 def test_kept_code_repays_sooner_and_belongs_to_one_loop() -> None:
-    first = choose(LONG, 80, 60)
-    first.remember()
+    remember(replace(LONG, train=replace(LONG.train, compile="on")), 80, 60)
     middle = shorter(LONG, SELECTING.kept)
     again = replace(middle, train=replace(middle.train, seed=7))  # another seed runs the same code
     found = choose(again, 80, 60)
@@ -59,6 +70,16 @@ def test_kept_code_repays_sooner_and_belongs_to_one_loop() -> None:
     assert choose(shorter(LONG, SELECTING.kept - 1), 80, 60).compile == "off"
     wider = replace(middle, train=replace(middle.train, selector=SelectorConfig(picks=3)))
     assert [choose(one, 80, items).compile for one, items in ((middle, 61), (wider, 60))] == ["off", "off"]
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_run_that_was_compiled_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: bool) -> None:
+    fallback = Fallback()
+    fallback.failed = failed
+    monkeypatch.setattr("darlr.agents.learner.compiled", lambda _: replace(PLAIN, fallback=fallback))
+    words = [*TINY, "--epochs", "1", "--compile", "on"]
+    assert main(["train", "--out", str(tmp_path / "run"), *words]) == 0
+    assert len(list(tmp_path.glob("darlr-*"))) == (not failed)
 
 
 def test_without_a_compiler_or_on_a_gpu_a_run_is_plain_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,17 +109,17 @@ def test_a_resumed_run_goes_on_as_it_began(
     assert main(["train", "--out", str(run), *words]) == 0
     assert "the inner loop is not compiled: a loop with" in capsys.readouterr().err
     assert read_config(run, RunConfig).train.compile == "off"
-    monkeypatch.setattr(training, "choose", lambda *_: Choice("on", "", tmp_path / "mark"))
+    monkeypatch.setattr(training, "choose", lambda *_: Choice("on", ""))
     asked = read_config(run, RunConfig)
     asked = replace(asked, train=replace(asked.train, epochs=2, compile="auto"))
     training.train_run(asked, run, resume=True)
     assert read_config(run, RunConfig).train.compile == "off"
-    assert not (tmp_path / "mark").exists()
+    assert not list(tmp_path.glob("darlr-*"))
 
 
-def test_a_fit_in_memory_goes_on_as_it_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fit_in_memory_goes_on_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = replace(parse(["train", "--out", "unused", *TINY]).config, data="synthetic")
     run = RunInMemory()
     run.start(asked, None, None, resume=False)
-    monkeypatch.setattr(training, "choose", lambda *_: Choice("on", "", tmp_path / "mark"))
+    monkeypatch.setattr(training, "choose", lambda *_: Choice("on", ""))
     run.start(asked, None, None, resume=True)  # a RunError, were it compiled now

@@ -40,23 +40,17 @@ class Loop:
     kept: int
 
 
-SELECTING = Loop("a selector", 1_000_000, 200_000)
-ATTENDING = Loop("a Transformer", 4_000_000, 500_000)
+SELECTING = Loop("a selector", 2_000_000, 300_000)
+ATTENDING = Loop("a Transformer", 5_000_000, 1_000_000)
 SMALL = Loop("one small network", 20_000_000, 5_000_000)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Whether a run is compiled, and why, as one sentence. mark: the file that says that PyTorch has kept the code."""
+    """Whether a run is compiled, and why, as one sentence."""
 
     compile: Literal["on", "off"]
     reason: str
-    mark: Path
-
-    def remember(self) -> None:
-        """Mark the code as kept; nothing happens where PyTorch's folder cannot be written to."""
-        with contextlib.suppress(OSError):
-            self.mark.touch()
 
 
 def loop_of(train: TrainConfig) -> Loop:
@@ -68,8 +62,8 @@ def loop_of(train: TrainConfig) -> Loop:
 
 def choose(config: RunConfig, users: int, items: int) -> Choice:
     """Decide `train.compile = auto`. users, items: of the scope; all other options must be decided."""
-    train, loop, mark = config.train, loop_of(config.train), _mark(config, users, items)
-    kept, steps = mark.exists(), train.epochs * train.steps
+    train, loop = config.train, loop_of(config.train)
+    kept, steps = _mark(config, users, items).exists(), train.epochs * train.steps
     least, where = (loop.kept, "even where the code is kept") if kept else (loop.new, "where it is compiled anew")
     repays = f"a loop with {loop.name} repays that from {least:,} steps on"
     why = None
@@ -83,9 +77,15 @@ def choose(config: RunConfig, users: int, items: int) -> Choice:
         except MachineError as error:
             why = str(error).removeprefix("option compile: ")
     if why is not None:
-        return Choice("off", f"the inner loop is not compiled: {why}", mark)
+        return Choice("off", f"the inner loop is not compiled: {why}")
     why = "this machine has compiled it before" if kept else repays
-    return Choice("on", f"the inner loop is compiled: {why}; results differ from plain ones by rounding", mark)
+    return Choice("on", f"the inner loop is compiled: {why}; results differ from plain ones by rounding")
+
+
+def remember(config: RunConfig, users: int, items: int) -> None:
+    """Say for later runs that PyTorch keeps the code of this one; nothing happens where its folder is not writable."""
+    with contextlib.suppress(OSError):
+        _mark(config, users, items).touch()
 
 
 def as_begun(asked: RunConfig, begun: RunConfig) -> RunConfig:

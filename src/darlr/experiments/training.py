@@ -20,7 +20,7 @@ from darlr.data.store import is_prepared
 from darlr.errors import RunError
 from darlr.evaluation.evaluate import all_alike, settings
 from darlr.evaluation.truth import has_truth
-from darlr.experiments.compiling import Choice, as_begun, choose
+from darlr.experiments.compiling import Choice, as_begun, choose, remember
 from darlr.experiments.finished import DATA, FinishedRun, chosen, finish, keep_log, open_run, world_folder, world_parts
 from darlr.experiments.leaving import leaving_notes, write_leaving
 from darlr.experiments.logs import NOTHING_KEPT, Logs, divided
@@ -277,8 +277,8 @@ def train_agents(
             on_warning=lambda epoch, sign: say(f"warning, epoch {epoch}, {sign.signature}: {sign.message}"),
             join=join,
         )
-    if prepared.choice is not None and learner.kernels is not PLAIN and not learner.kernels.failed:
-        prepared.choice.remember()
+    if learner.kernels is not PLAIN and not learner.kernels.failed:
+        remember(config, prepared.size.users, prepared.size.items)
     rows = sink.rows
     newest, epochs = learner.recommender.state_dict(), rows[-1]["epoch"] if rows else 0
     found = chosen(newest, epochs, sink.load_best() if options.keep != "last" else None)
