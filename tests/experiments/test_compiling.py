@@ -82,9 +82,10 @@ def test_a_run_that_was_compiled_is_remembered(tmp_path: Path, monkeypatch: pyte
     assert len(list(tmp_path.glob("darlr-*"))) == (not failed)
 
 
-def test_without_a_compiler_or_on_a_gpu_a_run_is_plain_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    gpu = choose(replace(LONG, train=replace(LONG.train, device="cuda")), 80, 60)
-    assert (gpu.compile, "GPU" in gpu.reason) == ("off", True)
+def test_without_a_compiler_or_a_measurement_a_run_is_plain_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    for options, word in (({"device": "cuda"}, "GPU"), ({"recommender.slate": 50}, "slates")):
+        found = choose(override(LONG, options), 80, 60)
+        assert (found.compile, word in found.reason) == ("off", True)
 
     def refuse(device: str) -> None:
         raise MachineError("option compile: there is no g++")

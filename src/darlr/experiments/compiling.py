@@ -40,8 +40,8 @@ class Loop:
     kept: int
 
 
-SELECTING = Loop("a selector", 2_000_000, 300_000)
-ATTENDING = Loop("a Transformer", 5_000_000, 1_000_000)
+SELECTING = Loop("a selector", 2_000_000, 200_000)
+ATTENDING = Loop("a Transformer", 5_000_000, 500_000)
 SMALL = Loop("one small network", 20_000_000, 5_000_000)
 
 
@@ -69,6 +69,8 @@ def choose(config: RunConfig, users: int, items: int) -> Choice:
     why = None
     if torch.device(train.device).type != "cpu":
         why = "what that saves was not measured on a GPU"
+    elif train.recommender.slate:
+        why = "what that saves was not measured with slates"
     elif steps < least:
         why = f"{repays} {where}"
     else:
