@@ -97,8 +97,8 @@ def compiled(device: str, backend: str = "inductor") -> Kernels:
     torch.compiler.reset()  # the compiler allows few shapes, and those of an earlier run would count
     whole: dict[str, Any] = {"fullgraph": True, "dynamic": False, "backend": backend, "options": options}
     fallback = Fallback()
-    functions = (fallback.of(one, torch.compile(one, **whole)) for one in (turn, evaluate, evaluate_picks))
-    return Kernels(*functions, fallback)
+    first, second, third = (fallback.of(one, torch.compile(one, **whole)) for one in (turn, evaluate, evaluate_picks))
+    return Kernels(first, second, third, fallback)
 
 
 def require_compiler(device: str) -> None:
