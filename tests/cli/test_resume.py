@@ -115,6 +115,7 @@ def test_watching_changes_no_weight_and_a_seed_changes_all(tmp_path: Path, tiny:
 def test_ctrl_c_leaves_a_usable_run(tmp_path: Path, tiny: list[str]) -> None:
     folder = tmp_path / "a run"
     command = [sys.executable, "-m", "darlr", "train", "--out", str(folder), *tiny, "--epochs", "100000"]
+    command += ["--compile", "off"]  # as so many steps would repay compiling
     errors = tmp_path / "errors"
     with errors.open("w") as written, Path(os.devnull).open("w") as nowhere:
         process = forked.Popen(command, forked.PIPE, nowhere, written, dict(os.environ))
