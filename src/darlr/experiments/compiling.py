@@ -42,7 +42,7 @@ class Loop:
 
 SELECTING = Loop("a selector", 2_000_000, 200_000)
 ATTENDING = Loop("a Transformer", 5_000_000, 500_000)
-SMALL = Loop("one small network", 20_000_000, 5_000_000)
+SMALL = Loop("one small network", 20_000_000, 2_000_000)
 
 
 @dataclass(frozen=True)
