@@ -30,9 +30,6 @@ from darlr.simulation.session import Session
 from darlr.world.belief import Belief
 from darlr.world.hashing import normals
 
-SURE = (
-    2.4  # standard errors by which one of two others must be ahead: 95% for both together (Bonferroni), two-sided 98%
-)
 USERS, CELLS = 1024, 2**22  # the most users who are drawn, and the cells of their table of rewards
 CHUNK = 2**17  # cells of the sessions that are played at once
 FEW = 10  # users as which all users count, where few leave in a turn and state
