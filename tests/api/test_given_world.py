@@ -21,11 +21,10 @@ QUICK: dict[str, Any] = {
     "steps": 32,
     "sessions": 16,
     "session__turns": 4,
-    "selector__picks": 2,
-    "selector__projection": 4,
     "session__exit": "none",
 }
-WORDS = [word for name, value in QUICK.items() for word in (f"--{name.replace('__', '.')}", str(value))]
+SMALL = QUICK | {"selector__picks": 2, "selector__projection": 4}
+WORDS = [word for name, value in SMALL.items() for word in (f"--{name.replace('__', '.')}", str(value))]
 
 
 def factors(log: InteractionLog, **more: Any) -> darlr.WorldModel:
@@ -48,14 +47,14 @@ def test_memory_a_folder_and_the_command_line_learn_the_same(
     log: InteractionLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = factors(log)
-    fitted = darlr.Recommender("darlr", world=model, **QUICK).fit(log, progress=False)
+    fitted = darlr.Recommender("darlr", world=model, **SMALL).fit(log, progress=False)
     assert fitted.run.config.world_model.kind == "given"
     wanted = fitted.recommend(log.user_ids[:3], n=4)
 
     fitted.save(tmp_path / "saved")
     assert darlr.load(tmp_path / "saved").recommend(log.user_ids[:3], n=4).equals(wanted)
 
-    written = darlr.Recommender("darlr", world=model, **QUICK).fit(log, folder=tmp_path / "run", progress=False)
+    written = darlr.Recommender("darlr", world=model, **SMALL).fit(log, folder=tmp_path / "run", progress=False)
     assert written.recommend(log.user_ids[:3], n=4).equals(wanted)
 
     model.save(tmp_path / "als")

@@ -228,7 +228,7 @@ def test_a_killed_program_leaves_no_process(cluster: Any, source: Path, tmp_path
 
 
 def test_options_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="add --executor ray"):
+    with pytest.raises(ConfigError, match="choose the executor ray"):
         executor(address="auto")
     assert isinstance(executor(), Local)
     assert schedule.run_cells([], tmp_path) == {}
