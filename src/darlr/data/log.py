@@ -17,14 +17,8 @@ if TYPE_CHECKING:
 IntArray = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
-EVENTS = (
-    "user",
-    "item",
-    "reward",
-    "timestamp",
-    "propensity",
-    "random",
-)  # the fields of a log with a value for each event
+# The fields of a log with a value for each event.
+EVENTS = ("user", "item", "reward", "timestamp", "propensity", "random")
 ExitKind = Literal["none", "category", "distance"]
 
 

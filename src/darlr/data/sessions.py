@@ -54,9 +54,8 @@ def sessions_of(log: InteractionLog, gap: float | None = None) -> LogSessions:
             f"{log.name}: sessions need {what}, and this log has none; name the column of times when the log is read "
             f"({TIMES}), or leave out what is learned from sessions (option session.exit)"
         )
-    order = np.lexsort((np.arange(len(log)), log.timestamp, log.user))
-    user, time = log.user[order], log.timestamp[order]
-    same, between = user[1:] == user[:-1], np.diff(time)
+    order, same, between = _in_order(log.user, log.timestamp)
+    time = log.timestamp[order]
     if gap is None:
         gap = valley(between[same])
         if gap is None:
@@ -72,12 +71,20 @@ def sessions_of(log: InteractionLog, gap: float | None = None) -> LogSessions:
     return LogSessions(order, session, turn, left, ~(last & (time > time.max() - gap)), float(gap))
 
 
+def _in_order(user: IntArray, time: IntArray) -> tuple[IntArray, Mask, IntArray]:
+    """The order of events by user and time, [L], and of neighbours in it, [L - 1], whether both are of one user and the
+    time between them. Equal times keep the order of the log.
+    """
+    order = np.lexsort((time, user))
+    return order, np.diff(user[order]) == 0, np.diff(time[order])
+
+
 def doubt(log: InteractionLog, gap: float | None) -> str:
     """What the times of a log with sessions say against a gap that is given, in one sentence; empty where nothing."""
     if log.timestamp is None or gap is None:
         return ""
-    order = np.lexsort((log.timestamp, log.user))
-    between = np.diff(log.timestamp[order])[np.diff(log.user[order]) == 0]
+    _, same, between = _in_order(log.user, log.timestamp)
+    between = between[same]
     ending = (between > gap).mean() if len(between) else 0.5
     if FEW < ending < MOST:
         return ""

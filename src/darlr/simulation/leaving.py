@@ -185,9 +185,8 @@ def _shape(events: Events, user: Floats) -> tuple[float, float]:
 def _weights(events: Events, threshold: float, recovery: float, user: Floats, *, changing: bool) -> Floats:
     """The weights of the features; 0 where an item can change them, unless `changing`."""
     x = events.columns(threshold, recovery, user)
-    some = [
-        k for k in range(x.shape[1]) if changing or k < STATIC or k == len(NAMES)
-    ]  # and the constant of chosen ones
+    # len(NAMES): the constant of chosen items
+    some = [k for k in range(x.shape[1]) if changing or k < STATIC or k == len(NAMES)]
     found = np.zeros(x.shape[1])
     found[some] = logistic(x[:, some], events.left)[0]
     return found[: len(NAMES)]
