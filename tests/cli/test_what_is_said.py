@@ -46,6 +46,7 @@ def test_the_unit_of_rewards_is_reported_once_and_heads_the_tables(
     [
         ("--session.tastes drawn --model.members 1", "option --session.tastes: drawn needs a world model with a post"),
         ("--session.exit learned", "option --session.exit: learned needs the times of events, and {data} has none"),
+        ("--tables.neighbour-source logged", "option --tables.neighbour-source: logged is for logs of positives; this"),
         ("--session.fatigue learned", "none; name their column when the log is read (--timestamp of `darlr data prep"),
     ],
 )
@@ -55,9 +56,11 @@ def test_what_the_log_or_the_world_model_lacks_is_said_before_any_work(
     log, data, run = generate(SyntheticConfig(users=24, items=16, categories=4, events_per_user=8)).log, "data", "run"
     save(replace(log, timestamp=None), tmp_path / data, PrepareReport("test", rows_read=len(log), rows_kept=len(log)))
     own = tiny[tiny.index("--model.hidden") :]
-    found = refused("train", "--data", tmp_path / data, "--out", tmp_path / run, *own, *options.split(), code=2)
-    assert said.format(data=tmp_path / data) in found
-    assert not (tmp_path / run).exists()
+    write_truth(whole(torch.zeros(24, 16)), tmp_path / data)
+    for command in ["train"], ["compare", "--methods", "mbpo", "--seeds", 1]:
+        found = refused(*command, "--data", tmp_path / data, "--out", tmp_path / run, *own, *options.split(), code=2)
+        assert said.format(data=tmp_path / data) in found
+        assert not (tmp_path / run).exists()
 
 
 def test_rewards_that_are_learned_as_they_are_need_no_word(

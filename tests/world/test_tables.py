@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darlr.data.log import Block, InteractionLog
-from darlr.errors import ConfigError
 from darlr.options import TablesConfig
 from darlr.world import tables
 from darlr.world.entropy import EntropyTable, build_entropy
@@ -175,7 +174,7 @@ def test_auto_reads_the_log_where_only_positives_are_logged():
     assert torch.equal(indicator(reward, ratings, config), reward)
 
 
-def test_neighbours_of_positives_are_what_they_logged_and_ratings_refuse_that():
+def test_neighbours_of_positives_are_what_they_logged():
     # user 0 and 2 share item 0; user 2 logged item 2 as well
     positives = make_log([0, 1, 2, 2], [0, 1, 0, 2], [1, 1, 1, 1], 3, 3)
     half = torch.full((3, 3), 0.5)
@@ -186,9 +185,6 @@ def test_neighbours_of_positives_are_what_they_logged_and_ratings_refuse_that():
     assert torch.equal(risk, share * (1 - share))
     plain = build_world(known, positives, TablesConfig(neighbour_source="predicted"))
     torch.testing.assert_close(plain.neighbour_reward(TablesConfig()).whole(), half)
-    ratings = make_log([0, 1, 2, 2], [0, 1, 0, 2], [1, 2, 1, 1], 3, 3)
-    with pytest.raises(ConfigError, match=r"tables\.neighbour-source"):
-        build_world(known, ratings, TablesConfig(neighbour_source="logged"))
 
 
 @pytest.mark.parametrize("centre", ["none", "user", "item"])

@@ -173,6 +173,8 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
     require_times(session, log, config.data)
     if session.tastes == "drawn" and config.fits_world:
         require_draws(world_model, world_model.members)
+    if train.tables.neighbour_source == "logged" and not log.implicit:
+        raise ConfigError("option tables.neighbour-source: logged is for logs of positives; this one has ratings")
     logged = log.implicit and world_model.estimates == "table"
     source: Literal["logged", "predicted"] = "logged" if logged else "predicted"
     averaged: Literal["logged", "predicted"] = "predicted" if world_model.kind == "implicit" else source

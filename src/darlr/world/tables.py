@@ -12,7 +12,6 @@ from torch import Tensor
 from darlr.data.item_features import log_category_bits
 from darlr.data.log import InteractionLog
 from darlr.data.scope import Scope, catalogue, scope_of
-from darlr.errors import ConfigError
 from darlr.io.tensors import moved
 from darlr.options import TablesConfig
 from darlr.world.attention import Attention
@@ -204,10 +203,7 @@ class World:
 def build_world(
     fitted: FittedWorldModel, log_train: InteractionLog, config: TablesConfig, scope: Scope | None = None
 ) -> World:
-    """The World of a fitted world model and the log that it was trained on. scope: that of the log if left out.
-
-    Raises ConfigError where the options ask for logged neighbours and the log has ratings.
-    """
+    """The World of a fitted world model and the log that it was trained on. scope: that of the log if left out."""
     scope = scope_of(log_train) if scope is None else scope
     vectors, how = feedback(fitted.reward, log_train, config, scope)
     known = catalogue(log_train, scope)
@@ -229,8 +225,6 @@ def build_world(
 
 
 def _logged_table(log: InteractionLog, config: TablesConfig, scope: Scope, dense: bool) -> Tensor | None:
-    if config.neighbour_source == "logged" and not log.implicit:
-        raise ConfigError("option tables.neighbour-source: logged is for logs of positives; this one has ratings")
     if config.neighbour_source == "predicted" or not log.implicit or not dense:
         return None
     return logged_neighbour_table(log, scope, config.logged_neighbours)

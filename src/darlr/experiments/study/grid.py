@@ -6,13 +6,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from darlr.data.log import InteractionLog
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import all_alike, can_leave, settings
 from darlr.evaluation.truth import held, load_truth
 from darlr.experiments.leaving import useless_threshold
-from darlr.experiments.logs import open_logs
-from darlr.experiments.plan import anchored, check_options, check_run
+from darlr.experiments.logs import Logs, open_logs
+from darlr.experiments.plan import anchored, check_options, check_run, decided, require_times
 from darlr.experiments.study.cells import Cell, Kind, find
 from darlr.io.hints import perhaps
 from darlr.methods import METHODS, with_defaults
@@ -198,6 +197,7 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
     check_options(base)
     base = replace(anchored(base), label="", world=OWN)
     logs = open_logs(base)
+    require_times(base.train.session, logs.whole, base.data)
     truth = load_truth(base.data, options=base.synthetic)
     if truth is None:
         raise RunError(f"{base.data}: has no truth (complete rewards to play sessions on), so nothing can be compared")
@@ -205,7 +205,7 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
     checksum = sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
     split: Windows = tuple(dict.fromkeys(windows)) if can_leave(base.train.session, logs.catalogue) else (None,)
     checksums = {"data": logs.checksum, "truth": checksum}
-    laid_out = [(variant, _cells(variant, base, logs.whole, seeds, split, checksums)) for variant in rows]
+    laid_out = [(variant, _cells(variant, base, logs, seeds, split, checksums)) for variant in rows]
     unit, alike = logs.unit.describe(logs.recorded), settings(base.train.session, logs.catalogue, windows)
     notes = {"truth": truth.notes[0]} if truth.notes else {}
     notes |= {"unit": unit} if unit else {}
@@ -216,14 +216,15 @@ def plan(base: RunConfig, rows: Iterable[Variant], seeds: int, windows: Sequence
 
 
 def _cells(
-    variant: Variant, base: RunConfig, log: InteractionLog, seeds: int, windows: Windows, checksums: Mapping[str, Any]
+    variant: Variant, base: RunConfig, logs: Logs, seeds: int, windows: Windows, checksums: Mapping[str, Any]
 ) -> Cells:
     """Lay out a row. A learned row trains in a cell for each window; a cell of another row is for all windows."""
     if variant.learned:
         base = with_defaults(override(base, {"method": variant.method}))
     config = override(base, variant.options)
     if variant.learned:
-        check_run(config, log)
+        check_run(config, logs.whole)
+        decided(config, logs)  # raises where the options do not suit the log
     kind: Kind = "learned" if variant.learned else "trivial" if variant.method == TRIVIAL else "baseline"
 
     def cells(played: Windows) -> list[Cell]:
@@ -232,7 +233,7 @@ def _cells(
             seeded = override(config, {"seed": seed, "split.seed": seed, "model.seed": seed})
             if folds := config.split.folds:
                 seeded = override(seeded, {"split.fold": seed % folds})
-            session = resolve(seeded.train.session, log)
+            session = resolve(seeded.train.session, logs.whole)
             window = played[0] or session.window if variant.learned else SessionConfig.window
             seeded = replace(seeded, train=replace(seeded.train, session=replace(session, window=window)))
             world = Cell("world", "world", seeded, seed, (), **checksums)
