@@ -18,7 +18,7 @@ from benchmarks import machine
 from benchmarks.floor import Floor, Sizes, floor, sizes_of
 from benchmarks.hot_loop import STEPS, costs, prepare, quick_world
 from benchmarks.parts import profile
-from darlr.cli.main import parse
+from darlr.cli.dispatch import parse
 from darlr.experiments.process import configure
 from darlr.options import TrainConfig
 

@@ -76,7 +76,7 @@ def of_command(arguments: Sequence[str], repeats: int) -> list[float]:
 
 def command_help() -> Result:
     """The help of all commands."""
-    return Result(HELP, "0.3", "CPU-s", only(HELP), of_command(["--help"], 5))
+    return Result(HELP, "0.2", "CPU-s", only(HELP), of_command(["--help"], 5))
 
 
 def evaluate_small() -> Result:

@@ -16,7 +16,8 @@ import polars as pl
 import pytest
 
 import darlr
-from darlr.cli.main import main, parse
+from darlr.cli.dispatch import parse
+from darlr.cli.main import main
 from darlr.data.sets.synthetic import generate
 from darlr.options import SyntheticConfig
 

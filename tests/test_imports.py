@@ -127,7 +127,8 @@ EVERYTHING = [  # but the server, exported policies and the flavour of MLflow, w
     if path.stem not in ("__main__", "mlflow") and not {"server", "exported"} & set(path.parts[:-1])
 ]
 STEPS = {  # what a new process imports, step after step, and what it must not hold after each
-    "the command line": (["darlr.cli.main"], {"torch", "numpy", "scipy", "polars", "safetensors"}),
+    "version and overview": (["darlr.cli.main"], {"tyro", "dataclasses", "darlr.options"}),
+    "the command line": (["darlr.cli.dispatch"], {"torch", "numpy", "scipy", "polars", "safetensors"}),
     "tables and pictures": (["darlr.evaluation.report", "darlr.evaluation.pictures.bars"], {"matplotlib", "rich"}),
     "training and evaluating": (["darlr.cli.evaluate", "darlr.cli.train"], {"polars", "scipy.stats", "scipy.optimize"}),
     "everything": (EVERYTHING, EXTRAS),

@@ -1,14 +1,17 @@
 """What the command line says: help, hints, exit codes, and errors before anything is written."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from darlr import __version__
+from darlr.cli.dispatch import dispatch
 from darlr.cli.main import main
 from darlr.experiments.runs import read_config
 from darlr.options import RunConfig
@@ -42,6 +45,39 @@ def test_help_is_readable_in_80_columns(
     said = capsys.readouterr().out
     assert "--help" in said
     assert [line for line in said.splitlines() if len(line) > 80 and not line.startswith("usage:")] == []
+
+
+@pytest.mark.parametrize("columns", [40, 50, 80, 400])
+@pytest.mark.parametrize("colour", [False, True], ids=["plain", "in colour"])
+def test_the_overview_looks_as_tyro_would_print_it(
+    columns: int, colour: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(sys.stdout), "encoding", "utf-8")  # as that of a terminal that can draw boxes is spelt
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: colour)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with pytest.raises(SystemExit):
+        dispatch(["--help"])
+    expected = seen(capsys.readouterr().out)
+    for option in ("--help", "-h"):
+        with suppress(SystemExit):
+            assert main([option]) == 0
+        assert seen(capsys.readouterr().out) == expected
+    assert {style for line in expected for _, style in line} == ({"", "1", "2", "2;37", "91"} if colour else {""})
+
+
+def seen(text: str) -> list[list[tuple[str, str]]]:
+    """What a terminal shows: per line its characters, each with its style."""
+    lines = []
+    for line in text.splitlines():
+        style, shown = "", []
+        for code, character in re.findall(r"\033\[([\d;]*)m|(.)", line):
+            if character:
+                shown.append((character, "" if character == " " else style))
+            else:
+                style = ";".join(sorted(code.split(";"), key=int)) if code.strip("0") else ""
+        lines.append(shown)
+    return lines
 
 
 def test_training_options_are_short_and_say_their_default(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from darlr.cli.main import BAD_INPUT, BAD_USAGE, main
+from darlr.cli.dispatch import BAD_INPUT, BAD_USAGE
+from darlr.cli.main import main
 from darlr.data.sources import prepare
 from darlr.data.store import is_prepared, load, load_report
 from darlr.options import TableConfig

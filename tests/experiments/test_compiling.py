@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from darlr.agents.fast.kernels import PLAIN, Fallback
-from darlr.cli.main import main, parse
+from darlr.cli.dispatch import parse
+from darlr.cli.main import main
 from darlr.errors import MachineError
 from darlr.experiments import compiling, plan, training
 from darlr.experiments.compiling import (

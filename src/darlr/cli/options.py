@@ -1,16 +1,16 @@
-"""The command line: `darlr data | fit | train | update | evaluate | compare | tune | recommend | serve | replay |
-export | point`.
+"""The options of every command that `darlr.cli.overview` lists.
 
-Options are parsed from dataclasses before anything slow is imported, so `--help` is quick.
+They are parsed from dataclasses before anything slow is imported, so that `darlr COMMAND --help` is quick.
 """
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Union
 
 from tyro.conf import Positional, arg, subcommand
 
 from darlr.cli.data_options import DATA, FOLDER, HERE, Data
+from darlr.cli.overview import COMMANDS
 from darlr.cli.policy_options import Export, Point, Recommend, Serve
 from darlr.options import (
     FeedbackConfig,
@@ -239,17 +239,5 @@ class Tune(Stage):
     train: Annotated[TrainConfig, HERE] = field(default_factory=TrainConfig)
 
 
-Command = (
-    Annotated[Data, subcommand("data")]
-    | Annotated[Fit, subcommand("fit")]
-    | Annotated[Train, subcommand("train")]
-    | Annotated[Update, subcommand("update")]
-    | Annotated[Evaluate, subcommand("evaluate")]
-    | Annotated[Compare, subcommand("compare")]
-    | Annotated[Tune, subcommand("tune")]
-    | Annotated[Recommend, subcommand("recommend")]
-    | Annotated[Serve, subcommand("serve")]
-    | Annotated[Replay, subcommand("replay")]
-    | Annotated[Export, subcommand("export")]
-    | Annotated[Point, subcommand("point")]
-)
+CLASSES = (Data, Fit, Train, Update, Evaluate, Compare, Tune, Recommend, Serve, Replay, Export, Point)
+Command: Any = Union[tuple(Annotated[one, subcommand(name)] for name, one in zip(COMMANDS, CLASSES, strict=True))]  # noqa: UP007

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from darlr.cli.main import parse
+from darlr.cli.dispatch import parse
 from darlr.errors import ConfigError, RunError
 from darlr.evaluation.evaluate import summarise
 from darlr.evaluation.lists import Entry
