@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from darlr.cli.main import parse
+from darlr.cli.dispatch import parse
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 

@@ -15,7 +15,7 @@ from darlr.experiments.runs import CHECKPOINT, CONFIG, read_metrics
 from tests import forked
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes with signals")
-LASTING = ["--recommender.tracker.dropout", "0", "--no-watch", "--epochs"]
+LASTING = ["--recommender.tracker.dropout", "0", "--no-watch", "--compile", "off", "--epochs"]  # so many repay it
 
 
 def workers_of(process: int) -> list[int]:
