@@ -29,8 +29,9 @@ from darlr.world.entropy import build_entropy
 from darlr.world.estimates import Constant
 from darlr.world.feedback import standardise
 from darlr.world.fold_in import FoldIn
+from darlr.world.logged import histories
 from darlr.world.low_rank import LowRank
-from darlr.world.tables import World, histories
+from darlr.world.tables import World
 
 SIZES = ("10000x10000", "100000x30000", "1000000x100000")
 FACTORS, VECTOR, CATEGORIES, EVENTS, NEAR = 64, 8, 20, 20, 48

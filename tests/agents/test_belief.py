@@ -10,6 +10,8 @@ from darlr.agents.recommender import preference
 from darlr.data.item_features import category_bits
 from darlr.errors import ConfigError
 from darlr.simulation.session import reset, show
+from darlr.world.estimates import Dense
+from darlr.world.logged import Certainty, Histories
 from tests.agents.tiny import build, make_world, options
 
 NOBODY = torch.zeros(1, dtype=torch.bool)
@@ -109,3 +111,23 @@ def test_what_the_belief_adds_to_all_items_alike_is_in_no_logit() -> None:
     before, after = (learner.recommender.offset(learner.recommender.observe(one)) for one in (session, told))
     assert before.abs().max() < 30
     torch.testing.assert_close(after, before, rtol=0, atol=0.02)
+
+
+@torch.no_grad()
+def test_what_the_log_told_already_makes_the_policy_follow_answers_less():
+    world = make_world()
+    features = torch.cat([torch.ones(6, 1), world.item_vectors], 1)
+    held = Histories(torch.tensor([0, 0, 4, 4, 4, 4]), torch.tensor([0, 1, 2, 3], dtype=torch.int32))
+    config = options(recommender__prior=3.0, recommender__belief=0.5)
+    world = replace(world, preference=features)
+    without = build_recommender(world, config).eval()
+    agent = build_recommender(replace(world, certainty=Certainty(torch.ones(6), held)), config).eval()
+    for user, less in ((1, True), (2, False)):  # user 1 has a log, user 2 has none
+        session = played(agent, user, [2, 4], [5.0, 1.0])
+        found, plain = (features @ one.observe(session).preference[0] for one in (agent, without))
+        assert (found.norm() < 0.6 * plain.norm()) == less
+        if not less:
+            torch.testing.assert_close(found, plain)
+    new = agent.with_users(torch.zeros(1, world.user_features.shape[1]), Dense(world.reward.whole()[1:2]))
+    told = new.observe(played(agent, 0, [2, 4], [5.0, 1.0])).preference
+    torch.testing.assert_close(told, without.observe(played(agent, 1, [2, 4], [5.0, 1.0])).preference)

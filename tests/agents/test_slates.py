@@ -13,7 +13,7 @@ from darlr.agents.slates import Slates
 from darlr.simulation.exits import never
 from darlr.simulation.session import reset
 from darlr.world.estimates import Dense
-from darlr.world.tables import Histories
+from darlr.world.logged import Histories
 from tests.agents.tiny import make_world, options
 
 USERS, ITEMS = 6, 40

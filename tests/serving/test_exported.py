@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from darlr.agents.learner import build_recommender
+from darlr.data.split import select
 from darlr.errors import ConfigError, RunError
 from darlr.io.tensors import read_both, write_both
 from darlr.serving.folder import METADATA, SCHEMA, WEIGHTS, export
@@ -20,7 +21,7 @@ from darlr.serving.policy import TrainedPolicy
 from darlr.serving.read import open_policy
 from darlr.world.belief import Belief
 from tests.agents.tiny import options
-from tests.serving.tiny import CATEGORY, ITEMS, LOG, MODEL, PLAIN, POLICIES, learned, world_of
+from tests.serving.tiny import CATEGORY, ITEMS, LOG, MODEL, PLAIN, POLICIES, certain, learned, world_of
 
 pytest.importorskip("onnx", reason="an export needs the extra `onnx`")
 from darlr.serving.exported.write import export_onnx
@@ -32,7 +33,8 @@ def believing(folder: Path) -> None:
     draw = torch.Generator().manual_seed(0)
     noise = 0.1 + torch.rand(ITEMS, generator=draw)
     belief = Belief(torch.randn(ITEMS, generator=draw), torch.randn(ITEMS, 3, generator=draw), noise)
-    world = replace(world_of(MODEL, PLAIN), belief=belief)
+    trained = select(LOG, np.arange(len(LOG)) % 2 == 0)  # the log holds more than what the policy was trained on
+    world = replace(certain(world_of(MODEL, PLAIN), trained), belief=belief)
     export(build_recommender(world, config).eval(), world, LOG, config, folder)
 
 

@@ -169,7 +169,7 @@ def test_folders_that_hold_no_policy(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run / "policy", tmp_path / "p")
     facts = json.loads((tmp_path / "p" / "policy.json").read_text("utf-8"))
     for broken, message in [
-        ({**facts, "schema": 9}, "schema 9"),
+        ({**facts, "schema": 99}, "schema 99"),
         ({**facts, "item_ids": facts["item_ids"][:-1]}, "damaged policy"),
         ({key: value for key, value in facts.items() if key != "reward_range"}, "damaged policy"),
         ([], "schema None"),

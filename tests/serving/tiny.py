@@ -9,10 +9,12 @@ import torch
 
 from darlr.agents.learner import build_recommender, leaving
 from darlr.data.item_features import category_bits
+from darlr.data.log import InteractionLog
 from darlr.methods import find
 from darlr.options import TablesConfig
 from darlr.serving.folder import export, export_table
 from darlr.world.fitted import FittedWorldModel
+from darlr.world.logged import Certainty, histories
 from darlr.world.tables import World, build_world
 from tests.agents.tiny import options
 from tests.world.test_fold_in import fitted_table, low_rank_log
@@ -37,9 +39,19 @@ MODEL = fitted_table(LOG, seed=3)
 CATEGORY: dict[str, Any] = {"session__exit": "category", "session__window": 1, "session__threshold": 0}
 
 
-def learned(method: str = "mbpo", tables: TablesConfig = PLAIN, **changes: Any) -> Callable[[Path], None]:
+def certain(world: World, log: InteractionLog = LOG) -> World:
+    """The same with noise by item, and with the items of this log as evidence about its users."""
+    noise = 0.2 + torch.rand(ITEMS, generator=torch.Generator().manual_seed(7))
+    held = histories(log)
+    return replace(world, certainty=Certainty(noise, held), histories=held)
+
+
+def learned(
+    method: str = "mbpo", tables: TablesConfig = PLAIN, *, sure: bool = False, **changes: Any
+) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         config, world = replace(options(method, **changes), tables=tables), world_of(MODEL, tables)
+        world = certain(world) if sure else world
         agent = build_recommender(world, config).eval()
         agent.heads.actor.weight.data.mul_(30)  # decided, so that a difference shows
         export(agent, world, LOG, config, folder)
@@ -65,6 +77,7 @@ POLICIES = {
     "learned, prior": learned(recommender__prior=3.0),
     "learned, prior of neighbours": learned("roler", recommender__prior=3.0),
     "learned, prior and belief": learned("darlr", recommender__prior=3.0, recommender__belief=0.5),
+    "learned, certainty": learned(sure=True, recommender__prior=3.0, recommender__belief=0.5),
     "learned, caution": learned(recommender__prior=3.0, recommender__caution=5.0, **CATEGORY),
     "list": table(lambda world: world.reward.whole().mean(0, keepdim=True)),
     "table": table(lambda world: world.reward.whole()),

@@ -12,7 +12,8 @@ from darlr.world import tables
 from darlr.world.entropy import EntropyTable, build_entropy
 from darlr.world.estimates import Dense
 from darlr.world.feedback import feedback, standardise
-from darlr.world.tables import Histories, World, build_world
+from darlr.world.logged import Histories
+from darlr.world.tables import World, build_world
 
 
 def make_world(reward, vectors=None):

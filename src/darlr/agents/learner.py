@@ -94,6 +94,7 @@ def build_recommender(world: World, config: TrainConfig) -> Recommender:
             slates,
             world.dynamics,
             world.risk,
+            world.certainty,
         )
         return agent.to(config.device)
 

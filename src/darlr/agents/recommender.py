@@ -21,6 +21,7 @@ from darlr.simulation.session import Session, last_items, last_rewards, of_histo
 from darlr.world.approximate import MANY
 from darlr.world.entries import Entries
 from darlr.world.estimates import Estimate
+from darlr.world.logged import Certainty
 
 LEAST = 1e-6  # the smallest variance of a reward
 
@@ -49,17 +50,19 @@ class Recommender(nn.Module):
         slates: Slates | None = None,
         dynamics: Dynamics | None = None,
         risk: Estimate | None = None,
+        certainty: Certainty | None = None,
     ) -> None:
         """user_features: the standardised p_u of every user. reward_range: the least and the largest logged reward.
 
         reward: what the method's estimate starts from, for `config.prior`. leaving: the exit rule that
         `config.caution` respects, if any. preference_features: `World.preference`, for `config.belief`. entries: the
         non-zero entries of p_u, where there are few. slates: for catalogues too large for a softmax. dynamics, risk:
-        what is known of sessions, and the variance of rewards, for `config.price`. Raises ValueError without a table
-        that an option needs.
+        what is known of sessions, and the variance of rewards, for `config.price`. certainty: `World.certainty`, for
+        `config.belief`. Raises ValueError without a table that an option needs.
         """
         super().__init__()
         self.config, self.entries, self.estimate, self.slates = config, entries, reward, slates
+        self.certainty = certainty
         self.low, self.high = reward_range
         priced = config.price and config.prior and slates is None and risk is not None
         self.dynamics, self.risk = (dynamics, risk) if priced else (None, None)
@@ -91,6 +94,7 @@ class Recommender(nn.Module):
         other._buffers = {**self._buffers, "users": user_features, **_scales(self.config.prior, reward)}
         other.entries, other.estimate, other.slates = None, reward, slates
         other.dynamics = other.risk = None
+        other.certainty = None if self.certainty is None else self.certainty.of_new_users
         return other
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Recommender":
@@ -98,7 +102,7 @@ class Recommender(nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         device = self.items.device
         self.estimate, self.risk = moved(self.estimate, device), moved(self.risk, device)
-        self.dynamics = moved(self.dynamics, device)
+        self.dynamics, self.certainty = moved(self.dynamics, device), moved(self.certainty, device)
         return self
 
     def observe(self, session: Session) -> Observation:
@@ -126,6 +130,9 @@ class Recommender(nn.Module):
         if self.dynamics is not None:
             rewards = self.dynamics.rested(session.items, rewards)
         surprise = rewards - expected
+        if self.certainty is not None:
+            known = self.features, self.config.belief, session.user
+            return self.certainty.preference(*known, session.items.masked_fill(~there, -1), surprise)
         return preference(self.features, self.config.belief, session.items, surprise, there)
 
     def forward(

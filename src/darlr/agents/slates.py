@@ -13,7 +13,7 @@ from torch import Tensor
 
 from darlr.simulation.shortlist import GOLDEN, columns, mixed, once_each
 from darlr.world.estimates import Estimate
-from darlr.world.tables import Histories
+from darlr.world.logged import Histories
 
 
 @dataclass(frozen=True)

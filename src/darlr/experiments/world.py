@@ -34,8 +34,9 @@ from darlr.world.given import WorldModel, read_given
 from darlr.world.implicit import resolve as resolve_model
 from darlr.world.kind import EpochReport, SweepReport, Warm
 from darlr.world.kinds import KINDS
+from darlr.world.logged import certainty, histories
 from darlr.world.preferences import preference_features
-from darlr.world.tables import World, build_world, histories
+from darlr.world.tables import World, build_world
 from darlr.world.weighed import attention_of
 
 ORIGIN = "origin.json"  # the data and the split that a world model was fitted to; it is written last
@@ -147,20 +148,32 @@ def load_world_model(
 def world_of(fitted: FittedWorldModel, logs: Logs, config: TrainConfig) -> World:
     """Return the tables for the users and items of the scope, on the device of training."""
     world = build_world(fitted, logs.fitted, config.tables, logs.scope)
-    if config.recommender.belief:
-        features, _ = preference_features(logs.context(world, config.session.turns))
-        world = replace(world, preference=features)
-    if slate_size(config.recommender, world.n_items):
+    slates, ratings = slate_size(config.recommender, world.n_items) > 0, not logs.fitted.implicit
+    if slates or config.recommender.belief:
         world = replace(world, histories=histories(within_scope(logs.fitted, logs.scope)))
-    elif config.recommender.belief:
-        world = replace(world, belief=belief_about_new_users(fitted, logs.fitted))
-    if config.recommender.price:
+    if config.recommender.belief:
+        world = believing(world, fitted, logs, config, asked=not slates or ratings)
+    if config.recommender.price and not slates:
         world = replace(world, dynamics=dynamics_of(world.belief, logs.catalogue, config, fitted.answers.known))
     if config.session.tastes == "drawn":
         world = replace(world, tastes=tastes_of(fitted, logs.fitted))
     if weighs(config):
         world = replace(world, attention=weighed(fitted, logs, config.selector.folds))
     return world.to(config.device)
+
+
+def believing(world: World, fitted: FittedWorldModel, logs: Logs, config: TrainConfig, *, asked: bool) -> World:
+    """Return the world with the belief about new users, if it is asked for, and that about known ones.
+
+    Of ratings with a posterior the second is the first given the log. Otherwise it is that of item features.
+    """
+    belief = belief_about_new_users(fitted, logs.fitted) if asked else None
+    if belief is None or logs.fitted.implicit:
+        features, _ = preference_features(logs.context(world, config.session.turns))
+        return replace(world, preference=features, belief=belief)
+    assert world.histories is not None
+    features, known = certainty(belief, world.histories)
+    return replace(world, preference=features, certainty=known, belief=belief)
 
 
 def weighs(config: TrainConfig) -> bool:

@@ -28,19 +28,19 @@ from darlr.policies.fixed import FixedList, Staying, UserGreedy
 from darlr.serving import policy_checks as checks
 from darlr.serving.dynamics import read_dynamics, write_dynamics
 from darlr.serving.ids import Ids
-from darlr.serving.newcomers import BELIEF, Believed, Build, read_feedback, read_newcomers, write_newcomers
+from darlr.serving.newcomers import Build, read_believed, read_feedback, read_newcomers, write_newcomers
 from darlr.serving.policy import TrainedPolicy
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy
-from darlr.world.belief import Belief
 from darlr.world.estimates import Dense, Estimate
 from darlr.world.fold_in import FoldIn
+from darlr.world.logged import Certainty, Histories, histories
 from darlr.world.low_rank import LowRank
 from darlr.world.models.implicit import ImplicitModel
-from darlr.world.tables import Histories, World, histories
+from darlr.world.tables import World
 
 WEIGHTS, METADATA = "policy.safetensors", "policy.json"
-SCHEMA = 8
+SCHEMA = 9
 REMEDY = "restore it, or finish the run again to write it anew"
 
 
@@ -76,14 +76,17 @@ def content(
     slates, estimate = recommender.slates, recommender.estimate
     if slates is not None:
         estimate = slates.estimate
-        if slates.histories is not None:
-            tensors |= _held("slate", slates.histories)  # of training, where the log may hold more
     if isinstance(estimate, LowRank):
         tensors["theta"] = estimate.theta
     elif estimate is not None:
         tensors["reward"] = estimate.whole()
     if config.recommender.belief:
         tensors["preference"] = recommender.features
+    certainty = recommender.certainty
+    if certainty is not None:
+        tensors["certainty"] = certainty.noise
+    if world.histories is not None and (slates is not None or certainty is not None):
+        tensors |= _held("trained", world.histories)  # those of training, where the log may hold more
     if recommender.leaving is not None:
         tensors["bits"] = recommender.bits
     known, dynamics = write_dynamics(world.dynamics)
@@ -126,11 +129,11 @@ def _complete(
     newcomers, about = write_newcomers(world, estimate, closed_form)
     tensors |= newcomers | _held("logged", histories(log))
     parts = ("start", "items")
-    shared = "slate.start" in tensors and all(
-        torch.equal(tensors[f"slate.{part}"], tensors[f"logged.{part}"]) for part in parts
+    shared = "trained.start" in tensors and all(
+        torch.equal(tensors[f"trained.{part}"], tensors[f"logged.{part}"]) for part in parts
     )
     if shared:
-        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("slate.")}
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("trained.")}
     metadata = {
         "schema": SCHEMA,
         "data": log.name,
@@ -139,7 +142,7 @@ def _complete(
         "user_ids": list(log.user_ids),
         "item_ids": list(log.item_ids),
         "newcomers": about,
-        "logged_in_slates": shared,
+        "logged_is_trained": shared,
         **metadata,
     }
     return tensors, metadata
@@ -209,8 +212,8 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, v
     feedback = read_feedback(tensors, metadata["newcomers"]["feedback"])
     if "theta" in tensors and "users" not in tensors and feedback is not None:
         tensors["users"] = feedback.along(tensors["theta"])
-    if metadata["logged_in_slates"]:
-        tensors |= {f"slate.{part}": tensors[f"logged.{part}"] for part in ("start", "items")}
+    if metadata["logged_is_trained"]:
+        tensors |= {f"trained.{part}": tensors[f"logged.{part}"] for part in ("start", "items")}
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     checks.check_shapes(arrays, metadata["newcomers"]["feedback"], len(users), len(items))
     low, high, least = metadata["unit"]
@@ -221,25 +224,11 @@ def _policy(metadata: dict[str, Any], tensors: dict[str, Tensor], source: str, v
         policy, build = _table(tensors["table"], leaving)
     else:
         policy, build = _networks(metadata, tensors, leaving, source)
-        believed = _believed(metadata, tensors, leaving)
+        believed = read_believed(tensors, metadata, leaving)
     logged = Histories(tensors["logged.start"], tensors["logged.items"])
     whole = metadata.get("slate") is None
     newcomers = read_newcomers(tensors, metadata["newcomers"], feedback, build, believed, whole=whole)
     return TrainedPolicy(Ids(users), Ids(items), unit, version, policy, logged, newcomers)
-
-
-def _believed(metadata: dict[str, Any], tensors: dict[str, Tensor], leaving: CategoryExit | None) -> Believed | None:
-    """How a recommender with a belief serves cold-start users; None without one, and with slates."""
-    if "belief.mean" not in tensors or metadata["slate"] is not None:
-        return None
-    tempering = float(tensors["belief.tempering"]) if "belief.tempering" in tensors else 1.0
-    mean, factors, noise = (tensors[f"belief.{name}"] for name in BELIEF)
-    asked, belief = metadata["recommender"], Belief(mean, factors, noise, tempering)
-    if not bool((belief.noise > 0).all()) or not tempering > 0:
-        raise ValueError("belief.noise holds a variance that is not positive")
-    dynamics = read_dynamics(tensors, metadata["dynamics"])
-    dynamics = None if dynamics is None else dynamics.of_new_users
-    return Believed(belief, float(asked["prior"]), float(asked["caution"]), leaving, dynamics)
 
 
 def _table(table: Tensor, leaving: CategoryExit | None) -> tuple[Policy, Build]:
@@ -277,14 +266,17 @@ def _networks(
         about = metadata["newcomers"]
         fold = FoldIn(tensors["fold.mean"], tensors["fold.factors"], about["noise"], checks.check_range(about["range"]))
         start = LowRank(fold, tensors["theta"])
-    held = Histories(tensors["slate.start"], tensors["slate.items"]) if "slate.start" in tensors else None
+    held = Histories(tensors["trained.start"], tensors["trained.items"]) if "trained.start" in tensors else None
     prior, slates = parts(start, held, alike=False)
     more = prior, leaving, tensors.get("preference")
+    certainty = (
+        Certainty(checks.check_variances(tensors["certainty"], "certainty"), held) if "certainty" in tensors else None
+    )
     with torch.device("meta"):  # weights without memory, which those of the file replace
         dynamics = read_dynamics(tensors, metadata["dynamics"])
         risk = Dense(tensors["risk"]) if "risk" in tensors else None
         known = Recommender(
-            config, tensors["items"], tensors["users"], reward_range, *more, None, slates, dynamics, risk
+            config, tensors["items"], tensors["users"], reward_range, *more, None, slates, dynamics, risk, certainty
         )
     checks.check_weights(known, weights)
     known.load_state_dict(weights, assign=True)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from darlr.policies.fixed import Cautious, UserGreedy
-from darlr.serving.policy_checks import CLOSED, check_number, check_range
+from darlr.serving.dynamics import read_dynamics
+from darlr.serving.policy_checks import CLOSED, check_number, check_range, check_variances
 from darlr.simulation.dynamics import Dynamics
 from darlr.simulation.exits import CategoryExit
 from darlr.simulation.policy import Policy
@@ -183,6 +184,24 @@ def read_feedback(tensors: Mapping[str, Tensor], found: Mapping[str, Any] | None
     scale = check_number(found["scale"], "scale", positive=True)
     more = columns, tensors.get("feedback.strength")
     return Feedback(bool(found["predicted"]), bool(found["by_user"]), centre, mean, scale, *more)
+
+
+def read_believed(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], leaving: CategoryExit | None
+) -> Believed | None:
+    """How a recommender with a belief serves cold-start users; None without one, and with slates.
+
+    Raises ValueError, KeyError or TypeError for contradictions.
+    """
+    if "belief.mean" not in tensors or metadata["slate"] is not None:
+        return None
+    tempering = float(tensors["belief.tempering"]) if "belief.tempering" in tensors else 1.0
+    check_number(tempering, "belief.tempering", positive=True)
+    mean, factors, noise = (tensors[f"belief.{name}"] for name in BELIEF)
+    asked, belief = metadata["recommender"], Belief(mean, factors, check_variances(noise, "belief.noise"), tempering)
+    dynamics = read_dynamics(tensors, metadata["dynamics"])
+    dynamics = None if dynamics is None else dynamics.of_new_users
+    return Believed(belief, float(asked["prior"]), float(asked["caution"]), leaving, dynamics)
 
 
 def read_newcomers(

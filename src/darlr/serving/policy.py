@@ -25,7 +25,7 @@ from darlr.serving.served import ROWS, ServedPolicy
 from darlr.serving.strategy import Listed
 from darlr.simulation.policy import Policy
 from darlr.simulation.session import Session, reset
-from darlr.world.tables import Histories
+from darlr.world.logged import Histories
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ MOST_ITEMS = 10_000  # the largest window, which no tensor bounds
 MOST_FACTORS = 1_000  # the most coordinates of a cold-start user; a matrix of their square is built
 CLOSED = "closed_form."  # the first part of the names of the tables of a world model that folds new users in itself
 ROWS = tuple(f"{CLOSED}{side}_{part}" for side in ("history", "ease") for part in ("start", "column"))
-WHOLE_NUMBERS = ("bits", "logged.start", "slate.start", "feedback.columns", *ROWS)
-CODES = ("logged.items", "slate.items")
+WHOLE_NUMBERS = ("bits", "logged.start", "trained.start", "feedback.columns", *ROWS)
+CODES = ("logged.items", "trained.items")
 
 
 def check_tensors(tensors: Arrays) -> None:
@@ -52,8 +52,9 @@ def check_shapes(tensors: Arrays, feedback: Mapping[str, Any] | None, users: int
         "table": (1 if "table" in tensors and len(tensors["table"]) == 1 else users, items),
         "logged.start": (users + 1,),
         "logged.items": (None,),
-        "slate.start": (users + 1,),
-        "slate.items": (None,),
+        "trained.start": (users + 1,),
+        "trained.items": (None,),
+        "certainty": (items,),
         "fold.mean": (items,),
         "fold.factors": (items, factors),
         "belief.mean": (items,),
@@ -91,7 +92,7 @@ def check_shapes(tensors: Arrays, feedback: Mapping[str, Any] | None, users: int
         found = tuple(tensors[name].shape) if name in tensors else shape
         if len(found) != len(shape) or any(n not in (None, m) for n, m in zip(shape, found, strict=True)):
             raise ValueError(f"{name} is of shape {found}, not {shape}")
-    for name in ("logged", "slate") if "slate.start" in tensors else ("logged",):
+    for name in ("logged", "trained") if "trained.start" in tensors else ("logged",):
         _check_codes(tensors, f"{name}.items", 0, items)
         _check_lists(tensors, f"{name}.start", f"{name}.items")
 
@@ -153,6 +154,13 @@ def check_weights(network: "nn.Module", weights: Mapping[str, Any]) -> None:
     if wanted != found:
         differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
         raise ValueError(f"weights do not fit the options ({', '.join(differing[:3])})")
+
+
+def check_variances(found: Any, name: str) -> Any:
+    """The variances. Raises ValueError unless all are above 0."""
+    if not bool((found > 0).all()):
+        raise ValueError(f"{name} holds a variance that is not positive")
+    return found
 
 
 def check_number(value: Any, what: str, *, positive: bool = False) -> float:

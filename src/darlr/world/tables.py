@@ -5,7 +5,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,40 +21,13 @@ from darlr.world.entropy import EntropyTable, build_entropy
 from darlr.world.estimates import Averaged, Constant, Dense, Estimate, Variance
 from darlr.world.feedback import Feedback, feedback, standardise
 from darlr.world.fitted import FittedWorldModel
+from darlr.world.logged import Certainty, Histories
 from darlr.world.logged_neighbours import logged_neighbour_table
 from darlr.world.low_rank import LowRank
 from darlr.world.nearest import nearest
 
 SEARCHED = 48  # the neighbours that one search finds at least where users are many: those of a default pool
 SIMILARITY_USERS = 4096  # up to this number of users the cosines of all pairs are held: 64 MB
-
-
-@dataclass(frozen=True)
-class Histories:
-    """The items that the log holds of each user u: items[start[u] : start[u + 1]], int32; start: int64 [U + 1]."""
-
-    start: Tensor
-    items: Tensor
-
-    def one(self, user: int) -> Tensor:
-        """The items of one user, int64 [n]."""
-        return self.items[int(self.start[user]) : int(self.start[user + 1])].long()
-
-    def of(self, user: Tensor, missing: int, most: int = 64) -> Tensor:
-        """At most the `most` first items of users int64 [B], padded with `missing`, int64 [B, most]."""
-        if not len(self.items):  # no user has logged an item of the scope
-            return torch.full((len(user), most), missing, device=user.device)
-        first, last = self.start[user, None], self.start[user + 1, None]
-        place = first + torch.arange(most, device=user.device)
-        found = self.items[place.clamp(max=len(self.items) - 1)].long()
-        return torch.where(place < last, found, missing)
-
-
-def histories(log: InteractionLog) -> Histories:
-    """The distinct items of each user of a log, in scope codes."""
-    pairs = np.unique(log.user * log.n_items + log.item)
-    start = np.searchsorted(pairs, np.arange(log.n_users + 1) * log.n_items)
-    return Histories(torch.from_numpy(start), torch.from_numpy((pairs % log.n_items).astype(np.int32)))
 
 
 @dataclass(frozen=True)
@@ -66,13 +38,14 @@ class World:
     unit: p_u / |p_u|, [U, F]; zero rows stay zero. item_vectors: [I, d]. reward_range: the smallest and the largest
     reward. categories: int64 [I, words], the category sets of items as bits, where the data set has categories.
     logged_neighbours: [U, I], see `darlr.world.logged_neighbours`, where the options ask for it. preference: [I, d],
-    features along which users' preferences vary, in units of the noise, where the policy has a belief. entries: the
-    non-zero entries of p_u, where they are few. feedback: how p_u of cold-start users is computed.
-    histories: the logged items of each user, where the policy has slates. belief: the belief about a new user, where
-    the policy has a belief. tastes: the drawn worlds, where training sessions are played in such. home: the folder of
-    the world model, where the neighbours of many users are kept. attention: the weights of references that likelihood
-    chose, where the options ask for them. dynamics: what the policy knows of sessions, a
-    `darlr.simulation.dynamics.Dynamics`, where it prices leaving; this room only carries it.
+    features along which users' preferences vary, in units of the noise, where the policy has a belief. certainty: what
+    the log says of these preferences, where the world model has a posterior. entries: the non-zero entries of p_u,
+    where they are few. feedback: how p_u of cold-start users is computed. histories: the logged items of each user,
+    where the policy has slates or a belief. belief: the belief about a new user, where the policy has a belief. tastes:
+    the drawn worlds, where training sessions are played in such. home: the folder of the world model, where the
+    neighbours of many users are kept. attention: the weights of references that likelihood chose, where the options ask
+    for them. dynamics: what the policy knows of sessions, a `darlr.simulation.dynamics.Dynamics`, where it prices
+    leaving; this room only carries it.
     """
 
     reward: Estimate
@@ -85,6 +58,7 @@ class World:
     categories: Tensor | None = None
     logged_neighbours: Tensor | None = None
     preference: Tensor | None = None
+    certainty: Certainty | None = None
     entries: Entries | None = None
     feedback: Feedback | None = None
     histories: Histories | None = None

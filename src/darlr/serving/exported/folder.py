@@ -14,12 +14,12 @@ from darlr.io.arrays import MappedArrays
 from darlr.io.files import digest, read_json
 from darlr.serving import policy_checks as checks
 from darlr.serving.exported.networks import Networks, Settings
-from darlr.serving.exported.parts import Ends, Fold, Prior, Vectors
+from darlr.serving.exported.parts import Certainty, Ends, Fold, Prior, Vectors
 from darlr.serving.exported.policy import Believing, ExportedPolicy, Known, New, OfNewcomers, OfUsers, Table
 from darlr.serving.ids import Ids
 
 METADATA, TABLES, GRAPH = "policy.json", "tables.safetensors", "graph.onnx"
-SCHEMA = "onnx 2"
+SCHEMA = "onnx 3"
 REMEDY = "export it again"
 NUMBERS = ("prior", "belief", "caution", "belief_scale")  # of the networks
 Arrays = Mapping[str, Any]
@@ -96,7 +96,13 @@ def _networks(
     if not fits or (graph.output, graph.width) != ("logits", n_items):
         raise ValueError("its graph does not fit its options")
     reward_range = checks.check_range(metadata["reward_range"])
-    networks = Networks(graph, config, reward_range, tables["preference"] if config.belief else None, leaving)
+    certainty = None
+    if "certainty" in tables:
+        trained = "logged" if metadata["logged_is_trained"] else "trained"
+        noise = checks.check_variances(tables["certainty"], "certainty")
+        certainty = Certainty(noise, tables[f"{trained}.start"], tables[f"{trained}.items"])
+    features = tables["preference"] if config.belief else None
+    networks = Networks(graph, config, reward_range, features, leaving, certainty)
     known = OfUsers(
         networks,
         tables.stored("own") if config.dim else None,
@@ -107,7 +113,7 @@ def _networks(
         tables["sharpness"] if config.prior else None,
     )
     if "belief.mean" in tables:
-        noise = tables["belief.noise"]
+        noise = checks.check_variances(tables["belief.noise"], "belief.noise")
         told = noise * tables["belief.tempering"] if "belief.tempering" in tables else noise
         belief = Prior(tables["belief.mean"], tables["belief.factors"], told)
         return known, Believing(belief, config.prior, config.caution, leaving)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from darlr.serving.exported.parts import Codes, Ends, Floats, clipped, times
+from darlr.serving.exported.parts import Certainty, Codes, Ends, Floats, clipped, times
 
 if TYPE_CHECKING:
     from darlr.serving.exported.runtime import Graph
@@ -39,17 +39,26 @@ class Settings:
 
 @dataclass(frozen=True)
 class Networks:
-    """A recommender (`darlr.agents.recommender`). features: [I, d1], for a belief. leaving: for caution."""
+    """A recommender (`darlr.agents.recommender`). features: [I, d1], for a belief. leaving: for caution.
+
+    certainty: what the log says of users' preferences.
+    """
 
     graph: "Graph"
     config: Settings
     reward_range: tuple[float, float]
     features: Floats | None
     leaving: Ends | None
+    certainty: Certainty | None = None
 
-    def logits(self, items: Codes, rewards: Floats, own: Floats | None, start: Start | None) -> Floats:
-        """The logits [B, I] of sessions. own: the users' part of the state. start: for a prior and for a belief."""
-        preference = self._preference(items, rewards, start)
+    def logits(
+        self, items: Codes, rewards: Floats, own: Floats | None, start: Start | None, user: Codes | None = None
+    ) -> Floats:
+        """The logits [B, I] of sessions. own: the users' part of the state. start: for a prior and for a belief.
+
+        user: the codes of users of the log.
+        """
+        preference = self._preference(items, rewards, start, user)
         found = self.graph(self._seen(items, rewards, own, preference))
         parts = []
         if self.config.prior and start is not None:
@@ -78,14 +87,19 @@ class Networks:
             given["preference"] = preference / np.float32(self.config.belief**0.5 * (width / self.config.belief_scale))
         return given
 
-    def _preference(self, items: Codes, rewards: Floats, start: Start | None) -> Floats | None:
-        """`darlr.agents.recommender.preference` of the surprise at each answer, [B, d1]."""
+    def _preference(self, items: Codes, rewards: Floats, start: Start | None, user: Codes | None) -> Floats | None:
+        """The posterior mean of theta given the surprise at each answer, [B, d1], as `Recommender.observe` has it."""
         if self.features is None or start is None:
             return None
         known = np.maximum(items, 0)
         there = (items >= 0) & self.config.feedback
         surprise = clipped(rewards, self.reward_range) - np.take_along_axis(start.rows, known, 1)
-        x, strength = self.features[known].astype(np.float64) * there[..., None], self.config.belief
+        if self.certainty is not None and user is not None:  # logged items tell nothing new: their surprise is 0
+            logged = self.certainty.logged(user)
+            known, there = np.concatenate([np.maximum(logged, 0), known], 1), np.concatenate([logged >= 0, there], 1)
+            surprise = np.concatenate([np.zeros(logged.shape, np.float32), surprise], 1)
+        share = there / np.sqrt(1.0 if self.certainty is None else self.certainty.noise[known].astype(np.float64))
+        x, strength = self.features[known].astype(np.float64) * share[..., None], self.config.belief
         precision = np.eye(x.shape[-1]) + strength * x.mT @ x
-        evidence = strength * (x.mT @ surprise.astype(np.float64)[..., None])
+        evidence = strength * (x.mT @ (surprise * share)[..., None])
         return np.linalg.solve(precision, evidence)[..., 0].astype(np.float32)

@@ -5,6 +5,7 @@ Histories are items int64 [B, T], -1 for none, and rewards float32 [B, T] in the
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int64]
+MOST = 64  # as in `darlr.world.logged`
 
 
 def times(matrix: Floats, vectors: Floats) -> Floats:
@@ -104,6 +106,25 @@ class Prior:
         x = self.factors[known].astype(np.float64) * there[..., None] / deviation[..., None]
         surprise = (rewards - self.mean[known]).astype(np.float64) * there / deviation
         return self.mean + times(self.factors, posterior_mean(x, surprise, 1.0).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """The twin of `darlr.world.logged.Certainty`. noise: [I]. start, items: as in `Histories`."""
+
+    noise: Floats
+    start: NDArray[np.int64]
+    items: NDArray[np.int32]
+
+    @cached_property
+    def _width(self) -> int:
+        return int(np.diff(self.start).max().clip(1, MOST))
+
+    def logged(self, codes: Codes) -> Codes:
+        """The logged items of users, int64 [B, m], -1 for none."""
+        place = self.start[codes, None] + np.arange(self._width)
+        there = place < self.start[codes + 1, None]
+        return np.where(there, self.items[np.where(there, place, 0)], -1) if len(self.items) else place * 0 - 1
 
 
 @dataclass(frozen=True)

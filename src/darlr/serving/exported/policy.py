@@ -72,7 +72,7 @@ class OfUsers:
             rows = self.fold.rows(self.theta[codes]) if self.reward is None else self.reward[codes]  # type: ignore[index]
             start = Start(rows, self.centre[codes], self.sharpness[codes])
         own = None if self.own is None else self.own[codes]
-        return self.networks.logits(items, rewards, own, start)
+        return self.networks.logits(items, rewards, own, start, codes)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from darlr.serving.folder import REMEDY, WEIGHTS, read_policy
 from darlr.serving.folder import SCHEMA as OF_FOLDER
 from darlr.serving.policy_checks import CLOSED
 
-KEPT = ("data", "unit", "logged_range", "user_ids", "item_ids", "newcomers", "leaving")  # metadata
-LEFT = ("weights.", "slate.", CLOSED)  # the first parts of the names of tensors that the graph replaces
+KEPT = ("data", "unit", "logged_range", "user_ids", "item_ids", "newcomers", "leaving", "logged_is_trained")  # metadata
+LEFT = ("weights.", CLOSED)  # the first parts of the names of tensors that the graph replaces
 
 
 def export_onnx(source: Path, folder: Path) -> None:
