@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from darlr.data.split import split
 from darlr.errors import RunError
@@ -12,8 +13,10 @@ from darlr.experiments import world
 from darlr.experiments.finished import HandedOver
 from darlr.experiments.logs import Logs, open_logs
 from darlr.experiments.watch import kept
-from darlr.experiments.world import ORIGIN, fit_into, load_world_model
+from darlr.experiments.world import ORIGIN, fit_into, fit_model, load_world_model, world_of
+from darlr.methods import usual
 from darlr.options import RunConfig, SplitConfig, SyntheticConfig, WorldModelConfig
+from darlr.options.names import override
 from darlr.world.fit import Fit, train_world
 from tests.world.models.test_history import two_preferences
 
@@ -95,3 +98,25 @@ def test_what_is_kept_for_evaluation_is_said_as_it_is_drawn() -> None:
     assert logs.reserved == "30% of each user's items"
     likely = replace(logs.whole, propensity=np.full(len(logs.whole), 0.5, dtype=np.float32))
     assert replace(logs, whole=likely).reserved == "30% of the events"
+
+
+def test_known_users_get_the_posterior_given_their_log_where_there_is_one() -> None:
+    options = {"session.tastes": "mean", "session.turns": 5, "split.refit": False}
+    config = replace(override(usual("darlr+"), options), data="synthetic", synthetic=SMALL)
+    logs = open_logs(config)
+    model, user = fit_model(logs, WorldModelConfig("bayesian", members=1, embedding=2)), 3
+    own = np.unique(logs.train.item[logs.train.user == user])
+    for slate in (0, 5):
+        found = world_of(model, logs, override(config, {"recommender.slate": slate}).train)
+        belief, known, features = found.belief, found.certainty, found.preference
+        assert belief is not None
+        assert known is not None
+        assert features is not None
+        items, surprise = torch.tensor([[4, 9]]), torch.tensor([[1.0, -2.0]])
+        moved = known.preference(features, 1.0, torch.tensor([user]), items, surprise) @ features.T
+        told = torch.cat([torch.from_numpy(own)[None], items], 1)  # logged items bring no surprise
+        posterior = belief.given(told, belief.mean[told] + torch.nn.functional.pad(surprise, (len(own), 0)))
+        torch.testing.assert_close(moved, posterior.theta() @ belief.factors.T, atol=1e-4, rtol=1e-3)
+    without = world_of(fit_model(logs, QUICK), logs, config.train)
+    assert without.certainty is None
+    assert without.preference is not None
