@@ -6,6 +6,7 @@ builds it from a log, and one line in `EXITS` or a call of `register` from outsi
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -86,7 +87,8 @@ class CategoryExit:
     def ending(self, recent: Tensor) -> Tensor:
         """See `Exit`."""
         words = zip(self.bits.T, self._crowded(recent).T, strict=True)
-        return torch.stack([(word & crowded[:, None]) != 0 for word, crowded in words]).any(0)
+        shared: list[Tensor] = [(word & crowded[:, None]) != 0 for word, crowded in words]
+        return reduce(Tensor.logical_or, shared)
 
     def ending_among(self, recent: Tensor, items: Tensor) -> Tensor:
         """Which of each session's items int64 [B, S] would make the user leave; bool [B, S]."""
