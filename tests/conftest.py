@@ -7,7 +7,7 @@ import inspect
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -91,3 +91,14 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
         return Path(shutil.copytree(folder, own / name))
 
     return made
+
+
+@pytest.fixture(scope="module")
+def few_sweeps() -> Iterator[None]:
+    """Bayesian world models and beliefs of a sixth of the sweeps, for tests that do not look at how good they are."""
+    from darlr.world.models import bayesian
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("BURN_IN", 5), ("THIN", 1), ("SWEEPS", 5 + bayesian.DRAWS)):
+            patch.setattr(bayesian, name, value)
+        yield

@@ -17,6 +17,11 @@ AGENTS = (
 TINY = f"{WORLD} {MODEL} {AGENTS}".split()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few(few_sweeps: None) -> None:
+    """See `few_sweeps`."""
+
+
 @pytest.fixture(scope="session")
 def tiny() -> list[str]:
     """Options of `darlr train` for the tiny world."""

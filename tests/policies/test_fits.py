@@ -19,6 +19,7 @@ from darlr.simulation.session import reset, show
 from darlr.world.context import Context
 from tests.agents.tiny import make_world
 
+pytestmark = pytest.mark.usefixtures("few_sweeps")
 N_USERS, N_ITEMS = 12, 10
 STEPS = 30
 
