@@ -10,12 +10,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import pytest
+import tyro
 from filelock import FileLock
+from tyro._parsers import ParserSpecification
 
 from tests import checks
 
@@ -28,6 +31,17 @@ def _annotated() -> list[str]:
     return [".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in files]
 
 
+PARSERS: dict[Any, ParserSpecification] = {}
+make_parser = ParserSpecification.from_callable_or_type
+
+
+def _parser(f: Any, **options: Any) -> ParserSpecification:
+    """The parser of the command line, which tyro would make anew at each of hundreds of calls; others as they are."""
+    if options["parent_classes"] or options["default_instance"] is not tyro.MISSING:
+        return make_parser(f, **options)
+    return PARSERS.get(f) or PARSERS.setdefault(f, make_parser(f, **options))
+
+
 # The process that only deals out the tests of `pytest -n 2` is spared the import of PyTorch.
 DEALS = "-n" in sys.argv and sys.argv[sys.argv.index("-n") + 1 :][:1] != ["0"]
 if "PYTEST_XDIST_WORKER" in os.environ or not DEALS:
@@ -38,6 +52,7 @@ if "PYTEST_XDIST_WORKER" in os.environ or not DEALS:
     torch.set_num_threads(1)
 gc.set_threshold(200_000)  # as the command line does; collecting among the objects of all imports takes time
 inspect.getsource = functools.cache(inspect.getsource)  # the command line reads that of all options at each call
+ParserSpecification.from_callable_or_type = staticmethod(_parser)
 os.fsync = lambda file: None  # no test cuts the power, and thousands of files that wait for a disk are a long wait
 hypothesis.settings.register_profile("darlr", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("darlr")
