@@ -21,6 +21,7 @@ from darlr.cli.main import main
 from darlr.data.sets.synthetic import generate
 from darlr.options import SyntheticConfig
 
+pytestmark = pytest.mark.usefixtures("few_sweeps")
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
