@@ -117,17 +117,17 @@ def test_what_the_belief_adds_to_all_items_alike_is_in_no_logit() -> None:
 def test_what_the_log_told_already_makes_the_policy_follow_answers_less():
     world = make_world()
     features = torch.cat([torch.ones(6, 1), world.item_vectors], 1)
-    held = Histories(torch.tensor([0, 0, 4, 4, 4, 4]), torch.tensor([0, 1, 2, 3], dtype=torch.int32))
+    held = Histories(torch.tensor([0, 4, 4, 4, 4, 4]), torch.tensor([0, 1, 2, 3], dtype=torch.int32))
     config = options(recommender__prior=3.0, recommender__belief=0.5)
     world = replace(world, preference=features)
     without = build_recommender(world, config).eval()
     agent = build_recommender(replace(world, certainty=Certainty(torch.ones(6), held)), config).eval()
-    for user, less in ((1, True), (2, False)):  # user 1 has a log, user 2 has none
+    for user, less in ((0, True), (2, False)):  # user 0 has a log, user 2 has none
         session = played(agent, user, [2, 4], [5.0, 1.0])
         found, plain = (features @ one.observe(session).preference[0] for one in (agent, without))
         assert (found.norm() < 0.6 * plain.norm()) == less
         if not less:
             torch.testing.assert_close(found, plain)
-    new = agent.with_users(torch.zeros(1, world.user_features.shape[1]), Dense(world.reward.whole()[1:2]))
-    told = new.observe(played(agent, 0, [2, 4], [5.0, 1.0])).preference
-    torch.testing.assert_close(told, without.observe(played(agent, 1, [2, 4], [5.0, 1.0])).preference)
+    new = agent.with_users(torch.zeros(1, world.user_features.shape[1]), Dense(world.reward.whole()[:1]))
+    told = new.observe(played(agent, 0, [2, 4], [5.0, 1.0])).preference  # code 0 is no user of the log here
+    torch.testing.assert_close(told, without.observe(played(agent, 0, [2, 4], [5.0, 1.0])).preference)
