@@ -140,11 +140,11 @@ def test_gradients_are_finite_for_every_parameter(config):
 @torch.no_grad()
 def test_what_is_folded_once_serves_until_the_weights_change(config):
     tracker, (tokens, there) = make(config), windows()
-    folded = tracker.fold()
-    assert torch.equal(tracker(tokens, there, folded), tracker(tokens, there))
+    held = tracker.weights()
+    assert torch.equal(tracker(tokens, there, held), tracker(tokens, there))
     for parameter in tracker.parameters():
         parameter.mul_(2)
-    changed = (tracker(tokens, there, folded) - tracker(tokens, there)).abs().max() > 1e-4
+    changed = (tracker(tokens, there, held) - tracker(tokens, there)).abs().max() > 1e-4
     assert changed == (config.heads == 1 and config.kind == "transformer")  # nothing else is folded
 
 

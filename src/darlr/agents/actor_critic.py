@@ -13,14 +13,24 @@ from darlr.agents.forbidden import FORBIDDEN
 from darlr.options import Precision
 
 
+Affine = tuple[Tensor, Tensor]
+"""The weight and the bias of a layer. Modules look up each by name, which takes as long as a small computation."""
+
+
 class Trunk(nn.ModuleList):
     """Linear layers, each followed by a ReLU."""
 
-    def forward(self, state: Float[Tensor, "B s"]) -> Float[Tensor, "B h"]:
-        """The output of the last layer, or the state itself without layers."""
+    def weights(self) -> tuple[Affine, ...]:
+        """The weight and the bias of each layer."""
         layers: Iterable[nn.Linear] = self  # type: ignore[assignment]
-        for layer in layers:  # called as functions: at 100 rows a module's call costs as much as its computation
-            state = linear(state, layer.weight, layer.bias).relu_()
+        return tuple((layer.weight, layer.bias) for layer in layers)
+
+    def forward(
+        self, state: Float[Tensor, "B s"], weights: tuple[Affine, ...] | None = None
+    ) -> Float[Tensor, "B h"]:
+        """The output of the last layer, or the state itself without layers. weights: `weights()`, if known before."""
+        for weight, bias in self.weights() if weights is None else weights:
+            state = linear(state, weight, bias).relu_()
         return state
 
 

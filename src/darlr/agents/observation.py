@@ -1,13 +1,12 @@
 """What the recommender sees of sessions, what it decides, and what it computes once while its weights stay."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from darlr.agents.fast.twins import Folded
+from darlr.agents.tracker import Weights
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,10 @@ class Tokens(NamedTuple):
     """Parts of states, computed once while the weights do not change.
 
     items: each item's contribution to its token. feedback: the contribution of a scaled reward of 1. users: each user's
-    part of the state, or None where the state has no such part or users are many. tracker: the tracker's `fold()`.
+    part of the state, or None where the state has no such part or users are many. tracker: the tracker's `weights()`.
     """
 
     items: Float[Tensor, "I d"]
     feedback: Float[Tensor, " d"]
     users: Float[Tensor, "U d"] | None
-    tracker: Sequence[Folded | None] | None
+    tracker: Weights | None

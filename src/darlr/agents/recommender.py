@@ -164,7 +164,7 @@ class Recommender(nn.Module):
         weight = self.token.weight
         items = torch.addmm(self.token.bias, self.items, weight[:, :-1].T)
         users = None if len(self.users) > MANY else self._users()
-        return Tokens(items, weight[:, -1], users, self.tracker.fold())
+        return Tokens(items, weight[:, -1], users, self.tracker.weights())
 
     def _users(self) -> Tensor | None:
         """Each user's part of the state, or None."""

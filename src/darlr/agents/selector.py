@@ -1,6 +1,5 @@
 """The selector agent, which picks K_sel reference users for a recommendation (method.md section 4)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,11 +8,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
-from darlr.agents.actor_critic import ActorCritic, AllActions, Candidates
-from darlr.agents.fast.twins import Folded
+from darlr.agents.actor_critic import ActorCritic, Affine, AllActions, Candidates
 from darlr.agents.forbidden import FORBIDDEN
 from darlr.agents.references import distances, require_others
-from darlr.agents.tracker import build_tracker
+from darlr.agents.tracker import Weights, build_tracker
 from darlr.methods.rewards import References
 from darlr.options import SelectorConfig
 from darlr.simulation.policy import draw
@@ -27,13 +25,14 @@ class PickTokens(NamedTuple):
     """Parts of tokens, computed once while the weights do not change.
 
     users: each user's contribution to a token, or with many users None. weight, bias: the layer that computes it from
-    p_v, where it is None. tracker: the tracker's `fold()`.
+    p_v, where it is None. tracker, trunk: the `weights()` of either.
     """
 
     users: Float[Tensor, "U d"] | None
     weight: Float[Tensor, "d F"] | None
     bias: Float[Tensor, " d"] | None
-    tracker: Sequence[Folded | None] | None
+    tracker: Weights | None
+    trunk: tuple[Affine, ...]
 
 
 class Selector(nn.Module):
@@ -75,10 +74,11 @@ class Selector(nn.Module):
 
     def tokens(self) -> PickTokens:
         """The parts of tokens at the current weights."""
+        networks = self.tracker.weights(), self.heads.trunk.weights()
         if len(self.users) <= MANY:
-            return PickTokens(self.user_tokens(), None, None, self.tracker.fold())
+            return PickTokens(self.user_tokens(), None, None, *networks)
         of_user, first = self.from_user.weight, self.projection
-        return PickTokens(None, of_user @ first.weight, of_user @ first.bias, self.tracker.fold())
+        return PickTokens(None, of_user @ first.weight, of_user @ first.bias, *networks)
 
     def contribution(self, chosen: Int[Tensor, "*n"], tokens: PickTokens) -> Float[Tensor, "*n d"]:
         """The contributions of users to tokens."""
@@ -104,7 +104,7 @@ class Selector(nn.Module):
         for a recommendation share. tokens: `tokens()`.
         """
         chosen = chosen.T  # positions are the first dimension of trackers
-        hidden = self.read(state, self.contribution(chosen.clamp(min=0), tokens), chosen >= 0, tokens.tracker)
+        hidden = self.read(state, self.contribution(chosen.clamp(min=0), tokens), chosen >= 0, tokens)
         return self.heads.actor(hidden), self.heads.value(hidden)
 
     def read(
@@ -112,14 +112,15 @@ class Selector(nn.Module):
         state: Float[Tensor, "B d"],
         users: Float[Tensor, "n B d"],
         there: Bool[Tensor, "n B"] | None,
-        folded: Sequence[Folded | None] | None = None,
+        tokens: PickTokens | None = None,
     ) -> Float[Tensor, "B h"]:
         """The trunk's output, given the contributions of states and of chosen users to tokens.
 
-        there: which users are not padding; None means all. folded: the tracker's `fold()`, if it was computed before.
+        there: which users are not padding; None means all. tokens: `tokens()`, if computed before.
         """
-        state = self.tracker(users + state, there, folded, some=True)  # the user itself is in every window
-        hidden: Tensor = self.heads.trunk(state)
+        tracker, trunk = (None, None) if tokens is None else (tokens.tracker, tokens.trunk)
+        state = self.tracker(users + state, there, tracker, some=True)  # the user itself is in every window
+        hidden: Tensor = self.heads.trunk(state, trunk)
         return hidden
 
 
@@ -190,7 +191,7 @@ def select(
     hiddens = []
     for k, uniform_k in enumerate(uniform):
         recent = selector.contribution(chosen[:, max(0, k + 1 - window) : k + 1].T, tokens)
-        hidden = selector.read(state_token, recent, None, tokens.tracker)
+        hidden = selector.read(state_token, recent, None, tokens)
         logits = layer.logits(hidden).scatter_(1, taken[:, first : k + 1], FORBIDDEN)
         action = draw(logits.softmax(-1), uniform_k)
         taken[:, k + 1] = action

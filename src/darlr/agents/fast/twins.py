@@ -95,11 +95,11 @@ class Folded(NamedTuple):
     out_bias: Tensor
 
     def attend(self, asking: Tensor, normed: Tensor, bias: Tensor | None) -> Tensor:
-        """`Layer.attend` for one head: asking [q, B, d], normed [w, B, d], bias [w, B, 1] -> [q, B, d]."""
+        """`Layer.attend` for one head: asking [*q, B, d], normed [w, B, d], bias [w, B, 1] -> [*q, B, d]."""
         asked = linear(asking, self.ask, self.ask_bias)
-        score = (asked[:, None] * normed).sum(-1, keepdim=True).mul_(normed.shape[-1] ** -0.5)  # [q, w, B, 1]
-        weight = (score if bias is None else score + bias).softmax(1)
-        return linear((weight * normed).sum(1), self.out, self.out_bias)
+        score = (asked.unsqueeze(-3) * normed).sum(-1, keepdim=True).mul_(normed.shape[-1] ** -0.5)  # [*q, w, B, 1]
+        weight = (score if bias is None else score + bias).softmax(-3)
+        return linear((weight * normed).sum(-3), self.out, self.out_bias)
 
 
 def fold(attention: nn.Linear, out: nn.Linear, heads: int) -> Folded | None:
