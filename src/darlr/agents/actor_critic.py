@@ -65,12 +65,16 @@ class ActorCritic(nn.Module):
         return linear(hidden, self.critic.weight, self.critic.bias).squeeze(-1)
 
 
-def forbid(logits: Float[Tensor, "B A"], excluded: Int[Tensor, "B m"]) -> Float[Tensor, "B A"]:
-    """Give excluded actions (lists padded with -1) probability 0, in place.
+def forbid(
+    logits: Float[Tensor, "B A"], excluded: Int[Tensor, "B m"], padded: bool = True
+) -> Float[Tensor, "B A"]:
+    """Give excluded actions probability 0, in place. padded: whether -1 fills up shorter lists of them.
 
     The gradient at such an action is 0, so none is recorded.
     """
     with torch.no_grad():
+        if not padded:
+            return logits.scatter_(1, excluded, FORBIDDEN)
         amount = (excluded >= 0).to(logits.dtype).mul_(FORBIDDEN)  # several times faster than where() on a CPU
         return logits.scatter_add_(1, excluded.clamp(min=0), amount)
 

@@ -142,13 +142,15 @@ class Recommender(nn.Module):
         slate: Slate | None = None,
         layer: Candidates | None = None,
         features: Float[Tensor, "B S d1"] | None = None,
+        shown: int | None = None,
     ) -> Decision:
         """The decision for an observation. tokens: the result of `tokens()`, if it was computed before.
 
         slate: those of the users, where only a part of the catalogue can be recommended; logits are over its columns.
         layer, features: the actor's last layer over the slates, and the belief's features, if they were read before.
+        shown: how many items every session has shown, where all have shown equally many.
         """
-        state = self.state(seen, self.own(seen.user, tokens), tokens)
+        state = self.state(seen, self.own(seen.user, tokens), tokens, shown)
         if slate is None:
             logits, value = self.heads(state)
         else:
@@ -181,17 +183,24 @@ class Recommender(nn.Module):
         return project(self.user, self.users, user) if users is None else embedding(user, users)
 
     def state(
-        self, seen: Observation, own: Float[Tensor, "B d"] | None, tokens: Tokens | None = None
+        self,
+        seen: Observation,
+        own: Float[Tensor, "B d"] | None,
+        tokens: Tokens | None = None,
+        shown: int | None = None,
     ) -> Float[Tensor, "B s"]:
-        """s_rec of an observation. own: the result of `own(seen.user)`. tokens: as in `forward`."""
+        """s_rec of an observation. own: the result of `own(seen.user)`. tokens, shown: as in `forward`."""
         items, feedback = seen.items.T, seen.feedback.T[..., None]  # positions are the first dimension of trackers
-        known = items.clamp(min=0)
-        if tokens is None:
-            inputs = torch.cat([embedding(known, self.items), feedback], dim=-1)
-            tracked = self.tracker.over(self.token, inputs, items >= 0)
+        if tokens is not None and shown:  # nothing of the window's newer part is padding
+            known, there, feedback = items[-shown:], None, feedback[-shown:]
         else:
+            known, there = items.clamp(min=0), items >= 0
+        if tokens is not None:
             window = torch.addcmul(embedding(known, tokens.items), feedback, tokens.feedback)
-            tracked = self.tracker(window, items >= 0, tokens.tracker)
+            tracked = self.tracker(window, there, tokens.tracker)
+        else:
+            inputs = torch.cat([embedding(known, self.items), feedback], dim=-1)
+            tracked = self.tracker.over(self.token, inputs, there)
         parts = [tracked]
         if own is not None:
             parts.append(own)

@@ -110,7 +110,8 @@ class Draws(NamedTuple):
     action: uniform in [0, 1), for the items. picks: the same for the selector's K picks; None without a selector.
     references: the users that a rule picks where there is no selector. slate: the items that can be recommended.
     layer, pool: the last layers of the recommender and the selector over what streams can choose from, if only that.
-    world: the draws that sessions are played in. noise: standard normal numbers of their feedback.
+    world: the draws that sessions are played in. noise: standard normal numbers of their feedback. shown: how many
+    items every session has shown, where all have shown equally many; then no operator need look for padding.
     """
 
     action: Float[Tensor, " B"]
@@ -121,6 +122,7 @@ class Draws(NamedTuple):
     pool: Candidates | None = None
     world: Int[Tensor, " B"] | None = None
     noise: Float[Tensor, " B"] | None = None
+    shown: int | None = None
 
 
 class Learning(NamedTuple):
@@ -138,9 +140,12 @@ class Learning(NamedTuple):
         simulator, tables, references, selection = self.simulator, self.tables, chance.references, None
         observation = self.recommender.observe(session)
         slate = chance.slate
-        decision: Decision = self.recommender(observation, self.tokens, slate, chance.layer)
+        decision: Decision = self.recommender(observation, self.tokens, slate, chance.layer, shown=chance.shown)
         shown = session.items if slate is None else slate.columns(session.items)
-        logits = decision.logits if simulator.environment.repeats else forbid(decision.logits, shown)
+        logits = decision.logits
+        if not simulator.environment.repeats:
+            padded = slate is not None or chance.shown is None
+            logits = forbid(logits, shown if padded else session.items[:, session.turns - chance.shown :], padded)
         column = action = draw(logits.softmax(-1), chance.action)
         if slate is not None:
             action = slate.items.gather(1, column[:, None]).squeeze(1)
@@ -205,7 +210,9 @@ def rollout(
                 layer = streams.of(session.user, slate.known(simulator.world.n_items))
             if picking is not None and selector is not None and selector.pool is not None:
                 pool = picking.of(session.user, selector.pool.index_select(0, session.user))
-        return Draws(uniform[number], picks, references, slate, layer, pool, drawn, told)
+        # Compiled code has one form for all turns.
+        shown = number if environment.together and take_turn is turn else None
+        return Draws(uniform[number], picks, references, slate, layer, pool, drawn, told, shown)
 
     session, played = play(environment, agents, users[0], chance, users[1:], take_turn)
     slate = None if recommender.slates is None else recommender.slates.of(session.user)

@@ -8,8 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
-from darlr.agents.actor_critic import ActorCritic, Affine, AllActions, Candidates
-from darlr.agents.forbidden import FORBIDDEN
+from darlr.agents.actor_critic import ActorCritic, Affine, AllActions, Candidates, forbid
 from darlr.agents.references import distances, require_others
 from darlr.agents.tracker import Weights, build_tracker
 from darlr.methods.rewards import References
@@ -192,7 +191,7 @@ def select(
     for k, uniform_k in enumerate(uniform):
         recent = selector.contribution(chosen[:, max(0, k + 1 - window) : k + 1].T, tokens)
         hidden = selector.read(state_token, recent, None, tokens)
-        logits = layer.logits(hidden).scatter_(1, taken[:, first : k + 1], FORBIDDEN)
+        logits = forbid(layer.logits(hidden), taken[:, first : k + 1], padded=False)
         action = draw(logits.softmax(-1), uniform_k)
         taken[:, k + 1] = action
         if pool is not None:

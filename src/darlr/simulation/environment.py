@@ -89,7 +89,7 @@ class Environment:
         The last item is recorded too. Sessions that were over go on; `turn` freezes or restarts them.
         """
         if self.together:
-            return show(session, action, feedback, torch.zeros_like(session.done))
+            return show(session, action, feedback, None)
         if isinstance(self.exit, FeltRule):
             leaves = self.exit.felt(session, action, feedback)
         else:

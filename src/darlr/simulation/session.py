@@ -76,18 +76,19 @@ def oldest_first(history: Tensor, turn: Tensor, fill: float) -> Tensor:
     return history.gather(1, place.clamp(max=turns - 1)).masked_fill(place >= turns, fill)
 
 
-def show(session: Session, action: Tensor, reward: Tensor, leaves: Tensor) -> Session:
-    """Show items int64 [B] with feedback [B]; `leaves` bool [B] ends a session after its item.
+def show(session: Session, action: Tensor, reward: Tensor, leaves: Tensor | None) -> Session:
+    """Show items int64 [B] with feedback [B]; `leaves` bool [B] ends a session after its item; None: nobody leaves.
 
     Sessions that were over go on too: see `freeze` and `restart`.
     """
     turn = session.turn + 1
+    over = turn >= session.turns
     return replace(
         session,
         items=torch.cat([session.items[:, 1:], action[:, None]], dim=1),
         rewards=torch.cat([session.rewards[:, 1:], reward[:, None]], dim=1),
         turn=turn,
-        done=leaves | (turn >= session.turns),
+        done=over if leaves is None else leaves | over,
     )
 
 
