@@ -11,6 +11,8 @@ def test_forbidden_actions_have_no_probability():
     assert torch.equal(found[1], logits[1])  # padding forbids nothing, action 0 neither
     torch.testing.assert_close(found[2].softmax(-1), torch.tensor([0.0, 0.5, 0.5, 0.0]))
     assert torch.equal(forbid(logits.clone(), torch.empty(3, 0, dtype=torch.int64)), logits)
+    full = torch.tensor([[1, 3], [0, 2], [3, 0]])
+    assert torch.equal(forbid(logits.clone(), full, padded=False).softmax(-1), forbid(logits, full).softmax(-1))
 
 
 def test_actor_and_critic_share_the_trunk():

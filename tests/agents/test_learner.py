@@ -74,7 +74,7 @@ def test_acting_and_learning_see_the_same_input(monkeypatch, changes):
     turns = seen["played"].turns
     decisions, _, _ = seen["updates"][0]
     torch.testing.assert_close(policy(decisions), torch.cat(seen["actions"]))
-    torch.testing.assert_close(decisions.value, turns.value)
+    torch.testing.assert_close(decisions.value, seen["played"].value)
     assert torch.equal(decisions.action, turns.action)
 
     picks = turns.selection.reward.shape[1]
@@ -125,10 +125,10 @@ def test_every_advantage_lands_on_its_row(monkeypatch):
     _, advantage, target = seen["updates"][0]
     for b in range(SESSIONS):
         rows = slice(b, None, SESSIONS)
-        columns = (x[rows].tolist() for x in (seen["played"].reward, turns.value, seen["played"].done))
+        columns = (x[rows].tolist() for x in (seen["played"].reward, seen["played"].value, seen["played"].done))
         expected = torch.tensor(slow_advantages(*columns, last_value[b].item(), 0.8))
         torch.testing.assert_close(advantage[rows], expected)
-        torch.testing.assert_close(target[rows], expected + turns.value[rows])
+        torch.testing.assert_close(target[rows], expected + seen["played"].value[rows])
 
     selection = turns.selection
     _, advantage, target = seen["updates"][1]

@@ -69,7 +69,18 @@ def test_state_is_the_tracker_on_tokens_joined_with_the_user(kind):
     torch.testing.assert_close(decision.state, torch.cat([tracked, user], dim=1))
     logits, value = agent.heads(decision.state)
     torch.testing.assert_close(decision.logits, logits)
-    torch.testing.assert_close(decision.value, value)
+    torch.testing.assert_close(agent.heads.value(decision.hidden), value)
+
+
+@pytest.mark.parametrize("kind", ["mean", "transformer"])
+@torch.no_grad()
+def test_sessions_that_showed_equally_many_items_need_no_search_for_padding(kind):
+    agent = build(make_world(), options(tracker__kind=kind))[0].recommender
+    session, tokens = reset(torch.tensor([4, 0, 2]), 6, 5), agent.tokens()
+    for shown in range(5):  # the window holds 3
+        searched, known = (agent(agent.observe(session), tokens, shown=number).state for number in (None, shown))
+        torch.testing.assert_close(known, searched)
+        session = show(session, torch.tensor([shown, 5 - shown, shown]), torch.tensor([1.0, 3.0, 5.0]), None)
 
 
 @torch.no_grad()
@@ -92,7 +103,7 @@ def test_prior_adds_standardised_scores_to_the_logits():
     reward = world.reward.rows(seen.user).double()
     scores = (reward - reward.mean(1, keepdim=True)) / reward.std(1, correction=0, keepdim=True)
     torch.testing.assert_close(agent(seen).logits, without(seen).logits + 2 * scores.float())
-    torch.testing.assert_close(agent(seen).value, without(seen).value)
+    torch.testing.assert_close(agent(seen).hidden, without(seen).hidden)
     with pytest.raises(ValueError, match="rewards"):
         Recommender(agent.config, world.item_vectors, world.user_features, (1.0, 5.0))
 

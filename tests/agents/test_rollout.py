@@ -159,7 +159,9 @@ def test_last_value_is_that_of_the_state_after_the_last_turn():
     assert torch.equal(after.items[:, -1], newest)
     assert torch.equal(after.user[~done], played.turns.observation.user[-16:][~done])
     with torch.no_grad():
-        torch.testing.assert_close(played.last_value, learner.recommender(after).value)
+        torch.testing.assert_close(
+            played.last_value, learner.recommender.heads.value(learner.recommender(after).hidden)
+        )
 
 
 @pytest.mark.parametrize("method", ["mbpo", "darlr"])

@@ -12,7 +12,6 @@ from darlr.agents.fast import twins
 from darlr.agents.forbidden import FORBIDDEN
 from darlr.options import Precision
 
-
 Affine = tuple[Tensor, Tensor]
 """The weight and the bias of a layer. Modules look up each by name, which takes as long as a small computation."""
 
@@ -25,9 +24,7 @@ class Trunk(nn.ModuleList):
         layers: Iterable[nn.Linear] = self  # type: ignore[assignment]
         return tuple((layer.weight, layer.bias) for layer in layers)
 
-    def forward(
-        self, state: Float[Tensor, "B s"], weights: tuple[Affine, ...] | None = None
-    ) -> Float[Tensor, "B h"]:
+    def forward(self, state: Float[Tensor, "B s"], weights: tuple[Affine, ...] | None = None) -> Float[Tensor, "B h"]:
         """The output of the last layer, or the state itself without layers. weights: `weights()`, if known before."""
         for weight, bias in self.weights() if weights is None else weights:
             state = linear(state, weight, bias).relu_()
@@ -65,9 +62,7 @@ class ActorCritic(nn.Module):
         return linear(hidden, self.critic.weight, self.critic.bias).squeeze(-1)
 
 
-def forbid(
-    logits: Float[Tensor, "B A"], excluded: Int[Tensor, "B m"], padded: bool = True
-) -> Float[Tensor, "B A"]:
+def forbid(logits: Float[Tensor, "B A"], excluded: Int[Tensor, "B m"], padded: bool = True) -> Float[Tensor, "B A"]:
     """Give excluded actions probability 0, in place. padded: whether -1 fills up shorter lists of them.
 
     The gradient at such an action is 0, so none is recorded.

@@ -11,6 +11,7 @@ from torch.nn.functional import embedding
 from darlr.agents.a2c import Decisions, generalised_advantages, update
 from darlr.agents.fast.kernels import PLAIN, Kernels, compiled
 from darlr.agents.large import grouped, touched
+from darlr.agents.observation import take
 from darlr.agents.parallel import ALONE, Team
 from darlr.agents.recommender import Recommender
 from darlr.agents.references import build_pool, build_references, candidate_count, learns
@@ -178,23 +179,23 @@ def update_recommender(learner: Learner, played: Rollout, repeats: bool) -> dict
     """A2C on the recommender's decisions; an episode is a session."""
     recommender, config = learner.recommender, learner.recommender.config.a2c
     turns, shape = played.turns, (-1, played.last_value.shape[0])
-    steps = played.reward.view(shape), turns.value.view(shape), played.done.view(shape)
+    steps = played.reward.view(shape), played.value.view(shape), played.done.view(shape)
     advantage = generalised_advantages(*steps, played.last_value, config.gamma, config.gae_lambda).flatten()
 
     def decisions_of(rows: Tensor) -> Decisions:
         seen = turns.observation.rows(rows)
         hidden, value = learner.kernels.evaluate(recommender, seen, recommender.own(seen.user))
-        excluded = turns.shown[rows, :0] if repeats else turns.shown[rows]
+        excluded = take(turns.shown[:, :0] if repeats else turns.shown, rows)
         slate = None if turns.slate is None else turns.slate.rows(rows)
 
         def offset(part: slice | Tensor) -> Tensor:
             return recommender.offset(seen.rows(part), None if slate is None else slate.rows(part))
 
         more = offset if recommender.knows_more or slate is not None else None
-        decisions = Decisions(recommender.heads.actor, hidden, value, turns.column[rows], excluded, more)
+        decisions = Decisions(recommender.heads.actor, hidden, value, take(turns.column, rows), excluded, more)
         return decisions if pool is None else grouped(decisions, seen.user, place(pool[rows]))
 
-    optimiser, batches, target = learner.recommender_optimiser, learner.generators.batches, advantage + turns.value
+    optimiser, batches, target = learner.recommender_optimiser, learner.generators.batches, advantage + played.value
     pool = None if turns.slate is None else turns.slate.known(len(recommender.items))
     with touched(recommender.heads.actor, optimiser, pool) as place:
         return update(recommender, optimiser, decisions_of, advantage, target, config, batches, team=learner.team)
@@ -214,10 +215,12 @@ def update_selector(learner: Learner, selection: Selection) -> dict[str, Tensor]
     def decisions_of(rows: Tensor) -> Decisions:
         episode, pick = rows // picks, rows % picks
         window = selector.config.tracker.window
-        recent, before, action = selection_rows(selection.chosen[episode], selection.taken[episode], pick, window)
+        recent, before, action = selection_rows(
+            take(selection.chosen, episode), take(selection.taken, episode), pick, window
+        )
         tokens, recent = selector.tokens_among(recent)
         users = embedding(recent.T.clamp(min=0), tokens)
-        hidden, value = learner.kernels.evaluate_picks(selector, selection.state[episode], users, recent.T >= 0)
+        hidden, value = learner.kernels.evaluate_picks(selector, take(selection.state, episode), users, recent.T >= 0)
         own = None if pool is None else place(pool[episode[::picks]])
         return Decisions(selector.heads.actor, hidden, value, action, before, pool=own)
 

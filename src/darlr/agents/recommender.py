@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding  # several times faster than table[rows] on a CPU
 
-from darlr.agents.actor_critic import ActorCritic, Candidates
+from darlr.agents.actor_critic import ActorCritic, AllActions, Candidates
 from darlr.agents.forbidden import FORBIDDEN
 from darlr.agents.observation import Decision, Observation, Tokens
 from darlr.agents.slates import Slate, Slates
@@ -113,14 +113,13 @@ class Recommender(nn.Module):
         feedback = scaled.clamp_(0, 1) if self.config.feedback_in_state else torch.zeros_like(scaled)
         if self.low < 0:  # otherwise the reward 0 of a missing item is scaled to 0
             feedback = feedback.masked_fill(items < 0, 0.0)
-        recent = last_items(session, self.leaving[0]) if self.leaving is not None else items[:, :0]
-        kept = session.turns if self.dynamics is not None else 0
-        whole = last_items(session, kept), last_rewards(session, kept)
+        recent = last_items(session, self.leaving[0]) if self.leaving is not None else None
+        whole = (session.items, session.rewards) if self.dynamics is not None else ()
         return Observation(session.user, items, feedback, self._preference(session), recent, *whole)
 
-    def _preference(self, session: Session) -> Float[Tensor, "B d1"]:
+    def _preference(self, session: Session) -> Float[Tensor, "B d1"] | None:
         if not self.config.belief:
-            return session.rewards[:, :0]
+            return None
         there = session.items >= 0
         if not self.config.feedback_in_state:
             there = torch.zeros_like(there)
@@ -140,33 +139,32 @@ class Recommender(nn.Module):
         seen: Observation,
         tokens: Tokens | None = None,
         slate: Slate | None = None,
-        layer: Candidates | None = None,
+        layer: AllActions | Candidates | None = None,
         features: Float[Tensor, "B S d1"] | None = None,
         shown: int | None = None,
     ) -> Decision:
         """The decision for an observation. tokens: the result of `tokens()`, if it was computed before.
 
         slate: those of the users, where only a part of the catalogue can be recommended; logits are over its columns.
-        layer, features: the actor's last layer over the slates, and the belief's features, if they were read before.
+        layer, features: the actor's last layer over what can be recommended, and the belief's features, if known
+        before.
         shown: how many items every session has shown, where all have shown equally many.
         """
         state = self.state(seen, self.own(seen.user, tokens), tokens, shown)
-        if slate is None:
-            logits, value = self.heads(state)
-        else:
-            hidden = self.heads.trunk(state)
-            over = self.heads.actor.layer(slate.known(len(self.items))) if layer is None else layer
-            logits, value = over.logits(hidden), self.heads.value(hidden)
+        hidden = self.heads.trunk(state, None if tokens is None else tokens.trunk)
+        if layer is None:
+            layer = self.heads.actor.layer(None if slate is None else slate.known(len(self.items)))
+        logits = layer.logits(hidden)
         if self.knows_more or slate is not None:
             logits = logits + self.offset(seen, slate, features)
-        return Decision(state, logits, value)
+        return Decision(state, logits, hidden)
 
     def tokens(self) -> Tokens:
         """The tokens of all items and users at the current weights, which make many states cheaper."""
         weight = self.token.weight
         items = torch.addmm(self.token.bias, self.items, weight[:, :-1].T)
         users = None if len(self.users) > MANY else self._users()
-        return Tokens(items, weight[:, -1], users, self.tracker.weights())
+        return Tokens(items, weight[:, -1], users, self.tracker.weights(), self.heads.trunk.weights())
 
     def _users(self) -> Tensor | None:
         """Each user's part of the state, or None."""
@@ -191,20 +189,21 @@ class Recommender(nn.Module):
     ) -> Float[Tensor, "B s"]:
         """s_rec of an observation. own: the result of `own(seen.user)`. tokens, shown: as in `forward`."""
         items, feedback = seen.items.T, seen.feedback.T[..., None]  # positions are the first dimension of trackers
-        if tokens is not None and shown:  # nothing of the window's newer part is padding
-            known, there, feedback = items[-shown:], None, feedback[-shown:]
+        if tokens is None:
+            inputs = torch.cat([embedding(items.clamp(min=0), self.items), feedback], dim=-1)
+            tracked = self.tracker.over(self.token, inputs, items >= 0)
         else:
-            known, there = items.clamp(min=0), items >= 0
-        if tokens is not None:
-            window = torch.addcmul(embedding(known, tokens.items), feedback, tokens.feedback)
+            there: Tensor | None = None
+            if shown:  # nothing of the window's newer part is padding
+                items, feedback = items[-shown:], feedback[-shown:]
+            else:
+                items, there = items.clamp(min=0), items >= 0
+            window = torch.addcmul(embedding(items, tokens.items), feedback, tokens.feedback)
             tracked = self.tracker(window, there, tokens.tracker)
-        else:
-            inputs = torch.cat([embedding(known, self.items), feedback], dim=-1)
-            tracked = self.tracker.over(self.token, inputs, there)
         parts = [tracked]
         if own is not None:
             parts.append(own)
-        if self.config.belief:
+        if seen.preference is not None:
             unit = max(self.high - self.low, 1e-12) / self.config.belief_scale
             parts.append(seen.preference / (self.config.belief**0.5 * unit))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
@@ -223,7 +222,7 @@ class Recommender(nn.Module):
         """
         if slate is None:
             parts = [self._prior(seen)] if self.config.prior else []
-            if self.leaving is not None:
+            if self.leaving is not None and seen.recent is not None:
                 ending = CategoryExit(self.bits, *self.leaving).ending(seen.recent)
                 parts.append(-self.config.caution * ending.float())
         else:
@@ -232,7 +231,7 @@ class Recommender(nn.Module):
             if self.config.prior:
                 features = embedding(items, self.features) if self.config.belief and features is None else features
                 parts.append(self._prior(seen, slate, features))
-            if self.leaving is not None:
+            if self.leaving is not None and seen.recent is not None:
                 ending = CategoryExit(self.bits, *self.leaving).ending_among(seen.recent, items)
                 parts.append(-self.config.caution * ending.float())
         return sum(parts[1:], start=parts[0])
@@ -245,16 +244,16 @@ class Recommender(nn.Module):
         """
         assert self.estimate is not None
         scores = self.estimate.rows(seen.user) if slate is None else slate.scores
-        if self.config.belief and features is None:
+        if seen.preference is not None and features is None:
             scores = torch.addmm(scores, seen.preference, self.features.T)
-        elif features is not None:
+        elif seen.preference is not None and features is not None:
             scores = torch.baddbmm(scores[..., None], features, seen.preference[..., None]).squeeze(-1)
-        if self.dynamics is not None and self.risk is not None:
+        if self.dynamics is not None and self.risk is not None and seen.shown is not None and seen.felt is not None:
             session = of_history(seen.user, seen.shown, seen.felt, len(self.items))
             variance = self.dynamics.spread * self.risk.rows(seen.user).clamp(min=LEAST)
             scores = self.dynamics.values(session, scores, variance.sqrt())
         centre = self.centre[seen.user]
-        if self.config.belief:
+        if seen.preference is not None:
             centre = centre + seen.preference @ self.level
         return (scores - centre[:, None]) * self.sharpness[seen.user, None]
 

@@ -1,14 +1,14 @@
 """One rollout: B streams of simulated sessions for T turns, with K picks in each turn (method.md sections 2 to 4)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from darlr.agents.actor_critic import Candidates, Streams, forbid
+from darlr.agents.actor_critic import AllActions, Candidates, Streams, forbid
 from darlr.agents.observation import Decision, Observation, Tokens
 from darlr.agents.parallel import ALONE, Team
 from darlr.agents.recommender import Recommender
@@ -62,15 +62,15 @@ class Turn:
     """Observations, actions and rewards in one turn of B streams; after `join`, of N = T * B, turn by turn.
 
     shown: the items that were shown before, int64 [N, T], padded with -1, as columns of the logits. column: that of the
-    action. value: the critic's. slate: the items behind the columns, where they are not all items. taste: what the
-    drawn worlds of the sessions add to the estimate, if there are any.
+    action. hidden: the trunk's output, until it has given the values. slate: the items behind the columns, where they
+    are not all items. taste: what the drawn worlds of the sessions add to the estimate, if there are any.
     """
 
     observation: Observation
     shown: Int[Tensor, "N T"]
     action: Int[Tensor, " N"]
     column: Int[Tensor, " N"]
-    value: Float[Tensor, " N"]
+    hidden: Float[Tensor, "N h"] | None
     shaped: Shaped
     references: References | None
     selection: Selection | None
@@ -91,7 +91,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Rollout:
-    """The decisions of a rollout. reward: r~.
+    """The decisions of a rollout. reward: r~. value: the critic's.
 
     done: whether the session ended with this item. turn: the number of its items so far. last_value: the values after
     the last turn.
@@ -101,6 +101,7 @@ class Rollout:
     done: Bool[Tensor, " N"]
     turn: Int[Tensor, " N"]
     reward: Float[Tensor, " N"]
+    value: Float[Tensor, " N"]
     last_value: Float[Tensor, " B"]
 
 
@@ -118,7 +119,7 @@ class Draws(NamedTuple):
     picks: Float[Tensor, "K B"] | None
     references: References | None
     slate: Slate | None = None
-    layer: Candidates | None = None
+    layer: AllActions | Candidates | None = None
     pool: Candidates | None = None
     world: Int[Tensor, " B"] | None = None
     noise: Float[Tensor, " B"] | None = None
@@ -144,8 +145,10 @@ class Learning(NamedTuple):
         shown = session.items if slate is None else slate.columns(session.items)
         logits = decision.logits
         if not simulator.environment.repeats:
-            padded = slate is not None or chance.shown is None
-            logits = forbid(logits, shown if padded else session.items[:, session.turns - chance.shown :], padded)
+            if slate is None and chance.shown is not None:
+                logits = forbid(logits, shown[:, session.turns - chance.shown :], padded=False)
+            else:
+                logits = forbid(logits, shown)
         column = action = draw(logits.softmax(-1), chance.action)
         if slate is not None:
             action = slate.items.gather(1, column[:, None]).squeeze(1)
@@ -159,7 +162,7 @@ class Learning(NamedTuple):
         taste, tastes = None, simulator.world.tastes
         if tastes is not None and chance.world is not None and chance.noise is not None:
             taste = tastes.of(chance.world, session.user, action, shaped.estimate, chance.noise)
-        return Turn(observation, shown, action, column, decision.value, shaped, references, selection, slate, taste)
+        return Turn(observation, shown, action, column, decision.hidden, shaped, references, selection, slate, taste)
 
 
 WAITING = {"cpu"}  # the devices on which candidates are held between turns; a GPU would wait for what has changed
@@ -190,6 +193,7 @@ def rollout(
     streams, picking = Streams(recommender.heads.actor), None if selector is None else Streams(selector.heads.actor)
     worlds, noise = _drawn(simulator, sessions, generators.tastes, own, device)
     agents = Learning(recommender, selector, simulator, tables, recommender.tokens(), pick_tokens)
+    everything = recommender.heads.actor.layer() if take_turn is turn and recommender.slates is None else None
 
     def ruled(rule: ReferenceRule, user: Tensor) -> References:
         everyone = user.new_zeros(sessions)  # the rule draws for all streams
@@ -204,7 +208,7 @@ def rollout(
         drawn = told = None
         if worlds is not None and noise is not None:  # a session keeps the draw of the turn in which it began
             drawn, told = worlds.gather(0, (number - session.turn)[None]).squeeze(0), noise[number]
-        layer = pool = None
+        layer, pool = everything, None
         if take_turn is turn and device.type in WAITING:  # compiled code reads the layers itself
             if slate is not None:
                 layer = streams.of(session.user, slate.known(simulator.world.n_items))
@@ -216,10 +220,13 @@ def rollout(
 
     session, played = play(environment, agents, users[0], chance, users[1:], take_turn)
     slate = None if recommender.slates is None else recommender.slates.of(session.user)
-    last_value = recommender(recommender.observe(session), agents.tokens, slate).value
+    last = recommender(recommender.observe(session), agents.tokens, slate, everything).hidden
     turns = join([one.move for one in played])
+    assert turns.hidden is not None
+    value, last_value = (recommender.heads.value(hidden) for hidden in (turns.hidden, last))
+    turns = replace(turns, hidden=None)
     done, number = (torch.cat(parts) for parts in zip(*((one.done, one.turn) for one in played), strict=True))
-    played_here = Rollout(turns, done, number, turns.reward(simulator.reward, simulator.shift), last_value)
+    played_here = Rollout(turns, done, number, turns.reward(simulator.reward, simulator.shift), value, last_value)
     return team.gathered(played_here, sessions)
 
 

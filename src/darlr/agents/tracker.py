@@ -38,7 +38,11 @@ class MeanTracker(nn.Module):
     """The mean of the tokens that are not padding (DORL)."""
 
     def forward(
-        self, tokens: Float[Tensor, "w B d"], there: Bool[Tensor, "w B"] | None, weights: None = None, some: bool = False
+        self,
+        tokens: Float[Tensor, "w B d"],
+        there: Bool[Tensor, "w B"] | None,
+        weights: None = None,
+        some: bool = False,
     ) -> Float[Tensor, "B d"]:
         """tokens: oldest first. there: which tokens are not padding; None means all. An empty window gives zeros."""
         if there is None:

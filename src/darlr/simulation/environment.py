@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-import torch
 from torch import Tensor
 
 from darlr.simulation.exits import Exit, never

@@ -75,8 +75,8 @@ def estimates(opened: Opened, asked: Asked) -> tuple[Tensor | None, Tensor | Non
         before, moved, own = None, None, opened.recommender
         if opened.run is not None:
             before = unit.show(opened.run.world.reward.rows(torch.tensor([asked.code]))[0])
-        if own is not None and own.config.belief:
-            moved = (own.features @ own.observe(session).preference[0]) * unit.scale
+        if own is not None and (preference := own.observe(session).preference) is not None:
+            moved = (own.features @ preference[0]) * unit.scale
         return before, moved
 
 
