@@ -81,3 +81,14 @@ def test_positives_have_the_covariance_of_their_rows() -> None:
     likely = found.given(torch.tensor([[0, 5]]), torch.tensor([[1.0, 0.0]]))
     rows = likely.rows(likely.theta())[0]
     assert rows[1:3].min() > rows[3:5].max() + 0.3  # who likes item 0 likes 1 and 2
+
+
+def test_the_prior_is_in_the_unit_of_the_logs_rewards(few_sweeps: None) -> None:
+    generator = np.random.default_rng(0)
+    user, item = (grid.ravel() for grid in np.indices((30, 5)))
+    reward = generator.choice([1.0, 2.0, 4.0, 5.0], 150)
+    one, other = (log_of(user, item, scale * reward + 100, 30, 5, reward_range=(0.0, 1000.0)) for scale in (1, 2))
+    found, twice = (fit_belief(log, log, log) for log in (one, other))
+    assert abs(found.mean.mean() - one.reward.mean()) < 0.5
+    torch.testing.assert_close(twice.mean - 100, 2 * (found.mean - 100), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(twice.noise, 4 * found.noise, rtol=1e-2, atol=1e-3)
