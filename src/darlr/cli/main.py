@@ -2,11 +2,13 @@
 
 import gc
 import io
+import os
 import sys
 
 from darlr import __version__
 from darlr.cli.overview import NARROWEST, overview, terminal
 
+FEWEST = 10  # the columns for which tyro is asked in narrower terminals, as in one column it never ends
 YOUNG = 200_000  # the objects between garbage collections, because imports make many objects that stay
 
 
@@ -27,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"darlr {__version__}")
         return 0
     columns, colour = terminal()
+    if columns < FEWEST:
+        os.environ["COLUMNS"] = str(FEWEST)
     if arguments in (["--help"], ["-h"]) and sys.stdout.encoding == "utf-8" and columns >= NARROWEST:
         print("\n".join(overview(columns, colour=colour)))
         return 0
