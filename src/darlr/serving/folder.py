@@ -269,9 +269,11 @@ def _networks(
     held = Histories(tensors["trained.start"], tensors["trained.items"]) if "trained.start" in tensors else None
     prior, slates = parts(start, held, alike=False)
     more = prior, leaving, tensors.get("preference")
-    certainty = (
-        Certainty(checks.check_variances(tensors["certainty"], "certainty"), held) if "certainty" in tensors else None
-    )
+    certainty = None
+    if "certainty" in tensors:
+        if held is None:
+            raise ValueError("certainty without the logged items that give it")
+        certainty = Certainty(checks.check_variances(tensors["certainty"], "certainty"), held)
     with torch.device("meta"):  # weights without memory, which those of the file replace
         dynamics = read_dynamics(tensors, metadata["dynamics"])
         risk = Dense(tensors["risk"]) if "risk" in tensors else None
