@@ -8,7 +8,6 @@ import torch
 from darlr.agents.learner import build_recommender
 from darlr.agents.recommender import preference
 from darlr.data.item_features import category_bits
-from darlr.errors import ConfigError
 from darlr.simulation.session import reset, show
 from darlr.world.estimates import Dense
 from darlr.world.logged import Certainty, Histories
@@ -97,7 +96,7 @@ def test_caution_lowers_exactly_the_items_that_make_users_leave():
 
 
 def test_a_belief_needs_a_prior():
-    with pytest.raises(ConfigError, match=r"recommender\.belief"):
+    with pytest.raises(ValueError, match="needs a prior"):
         agent_with(belief=0.5)
 
 

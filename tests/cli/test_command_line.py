@@ -1,6 +1,7 @@
 """What the command line says: help, hints, exit codes, and errors before anything is written."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -64,6 +65,13 @@ def test_the_overview_looks_as_tyro_would_print_it(
             assert main([option]) == 0
         assert seen(capsys.readouterr().out) == expected
     assert {style for line in expected for _, style in line} == ({"", "1", "2", "2;37", "91"} if colour else {""})
+
+
+def test_a_terminal_of_one_column_gets_help_too() -> None:
+    """Tyro never ends there."""
+    command, narrow = [sys.executable, "-m", "darlr", "--help"], {**os.environ, "COLUMNS": "1"}
+    told = subprocess.run(command, check=True, env=narrow, capture_output=True, timeout=30).stdout
+    assert b"train" in told
 
 
 def seen(text: str) -> list[list[tuple[str, str]]]:
@@ -138,6 +146,7 @@ def test_bad_usage_exits_with_2_and_a_hint(command: list[str], hint: str, refuse
         ("--recommender.a2c.gamma 2", "option --recommender.a2c.gamma: must be from 0 to 1"),
         ("--selector.a2c.minibatch 0", "option --selector.a2c.minibatch: must be at least 1"),
         ("--recommender.a2c.learning-rate 0", "option --recommender.a2c.learning-rate: must be positive"),
+        ("--recommender.belief 1", "option --recommender.belief: needs recommender.prior above 0"),
         ("--device cuda:63", "option --device: cuda:63 is asked for"),
         ("--device gpu", "option --device: no such device as 'gpu'"),
         ("--device meta", "option --device: 'meta' is not supported"),
@@ -153,6 +162,14 @@ def test_options_that_cannot_work_are_named_before_anything_is_written(
     code = 2 if message.startswith("option") and "asked for" not in message else 1  # a GPU is the machine's matter
     assert message in refused("train", "--out", tmp_path / "run", *tiny, *options.split(), code=code)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_belief_alone_goes_with_the_prior_of_its_method(
+    tmp_path: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--method", "darlr+", "--recommender.belief", "0.5", "--dry-run"]
+    assert main(["train", "--out", str(tmp_path / "run"), *tiny, *options]) == 0
+    assert "--recommender.belief 0.5" in capsys.readouterr().out
 
 
 def test_options_are_named_as_they_were_written(tmp_path: Path, refused: Refused) -> None:

@@ -41,6 +41,7 @@ from darlr.options import (
         (RewardConfig, {"minimum_gain": 0.0}, "reward.minimum-gain"),
         (SelectorConfig, {"picks": 0}, "selector.picks"),
         (RecommenderConfig, {"prior": -1.0}, "recommender.prior"),
+        (RecommenderConfig, {"belief": 101.0, "prior": 10.0}, "recommender.belief"),
         (TrainConfig, {"sessions": 0}, "sessions"),
         (TrainConfig, {"epochs": -1}, "epochs"),
     ],

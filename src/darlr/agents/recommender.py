@@ -74,8 +74,8 @@ class Recommender(nn.Module):
             tables["bits"] = leaving.bits
         dim, preference_dim = config.tracker.dim, 0
         if config.belief:
-            if preference_features is None:
-                raise ValueError("a recommender with a belief needs features of preferences")
+            if preference_features is None or not config.prior:
+                raise ValueError("a recommender with a belief needs a prior and features of preferences")
             tables["features"], preference_dim = preference_features, preference_features.shape[1]
             tables["level"] = preference_features.mean(0)
         for name, table in tables.items():

@@ -165,6 +165,8 @@ def decided(asked: RunConfig, logs: Logs) -> RunConfig:
     prior = train.recommender.prior
     if prior is None:  # from nothing, a policy over thousands of items that few events name learns one list for all
         prior = PRIOR if world_model.kind == "implicit" else 0.0
+    if train.recommender.belief and not prior:
+        raise ConfigError("option recommender.belief: needs recommender.prior above 0")
     slate = slate_size(train.recommender, len(logs.scope.items))
     recommender = replace(train.recommender, slate=slate, prior=prior)
     if weighs(train):

@@ -5,6 +5,8 @@ from typing import Literal
 
 from darlr.options.checks import at_least, not_negative, positive, require, spelt
 
+MOST_BELIEF = 100  # beyond it single precision cannot hold what sessions tell
+
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -127,7 +129,7 @@ class RecommenderConfig:
     The default is 10 with the world model implicit, and otherwise 0. The paper has no such term."""
     belief: float = 0.0
     """How strongly the rewards of a session update the estimates that recommender.prior adds to the logits.
-    1 follows the variance of preferences in the log. 0 never updates the estimates."""
+    1 follows the variance of preferences in the log. 0 never updates the estimates. At most 100."""
     belief_scale: float = 1.0
     """Factor of the belief in the state of the policy, where it is divided by the range of rewards.
     The range of rewards over their noise, about 4 for ratings, makes it as large as the other inputs."""
@@ -155,6 +157,7 @@ class RecommenderConfig:
         not_negative(self, ("belief", "caution", "price", "slate_random"), "recommender")
         require(self.prior is None or self.prior >= 0, "recommender.prior", f"must be at least 0, not {self.prior}")
         require(self.slate is None or self.slate >= 0, "recommender.slate", f"must be at least 0, not {self.slate}")
-        require(not self.belief or bool(self.prior), "recommender.belief", "needs recommender.prior above 0")
+        most = f"must be at most {MOST_BELIEF}, not {self.belief:g}"
+        require(self.belief <= MOST_BELIEF, "recommender.belief", most)
         self.tracker.check("recommender.tracker")
         self.a2c.check("recommender.a2c")
