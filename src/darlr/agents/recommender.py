@@ -244,17 +244,17 @@ class Recommender(nn.Module):
         """
         assert self.estimate is not None
         scores = self.estimate.rows(seen.user) if slate is None else slate.scores
-        if seen.preference is not None and features is None:
-            scores = torch.addmm(scores, seen.preference, self.features.T)
-        elif seen.preference is not None and features is not None:
-            scores = torch.baddbmm(scores[..., None], features, seen.preference[..., None]).squeeze(-1)
+        centre = self.centre[seen.user]
+        if seen.preference is not None:
+            centre = centre + seen.preference @ self.level
+            if features is None:
+                scores = torch.addmm(scores, seen.preference, self.features.T)
+            else:
+                scores = torch.baddbmm(scores[..., None], features, seen.preference[..., None]).squeeze(-1)
         if self.dynamics is not None and self.risk is not None and seen.shown is not None and seen.felt is not None:
             session = of_history(seen.user, seen.shown, seen.felt, len(self.items))
             variance = self.dynamics.spread * self.risk.rows(seen.user).clamp(min=LEAST)
             scores = self.dynamics.values(session, scores, variance.sqrt())
-        centre = self.centre[seen.user]
-        if seen.preference is not None:
-            centre = centre + seen.preference @ self.level
         return (scores - centre[:, None]) * self.sharpness[seen.user, None]
 
 
