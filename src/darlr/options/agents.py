@@ -5,6 +5,7 @@ from typing import Literal
 
 from darlr.options.checks import at_least, not_negative, positive, require, spelt
 
+MOST_LOGGED = 64  # the most logged items of a user that a slate and a belief read
 MOST_BELIEF = 100  # beyond it single precision cannot hold what sessions tell
 
 Precision = Literal["float32", "bfloat16"]

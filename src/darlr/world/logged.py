@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from darlr.data.log import InteractionLog
+from darlr.options.agents import MOST_LOGGED
 from darlr.world.belief import Belief
 
-MOST = 64  # the most items of a user that are read at once
 HELD = 1 << 24  # numbers of users' covariances up to which these are held: 64 MB
 
 
@@ -26,7 +26,7 @@ class Histories:
         """The items of one user, int64 [n]."""
         return self.items[int(self.start[user]) : int(self.start[user + 1])].long()
 
-    def of(self, user: Tensor, missing: int, most: int = MOST) -> Tensor:
+    def of(self, user: Tensor, missing: int, most: int = MOST_LOGGED) -> Tensor:
         """At most the `most` first items of users int64 [B], padded with `missing`, int64 [B, most]."""
         if not len(self.items):  # no user has logged an item of the scope
             return torch.full((len(user), most), missing, device=user.device)
@@ -107,7 +107,7 @@ class Certainty:
     def _width(self) -> int:
         """The most items that are read of a user."""
         assert self.logged is not None
-        return int(self.logged.start.diff().max().clamp(1, MOST))
+        return int(self.logged.start.diff().max().clamp(1, MOST_LOGGED))
 
     @cached_property
     def _held(self) -> list[Tensor]:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from darlr.options.agents import MOST_LOGGED
+
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int64]
-MOST = 64  # as in `darlr.world.logged`
 
 
 def times(matrix: Floats, vectors: Floats) -> Floats:
@@ -118,7 +119,7 @@ class Certainty:
 
     @cached_property
     def _width(self) -> int:
-        return int(np.diff(self.start).max().clip(1, MOST))
+        return int(np.diff(self.start).max().clip(1, MOST_LOGGED))
 
     def logged(self, codes: Codes) -> Codes:
         """The logged items of users, int64 [B, m], -1 for none."""
