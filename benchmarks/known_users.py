@@ -40,6 +40,7 @@ from darlr.experiments.training import Prepared, prepare
 from darlr.experiments.watch import drawn_games
 from darlr.experiments.world import fit_model, world_of
 from darlr.options.names import override
+from darlr.policies.bayes import LOGGED
 from darlr.simulation.exits import never
 from darlr.simulation.session import Session
 from darlr.world.answers import between, cells_of
@@ -101,7 +102,7 @@ def one(data: str, kind: str, members: int, seed: int) -> Found:
     with torch.no_grad():
         world = replace(world_of(fitted, logs, config), tastes=tastes_of(fitted, logs.fitted))
         features, _ = preference_features(logs.context(world, config.session.turns))
-        about = world, features, *last_events(within_scope(logs.fitted, logs.scope), 64)
+        about = world, features, *last_events(within_scope(logs.fitted, logs.scope), LOGGED)
         beliefs = [Greedy(name, *about) for name in ROWS]
         found = predicted(beliefs, prepared, fitted.answers.known, seed)
         users = torch.arange(world.n_users)
